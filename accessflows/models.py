@@ -1,0 +1,215 @@
+"""Integrations with what they offer, and the access flows that say who may ask for it."""
+
+import uuid
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.core.serializers.json import DjangoJSONEncoder
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils import timezone
+
+from accessflows.querysets import AccessFlowQuerySet, IntegrationQuerySet, OfferedQuerySet
+from mfa import sealing
+
+
+class Integration(models.Model):
+    """A connected target system: connector kind, address, broker credential, health."""
+
+    class Kind(models.TextChoices):
+        POSTGRESQL = "postgresql", "PostgreSQL"
+
+    class Health(models.TextChoices):
+        UNKNOWN = "unknown", "Not checked"
+        HEALTHY = "healthy", "Healthy"
+        LIMITED = "limited", "Needs attention"
+        DOWN = "down", "Down"
+
+    class SslMode(models.TextChoices):
+        VERIFY_FULL = "verify-full", "Verify certificate and host name"
+        VERIFY_CA = "verify-ca", "Verify certificate"
+        REQUIRE = "require", "Encrypt without verifying"
+        PREFER = "prefer", "Encrypt when offered"
+        DISABLE = "disable", "Do not encrypt"
+
+    name = models.CharField(max_length=80, unique=True)
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.POSTGRESQL)
+    host = models.CharField(max_length=253)
+    port = models.PositiveIntegerField(
+        default=5432, validators=[MinValueValidator(1), MaxValueValidator(65535)]
+    )
+    database = models.CharField("maintenance database", max_length=63, default="postgres")
+    broker = models.CharField("broker role", max_length=63)
+    seal_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    sealed_password = models.TextField(editable=False)
+    sslmode = models.CharField(
+        "TLS", max_length=16, choices=SslMode.choices, default=SslMode.VERIFY_FULL
+    )
+    sslrootcert = models.CharField("CA certificate file", max_length=255, blank=True)
+    connection_limit = models.PositiveSmallIntegerField(
+        "connections per login", default=3, validators=[MinValueValidator(1), MaxValueValidator(50)]
+    )
+    is_active = models.BooleanField("active", default=True)
+    health = models.CharField(max_length=16, choices=Health.choices, default=Health.UNKNOWN)
+    health_checked_at = models.DateTimeField(null=True, blank=True)
+    health_report = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
+    server_version = models.PositiveIntegerField(null=True, blank=True)
+    system_identifier = models.CharField(max_length=32, blank=True)
+    discovered_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = IntegrationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def broker_password(self) -> str:
+        return sealing.unseal(
+            self.sealed_password, purpose=sealing.BROKER_PASSWORD, owner=self.seal_id
+        ).decode()
+
+
+class Offered(models.Model):
+    """What an integration was seen to offer; kept when it vanishes, so that history reads on."""
+
+    name = models.CharField(max_length=63)
+    description = models.CharField(max_length=200, blank=True)
+    vanished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = OfferedQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_present(self) -> bool:
+        return self.vanished_at is None
+
+
+class Resource(Offered):
+    """Something in an integration one can be granted: a database."""
+
+    integration = models.ForeignKey(Integration, on_delete=models.CASCADE, related_name="resources")
+
+    class Meta(Offered.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                fields=["integration", "name"], name="resource_once_per_integration"
+            )
+        ]
+
+
+class Permission(Offered):
+    """What one can be granted on a resource: a capability role. ``rights`` is what it can do."""
+
+    integration = models.ForeignKey(
+        Integration, on_delete=models.CASCADE, related_name="permissions"
+    )
+    rights = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
+
+    class Meta(Offered.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                fields=["integration", "name"], name="permission_once_per_integration"
+            )
+        ]
+
+
+class AccessFlow(models.Model):
+    """The rule: requestors, targets, longest duration, approval, Require MFA.
+
+    ``version`` and ``fingerprint`` change with everything that matters to a request
+    (accessflows.fingerprint says what that is); a request keeps those it was made under.
+    """
+
+    class Approval(models.TextChoices):
+        AUTOMATIC = "automatic", "Automatic"
+        ANY_OF = "any_of", "Any one approver"
+        ALL_OF = "all_of", "One from each group"
+
+    name = models.CharField("Access Flow Name", max_length=80, unique=True)
+    require_mfa = models.BooleanField("Require MFA", default=False)
+    description = models.CharField(max_length=200, blank=True)
+    requestor_users = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, blank=True, related_name="requestable_flows"
+    )
+    requestor_groups = models.ManyToManyField(Group, blank=True, related_name="requestable_flows")
+    max_duration = models.DurationField("longest duration", default=timedelta(hours=8))
+    approval = models.CharField(max_length=16, choices=Approval.choices, default=Approval.AUTOMATIC)
+    approver_users = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, blank=True, related_name="decidable_flows"
+    )
+    approver_groups = models.ManyToManyField(Group, blank=True, related_name="decidable_flows")
+    require_justification = models.BooleanField(default=True)
+    require_approver_reason = models.BooleanField("require a reason from approvers", default=False)
+    allow_self_approval = models.BooleanField(
+        "requesters may approve their own request", default=False
+    )
+    is_active = models.BooleanField("active", default=True)
+    version = models.PositiveIntegerField(default=0, editable=False)
+    fingerprint = models.CharField(max_length=64, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    changed_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = AccessFlowQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(max_duration__gt=timedelta(0)), name="flow_duration_positive"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class FlowTarget(models.Model):
+    """One resource and permission that a flow gives."""
+
+    flow = models.ForeignKey(AccessFlow, on_delete=models.CASCADE, related_name="targets")
+    resource = models.ForeignKey(Resource, on_delete=models.PROTECT, related_name="flow_targets")
+    permission = models.ForeignKey(
+        Permission, on_delete=models.PROTECT, related_name="flow_targets"
+    )
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["flow", "resource", "permission"], name="target_once_per_flow"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.resource} · {self.permission}"
+
+
+class FlowVersion(models.Model):
+    """A flow as it was from ``at`` on: ``terms`` is what the fingerprint was taken of."""
+
+    flow = models.ForeignKey(AccessFlow, on_delete=models.CASCADE, related_name="versions")
+    version = models.PositiveIntegerField()
+    fingerprint = models.CharField(max_length=64)
+    terms = models.JSONField(encoder=DjangoJSONEncoder)
+    changed_by_label = models.CharField(max_length=320)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-version"]
+        constraints = [
+            models.UniqueConstraint(fields=["flow", "version"], name="version_once_per_flow")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.flow} v{self.version}"

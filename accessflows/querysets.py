@@ -1,0 +1,37 @@
+"""Named filters over integrations, what they offer, and access flows."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models import Q
+
+if TYPE_CHECKING:
+    pass
+
+
+class IntegrationQuerySet(models.QuerySet["Integration"]):
+    def active(self) -> "IntegrationQuerySet":
+        return self.filter(is_active=True)
+
+
+class OfferedQuerySet(models.QuerySet["Offered"]):
+    def present(self) -> "OfferedQuerySet":
+        return self.filter(vanished_at=None)
+
+
+class AccessFlowQuerySet(models.QuerySet["AccessFlow"]):
+    def active(self) -> "AccessFlowQuerySet":
+        return self.filter(is_active=True)
+
+    def requiring_mfa(self) -> "AccessFlowQuerySet":
+        return self.filter(require_mfa=True)
+
+    def requestable_by(self, user: Any) -> "AccessFlowQuerySet":
+        """Active flows that name the person, or a group of the person, as requestor."""
+        mine = Q(requestor_users=user.pk) | Q(requestor_groups__user=user.pk)
+        return self.active().filter(pk__in=self.model.objects.filter(mine).values("pk"))
+
+    def decidable_by(self, user: Any) -> "AccessFlowQuerySet":
+        """Flows that name the person, or a group of the person, as approver."""
+        mine = Q(approver_users=user.pk) | Q(approver_groups__user=user.pk)
+        return self.filter(pk__in=self.model.objects.filter(mine).values("pk"))

@@ -1,0 +1,8 @@
+"""The portal itself: settings, addresses, the worker and the demo."""
+
+from django.apps import AppConfig
+
+
+class PortalConfig(AppConfig):
+    name = "apono_portal"
+    label = "portal"

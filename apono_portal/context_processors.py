@@ -1,0 +1,18 @@
+"""What every page knows about the portal."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+THEMES = ("light", "dark")
+
+
+def portal(request: HttpRequest) -> dict[str, Any]:
+    """Return the portal's name, the display time zone and the chosen theme ("" follows the system)."""
+    theme = request.COOKIES.get("theme", "")
+    return {
+        "portal_name": settings.PORTAL_NAME,
+        "time_zone_name": settings.TIME_ZONE,
+        "theme": theme if theme in THEMES else "",
+    }

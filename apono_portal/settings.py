@@ -1,0 +1,257 @@
+"""Settings of the portal, read from the environment. They fail closed.
+
+Required everywhere: ``SECRET_KEY``, ``SEALING_KEYS`` and ``PORTAL_URL``; a start without them is
+refused with a sentence that says what to set. ``ENV_FILE`` may name a file that holds them.
+"""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+if env_file := os.environ.get("ENV_FILE"):
+    environ.Env.read_env(env_file, encoding="utf-8")
+
+
+def required(name: str, how: str) -> str:
+    """Return a setting that has no safe default, or refuse to start."""
+    value = env.str(name, default="").strip()
+    if not value:
+        raise ImproperlyConfigured(f"Set {name}: {how}")
+    return value
+
+
+# --- What must be set -------------------------------------------------------------------------
+SECRET_KEY = required("SECRET_KEY", "50 or more random characters, kept secret.")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+SEALING_KEYS = required(
+    "SEALING_KEYS",
+    "the keyring that seals TOTP keys and broker passwords, as 'id:base64url,id:base64url' with "
+    "64-byte keys, newest first. `manage.py make_sealing_key` prints one.",
+)
+PORTAL_URL = required(
+    "PORTAL_URL", "the address people open, for example https://access.example.org."
+).rstrip("/")
+
+_address = urlsplit(PORTAL_URL)
+if _address.scheme not in {"http", "https"} or not _address.hostname:
+    raise ImproperlyConfigured("PORTAL_URL must be an http:// or https:// address with a host.")
+_loopback = _address.hostname in {"127.0.0.1", "localhost", "::1"}
+HTTPS = _address.scheme == "https"
+if not HTTPS and not _loopback:
+    raise ImproperlyConfigured(
+        "PORTAL_URL must start with https:// unless it is this machine's loopback."
+    )
+
+DEBUG = env.bool("DEBUG", default=False)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[_address.hostname])
+PORTAL_NAME = env.str("PORTAL_NAME", default="Apono Portal")
+PORTAL_ID = env.str("PORTAL_ID", default=_address.netloc)
+
+# --- Parts ------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "apono_portal.apps.PortalConfig",
+    "apono_portal.users.apps.UsersConfig",
+    "requests_app",
+    "accessflows",
+    "mfa",
+    "audit",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "crispy_forms",
+    "django_htmx",
+    "csp",
+    "axes",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "mfa.middleware.VerifiedWindowMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = "apono_portal.urls"
+WSGI_APPLICATION = "apono_portal.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "apono_portal.context_processors.portal",
+                "accessflows.context_processors.mfa_banner",
+                "requests_app.context_processors.navigation",
+            ],
+        },
+    },
+]
+CRISPY_ALLOWED_TEMPLATE_PACKS = "apono"
+CRISPY_TEMPLATE_PACK = "apono"
+
+# --- Data -------------------------------------------------------------------------------------
+DATABASES = {
+    "default": env.db_url(
+        "DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'var' / 'portal.sqlite3'}"
+    )
+}
+DATABASES["default"]["ATOMIC_REQUESTS"] = False
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    DATABASES["default"].setdefault("CONN_MAX_AGE", env.int("DATABASE_CONN_MAX_AGE", default=60))
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- People and sessions ----------------------------------------------------------------------
+AUTH_USER_MODEL = "users.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "apono_portal.users.backends.EmailBackend",
+]
+LOGIN_URL = "users:sign_in"
+LOGIN_REDIRECT_URL = "requests:my_access"
+LOGOUT_REDIRECT_URL = "users:sign_in"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_COOKIE_AGE = int(timedelta(hours=env.int("SESSION_HOURS", default=12)).total_seconds())
+SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
+SESSION_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrf"
+CSRF_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_TRUSTED_ORIGINS = [PORTAL_URL]
+CSRF_FAILURE_VIEW = "apono_portal.views.csrf_failure"
+
+# Password sign-in: the account and address together are held off, so that somebody elsewhere
+# cannot lock the owner out.
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_LOCKOUT_CALLABLE = "apono_portal.users.views.locked_out"
+AXES_CLIENT_IP_CALLABLE = "audit.origin.client_address"
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address"]
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+AXES_ENABLE_ACCESS_FAILURE_LOG = False
+SILENCED_SYSTEM_CHECKS: list[str] = []
+
+# Number of reverse proxies in front whose X-Forwarded-For entry is believed.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+
+# --- Multi-factor authentication --------------------------------------------------------------
+OTP_TOTP_SYNC = False
+OTP_TOTP_THROTTLE_FACTOR = 0  # the verification ledger throttles, by lane
+OTP_TOTP_ISSUER = env.str("MFA_ISSUER", default=PORTAL_NAME)
+MFA_WINDOW = timedelta(hours=1)
+MFA_STEP_UP_URL = "requests:step_up"
+MFA_RECENT_SIGN_IN = timedelta(minutes=15)
+
+# --- Requests and grants ----------------------------------------------------------------------
+PARKED_REQUEST_LIFETIME = timedelta(hours=env.int("PARKED_REQUEST_HOURS", default=4))
+APPROVAL_LIFETIME = timedelta(hours=env.int("APPROVAL_HOURS", default=24))
+ACTIVATION_LIFETIME = timedelta(minutes=env.int("ACTIVATION_MINUTES", default=15))
+WORKER_INTERVAL_S = env.float("WORKER_INTERVAL_S", default=1.0)
+WORKER_LEASE = timedelta(seconds=env.int("WORKER_LEASE_S", default=30))
+
+# --- Transport and content --------------------------------------------------------------------
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")  # the zone pages speak in; the database keeps UTC
+USE_TZ = True
+USE_I18N = False
+
+# --- Mail and logs ----------------------------------------------------------------------------
+vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"portal@{_address.hostname}")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {"django.server": {"propagate": True, "handlers": []}},
+}

@@ -1,0 +1,23 @@
+"""Addresses of the portal's pages (docs/mission.md says what each is for)."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from apono_portal import views
+
+urlpatterns = [
+    path("", include("requests_app.urls")),
+    path("", include("mfa.urls")),
+    path("", include("apono_portal.users.urls")),
+    path("access-flows/", include("accessflows.urls.flows")),
+    path("integrations/", include("accessflows.urls.integrations")),
+    path("audit-log/", include("audit.urls")),
+    path("admin/", admin.site.urls),
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+]
+
+handler400 = "apono_portal.views.bad_request"
+handler403 = "apono_portal.views.forbidden"
+handler404 = "apono_portal.views.not_found"
+handler500 = "apono_portal.views.server_error"

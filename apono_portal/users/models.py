@@ -1,0 +1,87 @@
+"""People."""
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import PermissionsMixin
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from apono_portal.users.managers import UserManager
+
+
+class Role(models.TextChoices):
+    """What a person may do in the portal beyond requesting and deciding."""
+
+    ADMIN = "admin", "Admin"
+    AUDITOR = "auditor", "Auditor"
+    MEMBER = "member", "Member"
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person, known by e-mail address. Groups say what they may request and decide."""
+
+    email = models.EmailField(max_length=254, unique=True)
+    name = models.CharField(max_length=64)
+    role = models.CharField(max_length=16, choices=Role.choices, default=Role.MEMBER)
+    is_active = models.BooleanField("active", default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    is_superuser = None  # type: ignore[assignment]
+    user_permissions = None  # type: ignore[assignment]
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS = ["name"]
+
+    class Meta:
+        ordering = ["name", "email"]
+        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_any_case")]
+
+    def __str__(self) -> str:
+        return f"{self.name} <{self.email}>"
+
+    @property
+    def initials(self) -> str:
+        words = self.name.split() or [self.email]
+        return (words[0][:1] + (words[-1][:1] if len(words) > 1 else "")).upper()
+
+    @property
+    def is_account_admin(self) -> bool:
+        return self.is_active and self.role == Role.ADMIN
+
+    @property
+    def reads_everything(self) -> bool:
+        return self.is_active and self.role in {Role.ADMIN, Role.AUDITOR}
+
+    @property
+    def is_staff(self) -> bool:
+        """Django admin is for account admins."""
+        return self.is_account_admin
+
+    def has_perm(self, perm: str, obj: object = None) -> bool:
+        return self.is_account_admin
+
+    def has_perms(self, perm_list: object, obj: object = None) -> bool:
+        return self.is_account_admin
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self.is_account_admin
+
+    @property
+    def mfa_epoch(self) -> int:
+        try:
+            return self.mfa_state.epoch
+        except ObjectDoesNotExist:
+            return 0
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """Bind sessions to password and MFA epoch: a change of either ends all of them at once."""
+        return salted_hmac(
+            "apono_portal.users.User.session",
+            f"{self.password}:{self.mfa_epoch}",
+            secret=secret,
+            algorithm="sha256",
+        ).hexdigest()

@@ -1,0 +1,26 @@
+"""Who may see the pages of admins and auditors. Everybody else is told there is no such page."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+
+View = Callable[..., HttpResponse]
+
+
+def _only(allowed: Callable[[Any], bool]) -> Callable[[View], View]:
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not allowed(request.user):
+                raise Http404
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+admins_only = _only(lambda user: user.is_authenticated and user.is_account_admin)
+readers_only = _only(lambda user: user.is_authenticated and user.reads_everything)

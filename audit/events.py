@@ -1,0 +1,62 @@
+"""The vocabulary of the audit log: ``subject:verb``."""
+
+from django.db import models
+
+
+class EventName(models.TextChoices):
+    """Everything that is put on the record, with the words the page says."""
+
+    SESSION_SIGN_IN = "session:sign_in", "Signed in"
+    SESSION_SIGN_IN_FAIL = "session:sign_in_fail", "Sign-in failed"
+    SESSION_LOCK = "session:lock", "Sign-in held off"
+    SESSION_SIGN_OUT = "session:sign_out", "Signed out"
+    SESSION_END = "session:end", "Session ended"
+
+    USER_CREATE = "user:create", "Person added"
+    USER_CHANGE = "user:change", "Person changed"
+    USER_DEACTIVATE = "user:deactivate", "Person deactivated"
+    USER_REACTIVATE = "user:reactivate", "Person reactivated"
+    USER_DELETE = "user:delete", "Person deleted"
+    USER_CHANGE_PASSWORD = "user:change_password", "Password changed"
+    GROUP_CHANGE = "group:change", "Group changed"
+
+    MFA_BEGIN_SET_UP = "mfa:begin_set_up", "MFA set-up begun"
+    MFA_SET_UP = "mfa:set_up", "MFA turned on"
+    MFA_VERIFY = "mfa:verify", "MFA verified"
+    MFA_REFUSE = "mfa:refuse", "MFA code refused"
+    MFA_THROTTLE = "mfa:throttle", "MFA tries held off"
+    MFA_CLOSE_WINDOW = "mfa:close_window", "Verified window closed"
+    MFA_RESET = "mfa:reset", "MFA reset"
+
+    FLOW_CREATE = "flow:create", "Access flow created"
+    FLOW_CHANGE = "flow:change", "Access flow changed"
+    FLOW_ACTIVATE = "flow:activate", "Access flow activated"
+    FLOW_DEACTIVATE = "flow:deactivate", "Access flow deactivated"
+    FLOW_DELETE = "flow:delete", "Access flow deleted"
+
+    INTEGRATION_CREATE = "integration:create", "Integration added"
+    INTEGRATION_CHANGE = "integration:change", "Integration changed"
+    INTEGRATION_CHECK = "integration:check", "Integration checked"
+    INTEGRATION_DISCOVER = "integration:discover", "Resources read from integration"
+    INTEGRATION_DISABLE = "integration:disable", "Integration disabled"
+    INTEGRATION_DELETE = "integration:delete", "Integration deleted"
+
+    REQUEST_SUBMIT = "request:submit", "Access requested"
+    REQUEST_PARK = "request:park", "Request parked for MFA"
+    REQUEST_RELEASE = "request:release", "Request released by MFA"
+    REQUEST_APPROVE = "request:approve", "Request approved"
+    REQUEST_REJECT = "request:reject", "Request rejected"
+    REQUEST_CANCEL = "request:cancel", "Request cancelled"
+    REQUEST_LAPSE = "request:lapse", "Request lapsed"
+    REQUEST_GRANT = "request:grant", "Activation begun"
+    REQUEST_ACTIVATE = "request:activate", "Access opened"
+    REQUEST_FAIL = "request:fail", "Activation failed"
+    REQUEST_END = "request:end", "End of access begun"
+    REQUEST_EXPIRE = "request:expire", "Access expired"
+    REQUEST_REVOKE = "request:revoke", "Access revoked"
+
+    GRANT_ACTIVATE = "grant:activate", "Login created on target"
+    GRANT_REVEAL = "grant:reveal", "Credential shown"
+    GRANT_CONTAIN = "grant:contain", "Access cut on target"
+    GRANT_PROVE = "grant:prove", "End proven on target"
+    GRANT_RETRY = "grant:retry", "Target did not do as asked"

@@ -1,0 +1,43 @@
+"""The audit log: rows that are written once and never changed."""
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.utils import timezone
+
+from audit.events import EventName
+from audit.querysets import EventQuerySet
+
+
+class Event(models.Model):
+    """One thing that happened. Labels are snapshots, so a row reads the same for ever.
+
+    Actor, target and request are kept by number and label instead of foreign keys: a row must never
+    be touched again, also when what it speaks of is deleted (audit/immutability.py).
+    """
+
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    event = models.CharField(max_length=64, choices=EventName.choices)
+    actor_id = models.BigIntegerField(null=True, blank=True)
+    actor_label = models.CharField(max_length=320)
+    target_type = models.CharField(max_length=64, blank=True)
+    target_id = models.CharField(max_length=64, blank=True)
+    target_label = models.CharField(max_length=320, blank=True)
+    request_id = models.BigIntegerField(null=True, blank=True)
+    request_label = models.CharField(max_length=32, blank=True)
+    address = models.GenericIPAddressField(null=True, blank=True)
+    user_agent = models.CharField(max_length=256, blank=True)
+    metadata = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["event", "-id"], name="event_by_name"),
+            models.Index(fields=["actor_id", "-id"], name="event_by_actor"),
+            models.Index(fields=["request_id", "-id"], name="event_by_request"),
+            models.Index(fields=["target_type", "target_id", "-id"], name="event_by_target"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.event} by {self.actor_label}"

@@ -1,0 +1,53 @@
+"""Writing to the audit log."""
+
+from typing import Any, Protocol
+
+from django.db import models
+
+from audit.events import EventName
+from audit.models import Event
+from audit.origin import SYSTEM, Origin
+
+SYSTEM_LABEL = "System"
+
+
+class Referenced(Protocol):
+    """An access request, as far as the log needs to know it."""
+
+    pk: Any
+
+    @property
+    def reference(self) -> str: ...
+
+
+def record(
+    *,
+    event: EventName,
+    actor: Any | None,
+    target: models.Model | None = None,
+    request: Referenced | None = None,
+    origin: Origin = SYSTEM,
+    metadata: dict[str, Any] | None = None,
+) -> Event:
+    """Write one event, in the transaction of the write it tells of.
+
+    ``actor`` is the person who acted, None for the portal itself; ``request`` the access request it
+    concerns. ``metadata`` is JSON with plain values and never holds a secret.
+    """
+    return Event.objects.create(
+        event=event,
+        actor_id=actor.pk if actor else None,
+        actor_label=_label(actor) if actor else SYSTEM_LABEL,
+        target_type=target._meta.label_lower if target else "",
+        target_id=str(target.pk) if target else "",
+        target_label=_label(target) if target else "",
+        request_id=request.pk if request else None,
+        request_label=request.reference if request else "",
+        address=origin.address,
+        user_agent=origin.user_agent,
+        metadata=metadata or {},
+    )
+
+
+def _label(thing: object) -> str:
+    return str(thing)[:320]

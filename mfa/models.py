@@ -1,0 +1,120 @@
+"""Authenticators, the state of a person's MFA, and the ledger of verifications."""
+
+import secrets
+from datetime import datetime
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from mfa import sealing
+from mfa.querysets import AuthenticatorQuerySet, VerificationQuerySet
+
+
+class MfaState(models.Model):
+    """One row per person. Locked before anything of that person's MFA is read for a decision.
+
+    ``epoch`` goes up whenever what was proven before stops counting: reset, set-up, password
+    change. Sessions and evidence carry the epoch they were made in.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="mfa_state",
+        primary_key=True,
+    )
+    epoch = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"MFA state of {self.user_id}, epoch {self.epoch}"
+
+
+class Authenticator(TOTPDevice):
+    """An authenticator app: django-otp's TOTP row whose ``key`` is sealed (RFC 6238; RFC 5297).
+
+    The sealed text is not hexadecimal on purpose: read through the base class it raises instead of
+    verifying codes made from ciphertext.
+    """
+
+    objects = AuthenticatorQuerySet.as_manager()
+
+    class Meta:
+        proxy = True
+
+    @property
+    def bin_key(self) -> bytes:
+        """The shared secret, 20 bytes, unsealed for this row's owner only."""
+        return sealing.unseal(self.key, purpose=sealing.TOTP_KEY, owner=self.user_id)
+
+    @staticmethod
+    def new_sealed_key(user_id: int) -> str:
+        """Return a fresh 20-byte secret (RFC 4226, section 4, R6), sealed for its owner."""
+        return sealing.seal(secrets.token_bytes(20), purpose=sealing.TOTP_KEY, owner=user_id)
+
+
+class KnownBrowser(models.Model):
+    """A browser in which its owner has passed a verification; its tries have a lane of their own.
+
+    Only a hash of the cookie's nonce is kept. It counts while its epoch is the person's.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="known_browsers"
+    )
+    nonce_hash = models.CharField(max_length=64, unique=True)
+    epoch = models.PositiveIntegerField()
+    user_agent = models.CharField(max_length=256, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"Known browser {self.pk} of {self.user_id}"
+
+    @property
+    def lane(self) -> str:
+        return f"known:{self.pk}"
+
+
+class Outcome(models.TextChoices):
+    """What became of a verification."""
+
+    OK = "ok", "Verified"
+    BAD = "bad", "Code did not match"
+    REPLAY = "replay", "Code was used before"
+    THROTTLED = "throttled", "Held off"
+    NO_DEVICE = "no_device", "MFA not set up"
+
+
+class Verification(models.Model):
+    """One attempt at a six-digit code. A row with outcome ``ok`` is the evidence requests stand on."""
+
+    UNKNOWN_LANE = "unknown"
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="verifications"
+    )
+    at = models.DateTimeField(default=timezone.now)
+    outcome = models.CharField(max_length=16, choices=Outcome.choices)
+    lane = models.CharField(max_length=32, default=UNKNOWN_LANE)
+    epoch = models.PositiveIntegerField()
+    device_id = models.BigIntegerField(null=True, blank=True)
+    device_name = models.CharField(max_length=64, blank=True)
+    address = models.GenericIPAddressField(null=True, blank=True)
+    user_agent = models.CharField(max_length=256, blank=True)
+
+    objects = VerificationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["user", "lane", "at"], name="verification_by_lane"),
+            models.Index(fields=["user", "-at"], name="verification_by_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_outcome_display()} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def window_closes_at(self) -> datetime:
+        return self.at + settings.MFA_WINDOW

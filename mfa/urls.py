@@ -1,0 +1,6 @@
+"""Addresses of mfa pages."""
+
+from django.urls import URLPattern
+
+app_name = "mfa"
+urlpatterns: list[URLPattern] = []

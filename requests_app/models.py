@@ -1,0 +1,232 @@
+"""Access requests, the decisions on them, and the grants they lead to."""
+
+import uuid
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accessflows.models import AccessFlow, Integration
+from mfa.models import Verification
+from requests_app.querysets import AccessRequestQuerySet, GrantQuerySet
+
+
+class Status(models.TextChoices):
+    """Where a request stands (requests_app.lifecycle says what may follow what)."""
+
+    PENDING_MFA = "pending_mfa", "Pending MFA"
+    PENDING_APPROVAL = "pending_approval", "Pending Approval"
+    GRANTING = "granting", "Granting"
+    ACTIVE = "active", "Active"
+    ENDING = "ending", "Ending"
+    EXPIRED = "expired", "Expired"
+    REVOKED = "revoked", "Revoked"
+    REJECTED = "rejected", "Rejected"
+    LAPSED = "lapsed", "Lapsed"
+    CANCELLED = "cancelled", "Cancelled"
+    FAILED = "failed", "Failed"
+
+
+PENDING = (Status.PENDING_MFA, Status.PENDING_APPROVAL)
+LIVE = (Status.GRANTING, Status.ACTIVE, Status.ENDING)
+
+
+class AccessRequest(models.Model):
+    """One person asking through one flow, for a duration, with a justification.
+
+    Names and terms are snapshots: the request reads the same after person, flow and integration are
+    gone. ``duration`` runs from activation, so ``ends_at`` is empty until then.
+    """
+
+    requester = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="access_requests",
+    )
+    requester_label = models.CharField(max_length=320)
+    flow = models.ForeignKey(
+        AccessFlow, null=True, on_delete=models.SET_NULL, related_name="access_requests"
+    )
+    flow_name = models.CharField(max_length=80)
+    flow_version = models.PositiveIntegerField()
+    flow_fingerprint = models.CharField(max_length=64)
+    require_mfa = models.BooleanField()
+    approval = models.CharField(max_length=16, choices=AccessFlow.Approval.choices)
+    max_duration = models.DurationField()
+    duration = models.DurationField()
+    justification = models.TextField(max_length=2000, blank=True)
+    status = models.CharField(max_length=24, choices=Status.choices)
+    status_changed_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now)
+    pending_until = models.DateTimeField(null=True, blank=True)
+    starts_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(null=True, blank=True)
+    end_asked_by_label = models.CharField(max_length=320, blank=True)
+    ends_as = models.CharField(max_length=24, choices=Status.choices, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    message = models.CharField(max_length=500, blank=True)
+
+    # The evidence: what the permission to go on stands on. Kept as snapshot beside the ledger row.
+    verification = models.ForeignKey(
+        Verification,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="access_requests",
+    )
+    verified_at = models.DateTimeField(null=True, blank=True)
+    verified_with = models.CharField(max_length=64, blank=True)
+    verified_lane = models.CharField(max_length=32, blank=True)
+    verified_from = models.GenericIPAddressField(null=True, blank=True)
+
+    objects = AccessRequestQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["requester", "-id"], name="request_by_requester"),
+            models.Index(fields=["status", "pending_until"], name="request_pending_until"),
+            models.Index(fields=["status", "ends_at"], name="request_ends_at"),
+            models.Index(fields=["flow", "status"], name="request_by_flow"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(duration__gt=timedelta(0)), name="request_duration_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(duration__lte=models.F("max_duration")),
+                name="request_duration_within_flow",
+            ),
+            # The first promise, held by the database: nothing protected goes on without evidence.
+            models.CheckConstraint(
+                condition=~Q(
+                    require_mfa=True, status__in=["pending_approval", "granting", "active"]
+                )
+                | Q(verified_at__isnull=False),
+                name="request_protected_needs_evidence",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="active") | Q(ends_at__isnull=False),
+                name="request_active_has_end",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.reference
+
+    @property
+    def reference(self) -> str:
+        return f"AR-{self.pk}"
+
+    @property
+    def is_pending(self) -> bool:
+        return self.status in PENDING
+
+    @property
+    def is_live(self) -> bool:
+        return self.status in LIVE
+
+    @property
+    def window_closes_at(self) -> datetime | None:
+        return self.verified_at + settings.MFA_WINDOW if self.verified_at else None
+
+
+class Decision(models.Model):
+    """An approver's word on a request, bound to the fingerprint of what was shown."""
+
+    class Verdict(models.TextChoices):
+        APPROVE = "approve", "Approved"
+        REJECT = "reject", "Rejected"
+
+    request = models.ForeignKey(AccessRequest, on_delete=models.CASCADE, related_name="decisions")
+    approver = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="decisions"
+    )
+    approver_label = models.CharField(max_length=320)
+    verdict = models.CharField(max_length=8, choices=Verdict.choices)
+    reason = models.CharField(max_length=500, blank=True)
+    fingerprint = models.CharField(max_length=64)
+    verification = models.ForeignKey(
+        Verification, null=True, blank=True, on_delete=models.SET_NULL, related_name="decisions"
+    )
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["request", "approver"], name="decision_once_per_approver"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_verdict_display()} by {self.approver_label}"
+
+
+class GrantState(models.TextChoices):
+    """Where a grant stands on its target system."""
+
+    ACTIVATING = "activating", "Activating"
+    ACTIVE = "active", "Active"
+    ENDING = "ending", "Ending"
+    CONTAINED = "contained", "Contained"
+    ENDED = "ended", "Ended"
+
+
+class Grant(models.Model):
+    """One target of one request, from the intent to activate it to the proof of its end.
+
+    The row is written, with its deadline, before anything is done on the target. A worker holds it
+    through ``lease_by`` until ``lease_until``, by the database's clock.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    request = models.ForeignKey(AccessRequest, on_delete=models.CASCADE, related_name="grants")
+    integration = models.ForeignKey(
+        Integration, null=True, on_delete=models.PROTECT, related_name="grants"
+    )
+    integration_name = models.CharField(max_length=80)
+    resource = models.CharField(max_length=63)
+    permission = models.CharField(max_length=63)
+    state = models.CharField(max_length=16, choices=GrantState.choices)
+    deadline = models.DateTimeField()
+    login = models.CharField(max_length=63, blank=True)
+    login_oid = models.BigIntegerField(null=True, blank=True)
+    system_identifier = models.CharField(max_length=32, blank=True)
+    activated_at = models.DateTimeField(null=True, blank=True)
+    revealed_at = models.DateTimeField(null=True, blank=True)
+    contained_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    residue = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
+    proof = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
+    lease_by = models.CharField(max_length=64, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    next_try_at = models.DateTimeField(default=timezone.now)
+    tries = models.PositiveIntegerField(default=0)
+    last_error = models.CharField(max_length=500, blank=True)
+
+    objects = GrantQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["request_id", "integration_name", "resource", "permission"]
+        indexes = [
+            models.Index(
+                fields=["next_try_at"],
+                name="grant_to_work_on",
+                condition=~Q(state__in=["active", "ended"]),
+            ),
+            models.Index(fields=["deadline"], name="grant_due", condition=Q(state="active")),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["request", "integration", "resource", "permission"],
+                name="grant_once_per_target",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.integration_name} / {self.resource} · {self.permission}"

@@ -1,0 +1,60 @@
+"""Named filters over access requests and grants."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from accessflows.models import AccessFlow
+
+if TYPE_CHECKING:
+    pass
+
+
+class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
+    def of(self, user: Any) -> "AccessRequestQuerySet":
+        return self.filter(requester=user)
+
+    def visible_to(self, user: Any) -> "AccessRequestQuerySet":
+        """One's own, those one may decide on, and everything for admins and auditors."""
+        if user.reads_everything:
+            return self.all()
+        decidable = AccessFlow.objects.decidable_by(user).values("pk")
+        return self.filter(Q(requester=user) | Q(flow__in=decidable))
+
+    def parked(self) -> "AccessRequestQuerySet":
+        return self.filter(status="pending_mfa")
+
+    def awaiting_decision_by(self, user: Any) -> "AccessRequestQuerySet":
+        """Undecided requests through flows that name the person as approver and allow it."""
+        decidable = AccessFlow.objects.decidable_by(user)
+        own = Q(requester=user) & Q(flow__allow_self_approval=False)
+        return (
+            self.filter(status="pending_approval", flow__in=decidable.values("pk"))
+            .exclude(own)
+            .exclude(decisions__approver=user)
+        )
+
+    def overdue_pending(self, now: datetime) -> "AccessRequestQuerySet":
+        return self.filter(status__in=["pending_mfa", "pending_approval"], pending_until__lte=now)
+
+
+class GrantQuerySet(models.QuerySet["Grant"]):
+    def live(self) -> "GrantQuerySet":
+        """Grants that may still be usable on their target, or not yet proven gone."""
+        return self.exclude(state="ended")
+
+    def unleased(self) -> "GrantQuerySet":
+        """Grants no worker holds, by the database's clock."""
+        return self.filter(Q(lease_until=None) | Q(lease_until__lt=Now()))
+
+    def to_work_on(self, now: datetime) -> "GrantQuerySet":
+        """Grants in a state that wants a step on the target, whose turn has come."""
+        return self.unleased().filter(
+            state__in=["activating", "ending", "contained"], next_try_at__lte=now
+        )
+
+    def due(self, now: datetime) -> "GrantQuerySet":
+        return self.filter(state="active", deadline__lte=now)
