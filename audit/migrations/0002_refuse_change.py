@@ -1,0 +1,20 @@
+"""Arm the triggers that keep the audit log as it was written."""
+
+from django.db import migrations
+
+from audit import immutability
+
+
+def arm(apps, schema_editor):
+    connection = schema_editor.connection
+    immutability.run(connection, immutability.install_sql(connection.vendor))
+
+
+def disarm(apps, schema_editor):
+    connection = schema_editor.connection
+    immutability.run(connection, immutability.remove_sql(connection.vendor))
+
+
+class Migration(migrations.Migration):
+    dependencies = [("audit", "0001_initial")]
+    operations = [migrations.RunPython(arm, disarm)]
