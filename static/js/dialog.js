@@ -1,0 +1,46 @@
+// Opens a page's form in a dialog. The link leads to a full page with the same form, so nothing depends on this.
+//
+// <a href="/users/3/reset-mfa/" data-dialog>Reset MFA</a>
+//
+// On that page the form sits in <section class="dialog" data-dialog-content aria-labelledby="...">; links in it
+// marked data-dialog-close close the dialog instead of leading back.
+
+const PLAIN_CLICK = (event) =>
+  event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
+
+async function fetchContent(href) {
+  const response = await fetch(href, { credentials: "same-origin", headers: { Accept: "text/html" } });
+  if (!response.ok || response.redirected) return null;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  return page.querySelector("[data-dialog-content]");
+}
+
+function show(content) {
+  const dialog = document.createElement("dialog");
+  dialog.className = content.className;
+  dialog.setAttribute("aria-labelledby", content.getAttribute("aria-labelledby") ?? "");
+  dialog.append(...content.childNodes);
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog || event.target.closest("[data-dialog-close]")) {
+      event.preventDefault();
+      dialog.close();
+    }
+  });
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+document.addEventListener("click", async (event) => {
+  const opener = event.target.closest("a[data-dialog]");
+  if (!opener || !PLAIN_CLICK(event)) return;
+  event.preventDefault();
+  opener.closest("[popover]")?.hidePopover();
+  try {
+    const content = await fetchContent(opener.href);
+    if (content) show(content);
+    else location.assign(opener.href);
+  } catch {
+    location.assign(opener.href);
+  }
+});
