@@ -1,5 +1,6 @@
 """Addresses of the portal's pages (docs/mission.md says what each is for)."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
@@ -16,6 +17,11 @@ urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
 ]
+
+if settings.DEBUG:
+    from apono_portal import styleguide
+
+    urlpatterns.append(path("dev/components/", styleguide.components))
 
 handler400 = "apono_portal.views.bad_request"
 handler403 = "apono_portal.views.forbidden"
