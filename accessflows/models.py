@@ -10,6 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
+from accessflows.connectors.protocol import Target
 from accessflows.querysets import AccessFlowQuerySet, IntegrationQuerySet, OfferedQuerySet
 from mfa import sealing
 
@@ -68,10 +69,27 @@ class Integration(models.Model):
         return self.name
 
     @property
+    def address(self) -> str:
+        """Which server this is: part of every fingerprint of a flow that leads there."""
+        return f"{self.kind}://{self.host}:{self.port}"
+
+    @property
     def broker_password(self) -> str:
         return sealing.unseal(
             self.sealed_password, purpose=sealing.BROKER_PASSWORD, owner=self.seal_id
         ).decode()
+
+    def target(self) -> Target:
+        """How the portal's broker reaches this system, its password unsealed."""
+        return Target(
+            host=self.host,
+            port=self.port,
+            database=self.database,
+            user=self.broker,
+            password=self.broker_password,
+            sslmode=self.sslmode,
+            sslrootcert=self.sslrootcert,
+        )
 
 
 class Offered(models.Model):
@@ -193,6 +211,11 @@ class FlowTarget(models.Model):
 
     def __str__(self) -> str:
         return f"{self.resource} · {self.permission}"
+
+    @property
+    def label(self) -> str:
+        """``integration / resource · permission``, as people choose it."""
+        return f"{self.resource.integration} / {self.resource} · {self.permission}"
 
 
 class FlowVersion(models.Model):

@@ -1,0 +1,19 @@
+"""Refusals of the access flows' services, as sentences for people."""
+
+# ruff: noqa: N818 - the names say what happened, and read well where they are caught
+
+
+class Refused(Exception):
+    """Nothing was saved. ``sentence`` says why and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+class TermsRefused(Refused):
+    """Terms of a flow, or of an integration, do not hold. ``errors`` maps a field to its sentence."""
+
+    def __init__(self, errors: dict[str, str]) -> None:
+        super().__init__(" ".join(errors.values()))
+        self.errors = errors

@@ -1,0 +1,50 @@
+"""Reads that cross models: what a person may ask for, what a flow gives, whom it concerns."""
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db.models import Prefetch, Q, QuerySet
+
+from accessflows.models import AccessFlow, FlowTarget, Integration
+
+
+def targets_of(flow: AccessFlow) -> QuerySet[FlowTarget]:
+    """Return what a flow gives now: targets still present on an integration in use."""
+    return _open_targets().filter(flow=flow)
+
+
+def requestable_flows(user: Any) -> QuerySet[AccessFlow]:
+    """Return the flows a person may ask through, each with ``open_targets``; without any, none."""
+    flows = AccessFlow.objects.requestable_by(user)
+    offering = _open_targets().values("flow")
+    return flows.filter(pk__in=offering).prefetch_related(
+        Prefetch("targets", queryset=_open_targets(), to_attr="open_targets")
+    )
+
+
+def requestors_of(flow: AccessFlow) -> QuerySet[Any]:
+    """Return the active people who may ask through a flow."""
+    people = get_user_model()._default_manager.filter(is_active=True)
+    return people.filter(
+        Q(pk__in=flow.requestor_users.values("pk"))
+        | Q(groups__in=flow.requestor_groups.values("pk"))
+    ).distinct()
+
+
+def flows_through(integration: Integration) -> QuerySet[AccessFlow]:
+    """Return the flows that give something of an integration."""
+    return AccessFlow.objects.filter(
+        pk__in=FlowTarget.objects.filter(resource__integration=integration).values("flow")
+    )
+
+
+def _open_targets() -> QuerySet[FlowTarget]:
+    return (
+        FlowTarget.objects.filter(
+            resource__integration__is_active=True,
+            resource__vanished_at=None,
+            permission__vanished_at=None,
+        )
+        .select_related("resource__integration", "permission")
+        .order_by("resource__integration__name", "resource__name", "permission__name")
+    )
