@@ -11,7 +11,9 @@ EXAMPLES = "Write it like 8h, 90m, 1h 30m, 1:30 or 1.5 (hours)."
 _NUMBER = r"[0-9]{1,6}(?:[.,][0-9]{1,6})?"
 _CLOCK = re.compile(r"([0-9]{1,4}):([0-5][0-9])")
 _HOURS = re.compile(_NUMBER)
-_PART = re.compile(rf"({_NUMBER})\s*(days|day|d|hours|hour|hrs|hr|h|minutes|minute|mins|min|m)(?![a-z])\s*")
+_PART = re.compile(
+    rf"({_NUMBER})\s*(days|day|d|hours|hour|hrs|hr|h|minutes|minute|mins|min|m)(?![a-z])\s*"
+)
 _HOURS_AND_MINUTES = re.compile(r"([0-9]{1,4})\s*h\s*([0-5]?[0-9])")
 _MINUTES_IN = {"d": 24 * 60, "h": 60, "m": 1}
 

@@ -1,7 +1,5 @@
 """Refusals of the access flows' services, as sentences for people."""
 
-# ruff: noqa: N818 - the names say what happened, and read well where they are caught
-
 
 class Refused(Exception):
     """Nothing was saved. ``sentence`` says why and what to do."""

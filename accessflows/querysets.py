@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 if TYPE_CHECKING:
-    pass
+    from accessflows.models import AccessFlow, Integration, Offered  # noqa: F401
 
 
 class IntegrationQuerySet(models.QuerySet["Integration"]):

@@ -25,10 +25,11 @@ def requestable_flows(user: Any) -> QuerySet[AccessFlow]:
 def requestors_of(flow: AccessFlow) -> QuerySet[Any]:
     """Return the active people who may ask through a flow."""
     people = get_user_model()._default_manager.filter(is_active=True)
-    return people.filter(
+    found: QuerySet[Any] = people.filter(
         Q(pk__in=flow.requestor_users.values("pk"))
         | Q(groups__in=flow.requestor_groups.values("pk"))
     ).distinct()
+    return found
 
 
 def flows_through(integration: Integration) -> QuerySet[AccessFlow]:

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 if TYPE_CHECKING:
-    pass
+    from apono_portal.users.models import User  # noqa: F401
 
 
 class UserQuerySet(models.QuerySet["User"]):
