@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accessflows.models import AccessFlow, Integration
+from accessflows.models import AccessFlow, FlowTarget, Integration
 from mfa.models import Verification
 from requests_app.querysets import AccessRequestQuerySet, GrantQuerySet
 
@@ -133,6 +133,46 @@ class AccessRequest(models.Model):
     @property
     def window_closes_at(self) -> datetime | None:
         return self.verified_at + settings.MFA_WINDOW if self.verified_at else None
+
+
+class RequestedTarget(models.Model):
+    """One target a request asks for, by the names it had then.
+
+    It is not a grant: a grant row means that something may exist on the target, and keeps its
+    integration from being deleted. What was only asked for must do neither.
+    """
+
+    request = models.ForeignKey(AccessRequest, on_delete=models.CASCADE, related_name="targets")
+    integration = models.ForeignKey(
+        Integration, null=True, on_delete=models.SET_NULL, related_name="requested_targets"
+    )
+    integration_name = models.CharField(max_length=80)
+    resource = models.CharField(max_length=63)
+    permission = models.CharField(max_length=63)
+
+    class Meta:
+        ordering = ["integration_name", "resource", "permission"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["request", "integration_name", "resource", "permission"],
+                name="asked_once_per_target",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.integration_name} / {self.resource} · {self.permission}"
+
+    @classmethod
+    def of(cls, request: AccessRequest, target: FlowTarget) -> "RequestedTarget":
+        """Return the unsaved row for a flow's target."""
+        integration = target.resource.integration
+        return cls(
+            request=request,
+            integration=integration,
+            integration_name=integration.name,
+            resource=target.resource.name,
+            permission=target.permission.name,
+        )
 
 
 class Decision(models.Model):

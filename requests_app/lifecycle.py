@@ -1,0 +1,121 @@
+"""Where a request stands and what may follow: the one way a status changes.
+
+    PENDING_MFA -> PENDING_APPROVAL -> GRANTING -> ACTIVE -> ENDING -> EXPIRED | REVOKED
+
+Expired (by time) and Revoked (by hand) are different ends. A request goes back to PENDING_MFA when
+its evidence was voided before anything was made on a target, as by a reset.
+"""
+
+from typing import Any
+
+from django.utils import timezone
+
+from audit.events import EventName
+from audit.models import Event
+from audit.origin import SYSTEM, Origin
+from audit.services import record
+from mfa.models import MfaState
+from mfa.services import lock_state
+from requests_app.exceptions import Conflict
+from requests_app.models import AccessRequest, Status
+
+INITIAL = frozenset({Status.PENDING_MFA, Status.PENDING_APPROVAL, Status.GRANTING})
+
+ALLOWED: dict[Status, frozenset[Status]] = {
+    Status.PENDING_MFA: frozenset(
+        {Status.PENDING_APPROVAL, Status.GRANTING, Status.LAPSED, Status.CANCELLED}
+    ),
+    Status.PENDING_APPROVAL: frozenset(
+        {Status.GRANTING, Status.PENDING_MFA, Status.REJECTED, Status.LAPSED, Status.CANCELLED}
+    ),
+    Status.GRANTING: frozenset(
+        {Status.ACTIVE, Status.ENDING, Status.PENDING_MFA, Status.FAILED, Status.CANCELLED}
+    ),
+    Status.ACTIVE: frozenset({Status.ENDING}),
+    Status.ENDING: frozenset({Status.EXPIRED, Status.REVOKED}),
+    Status.EXPIRED: frozenset(),
+    Status.REVOKED: frozenset(),
+    Status.REJECTED: frozenset(),
+    Status.LAPSED: frozenset(),
+    Status.CANCELLED: frozenset(),
+    Status.FAILED: frozenset(),
+}
+
+
+def lock_request(pk: int) -> AccessRequest:
+    """Lock and reload a request. Inside a transaction, after `lock_state` where MFA is decided on."""
+    return AccessRequest.objects.select_for_update().get(pk=pk)
+
+
+def lock_with_state(pk: int) -> tuple[AccessRequest, MfaState | None]:
+    """Lock the requester's MFA state, then the request: the one order of locks."""
+    requester_id = AccessRequest.objects.values_list("requester_id", flat=True).get(pk=pk)
+    state = lock_state(requester_id) if requester_id else None
+    return lock_request(pk), state
+
+
+def transition(
+    request: AccessRequest,
+    *,
+    to: Status,
+    event: EventName,
+    actor: Any | None,
+    origin: Origin = SYSTEM,
+    metadata: dict[str, Any] | None = None,
+    **changes: Any,
+) -> AccessRequest:
+    """Move one request on (`transition_all`)."""
+    transition_all(
+        [request], to=to, event=event, actor=actor, origin=origin, metadata=metadata, **changes
+    )
+    return request
+
+
+def transition_all(
+    requests: list[AccessRequest],
+    *,
+    to: Status,
+    event: EventName,
+    actor: Any | None,
+    origin: Origin = SYSTEM,
+    metadata: dict[str, Any] | None = None,
+    **changes: Any,
+) -> None:
+    """Move requests that stand at the same place on, or raise `Conflict` if one is not there.
+
+    Status, ``changes`` and the audit events are written in the caller's transaction, all or none.
+    """
+    if not requests:
+        return
+    came_from = Status(requests[0].status)
+    for request in requests:
+        if request.status != came_from or to not in ALLOWED[came_from]:
+            raise conflict_on(request)
+    changes = {"status": to, "status_changed_at": timezone.now(), **changes}
+    pks = [request.pk for request in requests]
+    moved = AccessRequest.objects.filter(pk__in=pks, status=came_from).update(**changes)
+    if moved != len(requests):
+        elsewhere = AccessRequest.objects.filter(pk__in=pks).exclude(status=to).first()
+        raise conflict_on(elsewhere or AccessRequest.objects.get(pk=pks[0]))
+    for request in requests:
+        for name, value in changes.items():
+            setattr(request, name, value)
+        record(
+            event=event,
+            actor=actor,
+            target=request,
+            request=request,
+            origin=origin,
+            metadata={"from": came_from.value, "to": to.value, **(metadata or {})},
+        )
+
+
+def conflict_on(request: AccessRequest) -> Conflict:
+    """Say what a request is now, since when and through whom."""
+    since = timezone.localtime(request.status_changed_at)
+    last = Event.objects.about_request(request.pk).first()
+    by = f" through {last.actor_label}" if last else ""
+    return Conflict(
+        f"{request.reference} is {request.get_status_display()} since {since:%H:%M:%S}{by}. "
+        "Somebody was first; what you asked for was not done."
+    )

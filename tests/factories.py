@@ -1,0 +1,305 @@
+"""Rows for tests, each with only what it cannot do without.
+
+flow = AccessFlowFactory(require_mfa=True, requestor_users=[user], targets=1)
+authenticator = AuthenticatorFactory(user=user)
+code_for(authenticator)  # the six digits of this moment, by an independent authenticator
+"""
+
+import base64
+import secrets
+from datetime import datetime, timedelta
+
+import factory
+import pyotp
+from django.contrib.auth.models import Group
+from django.utils import timezone
+
+from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, Resource
+from apono_portal.users.models import Role, User
+from mfa import sealing
+from mfa.models import Authenticator, MfaState, Outcome, Verification
+from requests_app.models import (
+    AccessRequest,
+    Decision,
+    Grant,
+    GrantState,
+    RequestedTarget,
+    Status,
+)
+
+PASSWORD = "correct-horse-battery-staple"
+BROKER_PASSWORD = "broker-password-of-the-tests"
+
+
+class UserFactory(factory.django.DjangoModelFactory):
+    """A member with the password `PASSWORD`. ``groups=[...]`` joins them."""
+
+    class Meta:
+        model = User
+        skip_postgeneration_save = True
+
+    name = factory.Sequence(lambda n: f"Person {n}")
+    email = factory.Sequence(lambda n: f"person{n}@example.org")
+    role = Role.MEMBER
+
+    class Params:
+        admin = factory.Trait(role=Role.ADMIN)
+        auditor = factory.Trait(role=Role.AUDITOR)
+
+    @classmethod
+    def _create(cls, model_class, *args, password=PASSWORD, **kwargs):
+        return model_class.objects.create_user(*args, password=password, **kwargs)
+
+    @factory.post_generation
+    def groups(self, create, extracted):
+        if extracted:
+            self.groups.set(extracted)
+
+
+class GroupFactory(factory.django.DjangoModelFactory):
+    """A group. ``members=[...]`` fills it."""
+
+    class Meta:
+        model = Group
+        skip_postgeneration_save = True
+
+    name = factory.Sequence(lambda n: f"Group {n}")
+
+    @factory.post_generation
+    def members(self, create, extracted):
+        if extracted:
+            self.user_set.set(extracted)
+
+
+class IntegrationFactory(factory.django.DjangoModelFactory):
+    """An active PostgreSQL integration. ``password`` is sealed on the way in."""
+
+    class Meta:
+        model = Integration
+
+    name = factory.Sequence(lambda n: f"postgres-{n}")
+    host = "127.0.0.1"
+    port = 1
+    broker = "broker"
+    sslmode = Integration.SslMode.PREFER
+    health = Integration.Health.HEALTHY
+
+    @classmethod
+    def _create(cls, model_class, *args, password=BROKER_PASSWORD, **kwargs):
+        integration = model_class(*args, **kwargs)
+        integration.sealed_password = sealing.seal(
+            password.encode(), purpose=sealing.BROKER_PASSWORD, owner=integration.seal_id
+        )
+        integration.save(force_insert=True)
+        return integration
+
+
+class ResourceFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Resource
+
+    integration = factory.SubFactory(IntegrationFactory)
+    name = factory.Sequence(lambda n: f"database_{n}")
+
+
+class PermissionFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Permission
+
+    integration = factory.SubFactory(IntegrationFactory)
+    name = factory.Sequence(lambda n: f"capability_{n}")
+
+
+class FlowTargetFactory(factory.django.DjangoModelFactory):
+    """Resource and permission of one integration."""
+
+    class Meta:
+        model = FlowTarget
+
+    flow = factory.SubFactory("tests.factories.AccessFlowFactory")
+    resource = factory.SubFactory(ResourceFactory)
+    permission = factory.LazyAttribute(
+        lambda target: PermissionFactory(integration=target.resource.integration)
+    )
+
+
+class AccessFlowFactory(factory.django.DjangoModelFactory):
+    """An active, automatic flow without MFA.
+
+    ``targets=2`` makes that many; ``requestor_users``, ``requestor_groups``, ``approver_users`` and
+    ``approver_groups`` take lists. The fingerprint is taken last, as a saved flow's is.
+    """
+
+    class Meta:
+        model = AccessFlow
+        skip_postgeneration_save = True
+
+    name = factory.Sequence(lambda n: f"Flow {n}")
+    max_duration = timedelta(hours=8)
+    version = 1
+    fingerprint = "0" * 64
+
+    @factory.post_generation
+    def requestor_users(self, create, extracted):
+        if extracted:
+            self.requestor_users.set(extracted)
+
+    @factory.post_generation
+    def requestor_groups(self, create, extracted):
+        if extracted:
+            self.requestor_groups.set(extracted)
+
+    @factory.post_generation
+    def approver_users(self, create, extracted):
+        if extracted:
+            self.approver_users.set(extracted)
+
+    @factory.post_generation
+    def approver_groups(self, create, extracted):
+        if extracted:
+            self.approver_groups.set(extracted)
+
+    @factory.post_generation
+    def targets(self, create, extracted):
+        for _ in range(extracted or 0):
+            FlowTargetFactory(flow=self)
+
+    @factory.post_generation
+    def fingerprint_taken(self, create, extracted):
+        take_fingerprint(self)
+
+
+def take_fingerprint(flow: AccessFlow) -> None:
+    """Store the fingerprint of the flow as it is now, as saving it on the page does."""
+    from accessflows.fingerprint import fingerprint_of, terms_of
+
+    flow.fingerprint = fingerprint_of(terms_of(flow))
+    flow.save(update_fields=["fingerprint"])
+
+
+class AuthenticatorFactory(factory.django.DjangoModelFactory):
+    """A confirmed authenticator app whose secret the test knows: ``authenticator.secret``."""
+
+    class Meta:
+        model = Authenticator
+
+    user = factory.SubFactory(UserFactory)
+    name = "Authentication app"
+    confirmed = True
+
+    @classmethod
+    def _create(cls, model_class, *args, secret=None, **kwargs):
+        secret = secret or secrets.token_bytes(20)
+        user = kwargs["user"]
+        MfaState.objects.get_or_create(user=user)
+        key = sealing.seal(secret, purpose=sealing.TOTP_KEY, owner=user.pk)
+        authenticator = model_class.objects.create(*args, key=key, **kwargs)
+        authenticator.secret = secret
+        return authenticator
+
+
+def code_for(authenticator: Authenticator, at: datetime | None = None) -> str:
+    """The code an independent authenticator app shows at a moment, now unless told."""
+    totp = pyotp.TOTP(base64.b32encode(authenticator.secret).decode())
+    return totp.at(at or timezone.now())
+
+
+class VerificationFactory(factory.django.DjangoModelFactory):
+    """A success with the person's confirmed authenticator, which is made if there is none."""
+
+    class Meta:
+        model = Verification
+
+    user = factory.SubFactory(UserFactory)
+    outcome = Outcome.OK
+    device_name = "Authentication app"
+
+    @factory.lazy_attribute
+    def epoch(self):
+        return MfaState.objects.get_or_create(user=self.user)[0].epoch
+
+    @factory.lazy_attribute
+    def device_id(self):
+        device = Authenticator.objects.confirmed().filter(user=self.user).first()
+        return (device or AuthenticatorFactory(user=self.user)).pk
+
+
+class AccessRequestFactory(factory.django.DjangoModelFactory):
+    """A request with its terms taken from the flow. Protected ones get evidence unless parked."""
+
+    class Meta:
+        model = AccessRequest
+        skip_postgeneration_save = True
+
+    requester = factory.SubFactory(UserFactory)
+    requester_label = factory.LazyAttribute(lambda request: str(request.requester))
+    flow = factory.LazyAttribute(
+        lambda request: AccessFlowFactory(requestor_users=[request.requester], targets=1)
+    )
+    flow_name = factory.SelfAttribute("flow.name")
+    flow_version = factory.SelfAttribute("flow.version")
+    flow_fingerprint = factory.SelfAttribute("flow.fingerprint")
+    require_mfa = factory.SelfAttribute("flow.require_mfa")
+    approval = factory.SelfAttribute("flow.approval")
+    max_duration = factory.SelfAttribute("flow.max_duration")
+    duration = timedelta(hours=1)
+    justification = "Look into the failed import, OPS-1."
+    status = Status.GRANTING
+
+    @factory.lazy_attribute
+    def pending_until(self):
+        pending = (Status.PENDING_MFA, Status.PENDING_APPROVAL, Status.GRANTING)
+        return timezone.now() + timedelta(hours=1) if self.status in pending else None
+
+    @factory.lazy_attribute
+    def starts_at(self):
+        return timezone.now() if self.status in (Status.ACTIVE, Status.ENDING) else None
+
+    @factory.lazy_attribute
+    def ends_at(self):
+        return self.starts_at + self.duration if self.starts_at else None
+
+    @factory.lazy_attribute
+    def verification(self):
+        if not self.require_mfa or self.status == Status.PENDING_MFA:
+            return None
+        return VerificationFactory(user=self.requester)
+
+    verified_at = factory.LazyAttribute(lambda r: r.verification.at if r.verification else None)
+    verified_with = factory.LazyAttribute(
+        lambda r: r.verification.device_name if r.verification else ""
+    )
+
+    @factory.post_generation
+    def targets(self, create, extracted):
+        """One row for each target of the flow."""
+        for target in self.flow.targets.select_related("resource__integration", "permission"):
+            RequestedTarget.of(self, target).save()
+
+
+class DecisionFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Decision
+
+    request = factory.SubFactory(AccessRequestFactory)
+    approver = factory.SubFactory(UserFactory)
+    approver_label = factory.LazyAttribute(lambda decision: str(decision.approver))
+    verdict = Decision.Verdict.APPROVE
+    fingerprint = factory.SelfAttribute("request.flow_fingerprint")
+
+
+class GrantFactory(factory.django.DjangoModelFactory):
+    """A grant for the request's first target."""
+
+    class Meta:
+        model = Grant
+
+    request = factory.SubFactory(AccessRequestFactory, status=Status.ACTIVE)
+    integration = factory.LazyAttribute(lambda grant: grant.request.targets.first().integration)
+    integration_name = factory.LazyAttribute(lambda grant: grant.integration.name)
+    resource = factory.LazyAttribute(lambda grant: grant.request.targets.first().resource)
+    permission = factory.LazyAttribute(lambda grant: grant.request.targets.first().permission)
+    state = GrantState.ACTIVE
+    deadline = factory.LazyAttribute(
+        lambda grant: grant.request.ends_at or timezone.now() + grant.request.duration
+    )
