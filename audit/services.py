@@ -9,6 +9,7 @@ from audit.models import Event
 from audit.origin import SYSTEM, Origin
 
 SYSTEM_LABEL = "System"
+STRANGER_LABEL = "Somebody not signed in"
 
 
 class Referenced(Protocol):
@@ -28,16 +29,17 @@ def record(
     request: Referenced | None = None,
     origin: Origin = SYSTEM,
     metadata: dict[str, Any] | None = None,
+    actor_label: str = SYSTEM_LABEL,
 ) -> Event:
     """Write one event, in the transaction of the write it tells of.
 
-    ``actor`` is the person who acted, None for the portal itself; ``request`` the access request it
-    concerns. ``metadata`` is JSON with plain values and never holds a secret.
+    ``actor`` is the person who acted, None for the portal itself (or whom ``actor_label`` names);
+    ``request`` is the access request it concerns. ``metadata`` is JSON with plain values and never holds a secret.
     """
     return Event.objects.create(
         event=event,
         actor_id=actor.pk if actor else None,
-        actor_label=_label(actor) if actor else SYSTEM_LABEL,
+        actor_label=_label(actor) if actor else actor_label,
         target_type=target._meta.label_lower if target else "",
         target_id=str(target.pk) if target else "",
         target_label=_label(target) if target else "",

@@ -1,5 +1,6 @@
 """Finding and making people."""
 
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.base_user import BaseUserManager
@@ -8,6 +9,11 @@ from django.db.models import Q
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User  # noqa: F401
+
+
+def normalise_email(text: str) -> str:
+    """Return an e-mail address as it is kept: NFKC, lower case, without blanks around it."""
+    return unicodedata.normalize("NFKC", text).strip().lower()
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -26,10 +32,11 @@ class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[
     use_in_migrations = False
 
     def get_by_natural_key(self, username: str | None) -> Any:
-        return self.get(email__iexact=username)
+        """Find by the normalised address: what a database takes for the same letter varies."""
+        return self.get(email=normalise_email(username or ""))
 
     def create_user(self, email: str, name: str, password: str | None = None, **fields: Any) -> Any:
-        user = self.model(email=self.normalize_email(email).lower(), name=name, **fields)
+        user = self.model(email=normalise_email(email), name=name, **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user

@@ -1,0 +1,51 @@
+"""Every write about people and their sign-in."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from apono_portal.users.managers import normalise_email
+from apono_portal.users.models import User
+from audit.events import EventName
+from audit.models import Event
+from audit.origin import Origin
+from audit.services import STRANGER_LABEL, record
+
+
+def record_sign_in(*, user: User, origin: Origin) -> None:
+    record(event=EventName.SESSION_SIGN_IN, actor=user, target=user, origin=origin)
+
+
+def record_sign_out(*, user: User, origin: Origin) -> None:
+    record(event=EventName.SESSION_SIGN_OUT, actor=user, target=user, origin=origin)
+
+
+def record_failed_sign_in(*, email: str, origin: Origin) -> None:
+    """Put a failed try on the record. What was typed is not: only a known person is named."""
+    record(
+        event=EventName.SESSION_SIGN_IN_FAIL,
+        actor=None,
+        actor_label=STRANGER_LABEL,
+        target=_known(email),
+        origin=origin,
+    )
+
+
+def record_lock(*, email: str, origin: Origin) -> None:
+    """Put the beginning of a hold-off on the record, once: blocked tries add nothing."""
+    person = _known(email)
+    cool_off: timedelta = settings.AXES_COOLOFF_TIME
+    recent = Event.objects.filter(
+        event=EventName.SESSION_LOCK,
+        target_id=str(person.pk) if person else "",
+        address=origin.address,
+        at__gt=timezone.now() - cool_off,
+    )
+    if not recent.exists():
+        record(event=EventName.SESSION_LOCK, actor=None, target=person, origin=origin)
+
+
+def _known(email: str) -> Any:
+    return User.objects.filter(email=normalise_email(email)).first()
