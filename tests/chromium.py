@@ -1,0 +1,51 @@
+"""Finding a Chromium for the browser tests, and getting one where that is possible."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+SENTENCE = (
+    "The browser tests need Chromium or Chrome and found none. Install your system's package, run "
+    "`.venv/bin/playwright install chromium`, or set CHROMIUM to the program's path."
+)
+
+
+class NoChromium(Exception):
+    """The message says what to do."""
+
+
+def find_chromium() -> str | None:
+    """Return the path of CHROMIUM, the system's browser, or the one Playwright downloaded."""
+    return next((str(path) for path in _candidates() if os.access(path, os.X_OK)), None)
+
+
+def ensure_chromium() -> str:
+    """Return a browser's path; in CI, as root on Debian, install it if there is none."""
+    found = find_chromium()
+    if found is None and _may_install():
+        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"]
+        subprocess.run(["apt-get", "update", "-qq"], check=False)
+        subprocess.run(install, check=False, stdout=subprocess.DEVNULL)
+        found = find_chromium()
+    if found is None:
+        raise NoChromium(SENTENCE)
+    return found
+
+
+def _may_install() -> bool:
+    return bool(os.environ.get("CI")) and os.geteuid() == 0 and bool(shutil.which("apt-get"))
+
+
+def _candidates() -> Iterator[Path]:
+    if named := os.environ.get("CHROMIUM"):
+        yield Path(named)
+    yield from (Path(path) for path in map(shutil.which, NAMES) if path)
+    yield MAC
+    caches = (Path.home() / ".cache/ms-playwright", Path.home() / "Library/Caches/ms-playwright")
+    for cache in caches:
+        for program in ("chrome-linux*/chrome", "chrome-mac*/*.app/Contents/MacOS/*"):
+            yield from sorted(cache.glob(f"chromium-*/{program}"), reverse=True)

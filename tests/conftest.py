@@ -1,0 +1,90 @@
+"""What every test may use: people who are signed in, and a database that can be emptied."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connections
+from django.db.backends.base.operations import BaseDatabaseOperations
+from django.test import Client
+
+from apono_portal.users.models import Role, User
+from audit import immutability
+
+BACKEND = "apono_portal.users.backends.EmailBackend"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    tmp_path_factory: pytest.TempPathFactory, django_db_modify_db_settings_parallel_suffix: None
+) -> None:
+    """On SQLite use a file: a live server's threads and other processes must see the same rows."""
+    settings = connections.settings["default"]
+    if settings["ENGINE"] == "django.db.backends.sqlite3":
+        settings["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "portal.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """Let the flush after a transactional test, and nothing else, past the audit log's triggers."""
+    flush = BaseDatabaseOperations.execute_sql_flush
+
+    def flush_past_the_triggers(self: BaseDatabaseOperations, sql_list: list[str]) -> None:
+        immutability.run(self.connection, immutability.remove_sql(self.connection.vendor))
+        try:
+            flush(self, sql_list)
+        finally:
+            immutability.run(self.connection, immutability.install_sql(self.connection.vendor))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseDatabaseOperations, "execute_sql_flush", flush_past_the_triggers)
+        yield
+
+
+@pytest.fixture
+def signed_in() -> Callable[[User], Client]:
+    """``signed_in(user)`` is a browser session of that person."""
+
+    def sign_in(user: User) -> Client:
+        client = Client()
+        client.force_login(user, backend=BACKEND)
+        return client
+
+    return sign_in
+
+
+def _person(name: str, role: Role) -> Any:
+    return get_user_model().objects.create_user(
+        email=f"{name.split()[0].lower()}@example.org", name=name, password="x" * 16, role=role
+    )
+
+
+@pytest.fixture
+def admin_user(db: None) -> User:
+    return _person("Ada Admin", Role.ADMIN)
+
+
+@pytest.fixture
+def auditor_user(db: None) -> User:
+    return _person("Audrey Auditor", Role.AUDITOR)
+
+
+@pytest.fixture
+def member_user(db: None) -> User:
+    return _person("Max Member", Role.MEMBER)
+
+
+@pytest.fixture
+def admin_client(admin_user: User, signed_in: Callable[[User], Client]) -> Client:
+    return signed_in(admin_user)
+
+
+@pytest.fixture
+def auditor_client(auditor_user: User, signed_in: Callable[[User], Client]) -> Client:
+    return signed_in(auditor_user)
+
+
+@pytest.fixture
+def member_client(member_user: User, signed_in: Callable[[User], Client]) -> Client:
+    return signed_in(member_user)

@@ -1,0 +1,51 @@
+"""The tests' own ground holds: triggers are armed, undefined variables are found."""
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import DatabaseError, connection, transaction
+from django.template import engines
+
+from audit.events import EventName
+from audit.models import Event
+from audit.services import record
+from tests.undefined import UndefinedInTemplate
+
+
+@pytest.mark.django_db
+def test_triggers_are_armed_inside_tests():
+    record(event=EventName.SESSION_SIGN_IN, actor=None)
+    for write in (lambda: Event.objects.update(actor_label="x"), Event.objects.all().delete):
+        with pytest.raises(DatabaseError, match="cannot be changed"), transaction.atomic():
+            write()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("turn", ["before a flush", "after a flush"])
+def test_triggers_are_armed_after_a_flush(turn):
+    record(event=EventName.SESSION_SIGN_IN, actor=None)
+    assert Event.objects.count() == 1
+    with pytest.raises(DatabaseError, match="cannot be changed"):
+        Event.objects.all().delete()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_log_is_empty_after_a_flush():
+    assert Event.objects.count() == 0
+    assert get_user_model().objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_the_sqlite_database_is_a_file():
+    if connection.vendor == "sqlite":
+        assert str(connection.settings_dict["NAME"]).endswith("portal.sqlite3")
+
+
+def test_an_undefined_variable_in_our_templates_fails():
+    with pytest.raises(UndefinedInTemplate, match="title"):
+        engines["django"].get_template("components/empty.html").render({})
+
+
+def test_a_default_may_stand_in_for_an_undefined_variable():
+    assert "System" in engines["django"].from_string('{{ missing|default:"System" }}System').render(
+        {}
+    )

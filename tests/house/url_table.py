@@ -1,0 +1,61 @@
+"""Who may open which address. An address that is not listed here fails test_urls.py."""
+
+from enum import Enum
+
+
+class Guard(Enum):
+    PUBLIC = "everybody"
+    SIGNED_IN = "everybody who is signed in"
+    OWN = "the person it belongs to, and those who may read everything"
+    APPROVER = "people the flow names as approvers"
+    READER = "admins and auditors"
+    ADMIN = "admins"
+
+
+# View name (namespace:name) to guard. The Django admin site stands apart: admins with an open
+# verified window only (mfa.middleware).
+URLS: dict[str, Guard] = {
+    "healthz": Guard.PUBLIC,
+    "readyz": Guard.PUBLIC,
+    "audit:list": Guard.READER,
+    # users
+    "users:sign_in": Guard.PUBLIC,
+    "users:sign_out": Guard.SIGNED_IN,
+    "users:theme": Guard.PUBLIC,
+    "users:change_password": Guard.SIGNED_IN,
+    "users:list": Guard.READER,
+    "users:reset_mfa": Guard.ADMIN,
+    # mfa
+    "mfa:security": Guard.SIGNED_IN,
+    "mfa:set_up": Guard.SIGNED_IN,
+    "mfa:confirm": Guard.SIGNED_IN,
+    "mfa:close_window": Guard.SIGNED_IN,
+    # access flows
+    "flows:list": Guard.READER,
+    "flows:choose_type": Guard.ADMIN,
+    "flows:create": Guard.ADMIN,
+    "flows:edit": Guard.ADMIN,
+    "flows:saved": Guard.ADMIN,
+    "flows:activate": Guard.ADMIN,
+    "flows:deactivate": Guard.ADMIN,
+    "flows:delete": Guard.ADMIN,
+    # integrations
+    "integrations:list": Guard.READER,
+    "integrations:create": Guard.ADMIN,
+    "integrations:detail": Guard.READER,
+    "integrations:edit": Guard.ADMIN,
+    "integrations:check": Guard.ADMIN,
+    # requests
+    "requests:my_access": Guard.SIGNED_IN,
+    "requests:list": Guard.SIGNED_IN,
+    "requests:new": Guard.SIGNED_IN,
+    "requests:step_up": Guard.SIGNED_IN,
+    "requests:detail": Guard.OWN,
+    "requests:reveal": Guard.OWN,
+    "requests:end": Guard.OWN,
+    "requests:cancel": Guard.OWN,
+    "requests:approvals": Guard.SIGNED_IN,
+    "requests:decide": Guard.APPROVER,
+    "requests:approve": Guard.APPROVER,
+    "requests:reject": Guard.APPROVER,
+}

