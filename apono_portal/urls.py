@@ -5,6 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from apono_portal import views
+from apono_portal.users.views import sign_out
 
 urlpatterns = [
     path("", include("requests_app.urls")),
@@ -13,6 +14,8 @@ urlpatterns = [
     path("access-flows/", include("accessflows.urls.flows")),
     path("integrations/", include("accessflows.urls.integrations")),
     path("audit-log/", include("audit.urls")),
+    path("admin/login/", views.admin_entrance, name="admin_entrance"),
+    path("admin/logout/", sign_out, name="admin_exit"),
     path("admin/", admin.site.urls),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),

@@ -1,9 +1,10 @@
 """Health answers and error pages."""
 
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import redirect_to_login
 from django.db import DatabaseError, connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 
 
@@ -22,6 +23,16 @@ def readyz(request: HttpRequest) -> JsonResponse:
     except DatabaseError:
         return JsonResponse({"status": "database unreachable"}, status=503)
     return JsonResponse({"status": "ok"})
+
+
+@login_not_required
+def admin_entrance(request: HttpRequest) -> HttpResponse:
+    """Lead to the portal's own sign-in: Django admin has none of its own."""
+    if not request.user.is_authenticated:
+        return redirect_to_login(request.GET.get("next", ""))
+    if not request.user.is_staff:
+        raise Http404
+    return redirect("admin:index")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -1,48 +1,34 @@
-"""Makes our own templates fail in tests when they speak of something that is not there."""
+"""Makes our own templates fail in tests when they print something that is not there."""
 
 import inspect
 from pathlib import Path
-from types import FrameType
 
 from django.conf import settings
-from django.template.base import FilterExpression
+from django.template.base import FilterExpression, VariableNode
 
 
 class UndefinedInTemplate(AssertionError):
-    """A template of ours used a variable its view did not give."""
+    """A template of ours printed a variable its view did not give."""
 
 
 class Undefined(str):
-    """For the template engine's ``string_if_invalid``: it renders ``text % variable`` and we raise.
+    """The empty string, for the template engine's ``string_if_invalid``.
 
-    Templates of others (Django admin) and variables with a ``default`` filter may be undefined.
+    The engine asks for its truth when a variable is missing: that is where we can refuse. Templates
+    of others (Django admin) may print nothing, and ours where a filter of theirs gives a default.
     """
 
     __slots__ = ()
 
-    def __contains__(self, text: object) -> bool:
-        return text == "%s"
-
-    def __mod__(self, variable: object) -> str:
-        frame = inspect.currentframe()
-        expression = frame.f_back.f_locals.get("self") if frame and frame.f_back else None
-        template = _template_of(frame)
-        ours = template is not None and Path(template).is_relative_to(settings.BASE_DIR)
-        if ours and not _has_default(expression):
-            raise UndefinedInTemplate(f"{template} uses {variable}, which is not in its context")
-        return ""
+    def __bool__(self) -> bool:
+        asking = inspect.currentframe().f_back
+        expression = asking.f_locals.get("self")
+        if isinstance(expression, FilterExpression):
+            node = asking.f_back.f_locals.get("self")
+            if isinstance(node, VariableNode) and _is_ours(node) and not expression.filters:
+                raise UndefinedInTemplate(f"{node.origin.name} prints {expression.var}")
+        return False
 
 
-def _has_default(expression: object) -> bool:
-    return isinstance(expression, FilterExpression) and any(
-        function.__name__ in {"default", "default_if_none"} for function, _ in expression.filters
-    )
-
-
-def _template_of(frame: FrameType | None) -> str | None:
-    while frame is not None:
-        origin = getattr(frame.f_locals.get("self"), "origin", None)
-        if origin is not None:
-            return str(origin.name)
-        frame = frame.f_back
-    return None
+def _is_ours(node: VariableNode) -> bool:
+    return Path(node.origin.name).is_relative_to(settings.BASE_DIR)

@@ -77,6 +77,9 @@ def test_what_does_not_exist_is_not_found(member_client, address):
 @pytest.mark.django_db
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_a_stranger_does_not_enter_django_admin(client, method):
-    answer = getattr(client, method)(reverse("admin:index"))
-    assert answer.status_code == 302
-    assert answer.headers["Location"].startswith("/sign-in/")
+    answer = getattr(client, method)(reverse("admin:index"), follow=True)
+    assert answer.redirect_chain[-1][0] == "/sign-in/?next=/admin/"
+
+
+def test_django_admin_has_no_sign_in_for_members(member_client):
+    assert member_client.get("/admin/login/").status_code == 404

@@ -17,6 +17,8 @@ class Guard(Enum):
 URLS: dict[str, Guard] = {
     "healthz": Guard.PUBLIC,
     "readyz": Guard.PUBLIC,
+    "admin_entrance": Guard.PUBLIC,
+    "admin_exit": Guard.SIGNED_IN,
     "audit:list": Guard.READER,
     # users
     "users:sign_in": Guard.PUBLIC,
