@@ -1,13 +1,14 @@
 // Keeps words about time left true while a page stays open.
 //
 // <strong role="timer" aria-live="off" data-countdown="2026-05-12T15:58:00+00:00">2 h 18 min left</strong>
-//   data-countdown-style="clock"  04:12 instead of words
+//   data-countdown-style          "clock": 04:12, "minutes": 42 min; words otherwise
 //   data-countdown-name           whose time, for the spoken announcement
 //   data-countdown-ended          words when it is over ("Ended")
-// Inside a .rail the bar and its colour follow. A polite region speaks at 10, 5 and 1 minutes and at the end.
+// Inside a .rail the bar and its colour follow, inside a .mfa-pill the ring and its words. A polite region speaks at 10, 5 and 1 minutes and at the end.
 
 const SPOKEN_MINUTES = [10, 5, 1];
 const ENDING_SECONDS = 15 * 60;
+const PILL_ENDING_SECONDS = 10 * 60;
 const timers = [...document.querySelectorAll("[data-countdown]")];
 
 const region = document.createElement("p");
@@ -27,6 +28,8 @@ function asClock(seconds) {
   return `${pad(Math.floor(seconds / 60))}:${pad(seconds % 60)}`;
 }
 
+const FORMATS = { clock: asClock, minutes: (seconds) => `${Math.ceil(seconds / 60)} min` };
+
 function speak(timer, seconds) {
   const name = timer.dataset.countdownName;
   const prefix = name ? `${name}: ` : "";
@@ -43,12 +46,25 @@ function moveRail(timer, seconds) {
   if (seconds <= ENDING_SECONDS || (total && seconds <= total / 10)) rail.dataset.state = "ending";
 }
 
+function movePill(timer, seconds) {
+  const pill = timer.closest(".mfa-pill");
+  if (!pill) return;
+  pill.querySelector(".left")?.setAttribute("stroke-dasharray", `${Math.ceil(seconds / 60)} 60`);
+  if (seconds < PILL_ENDING_SECONDS) pill.dataset.state = "ending";
+  if (seconds === 0) {
+    pill.dataset.state = "idle";
+    pill.querySelector(".left")?.remove();
+    pill.querySelector(":scope > span").textContent = "MFA not verified this hour";
+  }
+}
+
 function tick(timer) {
   const seconds = Math.max(0, Math.round((Date.parse(timer.dataset.countdown) - Date.now()) / 1000));
-  const words = timer.dataset.countdownStyle === "clock" ? asClock(seconds) : inWords(seconds);
+  const words = (FORMATS[timer.dataset.countdownStyle] ?? inWords)(seconds);
   const text = seconds === 0 ? (timer.dataset.countdownEnded ?? "Time is up") : words;
   if (timer.textContent !== text) timer.textContent = text;
   moveRail(timer, seconds);
+  movePill(timer, seconds);
   if (timer.dataset.countdownSpoken !== String(seconds)) {
     timer.dataset.countdownSpoken = String(seconds);
     speak(timer, seconds);
