@@ -11,7 +11,12 @@ from django.db import models
 from django.utils import timezone
 
 from accessflows.connectors.protocol import Target
-from accessflows.querysets import AccessFlowQuerySet, IntegrationQuerySet, OfferedQuerySet
+from accessflows.querysets import (
+    AccessFlowQuerySet,
+    IntegrationQuerySet,
+    PermissionQuerySet,
+    ResourceQuerySet,
+)
 from mfa import sealing
 
 
@@ -99,8 +104,6 @@ class Offered(models.Model):
     description = models.CharField(max_length=200, blank=True)
     vanished_at = models.DateTimeField(null=True, blank=True)
 
-    objects = OfferedQuerySet.as_manager()
-
     class Meta:
         abstract = True
         ordering = ["name"]
@@ -118,6 +121,8 @@ class Resource(Offered):
 
     integration = models.ForeignKey(Integration, on_delete=models.CASCADE, related_name="resources")
 
+    objects = ResourceQuerySet.as_manager()
+
     class Meta(Offered.Meta):
         constraints = [
             models.UniqueConstraint(
@@ -127,12 +132,18 @@ class Resource(Offered):
 
 
 class Permission(Offered):
-    """What one can be granted on a resource: a capability role. ``rights`` is what it can do."""
+    """What one can be granted on a resource: a capability role.
+
+    ``rights`` is what discovery saw: ``databases`` it may connect to, ``refusal`` if it must never be
+    given.
+    """
 
     integration = models.ForeignKey(
         Integration, on_delete=models.CASCADE, related_name="permissions"
     )
     rights = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
+
+    objects = PermissionQuerySet.as_manager()
 
     class Meta(Offered.Meta):
         constraints = [
@@ -140,6 +151,16 @@ class Permission(Offered):
                 fields=["integration", "name"], name="permission_once_per_integration"
             )
         ]
+
+    @property
+    def refusal(self) -> str:
+        """Why this role must never be given to anybody, or an empty string."""
+        return str(self.rights.get("refusal", ""))
+
+    def reaches(self, resource: Resource) -> bool:
+        """Does this role give anything on a resource? Unknown until discovery has looked."""
+        databases = self.rights.get("databases")
+        return databases is None or resource.name in databases
 
 
 class AccessFlow(models.Model):

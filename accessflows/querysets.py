@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 if TYPE_CHECKING:
-    from accessflows.models import AccessFlow, Integration, Offered  # noqa: F401
+    from accessflows.models import AccessFlow, Integration, Permission, Resource  # noqa: F401
 
 
 class IntegrationQuerySet(models.QuerySet["Integration"]):
@@ -14,8 +14,13 @@ class IntegrationQuerySet(models.QuerySet["Integration"]):
         return self.filter(is_active=True)
 
 
-class OfferedQuerySet(models.QuerySet["Offered"]):
-    def present(self) -> "OfferedQuerySet":
+class ResourceQuerySet(models.QuerySet["Resource"]):
+    def present(self) -> "ResourceQuerySet":
+        return self.filter(vanished_at=None)
+
+
+class PermissionQuerySet(models.QuerySet["Permission"]):
+    def present(self) -> "PermissionQuerySet":
         return self.filter(vanished_at=None)
 
 

@@ -1,0 +1,20 @@
+"""Every write of access flows and integrations."""
+
+from accessflows.services.flows import FlowChange, change_flow, create_flow, set_flow_active
+from accessflows.services.integrations import (
+    change_integration,
+    check_integration,
+    create_integration,
+    set_integration_active,
+)
+
+__all__ = [
+    "FlowChange",
+    "change_flow",
+    "change_integration",
+    "check_integration",
+    "create_flow",
+    "create_integration",
+    "set_flow_active",
+    "set_integration_active",
+]

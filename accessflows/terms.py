@@ -1,0 +1,69 @@
+"""What an admin writes down for a flow or an integration, on its way into a service."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from accessflows.models import AccessFlow, Integration
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowTerms:
+    """All terms of an access flow. People and groups by id, targets as (resource id, permission id)."""
+
+    name: str
+    description: str = ""
+    require_mfa: bool = False
+    requestor_users: frozenset[int] = frozenset()
+    requestor_groups: frozenset[int] = frozenset()
+    targets: frozenset[tuple[int, int]]
+    max_duration: timedelta
+    approval: str = AccessFlow.Approval.AUTOMATIC
+    approver_users: frozenset[int] = frozenset()
+    approver_groups: frozenset[int] = frozenset()
+    require_justification: bool = True
+    require_approver_reason: bool = False
+    allow_self_approval: bool = False
+
+    @classmethod
+    def of(cls, flow: AccessFlow) -> "FlowTerms":
+        """Return the terms a flow has now."""
+        values: dict[str, Any] = {name: getattr(flow, name) for name in PLAIN_TERMS}
+        for name in PEOPLE_TERMS:
+            values[name] = frozenset(getattr(flow, name).values_list("pk", flat=True))
+        pairs = flow.targets.values_list("resource_id", "permission_id")
+        return cls(**values, targets=frozenset(pairs))
+
+
+PLAIN_TERMS = (
+    "name",
+    "description",
+    "require_mfa",
+    "max_duration",
+    "approval",
+    "require_justification",
+    "require_approver_reason",
+    "allow_self_approval",
+)
+PEOPLE_TERMS = ("requestor_users", "requestor_groups", "approver_users", "approver_groups")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegrationTerms:
+    """All terms of an integration. ``password`` None keeps the one that is sealed."""
+
+    name: str
+    kind: str = Integration.Kind.POSTGRESQL
+    host: str
+    port: int = 5432
+    database: str = "postgres"
+    broker: str
+    password: str | None = field(default=None, repr=False)
+    sslmode: str = Integration.SslMode.VERIFY_FULL
+    sslrootcert: str = ""
+    connection_limit: int = 3
+
+
+# What decides which server the broker's password is sent to, and how well that is protected.
+ADDRESS_TERMS = ("kind", "host", "port", "database", "broker", "sslmode", "sslrootcert")
+OTHER_INTEGRATION_TERMS = ("name", "connection_limit")
