@@ -4,8 +4,6 @@ Every message says what happened and what to do, and never carries a secret: rai
 `from None`, so that the driver's own message is not dragged along.
 """
 
-# ruff: noqa: N818 - the names say what happened, and read well where they are caught
-
 
 class ConnectorError(Exception):
     """Base of all connector errors. `sentence` is safe to show, to store and to log."""

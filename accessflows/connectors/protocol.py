@@ -60,7 +60,10 @@ class Target(JsonRecord):
 
 @dataclass(frozen=True)
 class GrantSpec(JsonRecord):
-    """What was approved: who may do what, where, until when. `deadline` is aware and absolute."""
+    """What was approved: who may do what, where, until when. `deadline` is aware and absolute.
+
+    `system_identifier` is the server the approval was about; empty means any.
+    """
 
     grant_id: uuid.UUID
     portal_id: str
@@ -68,6 +71,7 @@ class GrantSpec(JsonRecord):
     permission: str
     deadline: datetime
     connection_limit: int = 3
+    system_identifier: str = ""
 
     def __post_init__(self) -> None:
         if self.deadline.tzinfo is None:
@@ -194,6 +198,14 @@ class Check(JsonRecord):
     ok: bool
     sentence: str
     remedy_sql: str = ""
+
+    @classmethod
+    def green(cls, name: str, sentence: str) -> "Check":
+        return cls(name=name, ok=True, sentence=sentence)
+
+    @classmethod
+    def red(cls, name: str, sentence: str, remedy_sql: str = "") -> "Check":
+        return cls(name=name, ok=False, sentence=sentence, remedy_sql=remedy_sql)
 
 
 @dataclass(frozen=True)

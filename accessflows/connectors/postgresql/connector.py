@@ -1,0 +1,35 @@
+"""The connector of the kind "postgresql": its calls, each from the module of its subject."""
+
+from accessflows.connectors.postgresql import (
+    activation,
+    canary,
+    cleaning,
+    containment,
+    credentials,
+    discovery,
+    permissions,
+    preflight,
+    proof,
+    residue,
+    roles,
+)
+
+
+class PostgreSQLConnector:
+    """Implements `accessflows.connectors.protocol.Connector`. Holds no state."""
+
+    preflight = staticmethod(preflight.preflight)
+    discover = staticmethod(discovery.discover)
+    effective_rights = staticmethod(discovery.effective_rights)
+    check_permission = staticmethod(permissions.check_permission)
+    activate = staticmethod(activation.activate)
+    locate = staticmethod(activation.locate)
+    issue_credential = staticmethod(credentials.issue_credential)
+    reset_credential = staticmethod(credentials.reset_credential)
+    contain = staticmethod(containment.contain)
+    contain_many = staticmethod(containment.contain_many)
+    find_residue = staticmethod(residue.find_residue)
+    clean = staticmethod(cleaning.clean)
+    prove = staticmethod(proof.prove)
+    list_marked_roles = staticmethod(roles.list_marked_roles)
+    canary = staticmethod(canary.canary)

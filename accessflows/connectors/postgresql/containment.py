@@ -1,0 +1,189 @@
+"""Ending all use: cut, revoke, kill. After this nobody can use the grant, whatever follows.
+
+Every step commits by itself, so that a failure later never undoes an earlier one.
+"""
+
+from collections.abc import Sequence
+
+import psycopg
+import structlog
+from psycopg import sql
+
+from accessflows.connectors.errors import (
+    ConnectorError,
+    TargetMismatch,
+    TargetRefused,
+    TargetUnavailable,
+)
+from accessflows.connectors.postgresql.failures import address, query_failure
+from accessflows.connectors.postgresql.prepared import prepared_by
+from accessflows.connectors.postgresql.roles import (
+    Found,
+    Role,
+    Stranger,
+    find_ours,
+    lock_grants,
+)
+from accessflows.connectors.postgresql.session import Session, broker_session
+from accessflows.connectors.postgresql.sessions import end_sessions_of
+from accessflows.connectors.protocol import Containment, GrantIdentity, Target, grant_id_of
+
+log = structlog.get_logger(__name__)
+
+_AT_ONCE = 50
+_LONGEST_S = 60.0
+
+_CUT = sql.SQL("ALTER ROLE {role} NOLOGIN PASSWORD NULL VALID UNTIL '1970-01-01 00:00:00+00'")
+_MEMBERSHIPS = sql.SQL(
+    "SELECT DISTINCT m.member::bigint AS oid, member.rolname AS role, granted.rolname AS permission"
+    " FROM pg_auth_members m JOIN pg_roles granted ON granted.oid = m.roleid"
+    " JOIN pg_roles member ON member.oid = m.member WHERE m.member = ANY(%(oids)s::oid[])"
+)
+_REVOKE = sql.SQL("REVOKE {permission} FROM {role}")
+
+FoundByGrant = dict[GrantIdentity, Found]
+Outcome = Containment | ConnectorError
+
+
+def contain(target: Target, identity: GrantIdentity) -> Containment:
+    """Cut, revoke and kill one grant. Raises if it cannot be said that nobody can use it."""
+    outcome = contain_many(target, [identity])[identity]
+    if isinstance(outcome, ConnectorError):
+        raise outcome
+    return outcome
+
+
+def contain_many(
+    target: Target, identities: Sequence[GrantIdentity]
+) -> dict[GrantIdentity, Outcome]:
+    """Contain many over one connection. Only a failure of the connection itself is raised."""
+    outcomes: dict[GrantIdentity, Outcome] = {}
+    wanted = list(dict.fromkeys(identities))
+    with broker_session(target, budget_s=_LONGEST_S) as session:
+        for start in range(0, len(wanted), _AT_ONCE):
+            outcomes |= _contain_some(session, wanted[start : start + _AT_ONCE])
+    return outcomes
+
+
+def _contain_some(
+    session: Session, identities: Sequence[GrantIdentity]
+) -> dict[GrantIdentity, Outcome]:
+    refused = {identity: why for identity in identities if (why := _refusal(session, identity))}
+    found, failed = _cut_each(session, [each for each in identities if each not in refused])
+    cut = [role.oid for each in found.values() if (role := _cuttable(each))]
+    _revoke_memberships(session, cut)
+    ended = end_sessions_of(
+        session,
+        [identity.role_oid for identity, each in found.items() if _sessions_are_ours(each)],
+    )
+    prepared = prepared_by(session, list(ended))
+    left = _memberships(session, cut)
+    outcomes: dict[GrantIdentity, Outcome] = {**refused, **failed}
+    for identity, each in found.items():
+        told, still_open = ended.get(identity.role_oid, (0, 0))
+        if still_open:
+            outcomes[identity] = TargetUnavailable(
+                f"{still_open} session(s) of {identity.role_name} were told to end and are still "
+                "there. The portal tries again."
+            )
+        elif isinstance(each, Stranger) and each.unmarked is None:
+            outcomes[identity] = each.mismatch
+        else:
+            outcomes[identity] = Containment(
+                sessions_ended=told if each else 0,
+                orphans_ended=0 if each else told,
+                prepared_transactions=tuple(
+                    one.gid for one in prepared if one.owner_oid == identity.role_oid
+                ),
+                memberships_left=tuple(
+                    row["permission"] for row in left if row["oid"] == identity.role_oid
+                ),
+                was_absent=each is None,
+            )
+    log.info("grants_contained", count=len(found), failed=len(refused) + len(failed))
+    return outcomes
+
+
+def _cuttable(found: Found) -> Role | None:
+    """The role to cut: ours, or ours with only its comment lost."""
+    return found.unmarked if isinstance(found, Stranger) else found
+
+
+def _sessions_are_ours(found: Found) -> bool:
+    """Sessions are matched by OID. A stranger that merely took the name has another one."""
+    return not isinstance(found, Stranger) or not found.has_oid or found.unmarked is not None
+
+
+def _refusal(session: Session, identity: GrantIdentity) -> ConnectorError | None:
+    try:
+        session.check_server(identity.system_identifier)
+    except TargetMismatch as mismatch:
+        return mismatch
+    if grant_id_of(identity.role_name) is None:
+        return TargetRefused(f"{identity.role_name} is not the name of a grant's role.")
+    return None
+
+
+def _cut_each(
+    session: Session, identities: Sequence[GrantIdentity]
+) -> tuple[FoundByGrant, dict[GrantIdentity, ConnectorError]]:
+    """All in one transaction; if that fails, each in its own, so that one bad one stops no other."""
+    try:
+        return _cut(session, identities), {}
+    except psycopg.Error as error:
+        if session.connection.broken:
+            raise
+        if len(identities) == 1:
+            return {}, {identities[0]: query_failure(error, session.target)}
+    found: FoundByGrant = {}
+    failed: dict[GrantIdentity, ConnectorError] = {}
+    for identity in identities:
+        one_found, one_failed = _cut_each(session, [identity])
+        found |= one_found
+        failed |= one_failed
+    return found, failed
+
+
+def _cut(session: Session, identities: Sequence[GrantIdentity]) -> FoundByGrant:
+    with session.connection.transaction():
+        lock_grants(session, identities)
+        found = find_ours(session, identities)
+        session.run(
+            [
+                _CUT.format(role=sql.Identifier(role.name))
+                for each in found.values()
+                if (role := _cuttable(each))
+            ]
+        )
+    return found
+
+
+def _memberships(session: Session, role_oids: Sequence[int]) -> list[psycopg.rows.DictRow]:
+    return session.rows(_MEMBERSHIPS, {"oids": list(role_oids)}) if role_oids else []
+
+
+def _revoke_memberships(session: Session, role_oids: Sequence[int]) -> None:
+    """Take the rights away. A refusal here is not fatal: the role is cut already, and what stays
+    is read from the catalog afterwards, never from the command's own word."""
+    revokes = [
+        _REVOKE.format(
+            permission=sql.Identifier(row["permission"]), role=sql.Identifier(row["role"])
+        )
+        for row in _memberships(session, role_oids)
+    ]
+    try:
+        session.run(revokes)
+    except psycopg.Error:
+        if session.connection.broken:
+            raise
+        for revoke in revokes:
+            try:
+                session.run([revoke])
+            except psycopg.Error as error:
+                if session.connection.broken:
+                    raise
+                log.warning(
+                    "membership_not_revoked",
+                    at=address(session.target),
+                    why=query_failure(error, session.target).sentence,
+                )

@@ -1,0 +1,89 @@
+"""What a target has to offer: databases, capability roles, and what such a role can do."""
+
+from psycopg import sql
+
+from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE, check_name, check_role_name
+from accessflows.connectors.postgresql.permissions import why_not
+from accessflows.connectors.postgresql.requirements import admin_check
+from accessflows.connectors.postgresql.session import Session, broker_session
+from accessflows.connectors.protocol import CapabilityRole, Inventory, Right, Target, grant_id_of
+
+_LONGEST_LIST = 500
+
+_DATABASES = sql.SQL(
+    "SELECT datname AS name FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1"
+)
+_ROLES = sql.SQL(
+    "SELECT r.rolname AS name, ARRAY(SELECT d.datname::text FROM pg_database d"
+    "   WHERE d.datallowconn AND NOT d.datistemplate"
+    "   AND has_database_privilege(r.oid, d.oid, 'CONNECT') ORDER BY 1) AS databases"
+    " FROM pg_roles r WHERE NOT r.rolcanlogin AND r.rolname NOT LIKE 'pg\\_%' ORDER BY 1"
+)
+# What a role has through itself and every role it is a member of, by object. Rights that everybody
+# has (PUBLIC) are not the permission's doing and are left out.
+_RIGHTS = sql.SQL(
+    "WITH RECURSIVE reach(oid) AS ("
+    "  SELECT oid FROM pg_roles WHERE rolname = %(permission)s"
+    "  UNION SELECT m.roleid FROM pg_auth_members m JOIN reach ON m.member = reach.oid"
+    "), object(rank, kind, name, owner, acl) AS ("
+    "  SELECT 1, 'database', quote_ident(datname), datdba, datacl FROM pg_database"
+    "    WHERE datname = current_database()"
+    "  UNION ALL SELECT 2, 'schema', quote_ident(nspname), nspowner, nspacl FROM pg_namespace"
+    "    WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+    "  UNION ALL SELECT 3, CASE c.relkind WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view'"
+    "    WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table' ELSE 'table' END,"
+    "    c.oid::regclass::text, c.relowner, c.relacl FROM pg_class c"
+    "    JOIN pg_namespace n ON n.oid = c.relnamespace"
+    "    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^pg_'"
+    "    AND n.nspname <> 'information_schema'"
+    "  UNION ALL SELECT 4, 'column', a.attrelid::regclass::text || '.' || quote_ident(a.attname),"
+    "    NULL::oid, a.attacl FROM pg_attribute a WHERE a.attacl IS NOT NULL AND NOT a.attisdropped"
+    "  UNION ALL SELECT 5, 'routine', p.oid::regprocedure::text, p.proowner, p.proacl FROM pg_proc p"
+    "    JOIN pg_namespace n ON n.oid = p.pronamespace"
+    "    WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+    "), held(rank, kind, name, privilege, via) AS ("
+    "  SELECT rank, kind, name, x.privilege_type || CASE WHEN x.is_grantable"
+    "    THEN ' WITH GRANT OPTION' ELSE '' END, x.grantee"
+    "    FROM object CROSS JOIN LATERAL aclexplode(acl) x WHERE x.grantee IN (SELECT oid FROM reach)"
+    "    AND x.grantee IS DISTINCT FROM owner"
+    "  UNION ALL SELECT rank, kind, name, 'OWNER', owner FROM object"
+    "    WHERE owner IN (SELECT oid FROM reach)"
+    ") SELECT kind, name, array_agg(DISTINCT privilege ORDER BY privilege) AS privileges,"
+    " pg_get_userbyid(via)::text AS via"
+    " FROM held GROUP BY rank, kind, name, via ORDER BY rank, name, via LIMIT {limit}"
+)
+
+
+def discover(target: Target) -> Inventory:
+    """Databases and roles that could be offered; a role that must not be says why."""
+    with broker_session(target) as session:
+        databases = tuple(row["name"] for row in session.rows(_DATABASES))
+        roles = tuple(
+            CapabilityRole(row["name"], tuple(row["databases"]), _refusal(session, row["name"]))
+            for row in session.rows(_ROLES)
+            if row["name"] != GRAVEYARD_ROLE and grant_id_of(row["name"]) is None
+        )
+        return Inventory(databases, roles, session.version, session.system_identifier)
+
+
+def effective_rights(target: Target, resource: str, permission: str) -> list[Right]:
+    """What the permission lets one do in this database, with the role each right comes through."""
+    check_name(resource, "database")
+    check_role_name(permission)
+    with broker_session(target, database=resource) as session:
+        return rights_here(session, permission)
+
+
+def rights_here(session: Session, permission: str) -> list[Right]:
+    rows = session.rows(
+        _RIGHTS.format(limit=sql.Literal(_LONGEST_LIST)), {"permission": permission}
+    )
+    return [Right(row["kind"], row["name"], tuple(row["privileges"]), row["via"]) for row in rows]
+
+
+def _refusal(session: Session, name: str) -> str:
+    reason = why_not(session, name)
+    if reason:
+        return reason
+    check = admin_check(session, name)
+    return "" if check.ok else check.sentence

@@ -1,0 +1,193 @@
+"""Everything that should hold on a target, as green and red lines with the SQL that mends the red."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import psycopg
+from psycopg import sql
+
+from accessflows.connectors.errors import ConnectorError
+from accessflows.connectors.postgresql import setup_sql
+from accessflows.connectors.postgresql.activation import LARGEST_SKEW
+from accessflows.connectors.postgresql.discovery import discover, rights_here
+from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE
+from accessflows.connectors.postgresql.permissions import why_not
+from accessflows.connectors.postgresql.requirements import admin_check, broker_checks
+from accessflows.connectors.postgresql.session import (
+    Session,
+    broker_session,
+    conninfo_for,
+)
+from accessflows.connectors.protocol import ROLE_PREFIX, Check, Target
+
+_LOOPBACK = ("127.", "::1", "localhost", "/")
+_LASTING = {"OWNER", "TRIGGER"}
+
+_SERVER = sql.SQL(
+    "SELECT rolsuper AS superuser, current_setting('max_prepared_transactions')::int AS prepared"
+    " FROM pg_roles WHERE rolname = current_user"
+)
+_PLACES = sql.SQL(
+    "SELECT datname AS name, has_database_privilege(oid, 'CONNECT') AS broker_connects,"
+    " EXISTS (SELECT FROM aclexplode(COALESCE(datacl, acldefault('d', datdba))) x"
+    "   WHERE x.grantee = 0 AND x.privilege_type = 'CONNECT') AS open_to_all"
+    " FROM pg_database WHERE datallowconn ORDER BY 1"
+)
+_SCHEMAS = sql.SQL(
+    "SELECT nspname AS name FROM pg_namespace WHERE nspname !~ '^pg_'"
+    " AND has_schema_privilege(%(permission)s, oid, 'CREATE')"
+    " AND NOT has_schema_privilege(%(grave)s, oid, 'CREATE') ORDER BY 1"
+)
+
+
+def preflight(target: Target, permissions: Sequence[str] | None = None) -> list[Check]:
+    """All checks. A target that cannot be reached is one red line, not an error."""
+    try:
+        return list(_all_checks(target, permissions))
+    except ConnectorError as error:
+        return [Check.red("Connection", error.sentence)]
+
+
+def _all_checks(target: Target, permissions: Sequence[str] | None) -> Iterator[Check]:
+    inventory = discover(target)
+    by_name = {role.name: role for role in inventory.roles}
+    offered = [role.name for role in inventory.roles if not role.refusal]
+    names = offered if permissions is None else list(permissions)
+    with broker_session(target) as session:
+        yield Check.green("Connection", "The broker signs in.")
+        yield from _server_checks(session)
+        yield from broker_checks(session)
+        yield from _place_checks(session)
+        for name in names:
+            refusal = why_not(session, name)
+            yield (
+                Check.red(f"Permission {name}", refusal) if refusal else admin_check(session, name)
+            )
+    for name in names:
+        for database in by_name[name].databases if name in by_name else ():
+            yield from _lasting_checks(target, database, name)
+
+
+def _server_checks(session: Session) -> Iterator[Check]:
+    facts = session.row(_SERVER)
+    yield _encryption(session)
+    yield _passwords_asked(session.target)
+    yield _clock(session)
+    yield _version(session)
+    yield (
+        Check.red(
+            "Broker",
+            "The broker is a superuser, far more than it needs. Make it an "
+            "ordinary role with CREATEROLE.",
+            f"ALTER ROLE {setup_sql.identifier(session.target.user)} NOSUPERUSER CREATEROLE;",
+        )
+        if facts["superuser"]
+        else Check.green("Broker", "The broker is not a superuser.")
+    )
+    yield (
+        Check.red(
+            "Prepared transactions",
+            "Grantees can leave prepared transactions behind "
+            "that keep locks. Set max_prepared_transactions to 0 unless something needs them.",
+            "ALTER SYSTEM SET max_prepared_transactions = 0; -- then restart",
+        )
+        if facts["prepared"]
+        else Check.green("Prepared transactions", "Nobody can leave a prepared transaction behind.")
+    )
+
+
+def _encryption(session: Session) -> Check:
+    host, mode = session.target.host, session.target.sslmode
+    if host.startswith(_LOOPBACK):
+        return Check.green("TLS", "The connection does not leave this machine.")
+    if mode == "verify-full" and session.connection.pgconn.ssl_in_use:
+        return Check.green("TLS", "The connection is encrypted and the server verified.")
+    return Check.red(
+        "TLS",
+        f"With TLS mode {mode} somebody between could pose as the target. Use verify-full.",
+    )
+
+
+def _passwords_asked(target: Target) -> Check:
+    """A role that does not exist, with a password that is wrong: the answer tells how the server
+    would treat a grantee. Where it trusts, it looks for the role first."""
+    name = f"{ROLE_PREFIX}{secrets.token_hex(13)}"
+    stranger = replace(target, user=name, password=secrets.token_urlsafe(16))
+    try:
+        with psycopg.connect(conninfo_for(stranger, target.database)):
+            trusted = True
+    except psycopg.Error as error:
+        trusted = "password authentication failed" not in str(error)
+    if not trusted:
+        return Check.green("Passwords asked", "The server asks grantees for their password.")
+    return Check.red(
+        "Passwords asked",
+        "The server does not ask grantees for a password in SCRAM, so their end could be passed "
+        "by. Let pg_hba.conf ask for scram-sha-256.",
+    )
+
+
+def _clock(session: Session) -> Check:
+    seconds = session.clock_skew.total_seconds()
+    if abs(session.clock_skew) <= LARGEST_SKEW:
+        return Check.green("Clock", f"The clocks agree ({seconds:+.1f} s).")
+    return Check.red("Clock", f"The target's clock is off by {seconds:+.0f} s. Use NTP on both.")
+
+
+def _version(session: Session) -> Check:
+    major = session.version // 10000
+    if session.has_membership_options:
+        return Check.green("Version", f"PostgreSQL {major} limits the broker to its own roles.")
+    return Check.red(
+        "Version",
+        f"On PostgreSQL {major} a broker with CREATEROLE is as good as root: it could grant itself "
+        "pg_execute_server_program or reset any password, and grantees can SET ROLE. Use 16 or newer.",
+    )
+
+
+def _place_checks(session: Session) -> Iterator[Check]:
+    for place in session.rows(_PLACES):
+        name, database = f"Database {place['name']}", place["name"]
+        if place["open_to_all"]:
+            yield Check.red(
+                name,
+                f"Every role may connect to {database} through PUBLIC, grantees of other databases "
+                "too. Take CONNECT from PUBLIC and give it to those who need it.",
+                setup_sql.close_public_sql(database),
+            )
+        elif place["broker_connects"]:
+            yield Check.green(name, f"Only named roles may connect to {database}.")
+
+
+def _lasting_checks(target: Target, database: str, permission: str) -> Iterator[Check]:
+    """Rights that could be used to leave something behind that works after the end."""
+    name = f"{permission} in {database}"
+    try:
+        with broker_session(target, database=database) as session:
+            rights = rights_here(session, permission)
+            schemas = session.rows(_SCHEMAS, {"permission": permission, "grave": GRAVEYARD_ROLE})
+    except ConnectorError as error:
+        yield Check.red(name, error.sentence, setup_sql.connect_sql(database, target.user))
+        return
+    lasting = [
+        f"{privilege} of {right.kind} {right.name}"
+        for right in rights
+        for privilege in right.privileges
+        if privilege in _LASTING or privilege.endswith("GRANT OPTION")
+    ]
+    if lasting:
+        yield Check.red(
+            name,
+            f"Through {permission} a grantee could leave working access or code behind "
+            f"({', '.join(lasting[:5])}). Take these from the capability role.",
+        )
+    elif schemas:
+        yield Check.red(
+            name,
+            f"Grantees may create in {', '.join(row['name'] for row in schemas)}, but the "
+            "graveyard role may not, so routines could not be put away. Let it create there.",
+            "\n".join(setup_sql.graveyard_schema_sql(row["name"]) for row in schemas),
+        )
+    else:
+        yield Check.green(name, f"{permission} leaves nothing lasting in {database}.")

@@ -1,0 +1,178 @@
+"""Reading login roles back from the catalogs, and telling ours from everybody else's."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import sql
+from psycopg.rows import DictRow
+
+from accessflows.connectors.errors import TargetMismatch, TargetRefused
+from accessflows.connectors.postgresql.names import Marker, lock_key, read_marker
+from accessflows.connectors.postgresql.session import Session, broker_session
+from accessflows.connectors.protocol import (
+    GrantIdentity,
+    MarkedRole,
+    Target,
+    grant_id_of,
+    role_name_of,
+)
+
+_COLUMNS = sql.SQL(
+    "SELECT r.oid::bigint AS oid, r.rolname AS name, r.rolcanlogin AS can_login,"
+    " CASE r.rolvaliduntil WHEN 'infinity' THEN NULL WHEN '-infinity' THEN to_timestamp(0)"
+    "   ELSE r.rolvaliduntil END AS valid_until,"
+    " r.rolconnlimit AS connection_limit,"
+    " r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls"
+    "   AS has_attributes,"
+    " d.description AS comment"
+    " FROM pg_roles r LEFT JOIN pg_shdescription d"
+    "   ON d.objoid = r.oid AND d.classoid = 'pg_authid'::regclass "
+)
+_BY_NAME = _COLUMNS + sql.SQL("WHERE r.rolname = %(name)s")
+_BY_IDENTITY = _COLUMNS + sql.SQL(
+    "WHERE r.oid = ANY(%(oids)s::oid[]) OR r.rolname = ANY(%(names)s::name[])"
+)
+_WITH_COMMENT = _COLUMNS + sql.SQL("WHERE d.description LIKE '{%%' ORDER BY r.oid")
+_LOCK = sql.SQL("SELECT pg_advisory_xact_lock({key})")
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role as the catalogs have it. `valid_until` None means for ever."""
+
+    oid: int
+    name: str
+    can_login: bool
+    valid_until: datetime | None
+    connection_limit: int
+    has_attributes: bool
+    marker: Marker | None
+
+    @classmethod
+    def of(cls, row: DictRow) -> "Role":
+        return cls(
+            oid=row["oid"],
+            name=row["name"],
+            can_login=row["can_login"],
+            valid_until=row["valid_until"],
+            connection_limit=row["connection_limit"],
+            has_attributes=row["has_attributes"],
+            marker=read_marker(row["comment"]),
+        )
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """What stands where a grant's role should be.
+
+    `has_oid` says that it has the role's OID, so its sessions are its own. `unmarked` is set if it
+    has OID and name of ours and only the comment is gone: ours to cut, but not ours to drop.
+    """
+
+    mismatch: TargetMismatch
+    has_oid: bool = True
+    unmarked: Role | None = None
+
+
+Found = Role | Stranger | None
+
+
+def lock_grants(session: Session, identities: Sequence[GrantIdentity | str]) -> None:
+    """Take the grants' advisory locks for this transaction, in one order for everybody.
+
+    Advisory locks belong to a database: all callers use the maintenance database.
+    """
+    names = (each if isinstance(each, str) else each.role_name for each in identities)
+    for key in sorted(lock_key(_grant_id(name)) for name in names):
+        session.connection.execute(_LOCK.format(key=sql.Literal(key)))
+
+
+def _grant_id(role_name: str) -> uuid.UUID:
+    grant_id = grant_id_of(role_name)
+    if grant_id is None:
+        raise TargetRefused(f"{role_name} is not the name of a grant's role. Nothing was touched.")
+    return grant_id
+
+
+def find_by_name(session: Session, name: str) -> Role | None:
+    rows = session.rows(_BY_NAME, {"name": name})
+    return Role.of(rows[0]) if rows else None
+
+
+def find_ours(session: Session, identities: Sequence[GrantIdentity]) -> dict[GrantIdentity, Found]:
+    """Each grant's role, None if it is gone, or why what is there must not be touched.
+
+    A role is found by OID first, so that one renamed by hand is still ours.
+    """
+    rows = session.rows(
+        _BY_IDENTITY,
+        {
+            "oids": [identity.role_oid for identity in identities],
+            "names": [identity.role_name for identity in identities],
+        },
+    )
+    roles = [Role.of(row) for row in rows]
+    by_oid = {role.oid: role for role in roles}
+    by_name = {role.name: role for role in roles}
+    return {
+        identity: _judge(identity, by_oid.get(identity.role_oid), by_name.get(identity.role_name))
+        for identity in identities
+    }
+
+
+def require_ours(session: Session, identity: GrantIdentity) -> Role | None:
+    """`find_ours` for one, with the mismatch raised."""
+    found = find_ours(session, [identity])[identity]
+    if isinstance(found, Stranger):
+        raise found.mismatch
+    return found
+
+
+def _judge(identity: GrantIdentity, same_oid: Role | None, same_name: Role | None) -> Found:
+    if same_oid is not None:
+        marker = same_oid.marker
+        if marker is not None and marker.grant_id == grant_id_of(identity.role_name):
+            return same_oid
+        sentence = (
+            f"The role {same_oid.name} no longer bears the portal's marker for its grant. Look at "
+            "it on the server and drop it by hand if it is not needed."
+        )
+        unmarked = marker is None and same_oid.name == identity.role_name
+        return Stranger(TargetMismatch(sentence), unmarked=same_oid if unmarked else None)
+    if same_name is not None:
+        sentence = (
+            f"A role named {identity.role_name} exists, but it is not the one the portal made "
+            f"(OID {same_name.oid}, expected {identity.role_oid}). It was not touched. "
+            "Find out who made it."
+        )
+        return Stranger(TargetMismatch(sentence), has_oid=False)
+    return None
+
+
+def list_marked_roles(target: Target, portal_id: str | None) -> list[MarkedRole]:
+    """All roles with this portal's marker, or any portal's when None, whatever their name is now."""
+    with broker_session(target) as session:
+        return _marked(session, portal_id)
+
+
+def _marked(session: Session, portal_id: str | None) -> list[MarkedRole]:
+    marked = []
+    for role in map(Role.of, session.rows(_WITH_COMMENT)):
+        if role.marker is None or portal_id not in (None, role.marker.portal_id):
+            continue
+        identity = GrantIdentity(
+            role_name_of(role.marker.grant_id), role.oid, session.system_identifier
+        )
+        marked.append(
+            MarkedRole(
+                identity=identity,
+                grant_id=role.marker.grant_id,
+                portal_id=role.marker.portal_id,
+                deadline=role.marker.deadline,
+                valid_until=role.valid_until,
+                can_login=role.can_login,
+            )
+        )
+    return marked

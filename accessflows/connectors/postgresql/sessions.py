@@ -1,0 +1,74 @@
+"""Ending open sessions, by the role's OID: it is kept when the role is renamed or dropped."""
+
+import time
+from collections.abc import Sequence
+
+import structlog
+from psycopg import errors, sql
+
+from accessflows.connectors.postgresql.session import Session
+
+log = structlog.get_logger(__name__)
+
+_WAIT_S = 5.0
+_PAUSE_S = 0.02
+_QUIET_SCANS = 2  # a login that was under way shows up between two scans
+
+_SCAN = sql.SQL(
+    "SELECT usesysid::bigint AS oid, pid FROM pg_stat_activity WHERE usesysid = ANY(%(oids)s::oid[])"
+)
+_SIGNAL = sql.SQL(
+    "SELECT usesysid::bigint AS oid, pid, pg_terminate_backend(pid) AS told FROM pg_stat_activity"
+    " WHERE usesysid = ANY(%(oids)s::oid[])"
+)
+
+
+def end_sessions_of(session: Session, role_oids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Signal every session of these roles, then wait until two scans in a row find none.
+
+    Returns, by OID, how many sessions were told to end and how many are still there.
+    """
+    told: dict[int, set[int]] = {oid: set() for oid in role_oids}
+    open_now: list[tuple[int, int]] = []
+    quiet, give_up_at = 0, time.monotonic() + _WAIT_S
+    while quiet < _QUIET_SCANS and time.monotonic() < give_up_at:
+        open_now = _signal_all(session, role_oids)
+        for oid, pid in open_now:
+            told[oid].add(pid)
+        quiet = 0 if open_now else quiet + 1
+        if quiet < _QUIET_SCANS:
+            time.sleep(_PAUSE_S)
+    left = [oid for oid, _ in open_now]
+    return {oid: (len(told[oid]), left.count(oid)) for oid in role_oids}
+
+
+def open_sessions_of(session: Session, role_oid: int) -> int:
+    return len(session.rows(_SCAN, {"oids": [role_oid]}))
+
+
+def _signal_all(session: Session, role_oids: Sequence[int]) -> list[tuple[int, int]]:
+    values = {"oids": list(role_oids)}
+    try:
+        found = session.rows(_SIGNAL, values)
+    except errors.InsufficientPrivilege:
+        join_roles(session, role_oids)
+        found = session.rows(_SIGNAL, values)
+    return [(row["oid"], row["pid"]) for row in found]
+
+
+def join_roles(session: Session, role_oids: Sequence[int]) -> None:
+    """Make the broker a member of these roles of its own making, with their power over sessions
+    and objects. The membership ends with the role."""
+    names = session.rows(
+        "SELECT rolname AS name FROM pg_roles WHERE oid = ANY(%(oids)s::oid[])"
+        " AND NOT pg_has_role(oid, 'USAGE')",
+        {"oids": list(role_oids)},
+    )
+    options = " WITH INHERIT TRUE, SET TRUE" if session.has_membership_options else ""
+    session.run(
+        [
+            sql.SQL("GRANT {role} TO CURRENT_USER").format(role=sql.Identifier(row["name"]))
+            + sql.SQL(options)
+            for row in names
+        ]
+    )
