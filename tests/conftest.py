@@ -12,6 +12,8 @@ from django.test import Client
 from apono_portal.users.models import Role, User
 from audit import immutability
 
+pytest_plugins = ["tests.fixtures.postgres"]
+
 BACKEND = "apono_portal.users.backends.EmailBackend"
 
 

@@ -1,12 +1,11 @@
 """A full cycle with a grant of the portal's own: make, reveal, log in, end, prove."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
-from psycopg import errors, sql
 
 from accessflows.connectors.errors import ConnectorError, TargetRefused
 from accessflows.connectors.postgresql.activation import activate, locate
@@ -24,37 +23,103 @@ Grantee = psycopg.Connection[tuple[object, ...]]
 
 def canary(target: Target, resource: str, permission: str, *, portal_id: str) -> Iterator[Check]:
     """One check for each step, as it happens; stops after the first red one and cleans up."""
-    spec = GrantSpec(
-        uuid.uuid4(), portal_id, resource, permission, datetime.now(UTC) + _LIFE, connection_limit=2
+    cycle = _Cycle(
+        target,
+        GrantSpec(
+            uuid.uuid4(),
+            portal_id,
+            resource,
+            permission,
+            datetime.now(UTC) + _LIFE,
+            connection_limit=2,
+        ),
     )
-    step = "Make"
     try:
-        for step, sentence in _cycle(target, spec):
-            yield Check.green(step, sentence)
-    except ConnectorError as error:
-        yield Check.red(f"After {step}", error.sentence)
+        for name, step in cycle.steps():
+            try:
+                sentence = step()
+            except ConnectorError as error:
+                yield Check.red(name, error.sentence)
+                return
+            yield Check.green(name, sentence)
     finally:
-        _end(target, spec)
+        cycle.end_whatever_is_left()
 
 
-def _cycle(target: Target, spec: GrantSpec) -> Iterator[tuple[str, str]]:
-    identity = activate(target, spec).identity
-    yield "Make", f"The role {identity.role_name} was made and read back."
-    credential = issue_credential(target, spec, identity)
-    yield "Reveal", "It has a password that the server never saw."
-    with _log_in(target, credential) as grantee:
-        yield "Log in", f"It signs in to {spec.resource} as {spec.permission}."
-        _require_wrong_password_refused(target, credential)
-        yield "Wrong password", "A wrong password is refused."
-        ended = contain(target, identity)
-        _require_dead(grantee)
-    yield "Contain", f"Its open session is over ({ended.sessions_ended} ended)."
-    _require_refused(target, credential)
-    yield "Log in again", "It cannot sign in any more."
-    clean(target, identity)
-    yield "Clean", "Nothing it left behind is in anybody's reach, and the role is gone."
-    _require_proof(target, identity)
-    yield "Prove", "The target's catalogs say that nothing is left."
+class _Cycle:
+    """A grant of the portal's own and what is known of it so far."""
+
+    identity: GrantIdentity
+    credential: Credential
+    grantee: Grantee
+
+    def __init__(self, target: Target, spec: GrantSpec) -> None:
+        self.target = target
+        self.spec = spec
+
+    def steps(self) -> tuple[tuple[str, Callable[[], str]], ...]:
+        return (
+            ("Make", self.make),
+            ("Reveal", self.reveal),
+            ("Log in", self.log_in),
+            ("Wrong password", self.try_wrong_password),
+            ("Contain", self.contain),
+            ("Log in again", self.log_in_again),
+            ("Clean", self.clean),
+            ("Prove", self.prove),
+        )
+
+    def make(self) -> str:
+        self.identity = activate(self.target, self.spec).identity
+        return f"The role {self.identity.role_name} was made and read back."
+
+    def reveal(self) -> str:
+        self.credential = issue_credential(self.target, self.spec, self.identity)
+        return "It has a password that the server never saw."
+
+    def log_in(self) -> str:
+        self.grantee = _log_in(self.target, self.credential)
+        return f"It signs in to {self.spec.resource} as {self.spec.permission}."
+
+    def try_wrong_password(self) -> str:
+        wrong = replace(self.credential, password=self.credential.password[::-1])
+        _require_refused(self.target, wrong, "The server let a wrong password in.")
+        return "A wrong password is refused."
+
+    def contain(self) -> str:
+        ended = contain(self.target, self.identity).sessions_ended
+        try:
+            self.grantee.execute("SELECT 1")
+        except psycopg.OperationalError:
+            return f"Its open session is over ({ended} ended)."
+        raise TargetRefused("An open session went on after the end. Do not use this target.")
+
+    def log_in_again(self) -> str:
+        _require_refused(self.target, self.credential, "The ended login still signs in.")
+        return "It cannot sign in any more."
+
+    def clean(self) -> str:
+        clean(self.target, self.identity)
+        return "Nothing it left behind is in anybody's reach, and the role is gone."
+
+    def prove(self) -> str:
+        proof = prove(self.target, self.identity)
+        if not proof.holds:
+            raise TargetRefused(f"Something is left of {self.identity.role_name}: {proof.details}.")
+        return "The target's catalogs say that nothing is left."
+
+    def end_whatever_is_left(self) -> None:
+        """Also if the caller stopped listening. What cannot be ended now is the reconciler's: the
+        role bears the portal's marker and a deadline two minutes away."""
+        if hasattr(self, "grantee"):
+            self.grantee.close()
+        try:
+            identity = locate(self.target, self.spec)
+            if identity is not None:
+                contain(self.target, identity)
+                clean(self.target, identity)
+        except ConnectorError:
+            return
 
 
 def _log_in(target: Target, credential: Credential) -> Grantee:
@@ -68,44 +133,9 @@ def _log_in(target: Target, credential: Credential) -> Grantee:
         ) from None
 
 
-def _require_wrong_password_refused(target: Target, credential: Credential) -> None:
-    wrong = replace(credential, password=credential.password[::-1])
-    try:
-        _log_in(target, wrong).close()
-    except TargetRefused:
-        return
-    raise TargetRefused("The server let a wrong password in. Set pg_hba.conf to scram-sha-256.")
-
-
-def _require_refused(target: Target, credential: Credential) -> None:
+def _require_refused(target: Target, credential: Credential, otherwise: str) -> None:
     try:
         _log_in(target, credential).close()
     except TargetRefused:
         return
-    raise TargetRefused("The ended login still signs in. Check pg_hba.conf for trust.")
-
-
-def _require_dead(grantee: Grantee) -> None:
-    try:
-        grantee.execute(sql.SQL("SELECT 1"))
-    except (errors.AdminShutdown, psycopg.OperationalError):
-        return
-    raise TargetRefused("An open session went on after the end. Do not use this target.")
-
-
-def _require_proof(target: Target, identity: GrantIdentity) -> None:
-    proof = prove(target, identity)
-    if not proof.holds:
-        raise TargetRefused(f"Something is left of {identity.role_name}: {proof.details}.")
-
-
-def _end(target: Target, spec: GrantSpec) -> None:
-    """Whatever happened, and also if the caller stopped listening. The portal's reconciler takes
-    what cannot be ended now: the role bears its marker and a deadline two minutes away."""
-    try:
-        identity = locate(target, spec)
-        if identity is not None:
-            contain(target, identity)
-            clean(target, identity)
-    except ConnectorError:
-        return
+    raise TargetRefused(f"{otherwise} Let pg_hba.conf ask for scram-sha-256.")
