@@ -194,6 +194,9 @@ OTP_TOTP_ISSUER = env.str("MFA_ISSUER", default=PORTAL_NAME)
 MFA_WINDOW = timedelta(hours=1)
 MFA_STEP_UP_URL = "requests:step_up"
 MFA_RECENT_SIGN_IN = timedelta(minutes=15)
+MFA_SET_UP_LIFETIME = timedelta(minutes=30)
+MFA_RECOVERY_CODES = env.bool("MFA_RECOVERY_CODES", default=True)
+MFA_ADMINS_MUST_ENROL = env.bool("MFA_ADMINS_MUST_ENROL", default=False)
 
 # --- Requests and grants ----------------------------------------------------------------------
 PARKED_REQUEST_LIFETIME = timedelta(hours=env.int("PARKED_REQUEST_HOURS", default=4))
@@ -247,6 +250,7 @@ USE_I18N = False
 # --- Mail and logs ----------------------------------------------------------------------------
 vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"portal@{_address.hostname}")
+EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT_S", default=15)
 
 LOGGING = {
     "version": 1,

@@ -27,6 +27,11 @@ class EventName(models.TextChoices):
     MFA_THROTTLE = "mfa:throttle", "MFA tries held off"
     MFA_CLOSE_WINDOW = "mfa:close_window", "Verified window closed"
     MFA_RESET = "mfa:reset", "MFA reset"
+    MFA_CAP = "mfa:cap", "30-day limit of codes reached"
+    MFA_LIFT_CAP = "mfa:lift_cap", "30-day limit of codes lifted"
+    MFA_MAKE_RECOVERY_CODES = "mfa:make_recovery_codes", "Recovery codes made"
+    MFA_FORGET_BROWSER = "mfa:forget_browser", "Known browser forgotten"
+    MFA_RESEAL = "mfa:reseal", "Secrets sealed with the newest key"
 
     FLOW_CREATE = "flow:create", "Access flow created"
     FLOW_CHANGE = "flow:change", "Access flow changed"
@@ -60,3 +65,8 @@ class EventName(models.TextChoices):
     GRANT_CONTAIN = "grant:contain", "Access cut on target"
     GRANT_PROVE = "grant:prove", "End proven on target"
     GRANT_RETRY = "grant:retry", "Target did not do as asked"
+
+
+def event_choices() -> list[tuple[str, str]]:
+    """Return the vocabulary as a function, so that a new word needs no migration."""
+    return EventName.choices

@@ -4,8 +4,8 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 
-from audit.events import EventName
-from audit.querysets import EventQuerySet
+from audit.events import event_choices
+from audit.querysets import DeliveryQuerySet, EventQuerySet
 
 
 class Event(models.Model):
@@ -16,7 +16,7 @@ class Event(models.Model):
     """
 
     at = models.DateTimeField(default=timezone.now, db_index=True)
-    event = models.CharField(max_length=64, choices=EventName.choices)
+    event = models.CharField(max_length=64, choices=event_choices)
     actor_id = models.BigIntegerField(null=True, blank=True)
     actor_label = models.CharField(max_length=320)
     target_type = models.CharField(max_length=64, blank=True)
@@ -41,3 +41,43 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.event} by {self.actor_label}"
+
+
+class Delivery(models.Model):
+    """A message that an event sends to the outside world, at least once (audit/deliveries.py).
+
+    It is written in the transaction of the event and carried out by a worker. The text is final and
+    holds neither a secret nor a link that does something by being opened.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        SENT = "sent", "Sent"
+        GIVEN_UP = "given_up", "Given up"
+
+    event_id = models.BigIntegerField()
+    recipient = models.EmailField(max_length=254)
+    subject = models.CharField(max_length=200)
+    body = models.TextField()
+    state = models.CharField(max_length=16, choices=State.choices, default=State.WAITING)
+    created_at = models.DateTimeField(default=timezone.now)
+    next_try_at = models.DateTimeField(default=timezone.now)
+    tries = models.PositiveIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=200, blank=True)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "deliveries"
+        indexes = [
+            models.Index(
+                fields=["next_try_at"],
+                name="delivery_waiting",
+                condition=models.Q(state="waiting"),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} to {self.recipient}"

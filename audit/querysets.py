@@ -1,11 +1,12 @@
 """Named filters over the audit log."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import models
 
 if TYPE_CHECKING:
-    pass
+    from audit.models import Delivery, Event  # noqa: F401
 
 
 class EventQuerySet(models.QuerySet["Event"]):
@@ -14,3 +15,11 @@ class EventQuerySet(models.QuerySet["Event"]):
 
     def about_target(self, target: models.Model) -> "EventQuerySet":
         return self.filter(target_type=target._meta.label_lower, target_id=str(target.pk))
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def waiting(self) -> "DeliveryQuerySet":
+        return self.filter(state="waiting")
+
+    def due(self, now: datetime) -> "DeliveryQuerySet":
+        return self.waiting().filter(next_try_at__lte=now).order_by("next_try_at", "id")

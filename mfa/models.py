@@ -1,15 +1,17 @@
 """Authenticators, the state of a person's MFA, and the ledger of verifications."""
 
 import secrets
+import time
 from datetime import datetime
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from mfa import sealing
-from mfa.querysets import AuthenticatorQuerySet, VerificationQuerySet
+from mfa.querysets import AuthenticatorQuerySet, KnownBrowserQuerySet, VerificationQuerySet
 
 
 class MfaState(models.Model):
@@ -26,12 +28,13 @@ class MfaState(models.Model):
         primary_key=True,
     )
     epoch = models.PositiveIntegerField(default=0)
+    cap_lifted_at = models.DateTimeField(null=True, blank=True)  # the 30-day limit counts from here
 
     def __str__(self) -> str:
         return f"MFA state of {self.user_id}, epoch {self.epoch}"
 
 
-class Authenticator(TOTPDevice):
+class Authenticator(TOTPDevice):  # type: ignore[misc]
     """An authenticator app: django-otp's TOTP row whose ``key`` is sealed (RFC 6238; RFC 5297).
 
     The sealed text is not hexadecimal on purpose: read through the base class it raises instead of
@@ -43,6 +46,9 @@ class Authenticator(TOTPDevice):
     class Meta:
         proxy = True
 
+    def __str__(self) -> str:
+        return str(self.name)
+
     @property
     def bin_key(self) -> bytes:
         """The shared secret, 20 bytes, unsealed for this row's owner only."""
@@ -52,6 +58,12 @@ class Authenticator(TOTPDevice):
     def new_sealed_key(user_id: int) -> str:
         """Return a fresh 20-byte secret (RFC 4226, section 4, R6), sealed for its owner."""
         return sealing.seal(secrets.token_bytes(20), purpose=sealing.TOTP_KEY, owner=user_id)
+
+    def was_spent(self, code: str) -> bool:
+        """Whether a refused code is one of this authenticator's that is too old to be used again."""
+        totp = TOTP(self.bin_key, self.step, self.t0, self.digits, self.drift)
+        totp.time = time.time()
+        return bool(totp.verify(int(code), self.tolerance) and totp.t() <= self.last_t)
 
 
 class KnownBrowser(models.Model):
@@ -67,6 +79,12 @@ class KnownBrowser(models.Model):
     epoch = models.PositiveIntegerField()
     user_agent = models.CharField(max_length=256, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
+    last_used_at = models.DateTimeField(default=timezone.now)
+
+    objects = KnownBrowserQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-last_used_at", "-id"]
 
     def __str__(self) -> str:
         return f"Known browser {self.pk} of {self.user_id}"
@@ -74,6 +92,20 @@ class KnownBrowser(models.Model):
     @property
     def lane(self) -> str:
         return f"known:{self.pk}"
+
+
+class RecoveryCode(models.Model):
+    """One of ten single-use codes for a lost authenticator. Only a hash is kept."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="recovery_codes"
+    )
+    code_hash = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"Recovery code {self.pk} of {self.user_id}"
 
 
 class Outcome(models.TextChoices):
@@ -90,6 +122,8 @@ class Verification(models.Model):
     """One attempt at a six-digit code. A row with outcome ``ok`` is the evidence requests stand on."""
 
     UNKNOWN_LANE = "unknown"
+    SET_UP_LANE = "set_up"
+    RECOVERY_CODE = "Recovery code"
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="verifications"
@@ -97,6 +131,7 @@ class Verification(models.Model):
     at = models.DateTimeField(default=timezone.now)
     outcome = models.CharField(max_length=16, choices=Outcome.choices)
     lane = models.CharField(max_length=32, default=UNKNOWN_LANE)
+    session_ref = models.CharField(max_length=64, blank=True)  # a hash of the session's key
     epoch = models.PositiveIntegerField()
     device_id = models.BigIntegerField(null=True, blank=True)
     device_name = models.CharField(max_length=64, blank=True)

@@ -1,12 +1,15 @@
-"""Named filters over authenticators and the verification ledger."""
+"""Named filters over authenticators, known browsers and the verification ledger."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import models
 
 if TYPE_CHECKING:
-    pass
+    from mfa.models import Authenticator, KnownBrowser, Verification  # noqa: F401
+
+
+ONE_DAY = timedelta(days=1)
 
 
 class AuthenticatorQuerySet(models.QuerySet["Authenticator"]):
@@ -16,14 +19,33 @@ class AuthenticatorQuerySet(models.QuerySet["Authenticator"]):
     def awaiting_confirmation(self) -> "AuthenticatorQuerySet":
         return self.filter(confirmed=False)
 
+    def of(self, user_id: int) -> "AuthenticatorQuerySet":
+        return self.filter(user_id=user_id)
+
+
+class KnownBrowserQuerySet(models.QuerySet["KnownBrowser"]):
+    def counting(self, user_id: int, epoch: int) -> "KnownBrowserQuerySet":
+        """The browsers that give their owner a lane of their own now."""
+        return self.filter(user_id=user_id, epoch=epoch)
+
+    def droppable(self, now: datetime) -> "KnownBrowserQuerySet":
+        """Browsers that may make room for another: used once, more than a day ago, never again."""
+        return self.filter(last_used_at=models.F("created_at"), created_at__lt=now - ONE_DAY)
+
 
 class VerificationQuerySet(models.QuerySet["Verification"]):
     def failures(self) -> "VerificationQuerySet":
         """Tries that used up a lane's budget: wrong and replayed codes, never blocked tries."""
         return self.filter(outcome__in=["bad", "replay"])
 
+    def passed(self) -> "VerificationQuerySet":
+        return self.filter(outcome="ok")
+
     def in_lane(self, user_id: int, lane: str) -> "VerificationQuerySet":
         return self.filter(user_id=user_id, lane=lane)
+
+    def in_session(self, user_id: int, session_ref: str) -> "VerificationQuerySet":
+        return self.filter(user_id=user_id, session_ref=session_ref)
 
     def since(self, instant: datetime) -> "VerificationQuerySet":
         return self.filter(at__gt=instant)

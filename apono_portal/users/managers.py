@@ -20,6 +20,9 @@ class UserQuerySet(models.QuerySet["User"]):
     def active(self) -> "UserQuerySet":
         return self.filter(is_active=True)
 
+    def account_admins(self) -> "UserQuerySet":
+        return self.active().filter(role="admin")
+
     def matching(self, text: str) -> "UserQuerySet":
         """People whose name or e-mail address holds every word of ``text``."""
         found = self.all()

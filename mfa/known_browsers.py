@@ -1,0 +1,40 @@
+"""Making a browser known, after a success in it."""
+
+import secrets
+from typing import TYPE_CHECKING
+
+from mfa.lanes import nonce_hash, signed_cookie
+from mfa.models import KnownBrowser
+
+if TYPE_CHECKING:
+    from mfa.tries import Try
+
+MOST_KNOWN_BROWSERS = 10
+
+
+def make_known(attempt: "Try") -> str:
+    """Return the cookie for a browser whose person has just passed; empty if it needs none.
+
+    A browser that is known already keeps its cookie. When ten are known, one that was used a single
+    time, more than a day ago, makes room; without such a one the newcomer stays unknown. So a code
+    somebody came by can never push out a browser its owner comes back to.
+    """
+    browsers = KnownBrowser.objects.counting(attempt.state.user_id, attempt.state.epoch)
+    if attempt.lane.browser_id is not None:
+        browsers.filter(pk=attempt.lane.browser_id).update(last_used_at=attempt.now)
+        return ""
+    if browsers.count() >= MOST_KNOWN_BROWSERS:
+        spare = browsers.droppable(attempt.now).order_by("created_at", "id").first()
+        if spare is None:
+            return ""
+        spare.delete()
+    nonce = secrets.token_urlsafe(32)
+    KnownBrowser.objects.create(
+        user_id=attempt.state.user_id,
+        nonce_hash=nonce_hash(nonce),
+        epoch=attempt.state.epoch,
+        user_agent=attempt.origin.user_agent,
+        created_at=attempt.now,
+        last_used_at=attempt.now,
+    )
+    return signed_cookie(attempt.state.user_id, nonce)

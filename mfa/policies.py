@@ -1,0 +1,72 @@
+"""Decisions about evidence, sign-in and admins. They change nothing."""
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+
+from mfa.exceptions import NotAllowed, ReasonMissing
+from mfa.models import Authenticator, MfaState, Outcome, Verification
+from mfa.window import Window
+
+LONGEST_REASON = 500
+
+
+def evidence_holds(*, verification: Verification | None, state: MfaState) -> bool:
+    """Whether a success still counts: same person, same epoch, its authenticator still in use.
+
+    The hour is not asked for here; what was permitted in the hour stays permitted after it.
+    """
+    if verification is None or verification.outcome != Outcome.OK:
+        return False
+    if verification.user_id != state.user_id or verification.epoch != state.epoch:
+        return False
+    devices = Authenticator.objects.of(state.user_id).confirmed()
+    return devices.filter(pk=verification.device_id).exists()
+
+
+def window_holds(
+    window: Window | None,
+    *,
+    user: Any,
+    state: MfaState,
+    verification: Verification | None,
+    now: datetime,
+) -> bool:
+    """Whether a window permits something now. ``user`` and ``state`` are fresh, under the lock."""
+    if window is None or verification is None or not user.is_active:
+        return False
+    told_truly = (window.verification_id, window.device_id, window.verified_at) == (
+        verification.pk,
+        verification.device_id,
+        verification.at,
+    )
+    return (
+        told_truly
+        and window.belongs_to(user, state.epoch)
+        and window.holds_at(now)
+        and evidence_holds(verification=verification, state=state)
+    )
+
+
+def sign_in_is_recent(session_started_at: datetime | None, now: datetime) -> bool:
+    """Whether the password was entered within ``MFA_RECENT_SIGN_IN``."""
+    if session_started_at is None:
+        return False
+    return session_started_at <= now < session_started_at + settings.MFA_RECENT_SIGN_IN
+
+
+def required_reason(reason: str) -> str:
+    """Return the reason without surrounding space, or raise `ReasonMissing`."""
+    reason = reason.strip()
+    if not 0 < len(reason) <= LONGEST_REASON:
+        raise ReasonMissing
+    return reason
+
+
+def require_account_admin(actor: Any) -> None:
+    """Ask the database, not the object in hand, whether the actor is an account admin now."""
+    fresh: Any = get_user_model()._default_manager.filter(pk=actor.pk).first()
+    if fresh is None or not fresh.is_account_admin:
+        raise NotAllowed

@@ -1,0 +1,76 @@
+"""Reads that cross models: a set-up under way, and who is held off by the 30-day limit."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db.models import Count, F, Max, Min, Q
+from django.utils import timezone
+
+from mfa.exceptions import AlreadyEnrolled, SetUpGone
+from mfa.limits import MONTH
+from mfa.models import Authenticator, Verification
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A lane whose 30-day budget is spent."""
+
+    user: Any
+    lane: str
+    failures: int
+    first_at: datetime
+    last_at: datetime
+
+
+def lanes_at_month_limit(*, now: datetime, user_id: int | None = None) -> list[Hold]:
+    """Return the lanes held off by the 30-day limit, latest failure first. Two queries."""
+    since_lifted = Q(user__mfa_state__cap_lifted_at=None) | Q(
+        at__gt=F("user__mfa_state__cap_lifted_at")
+    )
+    ledger = Verification.objects.failures().since(now - MONTH.period).filter(since_lifted)
+    if user_id is not None:
+        ledger = ledger.filter(user_id=user_id)
+    spent = (
+        ledger.order_by()
+        .values("user_id", "lane")
+        .annotate(failures=Count("pk"), first_at=Min("at"), last_at=Max("at"))
+        .filter(failures__gte=MONTH.failures)
+        .order_by("-last_at")
+    )
+    rows = list(spent)
+    people = get_user_model()._default_manager.in_bulk({row["user_id"] for row in rows})
+    return [
+        Hold(
+            user=people[row["user_id"]],
+            lane=row["lane"],
+            failures=row["failures"],
+            first_at=row["first_at"],
+            last_at=row["last_at"],
+        )
+        for row in rows
+        if row["user_id"] in people
+    ]
+
+
+def set_up_under_way(*, user: Any, device_id: int | None) -> Authenticator:
+    """Return the unconfirmed authenticator that this session began, so that its key can be shown.
+
+    Raises `AlreadyEnrolled`, or `SetUpGone` when it was replaced, is another session's or too old.
+    """
+    return pick_under_way(Authenticator.objects.of(user.pk), device_id)
+
+
+def pick_under_way(devices: Iterable[Authenticator], device_id: int | None) -> Authenticator:
+    """The same among rows the caller has read, under the lock for one."""
+    found = list(devices)
+    if any(device.confirmed for device in found):
+        raise AlreadyEnrolled
+    oldest = timezone.now() - settings.MFA_SET_UP_LIFETIME
+    for device in found:
+        if device.pk == device_id and device.created_at > oldest:
+            return device
+    raise SetUpGone

@@ -1,0 +1,67 @@
+"""Recovery codes: ten, kept as hashes, each good once."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from audit.events import EventName
+from audit.models import Event
+from audit.origin import Origin
+from audit.services import record
+from mfa import notices
+from mfa.codes import normalise_recovery_code, recovery_code_hash
+from mfa.exceptions import RecoveryCodesOff
+from mfa.lanes import Lane
+from mfa.locking import lock_state
+from mfa.models import Outcome, RecoveryCode, Verification
+from mfa.recovery_codes import recovery_codes_left, replace_recovery_codes
+from mfa.services.evidence import require_evidence
+from mfa.tries import Try, VerificationResult, run_try
+from mfa.window import Window
+
+
+def verify_recovery_code(*, user: Any, code: str, lane: Lane, origin: Origin) -> VerificationResult:
+    """Check a recovery code and spend it. A success is evidence like that of an authenticator.
+
+    Raises `RecoveryCodesOff` where the setting switches them off and `MalformedCode` for what
+    cannot be one, both before anything is counted.
+    """
+    if not settings.MFA_RECOVERY_CODES:
+        raise RecoveryCodesOff
+    code_hash = recovery_code_hash(user.pk, normalise_recovery_code(code))
+
+    def tell(event: Event) -> None:
+        left = recovery_codes_left(user_id=user.pk)
+        notices.recovery_code_used(event=event, user=user, origin=origin, left=left)
+
+    return run_try(
+        user=user,
+        lane=lane.for_recovery,
+        origin=origin,
+        check=lambda attempt: _spend(attempt, code_hash),
+        device_name=Verification.RECOVERY_CODE,
+        on_success=tell,
+    )
+
+
+def make_recovery_codes(*, user: Any, window: Window | None, origin: Origin) -> list[str]:
+    """Return ten new codes, shown to their owner once, and void the old ones."""
+    if not settings.MFA_RECOVERY_CODES:
+        raise RecoveryCodesOff
+    with transaction.atomic():
+        lock_state(user.pk)
+        require_evidence(user=user, window=window)
+        codes = replace_recovery_codes(user_id=user.pk)
+        event = record(
+            event=EventName.MFA_MAKE_RECOVERY_CODES, actor=user, target=user, origin=origin
+        )
+        notices.recovery_codes_made(event=event, user=user, origin=origin)
+        return codes
+
+
+def _spend(attempt: Try, code_hash: str) -> Outcome:
+    codes = RecoveryCode.objects.filter(user_id=attempt.state.user_id, code_hash=code_hash)
+    if codes.filter(used_at=None).update(used_at=attempt.now) == 1:
+        return Outcome.OK
+    return Outcome.REPLAY if codes.exists() else Outcome.BAD
