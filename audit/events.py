@@ -70,3 +70,16 @@ class EventName(models.TextChoices):
 def event_choices() -> list[tuple[str, str]]:
     """Return the vocabulary as a function, so that a new word needs no migration."""
     return EventName.choices
+
+
+# What an auditor's eye should stop at.
+TROUBLE = frozenset(
+    {
+        EventName.SESSION_SIGN_IN_FAIL,
+        EventName.SESSION_LOCK,
+        EventName.MFA_REFUSE,
+        EventName.MFA_THROTTLE,
+        EventName.REQUEST_FAIL,
+        EventName.GRANT_RETRY,
+    }
+)

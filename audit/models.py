@@ -4,7 +4,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 
-from audit.events import event_choices
+from audit.events import TROUBLE, event_choices
 from audit.querysets import DeliveryQuerySet, EventQuerySet
 
 
@@ -41,6 +41,19 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.event} by {self.actor_label}"
+
+    @property
+    def actor_name(self) -> str:
+        """The name in a label like ``Name <address>``."""
+        return self.actor_label.partition(" <")[0]
+
+    @property
+    def actor_email(self) -> str:
+        return self.actor_label.partition(" <")[2].rstrip(">")
+
+    @property
+    def is_trouble(self) -> bool:
+        return self.event in TROUBLE
 
 
 class Delivery(models.Model):

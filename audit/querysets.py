@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import models
+from django.db.models import Q
 
 if TYPE_CHECKING:
     from audit.models import Delivery, Event  # noqa: F401
@@ -15,6 +16,32 @@ class EventQuerySet(models.QuerySet["Event"]):
 
     def about_target(self, target: models.Model) -> "EventQuerySet":
         return self.filter(target_type=target._meta.label_lower, target_id=str(target.pk))
+
+    def between(self, since: datetime | None, until: datetime | None) -> "EventQuerySet":
+        """Events from ``since`` on and before ``until``; None leaves that side open."""
+        found = self.all()
+        if since:
+            found = found.filter(at__gte=since)
+        return found.filter(at__lt=until) if until else found
+
+    def by_actor(self, text: str) -> "EventQuerySet":
+        """Events whose actor's name or e-mail address holds every word of ``text``."""
+        found = self.all()
+        for word in text.split():
+            found = found.filter(actor_label__icontains=word)
+        return found
+
+    def matching(self, text: str) -> "EventQuerySet":
+        """Events in whose actor, target, request or address every word of ``text`` stands."""
+        found = self.all()
+        for word in text.split():
+            found = found.filter(
+                Q(actor_label__icontains=word)
+                | Q(target_label__icontains=word)
+                | Q(request_label__icontains=word)
+                | Q(address__startswith=word)
+            )
+        return found
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):

@@ -1,6 +1,11 @@
-"""Addresses of audit pages."""
+"""Addresses of the audit log."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from audit import views
 
 app_name = "audit"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", views.log, name="list"),
+    path("export.csv", views.export, name="export"),
+]

@@ -20,6 +20,7 @@ URLS: dict[str, Guard] = {
     "admin_entrance": Guard.PUBLIC,
     "admin_exit": Guard.SIGNED_IN,
     "audit:list": Guard.READER,
+    "audit:export": Guard.READER,
     # users
     "users:sign_in": Guard.PUBLIC,
     "users:sign_out": Guard.SIGNED_IN,

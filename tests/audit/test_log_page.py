@@ -1,0 +1,182 @@
+"""The Audit Log page: rows, filters in the address, pages by key, rows that open in place."""
+
+from datetime import UTC, datetime
+
+import pytest
+import time_machine
+from django.urls import reverse
+
+from audit.events import EventName
+from audit.models import Event
+from audit.origin import Origin
+from audit.selectors import PAGE_SIZE
+from audit.services import record
+
+HERE = Origin("192.0.2.7", "Firefox")
+
+
+def rows_of(answer) -> list[int]:
+    return [event.pk for event in answer.context["page"].events]
+
+
+def written(count: int, **fields) -> list[int]:
+    defaults = {"event": EventName.SESSION_SIGN_IN, "actor": None}
+    return [record(**{**defaults, **fields}).pk for _ in range(count)]
+
+
+def test_a_row_says_who_what_when_and_from_where(auditor_client, admin_user, member_user):
+    with time_machine.travel(datetime(2026, 5, 31, 14, 18, 9, tzinfo=UTC), tick=False):
+        record(event=EventName.USER_CHANGE, actor=admin_user, target=member_user, origin=HERE)
+    page = auditor_client.get("/audit-log/").content.decode()
+    for told in ("Ada Admin", "Person changed", "31 May 14:18:09", "192.0.2.7", "Max Member"):
+        assert told in page
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("event=mfa:verify", ["mfa"]),
+        ("actor=ada", ["user"]),
+        ("actor=ada+example.org", ["user"]),
+        ("request=AR-77", ["request"]),
+        ("request=77", ["request"]),
+        ("text=max", ["user", "mfa"]),
+        ("text=192.0.2", ["user"]),
+        ("text=AR-77", ["request"]),
+        ("since=2026-06-01", ["request"]),
+        ("until=2026-05-31", ["user", "mfa"]),
+        ("since=2026-05-31&until=2026-05-31", ["user", "mfa"]),
+        ("event=mfa:verify&actor=ada", []),
+        ("", ["request", "user", "mfa"]),
+    ],
+)
+def test_filters_live_in_the_address(auditor_client, admin_user, member_user, query, expected):
+    asked = type("Asked", (), {"pk": 77, "reference": "AR-77"})
+    with time_machine.travel(datetime(2026, 5, 31, 23, 59, tzinfo=UTC), tick=False):
+        [mfa] = written(1, event=EventName.MFA_VERIFY, actor=member_user)
+        [user] = written(
+            1, event=EventName.USER_CHANGE, actor=admin_user, target=member_user, origin=HERE
+        )
+    with time_machine.travel(datetime(2026, 6, 1, tzinfo=UTC), tick=False):
+        [request] = written(1, event=EventName.REQUEST_GRANT, request=asked)
+    numbers = {"mfa": mfa, "user": user, "request": request}
+    found = rows_of(auditor_client.get(f"/audit-log/?{query}"))
+    assert found == [numbers[name] for name in expected]
+
+
+def test_pages_are_read_by_key_and_meet_without_gap(auditor_client):
+    numbers = written(PAGE_SIZE + 3)[::-1]
+    first = auditor_client.get("/audit-log/")
+    second = auditor_client.get(f"/audit-log/?before={first.context['page'].older_than}")
+    assert rows_of(first) + rows_of(second) == numbers
+    assert second.context["page"].older_than is None
+    back = auditor_client.get(f"/audit-log/?after={second.context['page'].newer_than}")
+    assert rows_of(back) == numbers[:PAGE_SIZE]
+    assert back.context["page"].newer_than is None
+
+
+def test_new_events_do_not_move_a_page(auditor_client):
+    written(PAGE_SIZE + 3)
+    older = auditor_client.get("/audit-log/").context["page"].older_than
+    before = rows_of(auditor_client.get(f"/audit-log/?before={older}"))
+    written(5)
+    assert rows_of(auditor_client.get(f"/audit-log/?before={older}")) == before
+
+
+def test_filters_stay_on_the_way_to_the_next_page(auditor_client):
+    written(PAGE_SIZE + 1)
+    page = auditor_client.get("/audit-log/?event=session:sign_in&open=1").content.decode()
+    assert "?event=session%3Asign_in&amp;before=" in page
+
+
+def test_a_row_opens_in_place(auditor_client, admin_user):
+    changes = [{"term": "Require MFA", "before": "Off", "after": "On"}]
+    [opened, _] = [
+        *written(1, event=EventName.FLOW_CHANGE, actor=admin_user, metadata={"changes": changes}),
+        *written(1),
+    ]
+    closed = auditor_client.get("/audit-log/").content.decode()
+    page = auditor_client.get(f"/audit-log/?open={opened}").content.decode()
+    assert "Require MFA" not in closed
+    assert f'id="e{opened}"' in page
+    assert all(told in page for told in ("Require MFA", "Off", "On", "flow:change"))
+
+
+def test_a_verification_shows_its_authenticator_and_what_it_released(auditor_client, member_user):
+    told = {"verification": 5, "authenticator": "Aegis on Pixel 8"}
+    [verified] = written(1, event=EventName.MFA_VERIFY, actor=member_user, metadata=told)
+    for number, verification in ((71, 5), (72, 5), (73, 6)):
+        asked = type("Asked", (), {"pk": number, "reference": f"AR-{number}"})
+        written(
+            1,
+            event=EventName.REQUEST_RELEASE,
+            actor=member_user,
+            request=asked,
+            metadata={"verification": verification},
+        )
+    answer = auditor_client.get(f"/audit-log/?event=mfa:verify&open={verified}")
+    page = answer.content.decode()
+    assert "Aegis on Pixel 8" in page
+    assert reverse("requests:detail", args=[71]) in page
+    assert [event.request_label for event in answer.context["details"].released] == [
+        "AR-71",
+        "AR-72",
+    ]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=yesterday",
+        "since=2026-02-30",
+        "until=9999-12-31",
+        "since=0001-01-01",
+        "event=nothing:here",
+        "request=AR-x",
+        "request=" + "9" * 30,
+        "request=%D9%A1",
+        "text=" + "x" * 101,
+        "text=%00",
+        "actor=%00",
+        "before=-1",
+        "before=x",
+        "open=" + "9" * 40,
+        "after=1e3",
+    ],
+)
+@pytest.mark.parametrize("name", ["list", "export"])
+def test_what_cannot_be_read_gets_a_sentence(auditor_client, query, name):
+    answer = auditor_client.get(f"{reverse(f'audit:{name}')}?{query}")
+    assert answer.status_code == 422
+    assert b'role="alert"' in answer.content
+
+
+def test_text_from_outside_stays_text(auditor_client, admin_user):
+    script = "<script>alert(1)</script>"
+    origin = Origin("192.0.2.7", script)
+    [number] = written(
+        1,
+        actor=admin_user,
+        origin=origin,
+        metadata={script: script, "changes": {script: {"from": script, "to": script}}},
+    )
+    page = auditor_client.get(f"/audit-log/?open={number}&text=192").content.decode()
+    assert "alert(1)" in page
+    assert script not in page
+    assert script not in auditor_client.get(f"/audit-log/?text={script}").content.decode()
+
+
+@pytest.mark.parametrize("count", [10, 100])
+def test_the_page_asks_the_database_as_often_for_many_rows(
+    auditor_client, count, django_assert_max_num_queries
+):
+    numbers = written(count)
+    with django_assert_max_num_queries(8) as seen:
+        auditor_client.get(f"/audit-log/?open={numbers[-1]}")
+    about_events = [q for q in seen.captured_queries if 'FROM "audit_event"' in q["sql"]]
+    assert len(about_events) == 1
+
+
+def test_nothing_can_be_posted(auditor_client):
+    assert auditor_client.post("/audit-log/").status_code == 405
+    assert not Event.objects.exists()
