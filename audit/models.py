@@ -52,6 +52,11 @@ class Event(models.Model):
         return self.actor_label.partition(" <")[2].rstrip(">")
 
     @property
+    def target_name(self) -> str:
+        """The target without its e-mail address, if it is a person."""
+        return self.target_label.partition(" <")[0]
+
+    @property
     def is_trouble(self) -> bool:
         return self.event in TROUBLE
 
