@@ -39,6 +39,10 @@ SENTENCES = {
 }
 
 
+# Does, under the lock, what a success lets happen; returns what the record says of it.
+Release = Callable[[Verification], dict[str, Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class VerificationResult:
     """What became of a try.
@@ -78,8 +82,10 @@ class Try:
     now: datetime
     device: Authenticator | None
 
-    def write(self, outcome: Outcome, *, device_name: str = "") -> tuple[Verification, Event]:
-        """Put the outcome on the ledger and on the record."""
+    def write(
+        self, outcome: Outcome, *, device_name: str = "", release: Release | None = None
+    ) -> tuple[Verification, Event]:
+        """Put the outcome on the ledger and on the record, with what it released."""
         verification = Verification.objects.create(
             user_id=self.state.user_id,
             at=self.now,
@@ -102,6 +108,7 @@ class Try:
                 "lane": self.lane.label,
                 "authenticator": verification.device_name,
                 "verification": verification.pk,
+                **(release(verification) if release else {}),
             },
         )
         return verification, event
@@ -124,10 +131,12 @@ def run_try(
     check: Callable[[Try], Outcome],
     device_name: str = "",
     on_success: Callable[[Event], None] | None = None,
+    release: Release | None = None,
 ) -> VerificationResult:
     """Take the lock, hold the lane to its budget, run ``check`` if allowed, write what became of it.
 
-    ``on_success`` is given the event of a success, in the same transaction.
+    ``release`` is given a success before it is put on the record, ``on_success`` the event of it;
+    both in the same transaction.
     """
     with transaction.atomic():
         state = lock_state(user.pk)
@@ -141,7 +150,11 @@ def run_try(
         if attempt.device is None:
             return VerificationResult(_one_row(attempt, Outcome.NO_DEVICE))
         outcome = check(attempt)
-        verification, event = attempt.write(outcome, device_name=device_name)
+        verification, event = attempt.write(
+            outcome,
+            device_name=device_name,
+            release=release if outcome == Outcome.OK else None,
+        )
         if outcome == Outcome.OK:
             if on_success:
                 on_success(event)

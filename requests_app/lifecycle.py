@@ -6,8 +6,10 @@ Expired (by time) and Revoked (by hand) are different ends. A request goes back 
 its evidence was voided before anything was made on a target, as by a reset.
 """
 
+from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 
 from audit.events import EventName
@@ -42,9 +44,20 @@ ALLOWED: dict[Status, frozenset[Status]] = {
 }
 
 
+def pending_until(status: Status, now: datetime) -> datetime | None:
+    """Until when a request may stand at a status; None where nothing runs out."""
+    lifetimes = {
+        Status.PENDING_MFA: settings.PARKED_REQUEST_LIFETIME,
+        Status.PENDING_APPROVAL: settings.APPROVAL_LIFETIME,
+        Status.GRANTING: settings.ACTIVATION_LIFETIME,
+    }
+    return now + lifetimes[status] if status in lifetimes else None
+
+
 def lock_request(pk: int) -> AccessRequest:
     """Lock and reload a request. Inside a transaction, after `lock_state` where MFA is decided on."""
-    return AccessRequest.objects.select_for_update().get(pk=pk)
+    request: AccessRequest = AccessRequest.objects.select_for_update().get(pk=pk)
+    return request
 
 
 def lock_with_state(pk: int) -> tuple[AccessRequest, MfaState | None]:

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from accessflows.connectors.protocol import GrantIdentity, GrantSpec
 from accessflows.models import AccessFlow, FlowTarget, Integration
 from mfa.models import Verification
 from requests_app.querysets import AccessRequestQuerySet, GrantQuerySet
@@ -270,3 +271,26 @@ class Grant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.integration_name} / {self.resource} · {self.permission}"
+
+    def spec(self, integration: Integration) -> GrantSpec:
+        """What is to be made on the target."""
+        return GrantSpec(
+            grant_id=self.pk,
+            portal_id=settings.PORTAL_ID,
+            resource=self.resource,
+            permission=self.permission,
+            deadline=self.deadline,
+            connection_limit=integration.connection_limit,
+            system_identifier=self.system_identifier or integration.system_identifier,
+        )
+
+    @property
+    def identity(self) -> GrantIdentity | None:
+        """What was made on the target; None while that is not known."""
+        if self.login_oid is None:
+            return None
+        return GrantIdentity(self.login, self.login_oid, self.system_identifier)
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Its end has come and it is not contained yet."""
+        return self.contained_at is None and self.state != GrantState.ENDED and self.deadline < now

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from accessflows.models import AccessFlow
 
 if TYPE_CHECKING:
-    pass
+    from requests_app.models import AccessRequest, Grant  # noqa: F401
 
 
 class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):

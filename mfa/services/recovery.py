@@ -17,11 +17,13 @@ from mfa.locking import lock_state
 from mfa.models import Outcome, RecoveryCode, Verification
 from mfa.recovery_codes import recovery_codes_left, replace_recovery_codes
 from mfa.services.evidence import require_evidence
-from mfa.tries import Try, VerificationResult, run_try
+from mfa.tries import Release, Try, VerificationResult, run_try
 from mfa.window import Window
 
 
-def verify_recovery_code(*, user: Any, code: str, lane: Lane, origin: Origin) -> VerificationResult:
+def verify_recovery_code(
+    *, user: Any, code: str, lane: Lane, origin: Origin, release: Release | None = None
+) -> VerificationResult:
     """Check a recovery code and spend it. A success is evidence like that of an authenticator.
 
     Raises `RecoveryCodesOff` where the setting switches them off and `MalformedCode` for what
@@ -42,6 +44,7 @@ def verify_recovery_code(*, user: Any, code: str, lane: Lane, origin: Origin) ->
         check=lambda attempt: _spend(attempt, code_hash),
         device_name=Verification.RECOVERY_CODE,
         on_success=tell,
+        release=release,
     )
 
 

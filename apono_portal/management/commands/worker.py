@@ -1,0 +1,33 @@
+"""``manage.py worker``: opens, ends and proves access on the targets, until it is told to stop."""
+
+import os
+import signal
+import socket
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from requests_app.worker import Worker
+
+
+class Command(BaseCommand):
+    help = (
+        "Opens, ends and proves access. Run one or more, on any machines that reach the portal's "
+        "database and the targets."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--threads", type=int, default=8, help="Threads for each urgency (default: 8)."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        worker = Worker(
+            f"{socket.gethostname()[:30]}:{os.getpid()}",
+            interval_s=settings.WORKER_INTERVAL_S,
+            threads=options["threads"],
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: worker.stop())
+        worker.run()

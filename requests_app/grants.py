@@ -1,0 +1,51 @@
+"""What is noted on grant rows between their events."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.utils import timezone
+
+from accessflows.connectors.protocol import GrantIdentity, Residue
+from requests_app.models import AccessRequest, Grant, GrantState
+
+# What the last update of a step writes when it gives the grant back.
+FREE: dict[str, Any] = {"lease_by": "", "lease_until": None, "tries": 0, "last_error": ""}
+
+
+def send_to_end(requests: Iterable[AccessRequest]) -> None:
+    """Set the grants of requests, however far they came, on the way to their end.
+
+    A lease stays where it is: whoever is activating one now finishes, sees this, and gives it back.
+    """
+    Grant.objects.filter(
+        request__in=[request.pk for request in requests],
+        state__in=[GrantState.ACTIVATING, GrantState.ACTIVE],
+    ).update(state=GrantState.ENDING, next_try_at=timezone.now(), tries=0)
+
+
+def send_back(grant: Grant, lease: str) -> None:
+    """Made too late: the grant is ending, or was found to be nothing and closed already."""
+    Grant.objects.filter(pk=grant.pk, state=GrantState.ENDED).update(
+        state=GrantState.ENDING, contained_at=None, ended_at=None, next_try_at=timezone.now()
+    )
+    Grant.objects.filter(pk=grant.pk, lease_by=lease).update(**FREE)
+
+
+def note_identity(grant: Grant, identity: GrantIdentity) -> None:
+    """Store which role on which server is the grant's. Later steps know it by nothing else."""
+    fields = {
+        "login": identity.role_name,
+        "login_oid": identity.role_oid,
+        "system_identifier": identity.system_identifier,
+    }
+    Grant.objects.filter(pk=grant.pk).update(**fields)
+    for name, value in fields.items():
+        setattr(grant, name, value)
+
+
+def note_residue(grant: Grant, lease: str, residue: Residue) -> None:
+    """Keep what was found before it is cleaned. A later look, after half a cleaning, adds only."""
+    seen = list(grant.residue)
+    found = [item.as_dict() for item in residue.items]
+    grant.residue = seen + [item for item in found if item not in seen]
+    Grant.objects.filter(pk=grant.pk, lease_by=lease).update(residue=grant.residue)

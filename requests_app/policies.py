@@ -1,0 +1,147 @@
+"""Decisions about requests that need no write: what follows, what is void, what may be asked."""
+
+import unicodedata
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from accessflows.durations import spell
+from accessflows.fingerprint import fingerprint_of, terms_of
+from accessflows.models import AccessFlow, Permission, Resource
+from accessflows.policies import approval_met, may_request
+from mfa.models import Verification
+from requests_app.exceptions import RequestRefused
+from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
+
+JUSTIFICATION_MAX = 2000
+REASON_MAX = 500
+
+
+def next_status(flow: AccessFlow | None, request: AccessRequest | None = None) -> Status:
+    """Where a request goes once MFA is out of the way. Approvals it already has still count."""
+    decisions = list(request.decisions.all()) if request else []
+    requester_id = request.requester_id if request else None
+    if flow is not None and approval_met(flow, decisions, requester_id=requester_id):
+        return Status.GRANTING
+    return Status.PENDING_APPROVAL
+
+
+def current_fingerprint(flow: AccessFlow) -> str:
+    """Return the fingerprint of the flow as it is this moment, address of its targets included."""
+    return fingerprint_of(terms_of(flow))
+
+
+def why_void(request: AccessRequest) -> str:
+    """Say why a request may not go on, or return "". Reads everything afresh."""
+    requester = get_user_model()._default_manager.filter(pk=request.requester_id or 0).first()
+    flow = AccessFlow.objects.filter(pk=request.flow_id or 0).first()
+    if requester is None or not requester.is_active:
+        return "The person who asked is no longer active in the portal."
+    if flow is None:
+        return f"The access flow {request.flow_name} was deleted."
+    if not flow.is_active:
+        return f"The access flow {flow.name} was switched off."
+    if not may_request(flow, requester):
+        return f"{request.requester_label} may no longer ask through {flow.name}."
+    if current_fingerprint(flow) != request.flow_fingerprint:
+        return f"The access flow {flow.name} was changed after this request was made. Ask again."
+    return _why_target_is_gone(request)
+
+
+def _why_target_is_gone(request: AccessRequest) -> str:
+    targets = list(request.targets.select_related("integration"))
+    if not targets:
+        return "The request names no resource."
+    for target in targets:
+        if target.integration is None or not target.integration.is_active:
+            return f"The integration {target.integration_name} was switched off."
+        for offered, name in ((Resource, target.resource), (Permission, target.permission)):
+            here = offered.objects.filter(integration=target.integration, name=name)
+            if not here.filter(vanished_at=None).exists():
+                return f"{name} is no longer there on {target.integration_name}."
+    return ""
+
+
+def evidence_fields(evidence: Verification | None) -> dict[str, Any]:
+    """Return the request's snapshot of a verification; of None, no evidence."""
+    return {
+        "verification": evidence,
+        "verified_at": evidence.at if evidence else None,
+        "verified_with": evidence.device_name if evidence else "",
+        "verified_lane": evidence.lane if evidence else "",
+        "verified_from": evidence.address if evidence else None,
+    }
+
+
+def check_duration(duration: timedelta, flow: AccessFlow) -> None:
+    if duration <= timedelta(0):
+        raise RequestRefused("Ask for a duration above zero.", field="duration")
+    if duration > flow.max_duration:
+        raise RequestRefused(
+            f"{flow.name} gives at most {spell(flow.max_duration)}. Ask for that or less.",
+            field="duration",
+        )
+
+
+def clean_justification(text: str, *, required: bool) -> str:
+    """Return the text with tidy line ends, or refuse one that says nothing."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
+    if len(text) > JUSTIFICATION_MAX:
+        raise RequestRefused(
+            f"The justification has {len(text):,} characters; at most {JUSTIFICATION_MAX:,} fit. "
+            "Say the task and the ticket, and link to the rest.",
+            field="justification",
+        )
+    _refuse_control_characters(text, field="justification")
+    if required and not _says_something(text):
+        raise RequestRefused(
+            "Say what you will do and why now, in words. The approver and the audit log see it.",
+            field="justification",
+        )
+    return text
+
+
+def clean_reason(text: str, *, required: bool) -> str:
+    text = " ".join(text.split())
+    if len(text) > REASON_MAX:
+        raise RequestRefused(
+            f"The reason has {len(text):,} characters; at most {REASON_MAX} fit.", field="reason"
+        )
+    _refuse_control_characters(text, field="reason")
+    if required and not _says_something(text):
+        raise RequestRefused("Give a reason in words; the requester sees it.", field="reason")
+    return text
+
+
+def _refuse_control_characters(text: str, *, field: str) -> None:
+    if any(unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\t" for char in text):
+        raise RequestRefused(
+            "The text holds control characters. Type it, or paste it as plain text.", field=field
+        )
+
+
+def _says_something(text: str) -> bool:
+    """At least one word with letters or digits, and not the same word over and over."""
+    words = [word.casefold() for word in text.split() if any(map(str.isalnum, word))]
+    return bool(words) and (len(words) == 1 or len(set(words)) > 1)
+
+
+def may_end(request: AccessRequest, user: Any) -> bool:
+    """The requester and account admins may end access or withdraw a request."""
+    return bool(user.is_active and (request.requester_id == user.pk or user.is_account_admin))
+
+
+def may_reveal(grant: Grant, user: Any) -> bool:
+    """Only the requester, and only while nothing has begun to end."""
+    return bool(
+        user.is_active
+        and grant.request.requester_id == user.pk
+        and grant.request.status == Status.ACTIVE
+        and grant.state == GrantState.ACTIVE
+    )
+
+
+def has_decided(decisions: Iterable[Decision], user: Any) -> bool:
+    return any(decision.approver_id == user.pk for decision in decisions)

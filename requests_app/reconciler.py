@@ -1,0 +1,102 @@
+"""Brings targets to where the portal's rows say they should be, step by step, for ever.
+
+Work is found in the rows themselves, in lanes: one stage at one integration. Containment comes
+before everything: nobody may use what has ended. Any number of workers share the work through the
+database; no queue holds a grant's fate.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from django.db.models import Min
+from django.utils import timezone
+
+from requests_app import steps
+from requests_app.leases import claim
+from requests_app.models import AccessRequest, Grant, GrantState, Status
+from requests_app.services.activation import begin_activation
+from requests_app.services.ending import end_groundless, expire_due, lapse_overdue
+
+
+class Stage(StrEnum):
+    """What is done to grants of a state, in order of urgency."""
+
+    CONTAIN = GrantState.ENDING.value
+    ACTIVATE = GrantState.ACTIVATING.value
+    CLEAN = GrantState.CONTAINED.value
+
+    @property
+    def batch(self) -> int:
+        """Containment takes many over one connection; the others one, so that leases stay short."""
+        return 100 if self is Stage.CONTAIN else 1
+
+    @property
+    def step(self) -> Callable[[list[Grant], str], None]:
+        found: Callable[[list[Grant], str], None] = getattr(steps, self.name.lower())
+        return found
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One stage at one integration: what waits for one target never waits for another."""
+
+    stage: Stage
+    integration_id: int | None
+
+
+def sweep(worker_id: str, now: datetime) -> int:
+    """Do everything that is due once, one after the other. Returns the number of steps."""
+    done = expire_due(now=now) + tend(now) + begin_waiting()
+    return done + sum(work(lane, worker_id) for lane in lanes(timezone.now()))
+
+
+def tend(now: datetime) -> int:
+    """See to what waits too long or has lost its ground."""
+    return lapse_overdue(now=now) + end_groundless()
+
+
+def begin_waiting(limit: int = 20) -> int:
+    """Begin the activation of requests that may go on."""
+    waiting = AccessRequest.objects.filter(status=Status.GRANTING, grants=None).order_by("pk")
+    pks = list(waiting.values_list("pk", flat=True)[:limit])
+    for pk in pks:
+        begin_activation(request_pk=pk)
+    return len(pks)
+
+
+def lanes(now: datetime) -> list[Lane]:
+    """Return the lanes with work whose turn has come, the most urgent stage first."""
+    found = Grant.objects.to_work_on(now).order_by().values_list("state", "integration").distinct()
+    order = list(Stage)
+    waiting = [Lane(Stage(state), integration) for state, integration in found]
+    return sorted(waiting, key=lambda lane: (order.index(lane.stage), lane.integration_id or 0))
+
+
+def work(lane: Lane, worker_id: str) -> int:
+    """Do what waits in a lane until nothing more does. Returns the number of grants stepped on."""
+    done = 0
+    while True:
+        lease, grants = claim(
+            worker_id,
+            integration_id=lane.integration_id,
+            state=GrantState(lane.stage.value),
+            limit=lane.stage.batch,
+            now=timezone.now(),
+        )
+        if not grants:
+            return done
+        lane.stage.step(grants, lease)
+        done += len(grants)
+
+
+def next_turn() -> datetime | None:
+    """Return when the next access ends or the next grant may be tried again."""
+    ends = AccessRequest.objects.filter(status=Status.ACTIVE).aggregate(at=Min("ends_at"))["at"]
+    tries = (
+        Grant.objects.unleased()
+        .filter(state__in=[stage.value for stage in Stage])
+        .aggregate(at=Min("next_try_at"))["at"]
+    )
+    return min(filter(None, [ends, tries]), default=None)

@@ -1,0 +1,26 @@
+"""Every write on access requests and grants."""
+
+from requests_app.services.activation import begin_activation
+from requests_app.services.credentials import reveal_credential
+from requests_app.services.decisions import decide_request
+from requests_app.services.ending import (
+    cancel_request,
+    end_access,
+    end_all_access_of,
+    lapse_overdue,
+)
+from requests_app.services.step_up import release_parked, step_up
+from requests_app.services.submission import submit_request
+
+__all__ = [
+    "begin_activation",
+    "cancel_request",
+    "decide_request",
+    "end_access",
+    "end_all_access_of",
+    "lapse_overdue",
+    "release_parked",
+    "reveal_credential",
+    "step_up",
+    "submit_request",
+]

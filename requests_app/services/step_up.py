@@ -1,0 +1,87 @@
+"""Entering a code, and what that releases."""
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from audit.events import EventName
+from audit.origin import SYSTEM, Origin
+from mfa.lanes import Lane
+from mfa.models import Verification
+from mfa.services import VerificationResult, lock_state, verify_code
+from requests_app.lifecycle import lock_request, pending_until, transition
+from requests_app.models import AccessRequest, Status
+from requests_app.policies import evidence_fields, next_status, why_void
+
+
+def step_up(
+    *, user: Any, code: str, lane: Lane, origin: Origin = SYSTEM
+) -> tuple[VerificationResult, list[AccessRequest]]:
+    """Verify a code and, if it is right, release all of the person's parked requests.
+
+    One transaction: there is no verification without its releases. A wrong code is an outcome, not
+    an exception, so that its count is kept.
+    """
+    released: list[AccessRequest] = []
+
+    def release(verification: Verification) -> dict[str, Any]:
+        released.extend(release_parked(user=user, verification=verification, origin=origin))
+        return {"requests": [request.reference for request in released]}
+
+    with transaction.atomic():
+        result = verify_code(user=user, code=code, lane=lane, origin=origin, release=release)
+    return result, released
+
+
+def release_parked(
+    *, user: Any, verification: Verification, origin: Origin = SYSTEM
+) -> list[AccessRequest]:
+    """Send the person's parked requests on; cancel, with the reason, those whose ground is gone.
+
+    Returns the released ones. Inside a transaction that holds the person's MFA state.
+    """
+    lock_state(user.pk)
+    parked = AccessRequest.objects.of(user).parked().order_by("pk").values_list("pk", flat=True)
+    requests = [lock_request(pk) for pk in parked]
+    return [
+        request
+        for request in requests
+        if request.status == Status.PENDING_MFA and _release(request, user, verification, origin)
+    ]
+
+
+def _release(request: AccessRequest, user: Any, verification: Verification, origin: Origin) -> bool:
+    now = timezone.now()
+    if request.pending_until is not None and request.pending_until <= now:
+        transition(
+            request,
+            to=Status.LAPSED,
+            event=EventName.REQUEST_LAPSE,
+            actor=None,
+            message="No code was entered in time.",
+        )
+        return False
+    if sentence := why_void(request):
+        transition(
+            request,
+            to=Status.CANCELLED,
+            event=EventName.REQUEST_CANCEL,
+            actor=None,
+            metadata={"reason": sentence},
+            message=sentence,
+        )
+        return False
+    to = next_status(request.flow, request)
+    transition(
+        request,
+        to=to,
+        event=EventName.REQUEST_RELEASE,
+        actor=user,
+        origin=origin,
+        metadata={"verification": verification.pk, "with": verification.device_name},
+        pending_until=pending_until(to, now),
+        message="",
+        **evidence_fields(verification),
+    )
+    return True

@@ -1,0 +1,155 @@
+"""The steps a worker does on targets: contain, activate, clean. Each may be done twice.
+
+A step gets grants under a lease, asks the target outside any transaction, and writes what came of it
+where the lease still holds.
+"""
+
+from collections.abc import Iterable
+
+import structlog
+from django.utils import timezone
+
+from accessflows.connectors.errors import ConnectorError, TargetRefused, TargetUnavailable
+from accessflows.connectors.protocol import (
+    Connector,
+    Containment,
+    GrantIdentity,
+    Target,
+)
+from accessflows.models import Integration
+from requests_app.grants import note_identity, note_residue
+from requests_app.leases import release, renew, retry_later
+from requests_app.models import Grant, Status
+from requests_app.services.activation import fail_activation, record_activation
+from requests_app.services.proof import record_containment, record_end, record_nothing_made
+from requests_app.targets import asking, reach
+
+log = structlog.get_logger(__name__)
+
+
+def contain(grants: list[Grant], lease: str) -> None:
+    """Cut all use, of many grants of one integration over one connection.
+
+    A grant whose activation never answered is looked for first; where nothing was made, nothing is
+    to be ended.
+    """
+    try:
+        with asking():
+            integration, connector, target = reach(grants[0])
+    except ConnectorError as error:
+        _retry(grants, lease, "contain", error)
+        return
+    known = _identify(grants, lease, integration, connector, target)
+    if not known or not renew(known, lease):
+        return
+    try:
+        with asking():
+            answers = connector.contain_many(target, list(known.values()))
+    except ConnectorError as error:
+        _retry(known, lease, "contain", error)
+        return
+    contained: dict[Grant, Containment] = {}
+    for grant, identity in known.items():
+        answer = answers.get(identity, TargetUnavailable("The target gave no answer."))
+        if isinstance(answer, ConnectorError):
+            _retry([grant], lease, "contain", answer)
+        else:
+            contained[grant] = answer
+    record_containment(contained=contained, lease=lease)
+    for grant in contained:
+        _log_done("grant_contained", grant)
+
+
+def activate(grants: list[Grant], lease: str) -> None:
+    """Make one grant. Trouble on the way is tried again for a while, a refusal is final."""
+    [grant] = grants
+    if grant.request.status != Status.GRANTING:
+        release(grant, lease)
+        return
+    latest = min(filter(None, [grant.request.pending_until, grant.deadline]))
+    if latest <= timezone.now():
+        sentence = f"Access could not be opened in time. {grant.last_error}".strip()
+        _give_up(grant, lease, sentence)
+        return
+    try:
+        with asking():
+            integration, connector, target = reach(grant)
+            activation = connector.activate(target, grant.spec(integration))
+    except TargetUnavailable as error:
+        retry_later(grant, lease, step="activate", sentence=error.sentence, latest=latest)
+        log.warning("grant_retry", grant=str(grant.pk), step="activate", reason=error.sentence)
+    except ConnectorError as error:
+        _give_up(grant, lease, error.sentence)
+    else:
+        record_activation(grant=grant, lease=lease, activation=activation)
+        _log_done("grant_activated", grant)
+
+
+def clean(grants: list[Grant], lease: str) -> None:
+    """List what one grant left behind, put it away, and have the target prove that it is gone."""
+    [grant] = grants
+    try:
+        with asking():
+            _, connector, target = reach(grant)
+            identity = _identity_of(grant)
+            note_residue(grant, lease, connector.find_residue(target, identity))
+            if not renew(grants, lease):
+                return
+            connector.clean(target, identity)
+            if not renew(grants, lease):
+                return
+            proof = connector.prove(target, identity)
+        if not proof.holds:
+            raise TargetUnavailable(
+                "The target still shows traces of the login. The portal cleans again."
+            )
+    except ConnectorError as error:
+        _retry(grants, lease, "clean", error)
+        return
+    record_end(grant=grant, lease=lease, proof=proof.as_dict())
+    _log_done("grant_ended", grant)
+
+
+def _identify(
+    grants: list[Grant], lease: str, integration: Integration, connector: Connector, target: Target
+) -> dict[Grant, GrantIdentity]:
+    """Return the grants that exist on the target; close those of which nothing was made."""
+    known: dict[Grant, GrantIdentity] = {}
+    for grant in grants:
+        identity = grant.identity
+        if identity is None:
+            try:
+                with asking():
+                    identity = connector.locate(target, grant.spec(integration))
+            except ConnectorError as error:
+                _retry([grant], lease, "contain", error)
+                continue
+            if identity is None:
+                record_nothing_made(grant=grant, lease=lease)
+                _log_done("grant_never_made", grant)
+                continue
+            note_identity(grant, identity)
+        known[grant] = identity
+    return known
+
+
+def _identity_of(grant: Grant) -> GrantIdentity:
+    if grant.identity is None:
+        raise TargetRefused("The portal does not know which login is this grant's.")
+    return grant.identity
+
+
+def _give_up(grant: Grant, lease: str, sentence: str) -> None:
+    fail_activation(grant=grant, sentence=sentence)
+    release(grant, lease)
+    log.warning("activation_failed", grant=str(grant.pk), reason=sentence)
+
+
+def _retry(grants: Iterable[Grant], lease: str, step: str, error: ConnectorError) -> None:
+    for grant in grants:
+        retry_later(grant, lease, step=step, sentence=error.sentence)
+        log.warning("grant_retry", grant=str(grant.pk), step=step, reason=error.sentence)
+
+
+def _log_done(what: str, grant: Grant) -> None:
+    log.info(what, grant=str(grant.pk), request=grant.request.reference)

@@ -1,0 +1,128 @@
+"""The worker's loop: finds what is due, hands lanes to threads, and wakes when the next end comes."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+
+import structlog
+from django.db import Error as DatabaseTrouble
+from django.db import close_old_connections, connections
+from django.utils import timezone
+
+from requests_app.reconciler import (
+    Lane,
+    Stage,
+    begin_waiting,
+    lanes,
+    next_turn,
+    tend,
+    work,
+)
+from requests_app.services.ending import BATCH, expire_due
+
+log = structlog.get_logger(__name__)
+
+SHORTEST_PAUSE_S = 0.05
+TENDING = "tend"
+BEGINNING = "begin"
+
+
+class Worker:
+    """One process's share of the work.
+
+    Containment has threads of its own, so that neither a hanging activation nor a stuck cleaning
+    ever delays an end. A lane runs once at a time in a worker: a target that hangs holds one thread.
+    ``chores`` are called once an interval, beside the rest; they are given the present moment.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        interval_s: float,
+        threads: int = 8,
+        chores: tuple[Callable[[datetime], object], ...] = (),
+    ) -> None:
+        self.name = name
+        self._interval_s = interval_s
+        self._chores = (tend, *chores)
+        self._urgent = ThreadPoolExecutor(threads, thread_name_prefix="contain")
+        self._others = ThreadPoolExecutor(threads, thread_name_prefix="work")
+        self._running: dict[Lane | str, Future[None]] = {}
+        self._tended_at: datetime | None = None
+        self._wake = threading.Event()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """End the loop within an interval, after the steps that have begun.
+
+        Only a flag, as a signal handler must not take the lock of an event it may have interrupted.
+        """
+        self._stopping = True
+
+    def run(self) -> None:
+        log.info("worker_started", worker=self.name)
+        while not self._stopping:
+            try:
+                pause_s = self._turn()
+            except DatabaseTrouble as error:
+                log.warning("database_unreachable", worker=self.name, error=type(error).__name__)
+                connections.close_all()
+                pause_s = self._interval_s
+            self._wake.wait(pause_s)
+            self._wake.clear()
+        self._urgent.shutdown()
+        self._others.shutdown()
+        connections.close_all()
+        log.info("worker_stopped", worker=self.name)
+
+    def _turn(self) -> float:
+        """Dispatch what is due. Returns the seconds until the next look."""
+        close_old_connections()
+        now = timezone.now()
+        expired = expire_due(now=now)
+        for lane in lanes(timezone.now()):
+            pool = self._urgent if lane.stage is Stage.CONTAIN else self._others
+            self._dispatch(pool, lane, partial(work, lane, self.name))
+        self._dispatch(self._others, BEGINNING, begin_waiting)
+        self._tend(now)
+        if expired == BATCH:
+            return 0
+        return self._pause_s()
+
+    def _tend(self, now: datetime) -> None:
+        passed = (now - self._tended_at).total_seconds() if self._tended_at else None
+        if passed is None or not 0 <= passed < self._interval_s:
+            self._tended_at = now
+            for number, chore in enumerate(self._chores):
+                self._dispatch(self._others, f"{TENDING}-{number}", partial(chore, now))
+
+    def _pause_s(self) -> float:
+        at = next_turn()
+        if at is None:
+            return self._interval_s
+        left_s = (at - timezone.now()).total_seconds()
+        return min(self._interval_s, max(SHORTEST_PAUSE_S, left_s))
+
+    def _dispatch(
+        self, pool: ThreadPoolExecutor, key: Lane | str, task: Callable[[], object]
+    ) -> None:
+        running = self._running.get(key)
+        if running is None or running.done():
+            self._running[key] = pool.submit(self._do, key, task)
+
+    def _do(self, key: Lane | str, task: Callable[[], object]) -> None:
+        """Run a task in a thread with its own connection, and look again at once if it did anything."""
+        close_old_connections()
+        try:
+            if task():
+                self._wake.set()
+        except DatabaseTrouble as error:
+            log.warning("database_unreachable", worker=self.name, error=type(error).__name__)
+            connections.close_all()
+        except Exception as error:
+            log.exception("step_broke", worker=self.name, lane=str(key), error=type(error).__name__)
+        finally:
+            close_old_connections()
