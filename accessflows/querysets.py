@@ -9,6 +9,16 @@ if TYPE_CHECKING:
     from accessflows.models import AccessFlow, Integration, Permission, Resource  # noqa: F401
 
 
+SEARCHED = (
+    "requestor_users__name",
+    "requestor_users__email",
+    "requestor_groups__name",
+    "targets__resource__name",
+    "targets__permission__name",
+    "targets__resource__integration__name",
+)
+
+
 class IntegrationQuerySet(models.QuerySet["Integration"]):
     def active(self) -> "IntegrationQuerySet":
         return self.filter(is_active=True)
@@ -27,6 +37,16 @@ class PermissionQuerySet(models.QuerySet["Permission"]):
 class AccessFlowQuerySet(models.QuerySet["AccessFlow"]):
     def active(self) -> "AccessFlowQuerySet":
         return self.filter(is_active=True)
+
+    def matching(self, text: str) -> "AccessFlowQuerySet":
+        """Flows of which every word of ``text`` is in the name, a person, a group or a target."""
+        found = self.all()
+        for word in text.split():
+            holds = Q(name__icontains=word)
+            for path in SEARCHED:
+                holds |= Q(pk__in=self.model.objects.filter(**{f"{path}__icontains": word}))
+            found = found.filter(holds)
+        return found
 
     def requiring_mfa(self) -> "AccessFlowQuerySet":
         return self.filter(require_mfa=True)

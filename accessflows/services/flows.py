@@ -14,10 +14,11 @@ from mfa.window import Window
 
 from accessflows.difference import Difference, difference
 from accessflows.exceptions import Refused, TermsRefused
-from accessflows.fingerprint import fingerprint_of, terms_of
-from accessflows.models import AccessFlow, FlowTarget, FlowVersion
+from accessflows.fingerprint import terms_of
+from accessflows.models import AccessFlow, FlowTarget
 from accessflows.terms import PEOPLE_TERMS, PLAIN_TERMS, FlowTerms
 from accessflows.validation import check_terms, check_with_targets
+from accessflows.versions import stamp_version
 from audit.events import EventName
 from audit.origin import Origin
 from audit.services import record
@@ -45,7 +46,7 @@ def create_flow(
             require_admin_evidence(actor=actor, window=window)
             flow = AccessFlow.objects.create(**_plain(terms), version=0)
             _write_related(flow, terms)
-            stamp_version(flow, changed_by=actor)
+            stamp_version(flow=flow, changed_by=actor)
             record(
                 event=EventName.FLOW_CREATE,
                 actor=actor,
@@ -99,23 +100,6 @@ def set_flow_active(
     return bool(changed)
 
 
-def stamp_version(flow: AccessFlow, *, changed_by: Any) -> None:
-    """Take the flow's fingerprint and keep its terms as a new version. Inside a transaction."""
-    terms = terms_of(flow)
-    flow.version += 1
-    flow.fingerprint = fingerprint_of(terms)
-    flow.changed_at = timezone.now()
-    flow.save(update_fields=["version", "fingerprint", "changed_at"])
-    FlowVersion.objects.create(
-        flow=flow,
-        version=flow.version,
-        fingerprint=flow.fingerprint,
-        terms=terms,
-        changed_by_label=str(changed_by)[:320],
-        at=flow.changed_at,
-    )
-
-
 def _locked(flow: AccessFlow) -> AccessFlow:
     found = AccessFlow.objects.select_for_update().filter(pk=flow.pk).first()
     if found is None:
@@ -131,7 +115,7 @@ def _write_change(*, actor: Any, flow: AccessFlow, terms: FlowTerms, origin: Ori
     _write_related(flow, terms)
     differences = difference(before, terms_of(flow))
     if differences:
-        stamp_version(flow, changed_by=actor)
+        stamp_version(flow=flow, changed_by=actor)
         record(
             event=EventName.FLOW_CHANGE,
             actor=actor,

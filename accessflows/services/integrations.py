@@ -15,8 +15,8 @@ from accessflows.exceptions import Refused, TermsRefused
 from accessflows.fingerprint import fingerprint_of, terms_of
 from accessflows.models import Integration, Permission, Resource
 from accessflows.selectors import flows_through
-from accessflows.services.flows import stamp_version
 from accessflows.terms import ADDRESS_TERMS, OTHER_INTEGRATION_TERMS, IntegrationTerms
+from accessflows.versions import stamp_version
 from audit.events import EventName
 from audit.origin import Origin
 from audit.services import record
@@ -216,7 +216,7 @@ def _restamp_flows(integration: Integration, *, changed_by: Any) -> None:
     """Give every flow that leads there a new version if its fingerprint is another now."""
     for flow in flows_through(integration).select_for_update().order_by("pk"):
         if fingerprint_of(terms_of(flow)) != flow.fingerprint:
-            stamp_version(flow, changed_by=changed_by)
+            stamp_version(flow=flow, changed_by=changed_by)
 
 
 def _store_health(integration: Integration, survey: Survey) -> None:

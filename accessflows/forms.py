@@ -1,0 +1,226 @@
+"""Forms of access flows and integrations. They parse; services check and write."""
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+
+from accessflows.choices import people_choices, read_pair, target_choices, write_pair
+from accessflows.durations import parse_duration, spell
+from accessflows.exceptions import TermsRefused
+from accessflows.models import AccessFlow, Integration
+from accessflows.querysets import AccessFlowQuerySet
+from accessflows.terms import ADDRESS_TERMS, OTHER_INTEGRATION_TERMS, FlowTerms, IntegrationTerms
+
+
+def add_refusal(form: forms.Form, refused: TermsRefused) -> None:
+    """Mark the fields a service refused."""
+    for field, sentence in refused.errors.items():
+        form.add_error(field if field in form.fields else None, sentence)
+
+
+class FlowFilterForm(forms.Form):
+    """What the list of flows is narrowed to; an unknown value narrows nothing."""
+
+    q = forms.CharField(required=False, max_length=100)
+    status = forms.ChoiceField(
+        required=False,
+        choices=[("", "Any status"), ("active", "Active"), ("inactive", "Inactive")],
+    )
+    mfa = forms.ChoiceField(
+        required=False, choices=[("", "Any MFA"), ("required", "Required"), ("off", "Off")]
+    )
+    approval = forms.ChoiceField(
+        required=False, choices=[("", "Any approval"), *AccessFlow.Approval.choices]
+    )
+
+    def apply(self, flows: AccessFlowQuerySet) -> AccessFlowQuerySet:
+        self.full_clean()
+        chosen = self.cleaned_data
+        if chosen.get("status"):
+            flows = flows.filter(is_active=chosen["status"] == "active")
+        if chosen.get("mfa"):
+            flows = flows.filter(require_mfa=chosen["mfa"] == "required")
+        if chosen.get("approval"):
+            flows = flows.filter(approval=chosen["approval"])
+        return flows.matching(chosen.get("q", ""))
+
+
+class DurationTextField(forms.CharField):
+    """A duration as people write it: ``8h``, ``90m``, ``1h 30m``, ``1:30``."""
+
+    default_error_messages = {"required": "Enter a duration, for example 8h."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=40, **kwargs)
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if not text:
+            return None
+        try:
+            return parse_duration(text)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+    def prepare_value(self, value: Any) -> Any:
+        return spell(value) if isinstance(value, timedelta) else value
+
+
+class Switch(forms.BooleanField):
+    """A checkbox drawn as a switch."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        widget = forms.CheckboxInput(attrs={"role": "switch"})
+        super().__init__(required=False, widget=widget, **kwargs)
+
+
+def _many(label: str, *, hint: str = "") -> "forms.ModelMultipleChoiceField[Any]":
+    """Return a list of checkboxes; the form gives it its rows."""
+    return forms.ModelMultipleChoiceField(
+        queryset=Group.objects.none(),
+        label=label,
+        required=False,
+        help_text=hint,
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={
+            "invalid_choice": "One of the choices is not known any more. Choose again.",
+            "invalid_pk_value": "One of the choices is not known any more. Choose again.",
+        },
+    )
+
+
+class FlowForm(forms.Form):
+    """All terms of a flow. ``seen_version`` tells whether somebody else saved in between."""
+
+    name = forms.CharField(
+        label="Access Flow Name",
+        max_length=80,
+        error_messages={"required": "Give the flow a name that requesters recognise."},
+    )
+    require_mfa = Switch(
+        label="Require MFA",
+        help_text="Requesters verify before anyone is asked to approve. Covers 60 minutes.",
+    )
+    description = forms.CharField(
+        label="Description", max_length=200, required=False, help_text="Shown to requesters."
+    )
+    requestor_groups = _many("Groups")
+    requestor_users = _many("People")
+    targets = forms.MultipleChoiceField(
+        label="Resources and permissions",
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={
+            "required": "Choose at least one resource and permission.",
+            "invalid_choice": "One of the choices is not known any more. Choose again.",
+        },
+    )
+    max_duration = DurationTextField(
+        label="Longest duration", help_text="For example 8h, 90m or 1h 30m.", initial="8 h"
+    )
+    approval = forms.ChoiceField(
+        label="Decision",
+        choices=AccessFlow.Approval.choices,
+        initial=AccessFlow.Approval.AUTOMATIC,
+        widget=forms.RadioSelect(attrs={"class": "segmented"}),
+        error_messages={"required": "Choose how it is decided."},
+    )
+    approver_groups = _many("Approver groups")
+    approver_users = _many(
+        "Approvers by name", hint="People named here count as one group together."
+    )
+    require_justification = Switch(label="Require justification", initial=True)
+    require_approver_reason = Switch(
+        label="Require a reason from approvers", help_text="Rejections always need one."
+    )
+    allow_self_approval = Switch(label="Requesters may approve their own request")
+    seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=0)
+
+    def __init__(self, *args: Any, flow: AccessFlow | None = None, **kwargs: Any) -> None:
+        kwargs["initial"] = _initial_of(flow) if flow else None
+        super().__init__(*args, **kwargs)
+        fields: dict[str, Any] = self.fields
+        fields["requestor_groups"].queryset = Group.objects.order_by("name")
+        fields["approver_groups"].queryset = Group.objects.order_by("name")
+        fields["requestor_users"].queryset = people_choices(flow, "requestable")
+        fields["approver_users"].queryset = people_choices(flow, "decidable")
+        fields["targets"].choices = target_choices(flow)
+
+    def terms(self) -> FlowTerms:
+        """Return the valid form as terms."""
+        values = {
+            name: value for name, value in self.cleaned_data.items() if name != "seen_version"
+        }
+        for name in ("requestor_users", "requestor_groups", "approver_users", "approver_groups"):
+            values[name] = frozenset(each.pk for each in values[name])
+        values["targets"] = frozenset(read_pair(choice) for choice in values["targets"])
+        return FlowTerms(**values)
+
+
+def _initial_of(flow: AccessFlow) -> dict[str, Any]:
+    terms = FlowTerms.of(flow)
+    pairs = [write_pair(pair) for pair in terms.targets]
+    return {**vars(terms), "targets": pairs, "seen_version": flow.version}
+
+
+class IntegrationForm(forms.Form):
+    """All terms of an integration. The broker's password is only ever written."""
+
+    name = forms.CharField(
+        label="Name",
+        max_length=80,
+        help_text="What requesters see, for example orders-prod.",
+    )
+    kind = forms.ChoiceField(label="Kind", choices=Integration.Kind.choices)
+    host = forms.RegexField(
+        label="Host",
+        regex=r"\A[A-Za-z0-9.:_-]{1,253}\Z",
+        help_text="A host name or an IP address.",
+        error_messages={"invalid": "Enter one host name or IP address, without a port."},
+    )
+    port = forms.IntegerField(label="Port", min_value=1, max_value=65535, initial=5432)
+    database = forms.CharField(
+        label="Maintenance database",
+        max_length=63,
+        initial="postgres",
+        help_text="Where the broker connects first.",
+    )
+    broker = forms.CharField(label="Broker role", max_length=63)
+    password = forms.CharField(
+        label="Broker password",
+        max_length=1024,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="Sealed at once and never shown again.",
+    )
+    sslmode = forms.ChoiceField(
+        label="TLS",
+        choices=Integration.SslMode.choices,
+        initial=Integration.SslMode.VERIFY_FULL,
+    )
+    sslrootcert = forms.CharField(
+        label="CA certificate file",
+        max_length=255,
+        required=False,
+        help_text="Path on the portal's machines. Empty takes the system's certificates.",
+    )
+    connection_limit = forms.IntegerField(
+        label="Connections per login", min_value=1, max_value=50, initial=3
+    )
+
+    def __init__(self, *args: Any, integration: Integration | None = None, **kwargs: Any) -> None:
+        names = (*ADDRESS_TERMS, *OTHER_INTEGRATION_TERMS)
+        if integration:
+            kwargs["initial"] = {name: getattr(integration, name) for name in names}
+        super().__init__(*args, **kwargs)
+        if integration:
+            password = self.fields["password"]
+            password.required = False
+            password.help_text = "Leave it empty to keep the one that is sealed."
+
+    def terms(self) -> IntegrationTerms:
+        """Return the valid form as terms."""
+        values = dict(self.cleaned_data)
+        return IntegrationTerms(**{**values, "password": values["password"] or None})

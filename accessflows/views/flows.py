@@ -1,0 +1,130 @@
+"""Access Flows: the list, the form, the page after saving."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accessflows import services
+from accessflows.exceptions import Refused, TermsRefused
+from accessflows.forms import FlowFilterForm, FlowForm, add_refusal
+from accessflows.models import AccessFlow
+from accessflows.selectors import flow_rows, impact_of
+from accessflows.versions import last_difference
+from audit.access import admins_only, readers_only
+from audit.origin import Origin
+from mfa.decorators import mfa_required_if_enrolled
+
+PAGE_SIZE = 50
+
+
+@readers_only
+@require_GET
+def flow_list(request: HttpRequest) -> HttpResponse:
+    filters = FlowFilterForm(request.GET)
+    flows = filters.apply(AccessFlow.objects.all())
+    page = Paginator(flow_rows(flows), PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {
+        "page": page,
+        "filters": filters,
+        "any_flow": page.paginator.count or AccessFlow.objects.exists(),
+    }
+    return render(request, "accessflows/flow_list.html", context)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_GET
+def choose_type(request: HttpRequest) -> HttpResponse:
+    return render(request, "accessflows/flow_type.html")
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_http_methods(["GET", "POST"])
+def create(request: HttpRequest) -> HttpResponse:
+    form = FlowForm(request.POST if request.method == "POST" else None)
+    if form.is_bound and form.is_valid():
+        try:
+            flow = services.create_flow(**_deed(request), terms=form.terms())
+            return redirect("flows:saved", pk=flow.pk)
+        except TermsRefused as refused:
+            add_refusal(form, refused)
+        except Refused as refused:
+            form.add_error(None, refused.sentence)
+    return _form_page(request, form, flow=None)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_http_methods(["GET", "POST"])
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    flow = get_object_or_404(AccessFlow, pk=pk)
+    form = FlowForm(request.POST if request.method == "POST" else None, flow=flow)
+    if form.is_bound and form.is_valid():
+        seen = form.cleaned_data["seen_version"]
+        try:
+            services.change_flow(
+                **_deed(request), flow=flow, terms=form.terms(), seen_version=seen
+            )
+            return redirect("flows:saved", pk=flow.pk)
+        except TermsRefused as refused:
+            add_refusal(form, refused)
+        except Refused as refused:
+            form.add_error(None, refused.sentence)
+    return _form_page(request, form, flow=flow)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_GET
+def saved(request: HttpRequest, pk: int) -> HttpResponse:
+    flow = get_object_or_404(AccessFlow, pk=pk)
+    context = {"flow": flow, "impact": impact_of(flow), "differences": last_difference(flow)}
+    return render(request, "accessflows/flow_saved.html", context)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_POST
+def activate(request: HttpRequest, pk: int) -> HttpResponse:
+    return _switch(request, pk, is_active=True)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_POST
+def deactivate(request: HttpRequest, pk: int) -> HttpResponse:
+    return _switch(request, pk, is_active=False)
+
+
+def _switch(request: HttpRequest, pk: int, *, is_active: bool) -> HttpResponse:
+    flow = get_object_or_404(AccessFlow, pk=pk)
+    changed = services.set_flow_active(**_deed(request), flow=flow, is_active=is_active)
+    word = "active" if is_active else "inactive"
+    effect = (
+        "People can request through it again."
+        if is_active
+        else "Nobody can request through it. Access that is open now keeps its end."
+    )
+    if changed:
+        messages.success(request, f"{flow.name} is {word}. {effect}")
+    else:
+        messages.info(request, f"{flow.name} was {word} already.")
+    return redirect("flows:list")
+
+
+def _deed(request: HttpRequest) -> dict[str, Any]:
+    """Who acts, with which verified window, from where: what every service asks."""
+    state: Any = request.mfa  # type: ignore[attr-defined]
+    return {"actor": request.user, "window": state.window, "origin": Origin.of(request)}
+
+
+def _form_page(request: HttpRequest, form: FlowForm, *, flow: AccessFlow | None) -> HttpResponse:
+    context = {"form": form, "flow": flow, "impact": impact_of(flow) if flow else None}
+    return render(
+        request, "accessflows/flow_form.html", context, status=422 if form.errors else 200
+    )
