@@ -212,6 +212,15 @@ class AccessFlow(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def further_requestors(self) -> int:
+        """How many groups and people a list leaves out that shows three of each."""
+        return sum(max(len(all_of.all()) - 3, 0) for all_of in (self.requestor_groups, self.requestor_users))
+
+    @property
+    def further_targets(self) -> int:
+        return max(len(self.targets.all()) - 3, 0)
+
 
 class FlowTarget(models.Model):
     """One resource and permission that a flow gives."""

@@ -12,7 +12,8 @@ from accessflows import services
 from accessflows.exceptions import Refused, TermsRefused
 from accessflows.forms import FlowFilterForm, FlowForm, add_refusal
 from accessflows.models import AccessFlow
-from accessflows.selectors import flow_rows, impact_of
+from accessflows.policies import approver_sets
+from accessflows.selectors import flow_rows, impact_of, targets_of
 from accessflows.versions import last_difference
 from audit.access import admins_only, readers_only
 from audit.origin import Origin
@@ -83,7 +84,13 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def saved(request: HttpRequest, pk: int) -> HttpResponse:
     flow = get_object_or_404(AccessFlow, pk=pk)
-    context = {"flow": flow, "impact": impact_of(flow), "differences": last_difference(flow)}
+    context = {
+        "flow": flow,
+        "targets": targets_of(flow),
+        "impact": impact_of(flow),
+        "differences": last_difference(flow),
+        "nobody": [each.label for each in approver_sets(flow) if not each.members],
+    }
     return render(request, "accessflows/flow_saved.html", context)
 
 

@@ -1,0 +1,78 @@
+"""Groups of people: what flows name as requestors and approvers."""
+
+from collections.abc import Iterable
+
+from django.contrib.auth.models import Group
+from django.db import IntegrityError, transaction
+
+from apono_portal.users.exceptions import PersonRefused
+from apono_portal.users.models import User
+from audit.events import EventName
+from audit.origin import Origin
+from audit.services import record
+from mfa.services import require_admin_evidence
+from mfa.window import Window
+
+NAME_TAKEN = "Another group has this name. Choose a different one."
+
+
+def create_group(
+    *, actor: User, window: Window | None, name: str, members: Iterable[User], origin: Origin
+) -> Group:
+    """Add a group with its members."""
+    try:
+        with transaction.atomic():
+            require_admin_evidence(actor=actor, window=window)
+            group = Group.objects.create(name=name)
+            group.user_set.set(members)
+            after = _emails(group)
+            record(
+                event=EventName.GROUP_CHANGE,
+                actor=actor,
+                target=group,
+                origin=origin,
+                metadata={"created": True, "joined": sorted(after), "left": []},
+            )
+    except IntegrityError:
+        raise PersonRefused(NAME_TAKEN, field="name") from None
+    return group
+
+
+def change_group(
+    *,
+    actor: User,
+    window: Window | None,
+    group: Group,
+    name: str,
+    members: Iterable[User],
+    origin: Origin,
+) -> Group:
+    """Rename a group and set its members. Who left may neither request nor decide through it."""
+    try:
+        with transaction.atomic():
+            require_admin_evidence(actor=actor, window=window)
+            group = Group.objects.select_for_update().get(pk=group.pk)
+            before, old_name = _emails(group), group.name
+            group.name = name
+            group.save(update_fields=["name"])
+            group.user_set.set(members)
+            after = _emails(group)
+            if before != after or old_name != name:
+                record(
+                    event=EventName.GROUP_CHANGE,
+                    actor=actor,
+                    target=group,
+                    origin=origin,
+                    metadata={
+                        "name": {"from": old_name, "to": name},
+                        "joined": sorted(after - before),
+                        "left": sorted(before - after),
+                    },
+                )
+    except IntegrityError:
+        raise PersonRefused(NAME_TAKEN, field="name") from None
+    return group
+
+
+def _emails(group: Group) -> set[str]:
+    return set(group.user_set.values_list("email", flat=True))
