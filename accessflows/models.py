@@ -215,7 +215,10 @@ class AccessFlow(models.Model):
     @property
     def further_requestors(self) -> int:
         """How many groups and people a list leaves out that shows three of each."""
-        return sum(max(len(all_of.all()) - 3, 0) for all_of in (self.requestor_groups, self.requestor_users))
+        return sum(
+            max(len(all_of.all()) - 3, 0)
+            for all_of in (self.requestor_groups, self.requestor_users)
+        )
 
     @property
     def further_targets(self) -> int:

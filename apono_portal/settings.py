@@ -153,6 +153,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+PASSWORD_RESET_TIMEOUT = int(timedelta(hours=24).total_seconds())  # links to set a password
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_AGE = int(timedelta(hours=env.int("SESSION_HOURS", default=12)).total_seconds())
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
@@ -250,6 +251,7 @@ USE_I18N = False
 # --- Mail and logs ----------------------------------------------------------------------------
 vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"portal@{_address.hostname}")
+MAIL_IS_SET_UP = bool(env.str("EMAIL_URL", default=""))
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT_S", default=15)
 
 LOGGING = {

@@ -13,6 +13,7 @@ class EventName(models.TextChoices):
     SESSION_END = "session:end", "Session ended"
 
     USER_CREATE = "user:create", "Person added"
+    USER_INVITE = "user:invite", "Link to set a password made"
     USER_CHANGE = "user:change", "Person changed"
     USER_DEACTIVATE = "user:deactivate", "Person deactivated"
     USER_REACTIVATE = "user:reactivate", "Person reactivated"

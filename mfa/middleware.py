@@ -6,10 +6,11 @@ from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from mfa.exceptions import NotAllowed, NotEnrolled, WindowClosed
 from mfa.window import WindowState
 
 ADMIN_SITE = "admin"
@@ -32,15 +33,31 @@ class VerifiedWindowMiddleware:
         state: WindowState = request.mfa  # type: ignore[attr-defined]
         if not request.user.is_authenticated or state_satisfies(state, view, request):
             return None
-        if not state.enrolled:
-            messages.warning(request, "Set up MFA first. What you asked for needs it.")
-            return HttpResponseRedirect(resolve_url("mfa:security"))
-        if request.method not in SAFE_METHODS:
-            messages.warning(
-                request, "Enter a code, then send the form once more. Nothing was changed."
-            )
-        query = urlencode({"next": way_back(request)})
-        return HttpResponseRedirect(f"{resolve_url(settings.MFA_STEP_UP_URL)}?{query}")
+        return lead_to_window(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Treat what a service refused under its lock as if it had been refused at the door."""
+        if isinstance(exception, NotAllowed):
+            raise Http404 from exception
+        state: WindowState = request.mfa  # type: ignore[attr-defined]
+        wants_set_up = isinstance(exception, NotEnrolled) and not state.enrolled
+        if isinstance(exception, WindowClosed) or wants_set_up:
+            return lead_to_window(request)
+        return None
+
+
+def lead_to_window(request: HttpRequest) -> HttpResponse:
+    """Lead to the code, or to set-up, and back to where the person was."""
+    state: WindowState = request.mfa  # type: ignore[attr-defined]
+    if not state.enrolled:
+        messages.warning(request, "Set up MFA first. What you asked for needs it.")
+        return HttpResponseRedirect(resolve_url("mfa:security"))
+    if request.method not in SAFE_METHODS:
+        messages.warning(
+            request, "Enter a code, then send the form once more. Nothing was changed."
+        )
+    query = urlencode({"next": way_back(request)})
+    return HttpResponseRedirect(f"{resolve_url(settings.MFA_STEP_UP_URL)}?{query}")
 
 
 def state_satisfies(state: WindowState, view: Callable[..., Any], request: HttpRequest) -> bool:

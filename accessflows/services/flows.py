@@ -9,9 +9,8 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from mfa.services import require_admin_evidence
-from mfa.window import Window
 
+from accessflows.authority import require_admin
 from accessflows.difference import Difference, difference
 from accessflows.exceptions import Refused, TermsRefused
 from accessflows.fingerprint import terms_of
@@ -22,6 +21,7 @@ from accessflows.versions import stamp_version
 from audit.events import EventName
 from audit.origin import Origin
 from audit.services import record
+from mfa.window import Window
 
 NAME_TAKEN = "Another access flow has this name. Choose a different one."
 
@@ -43,7 +43,7 @@ def create_flow(
     check_with_targets(terms.targets)
     try:
         with transaction.atomic():
-            require_admin_evidence(actor=actor, window=window)
+            require_admin(actor=actor, window=window)
             flow = AccessFlow.objects.create(**_plain(terms), version=0)
             _write_related(flow, terms)
             stamp_version(flow=flow, changed_by=actor)
@@ -73,7 +73,7 @@ def change_flow(
     check_with_targets(terms.targets - FlowTerms.of(flow).targets)
     try:
         with transaction.atomic():
-            require_admin_evidence(actor=actor, window=window)
+            require_admin(actor=actor, window=window)
             flow = _locked(flow)
             if seen_version not in (None, flow.version):
                 raise Refused(
@@ -90,7 +90,7 @@ def set_flow_active(
 ) -> bool:
     """Switch a flow on or off, and return whether that changed anything. Live access keeps its end."""
     with transaction.atomic():
-        require_admin_evidence(actor=actor, window=window)
+        require_admin(actor=actor, window=window)
         changed = AccessFlow.objects.filter(pk=flow.pk, is_active=not is_active).update(
             is_active=is_active, changed_at=timezone.now()
         )

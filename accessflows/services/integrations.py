@@ -5,9 +5,8 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from mfa.services import require_admin_evidence
-from mfa.window import Window
 
+from accessflows.authority import require_admin
 from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.protocol import CapabilityRole, Check, Inventory, Target
 from accessflows.connectors.registry import connector_for
@@ -21,6 +20,7 @@ from audit.events import EventName
 from audit.origin import Origin
 from audit.services import record
 from mfa import sealing
+from mfa.window import Window
 
 NAME_TAKEN = "Another integration has this name. Choose a different one."
 PASSWORD_AGAIN = (
@@ -57,7 +57,7 @@ def create_integration(
     integration.sealed_password = _sealed(integration, terms.password)
     try:
         with transaction.atomic():
-            require_admin_evidence(actor=actor, window=window)
+            require_admin(actor=actor, window=window)
             integration.save(force_insert=True)
             record(
                 event=EventName.INTEGRATION_CREATE,
@@ -91,7 +91,7 @@ def change_integration(
         _require_same_server(integration, terms)
     try:
         with transaction.atomic():
-            require_admin_evidence(actor=actor, window=window)
+            require_admin(actor=actor, window=window)
             return _write_change(actor=actor, pk=integration.pk, terms=terms, origin=origin)
     except IntegrityError:
         raise TermsRefused({"name": NAME_TAKEN}) from None
@@ -107,7 +107,7 @@ def set_integration_active(
 ) -> bool:
     """Enable or disable, and return whether that changed anything. Live access keeps its end."""
     with transaction.atomic():
-        require_admin_evidence(actor=actor, window=window)
+        require_admin(actor=actor, window=window)
         changed = Integration.objects.filter(pk=integration.pk, is_active=not is_active).update(
             is_active=is_active
         )

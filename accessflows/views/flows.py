@@ -68,9 +68,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     if form.is_bound and form.is_valid():
         seen = form.cleaned_data["seen_version"]
         try:
-            services.change_flow(
-                **_deed(request), flow=flow, terms=form.terms(), seen_version=seen
-            )
+            services.change_flow(**_deed(request), flow=flow, terms=form.terms(), seen_version=seen)
             return redirect("flows:saved", pk=flow.pk)
         except TermsRefused as refused:
             add_refusal(form, refused)

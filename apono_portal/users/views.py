@@ -27,7 +27,7 @@ class SignIn(auth_views.LoginView):
     authentication_form = SignInForm
     redirect_authenticated_user = True
 
-    def get_redirect_url(self) -> str:
+    def get_redirect_url(self, request: HttpRequest | None = None) -> str:
         """Return a safe ``next``, never this page itself."""
         found = str(super().get_redirect_url())
         return "" if found.partition("?")[0] == reverse("users:sign_in") else found
@@ -35,7 +35,7 @@ class SignIn(auth_views.LoginView):
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         response = super().form_valid(form)
         sign_in.stamp_session(self.request)
-        services.record_sign_in(user=self.request.user, origin=Origin.of(self.request))
+        services.record_sign_in(user=form.get_user(), origin=Origin.of(self.request))
         return response
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
@@ -57,7 +57,8 @@ def locked_out(
 
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
-    services.record_sign_out(user=request.user, origin=Origin.of(request))
+    person: Any = request.user
+    services.record_sign_out(user=person, origin=Origin.of(request))
     return auth_views.LogoutView.as_view()(request)
 
 

@@ -25,7 +25,7 @@ URLS: dict[str, Guard] = {
     "users:sign_in": Guard.PUBLIC,
     "users:sign_out": Guard.SIGNED_IN,
     "users:theme": Guard.PUBLIC,
-    "users:change_password": Guard.SIGNED_IN,
+    "users:password": Guard.SIGNED_IN,
     "users:list": Guard.READER,
     "users:reset_mfa": Guard.ADMIN,
     # mfa
@@ -41,7 +41,6 @@ URLS: dict[str, Guard] = {
     "flows:saved": Guard.ADMIN,
     "flows:activate": Guard.ADMIN,
     "flows:deactivate": Guard.ADMIN,
-    "flows:delete": Guard.ADMIN,
     # integrations
     "integrations:list": Guard.READER,
     "integrations:create": Guard.ADMIN,

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 
+from accessflows.authority import require_admin
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.origin import Origin
 from audit.services import record
-from mfa.services import require_admin_evidence
 from mfa.window import Window
 
 NAME_TAKEN = "Another group has this name. Choose a different one."
@@ -22,7 +22,7 @@ def create_group(
     """Add a group with its members."""
     try:
         with transaction.atomic():
-            require_admin_evidence(actor=actor, window=window)
+            require_admin(actor=actor, window=window)
             group = Group.objects.create(name=name)
             group.user_set.set(members)
             after = _emails(group)
@@ -50,7 +50,7 @@ def change_group(
     """Rename a group and set its members. Who left may neither request nor decide through it."""
     try:
         with transaction.atomic():
-            require_admin_evidence(actor=actor, window=window)
+            require_admin(actor=actor, window=window)
             group = Group.objects.select_for_update().get(pk=group.pk)
             before, old_name = _emails(group), group.name
             group.name = name

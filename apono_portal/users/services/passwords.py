@@ -3,20 +3,28 @@
 Every change moves the person's epoch, so that other sessions end and no verified window survives.
 """
 
+import logging
+from dataclasses import dataclass, field
+from smtplib import SMTPException
+
 from django.conf import settings
 from django.contrib.auth.tokens import default_token_generator
 from django.core.mail import send_mail
 from django.db import transaction
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
+from accessflows.authority import require_admin
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.origin import Origin
 from audit.services import record
-from mfa.services import advance_epoch, require_admin_evidence
+from mfa.services import advance_epoch
 from mfa.window import Window
+
+logger = logging.getLogger(__name__)
 
 
 def change_password(*, user: User, password: str, origin: Origin) -> None:
@@ -29,25 +37,25 @@ def set_password(*, user: User, password: str, origin: Origin) -> None:
     _write_password(user, password, origin, how="through a link")
 
 
-def invite_user(*, actor: User, window: Window | None, user: User, origin: Origin) -> str:
-    """Make a link to set a password; mail it and return "", or return it where no mail is set up.
+@dataclass(frozen=True)
+class Invitation:
+    """A link to set a password: mailed, or to be handed over by the admin who made it."""
 
-    The link holds for ``PASSWORD_RESET_TIMEOUT`` and dies with the next password or sign-in.
+    mailed: bool
+    link: str = field(repr=False)
+
+
+def invite_user(*, actor: User, window: Window | None, user: User, origin: Origin) -> Invitation:
+    """Make a link to set a password and mail it; without mail the admin hands it over.
+
+    It holds for ``PASSWORD_RESET_TIMEOUT`` and dies with the next password or sign-in. It is mailed
+    here and not by a delivery, because a delivery would keep it.
     """
     with transaction.atomic():
-        require_admin_evidence(actor=actor, window=window)
+        require_admin(actor=actor, window=window)
+        record(event=EventName.USER_INVITE, actor=actor, target=user, origin=origin)
         link = _link_for(user)
-        mailed = settings.MAIL_IS_SET_UP
-        record(
-            event=EventName.USER_INVITE,
-            actor=actor,
-            target=user,
-            origin=origin,
-            metadata={"by": "mail" if mailed else "hand"},
-        )
-        if mailed:
-            transaction.on_commit(lambda: _mail(user, link))
-    return "" if mailed else link
+    return Invitation(mailed=settings.MAIL_IS_SET_UP and _mail(user, link), link=link)
 
 
 def _write_password(user: User, password: str, origin: Origin, *, how: str) -> None:
@@ -71,15 +79,18 @@ def _link_for(user: User) -> str:
     return f"{settings.PORTAL_URL}{path}"
 
 
-def _mail(user: User, link: str) -> None:
-    send_mail(
-        subject=f"Set your password for {settings.PORTAL_NAME}",
-        message=(
-            f"Hello {user.name},\n\n"
-            f"an admin of {settings.PORTAL_NAME} asks you to set your password here:\n\n{link}\n\n"
-            f"The link works once, for {settings.PASSWORD_RESET_TIMEOUT // 3600} hours. If you did not "
-            "expect it, tell an admin.\n"
-        ),
-        from_email=None,
-        recipient_list=[user.email],
-    )
+def _mail(user: User, link: str) -> bool:
+    hours = settings.PASSWORD_RESET_TIMEOUT // 3600
+    context = {
+        "person": user,
+        "link": link,
+        "hours": hours,
+        "portal_name": settings.PORTAL_NAME,
+    }
+    subject = f"{settings.PORTAL_NAME}: set your password"
+    body = render_to_string("users/mail/invitation.txt", context)
+    try:
+        return bool(send_mail(subject, body, None, [user.email]))
+    except (OSError, SMTPException) as error:
+        logger.warning("An invitation was not taken by the mail server (%s).", type(error).__name__)
+        return False
