@@ -15,7 +15,6 @@ NOT_A_WRITE = {
     "mfa.require_evidence": "reads the evidence under that lock, or refuses",
     "mfa.require_admin_evidence": "reads the evidence of an admin who is enrolled, or refuses",
     "audit.record": "is the record",
-    "accessflows.stamp_version": "is a part of the services that change a flow",
 }
 
 Function = ast.FunctionDef
