@@ -9,7 +9,6 @@ The server is a direct child of this process and ends with it. Sign-in always ne
 Opening the same folder again keeps the data, the password and, if it is still free, the port.
 """
 
-import ctypes
 import json
 import os
 import secrets
@@ -17,13 +16,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from apono_portal.demo.errors import DemoError
+from apono_portal.demo.parent import ending_with_parent
 from apono_portal.demo.postgres_binaries import available_versions
 from apono_portal.demo.unprivileged import choose_runner, reachable_binaries, reachable_home
 
@@ -31,7 +30,6 @@ __all__ = ["DemoError", "PostgresServer", "available_versions"]
 
 _HOST = "127.0.0.1"
 _LONGEST_SOCKET_FOLDER = 80  # sun_path holds 107 bytes on Linux, 103 elsewhere
-_PR_SET_PDEATHSIG = 1
 
 
 class PostgresServer:
@@ -249,7 +247,7 @@ class PostgresServer:
                 cwd="/",
                 env=_plain_environment(),
                 start_new_session=True,  # Ctrl-C is for us to hear, the server is stopped last
-                preexec_fn=_ending_with_parent(),
+                preexec_fn=ending_with_parent(signal.SIGINT),
                 **self._runner.popen_arguments,
             )
 
@@ -281,21 +279,6 @@ class PostgresServer:
 def _plain_environment() -> dict[str, str]:
     """No PG* variable of ours leaks into the server."""
     return {"PATH": "/usr/bin:/bin", "LANG": "C", "LC_ALL": "C"}
-
-
-def _ending_with_parent() -> Callable[[], None] | None:
-    """Linux: the kernel asks the server for a fast shutdown when the thread that started it dies."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    parent = os.getpid()
-
-    def arrange() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT), 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return arrange
 
 
 def _is_free(port: int) -> bool:
