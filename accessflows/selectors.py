@@ -3,9 +3,10 @@
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Count, IntegerField, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
-from accessflows.models import AccessFlow, FlowTarget, Integration
+from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, Resource
 from mfa.models import Authenticator
 
 
@@ -76,3 +77,16 @@ def flow_rows(flows: QuerySet[AccessFlow]) -> QuerySet[AccessFlow]:
         "approver_users",
         Prefetch("targets", queryset=targets),
     )
+
+
+def integration_rows() -> QuerySet[Integration]:
+    """Return integrations with the number of ``resource_count`` and ``permission_count`` present."""
+    return Integration.objects.annotate(
+        resource_count=_present(Resource), permission_count=_present(Permission)
+    )
+
+
+def _present(model: type[Resource] | type[Permission]) -> Any:
+    rows = model._default_manager.filter(integration=OuterRef("pk"), vanished_at=None).order_by()
+    counted = rows.values("integration").annotate(n=Count("pk")).values("n")
+    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)

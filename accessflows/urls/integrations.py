@@ -1,6 +1,16 @@
-"""Addresses of integrations pages."""
+"""Addresses of integrations."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from accessflows.views import integrations
 
 app_name = "integrations"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", integrations.integration_list, name="list"),
+    path("new/", integrations.create, name="create"),
+    path("<int:pk>/", integrations.detail, name="detail"),
+    path("<int:pk>/edit/", integrations.edit, name="edit"),
+    path("<int:pk>/check/", integrations.check, name="check"),
+    path("<int:pk>/enable/", integrations.enable, name="enable"),
+    path("<int:pk>/disable/", integrations.disable, name="disable"),
+]

@@ -1,7 +1,5 @@
 """Access Flows: the list, the form, the page after saving."""
 
-from typing import Any
-
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
@@ -15,8 +13,8 @@ from accessflows.models import AccessFlow
 from accessflows.policies import approver_sets
 from accessflows.selectors import flow_rows, impact_of, targets_of
 from accessflows.versions import last_difference
+from accessflows.views.deed import deed_of
 from audit.access import admins_only, readers_only
-from audit.origin import Origin
 from mfa.decorators import mfa_required_if_enrolled
 
 PAGE_SIZE = 50
@@ -50,7 +48,7 @@ def create(request: HttpRequest) -> HttpResponse:
     form = FlowForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
         try:
-            flow = services.create_flow(**_deed(request), terms=form.terms())
+            flow = services.create_flow(**deed_of(request), terms=form.terms())
             return redirect("flows:saved", pk=flow.pk)
         except TermsRefused as refused:
             add_refusal(form, refused)
@@ -68,7 +66,9 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     if form.is_bound and form.is_valid():
         seen = form.cleaned_data["seen_version"]
         try:
-            services.change_flow(**_deed(request), flow=flow, terms=form.terms(), seen_version=seen)
+            services.change_flow(
+                **deed_of(request), flow=flow, terms=form.terms(), seen_version=seen
+            )
             return redirect("flows:saved", pk=flow.pk)
         except TermsRefused as refused:
             add_refusal(form, refused)
@@ -108,7 +108,7 @@ def deactivate(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _switch(request: HttpRequest, pk: int, *, is_active: bool) -> HttpResponse:
     flow = get_object_or_404(AccessFlow, pk=pk)
-    changed = services.set_flow_active(**_deed(request), flow=flow, is_active=is_active)
+    changed = services.set_flow_active(**deed_of(request), flow=flow, is_active=is_active)
     word = "active" if is_active else "inactive"
     effect = (
         "People can request through it again."
@@ -120,12 +120,6 @@ def _switch(request: HttpRequest, pk: int, *, is_active: bool) -> HttpResponse:
     else:
         messages.info(request, f"{flow.name} was {word} already.")
     return redirect("flows:list")
-
-
-def _deed(request: HttpRequest) -> dict[str, Any]:
-    """Who acts, with which verified window, from where: what every service asks."""
-    state: Any = request.mfa  # type: ignore[attr-defined]
-    return {"actor": request.user, "window": state.window, "origin": Origin.of(request)}
 
 
 def _form_page(request: HttpRequest, form: FlowForm, *, flow: AccessFlow | None) -> HttpResponse:

@@ -1,14 +1,8 @@
 """Access Flows in the browser's eyes: list, create, edit, save, switch."""
 
-from datetime import timedelta
-
 import pytest
 
-from accessflows.choices import write_pair
-from accessflows.models import AccessFlow
 from tests.factories import (
-    AccessFlowFactory,
-    GroupFactory,
     IntegrationFactory,
     PermissionFactory,
     ResourceFactory,

@@ -47,6 +47,8 @@ URLS: dict[str, Guard] = {
     "integrations:detail": Guard.READER,
     "integrations:edit": Guard.ADMIN,
     "integrations:check": Guard.ADMIN,
+    "integrations:enable": Guard.ADMIN,
+    "integrations:disable": Guard.ADMIN,
     # requests
     "requests:my_access": Guard.SIGNED_IN,
     "requests:list": Guard.SIGNED_IN,

@@ -1,0 +1,136 @@
+"""Integrations: the list, the form, one integration with its health and what it offers."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accessflows import services
+from accessflows.exceptions import Refused, TermsRefused
+from accessflows.forms import IntegrationForm, add_refusal
+from accessflows.models import Integration
+from accessflows.selectors import flows_through, integration_rows
+from accessflows.views.deed import deed_of
+from audit.access import admins_only, readers_only
+from audit.origin import Origin
+from mfa.decorators import mfa_required_if_enrolled
+
+PAGE_SIZE = 50
+
+
+@readers_only
+@require_GET
+def integration_list(request: HttpRequest) -> HttpResponse:
+    page = Paginator(integration_rows(), PAGE_SIZE).get_page(request.GET.get("page"))
+    return render(request, "accessflows/integration_list.html", {"page": page})
+
+
+@readers_only
+@require_GET
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    integration = get_object_or_404(Integration, pk=pk)
+    context = {
+        "integration": integration,
+        "resources": integration.resources.order_by("name"),
+        "permissions": integration.permissions.order_by("name"),
+        "flows": flows_through(integration).order_by("name"),
+    }
+    return render(request, "accessflows/integration_detail.html", context)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_http_methods(["GET", "POST"])
+def create(request: HttpRequest) -> HttpResponse:
+    form = IntegrationForm(request.POST if request.method == "POST" else None)
+    if form.is_bound and form.is_valid():
+        try:
+            integration = services.create_integration(**deed_of(request), terms=form.terms())
+        except TermsRefused as refused:
+            add_refusal(form, refused)
+        else:
+            messages.success(request, f"{integration.name} is added. Check it now.")
+            return redirect("integrations:detail", pk=integration.pk)
+    return _form_page(request, form, integration=None)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_http_methods(["GET", "POST"])
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    integration = get_object_or_404(Integration, pk=pk)
+    form = IntegrationForm(
+        request.POST if request.method == "POST" else None, integration=integration
+    )
+    if form.is_bound and form.is_valid():
+        try:
+            services.change_integration(
+                **deed_of(request), integration=integration, terms=form.terms()
+            )
+        except TermsRefused as refused:
+            add_refusal(form, refused)
+        else:
+            messages.success(request, "Integration saved.")
+            return redirect("integrations:detail", pk=pk)
+    return _form_page(request, form, integration=integration)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_POST
+def check(request: HttpRequest, pk: int) -> HttpResponse:
+    integration = get_object_or_404(Integration, pk=pk)
+    try:
+        survey = services.check_integration(
+            actor=request.user, integration=integration, origin=Origin.of(request)
+        )
+    except Refused as refused:
+        messages.error(request, refused.sentence)
+        return redirect("integrations:detail", pk=pk)
+    if survey.health == Integration.Health.HEALTHY:
+        messages.success(request, f"{integration.name} is healthy.")
+    else:
+        messages.warning(request, f"{integration.name} needs attention. The red lines say what.")
+    return redirect("integrations:detail", pk=pk)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_POST
+def enable(request: HttpRequest, pk: int) -> HttpResponse:
+    return _switch(request, pk, is_active=True)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_POST
+def disable(request: HttpRequest, pk: int) -> HttpResponse:
+    return _switch(request, pk, is_active=False)
+
+
+def _switch(request: HttpRequest, pk: int, *, is_active: bool) -> HttpResponse:
+    integration = get_object_or_404(Integration, pk=pk)
+    services.set_integration_active(
+        **deed_of(request), integration=integration, is_active=is_active
+    )
+    effect: Any = (
+        "enabled. Flows give access there again."
+        if is_active
+        else "disabled. No new access is given there; what is open now keeps its end."
+    )
+    messages.success(request, f"{integration.name} is {effect}")
+    return redirect("integrations:detail", pk=pk)
+
+
+def _form_page(
+    request: HttpRequest, form: IntegrationForm, *, integration: Integration | None
+) -> HttpResponse:
+    return render(
+        request,
+        "accessflows/integration_form.html",
+        {"form": form, "integration": integration},
+        status=422 if form.errors else 200,
+    )
