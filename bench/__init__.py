@@ -1,0 +1,1 @@
+"""Measurements of the portal: the attack campaign, the mutation run."""

@@ -1,0 +1,118 @@
+"""What every attack works with: the portal, its people, and ways to do things many times at once."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from bench.attack.people import Person
+from bench.attack.portal import Portal
+from bench.attack.tally import Score
+from bench.attack.visitor import Visitor
+
+THREADS = 12  # enough to keep two processes busy
+RACERS = 32
+CAST = ("ada", "abel", "arthur", "pia", "paul", "olga", "otto", "oona")
+
+Item = TypeVar("Item")
+
+
+@dataclass
+class Campaign:
+    """One portal under attack. ``crowd`` are the people without a part of their own."""
+
+    portal: Portal
+    people: dict[str, Person] = field(default_factory=dict)
+    _next_of_crowd: Iterator[Person] = field(default_factory=lambda: iter(()))
+
+    def __post_init__(self) -> None:
+        rows: list[dict[str, Any]] = self.portal.people["people"]
+        self.people = {row["name"]: Person(**row) for row in rows}
+        self._next_of_crowd = itertools.cycle(self.crowd)
+
+    @property
+    def crowd(self) -> list[Person]:
+        return [person for name, person in self.people.items() if name not in CAST]
+
+    @property
+    def flows(self) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = self.portal.people["flows"]
+        return found
+
+    def fresh(self) -> Person:
+        """Return a person no attack has used lately."""
+        return next(self._next_of_crowd)
+
+    def as_(self, person: Person | str, address: str = "127.0.0.1") -> Visitor:
+        found = self.people[person] if isinstance(person, str) else person
+        return Visitor(self.portal, found, address)
+
+    def signed_in(self, person: Person | str, address: str = "127.0.0.1") -> Visitor:
+        visitor = self.as_(person, address)
+        if not visitor.sign_in():
+            raise Unexpected(f"{visitor.person.email} could not sign in")
+        return visitor
+
+
+class Unexpected(Exception):
+    """Something a campaign relies on did not work; its figures would mean nothing."""
+
+
+def addresses() -> Iterator[str]:
+    """Loopback addresses that are not the owners', one after the other."""
+    for number in itertools.count(1):
+        yield f"127.{1 + number // 62500 % 250}.{number // 250 % 250}.{1 + number % 250}"
+
+
+def many(jobs: Iterable[Callable[[], object]], threads: int = THREADS) -> None:
+    """Run jobs in a pool of threads; the first exception ends it."""
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(job) for job in jobs]:
+            done.result()
+
+
+def at_once(calls: list[Callable[[], Item]]) -> list[Item]:
+    """Run all calls at the same moment, each in a thread of its own, and return their results."""
+    line = threading.Barrier(len(calls))
+
+    def start(call: Callable[[], Item]) -> Item:
+        line.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [done.result() for done in [pool.submit(start, call) for call in calls]]
+
+
+def until(condition: Callable[[], bool], *, patience_s: float) -> bool:
+    """Ask again and again until the condition holds; say whether it did in time."""
+    give_up_at = time.monotonic() + patience_s
+    while not condition():
+        if time.monotonic() > give_up_at:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+@dataclass(frozen=True)
+class Attack:
+    """``share`` of the campaign's attempts is what `run` is asked for; it may need a few more."""
+
+    name: str
+    share: float
+    run: Callable[[Campaign, Score, int], None]
+
+
+ATTACKS: list[Attack] = []
+
+
+def attack(name: str, share: float = 0.0) -> Callable[..., Callable[[Campaign, Score, int], None]]:
+    """Register a function as an attack."""
+
+    def register(run: Callable[[Campaign, Score, int], None]) -> Callable[..., None]:
+        ATTACKS.append(Attack(name, share, run))
+        return run
+
+    return register
