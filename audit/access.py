@@ -10,6 +10,8 @@ View = Callable[..., HttpResponseBase]
 
 
 def _only(allowed: Callable[[Any], bool]) -> Callable[[View], View]:
+    """Refuse others. The view carries ``allowed``, so that nothing else is asked of them first."""
+
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -17,6 +19,7 @@ def _only(allowed: Callable[[Any], bool]) -> Callable[[View], View]:
                 raise Http404
             return view(request, *args, **kwargs)
 
+        guarded.allowed = allowed  # type: ignore[attr-defined]
         return guarded
 
     return decorate

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def mfa_required(view: View) -> View:
@@ -21,7 +21,7 @@ def mfa_required_if_enrolled(view: View) -> View:
 
 def _marked(view: View, mark: str) -> View:
     @wraps(view)
-    def marked(*args: Any, **kwargs: Any) -> HttpResponse:
+    def marked(*args: Any, **kwargs: Any) -> HttpResponseBase:
         return view(*args, **kwargs)
 
     setattr(marked, mark, True)

@@ -19,7 +19,7 @@ from mfa.window import epoch_of
 
 _SALT = "mfa.known-browser"
 _COOKIE_AGE = timedelta(days=400)  # browsers keep no cookie longer
-_RECOVERY = "recovery"
+RECOVERY_LANE = "recovery"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Lane:
     def for_recovery(self) -> "Lane":
         """The budget of recovery codes beside this one: one factor's hold does not hold the other."""
         suffix = f":{self.browser_id}" if self.browser_id else ""
-        return replace(self, label=f"{_RECOVERY}{suffix}")
+        return replace(self, label=f"{RECOVERY_LANE}{suffix}")
 
 
 def lane_of(request: HttpRequest) -> Lane:

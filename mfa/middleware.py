@@ -11,7 +11,7 @@ from django.shortcuts import resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from mfa.exceptions import NotAllowed, NotEnrolled, WindowClosed
-from mfa.window import WindowState
+from mfa.window import WindowState, state_of
 
 ADMIN_SITE = "admin"
 SAFE_METHODS = {"GET", "HEAD"}
@@ -30,7 +30,7 @@ class VerifiedWindowMiddleware:
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
     ) -> HttpResponse | None:
-        state: WindowState = request.mfa  # type: ignore[attr-defined]
+        state = state_of(request)
         if not request.user.is_authenticated or state_satisfies(state, view, request):
             return None
         return lead_to_window(request)
@@ -39,7 +39,7 @@ class VerifiedWindowMiddleware:
         """Treat what a service refused under its lock as if it had been refused at the door."""
         if isinstance(exception, NotAllowed):
             raise Http404 from exception
-        state: WindowState = request.mfa  # type: ignore[attr-defined]
+        state = state_of(request)
         wants_set_up = isinstance(exception, NotEnrolled) and not state.enrolled
         if isinstance(exception, WindowClosed) or wants_set_up:
             return lead_to_window(request)
@@ -48,7 +48,7 @@ class VerifiedWindowMiddleware:
 
 def lead_to_window(request: HttpRequest) -> HttpResponse:
     """Lead to the code, or to set-up, and back to where the person was."""
-    state: WindowState = request.mfa  # type: ignore[attr-defined]
+    state = state_of(request)
     if not state.enrolled:
         messages.warning(request, "Set up MFA first. What you asked for needs it.")
         return HttpResponseRedirect(resolve_url("mfa:security"))
@@ -61,7 +61,14 @@ def lead_to_window(request: HttpRequest) -> HttpResponse:
 
 
 def state_satisfies(state: WindowState, view: Callable[..., Any], request: HttpRequest) -> bool:
-    """Whether the state of the window is enough for this view."""
+    """Whether the state of the window is enough for this view.
+
+    Somebody the view is not for is left to the view, which says that there is no such page: a code
+    is never asked for what is refused anyway.
+    """
+    allowed: Callable[[Any], bool] = getattr(view, "allowed", _is_staff_at_admin_site(request))
+    if not allowed(request.user):
+        return True
     if getattr(view, "mfa_required", False) or _is_admin_site(request):
         return state.is_open
     if getattr(view, "mfa_required_if_enrolled", False):
@@ -84,3 +91,7 @@ def way_back(request: HttpRequest) -> str:
 def _is_admin_site(request: HttpRequest) -> bool:
     match = request.resolver_match
     return match is not None and ADMIN_SITE in match.namespaces
+
+
+def _is_staff_at_admin_site(request: HttpRequest) -> Callable[[Any], bool]:
+    return lambda user: bool(user.is_staff) or not _is_admin_site(request)

@@ -11,6 +11,7 @@ from django.db.models import Count, F, Max, Min, Q
 from django.utils import timezone
 
 from mfa.exceptions import AlreadyEnrolled, SetUpGone
+from mfa.lanes import RECOVERY_LANE
 from mfa.limits import MONTH
 from mfa.models import Authenticator, Verification
 
@@ -24,6 +25,15 @@ class Hold:
     failures: int
     first_at: datetime
     last_at: datetime
+
+    @property
+    def place(self) -> str:
+        """The lane in words."""
+        kind, _, number = self.lane.partition(":")
+        if kind == Verification.SET_UP_LANE:
+            return "While setting up"
+        factor = "recovery codes" if kind == RECOVERY_LANE else "codes"
+        return f"Known browser {number}, {factor}" if number else f"New browsers, {factor}"
 
 
 def lanes_at_month_limit(*, now: datetime, user_id: int | None = None) -> list[Hold]:

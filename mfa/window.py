@@ -132,6 +132,12 @@ def open_window(request: HttpRequest, verification: Verification) -> None:
     _forget_state(request)
 
 
+def state_of(request: HttpRequest) -> WindowState:
+    """Return ``request.mfa``, typed."""
+    state: WindowState = request.mfa  # type: ignore[attr-defined]
+    return state
+
+
 def close_window(request: HttpRequest) -> None:
     request.session.pop(SESSION_KEY, None)
     _forget_state(request)

@@ -10,13 +10,14 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from apono_portal.users.managers import normalise_email
-
-SIGNED_IN_AT = "signed_in_at"
+from mfa.recency import stamp_password
+from mfa.window import close_window
 
 
 def stamp_session(request: HttpRequest) -> None:
-    """Remember in the session that the password was proven just now."""
-    request.session[SIGNED_IN_AT] = timezone.now().isoformat()
+    """Remember that the password was proven just now. No verified window survives a sign-in."""
+    stamp_password(request)
+    close_window(request)
 
 
 def name_for_axes(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:

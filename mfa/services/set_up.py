@@ -93,6 +93,17 @@ def confirm_set_up(
         return _turn_on(attempt, device, name.strip() or DEFAULT_NAME)
 
 
+def record_refused_password(*, user: Any, origin: Origin) -> None:
+    """Put on the record that the password asked for once more was wrong."""
+    record(
+        event=EventName.SESSION_SIGN_IN_FAIL,
+        actor=user,
+        target=user,
+        origin=origin,
+        metadata={"where": "before MFA set-up"},
+    )
+
+
 def _turn_on(attempt: Try, device: Authenticator, name: str) -> SetUpResult:
     device.confirmed, device.name = True, name
     device.save(update_fields=["confirmed", "name"])

@@ -32,7 +32,12 @@ URLS: dict[str, Guard] = {
     "mfa:security": Guard.SIGNED_IN,
     "mfa:set_up": Guard.SIGNED_IN,
     "mfa:confirm": Guard.SIGNED_IN,
+    "mfa:confirm_password": Guard.SIGNED_IN,
     "mfa:close_window": Guard.SIGNED_IN,
+    "mfa:recovery_codes": Guard.SIGNED_IN,
+    "mfa:forget_browser": Guard.SIGNED_IN,
+    "mfa:holds": Guard.ADMIN,
+    "mfa:lift_hold": Guard.ADMIN,
     # access flows
     "flows:list": Guard.READER,
     "flows:choose_type": Guard.ADMIN,

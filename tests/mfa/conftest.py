@@ -1,0 +1,59 @@
+"""People with and without MFA, and ways to enter codes."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from apono_portal.users.models import User
+from audit.origin import Origin
+from mfa.lanes import Lane
+from mfa.models import Authenticator
+from mfa.services import VerificationResult, verify_code
+from tests.factories import AuthenticatorFactory, UserFactory, code_for
+
+HERE = Origin("192.0.2.7", "Firefox of the tests")
+
+
+@pytest.fixture
+def person(db: None) -> User:
+    return UserFactory(name="Petra Person", email="petra@example.org")
+
+
+@pytest.fixture
+def device(person: User) -> Authenticator:
+    """Petra's confirmed authenticator."""
+    return AuthenticatorFactory(user=person)
+
+
+@pytest.fixture
+def enter(person: User) -> Callable[..., VerificationResult]:
+    """``enter("123456")`` is a try of Petra's, by default in an unknown browser."""
+
+    def enter(code: str, lane: Lane | None = None, user: User = person) -> VerificationResult:
+        return verify_code(user=user, code=code, lane=lane or Lane(), origin=HERE)
+
+    return enter
+
+
+@pytest.fixture
+def petra(person: User, signed_in: Callable[[User], Client]) -> Client:
+    """Petra's signed-in browser, its password proven just now."""
+    return freshly_signed_in(person, signed_in)
+
+
+def freshly_signed_in(person: User, signed_in: Callable[[User], Client]) -> Client:
+    from django.utils import timezone
+
+    from mfa.recency import SIGNED_IN_AT
+
+    client = signed_in(person)
+    session = client.session
+    session[SIGNED_IN_AT] = timezone.now().isoformat()
+    session.save()
+    return client
+
+
+def wrong_for(device: Authenticator) -> str:
+    """Six digits that are none of the codes around this moment."""
+    return f"{(int(code_for(device)) + 500_000) % 1_000_000:06}"
