@@ -51,7 +51,10 @@ def still_known(lane: Lane, state: MfaState) -> Lane:
     if lane.browser_id is None:
         return lane
     known = KnownBrowser.objects.counting(state.user_id, state.epoch).filter(pk=lane.browser_id)
-    return lane if known.exists() else Lane(session_ref=lane.session_ref)
+    if known.exists():
+        return lane
+    unknown = Lane(session_ref=lane.session_ref)
+    return unknown.for_recovery if lane.label.startswith(RECOVERY_LANE) else unknown
 
 
 def remember(response: HttpResponse, user: Any, device_cookie: str) -> None:

@@ -1,0 +1,53 @@
+"""Seal TOTP keys and broker passwords anew with the newest key, while the portal runs."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from accessflows.models import Integration
+from audit.events import EventName
+from audit.services import record
+from mfa import sealing
+from mfa.models import Authenticator
+from mfa.resealing import Progress, Sealed, reseal
+
+
+class Command(BaseCommand):
+    help = (
+        "Seal every TOTP key and broker password with the newest key of SEALING_KEYS. May be cut "
+        "short and begun again. When it says that nothing is left, the old key may be removed."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        done = {name: self._run(name, sealed) for name, sealed in places().items()}
+        record(
+            event=EventName.MFA_RESEAL,
+            actor=None,
+            metadata={
+                "key": sealing.newest_key_id(),
+                **{name: progress.resealed for name, progress in done.items()},
+                "broken": sum(len(progress.broken) for progress in done.values()),
+            },
+        )
+        broken = {name: progress.broken for name, progress in done.items() if progress.broken}
+        if broken:
+            raise CommandError(
+                f"These rows do not open with any key of SEALING_KEYS: {broken}. Keep the old key."
+            )
+        self.stdout.write("Nothing is left under an older key.")
+
+    def _run(self, name: str, sealed: Sealed) -> Progress:
+        progress, total = Progress(), sealed.rows.count()
+        for progress in reseal(sealed):
+            self.stdout.write(f"{name}: {progress.seen} of {total}, {progress.resealed} resealed")
+        return progress
+
+
+def places() -> dict[str, Sealed]:
+    """Every place in the database that holds sealed text."""
+    return {
+        "TOTP keys": Sealed(Authenticator.objects.all(), "key", sealing.TOTP_KEY, "user_id"),
+        "Broker passwords": Sealed(
+            Integration.objects.all(), "sealed_password", sealing.BROKER_PASSWORD, "seal_id"
+        ),
+    }
