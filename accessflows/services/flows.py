@@ -88,7 +88,10 @@ def change_flow(
 def set_flow_active(
     *, actor: Any, window: Window | None, flow: AccessFlow, is_active: bool, origin: Origin
 ) -> bool:
-    """Switch a flow on or off, and return whether that changed anything. Live access keeps its end."""
+    """Switch a flow on or off, and return whether that changed anything.
+
+    What was opened through a flow that is off loses its ground; the worker ends it.
+    """
     with transaction.atomic():
         require_admin(actor=actor, window=window)
         changed = AccessFlow.objects.filter(pk=flow.pk, is_active=not is_active).update(

@@ -105,7 +105,10 @@ def set_integration_active(
     is_active: bool,
     origin: Origin,
 ) -> bool:
-    """Enable or disable, and return whether that changed anything. Live access keeps its end."""
+    """Enable or disable, and return whether that changed anything.
+
+    What is open on an integration that is disabled loses its ground; the worker ends it.
+    """
     with transaction.atomic():
         require_admin(actor=actor, window=window)
         changed = Integration.objects.filter(pk=integration.pk, is_active=not is_active).update(

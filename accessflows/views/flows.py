@@ -101,24 +101,27 @@ def activate(request: HttpRequest, pk: int) -> HttpResponse:
 
 @admins_only
 @mfa_required_if_enrolled
-@require_POST
+@require_http_methods(["GET", "POST"])
 def deactivate(request: HttpRequest, pk: int) -> HttpResponse:
-    return _switch(request, pk, is_active=False)
+    if request.method == "POST":
+        return _switch(request, pk, is_active=False)
+    flow = get_object_or_404(AccessFlow, pk=pk)
+    return render(request, "accessflows/flow_deactivate.html", {"flow": flow})
 
 
 def _switch(request: HttpRequest, pk: int, *, is_active: bool) -> HttpResponse:
     flow = get_object_or_404(AccessFlow, pk=pk)
     changed = services.set_flow_active(**deed_of(request), flow=flow, is_active=is_active)
-    word = "active" if is_active else "inactive"
-    effect = (
-        "People can request through it again."
-        if is_active
-        else "Nobody can request through it. Access that is open now keeps its end."
-    )
-    if changed:
-        messages.success(request, f"{flow.name} is {word}. {effect}")
+    if not changed:
+        messages.info(request, f"{flow.name} was {'active' if is_active else 'inactive'} already.")
+    elif is_active:
+        messages.success(request, f"{flow.name} is active. People can request through it.")
     else:
-        messages.info(request, f"{flow.name} was {word} already.")
+        messages.success(
+            request,
+            f"{flow.name} is inactive. Nobody can request through it, and access opened through it "
+            "is being ended.",
+        )
     return redirect("flows:list")
 
 

@@ -1,7 +1,5 @@
 """Integrations: the list, the form, one integration with its health and what it offers."""
 
-from typing import Any
-
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
@@ -106,9 +104,12 @@ def enable(request: HttpRequest, pk: int) -> HttpResponse:
 
 @admins_only
 @mfa_required_if_enrolled
-@require_POST
+@require_http_methods(["GET", "POST"])
 def disable(request: HttpRequest, pk: int) -> HttpResponse:
-    return _switch(request, pk, is_active=False)
+    if request.method == "POST":
+        return _switch(request, pk, is_active=False)
+    integration = get_object_or_404(Integration, pk=pk)
+    return render(request, "accessflows/integration_disable.html", {"integration": integration})
 
 
 def _switch(request: HttpRequest, pk: int, *, is_active: bool) -> HttpResponse:
@@ -116,10 +117,10 @@ def _switch(request: HttpRequest, pk: int, *, is_active: bool) -> HttpResponse:
     services.set_integration_active(
         **deed_of(request), integration=integration, is_active=is_active
     )
-    effect: Any = (
+    effect = (
         "enabled. Flows give access there again."
         if is_active
-        else "disabled. No new access is given there; what is open now keeps its end."
+        else "disabled. No new access is given there, and what is open is being ended."
     )
     messages.success(request, f"{integration.name} is {effect}")
     return redirect("integrations:detail", pk=pk)

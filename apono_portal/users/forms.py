@@ -1,9 +1,22 @@
 """Forms of people and their sign-in. They parse and validate; services write."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth import authenticate
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, SetPasswordForm
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.db.models import Exists, OuterRef
+from django.http import HttpRequest
+
+from apono_portal.users.managers import normalise_email
+from apono_portal.users.models import Role, User
+from mfa.models import Authenticator
+from mfa.policies import LONGEST_REASON
+
+if TYPE_CHECKING:
+    from apono_portal.users.managers import UserQuerySet
 
 
 class SignInForm(AuthenticationForm):
@@ -24,3 +37,148 @@ class SignInForm(AuthenticationForm):
             attrs={"autocomplete": "username", "autofocus": True, "maxlength": 254}
         )
         self.fields["password"].label = "Password"
+
+
+class NewPasswordForm(SetPasswordForm):  # type: ignore[type-arg]
+    """A new password, typed twice."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["new_password1"].label = "New password"
+        self.fields[
+            "new_password1"
+        ].help_text = (
+            "At least 12 characters, not a common password and not like your name or address."
+        )
+        self.fields["new_password2"].label = "New password again"
+        self.fields["new_password2"].help_text = ""
+
+
+class ChangePasswordForm(NewPasswordForm, PasswordChangeForm):
+    """The same with the old password, tries at which are counted and held off as at sign-in."""
+
+    field_order = ["old_password", "new_password1", "new_password2"]
+
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request = request
+        self.fields["old_password"].label = "Old password"
+
+    def clean_old_password(self) -> str:
+        typed: str = self.cleaned_data["old_password"]
+        if authenticate(self.request, username=self.user.email, password=typed) is None:
+            raise ValidationError("The old password is not right.", code="password_incorrect")
+        return typed
+
+
+class PeopleFilterForm(forms.Form):
+    """What the list of people is narrowed to; an unknown value narrows nothing."""
+
+    q = forms.CharField(required=False, max_length=100)
+    role = forms.ChoiceField(required=False, choices=[("", "Any role"), *Role.choices])
+    status = forms.ChoiceField(
+        required=False,
+        choices=[("", "Any status"), ("active", "Active"), ("inactive", "Deactivated")],
+    )
+    mfa = forms.ChoiceField(
+        required=False, choices=[("", "Any MFA"), ("set_up", "Set up"), ("not", "Not set up")]
+    )
+
+    def apply(self, people: "UserQuerySet") -> "UserQuerySet":
+        self.full_clean()
+        chosen = self.cleaned_data
+        if chosen.get("role"):
+            people = people.filter(role=chosen["role"])
+        if chosen.get("status"):
+            people = people.filter(is_active=chosen["status"] == "active")
+        if chosen.get("mfa"):
+            enrolled = Exists(Authenticator.objects.confirmed().filter(user=OuterRef("pk")))
+            people = people.filter(enrolled if chosen["mfa"] == "set_up" else ~enrolled)
+        return people.matching(chosen.get("q", ""))
+
+
+class PersonForm(forms.Form):
+    """Name, role and groups of a person."""
+
+    name = forms.CharField(label="Name", max_length=64)
+    role = forms.ChoiceField(
+        label="Role",
+        choices=Role.choices,
+        initial=Role.MEMBER,
+        widget=forms.RadioSelect(attrs={"class": "segmented"}),
+        help_text="Admins run the portal, auditors read everything, members request and decide.",
+    )
+    groups = forms.ModelMultipleChoiceField(
+        label="Groups",
+        queryset=Group.objects.none(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={
+            "invalid_choice": "One of the groups is not known any more. Choose again.",
+            "invalid_pk_value": "One of the groups is not known any more. Choose again.",
+        },
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        groups: Any = self.fields["groups"]
+        groups.queryset = Group.objects.order_by("name")
+
+    def clean_name(self) -> str:
+        return printable(self.cleaned_data["name"])
+
+
+class NewPersonForm(PersonForm):
+    """The same with the e-mail address, which stays as it is later on."""
+
+    email = forms.EmailField(
+        label="Email", max_length=254, help_text="The person signs in with it."
+    )
+    field_order = ["email", "name", "role", "groups"]
+
+    def clean_email(self) -> str:
+        return normalise_email(self.cleaned_data["email"])
+
+
+class GroupForm(forms.Form):
+    """Name and members of a group."""
+
+    name = forms.CharField(label="Name", max_length=150)
+    members = forms.ModelMultipleChoiceField(
+        label="Members",
+        queryset=User.objects.none(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="A group without members means nobody.",
+        error_messages={
+            "invalid_choice": "One of the people is not known any more. Choose again.",
+            "invalid_pk_value": "One of the people is not known any more. Choose again.",
+        },
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        members: Any = self.fields["members"]
+        members.queryset = User.objects.order_by("name", "email")
+
+    def clean_name(self) -> str:
+        return printable(self.cleaned_data["name"])
+
+
+class ResetMfaForm(forms.Form):
+    """Why, and whether open access ends too."""
+
+    reason = forms.CharField(
+        label="Reason",
+        max_length=LONGEST_REASON,
+        help_text="Goes to the audit log and to the person.",
+        error_messages={"required": "Say why. It goes to the audit log and to the person."},
+    )
+    end_access = forms.BooleanField(label="Also end access that is open now", required=False)
+
+
+def printable(text: str) -> str:
+    """Return a name as it is, or say that it cannot hold characters nobody sees."""
+    if not text.isprintable():
+        raise ValidationError("A name stands on one line and has no hidden characters.")
+    return text

@@ -1,6 +1,7 @@
 // Opens a page's form in a dialog. The link leads to a full page with the same form, so nothing depends on this.
 //
 // <a href="/users/3/reset-mfa/" data-dialog>Reset MFA</a>
+// <form action="/users/3/reset-mfa/"><button data-dialog aria-label="Reset MFA for Ada">...</button></form>
 //
 // On that page the form sits in <section class="dialog" data-dialog-content aria-labelledby="...">; links in it
 // marked data-dialog-close close the dialog instead of leading back.
@@ -32,15 +33,16 @@ function show(content) {
 }
 
 document.addEventListener("click", async (event) => {
-  const opener = event.target.closest("a[data-dialog]");
+  const opener = event.target.closest("a[data-dialog], form[action] > button[data-dialog]");
   if (!opener || !PLAIN_CLICK(event)) return;
   event.preventDefault();
   opener.closest("[popover]")?.hidePopover();
+  const href = opener.href ?? opener.form.action;
   try {
-    const content = await fetchContent(opener.href);
+    const content = await fetchContent(href);
     if (content) show(content);
-    else location.assign(opener.href);
+    else location.assign(href);
   } catch {
-    location.assign(opener.href);
+    location.assign(href);
   }
 });

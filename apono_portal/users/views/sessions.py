@@ -1,4 +1,4 @@
-"""Sign-in, sign-out and theme."""
+"""Sign-in, sign-out, being held off, and the theme."""
 
 from typing import Any
 

@@ -1,0 +1,64 @@
+"""Groups of people."""
+
+from django.contrib import messages
+from django.contrib.auth.models import Group
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from accessflows.views.deed import deed_of
+from apono_portal.users import services
+from apono_portal.users.exceptions import PersonRefused
+from apono_portal.users.forms import GroupForm
+from apono_portal.users.selectors import group_rows
+from audit.access import admins_only, readers_only
+from mfa.decorators import mfa_required_if_enrolled
+
+PAGE_SIZE = 50
+
+
+@readers_only
+@require_GET
+def group_list(request: HttpRequest) -> HttpResponse:
+    page = Paginator(group_rows(), PAGE_SIZE).get_page(request.GET.get("page"))
+    return render(request, "users/groups.html", {"page": page})
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_http_methods(["GET", "POST"])
+def create(request: HttpRequest) -> HttpResponse:
+    form = GroupForm(request.POST if request.method == "POST" else None)
+    if form.is_bound and form.is_valid():
+        try:
+            group = services.create_group(**deed_of(request), **form.cleaned_data)
+        except PersonRefused as refused:
+            form.add_error(refused.field or None, refused.sentence)
+        else:
+            messages.success(request, f"{group.name} is saved.")
+            return redirect("users:groups")
+    return _form_page(request, form, group=None)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_http_methods(["GET", "POST"])
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    group = get_object_or_404(Group, pk=pk)
+    initial = {"name": group.name, "members": group.user_set.all()}
+    form = GroupForm(request.POST if request.method == "POST" else None, initial=initial)
+    if form.is_bound and form.is_valid():
+        try:
+            services.change_group(**deed_of(request), group=group, **form.cleaned_data)
+        except PersonRefused as refused:
+            form.add_error(refused.field or None, refused.sentence)
+        else:
+            messages.success(request, f"{form.cleaned_data['name']} is saved.")
+            return redirect("users:groups")
+    return _form_page(request, form, group=group)
+
+
+def _form_page(request: HttpRequest, form: GroupForm, *, group: Group | None) -> HttpResponse:
+    context = {"form": form, "group": group}
+    return render(request, "users/group_form.html", context, status=422 if form.errors else 200)

@@ -1,0 +1,68 @@
+"""Changing one's password, and setting it through a link."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth import views as auth_views
+from django.contrib.auth.views import INTERNAL_RESET_SESSION_TOKEN
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from apono_portal.users import services, sign_in
+from apono_portal.users.forms import ChangePasswordForm, NewPasswordForm
+from apono_portal.users.models import User
+from audit.origin import Origin
+
+
+@sensitive_post_parameters()
+@never_cache
+@require_http_methods(["GET", "POST"])
+def change(request: HttpRequest) -> HttpResponse:
+    """Change the password; every other session ends, this one goes on with its window closed."""
+    person: Any = request.user
+    data = request.POST if request.method == "POST" else None
+    form = ChangePasswordForm(person, data, request=request)
+    if not form.is_valid():
+        status = 422 if form.is_bound else 200
+        return render(request, "users/password.html", {"form": form}, status=status)
+    services.change_password(
+        user=person, password=form.cleaned_data["new_password1"], origin=Origin.of(request)
+    )
+    request.user = changed = User.objects.select_related("mfa_state").get(pk=person.pk)
+    update_session_auth_hash(request, changed)
+    sign_in.stamp_session(request)
+    messages.success(request, "Password changed. Your other sessions have ended.")
+    return redirect("mfa:security")
+
+
+class SetPassword(auth_views.PasswordResetConfirmView):
+    """Set a password through a link of `services.invite_user`; active people only."""
+
+    template_name = "users/set_password.html"
+    form_class = NewPasswordForm
+
+    def get_user(self, uidb64: str) -> Any:
+        user = super().get_user(uidb64)
+        return user if user is not None and user.is_active else None
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        services.set_password(
+            user=form.user,
+            password=form.cleaned_data["new_password1"],
+            origin=Origin.of(self.request),
+        )
+        del self.request.session[INTERNAL_RESET_SESSION_TOKEN]
+        messages.success(self.request, "Password set. Sign in with it.")
+        return redirect("users:sign_in")
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        return self.render_to_response(self.get_context_data(form=form), status=422)
+
+    def render_to_response(self, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
+        if not context["validlink"]:
+            kwargs["status"] = 410
+        return super().render_to_response(context, **kwargs)
