@@ -4,6 +4,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 
+from audit.browsers import name_browser
 from audit.events import TROUBLE, event_choices
 from audit.querysets import DeliveryQuerySet, EventQuerySet
 
@@ -55,6 +56,10 @@ class Event(models.Model):
     def target_name(self) -> str:
         """The target without its e-mail address, if it is a person."""
         return self.target_label.partition(" <")[0]
+
+    @property
+    def browser_name(self) -> str:
+        return name_browser(self.user_agent)
 
     @property
     def is_trouble(self) -> bool:

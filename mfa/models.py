@@ -10,6 +10,7 @@ from django.utils import timezone
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from audit.browsers import name_browser
 from mfa import sealing
 from mfa.querysets import AuthenticatorQuerySet, KnownBrowserQuerySet, VerificationQuerySet
 
@@ -88,6 +89,10 @@ class KnownBrowser(models.Model):
 
     def __str__(self) -> str:
         return f"Known browser {self.pk} of {self.user_id}"
+
+    @property
+    def name(self) -> str:
+        return name_browser(self.user_agent)
 
     @property
     def lane(self) -> str:

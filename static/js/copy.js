@@ -27,7 +27,7 @@ function addButton(source) {
   button.setAttribute("aria-label", `Copy ${name}`);
   button.append(icon("copy"));
   button.addEventListener("click", async () => {
-    const text = (source.value ?? source.textContent).trim();
+    const text = (source.value ?? source.innerText).trim();
     try {
       await navigator.clipboard.writeText(text);
     } catch {
