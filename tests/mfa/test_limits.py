@@ -1,0 +1,71 @@
+"""The arithmetic of holds: five in 15 minutes, 20 a day, 100 in 30 days."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mfa.limits import DAY, LIMITS, MONTH, SHORT, held_off_until, month_is_spent
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def failures(count: int, every: timedelta, newest: datetime = NOW) -> list[datetime]:
+    return [newest - every * n for n in range(count)]
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_one_failure_below_a_limit_holds_nothing_off(limit):
+    spread = limit.period / (limit.failures + 1)
+    assert held_off_until(failures(limit.failures - 1, spread), NOW) is None
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_limit_reached_holds_off_until_its_oldest_failure_is_old(limit):
+    spread = limit.period / (limit.failures + 1)
+    found = failures(limit.failures, spread)
+    assert held_off_until(found, NOW) == found[-1] + limit.period
+
+
+def test_a_hold_ends_to_the_instant():
+    found = failures(SHORT.failures, timedelta(0))
+    end = NOW + SHORT.period
+    assert held_off_until(found, end - timedelta(microseconds=1)) == end
+    assert held_off_until(found, end) is None
+
+
+def test_the_latest_hold_counts():
+    quick = failures(SHORT.failures, timedelta(seconds=1))
+    older = failures(DAY.failures - SHORT.failures, timedelta(minutes=1), NOW - timedelta(hours=2))
+    assert held_off_until(quick + older, NOW) == older[-1] + DAY.period
+
+
+def test_a_clock_that_goes_back_frees_no_budget():
+    ahead = failures(SHORT.failures, timedelta(seconds=1), NOW + timedelta(hours=1))
+    assert held_off_until(ahead, NOW) == ahead[-1] + SHORT.period
+
+
+def test_lifting_counts_the_thirty_days_anew_and_nothing_else():
+    found = failures(MONTH.failures, timedelta(hours=6))
+    assert month_is_spent(found, NOW)
+    assert not month_is_spent(found, NOW, month_since=NOW)
+    quick = failures(SHORT.failures, timedelta(seconds=1))
+    assert held_off_until(quick, NOW, month_since=NOW) is not None
+
+
+def most_guesses(days: int) -> int:
+    """Tries that somebody gets who tries again the moment a hold ends."""
+    made: list[datetime] = []
+    now, end = NOW, NOW + timedelta(days=days)
+    while now < end:
+        until = held_off_until(made[::-1], now)
+        if until is None:
+            made.append(now)
+        else:
+            now = until
+    return len(made)
+
+
+def test_the_chance_of_a_guesser_is_what_the_page_of_promises_says():
+    accepted_codes = 3  # this step and one either side
+    assert most_guesses(1) * accepted_codes / 10**6 <= 6e-5
+    assert most_guesses(30) * accepted_codes / 10**6 <= 3e-4

@@ -1,0 +1,108 @@
+"""Whose code counts, and what every try leaves behind."""
+
+import base64
+
+import pyotp
+import pytest
+import time_machine
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from audit.events import EventName
+from audit.models import Event
+from mfa.models import Authenticator, MfaState, Outcome, Verification
+from tests.factories import AuthenticatorFactory, UserFactory, code_for
+from tests.mfa.conftest import HERE, wrong_for
+
+
+def test_a_right_code_is_evidence_of_person_device_and_epoch(person, device, enter):
+    state = MfaState.objects.get(user=person)
+    result = enter(code_for(device))
+    row = Verification.objects.get()
+    assert result.ok
+    assert result.verification == row
+    assert (row.user, row.device_id, row.device_name) == (person, device.pk, device.name)
+    assert (row.epoch, row.lane, row.address) == (state.epoch, "unknown", HERE.address)
+
+
+def test_a_wrong_code_is_an_outcome_and_is_kept(device, enter):
+    result = enter(wrong_for(device))
+    assert result.outcome == Outcome.BAD
+    assert Verification.objects.get().outcome == Outcome.BAD
+
+
+@pytest.mark.parametrize(
+    ("outcome", "event"),
+    [(Outcome.OK, EventName.MFA_VERIFY), (Outcome.BAD, EventName.MFA_REFUSE)],
+)
+def test_each_try_is_on_the_record_without_its_code(person, device, enter, outcome, event):
+    code = code_for(device) if outcome == Outcome.OK else wrong_for(device)
+    enter(code)
+    entry = Event.objects.get(event=event)
+    assert entry.actor_id == person.pk
+    assert entry.address == HERE.address
+    assert entry.metadata["authenticator"] == device.name
+    assert code not in str(entry.__dict__)
+    assert code not in str(Verification.objects.get().__dict__)
+
+
+def test_an_unconfirmed_device_never_verifies(person, enter):
+    device = AuthenticatorFactory(user=person, confirmed=False)
+    assert enter(code_for(device)).outcome == Outcome.NO_DEVICE
+
+
+def test_the_unconfirmed_device_beside_a_confirmed_one_never_verifies(person, device, enter):
+    other = AuthenticatorFactory(user=person, confirmed=False)
+    with time_machine.travel(1_800_000_000, tick=False):
+        assert enter(code_for(other)).outcome == Outcome.BAD
+
+
+def test_a_code_of_somebody_elses_device_never_counts(device, enter):
+    other = AuthenticatorFactory()
+    with time_machine.travel(1_800_000_000, tick=False):
+        assert enter(code_for(other)).outcome == Outcome.BAD
+
+
+def test_without_a_device_there_is_nothing_to_verify(enter):
+    result = enter("123456")
+    assert result.outcome == Outcome.NO_DEVICE
+    assert not result.ok
+
+
+def test_trying_without_a_device_again_and_again_writes_one_row(person, enter):
+    for _ in range(50):
+        enter("123456")
+    assert Verification.objects.count() == 1
+    assert Event.objects.filter(event=EventName.MFA_REFUSE).count() == 1
+
+
+def test_a_reset_between_is_not_undone_by_a_try(person, device, enter):
+    """django-otp saves whole rows: on a stale one, a wrong code would bring the device back."""
+    Authenticator.objects.all().delete()
+    assert enter("123456").outcome == Outcome.NO_DEVICE
+    assert TOTPDevice.objects.count() == 0
+
+
+def test_the_base_class_does_not_verify_codes_made_from_ciphertext(device):
+    raw = TOTPDevice.objects.get(pk=device.pk)
+    ciphertext = raw.key.encode()
+    code = pyotp.TOTP(base64.b32encode(ciphertext).decode()).now()
+    with pytest.raises(ValueError, match=r"(?i)hexadecimal|odd-length"):
+        raw.verify_token(code)
+
+
+def test_django_otps_own_throttle_holds_nobody_off(person, device, enter):
+    device.throttling_failure_count, device.throttling_failure_timestamp = 30, None
+    device.save()
+    assert enter(code_for(device)).ok
+
+
+def test_a_right_code_in_the_last_second_of_a_year_counts(person, device, enter):
+    with time_machine.travel("2026-12-31T23:59:59Z", tick=False):
+        assert enter(code_for(device)).ok
+
+
+def test_somebody_else_has_a_ledger_of_their_own(device, enter):
+    for _ in range(5):
+        enter(wrong_for(device))
+    other = AuthenticatorFactory(user=UserFactory())
+    assert enter(code_for(other), user=other.user).ok
