@@ -20,4 +20,4 @@ STORAGES = {
 }
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 WHITENOISE_AUTOREFRESH = True
-TEMPLATES[0]["OPTIONS"]["string_if_invalid"] = Undefined()  # noqa: F405
+TEMPLATES[0]["OPTIONS"]["string_if_invalid"] = Undefined()  # type: ignore[index]  # noqa: F405

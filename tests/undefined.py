@@ -1,6 +1,6 @@
 """Makes our own templates fail in tests when they print something that is not there."""
 
-import inspect
+import sys
 from pathlib import Path
 
 from django.conf import settings
@@ -21,10 +21,9 @@ class Undefined(str):
     __slots__ = ()
 
     def __bool__(self) -> bool:
-        asking = inspect.currentframe().f_back
-        expression = asking.f_locals.get("self")
+        expression = sys._getframe(1).f_locals.get("self")
         if isinstance(expression, FilterExpression):
-            node = asking.f_back.f_locals.get("self")
+            node = sys._getframe(2).f_locals.get("self")
             if isinstance(node, VariableNode) and _is_ours(node) and not expression.filters:
                 raise UndefinedInTemplate(f"{node.origin.name} prints {expression.var}")
         return False

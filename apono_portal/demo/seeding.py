@@ -8,8 +8,8 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
-from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import transaction
 
@@ -28,7 +28,6 @@ from audit.models import Event
 from audit.origin import SYSTEM
 from audit.services import record
 
-ACCOUNTS = settings.BASE_DIR / "var" / "demo-accounts.json"
 INTEGRATION = "Demo PostgreSQL"
 # Whose name stands on the record for what is seeded. Nobody can sign in as it.
 SET_UP_EMAIL = "setup@demo.example"
@@ -99,12 +98,15 @@ FLOWS = (
 REQUESTORS = "Engineering"
 
 
-def seed(target: Target) -> list[str]:
-    """Fill in what is missing. Returns sentences about what was done."""
+def seed(target: Target, *, accounts: Path) -> list[str]:
+    """Fill in what is missing. Returns sentences about what was done.
+
+    The sign-ins of new people are written to ``accounts`` before they are made.
+    """
     told = []
     if not User.objects.exists():
-        make_people()
-        told.append(f"Made {len(PEOPLE)} people; their sign-ins are in var/demo-accounts.json")
+        make_people(accounts)
+        told.append(f"Made {len(PEOPLE)} people; their sign-ins are in {accounts}")
     actor = User.objects.filter(email=SET_UP_EMAIL).first()
     if actor is None:
         return told  # somebody else's portal: nothing of the demo belongs here
@@ -118,7 +120,7 @@ def seed(target: Target) -> list[str]:
     return told
 
 
-def make_people() -> None:
+def make_people(file: Path) -> None:
     """Make everybody with a new password, and write down those a visitor may use."""
     passwords = {person: secrets.token_urlsafe(12) for person in PEOPLE}
     accounts = [
@@ -126,7 +128,7 @@ def make_people() -> None:
         for person in PEOPLE
         if person.part
     ]
-    write_private(ACCOUNTS, json.dumps(accounts, indent=2) + "\n")
+    write_private(file, json.dumps(accounts, indent=2) + "\n")
     with transaction.atomic():
         actor = User.objects.create_user(SET_UP_EMAIL, "Demo set-up", role=Role.ADMIN)
         for person in PEOPLE:

@@ -28,7 +28,7 @@ from apono_portal.demo.target import provision_target
 from apono_portal.demo.unprivileged import choose_runner, reachable_home
 
 ROOT = Path(__file__).resolve().parents[2]
-VAR = ROOT / "var"
+VAR = Path(os.environ.get("DEMO_FOLDER") or ROOT / "var").absolute()
 ACCOUNTS = VAR / "demo-accounts.json"
 HOST = "127.0.0.1"
 READY_WITHIN_S = 60
@@ -167,6 +167,7 @@ def prepare_portal(target: Target, environment: dict[str, str]) -> None:
     """Migrate, collect static files and fill in the demo's data, in a process of its own."""
     command = [sys.executable, str(ROOT / "manage.py"), "demo"]
     command += [f"--host={target.host}", f"--port={target.port}", f"--broker={target.user}"]
+    command += [f"--accounts={ACCOUNTS}"]
     preparing = subprocess.Popen(
         command,
         env={**environment, "DEMO_BROKER_PASSWORD": target.password},
@@ -220,11 +221,11 @@ def announce(address: str) -> None:
     try:
         accounts = json.loads(ACCOUNTS.read_text())
     except (OSError, ValueError):
-        say("The demo's sign-ins are not in var/demo-accounts.json any more.")
+        say(f"The demo's sign-ins are not in {ACCOUNTS} any more.")
         accounts = []
     for account in accounts:
         say(f"  {account['role']:<10} {account['email']:<24} {account['password']}")
-    say("\nCtrl-C ends all of it. Logs are in var/.")
+    say(f"\nCtrl-C ends all of it. Logs are in {VAR}.")
 
 
 def keep_up(children: list[Child], server: PostgresServer) -> None:

@@ -28,7 +28,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField("active", default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    is_superuser = None  # type: ignore[assignment]
+    is_superuser = None
     user_permissions = None  # type: ignore[assignment]
 
     objects = UserManager()

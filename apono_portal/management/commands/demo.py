@@ -2,6 +2,7 @@
 
 import os
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, call_command
@@ -22,6 +23,10 @@ class Command(BaseCommand):
         parser.add_argument("--port", required=True, type=int)
         parser.add_argument("--broker", required=True, help="the portal's role on it")
 
+        parser.add_argument(
+            "--accounts", required=True, type=Path, help="file the demo's sign-ins are written to"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         password = os.environ.get("DEMO_BROKER_PASSWORD")
         if not password:
@@ -37,7 +42,7 @@ class Command(BaseCommand):
             password=password,
         )
         try:
-            told = seed(target)
+            told = seed(target, accounts=options["accounts"])
         except DemoError as error:
             raise CommandError(str(error)) from None
         for sentence in told:

@@ -1,0 +1,95 @@
+"""``make run``: all of it comes up, stays up, and ends; nothing is left running."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.stack import ROOT, Stack, free_port, stack  # noqa: F401
+
+pytestmark = [
+    pytest.mark.target,
+    pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc"),
+]
+
+
+def processes_of(stack: Stack) -> dict[int, str]:  # noqa: F811
+    """Living processes whose environment or command line names the stack's folder or its target's."""
+    names = (str(stack.folder).encode(), str(stack.target_home).encode())
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if any(name in told for name in names):
+            found[int(process.name)] = (process / "cmdline").read_bytes().decode()
+    return found
+
+
+def wait_for(condition: Callable[[], bool], within_s: float = 20) -> bool:
+    give_up_at = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > give_up_at:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def demo(**environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "apono_portal.demo"],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_it_runs_restarts_and_ends(stack: Stack):  # noqa: F811
+    assert stack.answers()
+    for account in stack.accounts.values():
+        assert account["email"] in stack.output
+        assert account["password"] in stack.output
+    assert stat.S_IMODE((stack.folder / "demo-accounts.json").stat().st_mode) == 0o600
+
+    again = demo(DEMO_FOLDER=str(stack.folder), PORT=str(free_port()))
+    assert again.returncode == 1
+    assert "already runs from this folder" in again.stderr
+
+    [crashed] = [pid for pid, told in processes_of(stack).items() if "\0worker\0" in told]
+    os.kill(crashed, signal.SIGKILL)
+    assert wait_for(lambda: "The worker ended (-9) and is started again" in stack.output)
+
+    assert stack.send(signal.SIGINT) == 0
+    assert processes_of(stack) == {}
+    assert "Everything has ended." in stack.output
+
+
+def test_nothing_outlives_a_supervisor_that_is_killed(stack: Stack):  # noqa: F811
+    assert any("postgres" in told for told in processes_of(stack).values())
+    stack.send(signal.SIGKILL)
+    assert wait_for(lambda: processes_of(stack) == {}), processes_of(stack)
+    kept = stack.accounts
+    assert stack.start().accounts == kept
+
+
+def test_a_taken_port_says_so(tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        answer = demo(DEMO_FOLDER=str(tmp_path), PORT=str(port))
+    assert answer.returncode == 1
+    assert f"Port {port} is taken by another program" in answer.stderr
+    assert "PORT=" in answer.stderr
+    assert "Traceback" not in answer.stderr
