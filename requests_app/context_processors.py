@@ -1,9 +1,35 @@
-"""What the navigation counts."""
+"""What every page says about one's requests: the counts in the navigation, what is parked."""
 
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils import timezone
+
+from requests_app.models import AccessRequest
+
+NAMED_IN_BANNER = 3
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    return {"nav": {"my_requests_waiting": 0, "approvals_waiting": 0}}
+    """Return the counts, and the banner of what is parked. Two queries; none for strangers."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return {"nav": {"my_requests_waiting": 0, "approvals_waiting": 0}}
+    now = timezone.now()
+    parked = AccessRequest.objects.of(user).parked().filter(pending_until__gt=now)
+    waiting = AccessRequest.objects.awaiting_decision_by(user).filter(pending_until__gt=now)
+    names = [f"AR-{pk} {flow}" for pk, flow in parked.values_list("pk", "flow_name")]
+    counts = {"my_requests_waiting": len(names), "approvals_waiting": waiting.count()}
+    return {"nav": counts} | _banner(request, names)
+
+
+def _banner(request: HttpRequest, names: list[str]) -> dict[str, Any]:
+    """Say what waits for a code, or for set-up; nothing parked leaves the banner as it is."""
+    state = getattr(request, "mfa", None)
+    if not names or state is None:
+        return {}
+    label = ", ".join(names[:NAMED_IN_BANNER])
+    if len(names) > NAMED_IN_BANNER:
+        label += f" and {len(names) - NAMED_IN_BANNER} more"
+    kind = "enter_code" if state.enrolled else "set_up"
+    return {"mfa_banner": {"kind": kind, "parked_label": label}}

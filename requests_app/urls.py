@@ -1,6 +1,21 @@
-"""Addresses of requests pages."""
+"""Addresses of one's access, requests, approvals and the six-digit code."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from requests_app.views import access, asking, deciding, step_up
 
 app_name = "requests"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", access.my_access, name="my_access"),
+    path("requests/", access.my_requests, name="list"),
+    path("requests/new/", asking.new_request, name="new"),
+    path("requests/AR-<int:pk>/", access.detail, name="detail"),
+    path("requests/AR-<int:pk>/credentials/", access.reveal, name="reveal"),
+    path("requests/AR-<int:pk>/end/", access.end, name="end"),
+    path("requests/AR-<int:pk>/cancel/", access.cancel, name="cancel"),
+    path("approvals/", deciding.approvals, name="approvals"),
+    path("approvals/AR-<int:pk>/", deciding.decide, name="decide"),
+    path("approvals/AR-<int:pk>/approve/", deciding.approve, name="approve"),
+    path("approvals/AR-<int:pk>/reject/", deciding.reject, name="reject"),
+    path("account/step-up/", step_up.enter_code, name="step_up"),
+]

@@ -9,18 +9,18 @@ from audit.events import EventName
 from audit.origin import SYSTEM, Origin
 from mfa.lanes import Lane
 from mfa.models import Verification
-from mfa.services import VerificationResult, lock_state, verify_code
+from mfa.services import VerificationResult, lock_state, verify_code, verify_recovery_code
 from requests_app.lifecycle import lock_request, pending_until, transition
 from requests_app.models import AccessRequest, Status
 from requests_app.policies import evidence_fields, next_status, why_void
 
 
 def step_up(
-    *, user: Any, code: str, lane: Lane, origin: Origin = SYSTEM
+    *, user: Any, code: str, lane: Lane, origin: Origin = SYSTEM, recovery: bool = False
 ) -> tuple[VerificationResult, list[AccessRequest]]:
     """Verify a code and, if it is right, release all of the person's parked requests.
 
-    One transaction: there is no verification without its releases. A wrong code is an outcome, not
+    With ``recovery`` it is a recovery code. One transaction: there is no verification without its releases. A wrong code is an outcome, not
     an exception, so that its count is kept.
     """
     released: list[AccessRequest] = []
@@ -29,8 +29,9 @@ def step_up(
         released.extend(release_parked(user=user, verification=verification, origin=origin))
         return {"requests": [request.reference for request in released]}
 
+    verify = verify_recovery_code if recovery else verify_code
     with transaction.atomic():
-        result = verify_code(user=user, code=code, lane=lane, origin=origin, release=release)
+        result = verify(user=user, code=code, lane=lane, origin=origin, release=release)
     return result, released
 
 

@@ -1,0 +1,307 @@
+"""What pages say about a request, as plain values: time left, steps, evidence, what will happen."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from accessflows.durations import spell
+from accessflows.models import AccessFlow
+from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
+from requests_app.policies import may_end
+from requests_app.templatetags.moments import moment, person
+
+ENDING_SOON = timedelta(minutes=15)
+MOVING = {Status.GRANTING, Status.ENDING}
+FAILED_ENDS = {Status.REJECTED, Status.LAPSED, Status.CANCELLED, Status.FAILED}
+
+
+@dataclass(frozen=True)
+class Rail:
+    """Time left of what is open (components/time_rail.html)."""
+
+    name: str
+    left: str
+    of: str
+    used: int
+    total: int
+    started: str
+    ends: str
+    ending: bool
+    ends_at: datetime
+
+    @classmethod
+    def of_request(cls, request: AccessRequest, now: datetime) -> "Rail | None":
+        if request.starts_at is None or request.ends_at is None:
+            return None
+        total = request.ends_at - request.starts_at
+        left = max(request.ends_at - now, timedelta(0))
+        whole_minutes = timedelta(minutes=-(-left // timedelta(minutes=1)))
+        return cls(
+            name=request.reference,
+            left=spell(whole_minutes),
+            of=spell(request.duration),
+            used=int((total - left).total_seconds()),
+            total=max(int(total.total_seconds()), 1),
+            started=moment(request.starts_at),
+            ends=moment(request.ends_at),
+            ending=left <= ENDING_SOON or left <= total / 10,
+            ends_at=request.ends_at,
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a request's way. ``kind`` is done, now, you or todo."""
+
+    kind: str
+    word: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class GrantCard:
+    """A grant on the page: where it stands, and what the person may do with it."""
+
+    grant: Grant
+    status: str
+    label: str
+    sentence: str
+    may_reveal: bool
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The hour a request's MFA was good for, drawn 270 units wide."""
+
+    verified_at: datetime
+    closes_at: datetime
+    opened_at: datetime | None = None
+    opened_x: int = 0
+    now_x: int = 0
+
+    @classmethod
+    def of_request(cls, request: AccessRequest, now: datetime) -> "Evidence | None":
+        closes_at = request.window_closes_at
+        if request.verified_at is None or closes_at is None:
+            return None
+        hour = closes_at - request.verified_at
+
+        def x(instant: datetime) -> int:
+            return 1 + int(269 * min(max((instant - request.verified_at) / hour, 0), 1))  # type: ignore[operator]
+
+        opened = request.starts_at
+        inside = opened is not None and request.verified_at <= opened <= closes_at
+        return cls(
+            verified_at=request.verified_at,
+            closes_at=closes_at,
+            opened_at=opened if inside else None,
+            opened_x=x(opened) if inside and opened else 0,
+            now_x=x(now),
+        )
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything the page of one request says beyond its fields."""
+
+    request: AccessRequest
+    title: str
+    roles: list[str]
+    rail: Rail | None
+    steps: list[Step]
+    grants: list[GrantCard]
+    evidence: Evidence | None
+    may_end: bool
+    may_cancel: bool
+    moving: str = ""
+    decisions: list[Decision] = field(default_factory=list)
+
+
+def page_of(request: AccessRequest, viewer: Any, now: datetime) -> Page:
+    grants = list(request.grants.all())
+    stoppable = may_end(request, viewer)
+    return Page(
+        request=request,
+        title=title_of(request),
+        roles=roles_of(request),
+        rail=Rail.of_request(request, now) if request.status == Status.ACTIVE else None,
+        steps=steps_of(request, viewer),
+        grants=[_card(grant, request, viewer, now) for grant in grants],
+        evidence=Evidence.of_request(request, now),
+        may_end=stoppable and request.status == Status.ACTIVE,
+        may_cancel=stoppable and (request.is_pending or request.status == Status.GRANTING),
+        moving=_moving(request, grants),
+        decisions=list(request.decisions.all()),
+    )
+
+
+def title_of(request: AccessRequest) -> str:
+    """Name what is asked for: the resources, each once."""
+    return ", ".join(dict.fromkeys(target.resource for target in request.targets.all()))
+
+
+def roles_of(request: AccessRequest) -> list[str]:
+    return list(dict.fromkeys(target.permission for target in request.targets.all()))
+
+
+def next_after_mfa(request: AccessRequest) -> str:
+    """Say what follows a right code."""
+    automatic = request.approval == AccessFlow.Approval.AUTOMATIC
+    then = "Then it opens at once." if automatic else "Then it goes to its approvers."
+    return f"{then} For {spell(request.duration)}."
+
+
+def steps_of(request: AccessRequest, viewer: Any) -> list[Step]:
+    """Return the way of a request: what is done, where it stands, what is to come."""
+    mine = request.requester_id == viewer.pk
+    steps = [Step("done", "Requested", f"{moment(request.created_at)} by {_who(request, viewer)}")]
+    if request.require_mfa:
+        steps.append(_mfa_step(request, mine=mine))
+    if request.approval != AccessFlow.Approval.AUTOMATIC:
+        steps.append(_approval_step(request))
+    if request.status in FAILED_ENDS:
+        done = [step for step in steps if step.kind == "done"]
+        return [*done, Step("now", request.get_status_display(), moment(request.status_changed_at))]
+    return [*steps, _active_step(request), _end_step(request)]
+
+
+def _who(request: AccessRequest, viewer: Any) -> str:
+    return "you" if request.requester_id == viewer.pk else person(request.requester_label)
+
+
+def _mfa_step(request: AccessRequest, *, mine: bool) -> Step:
+    if request.verified_at is not None:
+        return Step(
+            "done", "MFA verified", f"{moment(request.verified_at)}, {request.verified_with}"
+        )
+    if request.status == Status.PENDING_MFA:
+        until = moment(request.pending_until)
+        return Step("you" if mine else "now", "Pending MFA", f"Parked until {until}")
+    return Step("todo", "MFA", "")
+
+
+def _approval_step(request: AccessRequest) -> Step:
+    approved = [d for d in request.decisions.all() if d.verdict == Decision.Verdict.APPROVE]
+    names = ", ".join(person(decision.approver_label) for decision in approved)
+    if request.status in {Status.PENDING_MFA, Status.PENDING_APPROVAL}:
+        if request.status == Status.PENDING_MFA:
+            return Step("todo", "Approval", f"Approved by {names}" if names else "After MFA")
+        until = moment(request.pending_until)
+        waits = f"Approved by {names}; waits for others" if names else "Waits"
+        return Step("now", "Pending Approval", f"{waits} until {until}")
+    last = approved[-1].at if approved else None
+    return Step("done" if approved else "todo", "Approved", f"{moment(last)} {names}".strip())
+
+
+def _active_step(request: AccessRequest) -> Step:
+    if request.status == Status.GRANTING:
+        return Step("now", "Granting", "Access is being opened")
+    if request.status == Status.ACTIVE:
+        return Step("now", "Active", f"since {moment(request.starts_at)}")
+    if request.starts_at is not None:
+        return Step("done", "Active", f"from {moment(request.starts_at)}")
+    if request.is_pending:
+        return Step("todo", "Active", f"for {spell(request.duration)}")
+    return Step("todo", "Active", "never opened")
+
+
+def _end_step(request: AccessRequest) -> Step:
+    if request.status == Status.ENDING:
+        return Step("now", "Ending", "Access is being removed")
+    if request.status in {Status.EXPIRED, Status.REVOKED}:
+        return Step("now", request.get_status_display(), moment(request.ended_at))
+    if request.ends_at is not None:
+        return Step("todo", "Ended", f"{moment(request.ends_at)} at the latest")
+    return Step("todo", "Ended", f"{spell(request.duration)} after it opens")
+
+
+def _card(grant: Grant, request: AccessRequest, viewer: Any, now: datetime) -> GrantCard:
+    overdue = grant.state == GrantState.ENDING and grant.is_overdue(now - timedelta(seconds=10))
+    state = GrantState(grant.state)
+    revealable = (
+        request.requester_id == viewer.pk
+        and request.status == Status.ACTIVE
+        and state == GrantState.ACTIVE
+        and grant.revealed_at is None
+        and grant.deadline > now
+    )
+    return GrantCard(
+        grant=grant,
+        status="overdue" if overdue else state.value,
+        label=f"Overdue by {spell(now - grant.deadline)}" if overdue else state.label,
+        sentence=_sentence(grant, state),
+        may_reveal=revealable,
+    )
+
+
+def _sentence(grant: Grant, state: GrantState) -> str:
+    trouble = f" {grant.last_error} The portal keeps trying." if grant.last_error else ""
+    return {
+        GrantState.ACTIVATING: f"The login is being made.{trouble}",
+        GrantState.ACTIVE: f"Open until {moment(grant.deadline)}.",
+        GrantState.ENDING: f"Access is being cut.{trouble}",
+        GrantState.CONTAINED: f"Nobody can use it since {moment(grant.contained_at)}. "
+        f"What is left of it is being removed.{trouble}",
+        GrantState.ENDED: f"Proven gone at {moment(grant.ended_at)}.",
+    }[state]
+
+
+def _moving(request: AccessRequest, grants: list[Grant]) -> str:
+    """Return a mark of where a moving request stands; the page looks again until it changes."""
+    if request.status not in MOVING:
+        return ""
+    return "-".join([request.status, *(grant.state for grant in grants)])
+
+
+@dataclass(frozen=True)
+class Row:
+    """A request in a list."""
+
+    request: AccessRequest
+    title: str
+    roles: list[str]
+    rail: Rail | None
+    note: str
+    then: str
+    may_end: bool
+
+
+def rows_of(requests: Iterable[AccessRequest], viewer: Any, now: datetime) -> list[Row]:
+    return [
+        Row(
+            request=request,
+            title=title_of(request),
+            roles=roles_of(request),
+            rail=Rail.of_request(request, now) if request.status == Status.ACTIVE else None,
+            note=note_on(request),
+            then=next_after_mfa(request),
+            may_end=may_end(request, viewer) and request.status == Status.ACTIVE,
+        )
+        for request in requests
+    ]
+
+
+def note_on(request: AccessRequest) -> str:
+    """Say the one time that matters about where a request stands."""
+    status = Status(request.status)
+    return {
+        Status.PENDING_MFA: f"Parked until {moment(request.pending_until)}",
+        Status.PENDING_APPROVAL: f"Lapses {moment(request.pending_until)}",
+        Status.GRANTING: "Being opened",
+        Status.ACTIVE: f"Ends {moment(request.ends_at)}",
+        Status.ENDING: "Being removed",
+    }.get(status, moment(request.status_changed_at))
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    """A decision in the list of one's own."""
+
+    decision: Decision
+    request: AccessRequest
+    title: str
+
+
+def decision_rows(decisions: Iterable[Decision]) -> list[DecisionRow]:
+    return [DecisionRow(each, each.request, title_of(each.request)) for each in decisions]

@@ -1,0 +1,95 @@
+"""What pages read: one's own access and requests, and what waits for a decision."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Prefetch, Q, QuerySet
+from django.utils import timezone
+
+from accessflows.models import AccessFlow
+from accessflows.selectors import requestable_flows
+from audit.models import Event
+from mfa.lanes import Lane
+from mfa.limits import MONTH, held_off_until
+from mfa.models import MfaState, Verification
+from requests_app.models import PENDING, AccessRequest, Decision, Status
+
+IN_USE = (Status.ACTIVE, Status.ENDING)
+UNDER_WAY = (*PENDING, Status.GRANTING)
+
+
+def with_targets(requests: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:
+    return requests.prefetch_related("targets", "grants")
+
+
+def access_of(user: Any) -> dict[str, list[AccessRequest]]:
+    """Return what a person can use now, what is on its way, and what ended last."""
+    own = with_targets(AccessRequest.objects.of(user))
+    over = own.exclude(status__in=[*IN_USE, *UNDER_WAY])
+    return {
+        "in_use": list(own.filter(status__in=IN_USE).order_by("ends_at", "pk")),
+        "under_way": list(own.filter(status__in=UNDER_WAY)),
+        "over": list(over[:5]),
+    }
+
+
+def own_requests(user: Any) -> QuerySet[AccessRequest]:
+    return with_targets(AccessRequest.objects.of(user))
+
+
+def held_off_until_of(user: Any, lane: Lane) -> datetime | None:
+    """Return from when codes of this lane are taken again, None if they are now."""
+    now = timezone.now()
+    failures = Verification.objects.in_lane(user.pk, lane.label).failures()
+    recent = failures.since(now - MONTH.period).order_by("-at", "-id").values_list("at", flat=True)
+    state = MfaState.objects.filter(pk=user.pk).first()
+    month_since = state.cap_lifted_at if state else None
+    return held_off_until(list(recent[: MONTH.failures]), now, month_since=month_since)
+
+
+def parked_requests_of(user: Any) -> list[AccessRequest]:
+    """Return what one right code would release, oldest first."""
+    parked = AccessRequest.objects.of(user).parked().filter(pending_until__gt=timezone.now())
+    return list(with_targets(parked.order_by("pk")))
+
+
+def flows_to_choose_from(user: Any) -> list[AccessFlow]:
+    """Return the flows a person may ask through, with targets and the names of approvers."""
+    flows = requestable_flows(user).prefetch_related("approver_groups", "approver_users")
+    return list(flows)
+
+
+def request_to_decide(user: Any, pk: int) -> AccessRequest | None:
+    """Return a request through a flow that names the person as approver; an own one if it allows."""
+    flows = AccessFlow.objects.decidable_by(user).values("pk")
+    own = Q(requester=user, flow__allow_self_approval=False)
+    found = AccessRequest.objects.filter(flow__in=flows).exclude(own).select_related("flow")
+    return with_targets(found).prefetch_related("decisions").filter(pk=pk).first()
+
+
+def queue_of(user: Any) -> list[AccessRequest]:
+    """Return what waits for this person's decision, oldest first."""
+    waiting = AccessRequest.objects.awaiting_decision_by(user)
+    waiting = waiting.filter(pending_until__gt=timezone.now()).order_by("pk")
+    return list(with_targets(waiting.select_related("requester", "flow")))
+
+
+def decided_by(user: Any) -> QuerySet[Decision]:
+    """Return a person's own decisions, the latest first."""
+    decisions = Decision.objects.filter(approver=user).select_related("request").order_by("-pk")
+    return decisions.prefetch_related("request__targets")
+
+
+def request_in_full(user: Any, pk: int) -> AccessRequest | None:
+    """Return a request with all its page tells, if the person may see it."""
+    visible = AccessRequest.objects.visible_to(user).select_related("flow", "requester")
+    return (
+        visible.prefetch_related("targets", "decisions", Prefetch("grants"), "grants__integration")
+        .filter(pk=pk)
+        .first()
+    )
+
+
+def events_of(request: AccessRequest) -> list[Event]:
+    """Return what is on the record about a request, the latest first."""
+    return list(Event.objects.about_request(request.pk).order_by("-pk")[:200])

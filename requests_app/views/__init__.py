@@ -1,0 +1,1 @@
+"""Pages of requests: they speak HTTP and call services."""

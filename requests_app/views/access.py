@@ -1,0 +1,123 @@
+"""One's own access and requests, and the page of one request."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from audit.origin import Origin
+from mfa.exceptions import WindowClosed
+from requests_app.exceptions import Conflict, RequestRefused
+from requests_app.models import AccessRequest, Grant
+from requests_app.presentation import page_of, rows_of
+from requests_app.psql import psql_command
+from requests_app.selectors import access_of, events_of, own_requests, request_in_full
+from requests_app.services import cancel_request, end_access, reveal_credential
+from requests_app.timeline import timeline_of
+from requests_app.views.answers import conflict, to_step_up
+
+PAGE_SIZE = 25
+
+
+@require_GET
+def my_access(request: HttpRequest) -> HttpResponse:
+    now = timezone.now()
+    groups = {
+        name: rows_of(requests, request.user, now)
+        for name, requests in access_of(request.user).items()
+    }
+    return render(request, "requests_app/my_access.html", groups)
+
+
+@require_GET
+def my_requests(request: HttpRequest) -> HttpResponse:
+    page = Paginator(own_requests(request.user), PAGE_SIZE).get_page(request.GET.get("page"))
+    rows = rows_of(list(page.object_list), request.user, timezone.now())
+    return render(request, "requests_app/my_requests.html", {"page": page, "rows": rows})
+
+
+@require_GET
+@never_cache
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    return render(request, "requests_app/detail.html", _page(request, find(request, pk)))
+
+
+@require_POST
+def reveal(request: HttpRequest, pk: int) -> HttpResponse:
+    """Answer with the credential itself: it is in this one reply and nowhere else."""
+    grant = _grant(request, find(request, pk))
+    try:
+        credential = reveal_credential(
+            actor=request.user,
+            grant=grant,
+            window=request.mfa.window,  # type: ignore[attr-defined]
+            origin=Origin.of(request),
+        )
+    except WindowClosed:
+        messages.info(request, "Enter a code, then reveal the credential.")
+        return to_step_up(request, grant.request)
+    except (Conflict, RequestRefused) as refused:
+        return conflict(request, refused.sentence, grant.request)
+    context = _page(request, find(request, pk))
+    sslmode = grant.integration.sslmode if grant.integration else ""
+    context |= {"credential": credential, "shown": grant.pk, "moving": ""}
+    context["command"] = psql_command(credential, sslmode=sslmode)
+    response = render(request, "requests_app/detail.html", context)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@require_POST
+def end(request: HttpRequest, pk: int) -> HttpResponse:
+    found = find(request, pk)
+    try:
+        end_access(actor=request.user, request=found, origin=Origin.of(request))
+    except (Conflict, RequestRefused) as refused:
+        return conflict(request, refused.sentence, found)
+    messages.success(request, f"{found.reference} is ending. Open sessions are closed.")
+    return redirect("requests:detail", pk=pk)
+
+
+@require_POST
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    found = find(request, pk)
+    try:
+        cancel_request(actor=request.user, request=found, origin=Origin.of(request))
+    except (Conflict, RequestRefused) as refused:
+        return conflict(request, refused.sentence, found)
+    messages.success(request, f"{found.reference} was cancelled.")
+    return redirect("requests:detail", pk=pk)
+
+
+def find(request: HttpRequest, pk: int) -> AccessRequest:
+    """Return a request the person may see; to everybody else there is none."""
+    found = request_in_full(request.user, pk)
+    if found is None:
+        raise Http404
+    return found
+
+
+def _grant(request: HttpRequest, found: AccessRequest) -> Grant:
+    """Return the grant named in the form, or the only one, of one's own request."""
+    if found.requester_id != request.user.pk:
+        raise Http404
+    wanted = request.POST.get("grant", "")
+    grants = list(found.grants.all())
+    chosen = [grant for grant in grants if str(grant.pk) == wanted or not wanted]
+    if len(chosen) != 1:
+        raise Http404
+    return chosen[0]
+
+
+def _page(request: HttpRequest, found: AccessRequest) -> dict[str, Any]:
+    page = page_of(found, request.user, timezone.now())
+    return {
+        "page": page,
+        "moving": page.moving,
+        "timeline": timeline_of(events_of(found), request.user),
+    }

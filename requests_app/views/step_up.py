@@ -1,0 +1,109 @@
+"""Entering a six-digit code although signed in."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+from mfa.forms import CodeForm, RecoveryCodeForm
+
+from audit.origin import Origin
+from mfa.lanes import lane_of, remember
+from mfa.services import VerificationResult
+from mfa.window import end_session, open_window
+from requests_app.models import AccessRequest
+from requests_app.presentation import rows_of
+from requests_app.selectors import held_off_until_of, parked_requests_of
+from requests_app.services import step_up
+from requests_app.templatetags.moments import moment
+from requests_app.views.answers import safe_next
+
+BAD_CODE = 422
+HELD_OFF = 429
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def enter_code(request: HttpRequest) -> HttpResponse:
+    if not request.mfa.enrolled:  # type: ignore[attr-defined]
+        messages.warning(request, "Set up MFA first, then enter a code.")
+        return redirect("mfa:security")
+    recovery = settings.MFA_RECOVERY_CODES and request.GET.get("with") == "recovery"
+    form = (RecoveryCodeForm if recovery else CodeForm)(request.POST or None)
+    if request.method != "POST":
+        return _page(request, form, recovery=recovery)
+    if not form.is_valid():
+        return _page(request, form, recovery=recovery, status=BAD_CODE)
+    result, released = step_up(
+        user=request.user,
+        code=form.cleaned_data["code"],
+        lane=lane_of(request),
+        origin=Origin.of(request),
+        recovery=recovery,
+    )
+    if result.ok:
+        return _let_through(request, result, released)
+    return _turn_back(request, form, result, recovery=recovery)
+
+
+def _let_through(
+    request: HttpRequest, result: VerificationResult, released: list[AccessRequest]
+) -> HttpResponse:
+    """Open the window and lead on: to where the person came from, else to what was released."""
+    following = safe_next(request)
+    open_window(request, result.verification)
+    names = ", ".join(each.reference for each in released)
+    messages.success(
+        request, f"Verified, good for one hour.{f' Released: {names}.' if names else ''}"
+    )
+    if following:
+        response = redirect(following)
+    elif len(released) == 1:
+        response = redirect("requests:detail", pk=released[0].pk)
+    else:
+        response = redirect("requests:my_access")
+    remember(response, request.user, result.device_cookie)
+    return response
+
+
+def _turn_back(
+    request: HttpRequest, form: Form, result: VerificationResult, *, recovery: bool
+) -> HttpResponse:
+    """Say what was wrong. Five failures in a row end the session; the requests stay parked."""
+    if result.session_must_end:
+        end_session(request)
+        again = f" Codes are taken again from {moment(result.held_off_until)}."
+        messages.error(
+            request,
+            "Five codes in a row did not match, so you were signed out. Your requests stay parked."
+            f"{again if result.held_off_until else ''}",
+        )
+        return redirect("users:sign_in")
+    if result.held_off_until is None:
+        form.add_error("code", result.sentence)
+        return _page(request, form, recovery=recovery, status=BAD_CODE)
+    return _page(request, form, recovery=recovery, status=HELD_OFF)
+
+
+def _page(request: HttpRequest, form: Form, *, recovery: bool, status: int = 200) -> HttpResponse:
+    lane = lane_of(request)
+    lane = lane.for_recovery if recovery else lane
+    parked = parked_requests_of(request.user)
+    context: dict[str, Any] = {
+        "form": form,
+        "recovery": recovery,
+        "next": safe_next(request),
+        "held_off_until": held_off_until_of(request.user, lane),
+        "parked": rows_of(parked, request.user, timezone.now()),
+        "recovery_codes_on": settings.MFA_RECOVERY_CODES,
+    }
+    response = render(request, "requests_app/step_up.html", context, status=status)
+    if context["held_off_until"]:
+        left = (context["held_off_until"] - timezone.now()).total_seconds()
+        response["Retry-After"] = str(max(int(left), 1))
+    return response

@@ -1,0 +1,31 @@
+// Follows a request that is on its way, so that its page says by itself when it has arrived.
+//
+// <div data-follow="granting-activating">...</div>
+//
+// The page is read again every second; as soon as the mark differs, it is loaded anew. Without script the page has a
+// link that looks again.
+
+const EVERY_MS = 1000;
+const PATIENCE = 600;
+
+async function markNow() {
+  const response = await fetch(location.href, { credentials: "same-origin", headers: { Accept: "text/html" } });
+  if (!response.ok || response.redirected) return null;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  return page.querySelector("[data-follow]")?.dataset.follow ?? "";
+}
+
+async function follow(mark) {
+  for (let looks = 0; looks < PATIENCE; looks += 1) {
+    await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+    if (document.hidden) continue;
+    const now = await markNow().catch(() => null);
+    if (now !== null && now !== mark) {
+      location.replace(location.href);
+      return;
+    }
+  }
+}
+
+const moving = document.querySelector("[data-follow]");
+if (moving) follow(moving.dataset.follow);
