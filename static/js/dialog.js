@@ -6,6 +6,7 @@
 // On that page the form sits in <section class="dialog" data-dialog-content aria-labelledby="...">; links in it
 // marked data-dialog-close close the dialog instead of leading back.
 
+const FIELD = "textarea, select, input:not([type=hidden], [type=checkbox], [type=radio])";
 const PLAIN_CLICK = (event) =>
   event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
 
@@ -30,6 +31,7 @@ function show(content) {
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
+  (dialog.querySelector("[autofocus]") ?? dialog.querySelector(FIELD))?.focus();
 }
 
 document.addEventListener("click", async (event) => {
