@@ -71,7 +71,7 @@ types: .venv/ready-to-test
 	$(PY) -m mypy .
 
 migrations: .venv/ready-to-test
-	DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py makemigrations --check --dry-run
+	DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py makemigrations --check --dry-run
 
 deploy: .venv/ready-to-test
 	$(DEPLOY_ENV) $(PY) manage.py check --deploy --fail-level WARNING

@@ -23,6 +23,8 @@ from accessflows.terms import ADDRESS_TERMS, FlowTerms, IntegrationTerms
 from apono_portal.demo.environment import write_private
 from apono_portal.demo.errors import DemoError
 from apono_portal.users.models import Role, User
+from apono_portal.users.services.groups import create_group
+from apono_portal.users.services.people import create_user
 from audit.events import EventName
 from audit.models import Event
 from audit.origin import SYSTEM
@@ -131,12 +133,23 @@ def make_people(file: Path) -> None:
     write_private(file, json.dumps(accounts, indent=2) + "\n")
     with transaction.atomic():
         actor = User.objects.create_user(SET_UP_EMAIL, "Demo set-up", role=Role.ADMIN)
+        names = sorted({name for person in PEOPLE for name in person.groups})
+        groups = {
+            name: create_group(actor=actor, window=None, name=name, members=[], origin=SYSTEM)
+            for name in names
+        }
         for person in PEOPLE:
-            user = User.objects.create_user(
-                person.email, person.name, passwords[person], role=person.role
+            user = create_user(
+                actor=actor,
+                window=None,
+                email=person.email,
+                name=person.name,
+                role=person.role,
+                groups=[groups[name] for name in person.groups],
+                origin=SYSTEM,
             )
-            user.groups.set([Group.objects.get_or_create(name=name)[0] for name in person.groups])
-            record(event=EventName.USER_CREATE, actor=actor, target=user)
+            user.set_password(passwords[person])
+            user.save(update_fields=["password"])
 
 
 def seed_integration(actor: User, target: Target) -> Integration | None:
