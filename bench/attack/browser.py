@@ -78,6 +78,9 @@ class Answer:
         return json.loads(self.text)
 
 
+server_errors: list[str] = []  # of the whole campaign: no input may get one
+
+
 class Browser:
     """One browser at one address. Not for several threads at once: give each its `twin`."""
 
@@ -150,6 +153,8 @@ class Browser:
                 self.close()
                 if attempt == 2:
                     raise
+        if raw.status >= 500:
+            server_errors.append(f"{raw.status} {method} {path.path}")
         self._keep_cookies(raw)
         found = {name.lower(): value for name, value in raw.getheaders()}
         return Answer(raw.status, url, found, text)

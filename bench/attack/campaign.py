@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from bench.attack.judge import Judge
 from bench.attack.people import Person
 from bench.attack.portal import Portal
-from bench.attack.tally import Score
+from bench.attack.tally import Controls, Patience, Score
 from bench.attack.visitor import Visitor
 
 THREADS = 12  # enough to keep two processes busy
@@ -22,29 +23,80 @@ Item = TypeVar("Item")
 
 @dataclass
 class Campaign:
-    """One portal under attack. ``crowd`` are the people without a part of their own."""
+    """One portal under attack.
+
+    ``crowd`` are people whose password is stolen and who are not there themselves, ``newcomers`` those
+    who have not set up MFA, ``spent`` the addresses of people whom an attack's story has changed.
+    """
 
     portal: Portal
     people: dict[str, Person] = field(default_factory=dict)
+    crowd: list[Person] = field(default_factory=list)
+    newcomers: list[Person] = field(default_factory=list)
+    spent: set[str] = field(default_factory=set)
+    known: dict[str, dict[str, str]] = field(default_factory=dict)
+    controls: Controls = field(default_factory=Controls)
+    patience: Patience = field(default_factory=Patience)
+    say: Callable[[str], None] = print
+    _spendable: list[Person] = field(default_factory=list)
+    _admin: Visitor | None = None
+    _next_owner: Iterator[Person] = field(default_factory=lambda: iter(()))
     _next_of_crowd: Iterator[Person] = field(default_factory=lambda: iter(()))
 
     def __post_init__(self) -> None:
+        self.judge = Judge(self.portal.servers.target)
         rows: list[dict[str, Any]] = self.portal.people["people"]
         self.people = {row["name"]: Person(**row) for row in rows}
+        others = [person for name, person in self.people.items() if name not in CAST]
+        self.newcomers = [person for person in others if not person.secret]
+        enrolled = [person for person in others if person.secret]
+        part = len(enrolled) // 4
+        self._spendable, owners = enrolled[:part], enrolled[part : 2 * part]
+        self.crowd = enrolled[2 * part :]
+        self._next_owner = itertools.cycle(owners)
         self._next_of_crowd = itertools.cycle(self.crowd)
-
-    @property
-    def crowd(self) -> list[Person]:
-        return [person for name, person in self.people.items() if name not in CAST]
 
     @property
     def flows(self) -> dict[str, dict[str, int]]:
         found: dict[str, dict[str, int]] = self.portal.people["flows"]
         return found
 
-    def fresh(self) -> Person:
-        """Return a person no attack has used lately."""
+    @property
+    def judges_often(self) -> bool:
+        """Whether there are so few accounts that all pages can be read after each attack."""
+        return len(self.people) < 200
+
+    def robbed(self) -> Person:
+        """Return somebody whose password is stolen, and who has not been tried lately."""
         return next(self._next_of_crowd)
+
+    def owner(self) -> Person:
+        """Return somebody who uses their own code in an attack's story.
+
+        Nobody parks requests in their name: their code would release them.
+        """
+        return next(self._next_owner)
+
+    def spend(self) -> Person:
+        """Return a person whom no other attack will use: this one changes who they are."""
+        person = self._spendable.pop()
+        self.spent.add(person.email)
+        return person
+
+    def admin(self) -> Visitor:
+        """Return the campaign's own admin, with an open window."""
+        if self._admin is None or not self._admin.window_is_open():
+            self._admin = self.signed_in("abel", "127.0.0.2")
+            if not until(self._admin.verify, patience_s=70):
+                raise Unexpected("The campaign's admin could not be verified")
+        return self._admin
+
+    def verified(self, person: Person | str, address: str = "127.0.0.1") -> Visitor:
+        """Return somebody signed in with an open window."""
+        visitor = self.signed_in(person, address)
+        if not until(visitor.verify, patience_s=70):
+            raise Unexpected(f"{visitor.person.email} could not be verified")
+        return visitor
 
     def as_(self, person: Person | str, address: str = "127.0.0.1") -> Visitor:
         found = self.people[person] if isinstance(person, str) else person

@@ -42,6 +42,7 @@ CAST = {
     "oona": Role.MEMBER,
 }
 APPROVERS = ("pia", "paul")
+NEWCOMERS = 12  # who have not set up MFA
 
 
 def fill(wanted: dict[str, Any]) -> dict[str, Any]:
@@ -62,8 +63,10 @@ def fill(wanted: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_people(accounts: int) -> list[dict[str, Any]]:
-    """The cast by name, then as many more as are wanted."""
-    names = [*CAST, *(f"person{number:04}" for number in range(1, accounts - len(CAST) + 1))]
+    """The cast by name, the newcomers, then as many more as are wanted."""
+    crowd = accounts - len(CAST) - NEWCOMERS
+    names = [*CAST, *(f"newcomer{number:02}" for number in range(1, NEWCOMERS + 1))]
+    names += [f"person{number:04}" for number in range(1, crowd + 1)]
     passwords = {name: secrets.token_urlsafe(12) for name in names}
     rows = [
         User(
@@ -82,15 +85,15 @@ def make_people(accounts: int) -> list[dict[str, Any]]:
             "id": ids[f"{name}@example.org"],
             "email": f"{name}@example.org",
             "password": passwords[name],
+            "secret": "" if name.startswith("newcomer") else secrets.token_bytes(20).hex(),
         }
         for name in names
     ]
 
 
 def enrol(people: list[dict[str, Any]]) -> None:
-    """Give everybody an authenticator app, its key sealed as set-up seals it."""
-    for person in people:
-        person["secret"] = secrets.token_bytes(20).hex()
+    """Give all but the newcomers an authenticator app, its key sealed as set-up seals it."""
+    people = [person for person in people if person["secret"]]
     MfaState.objects.bulk_create(
         [MfaState(user_id=person["id"]) for person in people], ignore_conflicts=True
     )

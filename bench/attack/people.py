@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 STEP_S = 30
 
@@ -15,6 +15,10 @@ class Person:
     email: str
     password: str
     secret: str
+
+    def with_secret(self, secret: str) -> "Person":
+        """The same person after a new set-up."""
+        return replace(self, secret=secret)
 
     def code(self, at: float, steps: int = 0) -> str:
         """What this person's authenticator app shows at an instant (RFC 6238, RFC 4226 5.3)."""

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,53 @@ def most_within(instants: Iterable[float], period_s: float) -> int:
             first += 1
         most = max(most, last - first + 1)
     return most
+
+
+@dataclass
+class Patience:
+    """Instants, on the portal's clock, at which a code was looked at, by victim."""
+
+    looked_at: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    owner_rounds: int = 0
+
+    def most(self, period_s: float) -> int:
+        return max((most_within(each, period_s) for each in self.looked_at.values()), default=0)
+
+    @property
+    def per_day(self) -> int:
+        return self.most(DAY_S)
+
+    @property
+    def per_month(self) -> int:
+        return self.most(MONTH_S)
+
+
+@dataclass
+class Controls:
+    """What the owners met. ``locked_out`` counts refusals for somebody else's tries."""
+
+    rounds: int = 0
+    locked_out: int = 0
+    failures: list[str] = field(default_factory=list)
+    slowest_s: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def failed(self, what: str, *, locked_out: bool = False) -> None:
+        with self.lock:
+            self.locked_out += locked_out
+            self.failures.append(what)
+
+    def done(self, seconds: float) -> None:
+        with self.lock:
+            self.rounds += 1
+            self.slowest_s = max(self.slowest_s, seconds)
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "rounds": self.rounds,
+            "failures": self.failures[:20],
+            "slowest_round_s": round(self.slowest_s, 1),
+        }
 
 
 def guess_chance(codes_tried: int) -> float:

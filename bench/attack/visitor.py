@@ -14,6 +14,8 @@ SECURITY = "/account/security/"
 STEP_UP = "/account/step-up/"
 NEW_REQUEST = "/requests/new/"
 _PILL = re.compile(r'class="mfa-pill" data-state="(\w+)"')
+_STATUS = re.compile(r'<span class="chip[^"]*">(.*?)</span>', re.S)
+_CREDENTIAL = re.compile(r'<dd data-copy="(\w+)">(.*?)</dd>')
 _TOKEN = string.ascii_letters + string.digits
 REASON = "Look into the failed import of last night, OPS-7."
 
@@ -26,6 +28,12 @@ def made_up_token() -> str:
 def shown(page: str) -> str:
     """The words of a page, without its tags."""
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
+def credential_on(page: str) -> dict[str, str]:
+    """The credential a page shows, as its owner would copy it; empty without a password."""
+    found = {name: shown(value) for name, value in _CREDENTIAL.findall(page)}
+    return found if found.get("password") else {}
 
 
 class Visitor:
@@ -77,3 +85,58 @@ class Visitor:
         """What the page says about the verified window of this session."""
         found = _PILL.search(self.browser.get(SECURITY).text)
         return found is not None and found[1] in {"verified", "ending"}
+
+    # With MFA
+
+    def verify(self) -> bool:
+        """Enter a right code, the oldest that was not used yet; say whether the window is open."""
+        for steps in (-1, 0, 1):
+            if self.try_code(self.code(steps)).status in {302, 303}:
+                return self.window_is_open()
+        return False
+
+    # Requests
+
+    def ask_for(self, name: str, **changes: str | list[str]) -> Answer:
+        """Request what a flow gives, as its form comes, with ``changes``."""
+        flow = self.portal.people["flows"][name]
+        fields: dict[str, str | list[str]] = {
+            "flow": str(flow["id"]),
+            f"targets-{flow['id']}": str(flow["target"]),
+            "duration": "30m",
+            "justification": REASON,
+        }
+        pairs: list[tuple[str, str]] = []
+        for field, value in {**fields, **changes}.items():
+            pairs += [(field, each) for each in (value if isinstance(value, list) else [value])]
+        return self.browser.post(NEW_REQUEST, pairs)
+
+    def references(self) -> list[str]:
+        """The numbers of this person's requests, newest first."""
+        found = re.findall(r"/requests/AR-(\d+)/", self.browser.get("/requests/").text)
+        return list(dict.fromkeys(found))
+
+    def newest(self) -> str:
+        found = self.references()
+        return max(found, key=int) if found else ""
+
+    def request_page(self, number: str) -> Answer:
+        return self.browser.get(f"/requests/AR-{number}/")
+
+    def status_of(self, number: str) -> str:
+        """The word of the page for where a request stands."""
+        page = self.request_page(number).text
+        found = _STATUS.search(page, max(page.find("<main"), 0))
+        return shown(found[1]) if found else ""
+
+    def reveal(self, number: str) -> dict[str, str]:
+        """Have the credential shown; empty if it is not."""
+        page = self.request_page(number)
+        try:
+            form = page.form_to("/credentials/")
+        except LookupError:
+            return {}
+        return credential_on(self.browser.submit(form).text)
+
+    def end(self, number: str) -> Answer:
+        return self.browser.post(f"/requests/AR-{number}/end/")

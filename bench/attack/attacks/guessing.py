@@ -5,13 +5,12 @@ after what the limits allow: were a limit not there, the window would open. Befo
 wrong ones, so that no run depends on luck; the chance of luck is told by itself (tally.guess_chance).
 """
 
-import threading
 from collections.abc import Iterator
 
 from bench.attack.campaign import RACERS, THREADS, Campaign, addresses, at_once, attack, many
 from bench.attack.people import Person
 from bench.attack.tally import Score
-from bench.attack.visitor import SIGN_IN, Visitor
+from bench.attack.visitor import SIGN_IN
 
 LIMIT = 5  # in 15 minutes, which is longer than any of these attacks
 HELD = 429
@@ -93,18 +92,12 @@ def over_addresses(campaign: Campaign, score: Score, budget: int) -> None:
 def parallel(campaign: Campaign, score: Score, budget: int) -> None:
     """32 sessions of one person at the same moment; a count that is read too early would show."""
     while score.attempts < budget or score.attempts == 0:
-        person, where = campaign.fresh(), addresses()
+        person, where = campaign.robbed(), addresses()
         robots = [campaign.signed_in(person, next(where)) for _ in range(RACERS)]
-        looked_at, lock = 0, threading.Lock()
 
-        def wrong(robot: Visitor) -> None:
-            nonlocal looked_at
-            answer = robot.try_code(robot.wrong_code())
-            score.tried()
-            with lock:
-                looked_at += answer.status != HELD
-
-        at_once([lambda robot=robot: wrong(robot) for robot in robots])  # type: ignore[misc]
+        answers = at_once([lambda r=robot: r.try_code(r.wrong_code()) for robot in robots])  # type: ignore[misc]
+        looked_at = sum(answer.status != HELD for answer in answers)
+        score.tried(len(answers))
         if looked_at > LIMIT:
             score.got(f"{looked_at} codes of one person were looked at within seconds")
         answers = at_once([lambda r=robot: r.try_code(r.code()) for robot in robots])  # type: ignore[misc]
