@@ -19,8 +19,12 @@ from accessflows.connectors.protocol import (
 from accessflows.models import Integration
 from requests_app.grants import note_identity, note_residue
 from requests_app.leases import release, renew, retry_later
-from requests_app.models import Grant, Status
-from requests_app.services.activation import fail_activation, record_activation
+from requests_app.models import Grant
+from requests_app.services.activation import (
+    confirm_activation,
+    fail_activation,
+    record_activation,
+)
 from requests_app.services.proof import record_containment, record_end, record_nothing_made
 from requests_app.targets import asking, reach
 
@@ -63,13 +67,13 @@ def contain(grants: list[Grant], lease: str) -> None:
 def activate(grants: list[Grant], lease: str) -> None:
     """Make one grant. Trouble on the way is tried again for a while, a refusal is final."""
     [grant] = grants
-    if grant.request.status != Status.GRANTING:
-        release(grant, lease)
-        return
     latest = min(filter(None, [grant.request.pending_until, grant.deadline]))
     if latest <= timezone.now():
         sentence = f"Access could not be opened in time. {grant.last_error}".strip()
         _give_up(grant, lease, sentence)
+        return
+    if not confirm_activation(grant=grant):
+        release(grant, lease)
         return
     try:
         with asking():

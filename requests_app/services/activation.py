@@ -29,21 +29,42 @@ def begin_activation(*, request_pk: int) -> AccessRequest:
             return _fail(request, "Access could not be opened in time. Ask again.")
         if sentence := why_void(request) or _why_unapproved(request):
             return _cancel(request, sentence)
-        if request.require_mfa and not _evidence_holds(request, state):
+        if _why_evidence_is_void(request, state):
             return _park_again(request)
         _write_intent(request)
     return request
 
 
+def confirm_activation(*, grant: Grant) -> bool:
+    """Check, right before the target is asked, that the permission still stands; else give it up.
+
+    Between the intent and the call a reset may have voided the evidence. On a later try, which may
+    come minutes after the intent, all the rest is checked again, too.
+    """
+    with transaction.atomic():
+        request, state = lock_with_state(grant.request_id)
+        if request.status != Status.GRANTING:
+            return False
+        sentence = _why_evidence_is_void(request, state)
+        if not sentence and grant.tries:
+            sentence = why_void(request) or _why_unapproved(request)
+        if sentence:
+            _fail(request, sentence)
+    return not sentence
+
+
 def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bool:
     """Note what was made. With the last grant of a request the request becomes active.
 
-    False if the grant was no longer to be activated, as when it was ended meanwhile; what was made
-    is noted all the same and goes the way of ending.
+    False if the grant was no longer to be activated, as when it was ended or its evidence voided
+    while the target was asked; what was made is noted all the same and goes the way of ending.
     """
     with transaction.atomic():
-        request = lock_request(grant.request_id)
+        request, state = lock_with_state(grant.request_id)
         note_identity(grant, activation.identity)
+        sentence = _why_evidence_is_void(request, state)
+        if sentence and request.status == Status.GRANTING:
+            _fail(request, sentence)
         now = timezone.now()
         done = Grant.objects.filter(
             pk=grant.pk, state=GrantState.ACTIVATING, lease_by=lease
@@ -114,8 +135,13 @@ def _why_unapproved(request: AccessRequest) -> str:
     return "The approval no longer stands: who gave it is no approver any more. Ask again."
 
 
-def _evidence_holds(request: AccessRequest, state: MfaState | None) -> bool:
-    return state is not None and evidence_holds(verification=request.verification, state=state)
+def _why_evidence_is_void(request: AccessRequest, state: MfaState | None) -> str:
+    """Under the lock of the requester's MFA state."""
+    if not request.require_mfa:
+        return ""
+    if state is not None and evidence_holds(verification=request.verification, state=state):
+        return ""
+    return "The MFA this request stood on was reset before access was opened. Ask again."
 
 
 def _cancel(request: AccessRequest, sentence: str) -> AccessRequest:
