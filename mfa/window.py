@@ -153,9 +153,12 @@ def stored_window(request: HttpRequest) -> Window | None:
     """Return what the session holds, without judging it; None if it is not a window at all."""
     value: Any = request.session.get(SESSION_KEY)
     try:
-        return Window(**(value | {"verified_at": datetime.fromisoformat(value["verified_at"])}))
+        window = Window(**(value | {"verified_at": datetime.fromisoformat(value["verified_at"])}))
     except (TypeError, KeyError, ValueError):
         return None
+    numbers = (window.user_id, window.device_id, window.epoch, window.verification_id)
+    sound = all(isinstance(number, int) for number in numbers) and isinstance(window.auth, str)
+    return window if sound and window.verified_at.tzinfo is not None else None
 
 
 def epoch_of(user: Any) -> int:

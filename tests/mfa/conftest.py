@@ -3,13 +3,17 @@
 from collections.abc import Callable
 
 import pytest
-from django.test import Client
+from django.conf import settings
+from django.test import Client, RequestFactory
+from django.utils import timezone
 
 from apono_portal.users.models import User
 from audit.origin import Origin
 from mfa.lanes import Lane
 from mfa.models import Authenticator
+from mfa.recency import SIGNED_IN_AT
 from mfa.services import VerificationResult, verify_code
+from mfa.window import open_window
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 
 HERE = Origin("192.0.2.7", "Firefox of the tests")
@@ -43,10 +47,6 @@ def petra(person: User, signed_in: Callable[[User], Client]) -> Client:
 
 
 def freshly_signed_in(person: User, signed_in: Callable[[User], Client]) -> Client:
-    from django.utils import timezone
-
-    from mfa.recency import SIGNED_IN_AT
-
     client = signed_in(person)
     session = client.session
     session[SIGNED_IN_AT] = timezone.now().isoformat()
@@ -57,3 +57,16 @@ def freshly_signed_in(person: User, signed_in: Callable[[User], Client]) -> Clie
 def wrong_for(device: Authenticator) -> str:
     """Six digits that are none of the codes around this moment."""
     return f"{(int(code_for(device)) + 500_000) % 1_000_000:06}"
+
+
+def opened_browser(device: Authenticator, signed_in: Callable[[User], Client]) -> Client:
+    """A signed-in browser of the device's owner whose window is open."""
+    client = freshly_signed_in(device.user, signed_in)
+    request = RequestFactory().get("/")
+    request.session = client.session
+    request.user = User.objects.select_related("mfa_state").get(pk=device.user.pk)
+    result = verify_code(user=device.user, code=code_for(device), lane=Lane(), origin=HERE)
+    open_window(request, result.verification)
+    request.session.save()
+    client.cookies[settings.SESSION_COOKIE_NAME] = request.session.session_key
+    return client

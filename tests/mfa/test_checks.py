@@ -1,0 +1,129 @@
+"""System checks: each unsafe setting is an error that says what to do; the real settings have none."""
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError, SystemCheckError
+
+from mfa.checks import check_rows, check_settings
+from mfa.models import Authenticator
+
+ROOT = Path(__file__).resolve().parents[2]
+ENFORCER = "mfa.middleware.VerifiedWindowMiddleware"
+
+
+def ids() -> set[str]:
+    return {problem.id for problem in check_settings(None)}
+
+
+def test_the_portals_own_settings_are_safe():
+    assert ids() == set()
+
+
+UNSAFE = [
+    ("mfa.E001", "SESSION_ENGINE", "django.contrib.sessions.backends.signed_cookies"),
+    ("mfa.E002", "SESSION_ENGINE", "django.contrib.sessions.backends.cache"),
+    ("mfa.E003", "OTP_TOTP_SYNC", True),
+    ("mfa.E004", "OTP_TOTP_THROTTLE_FACTOR", 1),
+    ("mfa.E005", "OTP_TOTP_IMAGE", "https://example.org/logo.png"),
+    ("mfa.E006", "OTP_TOTP_ISSUER", "A:B"),
+    ("mfa.E006", "OTP_TOTP_ISSUER", " "),
+    ("mfa.E008", "SEALING_KEYS", "k1:tooshort"),
+    ("mfa.E009", "MFA_WINDOW", timedelta(0)),
+    ("mfa.E009", "MFA_WINDOW", timedelta(hours=1, seconds=1)),
+    ("mfa.E010", "MFA_RECENT_SIGN_IN", timedelta(days=1)),
+    ("mfa.E011", "MIDDLEWARE", []),
+    ("mfa.E013", "AXES_ENABLED", False),
+    ("mfa.E013", "AUTHENTICATION_BACKENDS", ["apono_portal.users.backends.EmailBackend"]),
+    ("mfa.E014", "AXES_LOCKOUT_PARAMETERS", ["username"]),
+    ("mfa.E014", "AXES_LOCKOUT_PARAMETERS", [["username"]]),
+    ("mfa.E015", "AXES_HANDLER", "axes.handlers.cache.AxesCacheHandler"),
+]
+
+
+@pytest.mark.parametrize(("problem", "name", "value"), UNSAFE)
+def test_an_unsafe_setting_is_an_error(settings, problem, name, value):
+    setattr(settings, name, value)
+    assert problem in ids()
+
+
+def test_a_second_kind_of_device_is_an_error(settings):
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "django_otp.plugins.otp_static"]
+    assert "mfa.E007" in ids()
+
+
+def test_the_enforcer_before_sign_in_is_known_is_an_error(settings):
+    settings.MIDDLEWARE = [ENFORCER, *(name for name in settings.MIDDLEWARE if name != ENFORCER)]
+    assert ids() == {"mfa.E012"}
+
+
+@pytest.mark.parametrize(
+    ("problem", "change"),
+    [
+        ("mfa.E016", {"ATOMIC_REQUESTS": True}),
+        ("mfa.E017", {"ENGINE": "django.db.backends.sqlite3", "OPTIONS": {}}),
+    ],
+)
+def test_an_unsafe_database_is_an_error(settings, monkeypatch, problem, change):
+    for name, value in change.items():
+        monkeypatch.setitem(settings.DATABASES["default"], name, value)
+    assert problem in ids()
+
+
+def test_every_error_says_what_to_do(settings):
+    settings.OTP_TOTP_SYNC = True
+    for problem in check_settings(None):
+        assert problem.is_serious()
+        assert problem.msg.endswith(".")
+        assert problem.hint.endswith(".")
+
+
+def test_no_command_starts_with_an_unsafe_setting(settings):
+    settings.OTP_TOTP_SYNC = True
+    with pytest.raises(SystemCheckError, match=r"mfa\.E003"):
+        call_command("check")
+
+
+def test_an_unsealed_key_is_found(device):
+    assert check_rows(None, databases=["default"]) == []
+    Authenticator.objects.update(key="6a" * 20)
+    found = check_rows(None, databases=["default"])
+    assert [problem.id for problem in found] == ["mfa.E020"]
+
+
+def test_rows_are_left_alone_when_no_database_is_named(device):
+    Authenticator.objects.update(key="6a" * 20)
+    assert check_rows(None) == []
+
+
+def run_manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    plain = {"PATH": os.environ["PATH"]} | environment
+    command = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=plain, capture_output=True, text=True, check=False)
+
+
+def test_the_first_sealing_key_is_made_before_anything_is_set():
+    made = run_manage("make_sealing_key")
+    assert made.returncode == 0, made.stderr
+    from mfa.sealing import parse_keyring
+
+    assert list(parse_keyring(made.stdout.strip())) == ["k1"]
+
+
+def test_the_next_sealing_key_gets_the_next_name(settings, capsys):
+    call_command("make_sealing_key", id="k1")
+    settings.SEALING_KEYS = capsys.readouterr().out.strip()
+    call_command("make_sealing_key")
+    assert capsys.readouterr().out.startswith("k2:")
+
+
+@pytest.mark.parametrize("name", ["t1", "ninechars", "a-b", "é"])
+def test_an_unusable_key_name_is_refused(capsys, name):
+    with pytest.raises(CommandError):
+        call_command("make_sealing_key", id=name)
+    assert capsys.readouterr().out == ""

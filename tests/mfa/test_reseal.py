@@ -1,0 +1,112 @@
+"""Rotation of the sealing key: resumable, in batches, while people verify."""
+
+import base64
+import secrets
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from audit.events import EventName
+from audit.models import Event
+from mfa import sealing
+from mfa.models import Authenticator
+from mfa.resealing import Sealed, reseal
+from tests.factories import BROKER_PASSWORD, AuthenticatorFactory, IntegrationFactory, code_for
+
+
+def new_key(key_id: str) -> str:
+    return f"{key_id}:{base64.urlsafe_b64encode(secrets.token_bytes(64)).decode()}"
+
+
+@pytest.fixture
+def devices(db) -> list[Authenticator]:
+    return AuthenticatorFactory.create_batch(7)
+
+
+@pytest.fixture
+def rotated(settings, devices):
+    """A newest key beside the one the devices were sealed with."""
+    settings.SEALING_KEYS = f"{new_key('next')},{settings.SEALING_KEYS}"
+    return settings
+
+
+def keys() -> Sealed:
+    return Sealed(Authenticator.objects.all(), "key", sealing.TOTP_KEY, "user_id")
+
+
+def sealed_with() -> set[str]:
+    return {sealing.sealed_with(key) for key in Authenticator.objects.values_list("key", flat=True)}
+
+
+def test_everything_is_sealed_with_the_newest_key_and_opens_without_the_old(rotated, devices):
+    call_command("reseal")
+    assert sealed_with() == {"next"}
+    rotated.SEALING_KEYS = rotated.SEALING_KEYS.split(",")[0]
+    for device in devices:
+        assert Authenticator.objects.get(pk=device.pk).bin_key == device.secret
+
+
+def test_broker_passwords_are_sealed_anew_too(rotated, devices):
+    integration = IntegrationFactory()
+    rotated.SEALING_KEYS = f"{new_key('last')},{rotated.SEALING_KEYS}"
+    call_command("reseal")
+    rotated.SEALING_KEYS = rotated.SEALING_KEYS.split(",")[0]
+    integration.refresh_from_db()
+    assert integration.broker_password == BROKER_PASSWORD
+
+
+def test_a_run_cut_short_is_taken_up_again(rotated, devices):
+    for progress in reseal(keys(), batch=2):
+        if progress.seen == 4:
+            break
+    assert sealed_with() == {"t1", "next"}
+    last = list(reseal(keys(), batch=2))[-1]
+    assert (last.seen, last.resealed) == (7, 3)
+    assert sealed_with() == {"next"}
+
+
+def test_a_second_run_changes_nothing(rotated, devices):
+    call_command("reseal")
+    before = list(Authenticator.objects.order_by("pk").values_list("key", flat=True))
+    call_command("reseal")
+    assert list(Authenticator.objects.order_by("pk").values_list("key", flat=True)) == before
+
+
+def test_only_the_key_is_written(rotated, devices):
+    """A verification that happened meanwhile is not undone: its step stays spent."""
+    stale = reseal(keys(), batch=100)
+    Authenticator.objects.update(last_t=99)
+    next(stale)
+    assert set(Authenticator.objects.values_list("last_t", flat=True)) == {99}
+
+
+def test_codes_work_before_during_and_after(rotated, person, enter):
+    device = AuthenticatorFactory(user=person)
+    for _ in reseal(keys(), batch=3):
+        pass
+    assert enter(code_for(device)).ok
+
+
+def test_a_row_that_does_not_open_is_named_and_left_alone(rotated, devices):
+    Authenticator.objects.filter(pk=devices[2].pk).update(key="siv1.AAAA")
+    with pytest.raises(CommandError, match=rf"\[{devices[2].pk}\]"):
+        call_command("reseal")
+    assert Authenticator.objects.get(pk=devices[2].pk).key == "siv1.AAAA"
+    assert (
+        sum(key.startswith("siv1.") for key in Authenticator.objects.values_list("key", flat=True))
+        == 7
+    )
+
+
+def test_it_is_on_the_record_with_counts_and_without_keys(rotated, devices):
+    call_command("reseal")
+    event = Event.objects.get(event=EventName.MFA_RESEAL)
+    assert event.metadata == {"key": "next", "TOTP keys": 7, "Broker passwords": 0, "broken": 0}
+    assert "siv1" not in str(event.__dict__)
+
+
+def test_the_number_of_queries_grows_with_batches_not_rows(
+    rotated, devices, django_assert_max_num_queries
+):
+    with django_assert_max_num_queries(12):
+        list(reseal(keys(), batch=5))

@@ -1,0 +1,114 @@
+"""Seals: what is in the database opens for its owner and purpose only, and only with the key."""
+
+import base64
+import secrets
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mfa import sealing
+from mfa.models import Authenticator
+from mfa.sealing import SealBroken, parse_keyring, seal, unseal
+from tests.factories import AuthenticatorFactory, UserFactory
+
+PURPOSE = sealing.TOTP_KEY
+
+
+def key(key_id: str = "k1", size: int = 64) -> str:
+    return f"{key_id}:{base64.urlsafe_b64encode(secrets.token_bytes(size)).decode()}"
+
+
+def test_the_table_holds_no_secret(device):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM otp_totp_totpdevice")
+        row = str(cursor.fetchall())
+    for form in (device.secret.hex(), base64.b32encode(device.secret).decode()):
+        assert form not in row
+
+
+def test_a_sealed_key_fits_its_column():
+    longest = f"{'i' * 8}"
+    assert len(seal(bytes(20), purpose=PURPOSE, owner=2**63)) <= 80
+    assert (
+        len(f"{sealing.VERSION}.") + len(base64.urlsafe_b64encode(bytes(1 + len(longest) + 36)))
+        <= 80
+    )
+
+
+def test_a_key_moved_to_another_person_does_not_open(device):
+    stranger = UserFactory()
+    moved = Authenticator(user_id=stranger.pk, key=device.key)
+    with pytest.raises(SealBroken):
+        _ = moved.bin_key
+
+
+def test_a_broker_password_does_not_open_as_a_totp_key():
+    text = seal(bytes(20), purpose=sealing.BROKER_PASSWORD, owner=1)
+    with pytest.raises(SealBroken):
+        unseal(text, purpose=PURPOSE, owner=1)
+
+
+def test_without_its_key_nothing_opens(settings):
+    text = seal(b"secret", purpose=PURPOSE, owner=1)
+    settings.SEALING_KEYS = key("other")
+    with pytest.raises(SealBroken, match="does not hold the key"):
+        unseal(text, purpose=PURPOSE, owner=1)
+
+
+def test_a_key_of_the_same_name_does_not_open_it(settings):
+    settings.SEALING_KEYS = key("k1")
+    text = seal(b"secret", purpose=PURPOSE, owner=1)
+    settings.SEALING_KEYS = key("k1")
+    with pytest.raises(SealBroken, match="for this owner"):
+        unseal(text, purpose=PURPOSE, owner=1)
+
+
+def test_the_newest_key_seals_and_older_ones_still_open(settings):
+    old, new = key("old"), key("new")
+    settings.SEALING_KEYS = old
+    text = seal(b"secret", purpose=PURPOSE, owner=1)
+    settings.SEALING_KEYS = f"{new},{old}"
+    assert unseal(text, purpose=PURPOSE, owner=1) == b"secret"
+    assert sealing.sealed_with(seal(b"x", purpose=PURPOSE, owner=1)) == "new"
+
+
+def test_every_changed_character_breaks_it():
+    text = seal(bytes(20), purpose=PURPOSE, owner=1)
+    for place in range(len(text)):
+        other = "A" if text[place] != "A" else "B"
+        changed = text[:place] + other + text[place + 1 :]
+        with pytest.raises(SealBroken):
+            unseal(changed, purpose=PURPOSE, owner=1)
+
+
+@given(st.text(max_size=90))
+def test_no_text_opens_by_chance_and_none_crashes(text):
+    for attempt in (text, f"{sealing.VERSION}.{text}"):
+        with pytest.raises(SealBroken):
+            unseal(attempt, purpose=PURPOSE, owner=1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ",", "k1", "k1:", "k1:xxx", key(size=32), key("ninechars"), key("k-1"), key("é"), key("")],
+)
+def test_a_keyring_that_is_none_is_refused(text):
+    with pytest.raises(ImproperlyConfigured):
+        parse_keyring(text)
+
+
+def test_a_key_id_is_used_once():
+    with pytest.raises(ImproperlyConfigured, match="appear once"):
+        parse_keyring(f"{key('k1')},{key('k1')}")
+
+
+def test_an_unsealed_key_in_the_table_is_never_used(person):
+    """A row written past the service, as django-otp's own default would write it."""
+    planted = AuthenticatorFactory(user=person)
+    Authenticator.objects.update(key=secrets.token_bytes(20).hex())
+    planted.refresh_from_db()
+    with pytest.raises(SealBroken):
+        planted.verify_token("123456")
