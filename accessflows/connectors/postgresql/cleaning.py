@@ -10,6 +10,7 @@ import structlog
 from psycopg import sql
 
 from accessflows.connectors.errors import TargetRefused
+from accessflows.connectors.postgresql import setup_sql
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE
 from accessflows.connectors.postgresql.prepared import prepared_by, roll_back
 from accessflows.connectors.postgresql.residue import databases_with_traces, items_here
@@ -20,6 +21,7 @@ from accessflows.connectors.protocol import Cleaning, GrantIdentity, ResidueItem
 
 log = structlog.get_logger(__name__)
 
+_LONGEST_S = 120.0
 _REMOVED_KINDS = {"right", "default privileges", "policy"}
 
 _OWNED_HERE = (
@@ -49,6 +51,21 @@ _REVOKES = (
     "   AS statement"
     " FROM object CROSS JOIN LATERAL aclexplode(acl) x WHERE x.grantee <> owner"
 )
+# A trigger's routine runs without anybody's EXECUTE right being asked, as whoever changes the table.
+# Dropping a trigger needs the table's owner; replacing the routine's body only its own.
+_DISARMS = sql.SQL(
+    "SELECT DISTINCT format('CREATE OR REPLACE FUNCTION %%s RETURNS trigger LANGUAGE plpgsql AS %%L',"
+    "   p.oid::regprocedure::text,"
+    "   'BEGIN IF TG_OP = ''DELETE'' THEN RETURN OLD; END IF; RETURN NEW; END') AS statement"
+    " FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_class c ON c.oid = t.tgrelid"
+    " WHERE p.proowner = %(oid)s::oid AND c.relowner <> p.proowner"
+)
+_REMAINING = sql.SQL(
+    "SELECT DISTINCT COALESCE(d.datname, 'the whole server') AS place"
+    " FROM pg_shdepend s LEFT JOIN pg_database d ON d.oid = s.dbid"
+    " WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = %(oid)s::oid"
+    " AND s.classid <> 'pg_auth_members'::regclass ORDER BY 1"
+)
 _CATALOGS = {
     "relations": "pg_class",
     "routines": "pg_proc",
@@ -60,32 +77,37 @@ _CATALOGS = {
 
 def clean(target: Target, identity: GrantIdentity) -> Cleaning:
     """Move what is owned, remove what was granted, drop the role. A role that is gone is success."""
-    with broker_session(target) as session:
+    with broker_session(target, budget_s=_LONGEST_S) as session:
         session.check_server(identity.system_identifier)
         role = require_ours(session, identity)
         if role is None:
             return Cleaning(was_absent=True)
         _require_contained(session, role)
         join_roles(session, [role.oid])
-        prepared = prepared_by(session, [role.oid])
+        prepared = _roll_back_prepared(session, role)
         databases = databases_with_traces(session, role.oid)
-    moved: list[ResidueItem] = []
-    removed: list[ResidueItem] = []
-    for each in prepared:
-        with broker_session(target, database=each.database) as session:
-            roll_back(session, role.name, each.gid)
-    for database in databases:
-        for item in _clean_database(target, database, identity, role):
-            (removed if item.kind in _REMOVED_KINDS else moved).append(item)
-    with broker_session(target) as session:
+        items = [
+            item
+            for database in databases
+            for item in _clean_database(target, database, identity, role)
+        ]
         _drop(session, identity)
-    log.info("grant_cleaned", role=role.name, moved=len(moved), removed=len(removed))
+    log.info("grant_cleaned", role=role.name, residue=len(items))
     return Cleaning(
         databases=tuple(databases),
-        moved=tuple(moved),
-        removed=tuple(removed),
-        rolled_back=tuple(each.gid for each in prepared),
+        moved=tuple(item for item in items if item.kind not in _REMOVED_KINDS),
+        removed=tuple(item for item in items if item.kind in _REMOVED_KINDS),
+        rolled_back=prepared,
     )
+
+
+def _roll_back_prepared(session: Session, role: Role) -> tuple[str, ...]:
+    """Only in their own database and only as their owner, which the broker has joined."""
+    left = prepared_by(session, [role.oid])
+    for each in left:
+        with broker_session(session.target, database=each.database) as there:
+            roll_back(there, role.name, each.gid)
+    return tuple(each.gid for each in left)
 
 
 def _require_contained(session: Session, role: Role) -> None:
@@ -101,6 +123,7 @@ def _clean_database(
     with broker_session(target, database=database) as session, session.connection.transaction():
         session.check_server(identity.system_identifier)
         items = items_here(session, database, role.oid)
+        _disarm_triggers(session, role.oid)
         _take_rights_away(session, role.oid)
         session.run(
             [
@@ -109,6 +132,11 @@ def _clean_database(
             ]
         )
     return items
+
+
+def _disarm_triggers(session: Session, role_oid: int) -> None:
+    for row in session.rows(_DISARMS, {"oid": role_oid}):
+        session.connection.execute(row["statement"].encode())
 
 
 def _take_rights_away(session: Session, role_oid: int) -> None:
@@ -126,4 +154,16 @@ def _drop(session: Session, identity: GrantIdentity) -> None:
         role = require_ours(session, identity)
         if role is not None:
             _require_contained(session, role)
+            _require_no_dependency(session, role)
             session.run([sql.SQL("DROP ROLE {role}").format(role=sql.Identifier(role.name))])
+
+
+def _require_no_dependency(session: Session, role: Role) -> None:
+    """Only who gave a right can take it back; the broker cannot take what others gave by hand."""
+    places = [row["place"] for row in session.rows(_REMAINING, {"oid": role.oid})]
+    if places:
+        raise TargetRefused(
+            f"Others gave rights to {role.name} by hand that the broker may not take back, in "
+            f"{', '.join(places)}. Nobody can use them. Have a superuser run there: "
+            f"DROP OWNED BY {setup_sql.identifier(role.name)};"
+        )

@@ -108,7 +108,7 @@ def broker_session(
 
 
 def conninfo_for(target: Target, database: str) -> str:
-    """Everything libpq would otherwise take from the environment, said explicitly."""
+    """Explicit where libpq would otherwise look into the environment for a way to sign in."""
     if "," in target.host or "\x00" in f"{target.host}{target.password}{target.sslrootcert}":
         raise TargetRefused("The integration's address is not one host. Correct it.")
     parameters = {

@@ -1,0 +1,217 @@
+"""Preflight names what is wrong and the SQL that mends it; activation refuses while it is wrong."""
+
+from collections.abc import Callable
+
+import pytest
+
+from accessflows.connectors.errors import TargetRefused
+from accessflows.connectors.protocol import Check
+from accessflows.connectors.registry import connector_for
+from tests.connectors.conftest import MakeGrant
+from tests.fixtures.postgres import PgTarget, StartServer
+
+postgresql = connector_for("postgresql")
+
+
+def red(pg: PgTarget) -> dict[str, Check]:
+    return {check.name: check for check in postgresql.preflight(pg.target) if not check.ok}
+
+
+def expected_red(pg: PgTarget) -> set[str]:
+    """The shared server allows prepared transactions, and 15 is called what it is."""
+    return {"Prepared transactions"} | ({"Version"} if pg.version < 16 else set())
+
+
+def test_provisioned_target_is_green(pg_target: PgTarget) -> None:
+    assert set(red(pg_target)) == expected_red(pg_target)
+
+
+def test_broker_on_15_is_called_what_it_is(pg_target: PgTarget) -> None:
+    check = next(each for each in postgresql.preflight(pg_target.target) if each.name == "Version")
+    assert check.ok is (pg_target.version >= 16)
+    assert ("as good as root" in check.sentence) is (pg_target.version < 16)
+
+
+BROKEN = {
+    "CREATEROLE": "ALTER ROLE portal_broker NOCREATEROLE",
+    "pg_signal_backend": "REVOKE pg_signal_backend FROM portal_broker",
+    "Graveyard role": "REVOKE jit_graveyard FROM portal_broker",
+    "Database orders": "GRANT CONNECT ON DATABASE orders TO PUBLIC",
+    "Connect to orders": "REVOKE CONNECT ON DATABASE orders FROM portal_broker",
+    "Grant orders_read": "REVOKE orders_read FROM portal_broker CASCADE",
+}
+RESTORE = {
+    "Database orders": "REVOKE CONNECT, TEMPORARY ON DATABASE orders FROM PUBLIC",
+    "Connect to orders": "GRANT CONNECT ON DATABASE orders TO portal_broker",
+    "Grant orders_read": (
+        "GRANT orders_read TO portal_broker WITH ADMIN TRUE, INHERIT FALSE, SET FALSE"
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["CREATEROLE", "pg_signal_backend", "Graveyard role", "Database orders"]
+)
+def test_missing_right_is_red_and_its_remedy_mends_it(pg_target: PgTarget, name: str) -> None:
+    pg_target.ask(BROKEN[name])
+    check = red(pg_target)[name]
+    pg_target.ask(check.remedy_sql)
+    assert set(red(pg_target)) == expected_red(pg_target)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["CREATEROLE", "pg_signal_backend", "Graveyard role", "Connect to orders", "Grant orders_read"],
+)
+def test_activation_without_a_right_refuses_and_leaves_nothing(
+    pg_target: PgTarget, name: str
+) -> None:
+    if name == "Grant orders_read" and pg_target.version < 16:
+        return  # CREATEROLE alone is enough there
+    pg_target.ask(BROKEN[name])
+    try:
+        with pytest.raises(TargetRefused, match=r"\. [A-Z].*\."):
+            postgresql.activate(pg_target.target, pg_target.spec())
+    finally:
+        remedy = RESTORE.get(name) or red(pg_target)[name].remedy_sql
+        pg_target.ask(remedy)
+    assert pg_target.grant_roles() == []
+
+
+def test_broker_that_may_no_longer_grant_a_role_does_not_offer_it(pg_target: PgTarget) -> None:
+    if pg_target.version < 16:
+        return
+    pg_target.ask(BROKEN["Grant orders_read"])
+    try:
+        roles = {role.name: role for role in postgresql.discover(pg_target.target).roles}
+        assert "ADMIN OPTION" in roles["orders_read"].refusal
+        assert roles["orders_write"].refusal == ""
+    finally:
+        pg_target.ask(RESTORE["Grant orders_read"])
+
+
+@pytest.mark.parametrize(
+    ("change", "back"),
+    [
+        ("ALTER ROLE jit_graveyard LOGIN", "ALTER ROLE jit_graveyard NOLOGIN"),
+        ("GRANT orders_read TO jit_graveyard", "REVOKE orders_read FROM jit_graveyard"),
+    ],
+)
+def test_graveyard_role_with_power_is_red_and_stops_activation(
+    pg_target: PgTarget, change: str, back: str
+) -> None:
+    pg_target.ask(change)
+    try:
+        assert "power" in red(pg_target)["Graveyard role"].sentence
+        with pytest.raises(TargetRefused, match="power"):
+            postgresql.activate(pg_target.target, pg_target.spec())
+    finally:
+        pg_target.ask(back)
+
+
+def test_superuser_as_broker_is_red(pg_target: PgTarget) -> None:
+    root = pg_target.with_target(
+        user=pg_target.server.superuser, password=pg_target.server.password
+    )
+    reds = {check.name: check for check in postgresql.preflight(root) if not check.ok}
+    assert "far more than it needs" in reds["Broker"].sentence
+
+
+def test_rights_that_could_outlast_a_grant_are_red(pg_target: PgTarget, builder: str) -> None:
+    pg_target.ask(f"GRANT SELECT ON sales.orders TO {builder} WITH GRANT OPTION", database="orders")
+    assert "SELECT WITH GRANT OPTION" in red(pg_target)[f"{builder} in orders"].sentence
+    pg_target.ask(f"REVOKE ALL ON sales.orders FROM {builder}", database="orders")
+    pg_target.ask("REVOKE CREATE ON SCHEMA sales FROM jit_graveyard", database="orders")
+    check = red(pg_target)[f"{builder} in orders"]
+    assert "graveyard role may not" in check.sentence
+    pg_target.ask(check.remedy_sql, database="orders")
+    assert f"{builder} in orders" not in red(pg_target)
+
+
+def test_named_permission_that_is_dangerous_is_red(pg_target: PgTarget) -> None:
+    checks = postgresql.preflight(pg_target.target, ["pg_read_all_data", "orders_read"])
+    by_name = {check.name: check.ok for check in checks}
+    assert by_name["Permission pg_read_all_data"] is False
+    assert by_name["Grant orders_read"] is True
+    assert "Grant orders_write" not in by_name
+
+
+def test_target_that_is_down_is_one_red_line(pg_target: PgTarget) -> None:
+    checks = postgresql.preflight(pg_target.with_target(port=1))
+    assert [(check.name, check.ok) for check in checks] == [("Connection", False)]
+
+
+def test_server_that_trusts_is_red(pg_version: int, start_postgres: StartServer) -> None:
+    from apono_portal.demo.target import provision_target
+
+    server = start_postgres(pg_version)
+    target = provision_target(server, "broker")
+    hba = server.data / "pg_hba.conf"
+    hba.write_text(
+        "host all portal_broker 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n"
+    )
+    pg = PgTarget(server, target, pg_version)
+    pg.ask("SELECT pg_reload_conf(), pg_sleep(0.2)")
+    assert "Passwords asked" in red(pg)
+    steps = {
+        c.name: c.ok for c in postgresql.canary(target, "orders", "orders_read", portal_id="p")
+    }
+    assert list(steps.values()).count(False) == 1
+    assert pg.grant_roles() == []
+    server.stop()
+
+
+def test_discovery_lists_databases_and_capability_roles(
+    pg_target: PgTarget, make_grant: MakeGrant
+) -> None:
+    make_grant()
+    inventory = postgresql.discover(pg_target.target)
+    assert inventory.databases == ("billing", "orders", "orders_staging", "postgres")
+    roles = {role.name: role.databases for role in inventory.roles}
+    assert roles == {
+        "billing_read": ("billing",),
+        "billing_write": ("billing",),
+        "orders_read": ("orders", "orders_staging"),
+        "orders_write": ("orders", "orders_staging"),
+    }
+    assert inventory.server_version // 10000 == pg_target.version
+
+
+def test_effective_rights_name_object_privileges_and_the_role_they_come_through(
+    pg_target: PgTarget,
+) -> None:
+    rights = postgresql.effective_rights(pg_target.target, "orders", "orders_write")
+    by_name = {right.name: right for right in rights}
+    assert by_name["sales.orders"].privileges == ("DELETE", "INSERT", "SELECT", "UPDATE")
+    assert by_name["sales.orders"].via == "orders_write"
+    assert by_name["sales"].privileges == ("USAGE",)
+
+
+def test_effective_rights_follow_memberships(pg_target: PgTarget) -> None:
+    pg_target.ask("CREATE ROLE outer_role; GRANT orders_read TO outer_role")
+    try:
+        rights = postgresql.effective_rights(pg_target.target, "orders", "outer_role")
+        assert {right.via for right in rights} == {"orders_read"}
+    finally:
+        pg_target.ask("DROP ROLE outer_role")
+
+
+def test_results_turn_into_json(pg_target: PgTarget, make_grant: MakeGrant) -> None:
+    import json
+
+    grant = make_grant()
+    results: list[Callable[[], dict[str, object]]] = [
+        postgresql.discover(pg_target.target).as_dict,
+        postgresql.prove(pg_target.target, grant.identity).as_dict,
+        postgresql.find_residue(pg_target.target, grant.identity).as_dict,
+        postgresql.list_marked_roles(pg_target.target, None)[0].as_dict,
+        postgresql.activate(pg_target.target, grant.spec).as_dict,
+        grant.contain().as_dict,
+        pg_target.target.as_dict,
+        grant.credential.as_dict,
+        grant.spec.as_dict,
+    ]
+    for result in results:
+        text = json.dumps(result())
+        assert grant.credential.password not in text
+        assert pg_target.target.password not in text
