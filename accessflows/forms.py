@@ -1,5 +1,6 @@
 """Forms of access flows and integrations. They parse; services check and write."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,8 @@ from accessflows.exceptions import TermsRefused
 from accessflows.models import AccessFlow, Integration
 from accessflows.querysets import AccessFlowQuerySet
 from accessflows.terms import ADDRESS_TERMS, OTHER_INTEGRATION_TERMS, FlowTerms, IntegrationTerms
+
+UNKNOWN_CHOICE = "One of the choices is not known any more. Choose again."
 
 
 def add_refusal(form: forms.Form, refused: TermsRefused) -> None:
@@ -77,19 +80,22 @@ class Switch(forms.BooleanField):
         super().__init__(required=False, widget=widget, **kwargs)
 
 
-def _many(label: str, *, hint: str = "") -> "forms.ModelMultipleChoiceField[Any]":
-    """Return a list of checkboxes; the form gives it its rows."""
-    return forms.ModelMultipleChoiceField(
-        queryset=Group.objects.none(),
-        label=label,
-        required=False,
-        help_text=hint,
-        widget=forms.CheckboxSelectMultiple,
-        error_messages={
-            "invalid_choice": "One of the choices is not known any more. Choose again.",
-            "invalid_pk_value": "One of the choices is not known any more. Choose again.",
-        },
-    )
+class RowsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    """A list of checkboxes, one for each row of ``queryset``; the form may set that later."""
+
+    widget = forms.CheckboxSelectMultiple
+    default_error_messages = {"invalid_choice": UNKNOWN_CHOICE, "invalid_pk_value": UNKNOWN_CHOICE}
+    _NUMBER = re.compile(r"[0-9]{1,18}")
+
+    def __init__(self, *, queryset: Any = None, required: bool = False, **kwargs: Any) -> None:
+        rows = Group.objects.none() if queryset is None else queryset
+        super().__init__(rows, required=required, **kwargs)
+
+    def clean(self, value: Any) -> Any:
+        """Refuse what is no row number before the database sees it: some overflow there."""
+        if any(not self._NUMBER.fullmatch(str(each)) for each in value or ()):
+            raise ValidationError(UNKNOWN_CHOICE, code="invalid_choice")
+        return super().clean(value)
 
 
 class FlowForm(forms.Form):
@@ -107,14 +113,14 @@ class FlowForm(forms.Form):
     description = forms.CharField(
         label="Description", max_length=200, required=False, help_text="Shown to requesters."
     )
-    requestor_groups = _many("Groups")
-    requestor_users = _many("People")
+    requestor_groups = RowsField(label="Groups")
+    requestor_users = RowsField(label="People")
     targets = forms.MultipleChoiceField(
         label="Resources and permissions",
         widget=forms.CheckboxSelectMultiple,
         error_messages={
             "required": "Choose at least one resource and permission.",
-            "invalid_choice": "One of the choices is not known any more. Choose again.",
+            "invalid_choice": UNKNOWN_CHOICE,
         },
     )
     max_duration = DurationTextField(
@@ -127,9 +133,9 @@ class FlowForm(forms.Form):
         widget=forms.RadioSelect(attrs={"class": "segmented"}),
         error_messages={"required": "Choose how it is decided."},
     )
-    approver_groups = _many("Approver groups")
-    approver_users = _many(
-        "Approvers by name", hint="People named here count as one group together."
+    approver_groups = RowsField(label="Approver groups")
+    approver_users = RowsField(
+        label="Approvers by name", help_text="People named here count as one group together."
     )
     require_justification = Switch(label="Require justification", initial=True)
     require_approver_reason = Switch(

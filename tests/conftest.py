@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.db import connections
 from django.db.backends.base.operations import BaseDatabaseOperations
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apono_portal.users.models import Role, User
 from audit import immutability
@@ -90,3 +91,15 @@ def auditor_client(auditor_user: User, signed_in: Callable[[User], Client]) -> C
 @pytest.fixture
 def member_client(member_user: User, signed_in: Callable[[User], Client]) -> Client:
     return signed_in(member_user)
+
+
+@pytest.fixture
+def questions_of() -> Callable[[Client, str], int]:
+    """``questions_of(client, address)`` is how often a page asks the database."""
+
+    def count(client: Client, address: str) -> int:
+        with CaptureQueriesContext(connections["default"]) as asked:
+            assert client.get(address).status_code == 200
+        return len(asked)
+
+    return count

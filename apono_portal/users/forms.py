@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 
+from accessflows.forms import RowsField
 from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import Role, User
 from mfa.models import Authenticator
@@ -108,16 +109,7 @@ class PersonForm(forms.Form):
         widget=forms.RadioSelect(attrs={"class": "segmented"}),
         help_text="Admins run the portal, auditors read everything, members request and decide.",
     )
-    groups = forms.ModelMultipleChoiceField(
-        label="Groups",
-        queryset=Group.objects.none(),
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-        error_messages={
-            "invalid_choice": "One of the groups is not known any more. Choose again.",
-            "invalid_pk_value": "One of the groups is not known any more. Choose again.",
-        },
-    )
+    groups = RowsField(label="Groups")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -144,17 +136,7 @@ class GroupForm(forms.Form):
     """Name and members of a group."""
 
     name = forms.CharField(label="Name", max_length=150)
-    members = forms.ModelMultipleChoiceField(
-        label="Members",
-        queryset=User.objects.none(),
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-        help_text="A group without members means nobody.",
-        error_messages={
-            "invalid_choice": "One of the people is not known any more. Choose again.",
-            "invalid_pk_value": "One of the people is not known any more. Choose again.",
-        },
-    )
+    members = RowsField(label="Members", help_text="A group without members means nobody.")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

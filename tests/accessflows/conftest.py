@@ -1,0 +1,74 @@
+"""A real target that an integration knows, and admins with an open window."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+import pytest
+from django.test import Client
+
+from accessflows.models import Integration, Permission, Resource
+from accessflows.services import check_integration
+from apono_portal.demo.postgres_server import available_versions
+from apono_portal.users.models import User
+from audit.origin import SYSTEM
+from mfa.window import SESSION_KEY
+from tests.factories import IntegrationFactory, VerificationFactory
+from tests.fixtures.postgres import (  # noqa: F401
+    PgTarget,
+    pg_target,
+    provisioned_server,
+    start_postgres,
+)
+from tests.requests_app.conftest import window_of
+
+
+@pytest.fixture(scope="session")
+def pg_version() -> int:
+    """The newest version found: these tests are about the portal, not about the server."""
+    return max(available_versions(), default=0)
+
+
+@pytest.fixture
+def integration(db: None, pg_target: PgTarget) -> Integration:  # noqa: F811
+    """An integration with a real server, not checked yet."""
+    target = pg_target.target
+    return IntegrationFactory(
+        name="demo",
+        host=target.host,
+        port=target.port,
+        database=target.database,
+        broker=target.user,
+        password=target.password,
+        sslmode=target.sslmode,
+        health=Integration.Health.UNKNOWN,
+    )
+
+
+@pytest.fixture
+def checked(integration: Integration) -> Integration:
+    check_integration(actor=None, integration=integration, origin=SYSTEM)
+    integration.refresh_from_db()
+    return integration
+
+
+@pytest.fixture
+def choice(checked: Integration) -> str:
+    """What the form posts for orders · orders_read."""
+    resource = Resource.objects.get(integration=checked, name="orders")
+    permission = Permission.objects.get(integration=checked, name="orders_read")
+    return f"{resource.pk}:{permission.pk}"
+
+
+@pytest.fixture
+def verified(signed_in: Callable[[User], Client]) -> Callable[[User], Client]:
+    """``verified(user)``: the person has MFA and has just entered a right code in this browser."""
+
+    def browser(user: User) -> Client:
+        window = window_of(VerificationFactory(user=user))
+        client = signed_in(User.objects.select_related("mfa_state").get(pk=user.pk))
+        session = client.session
+        session[SESSION_KEY] = asdict(window) | {"verified_at": window.verified_at.isoformat()}
+        session.save()
+        return client
+
+    return browser

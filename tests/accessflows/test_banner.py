@@ -1,0 +1,42 @@
+"""The Set Up MFA banner: for everybody who has not enrolled, once one active flow requires MFA."""
+
+import pytest
+
+from tests.factories import AccessFlowFactory, AuthenticatorFactory
+
+BANNER = ">Set Up MFA</a>"
+
+
+def page(client):
+    return client.get("/account/password/").content.decode().partition("<main")[2]
+
+
+def banner_in(client):
+    return BANNER in page(client)
+
+
+@pytest.mark.parametrize("who", ["admin_client", "auditor_client", "member_client"])
+def test_everybody_who_has_not_enrolled_sees_it(request, who):
+    client = request.getfixturevalue(who)
+    assert not banner_in(client)
+    AccessFlowFactory(require_mfa=True)
+    assert banner_in(client)
+
+
+@pytest.mark.parametrize(
+    "flow", [{"require_mfa": False}, {"require_mfa": True, "is_active": False}]
+)
+def test_without_an_active_flow_that_requires_mfa_there_is_none(member_client, flow):
+    AccessFlowFactory(**flow)
+    assert not banner_in(member_client)
+
+
+def test_once_enrolled_it_is_gone(member_user, member_client):
+    AccessFlowFactory(require_mfa=True)
+    AuthenticatorFactory(user=member_user)
+    assert not banner_in(member_client)
+
+
+def test_strangers_see_none(client, db):
+    AccessFlowFactory(require_mfa=True)
+    assert BANNER not in client.get("/sign-in/").content.decode()

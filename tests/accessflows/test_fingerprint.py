@@ -1,0 +1,82 @@
+"""The fingerprint moves with everything that matters to a request, and with nothing else."""
+
+from datetime import timedelta
+
+import pytest
+
+from accessflows.fingerprint import fingerprint_of, terms_of
+from tests.factories import AccessFlowFactory, FlowTargetFactory, GroupFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def taken(flow):
+    flow.refresh_from_db()
+    return fingerprint_of(terms_of(flow))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"require_mfa": True},
+        {"max_duration": timedelta(hours=9)},
+        {"approval": "any_of"},
+        {"require_justification": False},
+        {"require_approver_reason": True},
+        {"allow_self_approval": True},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_term_that_matters_moves_it(change):
+    flow = AccessFlowFactory(targets=1)
+    before = taken(flow)
+    type(flow).objects.filter(pk=flow.pk).update(**change)
+    assert taken(flow) != before
+
+
+@pytest.mark.parametrize(
+    "people", ["requestor_users", "requestor_groups", "approver_users", "approver_groups"]
+)
+def test_people_and_groups_move_it(people):
+    flow = AccessFlowFactory()
+    before = taken(flow)
+    getattr(flow, people).add(UserFactory() if people.endswith("users") else GroupFactory())
+    assert taken(flow) != before
+
+
+def test_a_target_moves_it():
+    flow = AccessFlowFactory(targets=1)
+    before = taken(flow)
+    FlowTargetFactory(flow=flow)
+    assert taken(flow) != before
+
+
+@pytest.mark.parametrize("change", [{"host": "elsewhere.example"}, {"port": 6000}])
+def test_the_address_of_a_target_moves_it(change):
+    flow = AccessFlowFactory(targets=1)
+    before = taken(flow)
+    integration = flow.targets.get().resource.integration
+    type(integration).objects.filter(pk=integration.pk).update(**change)
+    assert taken(flow) != before
+
+
+def test_names_do_not_move_it():
+    group = GroupFactory()
+    flow = AccessFlowFactory(targets=1, requestor_groups=[group])
+    before = taken(flow)
+    group.name = "Renamed"
+    group.save()
+    type(flow).objects.filter(pk=flow.pk).update(name="Renamed", description="Other words")
+    integration = flow.targets.get().resource.integration
+    type(integration).objects.filter(pk=integration.pk).update(name="Renamed")
+    assert taken(flow) == before
+
+
+def test_the_order_of_saving_does_not_move_it():
+    one, two = UserFactory.create_batch(2)
+    flow = AccessFlowFactory(requestor_users=[one, two])
+    before = taken(flow)
+    flow.requestor_users.clear()
+    flow.requestor_users.add(two)
+    flow.requestor_users.add(one)
+    assert taken(flow) == before
