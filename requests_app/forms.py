@@ -28,11 +28,22 @@ class DurationField(forms.CharField):
             raise forms.ValidationError(str(refused)) from None
 
 
+class JustificationField(forms.CharField):
+    """Drawn as needed. Whether it is, the flow says, so the service asks for it."""
+
+    widget = forms.Textarea
+
+    def validate(self, value: Any) -> None:
+        return None
+
+
 class RequestForm(forms.Form):
     """One flow of those a person may ask through, its targets, for how long and why.
 
     Targets are named ``targets-FLOW``, so that what is ticked under another flow does not count.
     """
+
+    use_required_attribute = False
 
     flow = forms.ChoiceField(
         widget=forms.RadioSelect,
@@ -47,9 +58,8 @@ class RequestForm(forms.Form):
         error_messages={"required": "Say for how long, for example 1h."},
         widget=forms.TextInput(attrs={"autocomplete": "off", "size": 12}),
     )
-    justification = forms.CharField(
+    justification = JustificationField(
         label="Justification",
-        required=False,
         strip=False,
         help_text="What will you do, and why now? Name the task and the ticket. "
         f"The approver and the audit log see it. Up to {JUSTIFICATION_MAX:,} characters.",

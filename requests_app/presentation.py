@@ -52,7 +52,7 @@ class Rail:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a request's way. ``kind`` is done, now, you or todo."""
+    """One step of a request's way. ``kind`` is done, now, you (your turn), todo or over (in vain)."""
 
     kind: str
     word: str
@@ -131,7 +131,7 @@ def page_of(request: AccessRequest, viewer: Any, now: datetime) -> Page:
         evidence=Evidence.of_request(request, now),
         may_end=stoppable and request.status == Status.ACTIVE,
         may_cancel=stoppable and (request.is_pending or request.status == Status.GRANTING),
-        moving=_moving(request, grants),
+        moving=moving_mark([request]),
         decisions=list(request.decisions.all()),
     )
 
@@ -162,7 +162,8 @@ def steps_of(request: AccessRequest, viewer: Any) -> list[Step]:
         steps.append(_approval_step(request))
     if request.status in FAILED_ENDS:
         done = [step for step in steps if step.kind == "done"]
-        return [*done, Step("now", request.get_status_display(), moment(request.status_changed_at))]
+        over = Step("over", request.get_status_display(), moment(request.status_changed_at))
+        return [*done, over]
     return [*steps, _active_step(request), _end_step(request)]
 
 
@@ -210,7 +211,7 @@ def _end_step(request: AccessRequest) -> Step:
     if request.status == Status.ENDING:
         return Step("now", "Ending", "Access is being removed")
     if request.status in {Status.EXPIRED, Status.REVOKED}:
-        return Step("now", request.get_status_display(), moment(request.ended_at))
+        return Step("done", request.get_status_display(), moment(request.ended_at))
     if request.ends_at is not None:
         return Step("todo", "Ended", f"{moment(request.ends_at)} at the latest")
     return Step("todo", "Ended", f"{spell(request.duration)} after it opens")
@@ -247,11 +248,15 @@ def _sentence(grant: Grant, state: GrantState) -> str:
     }[state]
 
 
-def _moving(request: AccessRequest, grants: list[Grant]) -> str:
-    """Return a mark of where a moving request stands; the page looks again until it changes."""
-    if request.status not in MOVING:
-        return ""
-    return "-".join([request.status, *(grant.state for grant in grants)])
+def moving_mark(requests: Iterable[AccessRequest]) -> str:
+    """Return a mark of where moving requests stand; their page looks again until it changes."""
+    return ",".join(
+        "-".join(
+            [request.reference, request.status, *(each.state for each in request.grants.all())]
+        )
+        for request in requests
+        if request.status in MOVING
+    )
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,14 @@ def _instant(told: dict[str, Any], key: str) -> str:
 
 # Event to (colour, words). Words return (lead, rest, detail); an empty lead is the event's own name.
 _WORDS: dict[str, tuple[str, Words]] = {
-    EventName.REQUEST_SUBMIT: ("", lambda t, w: ("Requested", f"by {w} through {t['flow']}", "")),
+    EventName.REQUEST_SUBMIT: (
+        "",
+        lambda t, w: (
+            "Requested",
+            f"by {w} through {t.get('flow', '')}",
+            "MFA was verified within the hour before" if t.get("verification") else "",
+        ),
+    ),
     EventName.REQUEST_PARK: (
         "amber",
         lambda t, w: (
@@ -80,7 +87,7 @@ _WORDS: dict[str, tuple[str, Words]] = {
         lambda t, w: (
             "Access cut",
             "on the target",
-            f"{t.get('sessions_ended', 0)} open sessions closed",
+            f"Open sessions closed: {t.get('sessions_ended', 0)}",
         ),
     ),
     EventName.GRANT_PROVE: (

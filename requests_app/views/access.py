@@ -14,7 +14,7 @@ from audit.origin import Origin
 from mfa.exceptions import WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.models import AccessRequest, Grant
-from requests_app.presentation import page_of, rows_of
+from requests_app.presentation import moving_mark, page_of, rows_of
 from requests_app.psql import psql_command
 from requests_app.selectors import access_of, events_of, own_requests, request_in_full
 from requests_app.services import cancel_request, end_access, reveal_credential
@@ -27,11 +27,12 @@ PAGE_SIZE = 25
 @require_GET
 def my_access(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
-    groups = {
-        name: rows_of(requests, request.user, now)
-        for name, requests in access_of(request.user).items()
+    found = access_of(request.user)
+    context: dict[str, Any] = {
+        name: rows_of(requests, request.user, now) for name, requests in found.items()
     }
-    return render(request, "requests_app/my_access.html", groups)
+    context["moving"] = moving_mark([*found["in_use"], *found["under_way"]])
+    return render(request, "requests_app/my_access.html", context)
 
 
 @require_GET

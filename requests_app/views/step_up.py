@@ -10,9 +10,9 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
-from mfa.forms import CodeForm, RecoveryCodeForm
 
 from audit.origin import Origin
+from mfa.forms import CodeForm, RecoveryCodeForm
 from mfa.lanes import lane_of, remember
 from mfa.services import VerificationResult
 from mfa.window import end_session, open_window

@@ -2,11 +2,13 @@
 //
 // <div data-follow="granting-activating">...</div>
 //
-// The page is read again every second; as soon as the mark differs, it is loaded anew. Without script the page has a
+// The page is read again, often at first; as soon as the mark differs, it is loaded anew. Without script the page has a
 // link that looks again.
 
-const EVERY_MS = 1000;
-const PATIENCE = 600;
+const SOON_MS = 300;
+const LATER_MS = 1000;
+const SOON_LOOKS = 30;
+const MOST_LOOKS = 600;
 
 async function markNow() {
   const response = await fetch(location.href, { credentials: "same-origin", headers: { Accept: "text/html" } });
@@ -16,8 +18,8 @@ async function markNow() {
 }
 
 async function follow(mark) {
-  for (let looks = 0; looks < PATIENCE; looks += 1) {
-    await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+  for (let looks = 0; looks < MOST_LOOKS; looks += 1) {
+    await new Promise((resolve) => setTimeout(resolve, looks < SOON_LOOKS ? SOON_MS : LATER_MS));
     if (document.hidden) continue;
     const now = await markNow().catch(() => null);
     if (now !== null && now !== mark) {
