@@ -61,6 +61,7 @@ class RequestForm(forms.Form):
     justification = JustificationField(
         label="Justification",
         strip=False,
+        error_messages={"required": "Say what you will do, and why now."},
         help_text="What will you do, and why now? Name the task and the ticket. "
         f"The approver and the audit log see it. Up to {JUSTIFICATION_MAX:,} characters.",
         widget=forms.Textarea(attrs={"rows": 3}),
@@ -72,6 +73,8 @@ class RequestForm(forms.Form):
         choice = self.fields["flow"]
         assert isinstance(choice, forms.ChoiceField)  # noqa: S101 - declared above
         choice.choices = [(key, flow.name) for key, flow in self.flows.items()]
+        wanted = all(flow.require_justification for flow in flows)
+        self.fields["justification"].required = wanted
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
