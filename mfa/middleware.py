@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.http import escape_leading_slashes, url_has_allowed_host_and_scheme
 
 from mfa.exceptions import NotAllowed, NotEnrolled, WindowClosed
 from mfa.window import WindowState, state_of
@@ -84,7 +84,8 @@ def way_back(request: HttpRequest) -> str:
     if url_has_allowed_host_and_scheme(
         referer, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     ):
-        return urlsplit(referer)._replace(scheme="", netloc="", fragment="").geturl()
+        page = urlsplit(referer)
+        return escape_leading_slashes(page.path) + (f"?{page.query}" if page.query else "")
     return resolve_url(settings.LOGIN_REDIRECT_URL)
 
 

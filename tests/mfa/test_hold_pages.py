@@ -1,0 +1,54 @@
+"""MFA Holds: admins see who is held off by the 30-day limit and lift it with a reason."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from mfa.models import MfaState, Outcome, Verification
+from tests.factories import AuthenticatorFactory
+
+
+@pytest.fixture
+def held(person):
+    """Petra, a hundred wrong codes later."""
+    AuthenticatorFactory(user=person)
+    now = timezone.now()
+    Verification.objects.bulk_create(
+        Verification(user=person, outcome=Outcome.BAD, epoch=0, at=now - timedelta(hours=6 * n))
+        for n in range(1, 101)
+    )
+    return person
+
+
+def test_the_page_names_who_where_and_since_when(held, admin_client):
+    text = admin_client.get("/mfa-holds/").content.decode()
+    assert held.name in text
+    assert "New browsers, codes" in text
+    assert f"Lift limit for {held.name}" in text
+
+
+def test_an_empty_page_says_so(admin_client):
+    assert "Nobody is held off" in admin_client.get("/mfa-holds/").content.decode()
+
+
+def test_lifting_asks_for_a_reason_first(held, admin_client):
+    address = f"/mfa-holds/{held.pk}/lift/"
+    assert admin_client.get(address).status_code == 200
+    assert not MfaState.objects.exclude(cap_lifted_at=None).exists()
+    for reason in ("", "  ", "x" * 501):
+        answer = admin_client.post(address, {"reason": reason})
+        assert answer.status_code == 422
+        assert "Say why" in answer.content.decode()
+    done = admin_client.post(address, {"reason": "Password changed."}, follow=True)
+    assert "are taken again" in done.content.decode()
+    assert "Nobody is held off" in done.content.decode()
+
+
+def test_lifting_nothing_says_so(member_user, admin_client):
+    answer = admin_client.post(f"/mfa-holds/{member_user.pk}/lift/", {"reason": "x"}, follow=True)
+    assert "not held off" in answer.content.decode()
+
+
+def test_nobody_is_nobody(admin_client):
+    assert admin_client.get("/mfa-holds/987654321/lift/").status_code == 404

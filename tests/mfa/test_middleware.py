@@ -1,0 +1,115 @@
+"""The one place that turns people away for want of a window, on the way to marked pages."""
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.urls import reverse
+
+from mfa.models import RecoveryCode
+from tests.factories import AuthenticatorFactory, UserFactory
+from tests.mfa.conftest import opened_browser
+
+CODES = "/account/security/recovery-codes/"  # marked @mfa_required
+HOLDS = "/mfa-holds/"  # marked @mfa_required_if_enrolled, for admins
+
+
+def following(answer) -> str:
+    """Where the step-up page is told to lead on to."""
+    assert answer.status_code == 302
+    target = urlsplit(answer.headers["Location"])
+    assert target.path == reverse("requests:step_up")
+    return parse_qs(target.query)["next"][0]
+
+
+@pytest.fixture
+def admin_device(db):
+    return AuthenticatorFactory(user=UserFactory(admin=True))
+
+
+def test_a_closed_window_leads_to_the_code(device, petra):
+    petra.post(CODES)
+    assert not RecoveryCode.objects.exists()
+
+
+def test_a_page_is_come_back_to(admin_device, signed_in):
+    answer = signed_in(admin_device.user).get(f"{HOLDS}?page=2")
+    assert following(answer) == f"{HOLDS}?page=2"
+
+
+def test_after_a_form_the_page_it_stood_on_is_come_back_to(device, petra):
+    answer = petra.post(CODES, headers={"Referer": "http://testserver/account/security/?a=b#c"})
+    assert following(answer) == "/account/security/?a=b"
+
+
+@pytest.mark.parametrize(
+    "referer",
+    [
+        "",
+        "https://evil.example/account/",
+        "//evil.example",
+        "javascript:alert(1)",
+        "http://testserver.evil.example/",
+    ],
+)
+def test_a_foreign_referer_is_not_followed(device, petra, referer):
+    assert following(petra.post(CODES, headers={"Referer": referer})) == "/"
+
+
+def test_what_looks_like_another_host_stays_a_path_here(device, petra):
+    answer = petra.post(CODES, headers={"Referer": "http://testserver//evil.example/"})
+    assert following(answer) == "/%2Fevil.example/"
+
+
+def test_somebody_without_mfa_is_led_to_set_up(petra):
+    answer = petra.post(CODES)
+    assert answer.headers["Location"] == "/account/security/"
+
+
+def test_an_open_window_passes(device, signed_in):
+    assert opened_browser(device, signed_in).post(CODES).status_code == 200
+    assert RecoveryCode.objects.count() == 10
+
+
+def test_an_admin_page_asks_an_admin_with_mfa_for_the_code(admin_device, signed_in):
+    assert following(signed_in(admin_device.user).get(HOLDS)) == HOLDS
+
+
+def test_an_admin_page_lets_an_admin_without_mfa_in(admin_client):
+    assert admin_client.get(HOLDS).status_code == 200
+
+
+def test_a_setting_demands_mfa_of_admins(admin_client, settings):
+    settings.MFA_ADMINS_MUST_ENROL = True
+    assert admin_client.get(HOLDS).headers["Location"] == "/account/security/"
+
+
+def test_no_code_is_asked_for_what_is_refused_anyway(device, petra):
+    """Otherwise the question for a code would tell which pages exist."""
+    assert petra.get(HOLDS).status_code == 404
+    assert petra.get("/admin/", follow=True).status_code == 404
+
+
+def test_a_stranger_is_led_to_sign_in(client, db):
+    assert client.post(CODES).headers["Location"].startswith("/sign-in/")
+
+
+def test_a_window_of_before_signing_out_does_not_come_back(device, signed_in):
+    """The old cookie is kept by whoever copied it; its session is gone."""
+    browser = opened_browser(device, signed_in)
+    copied = browser.cookies["session"].value
+    browser.post("/sign-out/")
+    browser.cookies["session"] = copied
+    assert browser.post(CODES).headers["Location"].startswith("/sign-in/")
+
+
+def test_the_session_key_of_before_the_code_is_worth_nothing(device, signed_in):
+    """Session fixation: whoever planted or read the key before does not share the window."""
+    from tests.factories import code_for
+
+    browser = signed_in(device.user)
+    before = browser.cookies["session"].value
+    browser.post(reverse("requests:step_up"), {"code": code_for(device)})
+    after = browser.cookies["session"].value
+    assert after != before
+    browser.cookies["session"] = before
+    assert browser.post(CODES).headers["Location"].startswith("/sign-in/")
