@@ -25,8 +25,9 @@ def capability(pg_target: PgTarget) -> Iterator[str]:
 def refusal(pg: PgTarget, permission: str) -> str:
     with pytest.raises(TargetRefused) as refused:
         postgresql.check_permission(pg.target, permission)
-    with pytest.raises(TargetRefused):
+    with pytest.raises(TargetRefused) as at_activation:
         postgresql.activate(pg.target, pg.spec(permission=permission))
+    assert at_activation.value.sentence == refused.value.sentence
     assert pg.grant_roles() == []
     return refused.value.sentence
 

@@ -190,14 +190,15 @@ def test_address_that_cannot_be_used_is_a_sentence(
 
 
 def test_environment_of_the_portal_does_not_change_how_the_broker_signs_in(
-    pg_target: PgTarget, monkeypatch: pytest.MonkeyPatch
+    pg_target: PgTarget,
 ) -> None:
-    monkeypatch.setenv("PGUSER", "somebody")
-    monkeypatch.setenv("PGPASSFILE", "/no/such/file")
-    monkeypatch.setenv("PGPASSWORD", "from-the-environment")
-    monkeypatch.setenv("PGOPTIONS", "-c search_path=evil")
-    monkeypatch.setenv("PGSSLMODE", "verify-full")
-    assert postgresql.discover(pg_target.target).databases
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PGUSER", "somebody")
+        environment.setenv("PGPASSWORD", "from-the-environment")
+        environment.setenv("PGPASSFILE", "/no/such/file")
+        environment.setenv("PGOPTIONS", "-c search_path=evil")
+        environment.setenv("PGSSLMODE", "verify-full")
+        assert postgresql.discover(pg_target.target).databases
 
 
 def test_server_that_was_down_at_the_end_is_contained_when_it_is_back(

@@ -93,8 +93,8 @@ def _deadline(session: Session, spec: GrantSpec) -> datetime:
 def _in_one_transaction(session: Session, spec: GrantSpec, valid_until: datetime) -> Activation:
     with session.connection.transaction():
         lock_grants(session, [spec.role_name])
-        _require_rights(session, spec)
         require_harmless(session, spec.permission)
+        _require_rights(session, spec)
         role = find_by_name(session, spec.role_name)
         if role is None:
             _create(session, spec, valid_until)

@@ -42,11 +42,14 @@ _SCHEMAS = sql.SQL(
 
 
 def preflight(target: Target, permissions: Sequence[str] | None = None) -> list[Check]:
-    """All checks. A target that cannot be reached is one red line, not an error."""
+    """All checks. A target that cannot be reached is a red line, not an error."""
+    checks: list[Check] = []
     try:
-        return list(_all_checks(target, permissions))
+        for check in _all_checks(target, permissions):
+            checks.append(check)  # noqa: PERF402 - what was found before a failure is kept
     except ConnectorError as error:
-        return [Check.red("Connection", error.sentence)]
+        checks.append(Check.red("Connection", error.sentence))
+    return checks
 
 
 def _all_checks(target: Target, permissions: Sequence[str] | None) -> Iterator[Check]:
@@ -64,9 +67,10 @@ def _all_checks(target: Target, permissions: Sequence[str] | None) -> Iterator[C
             yield (
                 Check.red(f"Permission {name}", refusal) if refusal else admin_check(session, name)
             )
-    for name in names:
-        for database in by_name[name].databases if name in by_name else ():
-            yield from _lasting_checks(target, database, name)
+    for database in inventory.databases:
+        here = [name for name in names if name in by_name and database in by_name[name].databases]
+        if here:
+            yield from _lasting_checks(target, database, here)
 
 
 def _server_checks(session: Session) -> Iterator[Check]:
@@ -160,34 +164,37 @@ def _place_checks(session: Session) -> Iterator[Check]:
             yield Check.green(name, f"Only named roles may connect to {database}.")
 
 
-def _lasting_checks(target: Target, database: str, permission: str) -> Iterator[Check]:
+def _lasting_checks(target: Target, database: str, permissions: Sequence[str]) -> Iterator[Check]:
     """Rights that could be used to leave something behind that works after the end."""
-    name = f"{permission} in {database}"
     try:
         with broker_session(target, database=database) as session:
-            rights = rights_here(session, permission)
-            schemas = session.rows(_SCHEMAS, {"permission": permission, "grave": GRAVEYARD_ROLE})
+            for permission in permissions:
+                yield _lasting_check(session, database, permission)
     except ConnectorError as error:
-        yield Check.red(name, error.sentence, setup_sql.connect_sql(database, target.user))
-        return
+        remedy = setup_sql.connect_sql(database, target.user)
+        yield Check.red(f"Database {database}", error.sentence, remedy)
+
+
+def _lasting_check(session: Session, database: str, permission: str) -> Check:
+    name = f"{permission} in {database}"
     lasting = [
         f"{privilege} of {right.kind} {right.name}"
-        for right in rights
+        for right in rights_here(session, permission)
         for privilege in right.privileges
         if privilege in _LASTING or privilege.endswith("GRANT OPTION")
     ]
     if lasting:
-        yield Check.red(
+        return Check.red(
             name,
             f"Through {permission} a grantee could leave working access or code behind "
             f"({', '.join(lasting[:5])}). Take these from the capability role.",
         )
-    elif schemas:
-        yield Check.red(
+    schemas = session.rows(_SCHEMAS, {"permission": permission, "grave": GRAVEYARD_ROLE})
+    if schemas:
+        return Check.red(
             name,
             f"Grantees may create in {', '.join(row['name'] for row in schemas)}, but the "
             "graveyard role may not, so routines could not be put away. Let it create there.",
             "\n".join(setup_sql.graveyard_schema_sql(row["name"]) for row in schemas),
         )
-    else:
-        yield Check.green(name, f"{permission} leaves nothing lasting in {database}.")
+    return Check.green(name, f"{permission} leaves nothing lasting in {database}.")
