@@ -94,6 +94,18 @@ def test_no_text_opens_by_chance_and_none_crashes(text):
 @pytest.mark.parametrize(
     "text",
     ["", ",", "k1", "k1:", "k1:xxx", key(size=32), key("ninechars"), key("k-1"), key("é"), key("")],
+    ids=[
+        "empty",
+        "comma",
+        "no-key",
+        "empty-key",
+        "not-base64",
+        "short",
+        "long-id",
+        "hyphen",
+        "not-ascii",
+        "no-id",
+    ],
 )
 def test_a_keyring_that_is_none_is_refused(text):
     with pytest.raises(ImproperlyConfigured):
