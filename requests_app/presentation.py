@@ -192,7 +192,9 @@ def _approval_step(request: AccessRequest) -> Step:
         waits = f"Approved by {names}; waits for others" if names else "Waits"
         return Step("now", "Pending Approval", f"{waits} until {until}")
     last = approved[-1].at if approved else None
-    return Step("done" if approved else "todo", "Approved", f"{moment(last)} {names}".strip())
+    return Step(
+        "done" if approved else "todo", "Approved", f"{moment(last)}, {names}" if approved else ""
+    )
 
 
 def _active_step(request: AccessRequest) -> Step:

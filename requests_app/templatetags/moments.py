@@ -25,3 +25,10 @@ def moment(instant: datetime | None) -> str:
 def person(label: str) -> str:
     """Return the name of a ``Name <address>`` snapshot."""
     return label.partition(" <")[0]
+
+
+@register.filter
+def initials(label: str) -> str:
+    """Return first and last letter of a ``Name <address>`` snapshot's words: ``IS``."""
+    words = person(label).split()
+    return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper()
