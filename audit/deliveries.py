@@ -19,14 +19,18 @@ LONGEST_PAUSE = timedelta(hours=1)
 LEASE = timedelta(minutes=2)  # longer than a mail server takes to answer
 KEEP_TRYING = timedelta(days=7)
 BATCH = 50
+LONGEST_SUBJECT = 200
 
 logger = logging.getLogger(__name__)
 
 
 def enqueue_mail(*, event: Event, recipient: str, subject: str, body: str) -> Delivery:
-    """Have a mail sent once the surrounding transaction has committed."""
+    """Have a mail sent once the surrounding transaction has committed. The subject is one line."""
     return Delivery.objects.create(
-        event_id=event.pk, recipient=recipient, subject=subject, body=body
+        event_id=event.pk,
+        recipient=recipient,
+        subject=" ".join(subject.split())[:LONGEST_SUBJECT],
+        body=body,
     )
 
 
@@ -47,7 +51,7 @@ def _taken(now: datetime) -> Iterator[Delivery]:
 def _deliver(delivery: Delivery, now: datetime) -> bool:
     try:
         send_mail(delivery.subject, delivery.body, None, [delivery.recipient])
-    except (OSError, smtplib.SMTPException) as error:
+    except (OSError, ValueError, smtplib.SMTPException) as error:  # server, content, protocol
         _put_off(delivery, now, type(error).__name__)
         return False
     Delivery.objects.filter(pk=delivery.pk).update(

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from apono_portal.users.managers import normalise_email
@@ -12,10 +13,16 @@ from audit.events import EventName
 from audit.models import Event
 from audit.origin import Origin
 from audit.services import STRANGER_LABEL, record
+from mfa import notices
 
 
-def record_sign_in(*, user: User, origin: Origin) -> None:
-    record(event=EventName.SESSION_SIGN_IN, actor=user, target=user, origin=origin)
+def record_sign_in(*, user: User, origin: Origin, new_browser: bool = False) -> None:
+    """Put a sign-in on the record. The person is told of one from a new browser, but the first."""
+    with transaction.atomic():
+        event = record(event=EventName.SESSION_SIGN_IN, actor=user, target=user, origin=origin)
+        earlier = Event.objects.filter(event=EventName.SESSION_SIGN_IN, actor_id=user.pk)
+        if new_browser and earlier.exclude(pk=event.pk).exists():
+            notices.new_browser(event=event, user=user, origin=origin)
 
 
 def record_sign_out(*, user: User, origin: Origin) -> None:

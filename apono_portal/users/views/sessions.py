@@ -13,7 +13,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from apono_portal.context_processors import THEMES
-from apono_portal.users import services, sign_in
+from apono_portal.users import seen_browsers, services, sign_in
 from apono_portal.users.forms import SignInForm
 from audit.origin import Origin
 
@@ -33,9 +33,15 @@ class SignIn(auth_views.LoginView):
         return "" if found.partition("?")[0] == reverse("users:sign_in") else found
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        person: Any = form.get_user()
         response = super().form_valid(form)
         sign_in.stamp_session(self.request)
-        services.record_sign_in(user=form.get_user(), origin=Origin.of(self.request))
+        services.record_sign_in(
+            user=person,
+            origin=Origin.of(self.request),
+            new_browser=not seen_browsers.has_seen(self.request, person),
+        )
+        seen_browsers.remember(response, person)
         return response
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:

@@ -1,0 +1,87 @@
+"""Security notices: who is told, of what, and what no mail ever holds."""
+
+import re
+
+import pytest
+from django.core import mail
+from django.utils import timezone
+
+from audit.deliveries import deliver_due
+from audit.events import EventName
+from audit.models import Delivery
+from audit.services import record
+from mfa import notices
+from mfa.lanes import Lane
+from mfa.recovery_codes import replace_recovery_codes
+from mfa.services import verify_recovery_code
+from tests.factories import UserFactory, code_for
+from tests.mfa.conftest import HERE, wrong_for
+
+
+def sent():
+    deliver_due(timezone.now())
+    return mail.outbox
+
+
+def test_five_failures_in_a_row_are_told_once_with_where_from(device, enter):
+    for _ in range(5):
+        enter(wrong_for(device), Lane(session_ref="s"))
+    [message] = sent()
+    assert message.to == [device.user.email]
+    assert "Five codes in a row" in message.subject
+    assert HERE.address in message.body
+    assert HERE.user_agent in message.body
+
+
+def test_a_wrong_code_now_and_then_is_not_told(device, enter):
+    for n in range(4):
+        enter(wrong_for(device), Lane(session_ref=f"s{n}"))
+    assert sent() == []
+
+
+@pytest.fixture
+def all_notices(person, device, enter):
+    """One of each kind."""
+    event = record(event=EventName.MFA_RESET, actor=person)
+    codes = replace_recovery_codes(user_id=person.pk)
+    verify_recovery_code(user=person, code=codes[0], lane=Lane(), origin=HERE)
+    admin = UserFactory(admin=True)
+    notices.set_up(event=event, user=person, origin=HERE)
+    notices.reset(event=event, user=admin, by="Ada", reason="{{ 7|add:7 }} <b>")
+    notices.five_failures(event=event, user=person, origin=HERE)
+    notices.month_limit_reached(event=event, user=person, known_browser=True)
+    notices.hold_lifted(event=event, user=person, by="Ada", reason="why")
+    notices.recovery_codes_made(event=event, user=person, origin=HERE)
+    notices.new_browser(event=event, user=person, origin=HERE)
+    return [code_for(device), device.key, device.secret.hex(), *codes]
+
+
+def test_no_mail_holds_a_secret_or_a_link_that_acts(all_notices, settings):
+    assert len(sent()) == 9
+    for message in mail.outbox:
+        assert not any(secret in message.body for secret in all_notices)
+        links = re.findall(r"\S+://\S+", message.body)
+        assert links == [settings.PORTAL_URL]
+
+
+def test_what_people_type_is_text_in_a_mail(all_notices):
+    [reset] = [message for message in sent() if message.subject.endswith("Your MFA was reset")]
+    assert "{{ 7|add:7 }} <b>" in reset.body
+
+
+def test_no_subject_is_of_two_lines(db):
+    person = UserFactory(name="Petra\r\nBcc: evil@example.org", admin=True)
+    UserFactory(admin=True)
+    event = record(event=EventName.MFA_RESET, actor=person)
+    notices.reset(event=event, user=person, by="Ada", reason="x")
+    assert len(sent()) == 2
+    assert not any("\n" in message.subject for message in mail.outbox)
+
+
+def test_a_mail_that_cannot_be_sent_breaks_nothing(device, enter, settings):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+    for _ in range(5):
+        enter(wrong_for(device), Lane(session_ref="s"))
+    assert deliver_due(timezone.now()) == 0
+    assert Delivery.objects.waiting().count() == 1
