@@ -103,3 +103,29 @@ def questions_of() -> Callable[[Client, str], int]:
         return len(asked)
 
     return count
+
+
+@pytest.fixture
+def verified(signed_in: Callable[[User], Client]) -> Callable[[User], Client]:
+    """``verified(user)``: a person with MFA who has just entered a right code in this browser."""
+
+    def browser(user: User) -> Client:
+        from mfa.window import SESSION_KEY
+        from tests.factories import VerificationFactory
+
+        success = VerificationFactory(user=user)
+        fresh = User.objects.select_related("mfa_state").get(pk=user.pk)
+        client = signed_in(fresh)
+        session = client.session
+        session[SESSION_KEY] = {
+            "user_id": user.pk,
+            "device_id": success.device_id,
+            "epoch": success.epoch,
+            "verified_at": success.at.isoformat(),
+            "verification_id": success.pk,
+            "auth": fresh.get_session_auth_hash(),
+        }
+        session.save()
+        return client
+
+    return browser

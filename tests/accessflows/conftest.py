@@ -1,25 +1,18 @@
-"""A real target that an integration knows, and admins with an open window."""
-
-from collections.abc import Callable
-from dataclasses import asdict
+"""A real target that an integration knows."""
 
 import pytest
-from django.test import Client
 
 from accessflows.models import Integration, Permission, Resource
 from accessflows.services import check_integration
 from apono_portal.demo.postgres_server import available_versions
-from apono_portal.users.models import User
 from audit.origin import SYSTEM
-from mfa.window import SESSION_KEY
-from tests.factories import IntegrationFactory, VerificationFactory
+from tests.factories import IntegrationFactory
 from tests.fixtures.postgres import (  # noqa: F401
     PgTarget,
     pg_target,
     provisioned_server,
     start_postgres,
 )
-from tests.requests_app.conftest import window_of
 
 
 @pytest.fixture(scope="session")
@@ -57,18 +50,3 @@ def choice(checked: Integration) -> str:
     resource = Resource.objects.get(integration=checked, name="orders")
     permission = Permission.objects.get(integration=checked, name="orders_read")
     return f"{resource.pk}:{permission.pk}"
-
-
-@pytest.fixture
-def verified(signed_in: Callable[[User], Client]) -> Callable[[User], Client]:
-    """``verified(user)``: the person has MFA and has just entered a right code in this browser."""
-
-    def browser(user: User) -> Client:
-        window = window_of(VerificationFactory(user=user))
-        client = signed_in(User.objects.select_related("mfa_state").get(pk=user.pk))
-        session = client.session
-        session[SESSION_KEY] = asdict(window) | {"verified_at": window.verified_at.isoformat()}
-        session.save()
-        return client
-
-    return browser
