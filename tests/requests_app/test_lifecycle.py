@@ -1,0 +1,95 @@
+"""The state table and the one function that moves a request."""
+
+from itertools import product
+
+import pytest
+
+from audit.events import EventName
+from audit.models import Event
+from requests_app.exceptions import Conflict
+from requests_app.lifecycle import ALLOWED, INITIAL, lock_with_state, transition, transition_all
+from requests_app.models import AccessRequest, Status
+from tests.factories import AccessRequestFactory
+
+S = Status
+# Exactly what may follow what. Whoever changes the lifecycle changes this by hand as well.
+TABLE = {
+    (S.PENDING_MFA, S.PENDING_APPROVAL),
+    (S.PENDING_MFA, S.GRANTING),
+    (S.PENDING_MFA, S.LAPSED),
+    (S.PENDING_MFA, S.CANCELLED),
+    (S.PENDING_APPROVAL, S.GRANTING),
+    (S.PENDING_APPROVAL, S.PENDING_MFA),
+    (S.PENDING_APPROVAL, S.REJECTED),
+    (S.PENDING_APPROVAL, S.LAPSED),
+    (S.PENDING_APPROVAL, S.CANCELLED),
+    (S.GRANTING, S.ACTIVE),
+    (S.GRANTING, S.ENDING),
+    (S.GRANTING, S.PENDING_MFA),
+    (S.GRANTING, S.FAILED),
+    (S.GRANTING, S.CANCELLED),
+    (S.ACTIVE, S.ENDING),
+    (S.ENDING, S.EXPIRED),
+    (S.ENDING, S.REVOKED),
+}
+EVERY_PAIR = list(product(Status, Status))
+
+
+def move(request, to):
+    return transition(request, to=to, event=EventName.REQUEST_CANCEL, actor=None)
+
+
+def test_the_table_holds_exactly_these_pairs():
+    assert {(a, b) for a, following in ALLOWED.items() for b in following} == TABLE
+    assert set(ALLOWED) == set(Status)
+
+
+def test_a_request_begins_before_anything_is_open():
+    assert {S.PENDING_MFA, S.PENDING_APPROVAL, S.GRANTING} == INITIAL
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("came_from", "to"), EVERY_PAIR, ids=lambda status: status.value)
+def test_only_pairs_of_the_table_are_made(came_from, to):
+    request = AccessRequestFactory(status=came_from)
+    AccessRequest.objects.update(ends_at=request.created_at)
+    if (came_from, to) in TABLE:
+        move(request, to)
+    else:
+        with pytest.raises(Conflict):
+            move(request, to)
+    stands_at = AccessRequest.objects.get().status
+    assert stands_at == (to if (came_from, to) in TABLE else came_from)
+
+
+@pytest.mark.django_db
+def test_who_comes_second_is_told_who_was_first(member_user):
+    request = AccessRequestFactory(status=S.PENDING_APPROVAL)
+    stale = AccessRequest.objects.get()
+    transition(request, to=S.REJECTED, event=EventName.REQUEST_REJECT, actor=member_user)
+    with pytest.raises(Conflict, match=r"AR-\d+ is Rejected since .* through Max Member"):
+        move(stale, S.GRANTING)
+    assert AccessRequest.objects.get().status == S.REJECTED
+
+
+@pytest.mark.django_db
+def test_a_move_is_on_the_record_with_where_from_and_where_to():
+    move(AccessRequestFactory(status=S.PENDING_MFA), S.CANCELLED)
+    told = Event.objects.get(event=EventName.REQUEST_CANCEL)
+    assert (told.metadata["from"], told.metadata["to"]) == ("pending_mfa", "cancelled")
+
+
+@pytest.mark.django_db
+def test_many_move_together_or_not_at_all():
+    first, second = (AccessRequestFactory(status=S.ACTIVE) for _ in range(2))
+    AccessRequest.objects.filter(pk=second.pk).update(status=S.ENDING)
+    with pytest.raises(Conflict):
+        transition_all([first, second], to=S.ENDING, event=EventName.REQUEST_END, actor=None)
+    assert Event.objects.filter(event=EventName.REQUEST_END).count() == 0
+
+
+@pytest.mark.django_db
+def test_a_request_whose_person_is_gone_has_no_mfa_state():
+    request = AccessRequestFactory()
+    AccessRequest.objects.update(requester=None)
+    assert lock_with_state(request.pk) == (request, None)
