@@ -88,6 +88,7 @@ def at_the_same_moment(campaign: Campaign, score: Score, budget: int) -> None:
 def of_set_up(campaign: Campaign, score: Score, budget: int) -> None:
     """The confirming code is spent: it opens no window, in this session or another."""
     for person in campaign.newcomers[:3]:
+        campaign.spent.add(person.email)
         owner, secret, code, _ = turn_on(campaign.signed_in(person))
         knowing = person.with_secret(secret)
         thief = campaign.signed_in(knowing, "127.3.0.3")
@@ -99,6 +100,7 @@ def of_set_up(campaign: Campaign, score: Score, budget: int) -> None:
 @attack("recovery codes used twice, and by 32 sessions at once", share=0.0005)
 def recovery_codes(campaign: Campaign, score: Score, budget: int) -> None:
     person = campaign.newcomers[3]
+    campaign.spent.add(person.email)
     owner, _, _, codes = turn_on(campaign.signed_in(person))
     if not codes:
         return
