@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from audit.deliveries import deliver_due
 from requests_app.worker import Worker
 
 
@@ -27,6 +28,7 @@ class Command(BaseCommand):
             f"{socket.gethostname()[:30]}:{os.getpid()}",
             interval_s=settings.WORKER_INTERVAL_S,
             threads=options["threads"],
+            chores=(deliver_due,),
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())
