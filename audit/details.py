@@ -27,10 +27,11 @@ class Details:
 
 
 def details_of(event: Event, *, released: list[Event]) -> Details:
+    elsewhere = SHOWN_ELSEWHERE | ({"requests"} if released else set())
     facts = [
         (_word(key), said(value))
         for key, value in event.metadata.items()
-        if key not in SHOWN_ELSEWHERE and value not in (None, "", [], {})
+        if key not in elsewhere and value not in (None, "", [], {})
     ]
     return Details(facts=facts, changes=changes_of(event.metadata), released=released)
 

@@ -76,7 +76,6 @@ def released_by(event: Event) -> list[Event]:
     releases = Event.objects.filter(
         event=EventName.REQUEST_RELEASE,
         actor_id=event.actor_id,
-        id__gt=event.pk,
         metadata__verification=number,
     )
     return list(releases.order_by("id"))

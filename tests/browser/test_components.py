@@ -33,7 +33,7 @@ def test_components_fit_the_narrowest_screen(page: Page, live_server) -> None:
 
 def test_pasted_code_keeps_its_digits(page: Page, live_server) -> None:
     page.goto(live_server.url + PAGE)
-    code = page.get_by_label("Six-digit code").first
+    code = page.get_by_label("Six-digit code", exact=True).first
     code.focus()
     page.keyboard.insert_text("123 456")
     expect(code).to_have_value("123456")

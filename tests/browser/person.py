@@ -1,0 +1,99 @@
+"""A person at a browser: what several walks do with the same words on the page."""
+
+import time
+from dataclasses import dataclass, field
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.authenticator import Phone
+
+SOON_MS = 30_000
+
+
+@dataclass
+class Person:
+    """Somebody who signs in and reads labels."""
+
+    page: Page
+    email: str
+    password: str = field(repr=False)
+    phone: Phone | None = None
+
+    def sign_in(self) -> None:
+        self.page.goto("/sign-in/")
+        self.page.get_by_label("Email").fill(self.email)
+        self.page.get_by_label("Password").fill(self.password)
+        self.page.get_by_role("button", name="Sign in").click()
+        expect(self.page.get_by_role("heading", name="My Access", level=1)).to_be_visible()
+
+    def go_to(self, name: str) -> None:
+        """Follow the main navigation."""
+        self.page.get_by_role("navigation", name="Main").get_by_role("link", name=name).click()
+        expect(self.page.get_by_role("heading", name=name, level=1)).to_be_visible()
+
+    def set_up_mfa(self) -> None:
+        """From the banner to an authenticator that is on, by camera."""
+        page = self.page
+        page.get_by_role("link", name="Set Up MFA").click()
+        expect(page.get_by_role("heading", name="Security & Privacy", level=1)).to_be_visible()
+        page.get_by_role("button", name="Set up").click()
+        dialog = page.get_by_role("dialog", name="Multi-Factor Authentication")
+        self.phone = Phone.scan(dialog.get_by_role("img", name="QR code").screenshot())
+        dialog.get_by_label("Six-digit code", exact=True).fill(self.phone.code())
+        dialog.get_by_role("button", name="Turn on MFA").click()
+        expect(page.get_by_role("heading", name="MFA is on")).to_be_visible()
+        page.get_by_role("link", name="Done").click()
+        expect(page.get_by_role("link", name="Set Up MFA")).to_have_count(0)
+
+    def verify(self) -> None:
+        """Enter the next code on the step-up page."""
+        assert self.phone is not None
+        self.page.get_by_label("Six-digit code", exact=True).fill(self.phone.code())
+        self.page.get_by_role("button", name="Verify").click()
+
+    def ask_for(self, flow: str, target: str, duration: str, justification: str) -> None:
+        page = self.page
+        self.go_to("New Request")
+        page.get_by_role("radio", name=flow).check()
+        targets = page.get_by_role("group", name=f"Targets of {flow}")
+        targets.get_by_role("checkbox", name=target).check()
+        page.get_by_label("Duration").fill(duration)
+        page.get_by_label("Justification").fill(justification)
+        page.get_by_role("button", name="Request access").click()
+
+    def open_request(self, reference: str) -> None:
+        self.page.goto(f"/requests/{reference}/")
+
+    @property
+    def reference(self) -> str:
+        """The reference of the request whose page is open."""
+        return self.page.url.rstrip("/").rpartition("/")[2]
+
+    def wait_for_status(self, status: str) -> None:
+        """The page of a request follows what happens by itself."""
+        chip = self.page.locator(".req-head").get_by_text(status, exact=True)
+        expect(chip).to_be_visible(timeout=SOON_MS)
+
+    def look_until_status(self, reference: str, status: str, *, within_s: float) -> None:
+        """Open the page of a request again and again until it says so."""
+        chip = self.page.locator(".req-head").get_by_text(status, exact=True)
+        give_up_at = time.monotonic() + within_s
+        self.open_request(reference)
+        while not chip.is_visible() and time.monotonic() < give_up_at:
+            time.sleep(1)
+            self.open_request(reference)
+        expect(chip).to_be_visible()
+
+    def reveal(self) -> dict[str, str]:
+        """Reveal the credentials and read the description list."""
+        with self.page.expect_response("**/credentials/") as answered:
+            self.page.get_by_role("button", name="Reveal credentials").click()
+        assert "no-store" in answered.value.headers["cache-control"]
+        expect(self.page.get_by_text("Shown once.")).to_be_visible()
+        terms = self.page.locator(".creds > div")
+        return {
+            row.locator("dt").inner_text(): row.locator("dd").evaluate(
+                "dd => dd.firstChild.textContent.trim()"
+            )
+            for row in terms.all()
+        }

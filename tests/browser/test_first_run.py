@@ -1,0 +1,214 @@
+"""The first whole run: from a started demo to a real credential that really ends.
+
+A real web server and worker, a real PostgreSQL target, a real browser; the authenticator knows only
+the picture of the QR code, and the database client only what the page shows.
+"""
+
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from apono_portal.demo.postgres_binaries import available_versions
+from tests.browser.person import Person
+from tests.fixtures.stack import Stack, stack  # noqa: F401
+
+pytestmark = [pytest.mark.smoke, pytest.mark.target]
+
+Credential = dict[str, str]
+
+
+@pytest.fixture
+def arrive(stack: Stack, new_context: Callable[..., BrowserContext]) -> Callable[[str], Person]:  # noqa: F811
+    """``arrive("admin")`` is that person of the demo in a browser of their own, signed in."""
+
+    def come(role: str) -> Person:
+        account = stack.accounts[role]
+        page = new_context(base_url=stack.url).new_page()
+        person = Person(page, account["email"], account["password"])
+        person.sign_in()
+        return person
+
+    return come
+
+
+def test_from_the_first_sign_in_to_a_credential_that_ends(arrive):
+    admin, requester = arrive("admin"), arrive("requester")
+    create_a_flow_and_protect_it(admin)
+    short, short_session = open_access_for_a_minute(requester)
+    requester.set_up_mfa()
+    first, second = park_two_requests(requester)
+    release_both_with_one_code(requester, first, second)
+    use_and_end(requester, first)
+    ask_again_without_a_code(requester)
+    expire(requester, short, short_session)
+    reset_mfa(admin, requester)
+    read_the_record(arrive("auditor"), first, second)
+
+
+def create_a_flow_and_protect_it(admin: Person) -> None:
+    page = admin.page
+    admin.go_to("Access Flows")
+    page.get_by_role("link", name="Create Access Flow").click()
+    page.get_by_role("link", name="Self Serve").click()
+    page.get_by_label("Access Flow Name").fill("Orders for support")
+    page.get_by_role("group", name="Groups").first.get_by_label("Support").check()
+    page.get_by_label("Demo PostgreSQL / orders · orders_read").check()
+    page.get_by_label("Longest duration").fill("1h")
+    save(page)
+    expect(page.get_by_text("Off", exact=True)).to_be_visible()
+    page.get_by_role("link", name="Done").click()
+
+    page.get_by_role("button", name="Actions for Orders for support").click()
+    page.get_by_role("link", name="Edit").locator("visible=true").click()
+    expect(page.get_by_role("heading", name="Edit Access Flow")).to_be_visible()
+    page.get_by_role("switch", name="Require MFA").check()
+    save(page)
+    page.get_by_role("link", name="Done").click()
+    row = page.get_by_role("row").filter(has_text="Orders for support")
+    expect(row.get_by_text("Required")).to_be_visible()
+
+
+def save(page: Page) -> None:
+    page.get_by_role("button", name="Save Access Flow").click()
+    expect(page.get_by_role("heading", name="Access flow saved")).to_be_visible()
+
+
+def open_access_for_a_minute(requester: Person) -> tuple[str, psycopg.Connection]:
+    """Access without MFA, so short that it ends by itself during the walk."""
+    requester.ask_for("Orders staging", "orders_staging orders_read", "1m", "Look at the copy")
+    requester.wait_for_status("Active")
+    return requester.reference, log_in(requester.reveal())
+
+
+def park_two_requests(requester: Person) -> tuple[str, str]:
+    """With a closed window each request is parked and the code is asked for."""
+    page = requester.page
+    references = []
+    for justification in ("Check order 117", "Check order 118"):
+        requester.ask_for("Orders read-only", "orders orders_read", "1h", justification)
+        expect(page.get_by_label("Six-digit code", exact=True)).to_be_visible()
+        requester.go_to("My Requests")
+        newest = page.get_by_role("link", name="View AR-").first
+        references.append(newest.get_attribute("aria-label").removeprefix("View "))
+        requester.open_request(references[-1])
+        requester.wait_for_status("Pending MFA")
+    return references[0], references[1]
+
+
+def release_both_with_one_code(requester: Person, first: str, second: str) -> None:
+    requester.page.goto("/account/step-up/")
+    requester.verify()
+    for reference in (first, second):
+        expect(requester.page).not_to_have_url("**/account/step-up/")
+        requester.open_request(reference)
+        requester.wait_for_status("Active")
+
+
+def use_and_end(requester: Person, reference: str) -> None:
+    requester.open_request(reference)
+    status = requester.page.get_by_role("region", name="Status")
+    expect(status.get_by_role("timer")).to_be_visible()
+    credential = requester.reveal()
+    session = log_in(credential)
+    assert session.execute("SELECT count(*) FROM sales.orders").fetchone() == (240,)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        session.execute("DELETE FROM sales.orders")
+    assert paste_into_a_shell(credential) == "240"
+
+    requester.open_request(reference)
+    assert credential["Password"] not in requester.page.content()
+    requester.page.get_by_role("button", name="End now").click()
+    requester.wait_for_status("Revoked")
+    assert_over(session, credential)
+
+
+def log_in(credential: Credential) -> psycopg.Connection:
+    return psycopg.connect(
+        host=credential["Host"],
+        port=credential["Port"],
+        dbname=credential["Database"],
+        user=credential["User"],
+        password=credential["Password"],
+        connect_timeout=5,
+        autocommit=True,
+    )
+
+
+def paste_into_a_shell(credential: Credential) -> str:
+    """Run the psql line as shown; the password is typed, not part of it."""
+    command = shlex.split(credential["Command"])
+    assert credential["Password"] not in credential["Command"]
+    programs = [folder / "psql" for folder in available_versions().values()]
+    command[0] = str(next(path for path in [*programs, Path("/usr/bin/psql")] if path.exists()))
+    query = ["--no-psqlrc", "-Atc", "SELECT count(*) FROM sales.orders"]
+    answer = subprocess.run(
+        [*command, *query],
+        env={"PGPASSWORD": credential["Password"], "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout.strip()
+
+
+def assert_over(session: psycopg.Connection, credential: Credential | None) -> None:
+    """The open session is cut, and a new one is refused."""
+    with pytest.raises(psycopg.OperationalError):
+        session.execute("SELECT 1")
+    if credential:
+        with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+            log_in(credential)
+
+
+def ask_again_without_a_code(requester: Person) -> None:
+    """The window is open: no code is asked."""
+    requester.ask_for("Orders read-only", "orders orders_read", "30m", "Once more")
+    requester.wait_for_status("Active")
+
+
+def expire(requester: Person, reference: str, session: psycopg.Connection) -> None:
+    """The minute ran out meanwhile: nobody did anything, and the session is cut."""
+    requester.look_until_status(reference, "Expired", within_s=90)
+    assert_over(session, None)
+
+
+def reset_mfa(admin: Person, requester: Person) -> None:
+    """The requester's session ends at once; after signing in the banner is back."""
+    page = admin.page
+    admin.go_to("Users")
+    page.get_by_label("Search by name or email").fill("irma")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_role("img", name="MFA set up")).to_be_visible()
+    page.get_by_role("button", name="Reset MFA for Irma Solberg").click()
+    dialog = page.get_by_role("dialog", name="Reset MFA")
+    dialog.get_by_label("Reason").fill("New phone")
+    dialog.get_by_role("button", name="Reset MFA").click()
+    expect(page.get_by_role("button", name="Reset MFA for Irma Solberg")).to_have_count(0)
+
+    requester.page.goto("/requests/")
+    expect(requester.page.get_by_role("button", name="Sign in")).to_be_visible()
+    requester.sign_in()
+    expect(requester.page.get_by_role("link", name="Set Up MFA")).to_be_visible()
+
+
+def read_the_record(auditor: Person, first: str, second: str) -> None:
+    page = auditor.page
+    auditor.go_to("Audit Log")
+    rows = page.get_by_role("table").first
+    for told in ("MFA reset", "Access revoked", "Access expired", "Credential shown"):
+        expect(rows.get_by_role("rowheader", name=told).first).to_be_visible()
+    page.get_by_label("Action").select_option("MFA verified")
+    page.get_by_role("button", name="Apply").click()
+    page.get_by_role("link", name="Details of event").first.click()
+    details = page.locator("tr.details")
+    for told in ("Irma Solberg", "requester@demo.example", "127.0.0.1", "Authenticator"):
+        expect(details.get_by_text(told).first).to_be_visible()
+    for reference in (first, second):
+        expect(details.get_by_role("link", name=reference, exact=True)).to_be_visible()
