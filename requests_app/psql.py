@@ -1,5 +1,6 @@
 """The psql line of a credential (PostgreSQL manual, psql; libpq, connection strings)."""
 
+import re
 import shlex
 
 from accessflows.connectors.protocol import Credential
@@ -20,6 +21,11 @@ def psql_command(credential: Credential, *, sslmode: str = DEFAULT_SSLMODE) -> s
             database += f" sslmode={sslmode}"
     words = ["psql", "-h", credential.host, "-p", str(credential.port)]
     return shlex.join([*words, "-U", credential.user, "-d", database])
+
+
+def options_of(line: str) -> list[str]:
+    """Return a psql line cut before each option, for a page that wraps it there. " ".join undoes it."""
+    return re.split(r" (?=-[a-zA-Z] )", line)
 
 
 def _quoted(value: str) -> str:

@@ -15,7 +15,7 @@ from mfa.exceptions import WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.models import AccessRequest, Grant
 from requests_app.presentation import moving_mark, page_of, rows_of
-from requests_app.psql import psql_command
+from requests_app.psql import options_of, psql_command
 from requests_app.selectors import access_of, events_of, own_requests, request_in_full
 from requests_app.services import cancel_request, end_access, reveal_credential
 from requests_app.timeline import timeline_of
@@ -67,7 +67,7 @@ def reveal(request: HttpRequest, pk: int) -> HttpResponse:
     context = _page(request, find(request, pk))
     sslmode = grant.integration.sslmode if grant.integration else ""
     context |= {"credential": credential, "shown": grant.pk, "moving": ""}
-    context["command"] = psql_command(credential, sslmode=sslmode)
+    context["command"] = options_of(psql_command(credential, sslmode=sslmode))
     response = render(request, "requests_app/detail.html", context)
     response["Cache-Control"] = "no-store"
     return response

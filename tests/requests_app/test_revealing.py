@@ -18,7 +18,7 @@ from audit.models import Event
 from mfa.exceptions import WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.psql import psql_command
+from requests_app.psql import options_of, psql_command
 from requests_app.services import reveal_credential
 from tests.factories import GrantFactory, UserFactory
 
@@ -188,3 +188,10 @@ def test_a_late_reveal_revives_nothing(real_flow):
         reveal(grant)
     with pytest.raises(psycopg.OperationalError):
         real_flow.pg.log_in(credential)
+
+
+def test_the_psql_line_wraps_before_its_options():
+    line = "psql -h db.example -p 5432 -U jit_1 -d 'dbname=a sslmode=require'"
+    options = ["psql", "-h db.example", "-p 5432", "-U jit_1", "-d 'dbname=a sslmode=require'"]
+    assert options_of(line) == options
+    assert " ".join(options) == line

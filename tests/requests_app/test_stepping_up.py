@@ -182,7 +182,17 @@ def test_the_page_takes_a_code_as_people_type_it(authenticator, signed_in, space
 
 
 @pytest.mark.parametrize(
-    "code", ["", "12345", "1234567", "abcdef", "٢٠٤٤٩٠", "+12345", "1_2345", "\uff10\uff11\uff12\uff13\uff14\uff15"]
+    "code",
+    [
+        "",
+        "12345",
+        "1234567",
+        "abcdef",
+        "٢٠٤٤٩٠",
+        "+12345",
+        "1_2345",
+        "\uff10\uff11\uff12\uff13\uff14\uff15",
+    ],
 )
 def test_what_cannot_be_a_code_is_told_and_not_counted(authenticator, signed_in, code):
     answer = signed_in(authenticator.user).post(STEP_UP, {"code": code})
