@@ -16,6 +16,7 @@ urlpatterns = [
     path("audit-log/", include("audit.urls")),
     path("admin/login/", views.admin_entrance, name="admin_entrance"),
     path("admin/logout/", sign_out, name="admin_exit"),
+    path("admin/password_change/", views.admin_password, name="admin_password"),
     path("admin/", admin.site.urls),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),

@@ -35,6 +35,11 @@ def admin_entrance(request: HttpRequest) -> HttpResponse:
     return redirect("admin:index")
 
 
+def admin_password(request: HttpRequest) -> HttpResponse:
+    """Lead to the portal's own page: Django admin's knows nothing of epochs and of the record."""
+    return redirect("users:password")
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return render(request, "400.html", status=400)
 

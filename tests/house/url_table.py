@@ -19,6 +19,7 @@ URLS: dict[str, Guard] = {
     "readyz": Guard.PUBLIC,
     "admin_entrance": Guard.PUBLIC,
     "admin_exit": Guard.SIGNED_IN,
+    "admin_password": Guard.SIGNED_IN,
     "audit:list": Guard.READER,
     "audit:export": Guard.READER,
     # users

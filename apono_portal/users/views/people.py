@@ -139,7 +139,9 @@ def _invite(request: HttpRequest, person: User) -> HttpResponse:
     if invitation.mailed:
         messages.success(request, f"A link to set a password is on its way to {person.email}.")
         return redirect("users:list")
-    return render(request, "users/invited.html", {"person": person, "password_link": invitation.link})
+    return render(
+        request, "users/invited.html", {"person": person, "password_link": invitation.link}
+    )
 
 
 def _form_page(request: HttpRequest, form: PersonForm, *, person: User | None) -> HttpResponse:

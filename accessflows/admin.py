@@ -1,0 +1,77 @@
+"""Django admin: flows, their versions, integrations and what these offer, to look things up.
+
+They are changed in the portal, whose services check, version and record. The broker's password is
+nowhere.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db import models
+from django.http import HttpRequest
+from django.urls import reverse
+
+from accessflows.models import (
+    AccessFlow,
+    FlowTarget,
+    FlowVersion,
+    Integration,
+    Permission,
+    Resource,
+)
+from audit.admin import ReadOnlyAdmin
+
+if TYPE_CHECKING:
+    TabularInline = admin.TabularInline[models.Model, models.Model]
+else:
+    TabularInline = admin.TabularInline
+
+
+class TargetInline(TabularInline):
+    model = FlowTarget
+    fields = ("resource", "permission")
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(AccessFlow)
+class AccessFlowAdmin(ReadOnlyAdmin):
+    list_display = ("name", "require_mfa", "approval", "max_duration", "is_active", "changed_at")
+    list_filter = ("is_active", "require_mfa", "approval")
+    search_fields = ("name", "description")
+    inlines = (TargetInline,)
+
+    def view_on_site(self, obj: models.Model) -> str:
+        return reverse("flows:edit", kwargs={"pk": obj.pk})
+
+
+@admin.register(FlowVersion)
+class FlowVersionAdmin(ReadOnlyAdmin):
+    list_display = ("flow", "version", "changed_by_label", "at")
+    list_select_related = ("flow",)
+    search_fields = ("flow__name", "changed_by_label")
+
+
+@admin.register(Integration)
+class IntegrationAdmin(ReadOnlyAdmin):
+    exclude = ("sealed_password", "seal_id")
+    list_display = ("name", "kind", "host", "port", "health", "is_active", "health_checked_at")
+    list_filter = ("is_active", "health", "kind")
+    search_fields = ("name", "host")
+
+    def view_on_site(self, obj: models.Model) -> str:
+        return reverse("integrations:detail", kwargs={"pk": obj.pk})
+
+
+@admin.register(Resource, Permission)
+class OfferedAdmin(ReadOnlyAdmin):
+    list_display = ("name", "integration", "vanished_at")
+    list_filter = ("integration",)
+    list_select_related = ("integration",)
+    search_fields = ("name",)

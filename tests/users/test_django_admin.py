@@ -1,0 +1,147 @@
+"""Django admin: behind the verified window, looks things up, writes through services only."""
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.urls import reverse
+
+from apono_portal.users.models import Role, User
+from audit.models import Event
+from tests.factories import (
+    BROKER_PASSWORD,
+    AccessFlowFactory,
+    AuthenticatorFactory,
+    DecisionFactory,
+    GrantFactory,
+    GroupFactory,
+    UserFactory,
+)
+
+WRITABLE = {User, Group}
+MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
+OURS = {"users", "auth", "accessflows", "requests_app", "mfa", "audit"}
+
+
+def address(model, action, *args):
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{action}", args=args)
+
+
+@pytest.fixture
+def ada(admin_user, verified):
+    """An admin with an open window."""
+    return verified(admin_user)
+
+
+@pytest.fixture
+def rows(db):
+    """At least one row of most models."""
+    flow = AccessFlowFactory(targets=1)
+    GrantFactory(request__flow=flow)
+    DecisionFactory()
+    GroupFactory()
+    AuthenticatorFactory()
+
+
+def test_only_our_models_are_there():
+    assert {model._meta.app_label for model in MODELS} <= OURS
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
+def test_every_list_and_row_opens(ada, rows, model):
+    assert ada.get(address(model, "changelist"), {"q": "a"}).status_code == 200
+    for row in model._default_manager.all()[:3]:
+        assert ada.get(address(model, "change", row.pk)).status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
+def test_nothing_is_deleted_there(ada, rows, model):
+    before = model._default_manager.count()
+    for row in model._default_manager.all()[:1]:
+        said = {"post": "yes"}
+        assert ada.post(address(model, "delete", row.pk), said).status_code == 403
+        ada.post(
+            address(model, "changelist"), {"action": "delete_selected", "_selected_action": row.pk}
+        )
+    assert model._default_manager.count() == before
+
+
+@pytest.mark.parametrize(
+    "model", [m for m in MODELS if m not in WRITABLE], ids=lambda model: model._meta.label
+)
+def test_the_rest_is_read_only(ada, rows, model):
+    assert ada.get(address(model, "add")).status_code == 403
+    for row in model._default_manager.all()[:1]:
+        assert ada.post(address(model, "change", row.pk), {"name": "x"}).status_code == 403
+
+
+@pytest.mark.parametrize("who", ["admin_client", "auditor_client", "member_client"])
+def test_without_an_open_window_nobody_enters(request, who):
+    answer = request.getfixturevalue(who).get("/admin/")
+    assert answer.status_code in {302, 404}
+
+
+def test_no_secret_is_on_any_page(ada, rows):
+    person = UserFactory()
+    device = AuthenticatorFactory(user=person)
+    for model in MODELS:
+        for row in model._default_manager.all()[:5]:
+            page = ada.get(address(model, "change", row.pk)).content.decode()
+            for secret in (device.key, "siv1.", BROKER_PASSWORD, person.password, "md5$"):
+                assert secret not in page, model
+
+
+def test_a_person_is_changed_through_the_service(ada, admin_user):
+    person, group = UserFactory(), GroupFactory()
+    said = {"name": "Renamed", "role": "auditor", "groups": [group.pk]}
+    assert ada.post(address(User, "change", person.pk), said).status_code == 302
+    person.refresh_from_db()
+    assert (person.name, person.role) == ("Renamed", "auditor")
+    assert list(person.groups.all()) == [group]
+    event = Event.objects.get(event="user:change")
+    assert (event.actor_id, event.target_id) == (admin_user.pk, str(person.pk))
+
+
+def test_what_is_not_on_the_form_cannot_be_smuggled_in(ada):
+    person = UserFactory()
+    smuggled = {
+        "email": "x@x.example",
+        "password": "x",
+        "is_active": "",
+        "last_login_0": "2001-01-01",
+    }
+    ada.post(address(User, "change", person.pk), {"name": "N", "role": "member"} | smuggled)
+    fresh = User.objects.get(pk=person.pk)
+    assert (fresh.email, fresh.password, fresh.is_active) == (person.email, person.password, True)
+
+
+def test_the_last_admin_is_not_demoted_there(ada, admin_user):
+    said = {"name": "Ada", "role": "member"}
+    page = ada.post(address(User, "change", admin_user.pk), said, follow=True).content.decode()
+    admin_user.refresh_from_db()
+    assert "last active admin" in page
+    assert admin_user.role == Role.ADMIN
+
+
+def test_people_are_not_added_there(ada):
+    assert ada.get(address(User, "add")).status_code == 403
+
+
+def test_a_group_is_written_through_the_service(ada):
+    person = UserFactory(email="petra@example.org")
+    ada.post(address(Group, "add"), {"name": "Storekeepers", "members": [person.pk]})
+    group = Group.objects.get()
+    assert list(group.user_set.all()) == [person]
+    ada.post(address(Group, "change", group.pk), {"name": "Keepers", "members": []})
+    group.refresh_from_db()
+    assert group.name == "Keepers"
+    assert not group.user_set.exists()
+    assert Event.objects.filter(event="group:change").count() == 2
+
+
+def test_its_password_page_leads_to_the_portals(ada):
+    assert ada.get("/admin/password_change/").headers["Location"] == "/account/password/"
+
+
+def test_its_sign_in_is_the_portals(client, db):
+    answer = client.post("/admin/login/", {"username": "a", "password": "b"})
+    assert answer.headers["Location"].startswith("/sign-in/")
