@@ -21,7 +21,7 @@ CHANCE_DAY, CHANCE_MONTH = 6e-5, 3e-4
 OWNERS = (("olga", "127.0.0.10"), ("otto", "127.0.0.11"), ("oona", "127.0.0.12"))
 # The order of the campaign. Those that move the clock come last: targets keep their own.
 MODULES = ("passwords", "guessing", "sessions", "doors", "tampering", "races", "foreign", "forgery",
-           "replay", "weeks")  # fmt: skip
+           "replay", "closed", "weeks")  # fmt: skip
 
 
 @dataclass
@@ -41,39 +41,53 @@ class Result:
         return sum(score.successes for score in self.scores)
 
 
-def run_campaign(campaign: Campaign, attempts: int, only: str = "") -> Result:
+def run_campaign(
+    campaign: Campaign,
+    attempts: int,
+    only: tuple[str, ...] = ("",),
+    *,
+    owners: tuple[tuple[str, str], ...] = OWNERS,
+) -> Result:
     """Run all attacks one after the other, with the owners at work all the time."""
     for module in MODULES:
         importlib.import_module(f"{attacks.__name__}.{module}")
     result, started = Result(), time.monotonic()
-    owners = [Owner(campaign, name, address, campaign.controls) for name, address in OWNERS]
-    for owner in owners:
+    at_work = [Owner(campaign, name, address, campaign.controls) for name, address in owners]
+    for owner in at_work:
         owner.round()
         campaign.known[owner.person_name] = owner.device_cookies
     if campaign.controls.failures:
         raise SystemExit(f"The owners cannot work before any attack: {campaign.controls.failures}")
     campaign.judge.remember_settings(campaign)
-    for owner in owners:
+    for owner in at_work:
         owner.start()
-    for each in [each for each in ATTACKS if only in each.name]:
-        if each.name == "code guessing over weeks":
-            for owner in owners:
-                owner.stop()
-        result.scores.append(_run_one(campaign, each, attempts, result))
-    for owner in owners:
-        owner.stop()
+    wanted = [each for each in ATTACKS if any(part in each.name for part in only)]
+    order = sorted(wanted, key=lambda each: each.moves_clock)
+    for each in order:
+        if each.moves_clock:
+            _stop(at_work)
+        result.scores.append(_run_one(campaign, each, attempts, result, last=each is order[-1]))
+    _stop(at_work)
     result.seconds = time.monotonic() - started
     return result
 
 
-def _run_one(campaign: Campaign, each: Attack, attempts: int, result: Result) -> Score:
+def _stop(owners: list[Owner]) -> None:
+    for owner in owners:
+        if owner.is_alive():
+            owner.stop()
+
+
+def _run_one(
+    campaign: Campaign, each: Attack, attempts: int, result: Result, *, last: bool
+) -> Score:
     score, started = Score(each.name), time.monotonic()
     try:
         each.run(campaign, score, int(attempts * each.share))
     except (Unexpected, AssertionError, LookupError, OSError) as error:
         result.errors.append(f"{each.name}: {error!r}")
     campaign.judge.look(score)
-    if campaign.judges_often or each.name == ATTACKS[-1].name:
+    if campaign.judges_often or last:
         campaign.judge.compare_settings(campaign, score)
     score.seconds = time.monotonic() - started
     campaign.say(
@@ -91,7 +105,7 @@ def main() -> int:
         try:
             portal.start()
             campaign = Campaign(portal, say=lambda text: print(text, flush=True))
-            result = run_campaign(campaign, arguments.attempts, arguments.only)
+            result = run_campaign(campaign, arguments.attempts, (arguments.only,))
         finally:
             portal.stop()
             if arguments.log:

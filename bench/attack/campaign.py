@@ -150,21 +150,27 @@ def until(condition: Callable[[], bool], *, patience_s: float) -> bool:
 
 @dataclass(frozen=True)
 class Attack:
-    """``share`` of the campaign's attempts is what `run` is asked for; it may need a few more."""
+    """``share`` of the campaign's attempts is what `run` is asked for; it may need a few more.
+
+    One that moves the clock far ends the owners' work before: targets keep a clock of their own.
+    """
 
     name: str
     share: float
     run: Callable[[Campaign, Score, int], None]
+    moves_clock: bool = False
 
 
 ATTACKS: list[Attack] = []
 
 
-def attack(name: str, share: float = 0.0) -> Callable[..., Callable[[Campaign, Score, int], None]]:
+def attack(
+    name: str, share: float = 0.0, *, moves_clock: bool = False
+) -> Callable[..., Callable[[Campaign, Score, int], None]]:
     """Register a function as an attack."""
 
     def register(run: Callable[[Campaign, Score, int], None]) -> Callable[..., None]:
-        ATTACKS.append(Attack(name, share, run))
+        ATTACKS.append(Attack(name, share, run, moves_clock))
         return run
 
     return register

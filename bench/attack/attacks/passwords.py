@@ -19,7 +19,7 @@ COMMON = [
 REUSED = 20  # one account in so many has the leaked password still
 
 
-@attack("password stuffing", share=0.13)
+@attack("password stuffing", share=0.08)
 def stuffing(campaign: Campaign, score: Score, budget: int) -> None:
     """Try leaked pairs from ever new addresses. Some are right: then only MFA stands between."""
     where = addresses()
@@ -42,7 +42,7 @@ def stuffing(campaign: Campaign, score: Score, budget: int) -> None:
     many(lambda n=n: robot(each, n * each) for n in range(THREADS))
 
 
-@attack("password spraying", share=0.13)
+@attack("password spraying", share=0.09)
 def spraying(campaign: Campaign, score: Score, budget: int) -> None:
     """A few common passwords over all accounts, from few addresses."""
     people: list[Person] = [*campaign.crowd, campaign.people["ada"], campaign.people["olga"]]

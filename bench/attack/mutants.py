@@ -1,0 +1,107 @@
+"""`python -m bench.attack.mutants`: break one rule at a time, and see the campaign find it."""
+
+import argparse
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+
+from bench.attack.__main__ import Result, run_campaign
+from bench.attack.browser import server_errors
+from bench.attack.campaign import Campaign
+from bench.attack.portal import ROOT, Portal, running_servers
+from bench.attack.rules import RULES, Rule
+from bench.attack.tally import guess_chance, table, write_json
+
+RESULT = ROOT / "bench" / "results" / "attack-mutants.json"
+LEFT_OUT = (".git", ".venv", "var", "__pycache__", "staticfiles", "test-results", "tests", "docs", ".*_cache")  # fmt: skip
+OWNERS = (("olga", "127.0.0.10"),)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the campaign saw of a broken rule; empty if it did not."""
+
+    rule: str
+    attempts: int
+    successes: int
+    seen: str
+
+    @property
+    def verdict(self) -> str:
+        return "found" if self.seen else "NOT FOUND"
+
+
+def main() -> int:
+    arguments = _arguments()
+    rules = [rule for rule in RULES if arguments.only in rule.name]
+    with running_servers() as servers:
+        whole = Portal(servers, "whole")
+        whole.create(arguments.accounts)
+        every = tuple({name: None for rule in rules for name in rule.attacks})
+        control = _meet(whole.copy_to("control", ROOT), "no rule broken", every, arguments.attempts)
+        print(f"{control.verdict:>9}  {control.rule}  {control.seen}", flush=True)
+        found = []
+        for rule in rules:
+            found.append(_meet_broken(whole, rule, arguments.attempts))
+            print(f"{found[-1].verdict:>9}  {rule.name}: {found[-1].seen}", flush=True)
+    rows = [(each.rule, each.attempts, each.successes, each.verdict, each.seen) for each in found]
+    print("\n" + table(rows, ("rule broken", "attempts", "successes", "", "seen")))
+    missed = [each.rule for each in found if not each.seen]
+    if not arguments.only:
+        content = {
+            "rules": len(found),
+            "found": len(found) - len(missed),
+            "unbroken": asdict(control),
+            "broken": [asdict(each) for each in found],
+        }
+        write_json(RESULT, content)
+    return 1 if missed or control.seen else 0
+
+
+def _meet_broken(whole: Portal, rule: Rule, attempts: int) -> Found:
+    tree = whole.servers.home / "broken"
+    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    try:
+        rule.break_in(tree)
+        return _meet(whole.copy_to("broken", tree), rule.name, rule.attacks, attempts)
+    finally:
+        shutil.rmtree(tree)
+
+
+def _meet(portal: Portal, name: str, attacks: tuple[str, ...], attempts: int) -> Found:
+    """Run the attacks against one portal; what they see is a success, a lock-out, or a worse chance."""
+    server_errors.clear()
+    try:
+        portal.start()
+        campaign = Campaign(portal, say=lambda text: None)
+        result = run_campaign(campaign, attempts, attacks, owners=OWNERS)
+    finally:
+        portal.stop()
+        portal.servers.target.clear()
+    return Found(name, result.attempts, result.successes, _seen(campaign, result))
+
+
+def _seen(campaign: Campaign, result: Result) -> str:
+    for score in result.scores:
+        if score.seen:
+            return f"{score.seen[0]} ({score.name})"
+    if campaign.controls.locked_out:
+        return "the owner's known browser was locked out"
+    if guess_chance(campaign.patience.per_day) > 6.1e-5:
+        return f"{campaign.patience.per_day} codes were looked at in a day"
+    if guess_chance(campaign.patience.per_month) > 3.1e-4:
+        return f"{campaign.patience.per_month} codes were looked at in 30 days"
+    problems = result.errors + campaign.controls.failures + sorted(set(server_errors))
+    return f"the campaign stopped: {problems[0]}" if problems else ""
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.attack.mutants", description=__doc__)
+    parser.add_argument("--attempts", type=int, default=400)
+    parser.add_argument("--accounts", type=int, default=100)
+    parser.add_argument("--only", default="", help="only rules whose name contains this")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,345 @@
+"""The portal's rules, each with the way to break it: what the campaign must be able to see.
+
+A rule that is held in two places is broken in both, since one of them alone still holds.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Text that stands exactly once in a file, and what stands there when the rule is broken."""
+
+    path: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """``attacks`` are the ones aimed at it, by parts of their names."""
+
+    name: str
+    attacks: tuple[str, ...]
+    edits: tuple[Edit, ...]
+
+    def break_in(self, tree: Path) -> None:
+        for edit in self.edits:
+            place = tree / edit.path
+            text = place.read_text()
+            if text.count(edit.old) != 1:
+                raise LookupError(
+                    f"{self.name}: {edit.path} has {text.count(edit.old)} of {edit.old!r}"
+                )
+            place.write_text(text.replace(edit.old, edit.new))
+
+
+TRIES, WINDOW = "mfa/tries.py", "mfa/window.py"
+
+RULES = (
+    Rule(
+        "the window closes after an hour",
+        ("an hour later",),
+        (Edit(WINDOW, "timedelta(0) <= now - self.verified_at < settings.MFA_WINDOW", "True"),),
+    ),
+    Rule(
+        "sessions are bound to password and epoch",
+        ("survival",),
+        (
+            Edit(
+                "apono_portal/users/models.py",
+                'f"{self.password}:{self.mfa_epoch}"',
+                '"always the same"',
+            ),
+        ),
+    ),
+    Rule(
+        "a reset raises the epoch",
+        ("survival", "reset against release"),
+        (
+            Edit(
+                "mfa/services/reset.py",
+                "KnownBrowser.objects.filter(user_id=state.user_id).delete()\n    raise_epoch(state)",
+                "KnownBrowser.objects.filter(user_id=state.user_id).delete()",
+            ),
+        ),
+    ),
+    Rule(
+        "a reset forgets known browsers",
+        ("device cookies, used again",),
+        (
+            Edit(
+                "mfa/services/reset.py",
+                "    KnownBrowser.objects.filter(user_id=state.user_id).delete()\n",
+                "",
+            ),
+        ),
+    ),
+    Rule(
+        "a code is used once",
+        ("replay",),
+        (
+            Edit(
+                TRIES,
+                "    if device.verify_token(digits):",
+                "    device.last_t = -1\n    if device.verify_token(digits):",
+            ),
+        ),
+    ),
+    Rule(
+        "the code that turns MFA on is spent",
+        ("turned MFA on",),
+        (
+            Edit(
+                "mfa/services/set_up.py",
+                '    device.save(update_fields=["confirmed", "name"])',
+                '    device.last_t = -1\n    device.save(update_fields=["confirmed", "name", "last_t"])',
+            ),
+        ),
+    ),
+    Rule(
+        "a recovery code is used once",
+        ("recovery codes",),
+        (
+            Edit(
+                "mfa/services/recovery.py",
+                "codes.filter(used_at=None).update(used_at=attempt.now) == 1",
+                "codes.exists()",
+            ),
+        ),
+    ),
+    Rule(
+        "failures hold a lane off",
+        ("code guessing, sequential",),
+        (
+            Edit(
+                TRIES,
+                "    if until is None:\n        return None\n",
+                "    if True:\n        return None\n",
+            ),
+        ),
+    ),
+    Rule(
+        "twenty failures a day",
+        ("over weeks",),
+        (Edit("mfa/limits.py", "LIMITS = (SHORT, DAY, MONTH)", "LIMITS = (SHORT, MONTH)"),),
+    ),
+    Rule(
+        "a hundred failures in 30 days",
+        ("over weeks",),
+        (Edit("mfa/limits.py", "LIMITS = (SHORT, DAY, MONTH)", "LIMITS = (SHORT, DAY)"),),
+    ),
+    Rule(
+        "tries of one person wait for each other",
+        ("code guessing, parallel", "32 sessions at once"),
+        (
+            Edit("mfa/locking.py", "MfaState.objects.select_for_update()", "MfaState.objects"),
+            Edit(
+                TRIES,
+                "devices = Authenticator.objects.select_for_update()",
+                "devices = Authenticator.objects",
+            ),
+        ),
+    ),
+    Rule(
+        "a known browser has a lane of its own",
+        ("code guessing, sequential", "code guessing, spread over addresses"),
+        (Edit("mfa/lanes.py", "    if browser is None:\n", "    if browser is None or True:\n"),),
+    ),
+    Rule(
+        "a lane is given, never claimed",
+        ("device cookies, forged",),
+        (
+            Edit(
+                "mfa/lanes.py",
+                "    if browser is None:\n        return Lane(session_ref=session_ref)\n",
+                "    if browser is None:\n"
+                "        claimed = request.COOKIES.get(cookie_name(request.user.pk), 'unknown')\n"
+                "        return Lane(claimed[:32], session_ref=session_ref)\n",
+            ),
+        ),
+    ),
+    Rule(
+        "the session's key changes with the code",
+        ("stale and copied",),
+        (Edit(WINDOW, "    request.session.cycle_key()\n", ""),),
+    ),
+    Rule(
+        "forms carry a token",
+        ("cross-site",),
+        (
+            Edit(
+                "apono_portal/settings.py", '    "django.middleware.csrf.CsrfViewMiddleware",\n', ""
+            ),
+        ),
+    ),
+    Rule(
+        "requests are visible to those concerned",
+        ("foreign ids",),
+        (
+            Edit(
+                "requests_app/querysets.py",
+                "return self.filter(Q(requester=user) | Q(flow__in=decidable))",
+                "return self.all()",
+            ),
+        ),
+    ),
+    Rule(
+        "only the requester sees the credential",
+        ("foreign ids",),
+        (
+            Edit(
+                "requests_app/querysets.py",
+                "return self.filter(Q(requester=user) | Q(flow__in=decidable))",
+                "return self.all()",
+            ),
+            Edit(
+                "requests_app/views/access.py",
+                "    if found.requester_id != request.user.pk:\n        raise Http404\n",
+                "",
+            ),
+            Edit(
+                "requests_app/policies.py",
+                "        and grant.request.requester_id == user.pk\n",
+                "",
+            ),
+        ),
+    ),
+    Rule(
+        "the credential wants a window",
+        ("credentials without a window",),
+        (
+            Edit(
+                "requests_app/services/credentials.py",
+                "        if request.require_mfa:\n            require_evidence(user=actor, window=window)\n",
+                "",
+            ),
+        ),
+    ),
+    Rule(
+        "approvers of protected flows want a window",
+        ("decisions without a window",),
+        (
+            Edit(
+                "requests_app/services/decisions.py",
+                "require_evidence(user=actor, window=window) if request.require_mfa else None",
+                "None",
+            ),
+        ),
+    ),
+    Rule(
+        "nobody approves their own request",
+        ("decisions without a window",),
+        (
+            Edit(
+                "accessflows/policies.py",
+                "if not user.is_active or (user == requester and not flow.allow_self_approval):",
+                "if not user.is_active:",
+            ),
+            Edit(
+                "accessflows/policies.py",
+                "    if requester_id is not None and not flow.allow_self_approval:\n",
+                "    if False:\n",
+            ),
+            Edit(
+                "requests_app/selectors.py",
+                "AccessRequest.objects.filter(flow__in=flows).exclude(own)",
+                "AccessRequest.objects.filter(flow__in=flows)",
+            ),
+        ),
+    ),
+    Rule(
+        "a protected request waits for the code",
+        ("steps skipped", "32 requests without"),
+        (
+            Edit(
+                "requests_app/services/submission.py",
+                "parked = flow.require_mfa and evidence is None",
+                "parked = False",
+            ),
+            Edit(
+                "requests_app/services/submission.py",
+                '"require_mfa": flow.require_mfa,\n        "approval"',
+                '"require_mfa": False,\n        "approval"',
+            ),
+        ),
+    ),
+    Rule(
+        "a request asks only for what its flow gives",
+        ("tampering",),
+        (
+            Edit(
+                "requests_app/services/submission.py",
+                "for target in targets_of(flow) if target.pk in wanted",
+                "for target in FlowTarget.objects.filter(pk__in=wanted)",
+            ),
+        ),
+    ),
+    Rule(
+        "set-up is refused to the enrolled",
+        ("enrolling",),
+        (
+            Edit(
+                "mfa/services/set_up.py",
+                "        if any(device.confirmed for device in devices):\n            raise AlreadyEnrolled\n",
+                "",
+            ),
+            Edit(
+                "mfa/selectors.py",
+                "    if any(device.confirmed for device in found):\n        raise AlreadyEnrolled\n",
+                "",
+            ),
+        ),
+    ),
+    Rule(
+        "Django admin wants a window",
+        ("steps skipped",),
+        (
+            Edit(
+                "mfa/middleware.py",
+                "return match is not None and ADMIN_SITE in match.namespaces",
+                "return False",
+            ),
+        ),
+    ),
+    Rule(
+        "admin pages want a window",
+        ("steps skipped", "survival"),
+        (
+            Edit(
+                "mfa/middleware.py",
+                "return state.is_open or not (state.enrolled or settings.MFA_ADMINS_MUST_ENROL)",
+                "return True",
+            ),
+            Edit(
+                "mfa/services/evidence.py",
+                "        if Authenticator.objects.of(actor.pk).confirmed().exists():\n"
+                "            return require_evidence(user=actor, window=window)\n",
+                "",
+            ),
+        ),
+    ),
+    Rule(
+        "the way back stays on the portal",
+        ("open redirects",),
+        (
+            Edit(
+                "requests_app/views/answers.py",
+                '    return wanted if here else ""',
+                "    return wanted",
+            ),
+        ),
+    ),
+    Rule(
+        "who is deactivated is out",
+        ("survival",),
+        (
+            Edit(
+                "apono_portal/users/backends.py",
+                "user if user is not None and self.user_can_authenticate(user) else None",
+                "user",
+            ),
+        ),
+    ),
+)
