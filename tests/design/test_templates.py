@@ -34,3 +34,13 @@ def test_template_uses_icons_that_exist(template: Path) -> None:
     )
     used = set(re.findall(r'<use href="#([\w-]+)"', template.read_text()))
     assert used <= drawn
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=name_of)
+def test_component_serves_two_places(component: Path) -> None:
+    include = f'"{name_of(component)}"'
+    users = [t for t in TEMPLATES if t.name != "styleguide.html" and include in t.read_text()]
+    if component.name == "icons.html":  # the sprite: once, for every page
+        assert [name_of(t) for t in users] == ["base.html"]
+    else:
+        assert len(users) >= 2
