@@ -45,6 +45,7 @@ def test_from_the_first_sign_in_to_a_credential_that_ends(arrive):
     release_both_with_one_code(requester, first, second)
     use_and_end(requester, first)
     ask_again_without_a_code(requester)
+    decide(arrive("approver"), requester)
     expire(requester, short, short_session)
     reset_mfa(admin, requester)
     read_the_record(arrive("auditor"), first, second)
@@ -173,6 +174,31 @@ def ask_again_without_a_code(requester: Person) -> None:
     requester.wait_for_status("Active")
 
 
+def decide(approver: Person, requester: Person) -> None:
+    """An approver, freshly verified too, lets one request through and turns another down."""
+    references = []
+    for justification in ("Mend invoice 7", "Mend all invoices"):
+        requester.ask_for("Billing read-write", "billing billing_write", "1h", justification)
+        requester.wait_for_status("Pending Approval")
+        references.append(requester.reference)
+    approved, rejected = references
+
+    page = approver.page
+    approver.set_up_mfa()
+    approver.go_to("Approvals")
+    page.get_by_role("link", name="Enter code").click()
+    approver.verify()
+    page.goto(f"/approvals/{approved}/")
+    page.get_by_role("button", name="Approve").click()
+    page.goto(f"/approvals/{rejected}/")
+    page.get_by_label("Reason").fill("One invoice at a time.")
+    page.get_by_role("button", name="Reject").click()
+
+    requester.look_until_status(approved, "Active", within_s=30)
+    requester.look_until_status(rejected, "Rejected", within_s=5)
+    expect(requester.page.get_by_text("One invoice at a time.").first).to_be_visible()
+
+
 def expire(requester: Person, reference: str, session: psycopg.Connection) -> None:
     """The minute ran out meanwhile: nobody did anything, and the session is cut."""
     requester.look_until_status(reference, "Expired", within_s=90)
@@ -205,6 +231,7 @@ def read_the_record(auditor: Person, first: str, second: str) -> None:
     for told in ("MFA reset", "Access revoked", "Access expired", "Credential shown"):
         expect(rows.get_by_role("rowheader", name=told).first).to_be_visible()
     page.get_by_label("Action").select_option("MFA verified")
+    page.get_by_label("Actor").fill("Irma Solberg")
     page.get_by_role("button", name="Apply").click()
     page.get_by_role("link", name="Details of event").first.click()
     details = page.locator("tr.details")
