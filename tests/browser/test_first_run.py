@@ -161,7 +161,7 @@ def paste_into_a_shell(credential: Credential) -> str:
 
 def assert_over(session: psycopg.Connection, credential: Credential | None) -> None:
     """The open session is cut, and a new one is refused."""
-    with pytest.raises(psycopg.OperationalError):
+    with session, pytest.raises(psycopg.OperationalError):
         session.execute("SELECT 1")
     if credential:
         with pytest.raises(psycopg.OperationalError, match="authentication failed"):
