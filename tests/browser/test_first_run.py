@@ -231,7 +231,7 @@ def read_the_record(auditor: Person, first: str, second: str) -> None:
     for told in ("MFA reset", "Access revoked", "Access expired", "Credential shown"):
         expect(rows.get_by_role("rowheader", name=told).first).to_be_visible()
     page.get_by_label("Action").select_option("MFA verified")
-    page.get_by_label("Actor").fill("Irma Solberg")
+    page.get_by_role("searchbox", name="Actor", exact=True).fill("Irma Solberg")
     page.get_by_role("button", name="Apply").click()
     page.get_by_role("link", name="Details of event").first.click()
     details = page.locator("tr.details")
