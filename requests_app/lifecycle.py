@@ -15,7 +15,7 @@ from django.utils import timezone
 from audit.events import EventName
 from audit.models import Event
 from audit.origin import SYSTEM, Origin
-from audit.services import record
+from audit.services import record_each
 from mfa.models import MfaState
 from mfa.services import lock_state
 from requests_app.exceptions import Conflict
@@ -113,14 +113,9 @@ def transition_all(
     for request in requests:
         for name, value in changes.items():
             setattr(request, name, value)
-        record(
-            event=event,
-            actor=actor,
-            target=request,
-            request=request,
-            origin=origin,
-            metadata={"from": came_from.value, "to": to.value, **(metadata or {})},
-        )
+    told = {"from": came_from.value, "to": to.value, **(metadata or {})}
+    about = [(request, request, told) for request in requests]
+    record_each(event=event, actor=actor, about=about, origin=origin)
 
 
 def conflict_on(request: AccessRequest) -> Conflict:

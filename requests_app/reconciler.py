@@ -7,9 +7,10 @@ database; no queue holds a grant's fate.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from django.conf import settings
 from django.db.models import Min
 from django.utils import timezone
 
@@ -30,7 +31,18 @@ class Stage(StrEnum):
     @property
     def batch(self) -> int:
         """Containment takes many over one connection; the others one, so that leases stay short."""
-        return 100 if self is Stage.CONTAIN else 1
+        return 50 if self is Stage.CONTAIN else 1
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a dead worker's grants wait for another worker.
+
+        Containment may be done twice at once, so it waits for nobody longer than half a sweep.
+        """
+        if self is Stage.CONTAIN:
+            return timedelta(seconds=settings.WORKER_INTERVAL_S / 2)
+        lasts: timedelta = settings.WORKER_LEASE
+        return lasts
 
     @property
     def step(self) -> Callable[[list[Grant], str], None]:
@@ -83,6 +95,7 @@ def work(lane: Lane, worker_id: str) -> int:
             integration_id=lane.integration_id,
             state=GrantState(lane.stage.value),
             limit=lane.stage.batch,
+            lasts=lane.stage.lease,
             now=timezone.now(),
         )
         if not grants:
@@ -92,11 +105,14 @@ def work(lane: Lane, worker_id: str) -> int:
 
 
 def next_turn() -> datetime | None:
-    """Return when the next access ends or the next grant may be tried again."""
+    """Return when the next access ends, the next grant may be tried again, or a lease runs out
+    under which one should have been contained by now.
+    """
     ends = AccessRequest.objects.filter(status=Status.ACTIVE).aggregate(at=Min("ends_at"))["at"]
     tries = (
         Grant.objects.unleased()
         .filter(state__in=[stage.value for stage in Stage])
         .aggregate(at=Min("next_try_at"))["at"]
     )
-    return min(filter(None, [ends, tries]), default=None)
+    held = Grant.objects.filter(state=GrantState.ENDING).aggregate(at=Min("lease_until"))["at"]
+    return min(filter(None, [ends, tries, held]), default=None)

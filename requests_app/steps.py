@@ -4,7 +4,8 @@ A step gets grants under a lease, asks the target outside any transaction, and w
 where the lease still holds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
+from datetime import timedelta
 
 import structlog
 from django.utils import timezone
@@ -30,27 +31,28 @@ from requests_app.targets import asking, reach
 
 log = structlog.get_logger(__name__)
 
+SOON = timedelta(seconds=1)  # unreachable: it may be back any moment
+SOON_ENOUGH = timedelta(seconds=5)  # it refuses us: somebody has to mend that first
+
 
 def contain(grants: list[Grant], lease: str) -> None:
     """Cut all use, of many grants of one integration over one connection.
 
     A grant whose activation never answered is looked for first; where nothing was made, nothing is
-    to be ended.
+    to be ended. Two workers may contain the same grant at once, so a lease that ran out stops
+    nothing here.
     """
     try:
         with asking():
             integration, connector, target = reach(grants[0])
-    except ConnectorError as error:
-        _retry(grants, lease, "contain", error)
-        return
-    known = _identify(grants, lease, integration, connector, target)
-    if not known or not renew(known, lease):
-        return
-    try:
+        known = _identify(grants, lease, integration, connector, target)
+        if not known:
+            return
+        renew(known, lease)
         with asking():
             answers = connector.contain_many(target, list(known.values()))
     except ConnectorError as error:
-        _retry(known, lease, "contain", error)
+        _retry_soon(grants, lease, "contain", error)
         return
     contained: dict[Grant, Containment] = {}
     for grant, identity in known.items():
@@ -59,8 +61,7 @@ def contain(grants: list[Grant], lease: str) -> None:
             _retry([grant], lease, "contain", answer)
         else:
             contained[grant] = answer
-    record_containment(contained=contained, lease=lease)
-    for grant in contained:
+    for grant in record_containment(contained=contained):
         _log_done("grant_contained", grant)
 
 
@@ -80,7 +81,7 @@ def activate(grants: list[Grant], lease: str) -> None:
             integration, connector, target = reach(grant)
             activation = connector.activate(target, grant.spec(integration))
     except TargetUnavailable as error:
-        retry_later(grant, lease, step="activate", sentence=error.sentence, latest=latest)
+        retry_later([grant], lease, step="activate", sentence=error.sentence, latest=latest)
         log.warning("grant_retry", grant=str(grant.pk), step="activate", reason=error.sentence)
     except ConnectorError as error:
         _give_up(grant, lease, error.sentence)
@@ -125,6 +126,8 @@ def _identify(
             try:
                 with asking():
                     identity = connector.locate(target, grant.spec(integration))
+            except TargetUnavailable:
+                raise
             except ConnectorError as error:
                 _retry([grant], lease, "contain", error)
                 continue
@@ -149,10 +152,26 @@ def _give_up(grant: Grant, lease: str, sentence: str) -> None:
     log.warning("activation_failed", grant=str(grant.pk), reason=sentence)
 
 
-def _retry(grants: Iterable[Grant], lease: str, step: str, error: ConnectorError) -> None:
-    for grant in grants:
-        retry_later(grant, lease, step=step, sentence=error.sentence)
-        log.warning("grant_retry", grant=str(grant.pk), step=step, reason=error.sentence)
+def _retry(grants: Collection[Grant], lease: str, step: str, error: ConnectorError) -> None:
+    retry_later(grants, lease, step=step, sentence=error.sentence)
+    _log_retry(grants, step, error)
+
+
+def _retry_soon(grants: Collection[Grant], lease: str, step: str, error: ConnectorError) -> None:
+    """The target as a whole does not answer while somebody may still use it: ask often.
+
+    One connection asks for all grants there, so this costs it next to nothing.
+    """
+    longest = SOON if isinstance(error, TargetUnavailable) else SOON_ENOUGH
+    retry_later(grants, lease, step=step, sentence=error.sentence, longest=longest)
+    _log_retry(grants, step, error)
+
+
+def _log_retry(grants: Collection[Grant], step: str, error: ConnectorError) -> None:
+    first, *others = grants
+    log.warning(
+        "grant_retry", grant=str(first.pk), others=len(others), step=step, reason=error.sentence
+    )
 
 
 def _log_done(what: str, grant: Grant) -> None:

@@ -8,30 +8,38 @@ from django.utils import timezone
 
 from accessflows.connectors.protocol import Containment
 from audit.events import EventName
-from audit.services import record
+from audit.services import record, record_each
 from requests_app.grants import FREE
 from requests_app.lifecycle import lock_request
 from requests_app.models import Grant, GrantState
 from requests_app.services.ending import close_when_ended
 
 
-def record_containment(*, contained: Mapping[Grant, Containment], lease: str) -> None:
-    """Note that nobody can use these grants any more. All in one transaction."""
+def record_containment(*, contained: Mapping[Grant, Containment]) -> list[Grant]:
+    """Note that nobody can use these grants any more, in one transaction. Returns the news of it.
+
+    What the target said is so whoever holds the lease by now, so no lease is asked for: a slow
+    worker's answer counts, and two that contain the same grant never undo each other's work.
+    """
     now = timezone.now()
     with transaction.atomic():
-        for grant, containment in contained.items():
-            held = Grant.objects.filter(pk=grant.pk, state=GrantState.ENDING, lease_by=lease)
-            done = held.update(
-                state=GrantState.CONTAINED, contained_at=now, next_try_at=now, **FREE
-            )
-            if done:
-                record(
-                    event=EventName.GRANT_CONTAIN,
-                    actor=None,
-                    target=grant,
-                    request=grant.request,
-                    metadata={"login": grant.login, **containment.as_dict()},
-                )
+        ending = Grant.objects.select_for_update(of=("self",)).filter(
+            pk__in=[grant.pk for grant in contained], state=GrantState.ENDING
+        )
+        pks = set(ending.order_by("pk").values_list("pk", flat=True))
+        Grant.objects.filter(pk__in=pks).update(
+            state=GrantState.CONTAINED, contained_at=now, next_try_at=now, **FREE
+        )
+        news = [grant for grant in contained if grant.pk in pks]
+        record_each(
+            event=EventName.GRANT_CONTAIN,
+            actor=None,
+            about=[
+                (grant, grant.request, {"login": grant.login, **contained[grant].as_dict()})
+                for grant in news
+            ],
+        )
+    return news
 
 
 def record_nothing_made(*, grant: Grant, lease: str) -> None:

@@ -1,5 +1,6 @@
 """After containment nobody can use the grant, in whatever state it was."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -213,3 +214,31 @@ def test_orphans_prepared_transaction_keeps_the_proof_from_holding(grant: Grant)
     proof = postgresql.prove(grant.pg.target, grant.identity)
     assert (proof.holds, proof.residue_none) == (False, False)
     assert proof.details["prepared_transactions"] == ["orphan"]
+
+
+def test_a_grantee_that_locks_its_own_role_delays_nobody(make_grant: MakeGrant) -> None:
+    grants = [make_grant() for _ in range(3)]
+    sessions = [grant.log_in() for grant in grants]
+    sessions[1].execute("BEGIN")
+    sessions[1].execute(f"ALTER ROLE {grants[1].role} PASSWORD 'mine-now'")
+    began = time.monotonic()
+    outcomes = postgresql.contain_many(grants[0].pg.target, [grant.identity for grant in grants])
+    assert time.monotonic() - began < 2.5
+    assert not [one for one in outcomes.values() if isinstance(one, ConnectorError)]
+    assert all(is_dead(session) for session in sessions)
+    assert not any(grant.can_log_in() for grant in grants)
+
+
+def test_somebody_elses_lock_on_one_role_stops_no_other(make_grant: MakeGrant) -> None:
+    grants = [make_grant() for _ in range(3)]
+    sessions = [grant.log_in() for grant in grants]
+    pg = grants[0].pg
+    with pg.admin() as holder:
+        holder.execute("BEGIN")
+        holder.execute(f"ALTER ROLE {grants[1].role} CONNECTION LIMIT 2")
+        outcomes = postgresql.contain_many(pg.target, [grant.identity for grant in grants])
+        holder.execute("ROLLBACK")
+    failed = [isinstance(outcomes[grant.identity], ConnectorError) for grant in grants]
+    assert failed == [False, True, False]
+    assert all(is_dead(session) for session in sessions)
+    assert grants[1].contain()

@@ -15,6 +15,7 @@ NOT_A_WRITE = {
     "mfa.require_evidence": "reads the evidence under that lock, or refuses",
     "mfa.require_admin_evidence": "reads the evidence of an admin who is enrolled, or refuses",
     "audit.record": "is the record",
+    "audit.record_each": "is the record of many at once",
 }
 
 Function = ast.FunctionDef
@@ -75,7 +76,7 @@ def leaves_event(node: Function) -> bool:
     waiting = [node]
     while waiting:
         for name in called_names(waiting.pop()) - seen:
-            if name == "record":
+            if name in {"record", "record_each"}:
                 return True
             seen.add(name)
             waiting.extend(known.get(name, []))

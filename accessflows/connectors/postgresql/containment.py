@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 _AT_ONCE = 50
 _LONGEST_S = 60.0
 
+# Who is contained with many others must not keep them waiting; what is locked is tried again soon.
+_SHORT_PATIENCE = sql.SQL("SET LOCAL lock_timeout = '250ms'")
 _CUT = sql.SQL("ALTER ROLE {role} NOLOGIN PASSWORD NULL VALID UNTIL '1970-01-01 00:00:00+00'")
 _MEMBERSHIPS = sql.SQL(
     "SELECT DISTINCT m.member::bigint AS oid, member.rolname AS role, granted.rolname AS permission"
@@ -69,7 +71,9 @@ def _contain_some(
     session: Session, identities: Sequence[GrantIdentity]
 ) -> dict[GrantIdentity, Outcome]:
     refused = {identity: why for identity in identities if (why := _refusal(session, identity))}
-    found, failed = _cut_each(session, [each for each in identities if each not in refused])
+    found, failed = _cut_even_if_resisted(
+        session, [each for each in identities if each not in refused]
+    )
     cut = [role.oid for each in found.values() if (role := _cuttable(each))]
     _revoke_memberships(session, cut)
     ended = end_sessions_of(
@@ -124,6 +128,31 @@ def _refusal(session: Session, identity: GrantIdentity) -> ConnectorError | None
     return None
 
 
+def _cut_even_if_resisted(
+    session: Session, identities: Sequence[GrantIdentity]
+) -> tuple[FoundByGrant, dict[GrantIdentity, ConnectorError]]:
+    """All in one transaction. If that fails, sessions first, then again, at last each by itself.
+
+    A grantee may change its own password, and while that transaction is open nobody else can change
+    the role. The lock ends with the session, so one that resists never delays the others for long.
+    """
+    try:
+        return _cut(session, identities), {}
+    except psycopg.Error:
+        if session.connection.broken:
+            raise
+    ours = find_ours(session, identities)
+    ending = [one.role_oid for one, each in ours.items() if not _is_beyond_the_broker(each)]
+    end_sessions_of(session, ending)
+    return _cut_each(session, identities)
+
+
+def _is_beyond_the_broker(found: Found) -> bool:
+    """Not ours, or given powers by hand: the broker may not end such a role's sessions."""
+    role = _cuttable(found)
+    return not _sessions_are_ours(found) or (role is not None and role.has_attributes)
+
+
 def _cut_each(
     session: Session, identities: Sequence[GrantIdentity]
 ) -> tuple[FoundByGrant, dict[GrantIdentity, ConnectorError]]:
@@ -146,6 +175,7 @@ def _cut_each(
 
 def _cut(session: Session, identities: Sequence[GrantIdentity]) -> FoundByGrant:
     with session.connection.transaction():
+        session.connection.execute(_SHORT_PATIENCE)
         lock_grants(session, identities)
         found = find_ours(session, identities)
         session.run(

@@ -35,7 +35,7 @@ _BY_IDENTITY = _COLUMNS + sql.SQL(
     "WHERE r.oid = ANY(%(oids)s::oid[]) OR r.rolname = ANY(%(names)s::name[])"
 )
 _WITH_COMMENT = _COLUMNS + sql.SQL("WHERE d.description LIKE '{%%' ORDER BY r.oid")
-_LOCK = sql.SQL("SELECT pg_advisory_xact_lock({key})")
+_LOCK = sql.SQL("SELECT pg_advisory_xact_lock(key) FROM unnest(%(keys)s::bigint[]) AS key")
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def lock_grants(session: Session, identities: Sequence[GrantIdentity | str]) -> 
     Advisory locks belong to a database: all callers use the maintenance database.
     """
     names = (each if isinstance(each, str) else each.role_name for each in identities)
-    for key in sorted(lock_key(_grant_id(name)) for name in names):
-        session.connection.execute(_LOCK.format(key=sql.Literal(key)))
+    keys = sorted(lock_key(_grant_id(name)) for name in names)
+    session.rows(_LOCK, {"keys": keys})
 
 
 def _grant_id(role_name: str) -> uuid.UUID:

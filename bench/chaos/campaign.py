@@ -1,0 +1,70 @@
+"""The run: every scenario one after the other, progress on the way, figures at the end."""
+
+import logging
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable
+
+import structlog
+
+from bench.chaos.ground import LEASE_S, Ground
+from bench.chaos.line import Line
+from bench.chaos.portal import Portal
+from bench.chaos.scenarios import crowds, killed, outages
+from bench.chaos.stage import Saboteur, Stage
+from bench.chaos.verdict import Verdict, print_table, write
+
+SCENARIOS: dict[str, Callable[[Stage], Verdict]] = {
+    "opening": killed.killed_while_opening,
+    "ending": killed.killed_while_ending,
+    "expiring": killed.expiry_killed,
+    "beside": killed.killed_while_others_work,
+    "target": outages.target_stopped,
+    "line": outages.line_cut,
+    "database": outages.database_lost,
+    "race": crowds.workers_race,
+    "storm": crowds.storm,
+}
+ORDINARY = 20
+
+
+def run(ground: Ground, options: Namespace) -> int:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    started = time.monotonic()
+    line = Line(ground.target_server.host, ground.target_server.port)
+    stage = Stage(
+        ground,
+        Portal.fill(ground, line.port),
+        line,
+        Saboteur(ground),
+        size=min(ORDINARY, options.grants),
+        storm=options.grants,
+        say=_progress(started),
+    )
+    stage.measure_pace()
+    verdicts: list[Verdict] = []
+    chosen = options.only or list(SCENARIOS)
+    for number, name in enumerate(chosen, start=1):
+        stage.say(f"[{number}/{len(chosen)}] {name}")
+        verdicts.append(SCENARIOS[name](stage))
+        stage.say(f"[{number}/{len(chosen)}] {name}: {'held' if verdicts[-1].holds else 'FAILED'}")
+    stage.saboteur.close()
+    print()
+    print_table(verdicts)
+    storm = next((each for each in verdicts if each.name == "all end in one second"), None)
+    extra = {
+        "postgresql": ground.version,
+        "lease_s": LEASE_S,
+        "took_s": round(time.monotonic() - started),
+    }
+    write(verdicts, storm, extra)
+    return 0 if all(each.holds for each in verdicts) else 1
+
+
+def _progress(started: float) -> Callable[[str], None]:
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - started:7.1f} s  {text}", flush=True)
+
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    return say

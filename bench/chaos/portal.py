@@ -1,0 +1,145 @@
+"""The portal's side of a run: people, flows, requests made through its services, credentials shown."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.db import connections
+
+from accessflows.models import AccessFlow, Integration, Permission, Resource
+from accessflows.services import check_integration, create_flow, create_integration
+from accessflows.terms import FlowTerms, IntegrationTerms
+from apono_portal.users.models import Role, User
+from audit.origin import SYSTEM
+from bench.chaos.ground import BUILDER, Ground
+from bench.chaos.judge import Key
+from requests_app.models import AccessRequest, Grant, GrantState, Status
+from requests_app.services import (
+    begin_activation,
+    end_access,
+    reveal_credential,
+    submit_request,
+)
+
+DAY = timedelta(hours=8)
+
+
+class Unexpected(Exception):
+    """Something a run relies on did not work; its figures would mean nothing."""
+
+
+@dataclass
+class Portal:
+    """One requester, one admin, and a flow for each way to the target."""
+
+    requester: User
+    admin: User
+    flows: dict[str, AccessFlow]
+
+    @classmethod
+    def fill(cls, ground: Ground, line_port: int) -> "Portal":
+        """``reader`` and ``builder`` lead straight to the target, ``far`` over the line."""
+        admin = User.objects.create_user(email="ada@example.org", name="Ada", role=Role.ADMIN)
+        requester = User.objects.create_user(email="max@example.org", name="Max")
+        near = _integration(admin, ground, "target", ground.target.port)
+        far = _integration(admin, ground, "target over the line", line_port)
+        flows = {
+            "reader": _flow(admin, requester, near, "reader", "orders_read"),
+            "builder": _flow(admin, requester, near, "builder", BUILDER),
+            "far": _flow(admin, requester, far, "far", "orders_read"),
+        }
+        return cls(requester, admin, flows)
+
+    def ask(
+        self, flow: str, *, ends_at: float | None = None, duration: timedelta = DAY
+    ) -> AccessRequest:
+        """Make a request; with ``ends_at`` also its intent, so that it ends at that moment."""
+        if ends_at is not None:
+            duration = datetime.fromtimestamp(ends_at, UTC) - datetime.now(UTC)
+        chosen = self.flows[flow]
+        request = submit_request(
+            actor=self.requester,
+            flow=chosen,
+            target_ids=list(chosen.targets.values_list("pk", flat=True)),
+            duration=duration,
+            justification="Look into the failed import.",
+            window=None,
+        )
+        if ends_at is not None:
+            begin_activation(request_pk=request.pk)
+        return request
+
+    def grants_of(self, requests: Iterable[AccessRequest]) -> list[Grant]:
+        found = Grant.objects.filter(request__in=[request.pk for request in requests])
+        return list(found.select_related("request", "integration").order_by("pk"))
+
+    def wait_active(self, requests: Sequence[AccessRequest], patience_s: float) -> list[Grant]:
+        pks = [request.pk for request in requests]
+        active = AccessRequest.objects.filter(pk__in=pks, status=Status.ACTIVE)
+        if not until(lambda: active.count() == len(pks), patience_s):
+            others = AccessRequest.objects.filter(pk__in=pks).exclude(status=Status.ACTIVE)
+            raise Unexpected(
+                f"Not opened: {[(r.reference, r.status, r.message) for r in others[:3]]}"
+            )
+        return self.grants_of(requests)
+
+    def reveal(self, grants: Sequence[Grant]) -> list[Key]:
+        with ThreadPoolExecutor(4) as pool:
+            return list(pool.map(self._reveal, grants))
+
+    def _reveal(self, grant: Grant) -> Key:
+        try:
+            shown = reveal_credential(actor=self.requester, grant=grant, window=None)
+        finally:
+            connections.close_all()
+        return Key(shown.user, shown.database, shown.password)
+
+    def end(self, grants: Iterable[Grant]) -> None:
+        for grant in grants:
+            end_access(actor=self.admin, request=grant.request)
+
+    def wait_ended(self, grants: Sequence[Grant], patience_s: float) -> bool:
+        pks = [grant.pk for grant in grants]
+        left = Grant.objects.filter(pk__in=pks).exclude(state=GrantState.ENDED)
+        return until(lambda: not left.exists(), patience_s)
+
+
+def until(condition: Callable[[], bool], patience_s: float) -> bool:
+    give_up_at = time.monotonic() + patience_s
+    while not condition():
+        if time.monotonic() > give_up_at:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _integration(admin: User, ground: Ground, name: str, port: int) -> Integration:
+    terms = IntegrationTerms(
+        name=name,
+        host=ground.target.host,
+        port=port,
+        broker=ground.target.user,
+        password=ground.target.password,
+        sslmode=Integration.SslMode.DISABLE,
+    )
+    integration = create_integration(actor=admin, window=None, terms=terms, origin=SYSTEM)
+    survey = check_integration(actor=admin, integration=integration, origin=SYSTEM)
+    if survey.inventory is None:
+        raise Unexpected(f"The target does not answer: {[c.sentence for c in survey.checks]}")
+    return integration
+
+
+def _flow(
+    admin: User, requester: User, integration: Integration, name: str, permission: str
+) -> AccessFlow:
+    resource = Resource.objects.get(integration=integration, name="orders")
+    role = Permission.objects.get(integration=integration, name=permission)
+    terms = FlowTerms(
+        name=name,
+        requestor_users=frozenset({requester.pk}),
+        targets=frozenset({(resource.pk, role.pk)}),
+        max_duration=DAY,
+    )
+    return create_flow(actor=admin, window=None, terms=terms, origin=SYSTEM)
