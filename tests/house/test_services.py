@@ -16,6 +16,7 @@ NOT_A_WRITE = {
     "mfa.require_admin_evidence": "reads the evidence of an admin who is enrolled, or refuses",
     "audit.record": "is the record",
     "audit.record_each": "is the record of many at once",
+    "users.link_to_set_password": "signs a link and writes nothing",
 }
 
 Function = ast.FunctionDef

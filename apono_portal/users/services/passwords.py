@@ -54,7 +54,7 @@ def invite_user(*, actor: User, window: Window | None, user: User, origin: Origi
     with transaction.atomic():
         require_admin(actor=actor, window=window)
         record(event=EventName.USER_INVITE, actor=actor, target=user, origin=origin)
-        link = _link_for(user)
+        link = link_to_set_password(user)
     return Invitation(mailed=settings.MAIL_IS_SET_UP and _mail(user, link), link=link)
 
 
@@ -72,7 +72,7 @@ def _write_password(user: User, password: str, origin: Origin, *, how: str) -> N
         )
 
 
-def _link_for(user: User) -> str:
+def link_to_set_password(user: User) -> str:
     uid = urlsafe_base64_encode(force_bytes(user.pk))
     token = default_token_generator.make_token(user)
     path = reverse("users:set_password", kwargs={"uidb64": uid, "token": token})
