@@ -58,3 +58,7 @@ class GrantQuerySet(models.QuerySet["Grant"]):
 
     def due(self, now: datetime) -> "GrantQuerySet":
         return self.filter(state="active", deadline__lte=now)
+
+    def ending_before(self, moment: datetime) -> "GrantQuerySet":
+        """Logins that have reached their end by then, or are ending already."""
+        return self.filter(Q(state="active", deadline__lte=moment) | Q(state="ending"))

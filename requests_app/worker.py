@@ -21,6 +21,7 @@ from requests_app.reconciler import (
     work,
 )
 from requests_app.services.ending import BATCH, expire_due
+from requests_app.vigil import Vigil
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,7 @@ class Worker:
 
     Containment has threads of its own, so that neither a hanging activation nor a stuck cleaning
     ever delays an end. A lane runs once at a time in a worker: a target that hangs holds one thread.
+    Ends that come while the portal's database is lost are kept by the vigil.
     ``chores`` are called once an interval, beside the rest; they are given the present moment.
     """
 
@@ -47,7 +49,8 @@ class Worker:
     ) -> None:
         self.name = name
         self._interval_s = interval_s
-        self._chores = (tend, *chores)
+        self._vigil = Vigil(interval_s)
+        self._chores = (tend, self._vigil.look_ahead, *chores)
         self._urgent = ThreadPoolExecutor(threads, thread_name_prefix="contain")
         self._others = ThreadPoolExecutor(threads, thread_name_prefix="work")
         self._running: dict[Lane | str, Future[None]] = {}
@@ -64,15 +67,19 @@ class Worker:
 
     def run(self) -> None:
         log.info("worker_started", worker=self.name)
+        self._vigil.start()
         while not self._stopping:
             try:
                 pause_s = self._turn()
+                self._vigil.hear_from_database()
             except DatabaseTrouble as error:
+                self._vigil.lose_database()
                 log.warning("database_unreachable", worker=self.name, error=type(error).__name__)
                 connections.close_all()
                 pause_s = self._interval_s
             self._wake.wait(pause_s)
             self._wake.clear()
+        self._vigil.stop()
         self._urgent.shutdown()
         self._others.shutdown()
         connections.close_all()
@@ -120,6 +127,7 @@ class Worker:
             if task():
                 self._wake.set()
         except DatabaseTrouble as error:
+            self._vigil.lose_database()
             log.warning("database_unreachable", worker=self.name, error=type(error).__name__)
             connections.close_all()
         except Exception as error:

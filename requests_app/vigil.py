@@ -1,0 +1,130 @@
+"""Ends that do not need the portal's database: what ends soon is remembered, and cut on time.
+
+A worker that has lost the database still knows, for some minutes, which logins reach their end where.
+Ends never move to later and containment may be done twice, so cutting what is past its end is right
+whatever the database would say; the ordinary way follows when it is back.
+"""
+
+import threading
+import time
+import uuid
+from collections import defaultdict
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from django.utils import timezone
+
+from accessflows.connectors.errors import ConnectorError
+from accessflows.connectors.protocol import Connector, GrantIdentity, Target
+from requests_app.models import Grant
+from requests_app.targets import asking, reach
+
+log = structlog.get_logger(__name__)
+
+LOOK_AHEAD = timedelta(minutes=10)
+LOOK_EVERY = timedelta(seconds=5)
+MOST = 5000
+# How far past an end the ordinary way may be before it is helped along. In seconds.
+GRACE_S = 0.4
+
+
+@dataclass(frozen=True)
+class Place:
+    """A target and how it is asked, kept in memory only."""
+
+    connector: Connector
+    target: Target
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A login and when it must have ended."""
+
+    identity: GrantIdentity
+    integration_id: int | None
+    deadline: datetime
+
+
+class Vigil:
+    """One worker's memory of the ends to come, and the thread that keeps them."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._watched: dict[uuid.UUID, Watched] = {}
+        self._places: dict[int | None, Place] = {}
+        self._looked_at: datetime | None = None
+        self._heard_at = time.monotonic()
+        self._is_lost = False
+        self._stopping = threading.Event()
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="vigil")
+        self._running: dict[int | None, Future[None]] = {}
+        self._thread = threading.Thread(target=self._run, name="vigil", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._pool.shutdown()
+
+    def hear_from_database(self) -> None:
+        """The worker's turn succeeded, so ends take their ordinary way."""
+        self._heard_at, self._is_lost = time.monotonic(), False
+
+    def lose_database(self) -> None:
+        self._is_lost = True
+
+    def look_ahead(self, now: datetime) -> int:
+        """Remember what ends within `LOOK_AHEAD`. Returns 0: this is no step."""
+        if self._looked_at is not None and timedelta(0) <= now - self._looked_at < LOOK_EVERY:
+            return 0
+        ending = Grant.objects.ending_before(now + LOOK_AHEAD).select_related("integration")
+        watched: dict[uuid.UUID, Watched] = {}
+        places: dict[int | None, Place] = {}
+        for grant in ending.order_by("deadline")[:MOST]:
+            if grant.integration_id not in places:
+                try:
+                    _, connector, target = reach(grant)
+                except ConnectorError:
+                    continue
+                places[grant.integration_id] = Place(connector, target)
+            if grant.identity is not None:
+                watched[grant.pk] = Watched(grant.identity, grant.integration_id, grant.deadline)
+        self._watched, self._places, self._looked_at = watched, places, now
+        return 0
+
+    def keep(self, now: datetime) -> list[Future[None]]:
+        """Contain what is past its end, a target each in a thread of its own."""
+        due: dict[int | None, dict[uuid.UUID, GrantIdentity]] = defaultdict(dict)
+        for key, watched in list(self._watched.items()):
+            if watched.deadline + timedelta(seconds=GRACE_S) <= now:
+                due[watched.integration_id][key] = watched.identity
+        for place, identities in due.items():
+            running = self._running.get(place)
+            if running is None or running.done():
+                self._running[place] = self._pool.submit(
+                    self._contain, self._places[place], identities
+                )
+        return list(self._running.values())
+
+    def _run(self) -> None:
+        while not self._stopping.wait(GRACE_S / 2):
+            silent_s = time.monotonic() - self._heard_at
+            if self._is_lost or silent_s > self._interval_s + GRACE_S:
+                self.keep(timezone.now())
+
+    def _contain(self, place: Place, identities: dict[uuid.UUID, GrantIdentity]) -> None:
+        try:
+            with asking():
+                answers = place.connector.contain_many(place.target, list(identities.values()))
+        except ConnectorError as error:
+            log.warning("vigil_retry", grants=len(identities), reason=error.sentence)
+            return
+        for key, identity in identities.items():
+            if not isinstance(answers.get(identity), ConnectorError):
+                self._watched.pop(key, None)
+        log.warning("contained_without_database", grants=len(identities))

@@ -1,0 +1,77 @@
+"""The portal's database is lost: what reaches its end is cut all the same."""
+
+import threading
+import time
+from datetime import timedelta
+
+import psycopg
+import pytest
+import time_machine
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from requests_app.models import Grant
+from requests_app.services import reveal_credential
+from requests_app.vigil import Vigil
+
+pytestmark = [pytest.mark.target, pytest.mark.django_db]
+
+
+def lost(*_: object) -> None:
+    raise DatabaseError("the server closed the connection")
+
+
+@pytest.fixture
+def grant(real_flow) -> Grant:
+    return real_flow.active_grant(duration=timedelta(minutes=5))
+
+
+def keep(vigil: Vigil) -> None:
+    with connection.execute_wrapper(lost):
+        for done in vigil.keep(timezone.now()):
+            done.result()
+
+
+def test_an_end_is_kept_without_the_database(real_flow, grant):
+    credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
+    vigil = Vigil(interval_s=1)
+    vigil.look_ahead(timezone.now())
+    with real_flow.pg.log_in(credential) as session:
+        with time_machine.travel(grant.deadline + timedelta(seconds=1), tick=True):
+            keep(vigil)
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("SELECT 1")
+    with pytest.raises(psycopg.OperationalError):
+        real_flow.pg.log_in(credential)
+    vigil.stop()
+
+
+def test_what_has_not_reached_its_end_is_left_alone(real_flow, grant):
+    credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
+    vigil = Vigil(interval_s=1)
+    vigil.look_ahead(timezone.now())
+    keep(vigil)
+    with real_flow.pg.log_in(credential) as session:
+        assert session.execute("SELECT 1").fetchone() == (1,)
+    vigil.stop()
+
+
+def test_it_acts_only_when_the_database_is_silent(real_flow, grant):
+    vigil = Vigil(interval_s=1)
+    with time_machine.travel(grant.deadline + timedelta(seconds=1), tick=True):
+        vigil.look_ahead(timezone.now())
+        vigil.start()
+        vigil.hear_from_database()
+        time.sleep(0.6)
+        assert real_flow.pg.ask("SELECT rolvaliduntil > now() FROM pg_roles WHERE rolname = %s", [grant.login]) == [(True,)]  # fmt: skip
+        vigil.lose_database()
+        wait_for(lambda: not real_flow.pg.ask("SELECT FROM pg_roles WHERE rolname = %s AND rolvaliduntil > now()", [grant.login]))  # fmt: skip
+    vigil.stop()
+
+
+def wait_for(condition, patience_s: float = 10) -> None:
+    silent = threading.Event()
+    give_up_at = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < give_up_at
+        silent.wait(0.05)
