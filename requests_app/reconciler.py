@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.conf import settings
-from django.db.models import Min
+from django.db.models import Min, QuerySet
 from django.utils import timezone
 
 from requests_app import steps
@@ -69,10 +69,14 @@ def tend(now: datetime) -> int:
     return lapse_overdue(now=now) + end_groundless()
 
 
+def waiting_to_begin() -> QuerySet[AccessRequest]:
+    """Requests that may go on and of which nothing has been begun."""
+    return AccessRequest.objects.filter(status=Status.GRANTING, grants=None)
+
+
 def begin_waiting(limit: int = 20) -> int:
     """Begin the activation of requests that may go on."""
-    waiting = AccessRequest.objects.filter(status=Status.GRANTING, grants=None).order_by("pk")
-    pks = list(waiting.values_list("pk", flat=True)[:limit])
+    pks = list(waiting_to_begin().order_by("pk").values_list("pk", flat=True)[:limit])
     for pk in pks:
         begin_activation(request_pk=pk)
     return len(pks)

@@ -18,6 +18,7 @@ from requests_app.reconciler import (
     lanes,
     next_turn,
     tend,
+    waiting_to_begin,
     work,
 )
 from requests_app.services.ending import BATCH, expire_due
@@ -93,7 +94,8 @@ class Worker:
         for lane in lanes(timezone.now()):
             pool = self._urgent if lane.stage is Stage.CONTAIN else self._others
             self._dispatch(pool, lane, partial(work, lane, self.name))
-        self._dispatch(self._others, BEGINNING, begin_waiting)
+        if waiting_to_begin().exists():
+            self._dispatch(self._others, BEGINNING, begin_waiting)
         self._tend(now)
         if expired == BATCH:
             return 0
@@ -121,16 +123,14 @@ class Worker:
             self._running[key] = pool.submit(self._do, key, task)
 
     def _do(self, key: Lane | str, task: Callable[[], object]) -> None:
-        """Run a task in a thread with its own connection, and look again at once if it did anything."""
-        close_old_connections()
+        """Run a task in a thread with a connection of its own, and look again if it did anything."""
         try:
             if task():
                 self._wake.set()
         except DatabaseTrouble as error:
             self._vigil.lose_database()
             log.warning("database_unreachable", worker=self.name, error=type(error).__name__)
-            connections.close_all()
         except Exception as error:
             log.exception("step_broke", worker=self.name, lane=str(key), error=type(error).__name__)
         finally:
-            close_old_connections()
+            connections.close_all()  # nobody else could close it when the threads end

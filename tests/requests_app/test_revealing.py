@@ -41,7 +41,7 @@ def test_only_its_owner(member_user):
     assert not Event.objects.filter(event=EventName.GRANT_REVEAL).exists()
 
 
-@pytest.mark.parametrize("state", set(GrantState) - {GrantState.ACTIVE})
+@pytest.mark.parametrize("state", [each for each in GrantState if each != GrantState.ACTIVE])
 def test_only_while_the_grant_is_active(state):
     with pytest.raises(Conflict):
         reveal(ready(state=state))

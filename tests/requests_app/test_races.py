@@ -1,0 +1,205 @@
+"""Two at once: exactly one outcome, and the other is told. Real threads, each with its connection.
+
+On PostgreSQL they truly overlap; on SQLite writers stand in a row, and the rules hold as well.
+"""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+
+from audit.events import EventName
+from audit.models import Event
+from mfa.lanes import Lane
+from mfa.services import advance_epoch
+from requests_app.exceptions import Conflict
+from requests_app.leases import claim
+from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
+from requests_app.services import (
+    begin_activation,
+    cancel_request,
+    decide_request,
+    end_access,
+    reveal_credential,
+    step_up,
+)
+from requests_app.services.ending import expire_due
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    AuthenticatorFactory,
+    GrantFactory,
+    UserFactory,
+    code_for,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ROUNDS = 5
+
+
+def at_once(*acts: Callable[[], object]) -> list[object]:
+    """Let all acts go at the same moment. Returns what each answered or raised."""
+    answers: list[object] = [None] * len(acts)
+    start = threading.Barrier(len(acts))
+
+    def run(number: int) -> None:
+        try:
+            start.wait(10)
+            answers[number] = acts[number]()
+        except Exception as error:  # noqa: BLE001 - what it raised is the answer
+            answers[number] = error
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(acts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return answers
+
+
+def one_wins(answers):
+    lost = [each for each in answers if isinstance(each, Conflict)]
+    assert len(lost) == len(answers) - 1, answers
+    return next(each for each in answers if not isinstance(each, Conflict))
+
+
+def waiting(approvers):
+    requester = UserFactory()
+    flow = AccessFlowFactory(
+        approval="any_of", approver_users=approvers, requestor_users=[requester], targets=1
+    )
+    return AccessRequestFactory(requester=requester, flow=flow, status=Status.PENDING_APPROVAL)
+
+
+def word(actor, request, verdict):
+    return lambda: decide_request(
+        actor=actor,
+        request=request,
+        verdict=verdict,
+        reason="Because of OPS-1",
+        fingerprint=request.flow_fingerprint,
+        window=None,
+    )
+
+
+@pytest.mark.parametrize("other", [Decision.Verdict.APPROVE, Decision.Verdict.REJECT])
+def test_of_two_decisions_one_counts(other):
+    approvers = [UserFactory(), UserFactory()]
+    for _ in range(ROUNDS):
+        request = waiting(approvers)
+        answers = at_once(
+            word(approvers[0], request, Decision.Verdict.APPROVE),
+            word(approvers[1], request, other),
+        )
+        winner = one_wins(answers)
+        request.refresh_from_db()
+        assert request.status == winner.status
+        assert request.decisions.count() == 1
+
+
+def test_approving_and_cancelling_at_once_leave_one_outcome():
+    approver = UserFactory()
+    for _ in range(ROUNDS):
+        request = waiting([approver])
+        answers = at_once(
+            word(approver, request, Decision.Verdict.APPROVE),
+            lambda request=request: cancel_request(actor=request.requester, request=request),
+        )
+        request.refresh_from_db()
+        approved = not isinstance(answers[0], Conflict)
+        assert request.status == Status.CANCELLED
+        assert request.decisions.count() == int(approved)
+
+
+def test_two_workers_begin_one_activation():
+    for _ in range(ROUNDS):
+        request = AccessRequestFactory()
+        at_once(*[lambda request=request: begin_activation(request_pk=request.pk)] * 3)
+        assert request.grants.count() == 1
+    assert Event.objects.filter(event=EventName.REQUEST_GRANT).count() == ROUNDS
+
+
+def test_two_workers_expire_a_request_once():
+    requests = [GrantFactory().request for _ in range(6)]
+    AccessRequest.objects.update(ends_at=timezone.now())
+    counts = at_once(*[lambda: expire_due(now=timezone.now())] * 2)
+    counts = [each for each in counts if isinstance(each, int)]
+    while sum(counts) < len(requests):
+        counts.append(expire_due(now=timezone.now()))
+    assert sum(counts) == len(requests)
+    assert Event.objects.filter(event=EventName.REQUEST_END).count() == len(requests)
+
+
+def test_ending_by_hand_and_by_time_end_as_one_of_them():
+    for _ in range(ROUNDS):
+        grant = GrantFactory()
+        request, requester = grant.request, grant.request.requester
+        AccessRequest.objects.filter(pk=request.pk).update(ends_at=timezone.now())
+        at_once(
+            lambda: expire_due(now=timezone.now()),
+            lambda request=request, who=requester: end_access(actor=who, request=request),
+        )
+        expire_due(now=timezone.now())
+        request.refresh_from_db()
+        ends = Event.objects.filter(event=EventName.REQUEST_END, request_id=request.pk)
+        assert request.status == Status.ENDING
+        assert ends.count() == 1
+
+
+def test_a_grant_is_claimed_once():
+    grants = [GrantFactory(state=GrantState.ENDING) for _ in range(3)]
+    Grant.objects.update(integration=grants[0].integration)
+
+    def take():
+        return claim(
+            "w",
+            integration_id=grants[0].integration_id,
+            state=GrantState.ENDING,
+            limit=2,
+            now=timezone.now(),
+        )[1]
+
+    taken = [grant.pk for answer in at_once(take, take, take) for grant in answer]
+    assert len(taken) == len(set(taken))
+    assert taken
+
+
+@pytest.mark.target
+def test_two_tabs_get_one_password(real_flow):
+    grant = real_flow.active_grant()
+    answers = at_once(
+        *[lambda: reveal_credential(actor=real_flow.requester, grant=grant, window=None)] * 3
+    )
+    with real_flow.pg.log_in(one_wins(answers)) as session:
+        assert session.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_one_code_in_two_tabs_releases_once():
+    authenticator = AuthenticatorFactory()
+    user = authenticator.user
+    flow = AccessFlowFactory(require_mfa=True, requestor_users=[user], targets=1)
+    request = AccessRequestFactory(requester=user, flow=flow, status=Status.PENDING_MFA)
+    code = code_for(authenticator)
+    answers = at_once(*[lambda: step_up(user=user, code=code, lane=Lane())] * 3)
+    assert sorted(result.ok for result, _ in answers) == [False, False, True]
+    assert Event.objects.filter(event=EventName.REQUEST_RELEASE).count() == 1
+    request.refresh_from_db()
+    assert request.status == Status.GRANTING
+
+
+def test_reset_and_activation_at_once_never_open_on_void_evidence():
+    for _ in range(ROUNDS):
+        user = AuthenticatorFactory().user
+        flow = AccessFlowFactory(require_mfa=True, requestor_users=[user], targets=1)
+        request = AccessRequestFactory(requester=user, flow=flow)
+        at_once(
+            lambda user=user: advance_epoch(user=user),
+            lambda request=request: begin_activation(request_pk=request.pk),
+        )
+        request.refresh_from_db()
+        opened = request.grants.exists()
+        assert request.status == (Status.GRANTING if opened else Status.PENDING_MFA)
