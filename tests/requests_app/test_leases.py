@@ -22,6 +22,7 @@ def take(worker="one", *, grant, limit=10):
         integration_id=grant.integration_id,
         state=grant.state,
         limit=limit,
+        lasts=settings.WORKER_LEASE,
         now=timezone.now(),
     )
 
@@ -63,14 +64,14 @@ def test_whoever_lost_the_lease_gives_nothing_back(grant):
     Grant.objects.update(lease_until=Now() - timedelta(seconds=1))
     second, _ = take("two", grant=grant)
     release(grant, lease)
-    retry_later(grant, lease, step="contain", sentence="Late")
+    retry_later([grant], lease, step="contain", sentence="Late")
     grant.refresh_from_db()
     assert (grant.lease_by, grant.tries) == (second, 0)
 
 
 def test_a_grant_given_back_waits_for_its_turn(grant):
     lease, _ = take(grant=grant)
-    retry_later(grant, lease, step="contain", sentence="No answer.")
+    retry_later([grant], lease, step="contain", sentence="No answer.")
     assert take("two", grant=grant)[1] == []
     grant.refresh_from_db()
     assert grant.next_try_at > timezone.now()
@@ -83,7 +84,7 @@ def test_waits_grow_to_a_minute_and_no_further(grant):
         Grant.objects.update(next_try_at=timezone.now())
         lease, [taken] = take(grant=grant)
         before = timezone.now()
-        retry_later(taken, lease, step="contain", sentence="No answer.")
+        retry_later([taken], lease, step="contain", sentence="No answer.")
         taken.refresh_from_db()
         waits.append(round((taken.next_try_at - before).total_seconds()))
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
@@ -93,7 +94,7 @@ def test_the_same_trouble_is_put_on_the_record_once(grant):
     for sentence in ("No answer.", "No answer.", "Refused."):
         Grant.objects.update(next_try_at=timezone.now())
         lease, [taken] = take(grant=grant)
-        retry_later(taken, lease, step="contain", sentence=sentence)
+        retry_later([taken], lease, step="contain", sentence=sentence)
     told = Event.objects.filter(event=EventName.GRANT_RETRY).order_by("pk")
     assert [event.metadata["reason"] for event in told] == ["No answer.", "Refused."]
 

@@ -5,6 +5,7 @@ On PostgreSQL they truly overlap; on SQLite writers stand in a row, and the rule
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.db import connections
@@ -160,6 +161,7 @@ def test_a_grant_is_claimed_once():
             integration_id=grants[0].integration_id,
             state=GrantState.ENDING,
             limit=2,
+            lasts=timedelta(seconds=30),
             now=timezone.now(),
         )[1]
 
