@@ -1,7 +1,8 @@
 """Sealing secrets anew with the newest key of the keyring, while the portal runs.
 
 Rows are walked by primary key in batches. Each batch is one short transaction with its rows locked,
-so a verification waits for milliseconds at most. A run that is cut short is begun again: rows that
+so a verification waits for milliseconds; on SQLite, where each writer waits for all others, the
+command rests after each batch as long as it took. A run that is cut short is begun again: rows that
 are done are only looked at.
 """
 
@@ -13,7 +14,7 @@ from django.db import models, transaction
 
 from mfa import sealing
 
-BATCH = 200
+BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Seal TOTP keys and broker passwords anew with the newest key, while the portal runs."""
 
+import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -10,6 +11,9 @@ from audit.services import record
 from mfa import sealing
 from mfa.models import Authenticator
 from mfa.resealing import Progress, Sealed, reseal
+
+TELL_EVERY_S = 2.0
+LONGEST_REST_S = 0.5  # others get their turn between batches
 
 
 class Command(BaseCommand):
@@ -37,9 +41,15 @@ class Command(BaseCommand):
         self.stdout.write("Nothing is left under an older key.")
 
     def _run(self, name: str, sealed: Sealed) -> Progress:
-        progress, total = Progress(), sealed.rows.count()
+        progress, total, told_at = Progress(), sealed.rows.count(), time.monotonic()
+        began = told_at
         for progress in reseal(sealed):
-            self.stdout.write(f"{name}: {progress.seen} of {total}, {progress.resealed} resealed")
+            now = time.monotonic()
+            if progress.seen == total or now - told_at >= TELL_EVERY_S:
+                told_at = now
+                self.stdout.write(f"{name}: {progress.seen} of {total}, {progress.resealed} anew")
+            time.sleep(min(now - began, LONGEST_REST_S))
+            began = time.monotonic()
         return progress
 
 
