@@ -82,7 +82,8 @@ class Owner(threading.Thread):
             self._controls.failed(f"{self.name}: request {asked.status}")
             return False
         if not until(lambda: visitor.status_of(number) == "Active", patience_s=PATIENCE_S):
-            self._controls.failed(f"{self.name}: AR-{number} is {visitor.status_of(number)}")
+            told = f"{visitor.status_of(number)}: {visitor.message_of(number)}"
+            self._controls.failed(f"{self.name}: AR-{number} is {told}")
             return False
         credential = visitor.reveal(number)
         judge.rightful(credential.get("user", ""))

@@ -56,7 +56,7 @@ class TargetSystem:
         query = (
             "SELECT r.rolname, coalesce(c.rolname, ''), r.rolcanlogin FROM pg_roles r"
             " LEFT JOIN pg_auth_members m ON m.member = r.oid LEFT JOIN pg_roles c ON c.oid = m.roleid"
-            r" WHERE r.rolname LIKE 'jit\_%' ORDER BY 1"
+            " WHERE r.rolname ~ '^jit_[a-z2-7]{26}$' ORDER BY 1"
         )
         with psycopg.connect(**self.server.conninfo(), autocommit=True) as connection:
             return [Login(*row) for row in connection.execute(query)]

@@ -15,6 +15,7 @@ STEP_UP = "/account/step-up/"
 NEW_REQUEST = "/requests/new/"
 _PILL = re.compile(r'class="mfa-pill" data-state="(\w+)"')
 _STATUS = re.compile(r'<span class="chip[^"]*">(.*?)</span>', re.S)
+_OVERVIEW = re.compile(r'<div class="overview-time">(.*?)</div>', re.S)
 _CREDENTIAL = re.compile(r'<dd data-copy="(\w+)">(.*?)</dd>')
 _TOKEN = string.ascii_letters + string.digits
 REASON = "Look into the failed import of last night, OPS-7."
@@ -128,6 +129,11 @@ class Visitor:
         page = self.request_page(number).text
         found = _STATUS.search(page, max(page.find("<main"), 0))
         return shown(found[1]) if found else ""
+
+    def message_of(self, number: str) -> str:
+        """What the page says about a request, shortened."""
+        found = _OVERVIEW.search(self.request_page(number).text)
+        return shown(found[1])[:200] if found else ""
 
     def reveal(self, number: str) -> dict[str, str]:
         """Have the credential shown; empty if it is not."""

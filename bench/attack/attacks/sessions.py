@@ -65,11 +65,11 @@ def stale(campaign: Campaign, score: Score, budget: int) -> None:
         _expect_nothing(score, before_code, "a copy made before the code shares the window")
         visitor.browser.post("/account/security/close-window/")
         _expect_nothing(score, with_window, "a copied cookie kept a window that was closed")
-        signed_in = visitor.twin()
+        signed_in, old = visitor.twin(), visitor.browser.cookies["session"]
         visitor.sign_out()
         _expect_out(score, signed_in, "a copied session survived the sign-out")
         again = campaign.signed_in(visitor.person)
-        again.browser.cookies["session"] = signed_in.browser.cookies["session"]
+        again.browser.cookies["session"] = old
         _expect_out(score, again, "an old cookie was revived by a new sign-in")
 
 
