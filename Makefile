@@ -3,6 +3,9 @@
 #   make run     the portal with a demo, on http://127.0.0.1:8000 (PORT=8080 make run moves it)
 #   make test    all tests, on SQLite and on PostgreSQL, with a real browser
 #   make check   what CI runs: format, lint, types, migrations, deployment checks, tests
+#   make attack  an attack campaign on a portal of its own (ATTEMPTS=2000 make attack is a quick one)
+#   make attack-mutants   break the rules one by one, and see the campaign find each
+#   make mutate  break single conditions, and see a test fail for each
 #   make fix     format, and mend what the linters can mend
 #   make lock    resolve pyproject.toml into the requirements files anew
 
@@ -18,7 +21,8 @@ DEPLOY_ENV := SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsaf
               SEALING_KEYS=check:$$($(PY) -c 'import base64, secrets; print(base64.urlsafe_b64encode(secrets.token_bytes(64)).decode())') \
               PORTAL_URL=https://access.example.org DEBUG=0
 
-.PHONY: help run test test-sqlite test-postgresql check lint types migrations deploy fix lock
+.PHONY: help run test test-sqlite test-postgresql check lint types migrations deploy fix lock \
+        attack attack-mutants mutate
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -59,6 +63,18 @@ test-sqlite: .venv/ready-to-test
 
 test-postgresql: .venv/ready-to-test
 	@$(PY) -m tests.run --workers $(WORKERS) postgresql
+
+# --- Proving (docs/security.md) ------------------------------------------------------------------
+ATTEMPTS ?= 100000
+
+attack: .venv/ready-to-test
+	@$(PY) -m bench.attack --attempts $(ATTEMPTS)
+
+attack-mutants: .venv/ready-to-test
+	@$(PY) -m bench.attack.mutants
+
+mutate: .venv/ready-to-test
+	@$(PY) -m bench.mutate --workers $(WORKERS)
 
 check: lint types migrations deploy test
 

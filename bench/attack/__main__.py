@@ -13,7 +13,7 @@ from bench.attack import attacks
 from bench.attack.browser import server_errors
 from bench.attack.campaign import ATTACKS, Attack, Campaign, Unexpected
 from bench.attack.owner import Owner
-from bench.attack.portal import ROOT, Portal, running_servers
+from bench.attack.portal import ROOT, Portal, end_tidily, running_servers
 from bench.attack.tally import Score, guess_chance, table, write_json
 
 RESULT = ROOT / "bench" / "results" / "attack.json"
@@ -97,6 +97,7 @@ def _run_one(
 
 
 def main() -> int:
+    end_tidily()
     arguments = _arguments()
     with running_servers() as servers:
         portal = Portal(servers, "portal")

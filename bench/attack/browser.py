@@ -90,6 +90,7 @@ class Browser:
         self.ports, self.address, self.host = ports, address, host
         self.cookies: dict[str, str] = {}
         self.agent = "Mozilla/5.0 (campaign)"
+        self.forwarded_for = ""
         self._connections: dict[int, http.client.HTTPConnection] = {}
         self._csrf_token = ""
 
@@ -174,6 +175,8 @@ class Browser:
     def _headers(self, extra: dict[str, str]) -> dict[str, str]:
         named = {name.replace("_", "-"): value for name, value in extra.items()}
         headers = {"Host": self.host, "User-Agent": self.agent, **named}
+        if self.forwarded_for:
+            headers["X-Forwarded-For"] = self.forwarded_for
         if self.cookies:
             headers.setdefault("Cookie", "; ".join(f"{k}={v}" for k, v in self.cookies.items()))
         return headers

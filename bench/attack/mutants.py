@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass
 from bench.attack.__main__ import Result, run_campaign
 from bench.attack.browser import server_errors
 from bench.attack.campaign import Campaign
-from bench.attack.portal import ROOT, Portal, running_servers
+from bench.attack.portal import ROOT, Portal, end_tidily, running_servers
 from bench.attack.rules import RULES, Rule
 from bench.attack.tally import guess_chance, table, write_json
 
 RESULT = ROOT / "bench" / "results" / "attack-mutants.json"
 LEFT_OUT = (".git", ".venv", "var", "__pycache__", "staticfiles", "test-results", "tests", "docs", ".*_cache")  # fmt: skip
+SLOW = "over weeks"  # the campaign itself shows that nothing is seen there
 OWNERS = (("olga", "127.0.0.10"),)
 
 
@@ -32,12 +33,13 @@ class Found:
 
 
 def main() -> int:
+    end_tidily()
     arguments = _arguments()
     rules = [rule for rule in RULES if arguments.only in rule.name]
     with running_servers() as servers:
         whole = Portal(servers, "whole")
         whole.create(arguments.accounts)
-        every = tuple({name: None for rule in rules for name in rule.attacks})
+        every = tuple({name: None for rule in rules for name in rule.attacks if name != SLOW})
         control = _meet(whole.copy_to("control", ROOT), "no rule broken", every, arguments.attempts)
         print(f"{control.verdict:>9}  {control.rule}  {control.seen}", flush=True)
         found = []

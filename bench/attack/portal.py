@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -47,6 +48,11 @@ class Servers:
     def address_of(self, database: str) -> str:
         server = self.portal
         return f"postgres://{server.superuser}:{server.password}@{server.host}:{server.port}/{database}"
+
+
+def end_tidily() -> None:
+    """Being asked to end stops what was started, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 @contextmanager

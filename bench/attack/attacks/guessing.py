@@ -82,6 +82,7 @@ def over_addresses(campaign: Campaign, score: Score, budget: int) -> None:
     guesser = Guesser(campaign, campaign.people["otto"], score, where)
     for number in range(budget):
         guesser.visitor.browser.agent = f"Mozilla/5.0 (robot {number})"
+        guesser.visitor.browser.forwarded_for = f"198.51.100.{number % 250}" if number % 2 else ""
         guesser.guess()
         if number % 4 == 0:
             guesser.visitor.browser.close()

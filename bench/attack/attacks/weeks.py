@@ -12,6 +12,7 @@ from bench.attack.visitor import SIGN_IN, Visitor
 
 DAYS = 33
 VICTIMS = ("olga", "otto")
+PROMISED_DAY, PROMISED_MONTH = 20, 100
 HELD, WRONG = 429, 422
 MOST_AT_ONCE = 12
 
@@ -30,10 +31,21 @@ def over_weeks(campaign: Campaign, score: Score, budget: int) -> None:
         campaign.portal.move_clock(pause)
         for robot in robots:
             robot.try_all_there_is()
+        if _limits_are_gone(campaign, score):
+            return
         if campaign.portal.now() >= next_owner_round:
             next_owner_round = campaign.portal.now() + DAY_S
             for owner in owners:
                 _owner_round(campaign, owner)
+
+
+def _limits_are_gone(campaign: Campaign, score: Score) -> bool:
+    """More than twice what is promised: that is shown, and need not be shown for weeks."""
+    day, month = campaign.patience.per_day, campaign.patience.per_month
+    if day <= 2 * PROMISED_DAY and month <= 2 * PROMISED_MONTH:
+        return False
+    score.got(f"{day} codes were looked at in a day, {month} in 30 days")
+    return True
 
 
 def _owner_round(campaign: Campaign, owner: Visitor) -> None:
