@@ -256,8 +256,18 @@ def test_the_list_asks_as_many_questions_for_ten_as_for_many(admin_client, quest
     people = UserFactory.create_batch(5)
     AccessFlowFactory.create_batch(10, targets=1, requestor_users=people)
     few = questions_of(admin_client, "/access-flows/")
-    AccessFlowFactory.create_batch(40, targets=2, requestor_users=people)
+    AccessFlowFactory.create_batch(290, targets=2, requestor_users=people)
     assert questions_of(admin_client, "/access-flows/") == few
+
+
+def test_the_form_asks_as_many_questions_for_ten_people_as_for_many(admin_client, questions_of):
+    flow = AccessFlowFactory(targets=2, requestor_users=UserFactory.create_batch(10))
+    address = edit(flow)
+    few = questions_of(admin_client, address)
+    AccessFlowFactory.create_batch(20, targets=2)
+    flow.requestor_users.add(*UserFactory.create_batch(290))
+    GroupFactory.create_batch(50)
+    assert questions_of(admin_client, address) == few
 
 
 def _created(client, typed):

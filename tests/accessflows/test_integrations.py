@@ -215,5 +215,5 @@ def test_an_auditor_reads_and_changes_nothing(integration, auditor_client):
 def test_the_list_asks_as_many_questions_for_ten_as_for_many(admin_client, questions_of):
     IntegrationFactory.create_batch(10)
     few = questions_of(admin_client, "/integrations/")
-    IntegrationFactory.create_batch(40)
+    IntegrationFactory.create_batch(290)
     assert questions_of(admin_client, "/integrations/") == few

@@ -126,6 +126,11 @@ def test_a_link_dies_after_a_day(admin_client, petra, client):
         assert follow(client, link)[1].status_code == 410
 
 
+def test_no_link_is_made_for_a_deactivated_person(admin_client, petra):
+    User.objects.filter(pk=petra.pk).update(is_active=False)
+    assert admin_client.post(f"/users/{petra.pk}/invite/").status_code == 404
+
+
 def test_a_link_dies_when_the_person_is_deactivated(admin_client, petra, client):
     link, _ = invited(admin_client, petra)
     User.objects.filter(pk=petra.pk).update(is_active=False)

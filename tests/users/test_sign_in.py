@@ -88,6 +88,12 @@ def test_a_failure_names_a_known_person_and_keeps_no_text(client, petra):
     assert "wrong-one" not in kept
 
 
+@pytest.mark.parametrize("said", [{}, {"username": "petra@example.org"}, {"password": "x"}])
+def test_half_a_form_is_no_try(client, petra, said):
+    assert client.post(SIGN_IN, said).status_code == 422
+    assert not Event.objects.exists()
+
+
 def test_a_deactivated_person_does_not_get_in(client, petra):
     petra.is_active = False
     petra.save()

@@ -17,6 +17,7 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
 from accessflows.authority import require_admin
+from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.origin import Origin
@@ -53,6 +54,8 @@ def invite_user(*, actor: User, window: Window | None, user: User, origin: Origi
     """
     with transaction.atomic():
         require_admin(actor=actor, window=window)
+        if not user.is_active:
+            raise PersonRefused("Activate the person first: nobody else sets a password.")
         record(event=EventName.USER_INVITE, actor=actor, target=user, origin=origin)
         link = link_to_set_password(user)
     return Invitation(mailed=settings.MAIL_IS_SET_UP and _mail(user, link), link=link)

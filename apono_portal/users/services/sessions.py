@@ -55,4 +55,6 @@ def record_lock(*, email: str, origin: Origin) -> None:
 
 
 def _known(email: str) -> Any:
+    if "\0" in email:  # PostgreSQL takes no such text, not even to compare
+        return None
     return User.objects.filter(email=normalise_email(email)).first()

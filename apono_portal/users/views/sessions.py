@@ -46,7 +46,8 @@ class SignIn(auth_views.LoginView):
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         email, origin = form.data.get("username", ""), Origin.of(self.request)
-        if not getattr(self.request, "axes_locked_out", False):
+        tried = {"username", "password"} <= form.cleaned_data.keys()
+        if tried and not getattr(self.request, "axes_locked_out", False):
             services.record_failed_sign_in(email=email, origin=origin)
         return self.render_to_response(self.get_context_data(form=form), status=422)
 
