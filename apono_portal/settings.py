@@ -207,6 +207,7 @@ PARKED_REQUEST_LIFETIME = timedelta(hours=env.int("PARKED_REQUEST_HOURS", defaul
 APPROVAL_LIFETIME = timedelta(hours=env.int("APPROVAL_HOURS", default=24))
 ACTIVATION_LIFETIME = timedelta(minutes=env.int("ACTIVATION_MINUTES", default=15))
 WORKER_INTERVAL_S = env.float("WORKER_INTERVAL_S", default=1.0)
+TARGET_LOOK_INTERVAL = timedelta(seconds=env.int("TARGET_LOOK_INTERVAL_S", default=60))
 WORKER_LEASE = timedelta(seconds=env.int("WORKER_LEASE_S", default=30))
 
 # --- Transport and content --------------------------------------------------------------------

@@ -66,6 +66,10 @@ class EventName(models.TextChoices):
     GRANT_CONTAIN = "grant:contain", "Access cut on target"
     GRANT_PROVE = "grant:prove", "End proven on target"
     GRANT_RETRY = "grant:retry", "Target did not do as asked"
+    GRANT_FIND_RESIDUE = "grant:find_residue", "Things left behind found on target"
+    GRANT_DRIFT = "grant:drift", "Login on target differs"
+    GRANT_MEND = "grant:mend", "Login on target is as it should be again"
+    GRANT_CUT_UNKNOWN = "grant:cut_unknown", "Unknown login removed from target"
 
 
 def event_choices() -> list[tuple[str, str]]:
@@ -82,5 +86,7 @@ TROUBLE = frozenset(
         EventName.MFA_THROTTLE,
         EventName.REQUEST_FAIL,
         EventName.GRANT_RETRY,
+        EventName.GRANT_DRIFT,
+        EventName.GRANT_CUT_UNKNOWN,
     }
 )

@@ -3,10 +3,15 @@
 from collections.abc import Iterable
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from accessflows.connectors.protocol import GrantIdentity, Residue
+from audit.events import EventName
+from audit.services import record
 from requests_app.models import AccessRequest, Grant, GrantState
+
+LONGEST_LIST = 200  # of things left behind, in one event
 
 # What the last update of a step writes when it gives the grant back.
 FREE: dict[str, Any] = {"lease_by": "", "lease_until": None, "tries": 0, "last_error": ""}
@@ -46,6 +51,17 @@ def note_identity(grant: Grant, identity: GrantIdentity) -> None:
 def note_residue(grant: Grant, lease: str, residue: Residue) -> None:
     """Keep what was found before it is cleaned. A later look, after half a cleaning, adds only."""
     seen = list(grant.residue)
-    found = [item.as_dict() for item in residue.items]
-    grant.residue = seen + [item for item in found if item not in seen]
-    Grant.objects.filter(pk=grant.pk, lease_by=lease).update(residue=grant.residue)
+    news = [item for item in (each.as_dict() for each in residue.items) if item not in seen]
+    grant.residue = seen + news
+    if not news:
+        return
+    with transaction.atomic():
+        mine = Grant.objects.filter(pk=grant.pk, lease_by=lease)
+        if mine.update(residue=grant.residue):
+            record(
+                event=EventName.GRANT_FIND_RESIDUE,
+                actor=None,
+                target=grant,
+                request=grant.request,
+                metadata={"login": grant.login, "left_behind": news[:LONGEST_LIST]},
+            )

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accessflows.connectors.protocol import GrantIdentity, GrantSpec
 from accessflows.models import AccessFlow, FlowTarget, Integration
 from mfa.models import Verification
-from requests_app.querysets import AccessRequestQuerySet, GrantQuerySet
+from requests_app.querysets import AccessRequestQuerySet, DriftQuerySet, GrantQuerySet
 
 
 class Status(models.TextChoices):
@@ -294,3 +294,62 @@ class Grant(models.Model):
     def is_overdue(self, now: datetime) -> bool:
         """Its end has come and it is not contained yet."""
         return self.contained_at is None and self.state != GrantState.ENDED and self.deadline < now
+
+
+class TargetWatch(models.Model):
+    """When a target is next compared with what the portal knows, and which worker does it now."""
+
+    integration = models.OneToOneField(Integration, on_delete=models.CASCADE, related_name="watch")
+    next_look_at = models.DateTimeField(default=timezone.now)
+    looked_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=500, blank=True)
+    lease_by = models.CharField(max_length=64, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "target watches"
+
+    def __str__(self) -> str:
+        return f"Watch over {self.integration}"
+
+
+class Drift(models.Model):
+    """A login on a target that is not as the portal knows it, from when it was noticed until it was over."""
+
+    class Kind(models.TextChoices):
+        UNKNOWN = "unknown", "Not known to the portal"
+        BACK = "back", "Back after its end"
+        DROPPED = "dropped", "Dropped by hand"
+        RENAMED = "renamed", "Renamed"
+        UNMARKED = "unmarked", "Marker lost"
+        DEADLINE = "deadline", "End pushed back"
+        RIGHTS = "rights", "Other rights than granted"
+        POWERS = "powers", "Powers given by hand"
+        OPENED = "opened", "Opened without being shown"
+        CLOSED = "closed", "Closed by hand"
+
+    integration = models.ForeignKey(
+        Integration, null=True, on_delete=models.SET_NULL, related_name="drifts"
+    )
+    integration_name = models.CharField(max_length=80)
+    grant = models.ForeignKey(Grant, null=True, on_delete=models.CASCADE, related_name="drifts")
+    login = models.CharField(max_length=63)
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    sentence = models.CharField(max_length=500)
+    noticed_at = models.DateTimeField(default=timezone.now)
+    over_at = models.DateTimeField(null=True, blank=True)
+
+    objects = DriftQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-noticed_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["integration", "login", "kind"],
+                name="drift_noticed_once",
+                condition=Q(over_at=None),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.login} on {self.integration_name}: {self.get_kind_display()}"

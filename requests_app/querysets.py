@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from accessflows.models import AccessFlow
 
 if TYPE_CHECKING:
-    from requests_app.models import AccessRequest, Grant  # noqa: F401
+    from requests_app.models import AccessRequest, Drift, Grant  # noqa: F401
 
 
 class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
@@ -62,3 +62,9 @@ class GrantQuerySet(models.QuerySet["Grant"]):
     def ending_before(self, moment: datetime) -> "GrantQuerySet":
         """Logins that have reached their end by then, or are ending already."""
         return self.filter(Q(state="active", deadline__lte=moment) | Q(state="ending"))
+
+
+class DriftQuerySet(models.QuerySet["Drift"]):
+    def open(self) -> "DriftQuerySet":
+        """What still differs."""
+        return self.filter(over_at=None)

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from datetime import timedelta
 
 import structlog
+from django.conf import settings
 from django.utils import timezone
 
 from accessflows.connectors.errors import ConnectorError, TargetRefused, TargetUnavailable
@@ -69,7 +70,7 @@ def activate(grants: list[Grant], lease: str) -> None:
     """Make one grant. Trouble on the way is tried again for a while, a refusal is final."""
     [grant] = grants
     latest = min(filter(None, [grant.request.pending_until, grant.deadline]))
-    if latest <= timezone.now():
+    if latest <= timezone.now() and not _is_in_use(grant):
         sentence = f"Access could not be opened in time. {grant.last_error}".strip()
         _give_up(grant, lease, sentence)
         return
@@ -138,6 +139,23 @@ def _identify(
             note_identity(grant, identity)
         known[grant] = identity
     return known
+
+
+def _is_in_use(grant: Grant) -> bool:
+    """The login of a grant that should long be open is there and was shown to its owner.
+
+    Then it is the portal's copy that is old, as after a restore from a backup, and not the login.
+    """
+    if grant.deadline <= timezone.now():
+        return False
+    try:
+        with asking():
+            integration, connector, target = reach(grant)
+            identity = connector.locate(target, grant.spec(integration))
+            roll = connector.roll_call(target, settings.PORTAL_ID, [identity] if identity else [])
+    except ConnectorError:
+        return False
+    return any(role.grant_id == grant.pk and role.can_login for role in roll.roles)
 
 
 def _identity_of(grant: Grant) -> GrantIdentity:

@@ -21,8 +21,13 @@ def reach(grant: Grant) -> tuple[Integration, Connector, Target]:
     integration = grant.integration
     if integration is None:
         raise TargetRefused("The integration of this grant is gone from the portal.")
+    return integration, *reach_integration(integration)
+
+
+def reach_integration(integration: Integration) -> tuple[Connector, Target]:
+    """Return connector and address, or raise `TargetRefused`."""
     try:
-        return integration, connector_for(integration.kind), integration.target()
+        return connector_for(integration.kind), integration.target()
     except SealBroken:
         raise TargetRefused(
             f"The broker password of {integration.name} cannot be opened with the keys in "

@@ -23,6 +23,7 @@ from requests_app.reconciler import (
 )
 from requests_app.services.ending import BATCH, expire_due
 from requests_app.vigil import Vigil
+from requests_app.watch import due_for_look, look_over
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +58,7 @@ class Worker:
         self._running: dict[Lane | str, Future[None]] = {}
         self._tended_at: datetime | None = None
         self._wake = threading.Event()
+        self._has_looked = False
         self._stopping = False
 
     def stop(self) -> None:
@@ -97,6 +99,9 @@ class Worker:
         if waiting_to_begin().exists():
             self._dispatch(self._others, BEGINNING, begin_waiting)
         self._tend(now)
+        for pk in due_for_look(now, at_once=not self._has_looked):
+            self._dispatch(self._others, f"look over {pk}", partial(look_over, pk, self.name))
+        self._has_looked = True
         if expired == BATCH:
             return 0
         return self._pause_s()

@@ -250,6 +250,42 @@ class MarkedRole(JsonRecord):
     can_login: bool
 
 
+@dataclass(frozen=True)
+class Membership(JsonRecord):
+    """`admin`: may hand it on. `may_set`: may act as that role, where membership can be without it."""
+
+    name: str
+    admin: bool
+    may_set: bool
+
+
+@dataclass(frozen=True)
+class FoundRole(JsonRecord):
+    """A role as it stands on the target. `name` is the one it has now.
+
+    `grant_id`, `portal_id` and `deadline` come from its marker: None or empty if it has lost it.
+    """
+
+    identity: GrantIdentity
+    name: str
+    grant_id: uuid.UUID | None
+    portal_id: str
+    deadline: datetime | None
+    valid_until: datetime | None
+    can_login: bool
+    has_attributes: bool
+    memberships: tuple[Membership, ...]
+
+
+@dataclass(frozen=True)
+class RollCall(JsonRecord):
+    """What is there of one portal, by the target's clock."""
+
+    server_time: datetime
+    system_identifier: str
+    roles: tuple[FoundRole, ...]
+
+
 class Connector(Protocol):
     """A kind of target system. Implementations hold no state between calls."""
 
@@ -295,6 +331,11 @@ class Connector(Protocol):
 
     def list_marked_roles(self, target: Target, portal_id: str | None) -> list[MarkedRole]:
         """All roles with this portal's marker, or with any portal's when None."""
+
+    def roll_call(
+        self, target: Target, portal_id: str, identities: Sequence[GrantIdentity]
+    ) -> RollCall:
+        """The roles with this portal's marker, and those of `identities` whatever their marker."""
 
     def canary(
         self, target: Target, resource: str, permission: str, *, portal_id: str

@@ -1,10 +1,11 @@
 """Ends: by time, by hand, by the loss of a request's ground."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accessflows.models import AccessFlow, Integration
@@ -13,7 +14,7 @@ from audit.origin import SYSTEM, Origin
 from requests_app.exceptions import RequestRefused
 from requests_app.grants import send_to_end
 from requests_app.lifecycle import conflict_on, lock_request, transition, transition_all
-from requests_app.models import PENDING, AccessRequest, GrantState, Status
+from requests_app.models import PENDING, AccessRequest, Grant, GrantState, Status
 from requests_app.policies import may_end
 
 BATCH = 100
@@ -70,6 +71,15 @@ def end_groundless() -> int:
         _stop_each(AccessRequest.objects.filter(condition), None, reason, SYSTEM)
         for reason, condition in lost.items()
     )
+
+
+def end_vanished(*, grants: Collection[Grant]) -> int:
+    """End the requests of which no login is left on any target. Returns how many."""
+    gone = [grant.pk for grant in grants]
+    others_live = Grant.objects.live().filter(request=OuterRef("pk")).exclude(pk__in=gone)
+    concerned = AccessRequest.objects.filter(grants__in=gone).exclude(Exists(others_live))
+    reason = "The login was dropped on the target, not by the portal."
+    return _stop_each(concerned, None, reason, SYSTEM)
 
 
 def expire_due(*, now: datetime) -> int:

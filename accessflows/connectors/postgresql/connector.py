@@ -12,6 +12,7 @@ from accessflows.connectors.postgresql import (
     proof,
     residue,
     roles,
+    roll_call,
 )
 
 
@@ -32,4 +33,5 @@ class PostgreSQLConnector:
     clean = staticmethod(cleaning.clean)
     prove = staticmethod(proof.prove)
     list_marked_roles = staticmethod(roles.list_marked_roles)
+    roll_call = staticmethod(roll_call.roll_call)
     canary = staticmethod(canary.canary)

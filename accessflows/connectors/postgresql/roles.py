@@ -157,22 +157,31 @@ def list_marked_roles(target: Target, portal_id: str | None) -> list[MarkedRole]
         return _marked(session, portal_id)
 
 
+def marked_roles(session: Session, portal_id: str | None) -> list[Role]:
+    return [
+        role
+        for role in map(Role.of, session.rows(_WITH_COMMENT))
+        if role.marker is not None and portal_id in (None, role.marker.portal_id)
+    ]
+
+
+def with_oids(session: Session, oids: Sequence[int]) -> list[Role]:
+    values = {"oids": list(oids), "names": []}
+    return [Role.of(row) for row in session.rows(_BY_IDENTITY, values)] if oids else []
+
+
 def _marked(session: Session, portal_id: str | None) -> list[MarkedRole]:
-    marked = []
-    for role in map(Role.of, session.rows(_WITH_COMMENT)):
-        if role.marker is None or portal_id not in (None, role.marker.portal_id):
-            continue
-        identity = GrantIdentity(
-            role_name_of(role.marker.grant_id), role.oid, session.system_identifier
+    return [
+        MarkedRole(
+            identity=GrantIdentity(
+                role_name_of(role.marker.grant_id), role.oid, session.system_identifier
+            ),
+            grant_id=role.marker.grant_id,
+            portal_id=role.marker.portal_id,
+            deadline=role.marker.deadline,
+            valid_until=role.valid_until,
+            can_login=role.can_login,
         )
-        marked.append(
-            MarkedRole(
-                identity=identity,
-                grant_id=role.marker.grant_id,
-                portal_id=role.marker.portal_id,
-                deadline=role.marker.deadline,
-                valid_until=role.valid_until,
-                can_login=role.can_login,
-            )
-        )
-    return marked
+        for role in marked_roles(session, portal_id)
+        if role.marker is not None
+    ]

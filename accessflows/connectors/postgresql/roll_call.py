@@ -1,0 +1,64 @@
+"""Who is there: the roles that bear the portal's marker, and those it knows by OID or name."""
+
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from accessflows.connectors.postgresql.roles import Role, marked_roles, with_oids
+from accessflows.connectors.postgresql.session import Session, broker_session
+from accessflows.connectors.protocol import (
+    FoundRole,
+    GrantIdentity,
+    Membership,
+    RollCall,
+    Target,
+    role_name_of,
+)
+
+_MEMBERSHIPS = sql.SQL(
+    "SELECT m.member::bigint AS oid, g.rolname AS name, bool_or(m.admin_option) AS admin,"
+    " bool_or(COALESCE((to_jsonb(m)->>'set_option')::boolean, true)) AS may_set"
+    " FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
+    " WHERE m.member = ANY(%(oids)s::oid[]) GROUP BY m.member, g.rolname ORDER BY 2"
+)
+
+
+def roll_call(target: Target, portal_id: str, identities: Sequence[GrantIdentity]) -> RollCall:
+    """Read what is there of this portal. Roles of ours that lost their marker are known by OID."""
+    with broker_session(target) as session:
+        known = [one.role_oid for one in identities]
+        roles = {role.oid: role for role in with_oids(session, known)}
+        roles |= {role.oid: role for role in marked_roles(session, portal_id)}
+        memberships = _memberships(session, sorted(roles))
+        found = tuple(
+            _found(session, role, memberships.get(role.oid, ())) for role in roles.values()
+        )
+        return RollCall(session.server_time, session.system_identifier, found)
+
+
+def _memberships(session: Session, oids: Sequence[int]) -> dict[int, tuple[Membership, ...]]:
+    found: dict[int, tuple[Membership, ...]] = {}
+    for row in session.rows(_MEMBERSHIPS, {"oids": list(oids)}) if oids else ():
+        may_set = session.has_membership_options and row["may_set"]
+        one = Membership(row["name"], admin=row["admin"], may_set=may_set)
+        found[row["oid"]] = (*found.get(row["oid"], ()), one)
+    return found
+
+
+def _found(session: Session, role: Role, memberships: tuple[Membership, ...]) -> FoundRole:
+    marker = role.marker
+    return FoundRole(
+        identity=GrantIdentity(
+            role_name_of(marker.grant_id) if marker else role.name,
+            role.oid,
+            session.system_identifier,
+        ),
+        name=role.name,
+        grant_id=marker.grant_id if marker else None,
+        portal_id=marker.portal_id if marker else "",
+        deadline=marker.deadline if marker else None,
+        valid_until=role.valid_until,
+        can_login=role.can_login,
+        has_attributes=role.has_attributes,
+        memberships=memberships,
+    )

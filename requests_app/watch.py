@@ -1,0 +1,110 @@
+"""Looking over a target now and then: a roll call, a comparison, and what follows from it."""
+
+import secrets
+import uuid
+from datetime import datetime
+
+import structlog
+from django.conf import settings
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accessflows.connectors.errors import ConnectorError
+from accessflows.connectors.protocol import Connector, FoundRole, RollCall, Target
+from accessflows.models import Integration
+from requests_app.drift import Comparison, compare, identities_of
+from requests_app.models import Grant, GrantState, TargetWatch
+from requests_app.services.drift import note_drift, record_removal
+from requests_app.services.ending import end_vanished
+from requests_app.targets import asking, reach_integration
+
+log = structlog.get_logger(__name__)
+
+MOST_REMOVED = 20  # in one look; the next one goes on
+
+
+def due_for_look(now: datetime, *, at_once: bool = False) -> list[int]:
+    """Return the integrations to look over. ``at_once`` does not wait for their turn."""
+    unwatched = Integration.objects.filter(watch=None)
+    TargetWatch.objects.bulk_create(
+        [TargetWatch(integration=integration) for integration in unwatched], ignore_conflicts=True
+    )
+    watches = TargetWatch.objects.filter(Q(lease_until=None) | Q(lease_until__lt=Now()))
+    if not at_once:
+        watches = watches.filter(next_look_at__lte=now)
+    return list(watches.order_by("next_look_at").values_list("integration_id", flat=True))
+
+
+def look_over(integration_id: int, worker_id: str) -> int:
+    """Compare one target with the portal's rows, if no other worker does. Returns what was removed."""
+    lease = f"{worker_id[:50]}/{secrets.token_hex(4)}"
+    mine = TargetWatch.objects.filter(integration=integration_id)
+    free = mine.filter(Q(lease_until=None) | Q(lease_until__lt=Now()))
+    if not free.update(lease_by=lease, lease_until=Now() + settings.WORKER_LEASE):
+        return 0
+    now = timezone.now()
+    result: dict[str, object] = {"last_error": ""}
+    removed = 0
+    try:
+        removed = _look(Integration.objects.get(pk=integration_id), now)
+        result["looked_at"] = now
+    except ConnectorError as error:
+        result["last_error"] = error.sentence[:500]
+        log.warning("target_not_looked_over", integration=integration_id, reason=error.sentence)
+    next_look_at = timezone.now() + settings.TARGET_LOOK_INTERVAL
+    mine.filter(lease_by=lease).update(
+        **result, next_look_at=next_look_at, lease_by="", lease_until=None
+    )
+    return removed
+
+
+def _look(integration: Integration, since: datetime) -> int:
+    """The target is asked first and the rows are read after it: a row comes before its login."""
+    connector, target = reach_integration(integration)
+    active = _active(integration)
+    with asking():
+        roll = connector.roll_call(target, settings.PORTAL_ID, identities_of(active))
+    comparison = compare(roll, _known(roll), _active(integration), since=since)
+    note_drift(integration=integration, findings=comparison.findings)
+    _end_dropped(connector, target, comparison)
+    removed = 0
+    for role in comparison.to_remove[:MOST_REMOVED]:
+        removed += _remove(integration, connector, target, role)
+    return removed
+
+
+def _active(integration: Integration) -> list[Grant]:
+    active = Grant.objects.filter(integration=integration, state=GrantState.ACTIVE)
+    return list(active.exclude(login_oid=None).select_related("request"))
+
+
+def _known(roll: RollCall) -> dict[uuid.UUID, Grant]:
+    named = {role.grant_id for role in roll.roles if role.grant_id is not None}
+    return {
+        grant.pk: grant for grant in Grant.objects.select_related("request").filter(pk__in=named)
+    }
+
+
+def _end_dropped(connector: Connector, target: Target, comparison: Comparison) -> None:
+    """Sessions outlive a dropped role, so they are ended; so is a request of which nothing is left."""
+    if not comparison.dropped:
+        return
+    with asking():
+        connector.contain_many(target, identities_of(comparison.dropped))
+    end_vanished(grants=comparison.dropped)
+
+
+def _remove(integration: Integration, connector: Connector, target: Target, role: FoundRole) -> int:
+    """End a login of ours that nobody knows. One that cannot be removed stops no other."""
+    try:
+        with asking():
+            connector.contain(target, role.identity)
+            residue = connector.find_residue(target, role.identity)
+            connector.clean(target, role.identity)
+            proof = connector.prove(target, role.identity)
+    except ConnectorError as error:
+        log.warning("unknown_login_not_removed", login=role.name, reason=error.sentence)
+        return 0
+    record_removal(integration=integration, role=role, residue=residue, proof=proof)
+    return 1
