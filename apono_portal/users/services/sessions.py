@@ -15,13 +15,27 @@ from audit.origin import Origin
 from audit.services import STRANGER_LABEL, record
 from mfa import notices
 
+TELL_AGAIN_AFTER = timedelta(minutes=15)
+
 
 def record_sign_in(*, user: User, origin: Origin, new_browser: bool = False) -> None:
-    """Put a sign-in on the record. The person is told of one from a new browser, but the first."""
+    """Put a sign-in on the record, and tell the person of one from a new browser.
+
+    Not of the very first, and once in `TELL_AGAIN_AFTER`: whoever has the password must not be able
+    to bury that mail under a thousand others.
+    """
     with transaction.atomic():
-        event = record(event=EventName.SESSION_SIGN_IN, actor=user, target=user, origin=origin)
+        event = record(
+            event=EventName.SESSION_SIGN_IN,
+            actor=user,
+            target=user,
+            origin=origin,
+            metadata={"new_browser": True} if new_browser else {},
+        )
         earlier = Event.objects.filter(event=EventName.SESSION_SIGN_IN, actor_id=user.pk)
-        if new_browser and earlier.exclude(pk=event.pk).exists():
+        earlier = earlier.exclude(pk=event.pk)
+        told = earlier.filter(at__gt=event.at - TELL_AGAIN_AFTER, metadata__new_browser=True)
+        if new_browser and earlier.exists() and not told.exists():
             notices.new_browser(event=event, user=user, origin=origin)
 
 
