@@ -1,7 +1,6 @@
 """The Users tab: who is here, adding, changing, deactivating, resetting MFA."""
 
 from django.contrib import messages
-from django.contrib.auth import logout
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -123,8 +122,7 @@ def reset_mfa(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _after_reset(request: HttpRequest, person: User) -> HttpResponse:
-    if person == request.user:
-        logout(request)
+    if person == request.user:  # this session has ended with the others
         messages.success(request, "Your MFA is reset. Sign in, and set it up again.")
         return redirect("users:sign_in")
     messages.success(
