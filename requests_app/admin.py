@@ -3,7 +3,14 @@
 from django.contrib import admin
 
 from audit.admin import ReadOnlyAdmin
-from requests_app.models import AccessRequest, Decision, Grant, RequestedTarget
+from requests_app.models import (
+    AccessRequest,
+    Decision,
+    Drift,
+    Grant,
+    RequestedTarget,
+    TargetWatch,
+)
 
 
 @admin.register(AccessRequest)
@@ -54,3 +61,17 @@ class GrantAdmin(ReadOnlyAdmin):
     list_filter = ("state", "integration_name")
     list_select_related = ("request",)
     search_fields = ("login", "resource", "permission", "request__requester_label")
+
+
+@admin.register(Drift)
+class DriftAdmin(ReadOnlyAdmin):
+    list_display = ("login", "integration_name", "kind", "sentence", "noticed_at", "over_at")
+    list_filter = ("kind", "integration_name")
+    search_fields = ("login", "sentence")
+    date_hierarchy = "noticed_at"
+
+
+@admin.register(TargetWatch)
+class TargetWatchAdmin(ReadOnlyAdmin):
+    list_display = ("integration", "looked_at", "next_look_at", "last_error")
+    list_select_related = ("integration",)
