@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
 
-from audit.models import Delivery, Event
+from audit.models import Delivery, Event, RetentionStub, Seal
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[models.Model]
@@ -35,6 +35,16 @@ class EventAdmin(ReadOnlyAdmin):
     list_filter = ("event",)
     search_fields = ("actor_label", "target_label", "request_label", "address")
     date_hierarchy = "at"
+
+
+@admin.register(Seal)
+class SealAdmin(ReadOnlyAdmin):
+    list_display = ("number", "sealed_at", "first_position", "last_position", "key_id", "hash")
+
+
+@admin.register(RetentionStub)
+class RetentionStubAdmin(ReadOnlyAdmin):
+    list_display = ("through_position", "through_seal", "events", "last_at", "removed_at")
 
 
 @admin.register(Delivery)

@@ -71,6 +71,10 @@ class EventName(models.TextChoices):
     GRANT_MEND = "grant:mend", "Login on target is as it should be again"
     GRANT_CUT_UNKNOWN = "grant:cut_unknown", "Unknown login removed from target"
 
+    AUDIT_EXPORT = "audit:export", "Records exported"
+    AUDIT_VERIFY = "audit:verify", "Audit log verified"
+    AUDIT_PRUNE = "audit:prune", "Old events removed"
+
 
 def event_choices() -> list[tuple[str, str]]:
     """Return the vocabulary as a function, so that a new word needs no migration."""

@@ -66,6 +66,86 @@ class Event(models.Model):
         return self.event in TROUBLE
 
 
+class Seal(models.Model):
+    """A run of sealed events, closed: what its fields mean stands in audit/verify_export.py."""
+
+    number = models.BigIntegerField(primary_key=True)
+    first_position = models.BigIntegerField()
+    last_position = models.BigIntegerField(unique=True)
+    settled_id = models.BigIntegerField()  # no event up to this number is left out
+    sealed_at = models.DateTimeField()
+    link = models.CharField(max_length=64)
+    previous = models.CharField(max_length=64)
+    key_id = models.CharField(max_length=8)
+    hash = models.CharField(max_length=64)
+    mac = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return f"Seal {self.number}"
+
+
+class SealedEvent(models.Model):
+    """The place of an event in the chain. Given when it is sealed, so there is never a gap.
+
+    Events are not numbered in the order in which they are committed, so their own numbers are none.
+    """
+
+    position = models.BigIntegerField(primary_key=True)
+    event_id = models.BigIntegerField(unique=True)
+    digest = models.CharField(max_length=64)
+    link = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return f"Event {self.event_id} at position {self.position}"
+
+
+class RetentionStub(models.Model):
+    """Stands for the beginning of the chain after retention removed it (audit/retention.py)."""
+
+    through_position = models.BigIntegerField(unique=True)
+    through_seal = models.BigIntegerField()
+    events = models.BigIntegerField()
+    link = models.CharField(max_length=64)
+    seal_hash = models.CharField(max_length=64)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    removed_at = models.DateTimeField()
+    key_id = models.CharField(max_length=8)
+    hash = models.CharField(max_length=64)
+    mac = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["-through_position"]
+
+    def __str__(self) -> str:
+        return f"Stub of {self.events} events"
+
+
+class ChainState(models.Model):
+    """One row: the lock of the sealer, its place, and what the last verification found.
+
+    Nothing is proven by this row. It is worked with and shown; a verification believes seals only.
+    """
+
+    ONLY = 1
+
+    settled_id = models.BigIntegerField(default=0)
+    mark_id = models.BigIntegerField(default=0)
+    mark_writers = models.JSONField(default=list, blank=True)
+    verified_at = models.DateTimeField(null=True, blank=True)
+    verified_event_id = models.BigIntegerField(null=True, blank=True)
+    verified_seal = models.BigIntegerField(default=0)
+    verified_hash = models.CharField(max_length=64, blank=True)
+    findings = models.PositiveIntegerField(default=0)
+    first_finding = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return f"Settled through event {self.settled_id}"
+
+
 class Delivery(models.Model):
     """A message that an event sends to the outside world, at least once (audit/deliveries.py).
 

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.module_loading import import_string
 
+from audit.keyring import parse_keyring
 from mfa import sealing
 
 PER_PROCESS_CACHES = ("locmem.LocMemCache", "dummy.DummyCache")
@@ -86,7 +87,7 @@ def _codes() -> Iterator[Finding]:
     for app in sorted(EXTRA_DEVICES.intersection(settings.INSTALLED_APPS)):
         yield 7, f"{app} keeps codes in plain text beside the sealed ones.", "Remove it."
     try:
-        sealing.parse_keyring(settings.SEALING_KEYS)
+        parse_keyring(settings.SEALING_KEYS)
     except ImproperlyConfigured as problem:
         yield 8, str(problem), "`manage.py make_sealing_key` prints a key."
 

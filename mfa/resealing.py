@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import models, transaction
 
+from audit.keyring import newest_key_id
 from mfa import sealing
 
 BATCH = 100
@@ -60,7 +61,7 @@ def _next_rows(sealed: Sealed, last: Any, batch: int) -> list[Any]:
 def _reseal_row(sealed: Sealed, row: Any, progress: Progress) -> bool:
     text, owner = getattr(row, sealed.field), getattr(row, sealed.owner)
     try:
-        if sealing.sealed_with(text) == sealing.newest_key_id():
+        if sealing.sealed_with(text) == newest_key_id():
             return False
         secret = sealing.unseal(text, purpose=sealed.purpose, owner=owner)
     except sealing.SealBroken:

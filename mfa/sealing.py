@@ -6,47 +6,20 @@ text moved to another row does not open. ``siv1.`` + 20 bytes fits 80 characters
 """
 
 import base64
-from functools import cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+
+from audit.keyring import newest_key_id, parse_keyring
 
 VERSION = "siv1"
 TOTP_KEY = "totp-key"
 BROKER_PASSWORD = "broker-password"
-KEY_BYTES = 64
 
 
 class SealBroken(Exception):
     """The sealed text cannot be opened: another key, another owner, or tampered with."""
-
-
-@cache
-def parse_keyring(text: str) -> dict[str, bytes]:
-    """Return ``{key id: 64 bytes}`` from ``id:base64url,...``, newest first."""
-    keyring: dict[str, bytes] = {}
-    for entry in filter(None, (part.strip() for part in text.split(","))):
-        key_id, _, encoded = entry.partition(":")
-        try:
-            key = base64.b64decode(encoded, altchars=b"-_", validate=True)
-        except ValueError:
-            key = b""
-        if not (0 < len(key_id) <= 8 and key_id.isascii() and key_id.isalnum()):
-            raise ImproperlyConfigured("SEALING_KEYS: a key id has 1 to 8 ASCII letters or digits.")
-        if len(key) != KEY_BYTES or key_id in keyring:
-            raise ImproperlyConfigured(
-                f"SEALING_KEYS: key {key_id} must appear once and be {KEY_BYTES} bytes in base64url."
-            )
-        keyring[key_id] = key
-    if not keyring:
-        raise ImproperlyConfigured("SEALING_KEYS holds no key.")
-    return keyring
-
-
-def newest_key_id() -> str:
-    return next(iter(parse_keyring(settings.SEALING_KEYS)))
 
 
 def seal(secret: bytes, *, purpose: str, owner: object) -> str:

@@ -7,12 +7,12 @@ from audit import immutability
 
 def arm(apps, schema_editor):
     connection = schema_editor.connection
-    immutability.run(connection, immutability.install_sql(connection.vendor))
+    immutability.run(connection, immutability.refuse_sql(connection.vendor, "audit_event"))
 
 
 def disarm(apps, schema_editor):
     connection = schema_editor.connection
-    immutability.run(connection, immutability.remove_sql(connection.vendor))
+    immutability.run(connection, immutability.permit_sql(connection.vendor, "audit_event"))
 
 
 class Migration(migrations.Migration):

@@ -9,6 +9,8 @@ from tests.house.sources import FLOORS
 
 # Models that have no page of their own in Django admin, and why.
 ELSEWHERE = {
+    "audit.SealedEvent": "within its seal",
+    "audit.ChainState": "the audit log's page says it",
     "accessflows.FlowTarget": "within its access flow",
     "mfa.RecoveryCode": "hashes that nobody looks up",
 }

@@ -9,9 +9,10 @@ from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit.keyring import parse_keyring
 from mfa import sealing
 from mfa.models import Authenticator
-from mfa.sealing import SealBroken, parse_keyring, seal, unseal
+from mfa.sealing import SealBroken, seal, unseal
 from tests.factories import AuthenticatorFactory, UserFactory
 
 PURPOSE = sealing.TOTP_KEY

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accessflows.models import Integration
 from audit.events import EventName
+from audit.keyring import newest_key_id
 from audit.services import record
 from mfa import sealing
 from mfa.models import Authenticator
@@ -28,7 +29,7 @@ class Command(BaseCommand):
             event=EventName.MFA_RESEAL,
             actor=None,
             metadata={
-                "key": sealing.newest_key_id(),
+                "key": newest_key_id(),
                 **{name: progress.resealed for name, progress in done.items()},
                 "broken": sum(len(progress.broken) for progress in done.values()),
             },

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from audit.deliveries import deliver_due
+from audit.seals import seal_new_events
 from requests_app.worker import Worker
 
 
@@ -28,7 +29,7 @@ class Command(BaseCommand):
             f"{socket.gethostname()[:30]}:{os.getpid()}",
             interval_s=settings.WORKER_INTERVAL_S,
             threads=options["threads"],
-            chores=(deliver_due,),
+            chores=(deliver_due, seal_new_events),
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from mfa import sealing
+from audit.keyring import KEY_BYTES, parse_keyring
 
 
 class Command(BaseCommand):
@@ -31,12 +31,12 @@ class Command(BaseCommand):
             raise CommandError(f"Key {key_id} is in SEALING_KEYS already. Choose another id.")
         if not (len(key_id) <= 8 and key_id.isascii() and key_id.isalnum()):
             raise CommandError("A key id has 1 to 8 ASCII letters or digits.")
-        key = base64.urlsafe_b64encode(secrets.token_bytes(sealing.KEY_BYTES)).decode()
+        key = base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode()
         self.stdout.write(f"{key_id}:{key}")
 
 
 def _ids_in_use() -> set[str]:
     try:
-        return set(sealing.parse_keyring(settings.SEALING_KEYS))
+        return set(parse_keyring(settings.SEALING_KEYS))
     except ImproperlyConfigured:
         return set()

@@ -1,0 +1,82 @@
+"""``manage.py audit``: verify the log, export it, remove what is old, print the auditor's key."""
+
+import datetime as dt
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from audit.events import EventName
+from audit.keyring import chain_keys
+from audit.retention import PruneRefused, prune_log
+from audit.seals import seal_new_events
+from audit.services import record
+from audit.verification import verify_log, whole_log
+from audit.verify_export import lines_of, parse_expected
+
+
+class Command(BaseCommand):
+    help = (
+        "verify: walk the seal chain of the audit log and name what does not fit. "
+        "export: write the whole chain as JSON Lines, for audit/verify_export.py. "
+        "prune: remove old events and leave a sealed stub. key: print the keys that check seals."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        verify = verbs.add_parser("verify", help="walk the chain")
+        verify.add_argument("--expect", metavar="NUMBER:HASH", help="a seal noted earlier")
+        export = verbs.add_parser("export", help="write the whole chain")
+        export.add_argument("file", type=Path, help="where to; must not exist yet")
+        prune = verbs.add_parser("prune", help="remove old events")
+        prune.add_argument(
+            "--before", type=dt.date.fromisoformat, required=True, metavar="YYYY-MM-DD"
+        )
+        verbs.add_parser("key", help="print the keys for verify_export.py --key")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        getattr(self, f"_{options['verb']}")(**options)
+
+    def _verify(self, *, expect: str | None = None, **options: Any) -> None:
+        try:
+            expected = parse_expected(expect)
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+        seal_new_events(timezone.now())
+        report = verify_log(expected=expected)
+        self.stdout.writelines(f"{line}\n" for line in lines_of(report))
+        if not report.ok:
+            sys.exit(1)
+
+    def _export(self, *, file: Path, **options: Any) -> None:
+        seal_new_events(timezone.now())
+        told = {"what": "audit log", "format": "jsonl", "file": file.name}
+        record(event=EventName.AUDIT_EXPORT, actor=None, metadata=told)
+        try:
+            with file.open("x", encoding="ascii") as lines:
+                lines.writelines(f"{json.dumps(each)}\n" for each in whole_log())
+        except OSError as error:
+            raise CommandError(f"{file} cannot be written: {error.strerror}") from None
+        self.stdout.write(f"Written to {file}.")
+
+    def _prune(self, *, before: dt.date, **options: Any) -> None:
+        if not verify_log().ok:
+            raise CommandError(
+                "The log does not verify. Nothing was removed: `audit verify` says why."
+            )
+        start = timezone.make_aware(dt.datetime.combine(before, dt.time.min))
+        try:
+            stub = prune_log(before=start)
+        except PruneRefused as refused:
+            raise CommandError(str(refused)) from None
+        if stub is None:
+            self.stdout.write("There is nothing that old.")
+        else:
+            self.stdout.write(f"Removed. The stub stands for {stub.events} events in all.")
+
+    def _key(self, **options: Any) -> None:
+        for key_id, key in chain_keys().items():
+            self.stdout.write(f"{key_id}:{key.hex()}")
