@@ -11,7 +11,7 @@ from audit.models import Event
 from mfa.exceptions import WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.models import Decision, Status
-from requests_app.services import decide_request
+from requests_app.services import cancel_request, decide_request
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -135,6 +135,15 @@ def test_nobody_approves_twice(approver):
     decide(approver, request)
     with pytest.raises(Conflict, match="already approved"):
         decide(approver, request)
+
+
+def test_one_of_several_words_on_a_withdrawn_request_is_refused(approver):
+    groups = [GroupFactory(members=[approver]), GroupFactory(members=[UserFactory()])]
+    request = waiting(approver, approval="all_of", approver_users=[], approver_groups=groups)
+    cancel_request(actor=request.requester, request=request)
+    with pytest.raises(Conflict, match="is Cancelled"):
+        decide(approver, request)
+    assert not Decision.objects.exists()
 
 
 def test_an_empty_group_is_nobody(approver):
