@@ -146,8 +146,8 @@ def test_a_row_with_a_number_of_before_is_named_as_put_in(log, exported):
 
 
 def test_a_row_put_in_with_a_place_no_seal_covers_is_named(log, exported):
-    inserted(log[-1] + 1)
-    values = (13, log[-1] + 1, "0" * 64, "0" * 64)
+    inserted(log[-1] + 1000)
+    values = (13, log[-1] + 1000, "0" * 64, "0" * 64)
     sql("INSERT INTO audit_sealedevent VALUES (%s, %s, %s, %s)", *values)
     assert [kind for kind, _ in both(exported)] == ["inserted", "edited"]
 

@@ -1,0 +1,236 @@
+"""The verifier reads any file: rows moved, doubled, edited or cut are named, and nothing breaks it."""
+
+import json
+import random
+import tracemalloc
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from audit.verify_export import (
+    FORMAT,
+    GENESIS,
+    Record,
+    Report,
+    Verifier,
+    hash_of,
+    link_of,
+    mac_of,
+    main,
+    records_in,
+)
+
+KEYS = {"k1": b"k" * 32}
+AT = "2026-05-31T14:18:09.000000+00:00"
+
+
+def export(events: int, per_seal: int = 4) -> Iterator[Record]:
+    """A whole export, made without the portal."""
+    yield {"kind": "export", "format": FORMAT, "whole": True}
+    link, previous = GENESIS, GENESIS
+    for position in range(1, events + 1):
+        event = {"id": position + 100, "at": AT, "event": "mfa:verify", "actor_id": position % 7}
+        event |= {"actor_label": "Zoë", "target_type": "", "target_id": "", "target_label": ""}
+        event |= {"request_id": None, "request_label": "", "address": None, "user_agent": ""}
+        event["metadata"] = {"n": position, "f": 0.1}
+        digest = hash_of("event", event)
+        link = link_of(link, position, digest)
+        yield {"kind": "event", "position": position, **event, "digest": digest, "link": link}
+        if position % per_seal == 0 or position == events:
+            seal = {"number": -(-position // per_seal), "last_position": position, "link": link}
+            seal |= {"first_position": (position - 1) // per_seal * per_seal + 1}
+            seal |= {"settled_id": position + 100, "sealed_at": AT, "previous": previous}
+            previous = hash_of("seal", seal | {"key_id": "k1"})
+            mac = mac_of(KEYS["k1"], previous)
+            yield {"kind": "seal", **seal, "key_id": "k1", "hash": previous, "mac": mac}
+    yield {"kind": "end", "events": events}
+
+
+def verified(records: list[Record] | Iterator[Record]) -> list[str]:
+    return [f"{each.kind} {each.event_id}" for each in report_on(records).findings]
+
+
+def report_on(records: list[Record] | Iterator[Record]) -> Report:
+    return Verifier(KEYS).run(records)
+
+
+def place_of(records: list[Record], event_id: int) -> int:
+    return next(n for n, each in enumerate(records) if each.get("id") == event_id)
+
+
+@pytest.fixture
+def lines() -> list[Record]:
+    return list(export(20))
+
+
+def test_a_good_export_is_found_good(lines):
+    report = report_on(lines)
+    assert (report.ok, report.events, report.last_sealed_id, report.head[0]) == (True, 20, 120, 5)
+
+
+@pytest.mark.parametrize(("event_id", "before"), [(105, 115), (115, 105), (107, 108), (108, 107)])
+def test_a_line_that_was_moved_is_named(lines, event_id, before):
+    line = lines.pop(place_of(lines, event_id))
+    lines.insert(place_of(lines, before), line)
+    if (event_id, before) == (107, 108):
+        assert verified(lines) == []  # where it was
+    else:
+        assert verified(lines) == [f"moved {event_id}"]
+
+
+def test_a_line_moved_behind_its_seal_is_named(lines):
+    line = lines.pop(place_of(lines, 104))
+    lines.insert(place_of(lines, 109), line)
+    assert verified(lines) == ["moved 104"]
+
+
+def test_lines_that_were_exchanged_are_named(lines):
+    one, other = place_of(lines, 103), place_of(lines, 114)
+    lines[one], lines[other] = lines[other], lines[one]
+    assert sorted(verified(lines)) == ["moved 103", "moved 114"]
+
+
+def test_lines_exchanged_with_their_positions_are_named(lines):
+    one, other = place_of(lines, 106), place_of(lines, 107)
+    lines[one], lines[other] = (
+        {**lines[other], "position": lines[one]["position"], "link": lines[one]["link"]},
+        {**lines[one], "position": lines[other]["position"], "link": lines[other]["link"]},
+    )
+    assert sorted(verified(lines)) == ["moved 106", "moved 107"]
+
+
+def test_a_line_that_stands_twice_is_named(lines):
+    lines.insert(12, lines[place_of(lines, 103)])
+    assert "inserted 103" in verified(lines)
+
+
+def test_a_deleted_line_is_named_by_position(lines):
+    del lines[place_of(lines, 108)]
+    found = report_on(lines).findings
+    assert [(each.kind, each.position) for each in found] == [("deleted", 8)]
+    assert "after event 107" in found[0].sentence
+
+
+def test_lines_deleted_at_the_end_are_named(lines):
+    kept = [each for each in lines if each.get("position", 0) < 18]
+    assert [each.position for each in report_on(kept).findings] == [18]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"actor_label": "Zoé"},
+        {"metadata": {"n": 5, "f": 0.1, "more": 1}},
+        {"actor_id": "5"},
+        {"id": 105.0},
+        {"note": "added"},
+        {"metadata": {"n": True, "f": 0.1}},
+    ],
+)
+def test_an_edited_line_is_named(lines, change):
+    lines[place_of(lines, 105)] |= change
+    [finding] = report_on(lines).findings
+    assert finding.kind == "edited"
+    assert "105" in finding.sentence
+
+
+def test_a_file_without_its_end_is_named(lines):
+    assert verified(lines[:-1]) == ["cut None"]
+
+
+def test_a_name_that_stands_twice_in_a_line_is_refused():
+    [record] = records_in([b'{"kind": "event", "actor_label": "Eve", "actor_label": "Zoe"}'])
+    assert record["kind"] == "unreadable"
+
+
+@pytest.mark.parametrize("line", [b"{", b"[]", b"5", b"\xff", b"", b'{"kind": 1}', b'{"x": NaN}'])
+def test_a_line_that_cannot_be_read_is_named(line):
+    [record] = records_in([line])
+    report = report_on([record])
+    assert "Line 1 cannot be read" in report.findings[0].sentence
+
+
+def test_a_filtered_export_is_checked_row_by_row(lines):
+    rows = [{**each} for each in lines if each.get("position") in (3, 9)]
+    for row, before in zip(rows, (2, 8), strict=True):
+        row["previous"] = lines[place_of(lines, 100 + before)]["link"]
+    wrapped = [{**lines[0], "whole": False}, *rows, {"kind": "end", "events": 2}]
+    report = report_on(wrapped)
+    assert report.ok
+    assert "filtered" in report.notes[0]
+    rows[1]["actor_id"] = 99
+    assert verified(wrapped) == ["edited 109"]
+
+
+def mangled(records: list[Record], chance: random.Random) -> list[Record]:
+    """Change one thing somewhere, so that the file is another."""
+    place = chance.randrange(len(records))
+    record = records[place]
+    way = chance.choice(["drop", "double", "swap", "edit", "lose"])
+    if way == "drop":
+        return records[:place] + records[place + 1 :]
+    if way == "double":
+        return [*records[: place + 1], record, *records[place + 1 :]]
+    if way == "swap":
+        other = (place + chance.randrange(1, len(records))) % len(records)
+        changed = list(records)
+        changed[place], changed[other] = changed[other], changed[place]
+        return changed
+    key = chance.choice(sorted(record))
+    odd = chance.choice([None, 0, -1, "x", [], {}, 1e300, True, 2**70])
+    new = {k: v for k, v in record.items() if k != key}
+    return [*records[:place], new if way == "lose" else {**new, key: odd}, *records[place + 1 :]]
+
+
+# A first line that says less, and one that says "filtered" in other words, change nothing sealed.
+HARMLESS = {"export", "end"}
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_no_change_of_a_file_goes_unseen_or_breaks_the_verifier(lines, seed):
+    changed = mangled(lines, random.Random(seed))
+    if (
+        changed == lines
+        or [e for e in changed if str(e.get("kind")) not in HARMLESS] == lines[1:-1]
+    ):
+        return
+    text = [f"{json.dumps(each)}\n".encode() for each in changed]
+    assert not report_on(records_in(text)).ok
+
+
+def test_memory_is_bounded():
+    tracemalloc.start()
+    report_on(export(2_000, per_seal=100))
+    _, small = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    report_on(export(20_000, per_seal=100))
+    _, large = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert large < small * 1.5
+
+
+@pytest.fixture
+def command(tmp_path, lines) -> Callable[..., int]:
+    path = tmp_path / "export.jsonl"
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in lines))
+    return lambda *more: main([str(path), *more])
+
+
+def test_the_command_takes_keys_from_a_file(command, tmp_path, capsys):
+    keys = tmp_path / "keys"
+    keys.write_text(f"k1:{KEYS['k1'].hex()}\n")
+    assert command("--key", str(keys)) == 0
+    assert "Nothing was found." in capsys.readouterr().out
+    assert command("--key", f"k1:{'00' * 32}") == 1
+    assert "MAC is wrong" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("more", [["--key", "k1:xyz"], ["--expect", "3:abc"]])
+def test_the_command_says_what_it_cannot_use(command, capsys, more):
+    assert command(*more) == 2
+    assert capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_gets_a_sentence(capsys):
+    assert main(["nowhere.jsonl"]) == 2
+    assert "nowhere.jsonl" in capsys.readouterr().err
