@@ -2,11 +2,13 @@
 
 import uuid
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
+from django.db.models.deletion import Collector
 from django.utils import timezone
 
 from accessflows.connectors.protocol import GrantIdentity, GrantSpec
@@ -218,6 +220,20 @@ class GrantState(models.TextChoices):
     ENDED = "ended", "Ended"
 
 
+def keep_while_live(
+    collector: Collector, field: "models.Field[Any, Any]", grants: Any, using: str
+) -> None:
+    """For ``on_delete``: refuse as long as something may be left on the target, else let go.
+
+    Disable the integration, which ends all access through it, then delete it. What has ended is
+    history, and reads on by the names it keeps.
+    """
+    live = grants.exclude(state=GrantState.ENDED)
+    if live.exists():
+        raise models.ProtectedError("Access through it has not ended yet.", set(live))
+    models.SET_NULL(collector, field, grants, using)
+
+
 class Grant(models.Model):
     """One target of one request, from the intent to activate it to the proof of its end.
 
@@ -228,7 +244,7 @@ class Grant(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     request = models.ForeignKey(AccessRequest, on_delete=models.CASCADE, related_name="grants")
     integration = models.ForeignKey(
-        Integration, null=True, on_delete=models.PROTECT, related_name="grants"
+        Integration, null=True, on_delete=keep_while_live, related_name="grants"
     )
     integration_name = models.CharField(max_length=80)
     resource = models.CharField(max_length=63)

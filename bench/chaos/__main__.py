@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument("--version", type=int, default=max(versions), choices=sorted(versions))
     parser.add_argument("--past", type=int, default=10_000, help="past grants to carry along")
     parser.add_argument("--only", nargs="*", default=[], help="names of scenarios")
+    parser.add_argument("--costs", action="store_true", help="with --only: measure costs, too")
     options = parser.parse_args()
     with running_ground(options.version) as ground:
         os.environ.update(ground.environment)

@@ -5,9 +5,12 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
 
 import structlog
 
+from bench.chaos.cost import LARGEST_RATIO, measure_activation, measure_sweep
 from bench.chaos.ground import LEASE_S, Ground
 from bench.chaos.line import Line
 from bench.chaos.portal import Portal
@@ -49,6 +52,7 @@ def run(ground: Ground, options: Namespace) -> int:
         stage.say(f"[{number}/{len(chosen)}] {name}")
         verdicts.append(SCENARIOS[name](stage))
         stage.say(f"[{number}/{len(chosen)}] {name}: {'held' if verdicts[-1].holds else 'FAILED'}")
+    costs = measure_costs(stage, options) if not options.only or options.costs else {}
     stage.saboteur.close()
     print()
     print_table(verdicts)
@@ -56,10 +60,26 @@ def run(ground: Ground, options: Namespace) -> int:
     extra = {
         "postgresql": ground.version,
         "lease_s": LEASE_S,
+        **costs,
         "took_s": round(time.monotonic() - started),
     }
     write(verdicts, storm, extra)
-    return 0 if all(each.holds for each in verdicts) else 1
+    for name, cost in costs.items():
+        print(f"  {name}: {cost}")
+    return 0 if all(each.holds for each in verdicts) and costs_hold(costs) else 1
+
+
+def measure_costs(stage: Stage, options: Namespace) -> dict[str, Any]:
+    stage.say("costs: an activation beside the bare SQL")
+    activation = measure_activation(stage)
+    stage.say(f"costs: an idle sweep beside {options.past} past grants")
+    return {"activation": activation.as_dict(), "sweep": asdict(measure_sweep(stage, options.past))}
+
+
+def costs_hold(costs: dict[str, Any]) -> bool:
+    return not costs or (
+        costs["activation"]["ratio"] <= LARGEST_RATIO and not costs["sweep"]["scanned"]
+    )
 
 
 def _progress(started: float) -> Callable[[str], None]:
