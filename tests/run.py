@@ -20,8 +20,17 @@ from apono_portal.demo.postgres_server import PostgresServer
 from tests.chromium import NoChromium, ensure_chromium
 
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-# What a page looks like does not depend on the database: there the browser walks the smoke tests only.
-SELECTION = {"sqlite": "", "postgresql": "not browser or smoke"}
+# The second database repeats what may depend on it: of the browser tests the smoke tests, and
+# nothing that asks no database of the portal's at all.
+SELECTION: dict[str, list[str]] = {
+    "sqlite": [],
+    "postgresql": [
+        "-m",
+        "not browser or smoke",
+        "--ignore=tests/connectors",
+        "--ignore=tests/design",
+    ],
+}
 COUNTS = re.compile(r"(?:\d+ (?:passed|failed|errors?|skipped|xfailed),? ?)+in [\d.]+s")
 NO_SERVER = (
     "The tests need PostgreSQL's server programs. They come with requirements-dev.txt, or install "
@@ -53,8 +62,8 @@ def main() -> int:
 def run_pytest(database: str, workers: str) -> tuple[int, str]:
     """Run pytest on one database. Return its exit code and the counts of its last line."""
     print(f"\nTests on {NAMES[database]}", flush=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-n", workers]
-    command += ["-m", SELECTION[database]] if SELECTION[database] else []
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-n", workers, "--dist=worksteal"]
+    command += SELECTION[database]
     counts = "did not finish"
     with database_url(database) as url:
         environment = {**os.environ, "DATABASE_URL": url}
