@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from accessflows.models import (
     AccessFlow,
+    CanaryRun,
     FlowTarget,
     FlowVersion,
     Integration,
@@ -75,3 +76,10 @@ class OfferedAdmin(ReadOnlyAdmin):
     list_filter = ("integration",)
     list_select_related = ("integration",)
     search_fields = ("name",)
+
+
+@admin.register(CanaryRun)
+class CanaryRunAdmin(ReadOnlyAdmin):
+    list_display = ("integration", "resource", "permission", "state", "requested_by_label")
+    list_filter = ("state", "integration")
+    list_select_related = ("integration",)

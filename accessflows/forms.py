@@ -179,7 +179,10 @@ class IntegrationForm(forms.Form):
         max_length=80,
         help_text="What requesters see, for example orders-prod.",
     )
-    kind = forms.ChoiceField(label="Kind", choices=Integration.Kind.choices)
+    kind = forms.ChoiceField(
+        label="Kind",
+        choices=[(Integration.Kind.POSTGRESQL.value, Integration.Kind.POSTGRESQL.label)],
+    )
     host = forms.RegexField(
         label="Host",
         regex=r"\A[A-Za-z0-9.:_-]{1,253}\Z",
@@ -214,6 +217,11 @@ class IntegrationForm(forms.Form):
     )
     connection_limit = forms.IntegerField(
         label="Connections per login", min_value=1, max_value=50, initial=3
+    )
+    cut_sessions_on_reset = Switch(
+        label="Cut open sessions when credentials are reset",
+        help_text="Off, a session opened with the old password goes on until it closes.",
+        initial=True,
     )
 
     def __init__(self, *args: Any, integration: Integration | None = None, **kwargs: Any) -> None:

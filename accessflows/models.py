@@ -21,10 +21,15 @@ from mfa import sealing
 
 
 class Integration(models.Model):
-    """A connected target system: connector kind, address, broker credential, health."""
+    """A connected target system: connector kind, address, broker credential, health.
+
+    A PostgreSQL server is reached by host, port, database and broker role. A webhook is reached by
+    ``url`` alone, of which host and port are parts; its signing secret is sealed like a password.
+    """
 
     class Kind(models.TextChoices):
         POSTGRESQL = "postgresql", "PostgreSQL"
+        WEBHOOK = "webhook", "Webhook"
 
     class Health(models.TextChoices):
         UNKNOWN = "unknown", "Not checked"
@@ -45,8 +50,11 @@ class Integration(models.Model):
     port = models.PositiveIntegerField(
         default=5432, validators=[MinValueValidator(1), MaxValueValidator(65535)]
     )
-    database = models.CharField("maintenance database", max_length=63, default="postgres")
-    broker = models.CharField("broker role", max_length=63)
+    database = models.CharField(
+        "maintenance database", max_length=63, default="postgres", blank=True
+    )
+    broker = models.CharField("broker role", max_length=63, blank=True)
+    url = models.CharField("address", max_length=500, blank=True)
     seal_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     sealed_password = models.TextField(editable=False)
     sslmode = models.CharField(
@@ -56,7 +64,9 @@ class Integration(models.Model):
     connection_limit = models.PositiveSmallIntegerField(
         "connections per login", default=3, validators=[MinValueValidator(1), MaxValueValidator(50)]
     )
+    cut_sessions_on_reset = models.BooleanField("cut open sessions on reset", default=True)
     is_active = models.BooleanField("active", default=True)
+    next_check_at = models.DateTimeField(default=timezone.now, editable=False)
     health = models.CharField(max_length=16, choices=Health.choices, default=Health.UNKNOWN)
     health_checked_at = models.DateTimeField(null=True, blank=True)
     health_report = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
@@ -76,6 +86,8 @@ class Integration(models.Model):
     @property
     def address(self) -> str:
         """Which server this is: part of every fingerprint of a flow that leads there."""
+        if self.kind == self.Kind.WEBHOOK:
+            return f"{self.kind}:{self.url}"
         return f"{self.kind}://{self.host}:{self.port}"
 
     @property
@@ -94,6 +106,7 @@ class Integration(models.Model):
             password=self.broker_password,
             sslmode=self.sslmode,
             sslrootcert=self.sslrootcert,
+            url=self.url,
         )
 
 
@@ -269,3 +282,51 @@ class FlowVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.flow} v{self.version}"
+
+
+class CanaryRun(models.Model):
+    """A full cycle with a login of the portal's own, asked for by an admin and done by a worker.
+
+    ``steps`` are the checks so far, as dictionaries. A worker holds the run through ``lease_by``
+    until ``lease_until``, by the database's clock.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        RUNNING = "running", "Running"
+        PASSED = "passed", "Passed"
+        FAILED = "failed", "Failed"
+
+    integration = models.ForeignKey(
+        Integration, on_delete=models.CASCADE, related_name="canary_runs"
+    )
+    resource = models.CharField(max_length=63)
+    permission = models.CharField(max_length=63)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="canary_runs"
+    )
+    requested_by_label = models.CharField(max_length=320)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    steps = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
+    requested_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    lease_by = models.CharField(max_length=64, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["integration"],
+                name="one_open_canary_per_integration",
+                condition=models.Q(state__in=["waiting", "running"]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Canary on {self.integration}: {self.resource} · {self.permission}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in {self.State.WAITING, self.State.RUNNING}

@@ -54,16 +54,18 @@ class IntegrationTerms:
 
     name: str
     kind: str = Integration.Kind.POSTGRESQL
-    host: str
+    host: str = ""
     port: int = 5432
     database: str = "postgres"
-    broker: str
+    broker: str = ""
     password: str | None = field(default=None, repr=False)
     sslmode: str = Integration.SslMode.VERIFY_FULL
     sslrootcert: str = ""
     connection_limit: int = 3
+    url: str = ""
+    cut_sessions_on_reset: bool = True
 
 
 # What decides which server the broker's password is sent to, and how well that is protected.
-ADDRESS_TERMS = ("kind", "host", "port", "database", "broker", "sslmode", "sslrootcert")
-OTHER_INTEGRATION_TERMS = ("name", "connection_limit")
+ADDRESS_TERMS = ("kind", "host", "port", "database", "broker", "sslmode", "sslrootcert", "url")
+OTHER_INTEGRATION_TERMS = ("name", "connection_limit", "cut_sessions_on_reset")

@@ -45,6 +45,7 @@ class EventName(models.TextChoices):
     INTEGRATION_CHECK = "integration:check", "Integration checked"
     INTEGRATION_DISCOVER = "integration:discover", "Resources read from integration"
     INTEGRATION_DISABLE = "integration:disable", "Integration disabled"
+    INTEGRATION_CANARY = "integration:canary", "Canary run on integration"
     INTEGRATION_DELETE = "integration:delete", "Integration deleted"
 
     REQUEST_SUBMIT = "request:submit", "Access requested"
@@ -63,6 +64,7 @@ class EventName(models.TextChoices):
 
     GRANT_ACTIVATE = "grant:activate", "Login created on target"
     GRANT_REVEAL = "grant:reveal", "Credential shown"
+    GRANT_RESET = "grant:reset", "Credential replaced"
     GRANT_CONTAIN = "grant:contain", "Access cut on target"
     GRANT_PROVE = "grant:prove", "End proven on target"
     GRANT_RETRY = "grant:retry", "Target did not do as asked"

@@ -68,6 +68,8 @@ class GrantCard:
     label: str
     sentence: str
     may_reveal: bool
+    may_reset: bool
+    cuts_sessions: bool
 
 
 @dataclass(frozen=True)
@@ -222,11 +224,10 @@ def _end_step(request: AccessRequest) -> Step:
 def _card(grant: Grant, request: AccessRequest, viewer: Any, now: datetime) -> GrantCard:
     overdue = grant.state == GrantState.ENDING and grant.is_overdue(now - timedelta(seconds=10))
     state = GrantState(grant.state)
-    revealable = (
+    usable = (
         request.requester_id == viewer.pk
         and request.status == Status.ACTIVE
         and state == GrantState.ACTIVE
-        and grant.revealed_at is None
         and grant.deadline > now
     )
     return GrantCard(
@@ -234,7 +235,9 @@ def _card(grant: Grant, request: AccessRequest, viewer: Any, now: datetime) -> G
         status="overdue" if overdue else state.value,
         label=f"Overdue by {spell(now - grant.deadline)}" if overdue else state.label,
         sentence=_sentence(grant, state),
-        may_reveal=revealable,
+        may_reveal=usable and grant.revealed_at is None,
+        may_reset=usable and grant.revealed_at is not None,
+        cuts_sessions=usable and grant.integration.cut_sessions_on_reset,
     )
 
 

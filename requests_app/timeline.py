@@ -82,6 +82,14 @@ _WORDS: dict[str, tuple[str, Words]] = {
         lambda t, w: ("Login made", f"on {t.get('integration', '')}", str(t.get("login", ""))),
     ),
     EventName.GRANT_REVEAL: ("amber", lambda t, w: ("Credential shown", f"to {w}", "")),
+    EventName.GRANT_RESET: (
+        "amber",
+        lambda t, w: (
+            "Credential replaced",
+            f"by {w}",
+            "Open sessions were cut" if t.get("sessions_cut") else "Open sessions went on",
+        ),
+    ),
     EventName.GRANT_CONTAIN: (
         "",
         lambda t, w: (

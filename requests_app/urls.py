@@ -11,6 +11,7 @@ urlpatterns = [
     path("requests/new/", asking.new_request, name="new"),
     path("requests/AR-<int:pk>/", access.detail, name="detail"),
     path("requests/AR-<int:pk>/credentials/", access.reveal, name="reveal"),
+    path("requests/AR-<int:pk>/credentials/reset/", access.reset, name="reset"),
     path("requests/AR-<int:pk>/end/", access.end, name="end"),
     path("requests/AR-<int:pk>/cancel/", access.cancel, name="cancel"),
     path("approvals/", deciding.approvals, name="approvals"),

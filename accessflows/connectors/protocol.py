@@ -43,7 +43,8 @@ class JsonRecord:
 class Target(JsonRecord):
     """Where an integration lives and how the portal's broker signs in there.
 
-    `database` is the maintenance database the broker connects to first.
+    `database` is the maintenance database the broker connects to first. A webhook is reached at
+    `url`, and its `password` is the secret that calls are signed with.
     """
 
     host: str
@@ -53,6 +54,7 @@ class Target(JsonRecord):
     password: str = field(repr=False)
     sslmode: str = "prefer"
     sslrootcert: str = ""
+    url: str = ""
     connect_timeout_s: int = 5
     statement_timeout_s: int = 10
     lock_timeout_s: int = 3
@@ -295,6 +297,11 @@ class Connector(Protocol):
     def discover(self, target: Target) -> Inventory: ...
 
     def effective_rights(self, target: Target, resource: str, permission: str) -> list[Right]: ...
+
+    def describe_rights(
+        self, target: Target, resource: str, permissions: Sequence[str]
+    ) -> dict[str, list[str]]:
+        """What each permission lets one do with the resource, in sentences for people."""
 
     def check_permission(self, target: Target, permission: str) -> None:
         """Raise TargetRefused if this must never be granted to anybody."""

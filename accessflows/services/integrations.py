@@ -180,6 +180,7 @@ def _require_same_server(integration: Integration, terms: IntegrationTerms) -> N
         password=terms.password or "",
         sslmode=terms.sslmode,
         sslrootcert=terms.sslrootcert,
+        url=terms.url,
     )
     try:
         inventory = connector_for(terms.kind).discover(target)

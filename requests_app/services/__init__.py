@@ -1,7 +1,7 @@
 """Every write on access requests and grants."""
 
 from requests_app.services.activation import begin_activation
-from requests_app.services.credentials import reveal_credential
+from requests_app.services.credentials import reset_credential, reveal_credential
 from requests_app.services.decisions import decide_request
 from requests_app.services.ending import (
     cancel_request,
@@ -20,6 +20,7 @@ __all__ = [
     "end_all_access_of",
     "lapse_overdue",
     "release_parked",
+    "reset_credential",
     "reveal_credential",
     "step_up",
     "submit_request",

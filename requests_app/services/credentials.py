@@ -1,4 +1,4 @@
-"""Showing a credential, once."""
+"""Showing a credential, once, and replacing it while access is open."""
 
 from typing import Any
 
@@ -37,26 +37,79 @@ def reveal_credential(
         raise RequestRefused(f"{error.sentence} The credential was not shown.") from None
 
 
+def reset_credential(
+    *, actor: Any, grant: Grant, window: Window | None, origin: Origin = SYSTEM
+) -> Credential:
+    """Make a new password in place of the one that was shown, and return it, once.
+
+    The old one is dead; open sessions are cut if the integration says so. Asks for the same as the
+    first showing. Raises `WindowClosed`, `RequestRefused` or `Conflict`.
+    """
+    grant, identity = _note_reset(actor, grant, window, origin)
+    try:
+        with asking():
+            integration, connector, target = reach(grant)
+            return connector.reset_credential(
+                target,
+                grant.spec(integration),
+                identity,
+                end_sessions=integration.cut_sessions_on_reset,
+            )
+    except ConnectorError as error:
+        _record_trouble(actor, grant, "reset", error.sentence, origin)
+        raise RequestRefused(
+            f"{error.sentence} No new password was shown, and the old one may be dead. Reset again."
+        ) from None
+
+
+def _note_reset(
+    actor: Any, grant: Grant, window: Window | None, origin: Origin
+) -> tuple[Grant, GrantIdentity]:
+    with transaction.atomic():
+        grant, identity = _lock_open(actor, grant, window)
+        if grant.revealed_at is None:
+            raise Conflict("This credential was not shown yet. Reveal it.")
+        Grant.objects.filter(pk=grant.pk).update(revealed_at=timezone.now())
+        cuts = grant.integration is not None and grant.integration.cut_sessions_on_reset
+        record(
+            event=EventName.GRANT_RESET,
+            actor=actor,
+            target=grant,
+            request=grant.request,
+            origin=origin,
+            metadata={
+                "login": grant.login,
+                "integration": grant.integration_name,
+                "sessions_cut": cuts,
+            },
+        )
+    return grant, identity
+
+
+def _lock_open(actor: Any, grant: Grant, window: Window | None) -> tuple[Grant, GrantIdentity]:
+    """Lock the grant and return it if its owner may have a credential of it now."""
+    lock_state(actor.pk)
+    request = lock_request(grant.request_id)
+    grant = (
+        Grant.objects.select_for_update(of=("self",)).select_related("integration").get(pk=grant.pk)
+    )
+    grant.request = request
+    identity = grant.identity
+    if not may_reveal(grant, actor) or identity is None:
+        raise Conflict("This access is not open, so there is no credential to show.")
+    if grant.deadline <= timezone.now():
+        raise Conflict("This access has reached its end.")
+    if request.require_mfa:
+        require_evidence(user=actor, window=window)
+    return grant, identity
+
+
 def _take_turn(
     actor: Any, grant: Grant, window: Window | None, origin: Origin
 ) -> tuple[Grant, GrantIdentity]:
     now = timezone.now()
     with transaction.atomic():
-        lock_state(actor.pk)
-        request = lock_request(grant.request_id)
-        grant = (
-            Grant.objects.select_for_update(of=("self",))
-            .select_related("integration")
-            .get(pk=grant.pk)
-        )
-        grant.request = request
-        identity = grant.identity
-        if not may_reveal(grant, actor) or identity is None:
-            raise Conflict("This access is not open, so there is no credential to show.")
-        if grant.deadline <= now:
-            raise Conflict("This access has reached its end.")
-        if request.require_mfa:
-            require_evidence(user=actor, window=window)
+        grant, identity = _lock_open(actor, grant, window)
         taken = Grant.objects.filter(pk=grant.pk, state=GrantState.ACTIVE, revealed_at=None).update(
             revealed_at=now
         )
@@ -66,7 +119,7 @@ def _take_turn(
             event=EventName.GRANT_REVEAL,
             actor=actor,
             target=grant,
-            request=request,
+            request=grant.request,
             origin=origin,
             metadata={"login": grant.login, "integration": grant.integration_name},
         )
@@ -76,11 +129,15 @@ def _take_turn(
 def _give_back(actor: Any, grant: Grant, sentence: str, origin: Origin) -> None:
     with transaction.atomic():
         Grant.objects.filter(pk=grant.pk).update(revealed_at=None)
-        record(
-            event=EventName.GRANT_RETRY,
-            actor=actor,
-            target=grant,
-            request=grant.request,
-            origin=origin,
-            metadata={"step": "reveal", "reason": sentence},
-        )
+        _record_trouble(actor, grant, "reveal", sentence, origin)
+
+
+def _record_trouble(actor: Any, grant: Grant, step: str, sentence: str, origin: Origin) -> None:
+    record(
+        event=EventName.GRANT_RETRY,
+        actor=actor,
+        target=grant,
+        request=grant.request,
+        origin=origin,
+        metadata={"step": step, "reason": sentence},
+    )

@@ -1,5 +1,6 @@
 """One's own access and requests, and the page of one request."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -10,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from accessflows.connectors.protocol import Credential
 from audit.origin import Origin
 from mfa.exceptions import WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
@@ -17,7 +19,7 @@ from requests_app.models import AccessRequest, Grant
 from requests_app.presentation import moving_mark, page_of, rows_of
 from requests_app.psql import options_of, psql_command
 from requests_app.selectors import access_of, events_of, own_requests, request_in_full
-from requests_app.services import cancel_request, end_access, reveal_credential
+from requests_app.services import cancel_request, end_access, reset_credential, reveal_credential
 from requests_app.timeline import timeline_of
 from requests_app.views.answers import conflict, to_step_up
 
@@ -51,9 +53,19 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def reveal(request: HttpRequest, pk: int) -> HttpResponse:
     """Answer with the credential itself: it is in this one reply and nowhere else."""
+    return _show(request, pk, reveal_credential)
+
+
+@require_POST
+def reset(request: HttpRequest, pk: int) -> HttpResponse:
+    """Answer with a new credential; the one that was shown before is dead."""
+    return _show(request, pk, reset_credential)
+
+
+def _show(request: HttpRequest, pk: int, make: Callable[..., Credential]) -> HttpResponse:
     grant = _grant(request, find(request, pk))
     try:
-        credential = reveal_credential(
+        credential = make(
             actor=request.user,
             grant=grant,
             window=request.mfa.window,  # type: ignore[attr-defined]

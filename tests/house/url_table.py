@@ -62,6 +62,8 @@ URLS: dict[str, Guard] = {
     "integrations:detail": Guard.READER,
     "integrations:edit": Guard.ADMIN,
     "integrations:check": Guard.ADMIN,
+    "integrations:run_canary": Guard.ADMIN,
+    "integrations:canary": Guard.READER,
     "integrations:enable": Guard.ADMIN,
     "integrations:disable": Guard.ADMIN,
     # requests
@@ -71,6 +73,7 @@ URLS: dict[str, Guard] = {
     "requests:step_up": Guard.SIGNED_IN,
     "requests:detail": Guard.OWN,
     "requests:reveal": Guard.OWN,
+    "requests:reset": Guard.OWN,
     "requests:end": Guard.OWN,
     "requests:cancel": Guard.OWN,
     "requests:approvals": Guard.SIGNED_IN,
