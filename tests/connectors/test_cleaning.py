@@ -155,7 +155,7 @@ def test_names_that_need_quoting_are_moved(building: Grant, bystander: Any) -> N
     assert building.pg.ask("SELECT count(*) FROM sales.orders", database="orders") == [(240,)]
 
 
-def test_operators_planted_in_public_are_not_called_by_the_broker(building: Grant) -> None:
+def test_routine_planted_in_public_is_not_called_by_the_broker(building: Grant) -> None:
     """A better match in a schema on the search path would be called instead of pg_catalog's own."""
     pg = building.pg
     pg.ask("GRANT CREATE ON SCHEMA public TO orders_build, jit_graveyard", database="orders")
@@ -163,20 +163,22 @@ def test_operators_planted_in_public_are_not_called_by_the_broker(building: Gran
         session.execute("CREATE TABLE public.called (who text)")
         session.execute("GRANT INSERT ON public.called TO PUBLIC")
         session.execute(
-            "CREATE FUNCTION public.pg_describe_object(regclass, oid, integer) RETURNS text"
-            " LANGUAGE sql AS 'INSERT INTO public.called VALUES (current_user) RETURNING who'"
+            "CREATE FUNCTION public.format(text, text, text, text) RETURNS text LANGUAGE sql"
+            " AS 'INSERT INTO public.called VALUES (current_user); SELECT $$SELECT 1$$::text'"
         )
-    building.contain()
-    residue_of(building)
-    building.clean()
-    assert pg.ask("SELECT who FROM public.called", database="orders") == []
+        session.execute("SELECT format('%s', 'a'::text, 'b'::text, 'c'::text)")
+    building.end()
+    assert pg.ask("SELECT who FROM public.called", database="orders") == [(building.role,)]
     pg.ask("REVOKE CREATE ON SCHEMA public FROM orders_build, jit_graveyard", database="orders")
 
 
-def test_cleaning_before_containment_is_refused(grant: Grant) -> None:
-    with grant.log_in(), pytest.raises(TargetRefused, match="Contain the grant"):
-        grant.clean()
-    assert grant.can_log_in()
+def test_cleaning_before_containment_is_refused_and_moves_nothing(building: Grant) -> None:
+    with building.log_in() as session:
+        session.execute("CREATE TABLE sales.mine (id int)")
+        with pytest.raises(TargetRefused, match="Contain the grant"):
+            building.clean()
+        assert owner_of(building, "sales.mine") == building.role
+    assert building.can_log_in()
 
 
 def test_cleaning_again_is_success(grant: Grant) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -199,6 +200,19 @@ def test_environment_of_the_portal_does_not_change_how_the_broker_signs_in(
         environment.setenv("PGOPTIONS", "-c search_path=evil")
         environment.setenv("PGSSLMODE", "verify-full")
         assert postgresql.discover(pg_target.target).databases
+
+
+def test_missing_password_is_not_taken_from_a_password_file(
+    pg_target: PgTarget, tmp_path: Path
+) -> None:
+    passwords = tmp_path / "passwords"
+    passwords.write_text(f"*:*:*:*:{pg_target.target.password}")
+    passwords.chmod(0o600)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PGPASSFILE", str(passwords))
+        environment.setenv("PGPASSWORD", pg_target.target.password)
+        with pytest.raises(TargetRefused):
+            postgresql.discover(pg_target.with_target(password=""))
 
 
 def test_server_that_was_down_at_the_end_is_contained_when_it_is_back(

@@ -1,5 +1,6 @@
 """Making a grant: a login role that cannot log in yet, in one transaction, read back."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -12,9 +13,19 @@ from accessflows.connectors.errors import (
     TargetUnavailable,
 )
 from accessflows.connectors.postgresql.names import Marker, check_name
-from accessflows.connectors.postgresql.permissions import require_harmless
-from accessflows.connectors.postgresql.requirements import broker_checks, grant_checks
-from accessflows.connectors.postgresql.roles import Role, find_by_name, lock_grants
+from accessflows.connectors.postgresql.permissions import (
+    objection_to_name,
+    objection_to_roles,
+    reachable_roles,
+    refuse,
+)
+from accessflows.connectors.postgresql.requirements import (
+    broker_checks,
+    broker_question,
+    grant_checks,
+    grant_question,
+)
+from accessflows.connectors.postgresql.roles import Role, lock_question, role_in, role_question
 from accessflows.connectors.postgresql.session import Session, broker_session
 from accessflows.connectors.protocol import Activation, GrantIdentity, GrantSpec, Target
 
@@ -31,12 +42,13 @@ _JOIN = sql.SQL("GRANT {permission} TO {role}")
 _JOIN_WITH_OPTIONS = sql.SQL(
     "GRANT {permission} TO {role} WITH INHERIT TRUE, SET FALSE, ADMIN FALSE"
 )
+_SHORTEN = sql.SQL("ALTER ROLE {role} VALID UNTIL {until}")
 _MEMBERSHIPS = sql.SQL(
     "SELECT g.rolname AS name, m.admin_option AS admin,"
     " COALESCE((to_jsonb(m)->>'inherit_option')::boolean, true) AS inherit,"
     " COALESCE((to_jsonb(m)->>'set_option')::boolean, true) AS may_set"
     " FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
-    " WHERE m.member = %(oid)s::oid"
+    " JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = %(role)s"
 )
 
 
@@ -69,7 +81,7 @@ def locate(target: Target, spec: GrantSpec) -> GrantIdentity | None:
     """The role an activation made whose answer was lost, if it bears this grant's marker."""
     with broker_session(target) as session:
         session.check_server(spec.system_identifier)
-        role = find_by_name(session, spec.role_name)
+        role = role_in(session.rows(*role_question(spec.role_name)))
         if role is None:
             return None
         _require_marker(role, spec)
@@ -92,15 +104,13 @@ def _deadline(session: Session, spec: GrantSpec) -> datetime:
 
 def _in_one_transaction(session: Session, spec: GrantSpec, valid_until: datetime) -> Activation:
     with session.connection.transaction():
-        lock_grants(session, [spec.role_name])
-        require_harmless(session, spec.permission)
-        _require_rights(session, spec)
-        role = find_by_name(session, spec.role_name)
+        role = _ask_before(session, spec)
         if role is None:
-            _create(session, spec, valid_until)
+            statements = _creation(session, spec, valid_until)
         else:
-            _adopt(session, spec, role, valid_until)
-        made = _read_back(session, spec, valid_until)
+            _require_adoptable(session, spec, role)
+            statements = _shortening(spec, role, valid_until)
+        made = _run_and_read_back(session, spec, statements, valid_until)
     return Activation(
         identity=GrantIdentity(spec.role_name, made.oid, session.system_identifier),
         server_version=session.version,
@@ -111,53 +121,56 @@ def _in_one_transaction(session: Session, spec: GrantSpec, valid_until: datetime
     )
 
 
-def _require_rights(session: Session, spec: GrantSpec) -> None:
-    """Begin nothing that could not be ended."""
-    checks = [
-        *broker_checks(session),
-        *grant_checks(session, spec.resource, spec.permission),
-    ]
-    wanting = [check.sentence for check in checks if not check.ok]
-    if wanting:
-        raise TargetRefused(" ".join(wanting))
-
-
-def _create(session: Session, spec: GrantSpec, valid_until: datetime) -> None:
-    role = sql.Identifier(spec.role_name)
-    session.run(
+def _ask_before(session: Session, spec: GrantSpec) -> Role | None:
+    """Lock the grant and begin nothing that could not be ended. The role, if it is there already."""
+    refuse(objection_to_name(spec.permission))
+    _, reachable, broker, grant, role = session.ask_all(
         [
-            _CREATE.format(
-                role=role,
-                limit=sql.Literal(spec.connection_limit),
-                until=sql.Literal(valid_until.isoformat()),
-            ),
-            _COMMENT.format(role=role, marker=sql.Literal(Marker.of(spec).comment())),
-            _join(session, spec),
+            lock_question([spec.role_name]),
+            reachable_roles(spec.permission),
+            broker_question(session),
+            grant_question(spec.resource, spec.permission),
+            role_question(spec.role_name),
         ]
     )
+    refuse(objection_to_roles(spec.permission, reachable))
+    checks = [
+        *broker_checks(session, broker[0]),
+        *grant_checks(session, grant[0], spec.resource, spec.permission),
+    ]
+    refuse(" ".join(check.sentence for check in checks if not check.ok))
+    return role_in(role)
 
 
-def _join(session: Session, spec: GrantSpec) -> sql.Composed:
+def _creation(session: Session, spec: GrantSpec, valid_until: datetime) -> list[sql.Composed]:
+    role = sql.Identifier(spec.role_name)
     join = _JOIN_WITH_OPTIONS if session.has_membership_options else _JOIN
-    return join.format(
-        permission=sql.Identifier(spec.permission), role=sql.Identifier(spec.role_name)
-    )
+    return [
+        _CREATE.format(
+            role=role,
+            limit=sql.Literal(spec.connection_limit),
+            until=sql.Literal(valid_until.isoformat()),
+        ),
+        _COMMENT.format(role=role, marker=sql.Literal(Marker.of(spec).comment())),
+        join.format(permission=sql.Identifier(spec.permission), role=role),
+    ]
 
 
-def _adopt(session: Session, spec: GrantSpec, role: Role, valid_until: datetime) -> None:
-    """Ours from an earlier try: at most shorten its life. Its membership is checked after."""
+def _require_adoptable(session: Session, spec: GrantSpec, role: Role) -> None:
     _require_marker(role, spec)
     if role.valid_until is not None and role.valid_until <= session.server_time:
         raise TargetRefused("This grant was already ended on the target. Make a new request.")
-    if role.valid_until is None or role.valid_until > valid_until:
-        session.run(
-            [
-                sql.SQL("ALTER ROLE {role} VALID UNTIL {until}").format(
-                    role=sql.Identifier(spec.role_name),
-                    until=sql.Literal(valid_until.isoformat()),
-                )
-            ]
+
+
+def _shortening(spec: GrantSpec, role: Role, valid_until: datetime) -> list[sql.Composed]:
+    """A role from an earlier try lives no longer than now approved, and no longer than then."""
+    if role.valid_until is not None and role.valid_until <= valid_until:
+        return []
+    return [
+        _SHORTEN.format(
+            role=sql.Identifier(spec.role_name), until=sql.Literal(valid_until.isoformat())
         )
+    ]
 
 
 def _require_marker(role: Role, spec: GrantSpec) -> None:
@@ -169,19 +182,25 @@ def _require_marker(role: Role, spec: GrantSpec) -> None:
         )
 
 
-def _read_back(session: Session, spec: GrantSpec, valid_until: datetime) -> Role:
+def _run_and_read_back(
+    session: Session, spec: GrantSpec, statements: Sequence[sql.Composed], valid_until: datetime
+) -> Role:
     """What the catalogs say now is what was meant, or the transaction is undone."""
-    role = find_by_name(session, spec.role_name)
+    *_, rows, memberships = session.ask_all(
+        [
+            *((statement, None) for statement in statements),
+            role_question(spec.role_name),
+            (_MEMBERSHIPS, {"role": spec.role_name}),
+        ]
+    )
+    role = role_in(rows)
     if role is None or role.valid_until is None or role.valid_until > valid_until:
         raise TargetRefused("The target did not keep the grant's deadline. Nothing was made.")
     if role.has_attributes or role.marker is None or role.marker.grant_id != spec.grant_id:
         raise TargetMismatch(f"{spec.role_name} is not as it was made. It was not touched.")
-    memberships = [
-        (row["name"], row["admin"], row["inherit"], row["may_set"])
-        for row in session.rows(_MEMBERSHIPS, {"oid": role.oid})
-    ]
     may_set = not session.has_membership_options
-    if memberships != [(spec.permission, False, True, may_set)]:
+    meant = [{"name": spec.permission, "admin": False, "inherit": True, "may_set": may_set}]
+    if memberships != meant:
         raise TargetMismatch(
             f"{spec.role_name} has other memberships than {spec.permission} alone. Somebody "
             "changed it by hand, so nothing was changed. End this grant."

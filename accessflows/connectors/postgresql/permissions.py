@@ -4,12 +4,14 @@ A capability role is a NOLOGIN role without attributes. It and all roles it is a
 looked at, whatever the options of the membership: options can be changed later.
 """
 
+from collections.abc import Sequence
+
 from psycopg import sql
 from psycopg.rows import DictRow
 
 from accessflows.connectors.errors import TargetRefused
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE, check_role_name
-from accessflows.connectors.postgresql.session import Session, broker_session
+from accessflows.connectors.postgresql.session import Question, Session, broker_session
 from accessflows.connectors.protocol import Target, grant_id_of
 
 _REACHABLE = sql.SQL(
@@ -17,35 +19,42 @@ _REACHABLE = sql.SQL(
     "  SELECT oid, false FROM pg_roles WHERE rolname = %(name)s"
     "  UNION SELECT m.roleid, m.admin_option FROM pg_auth_members m JOIN reach ON m.member = reach.oid"
     ") SELECT r.rolname AS name, r.rolname = %(name)s AS itself, r.rolcanlogin AS login,"
-    " bool_or(reach.handed_on) AS handed_on,"
+    " reach.handed_on,"
     " r.oid < 16384 AND r.rolname LIKE 'pg\\_%%' AS predefined,"
     " array_remove(ARRAY[CASE WHEN r.rolsuper THEN 'SUPERUSER' END,"
     "   CASE WHEN r.rolcreaterole THEN 'CREATEROLE' END,"
     "   CASE WHEN r.rolcreatedb THEN 'CREATEDB' END,"
     "   CASE WHEN r.rolreplication THEN 'REPLICATION' END,"
     "   CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END], NULL) AS attributes"
-    " FROM reach JOIN pg_roles r USING (oid)"
-    " GROUP BY r.oid, r.rolname, r.rolcanlogin, r.rolsuper, r.rolcreaterole, r.rolcreatedb,"
-    " r.rolreplication, r.rolbypassrls ORDER BY itself DESC, name"
+    " FROM reach JOIN pg_roles r USING (oid) ORDER BY itself DESC, name"
 )
 
 
-def require_harmless(session: Session, permission: str) -> None:
-    """Raise TargetRefused with the reason if this role must not be granted."""
-    refusal = why_not(session, permission)
-    if refusal:
-        raise TargetRefused(refusal)
+def reachable_roles(permission: str) -> Question:
+    """Asks for the role itself, first, and all it is a member of."""
+    return _REACHABLE, {"name": permission}
 
 
 def why_not(session: Session, permission: str) -> str:
     """The reason against granting this role, or an empty string."""
+    return objection_to_name(permission) or objection_to_roles(
+        permission, session.rows(*reachable_roles(permission))
+    )
+
+
+def objection_to_name(permission: str) -> str:
+    """The reason that the name alone gives; without one it is safe to ask the target about it."""
     try:
         check_role_name(permission)
     except TargetRefused as refused:
         return refused.sentence
     if permission == GRAVEYARD_ROLE or grant_id_of(permission):
         return f"{permission} is one of the portal's own roles. Choose a role of your own."
-    reachable = session.rows(_REACHABLE, {"name": permission})
+    return ""
+
+
+def objection_to_roles(permission: str, reachable: Sequence[DictRow]) -> str:
+    """The reason found in the answer to `reachable_roles`, or an empty string."""
     if not reachable:
         return (
             f"The target has no role named {permission}. It was dropped or renamed; "
@@ -64,6 +73,18 @@ def why_not(session: Session, permission: str) -> str:
     return ""
 
 
+def check_permission(target: Target, permission: str) -> None:
+    """Raise TargetRefused if this permission must never be granted on this target."""
+    with broker_session(target) as session:
+        refuse(why_not(session, permission))
+
+
+def refuse(reason: str) -> None:
+    """Raise TargetRefused if there is a reason."""
+    if reason:
+        raise TargetRefused(reason)
+
+
 def _objection(role: DictRow) -> str:
     if role["attributes"]:
         return f"has the attribute {' and '.join(role['attributes'])}"
@@ -72,9 +93,3 @@ def _objection(role: DictRow) -> str:
     if role["handed_on"]:
         return "could hand that membership on to others for good (ADMIN OPTION)"
     return ""
-
-
-def check_permission(target: Target, permission: str) -> None:
-    """Raise TargetRefused if this permission must never be granted on this target."""
-    with broker_session(target) as session:
-        require_harmless(session, permission)

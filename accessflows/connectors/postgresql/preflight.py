@@ -13,7 +13,11 @@ from accessflows.connectors.postgresql.activation import LARGEST_SKEW
 from accessflows.connectors.postgresql.discovery import discover, rights_here
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE
 from accessflows.connectors.postgresql.permissions import why_not
-from accessflows.connectors.postgresql.requirements import admin_check, broker_checks
+from accessflows.connectors.postgresql.requirements import (
+    admin_check,
+    broker_checks,
+    broker_question,
+)
 from accessflows.connectors.postgresql.session import (
     Session,
     broker_session,
@@ -60,7 +64,7 @@ def _all_checks(target: Target, permissions: Sequence[str] | None) -> Iterator[C
     with broker_session(target) as session:
         yield Check.green("Connection", "The broker signs in.")
         yield from _server_checks(session)
-        yield from broker_checks(session)
+        yield from broker_checks(session, session.row(*broker_question(session)))
         yield from _place_checks(session)
         for name in names:
             refusal = why_not(session, name)

@@ -4,14 +4,12 @@ Preflight shows these as green and red; activation refuses as long as one that c
 grant is red.
 """
 
-from collections.abc import Iterator
-
 from psycopg import sql
 from psycopg.rows import DictRow
 
 from accessflows.connectors.postgresql import setup_sql
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE
-from accessflows.connectors.postgresql.session import Session
+from accessflows.connectors.postgresql.session import Question, Session
 from accessflows.connectors.protocol import Check
 
 # pg_has_role() knows the privilege SET since version 16; before, membership implied it.
@@ -32,40 +30,54 @@ _ADMIN = sql.SQL(
     "SELECT pg_has_role(oid, 'MEMBER WITH ADMIN OPTION') AS ok FROM pg_roles"
     " WHERE rolname = %(permission)s"
 )
-_PLACE = sql.SQL(
-    "SELECT datallowconn AS open, has_database_privilege(oid, 'CONNECT') AS broker_connects,"
-    " has_database_privilege(%(permission)s, oid, 'CONNECT') AS permission_connects"
-    " FROM pg_database WHERE datname = %(resource)s"
+_GRANT = sql.SQL(
+    "SELECT d.datallowconn AS open, has_database_privilege(d.oid, 'CONNECT') AS broker_connects,"
+    " has_database_privilege(r.oid, d.oid, 'CONNECT') AS permission_connects,"
+    " pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION') AS may_grant"
+    " FROM (SELECT) nothing LEFT JOIN pg_database d ON d.datname = %(resource)s"
+    " LEFT JOIN pg_roles r ON r.rolname = %(permission)s"
 )
 
 
-def broker_checks(session: Session) -> list[Check]:
-    """What the broker needs whatever is granted."""
+def broker_question(session: Session) -> Question:
     usage = "SET" if session.has_membership_options else "MEMBER"
-    facts = session.row(
-        sql.SQL(_BROKER).format(set=sql.Literal(usage), grave=sql.Literal(GRAVEYARD_ROLE))
-    )
+    names = {"set": sql.Literal(usage), "grave": sql.Literal(GRAVEYARD_ROLE)}
+    return sql.SQL(_BROKER).format(**names), None
+
+
+def broker_checks(session: Session, facts: DictRow) -> list[Check]:
+    """What the broker needs whatever is granted, judged from the answer to `broker_question`."""
     return [_primary(session), _createrole(facts), _signals(session, facts), _grave(session, facts)]
 
 
-def grant_checks(session: Session, resource: str, permission: str) -> Iterator[Check]:
-    """What the broker needs for this permission on this resource. Both names exist or a check fails."""
-    yield admin_check(session, permission)
-    yield from _place_checks(session, resource, permission)
+def grant_question(resource: str, permission: str) -> Question:
+    return _GRANT, {"resource": resource, "permission": permission}
+
+
+def grant_checks(session: Session, facts: DictRow, resource: str, permission: str) -> list[Check]:
+    """What this one grant needs, judged from the answer to `grant_question`."""
+    return [
+        _admin(session, permission, may_grant=facts["may_grant"]),
+        _place(session, facts, resource, permission),
+    ]
 
 
 def admin_check(session: Session, permission: str) -> Check:
-    """May the broker grant this role? Before version 16 CREATEROLE is enough, for any role."""
+    """May the broker grant this role?"""
+    found = session.rows(_ADMIN, {"permission": permission})
+    return _admin(session, permission, may_grant=bool(found and found[0]["ok"]))
+
+
+def _admin(session: Session, permission: str, *, may_grant: bool) -> Check:
+    """Before version 16 CREATEROLE is enough, for any role."""
     name = f"Grant {permission}"
-    if session.has_membership_options:
-        found = session.rows(_ADMIN, {"permission": permission})
-        if not found or not found[0]["ok"]:
-            return Check.red(
-                name,
-                f"The broker may not grant {permission}. Give it the role with ADMIN OPTION.",
-                setup_sql.admin_option_sql(session.target.user, permission),
-            )
-    return Check.green(name, f"The broker may grant {permission}.")
+    if may_grant or not session.has_membership_options:
+        return Check.green(name, f"The broker may grant {permission}.")
+    return Check.red(
+        name,
+        f"The broker may not grant {permission}. Give it the role with ADMIN OPTION.",
+        setup_sql.admin_option_sql(session.target.user, permission),
+    )
 
 
 def _primary(session: Session) -> Check:
@@ -122,21 +134,18 @@ def _grave(session: Session, facts: DictRow) -> Check:
     return Check.red(name, sentence, f"{remedy}\n{join}".strip())
 
 
-def _place_checks(session: Session, resource: str, permission: str) -> Iterator[Check]:
+def _place(session: Session, facts: DictRow, resource: str, permission: str) -> Check:
     name = f"Connect to {resource}"
-    found = session.rows(_PLACE, {"resource": resource, "permission": permission})
-    if not found or not found[0]["open"]:
-        yield Check.red(
+    if not facts["open"]:
+        return Check.red(
             name,
             f"The target has no open database named {resource}. It was dropped, renamed or closed.",
         )
-        return
     for key, who in (("broker_connects", session.target.user), ("permission_connects", permission)):
-        if not found[0][key]:
-            yield Check.red(
+        if not facts[key]:
+            return Check.red(
                 name,
                 f"{who} may not connect to the database {resource}. Grant it CONNECT.",
                 setup_sql.connect_sql(resource, who),
             )
-            return
-    yield Check.green(name, f"The broker and {permission} may connect to {resource}.")
+    return Check.green(name, f"The broker and {permission} may connect to {resource}.")

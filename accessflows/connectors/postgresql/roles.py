@@ -10,7 +10,7 @@ from psycopg.rows import DictRow
 
 from accessflows.connectors.errors import TargetMismatch, TargetRefused
 from accessflows.connectors.postgresql.names import Marker, lock_key, read_marker
-from accessflows.connectors.postgresql.session import Session, broker_session
+from accessflows.connectors.postgresql.session import Question, Session, broker_session
 from accessflows.connectors.protocol import (
     GrantIdentity,
     MarkedRole,
@@ -79,14 +79,16 @@ class Stranger:
 Found = Role | Stranger | None
 
 
-def lock_grants(session: Session, identities: Sequence[GrantIdentity | str]) -> None:
+def lock_grants(session: Session, identities: Sequence[GrantIdentity]) -> None:
     """Take the grants' advisory locks for this transaction, in one order for everybody.
 
     Advisory locks belong to a database: all callers use the maintenance database.
     """
-    names = (each if isinstance(each, str) else each.role_name for each in identities)
-    keys = sorted(lock_key(_grant_id(name)) for name in names)
-    session.rows(_LOCK, {"keys": keys})
+    session.rows(*lock_question([identity.role_name for identity in identities]))
+
+
+def lock_question(role_names: Sequence[str]) -> Question:
+    return _LOCK, {"keys": sorted(lock_key(_grant_id(name)) for name in role_names)}
 
 
 def _grant_id(role_name: str) -> uuid.UUID:
@@ -96,8 +98,12 @@ def _grant_id(role_name: str) -> uuid.UUID:
     return grant_id
 
 
-def find_by_name(session: Session, name: str) -> Role | None:
-    rows = session.rows(_BY_NAME, {"name": name})
+def role_question(name: str) -> Question:
+    return _BY_NAME, {"name": name}
+
+
+def role_in(rows: Sequence[DictRow]) -> Role | None:
+    """The role in the answer to `role_question`."""
     return Role.of(rows[0]) if rows else None
 
 

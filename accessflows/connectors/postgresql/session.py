@@ -1,16 +1,16 @@
 """The broker's connection to a target: bounded in time, wary of what is there, closed for sure."""
 
 import os
-import socket
-import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import LiteralString
+from typing import LiteralString, TypeVar, cast
 
 import psycopg
 from psycopg import pq, sql
+from psycopg.abc import PQGen
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 
@@ -23,11 +23,14 @@ OLDEST_VERSION = 150000
 MEMBERSHIP_OPTIONS_SINCE = 160000  # GRANT role ... WITH INHERIT, SET, ADMIN
 _REQUIRE_AUTH_SINCE = 160000  # libpq
 _STALLED_TRANSACTION_S = 5
+_LOOK_UP_S = 0.1  # how often a waiting connection looks at its clock
+
+T = TypeVar("T")
 
 # First words on every connection. The empty search_path keeps what a grantee may have planted in
 # a schema from being called by the broker (PostgreSQL manual, "Writing SECURITY DEFINER Functions").
 _OPENING = sql.SQL(
-    "SET search_path = ''; SET timezone = 'UTC'; SET statement_timeout = {statement};"
+    "SET search_path = ''; SET statement_timeout = {statement};"
     " SET lock_timeout = {lock}; SET idle_in_transaction_session_timeout = {stalled};"
     " SELECT clock_timestamp() AS server_time,"
     " current_setting('server_version_num')::int AS version,"
@@ -37,6 +40,7 @@ _OPENING = sql.SQL(
 
 
 Statement = LiteralString | sql.SQL | sql.Composed
+Question = tuple[Statement, Mapping[str, object] | None]
 
 
 @dataclass
@@ -64,6 +68,12 @@ class Session:
             raise TargetRefused(f"{address(self.target)} gave no answer where there must be one.")
         return found
 
+    def ask_all(self, questions: Sequence[Question]) -> list[list[DictRow]]:
+        """Many statements in one round trip; the rows of each, none for a command."""
+        with self.connection.pipeline():
+            cursors = [self.connection.execute(query, values) for query, values in questions]
+        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
     def run(self, statements: Sequence[sql.Composed]) -> None:
         """Statements without parameters, in one round trip and, outside a transaction, all or none."""
         if statements:
@@ -79,26 +89,49 @@ class Session:
             )
 
 
+class BoundedConnection(psycopg.Connection[DictRow]):
+    """A connection that stops waiting when its time is up. A server that was stopped answers no
+    timeout of its own, so the waiting itself is bounded."""
+
+    target: Target
+    budget_s: float
+    give_up_at: float
+
+    def wait(self, gen: PQGen[T], interval: float = _LOOK_UP_S, timeout: float | None = None) -> T:
+        return super().wait(self._bounded(gen), interval, timeout)
+
+    def _bounded(self, gen: PQGen[T]) -> PQGen[T]:
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if time.monotonic() > self.give_up_at:
+                    raise TargetUnavailable(
+                        f"{address(self.target)} stopped answering; the connection was cut after "
+                        f"{self.budget_s:.0f} s. The portal tries again."
+                    )
+                wanted = gen.send(ready)
+        except StopIteration as done:
+            return cast(T, done.value)
+
+
 @contextmanager
 def broker_session(
     target: Target, *, database: str | None = None, budget_s: float | None = None
 ) -> Iterator[Session]:
-    """A session as the broker. After `budget_s` the connection is cut, whatever it waits for.
+    """A session as the broker. After `budget_s` it is given up, whatever it waits for.
 
     Raises only ConnectorError: the driver's errors are turned into sentences here.
     """
     name = check_name(database or target.database, "database")
-    budget = budget_s or target.connect_timeout_s + 3 * target.statement_timeout_s
     connection = _connect(target, name)
-    with connection, _cut_after(connection, budget) as was_cut:
+    connection.target = target
+    connection.budget_s = budget_s or target.connect_timeout_s + 3 * target.statement_timeout_s
+    connection.give_up_at = time.monotonic() + connection.budget_s
+    with connection:
         try:
             yield _open(connection, target)
         except psycopg.Error as error:
-            if was_cut.is_set():
-                raise TargetUnavailable(
-                    f"{address(target)} stopped answering; the connection was cut after "
-                    f"{budget:.0f} s. The portal tries again."
-                ) from None
             raise query_failure(error, target) from None
         except (ValueError, TypeError, KeyError) as error:
             raise TargetRefused(
@@ -133,9 +166,9 @@ def conninfo_for(target: Target, database: str) -> str:
     return make_conninfo(**parameters)
 
 
-def _connect(target: Target, database: str) -> psycopg.Connection[DictRow]:
+def _connect(target: Target, database: str) -> BoundedConnection:
     try:
-        return psycopg.connect(
+        return BoundedConnection.connect(
             conninfo_for(target, database),
             autocommit=True,
             prepare_threshold=None,
@@ -175,32 +208,3 @@ def _open(connection: psycopg.Connection[DictRow], target: Target) -> Session:
         clock_skew=said["server_time"] - (before + (after - before) / 2),
         standby=said["standby"],
     )
-
-
-@contextmanager
-def _cut_after(
-    connection: psycopg.Connection[DictRow], budget_s: float
-) -> Iterator[threading.Event]:
-    """Shut the socket down from outside when time is up: a stopped server answers no timeout.
-
-    The duplicate keeps the descriptor ours, so that a number used again is never shut down.
-    """
-    was_cut = threading.Event()
-    line = socket.socket(fileno=os.dup(connection.fileno()))
-
-    def cut() -> None:
-        was_cut.set()
-        try:
-            line.shutdown(socket.SHUT_RDWR)
-        except OSError:  # the server was quicker
-            return
-
-    timer = threading.Timer(budget_s, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield was_cut
-    finally:
-        timer.cancel()
-        timer.join()
-        line.close()
