@@ -1,6 +1,8 @@
 """After containment nobody can use the grant, in whatever state it was."""
 
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -8,6 +10,7 @@ import psycopg
 import pytest
 
 from accessflows.connectors.errors import ConnectorError, TargetMismatch
+from accessflows.connectors.postgresql.names import lock_key
 from accessflows.connectors.registry import connector_for
 from tests.connectors.conftest import Grant, MakeGrant
 
@@ -242,3 +245,66 @@ def test_somebody_elses_lock_on_one_role_stops_no_other(make_grant: MakeGrant) -
     assert failed == [False, True, False]
     assert all(is_dead(session) for session in sessions)
     assert grants[1].contain()
+
+
+@pytest.fixture
+def resisting(grant: Grant) -> Iterator[Grant]:
+    """A grantee that holds its own role's row in open transactions, and comes back when ended."""
+    stop = threading.Event()
+    change = f"ALTER ROLE {grant.role} PASSWORD '{grant.credential.password}'"
+
+    def resist() -> None:
+        while not stop.is_set():
+            try:
+                with grant.log_in() as session:
+                    session.execute("BEGIN")
+                    session.execute(change)
+                    session.execute("SELECT pg_sleep(20)")
+            except psycopg.Error:
+                continue
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(2):
+            pool.submit(resist)
+        while not grant.pg.ask("SELECT 1 FROM pg_stat_activity WHERE query ~ 'pg_sleep.20'"):
+            continue
+        yield grant
+        stop.set()
+
+
+def test_grantee_that_holds_its_own_role_and_comes_back_is_contained(resisting: Grant) -> None:
+    resisting.contain()
+    assert not resisting.can_log_in()
+    resisting.clean()
+    assert resisting.proof_holds()
+
+
+def test_grantee_that_holds_the_grants_advisory_lock_is_contained(grant: Grant) -> None:
+    grant.pg.ask("GRANT CONNECT ON DATABASE postgres TO orders_read")
+    try:
+        with grant.log_in(dbname="postgres") as session:
+            session.execute("SELECT pg_advisory_lock(%s)", [lock_key(grant.spec.grant_id)])
+            grant.contain()
+            assert is_dead(session)
+    finally:
+        grant.pg.ask("REVOKE CONNECT ON DATABASE postgres FROM orders_read")
+    assert not grant.can_log_in()
+
+
+def test_password_and_cut_at_the_same_moment_end_cut(make_grant: MakeGrant) -> None:
+    for _ in range(10):
+        grant = make_grant()
+        with ThreadPoolExecutor(2) as pool:
+            reset = pool.submit(
+                postgresql.reset_credential,
+                grant.pg.target,
+                grant.spec,
+                grant.identity,
+                end_sessions=False,
+            )
+            pool.submit(grant.contain).result()
+            reset.exception()
+        assert not grant.can_log_in()
+        assert grant.pg.ask(
+            "SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", [grant.role]
+        ) == [(False,)]

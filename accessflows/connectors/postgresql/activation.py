@@ -42,6 +42,7 @@ _JOIN = sql.SQL("GRANT {permission} TO {role}")
 _JOIN_WITH_OPTIONS = sql.SQL(
     "GRANT {permission} TO {role} WITH INHERIT TRUE, SET FALSE, ADMIN FALSE"
 )
+_HOLD = sql.SQL("ALTER ROLE {role} CONNECTION LIMIT {limit}")
 _SHORTEN = sql.SQL("ALTER ROLE {role} VALID UNTIL {until}")
 _MEMBERSHIPS = sql.SQL(
     "SELECT g.rolname AS name, m.admin_option AS admin,"
@@ -108,8 +109,7 @@ def _in_one_transaction(session: Session, spec: GrantSpec, valid_until: datetime
         if role is None:
             statements = _creation(session, spec, valid_until)
         else:
-            _require_adoptable(session, spec, role)
-            statements = _shortening(spec, role, valid_until)
+            statements = _adoption(session, spec, role, valid_until)
         made = _run_and_read_back(session, spec, statements, valid_until)
     return Activation(
         identity=GrantIdentity(spec.role_name, made.oid, session.system_identifier),
@@ -156,21 +156,22 @@ def _creation(session: Session, spec: GrantSpec, valid_until: datetime) -> list[
     ]
 
 
-def _require_adoptable(session: Session, spec: GrantSpec, role: Role) -> None:
+def _adoption(
+    session: Session, spec: GrantSpec, role: Role, valid_until: datetime
+) -> list[sql.Composed]:
+    """A role from an earlier try lives no longer than now approved, and no longer than then.
+
+    Its row is taken first and read again, so that a cut at the same moment is not undone.
+    """
     _require_marker(role, spec)
-    if role.valid_until is not None and role.valid_until <= session.server_time:
+    name = sql.Identifier(spec.role_name)
+    hold = _HOLD.format(role=name, limit=sql.Literal(spec.connection_limit))
+    held = role_in(session.ask_all([(hold, None), role_question(spec.role_name)])[1])
+    if held is None or (held.valid_until and held.valid_until <= session.server_time):
         raise TargetRefused("This grant was already ended on the target. Make a new request.")
-
-
-def _shortening(spec: GrantSpec, role: Role, valid_until: datetime) -> list[sql.Composed]:
-    """A role from an earlier try lives no longer than now approved, and no longer than then."""
-    if role.valid_until is not None and role.valid_until <= valid_until:
+    if held.valid_until is not None and held.valid_until <= valid_until:
         return []
-    return [
-        _SHORTEN.format(
-            role=sql.Identifier(spec.role_name), until=sql.Literal(valid_until.isoformat())
-        )
-    ]
+    return [_SHORTEN.format(role=name, until=sql.Literal(valid_until.isoformat()))]
 
 
 def _require_marker(role: Role, spec: GrantSpec) -> None:

@@ -18,24 +18,25 @@ from accessflows.connectors.errors import (
 from accessflows.connectors.postgresql.failures import address, query_failure
 from accessflows.connectors.postgresql.prepared import prepared_by
 from accessflows.connectors.postgresql.roles import (
+    LONG_AGO,
     Found,
     Role,
     Stranger,
     find_ours,
-    lock_grants,
 )
 from accessflows.connectors.postgresql.session import Session, broker_session
-from accessflows.connectors.postgresql.sessions import end_sessions_of
+from accessflows.connectors.postgresql.sessions import end_sessions_of, signal_sessions_of
 from accessflows.connectors.protocol import Containment, GrantIdentity, Target, grant_id_of
 
 log = structlog.get_logger(__name__)
 
 _AT_ONCE = 50
+_ATTEMPTS = 5
 _LONGEST_S = 60.0
 
 # Who is contained with many others must not keep them waiting; what is locked is tried again soon.
 _SHORT_PATIENCE = sql.SQL("SET LOCAL lock_timeout = '250ms'")
-_CUT = sql.SQL("ALTER ROLE {role} NOLOGIN PASSWORD NULL VALID UNTIL '1970-01-01 00:00:00+00'")
+_CUT = sql.SQL("ALTER ROLE {role} NOLOGIN PASSWORD NULL VALID UNTIL {long_ago}")
 _MEMBERSHIPS = sql.SQL(
     "SELECT DISTINCT m.member::bigint AS oid, member.rolname AS role, granted.rolname AS permission"
     " FROM pg_auth_members m JOIN pg_roles granted ON granted.oid = m.roleid"
@@ -131,58 +132,54 @@ def _refusal(session: Session, identity: GrantIdentity) -> ConnectorError | None
 def _cut_even_if_resisted(
     session: Session, identities: Sequence[GrantIdentity]
 ) -> tuple[FoundByGrant, dict[GrantIdentity, ConnectorError]]:
-    """All in one transaction. If that fails, sessions first, then again, at last each by itself.
+    """All in one transaction. If that fails each by itself, so that one that resists stops no other.
 
     A grantee may change its own password, and while that transaction is open nobody else can change
-    the role. The lock ends with the session, so one that resists never delays the others for long.
+    the role. So its sessions are told to end right before: the cut then waits in line for the lock
+    that they leave, ahead of any session that comes after them.
     """
     try:
         return _cut(session, identities), {}
     except psycopg.Error:
         if session.connection.broken:
             raise
-    ours = find_ours(session, identities)
-    ending = [one.role_oid for one, each in ours.items() if not _is_beyond_the_broker(each)]
-    end_sessions_of(session, ending)
-    return _cut_each(session, identities)
-
-
-def _is_beyond_the_broker(found: Found) -> bool:
-    """Not ours, or given powers by hand: the broker may not end such a role's sessions."""
-    role = _cuttable(found)
-    return not _sessions_are_ours(found) or (role is not None and role.has_attributes)
-
-
-def _cut_each(
-    session: Session, identities: Sequence[GrantIdentity]
-) -> tuple[FoundByGrant, dict[GrantIdentity, ConnectorError]]:
-    """All in one transaction; if that fails, each in its own, so that one bad one stops no other."""
-    try:
-        return _cut(session, identities), {}
-    except psycopg.Error as error:
-        if session.connection.broken:
-            raise
-        if len(identities) == 1:
-            return {}, {identities[0]: query_failure(error, session.target)}
     found: FoundByGrant = {}
     failed: dict[GrantIdentity, ConnectorError] = {}
     for identity in identities:
-        one_found, one_failed = _cut_each(session, [identity])
-        found |= one_found
-        failed |= one_failed
+        for _ in range(_ATTEMPTS):
+            try:
+                _tell_to_end(session, identity)
+                found |= _cut(session, [identity])
+                failed.pop(identity, None)
+                break
+            except psycopg.Error as error:
+                if session.connection.broken:
+                    raise
+                failed[identity] = query_failure(error, session.target)
     return found, failed
 
 
+def _tell_to_end(session: Session, identity: GrantIdentity) -> None:
+    """A role that is not ours or was given powers by hand is beyond the broker."""
+    found = find_ours(session, [identity])[identity]
+    role = _cuttable(found)
+    if _sessions_are_ours(found) and not (role and role.has_attributes):
+        signal_sessions_of(session, [identity.role_oid])
+
+
 def _cut(session: Session, identities: Sequence[GrantIdentity]) -> FoundByGrant:
+    """No advisory lock here: a grantee could take it. Two that cut the same role at once may get
+    in each other's way; whoever comes second finds it cut."""
     with session.connection.transaction():
         session.connection.execute(_SHORT_PATIENCE)
-        lock_grants(session, identities)
         found = find_ours(session, identities)
+        roles = [role for each in found.values() if (role := _cuttable(each)) and not role.is_cut]
         session.run(
             [
-                _CUT.format(role=sql.Identifier(role.name))
-                for each in found.values()
-                if (role := _cuttable(each))
+                _CUT.format(
+                    role=sql.Identifier(role.name), long_ago=sql.Literal(LONG_AGO.isoformat())
+                )
+                for role in sorted(roles, key=lambda role: role.oid)
             ]
         )
     return found

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from psycopg import sql
 from psycopg.rows import DictRow
@@ -38,6 +38,9 @@ _WITH_COMMENT = _COLUMNS + sql.SQL("WHERE d.description LIKE '{%%' ORDER BY r.oi
 _LOCK = sql.SQL("SELECT pg_advisory_xact_lock(key) FROM unnest(%(keys)s::bigint[]) AS key")
 
 
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 @dataclass(frozen=True)
 class Role:
     """A role as the catalogs have it. `valid_until` None means for ever."""
@@ -49,6 +52,11 @@ class Role:
     connection_limit: int
     has_attributes: bool
     marker: Marker | None
+
+    @property
+    def is_cut(self) -> bool:
+        """Cut by the portal: only it writes this instant, and a grantee cannot change either."""
+        return not self.can_login and self.valid_until == LONG_AGO
 
     @classmethod
     def of(cls, row: DictRow) -> "Role":

@@ -32,7 +32,7 @@ def end_sessions_of(session: Session, role_oids: Sequence[int]) -> dict[int, tup
     open_now: list[tuple[int, int]] = []
     quiet, give_up_at = 0, time.monotonic() + _WAIT_S
     while quiet < _QUIET_SCANS and time.monotonic() < give_up_at:
-        open_now = _signal_all(session, role_oids)
+        open_now = signal_sessions_of(session, role_oids)
         for oid, pid in open_now:
             told[oid].add(pid)
         quiet = 0 if open_now else quiet + 1
@@ -46,7 +46,8 @@ def open_sessions_of(session: Session, role_oid: int) -> int:
     return len(session.rows(_SCAN, {"oids": [role_oid]}))
 
 
-def _signal_all(session: Session, role_oids: Sequence[int]) -> list[tuple[int, int]]:
+def signal_sessions_of(session: Session, role_oids: Sequence[int]) -> list[tuple[int, int]]:
+    """Tell every session of these roles to end, without waiting. Each as (OID, process)."""
     values = {"oids": list(role_oids)}
     try:
         found = session.rows(_SIGNAL, values)
