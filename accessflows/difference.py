@@ -15,6 +15,7 @@ _WORDS = {
     "requestor_users": "People who can request",
     "targets": "What they get",
     "max_duration_s": "Longest duration",
+    "availability": "Can be requested",
     "approval": "Decision",
     "approver_groups": "Approver groups",
     "approver_users": "Approvers by name",

@@ -11,7 +11,8 @@ from typing import Any
 
 from accessflows.models import AccessFlow
 
-_NOT_OF_MATTER = {"name", "description", "label"}
+ALWAYS = "Always"
+_NOT_OF_MATTER = {"name", "description", "label", "availability"}
 
 
 def terms_of(flow: AccessFlow) -> dict[str, Any]:
@@ -24,6 +25,7 @@ def terms_of(flow: AccessFlow) -> dict[str, Any]:
         "requestor_groups": _named(flow.requestor_groups),
         "targets": _targets(flow),
         "max_duration_s": int(flow.max_duration.total_seconds()),
+        "availability": str(flow.availability or ALWAYS),
         "approval": flow.approval,
         "approver_users": _named(flow.approver_users),
         "approver_groups": _named(flow.approver_groups),

@@ -5,9 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 
+from accessflows.availability import DAYS
 from accessflows.choices import people_choices, read_pair, target_choices, write_pair
 from accessflows.durations import parse_duration, spell
 from accessflows.exceptions import TermsRefused
@@ -80,6 +82,15 @@ class Switch(forms.BooleanField):
         super().__init__(required=False, widget=widget, **kwargs)
 
 
+class TimeOfDay(forms.TimeInput):
+    """Hours and minutes, in the browser's own control."""
+
+    input_type = "time"
+
+    def __init__(self) -> None:
+        super().__init__(format="%H:%M")
+
+
 class RowsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
     """A list of checkboxes, one for each row of ``queryset``; the form may set that later."""
 
@@ -126,6 +137,28 @@ class FlowForm(forms.Form):
     max_duration = DurationTextField(
         label="Longest duration", help_text="For example 8h, 90m or 1h 30m.", initial="8 h"
     )
+    available_days = forms.TypedMultipleChoiceField(
+        label="Days",
+        required=False,
+        coerce=int,
+        choices=list(enumerate(DAYS)),
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "segmented"}),
+        help_text="With no day ticked it can be requested always.",
+        error_messages={"invalid_choice": UNKNOWN_CHOICE},
+    )
+    available_from = forms.TimeField(label="From", required=False, widget=TimeOfDay)
+    available_until = forms.TimeField(
+        label="To",
+        required=False,
+        widget=TimeOfDay,
+        help_text="A time before the first one is on the next day.",
+    )
+    available_zone = forms.CharField(
+        label="Time zone",
+        max_length=64,
+        required=False,
+        help_text="The clock those hours are read from, for example Europe/Helsinki.",
+    )
     approval = forms.ChoiceField(
         label="Decision",
         choices=AccessFlow.Approval.choices,
@@ -145,7 +178,8 @@ class FlowForm(forms.Form):
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=0)
 
     def __init__(self, *args: Any, flow: AccessFlow | None = None, **kwargs: Any) -> None:
-        kwargs["initial"] = _initial_of(flow) if flow else None
+        kwargs["initial"] = _initial_of(flow) if flow else {}
+        kwargs["initial"]["available_zone"] = (flow and flow.available_zone) or settings.TIME_ZONE
         super().__init__(*args, **kwargs)
         fields: dict[str, Any] = self.fields
         fields["requestor_groups"].queryset = Group.objects.order_by("name")
@@ -162,6 +196,9 @@ class FlowForm(forms.Form):
         for name in ("requestor_users", "requestor_groups", "approver_users", "approver_groups"):
             values[name] = frozenset(each.pk for each in values[name])
         values["targets"] = frozenset(read_pair(choice) for choice in values["targets"])
+        values["available_days"] = tuple(sorted(values["available_days"]))
+        if not values["available_days"]:
+            values["available_zone"] = ""
         return FlowTerms(**values)
 
 

@@ -10,6 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
+from accessflows.availability import Availability
 from accessflows.connectors.protocol import Target
 from accessflows.querysets import (
     AccessFlowQuerySet,
@@ -196,6 +197,10 @@ class AccessFlow(models.Model):
     )
     requestor_groups = models.ManyToManyField(Group, blank=True, related_name="requestable_flows")
     max_duration = models.DurationField("longest duration", default=timedelta(hours=8))
+    available_days = models.JSONField(default=list, blank=True)
+    available_from = models.TimeField(null=True, blank=True)
+    available_until = models.TimeField(null=True, blank=True)
+    available_zone = models.CharField(max_length=64, blank=True)
     approval = models.CharField(max_length=16, choices=Approval.choices, default=Approval.AUTOMATIC)
     approver_users = models.ManyToManyField(
         settings.AUTH_USER_MODEL, blank=True, related_name="decidable_flows"
@@ -224,6 +229,18 @@ class AccessFlow(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def availability(self) -> Availability | None:
+        """When people can ask through the flow; None for always."""
+        if not self.available_days or self.available_from is None or self.available_until is None:
+            return None
+        return Availability(
+            frozenset(self.available_days),
+            self.available_from,
+            self.available_until,
+            self.available_zone,
+        )
 
     @property
     def further_requestors(self) -> int:

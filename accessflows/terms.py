@@ -1,7 +1,7 @@
 """What an admin writes down for a flow or an integration, on its way into a service."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 from accessflows.models import AccessFlow, Integration
@@ -18,6 +18,10 @@ class FlowTerms:
     requestor_groups: frozenset[int] = frozenset()
     targets: frozenset[tuple[int, int]]
     max_duration: timedelta
+    available_days: tuple[int, ...] = ()
+    available_from: time | None = None
+    available_until: time | None = None
+    available_zone: str = ""
     approval: str = AccessFlow.Approval.AUTOMATIC
     approver_users: frozenset[int] = frozenset()
     approver_groups: frozenset[int] = frozenset()
@@ -29,6 +33,7 @@ class FlowTerms:
     def of(cls, flow: AccessFlow) -> "FlowTerms":
         """Return the terms a flow has now."""
         values: dict[str, Any] = {name: getattr(flow, name) for name in PLAIN_TERMS}
+        values["available_days"] = tuple(flow.available_days)
         for name in PEOPLE_TERMS:
             values[name] = frozenset(getattr(flow, name).values_list("pk", flat=True))
         pairs = flow.targets.values_list("resource_id", "permission_id")
@@ -40,6 +45,10 @@ PLAIN_TERMS = (
     "description",
     "require_mfa",
     "max_duration",
+    "available_days",
+    "available_from",
+    "available_until",
+    "available_zone",
     "approval",
     "require_justification",
     "require_approver_reason",

@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
+from zoneinfo import available_timezones
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 
+from accessflows.availability import DAYS
 from accessflows.connectors.errors import ConnectorError, TargetUnavailable
 from accessflows.connectors.registry import connector_for
 from accessflows.durations import LONGEST, spell
@@ -25,6 +27,7 @@ def check_terms(terms: FlowTerms, *, flow: AccessFlow | None = None) -> None:
         "requestor_groups": _requestor_error(terms),
         "targets": _targets_error(terms.targets),
         "max_duration": _duration_error(terms.max_duration),
+        "available_days": _availability_error(terms),
         "approval": _approval_error(terms),
         "approver_groups": _approver_error(terms),
     }
@@ -78,6 +81,19 @@ def _requestor_error(terms: FlowTerms) -> str:
     if not terms.requestor_users and not terms.requestor_groups:
         return "Choose at least one group or person who can request."
     return _people_error(terms.requestor_users, terms.requestor_groups)
+
+
+def _availability_error(terms: FlowTerms) -> str:
+    times = (terms.available_from, terms.available_until)
+    if not terms.available_days:
+        return "Choose the days on which it can be requested." if any(times) else ""
+    if not set(terms.available_days) <= set(range(len(DAYS))):
+        return "One of the days is not known. Choose again."
+    if None in times or terms.available_from == terms.available_until:
+        return "Say from when until when on those days, two different times."
+    if terms.available_zone not in available_timezones():
+        return "Choose the time zone the hours are meant in."
+    return ""
 
 
 def _approval_error(terms: FlowTerms) -> str:

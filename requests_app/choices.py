@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from django.utils import timezone
+
 from accessflows.durations import spell
 from accessflows.models import AccessFlow, FlowTarget
 from mfa.window import WindowState
@@ -48,7 +50,8 @@ def choices_of(form: RequestForm, window: WindowState) -> list[Choice]:
 
 def outlook(flow: AccessFlow, window: WindowState) -> list[Happening]:
     """Say what will happen when a person asks through a flow."""
-    steps = [_mfa(window)] if flow.require_mfa else []
+    steps = _hours(flow)
+    steps += [_mfa(window)] if flow.require_mfa else []
     if flow.approval == AccessFlow.Approval.AUTOMATIC:
         steps.append(Happening("ok", "i-check", "No approval needed", "It opens within seconds."))
     else:
@@ -59,6 +62,19 @@ def outlook(flow: AccessFlow, window: WindowState) -> list[Happening]:
         Happening(
             "", "i-stop", "Access ends by itself", "The login is removed, open sessions are closed."
         ),
+    ]
+
+
+def _hours(flow: AccessFlow) -> list[Happening]:
+    """Say when it can be asked for, if that is not always."""
+    available = flow.availability
+    if available is None:
+        return []
+    if available.holds_at(timezone.now()):
+        return [Happening("ok", "i-clock", "Can be requested now", f"{available}.")]
+    opens = available.next_opening(timezone.now())
+    return [
+        Happening("you", "i-clock", f"Opens {opens:%A at %H:%M}", f"Can be requested {available}.")
     ]
 
 

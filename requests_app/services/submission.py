@@ -77,6 +77,15 @@ def _requestable(flow: AccessFlow, actor: Any) -> AccessFlow:
         raise RequestRefused(
             "This access flow cannot be used any more, or not by you. Choose another.", field="flow"
         )
+    available = stored.availability
+    now = timezone.now()
+    if available is not None and not available.holds_at(now):
+        opens = available.next_opening(now)
+        raise RequestRefused(
+            f"{stored.name} can be requested {available}. It opens next on "
+            f"{opens:%A %-d %B at %H:%M} there.",
+            field="flow",
+        )
     return stored
 
 

@@ -1,0 +1,58 @@
+"""When a flow can be asked through: always, or on some days between two times of day in a zone.
+
+Times are those on the wall of that zone, so daylight saving moves the instant and never the hour.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_ONE_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Availability:
+    """``days`` are 0 (Monday) to 6. From ``start`` until just before ``end``; an ``end`` that is not
+    later than ``start`` is on the following day, which need not be among ``days``."""
+
+    days: frozenset[int]
+    start: time
+    end: time
+    zone: str
+
+    def holds_at(self, now: datetime) -> bool:
+        """Whether the flow can be asked through at this instant."""
+        here = now.astimezone(ZoneInfo(self.zone))
+        today, wall = here.weekday(), here.time()
+        if self.start < self.end:
+            return today in self.days and self.start <= wall < self.end
+        begun_today = today in self.days and wall >= self.start
+        begun_yesterday = (today - 1) % 7 in self.days and wall < self.end
+        return begun_today or begun_yesterday
+
+    def next_opening(self, now: datetime) -> datetime:
+        """Return the next instant at which it opens, in its zone. A time that daylight saving skips
+        counts as the first one after the gap."""
+        zone = ZoneInfo(self.zone)
+        day = now.astimezone(zone).date()
+        while True:
+            opens = datetime.combine(day, self.start, tzinfo=zone)
+            opens = opens.astimezone(ZoneInfo("UTC")).astimezone(zone)
+            if day.weekday() in self.days and opens > now:
+                return opens
+            day += _ONE_DAY
+
+    def __str__(self) -> str:
+        until = f"{self.end:%H:%M}" + ("" if self.start < self.end else " the next day")
+        return f"{self._spelled_days()}, {self.start:%H:%M} to {until}, {self.zone}"
+
+    def _spelled_days(self) -> str:
+        """Return "Mon to Fri" for three or more days in a row, else the days one by one."""
+        ordered = sorted(self.days)
+        if len(ordered) == len(DAYS):
+            return "Every day"
+        first, last = ordered[0], ordered[-1]
+        if len(ordered) > 2 and last - first == len(ordered) - 1:
+            return f"{DAYS[first]} to {DAYS[last]}"
+        return ", ".join(DAYS[day] for day in ordered)
