@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accessflows', '0001_initial'),
+        ("accessflows", "0002_webhooks_checks_and_canaries"),
     ]
 
     operations = [
