@@ -141,6 +141,29 @@ def test_large_object_and_type_are_moved(building: Grant) -> None:
     building.pg.ask("SELECT lo_unlink(4711)", database="orders")
 
 
+def test_everything_one_can_make_with_a_schema_of_ones_own_is_moved(building: Grant) -> None:
+    pg = building.pg
+    pg.ask("GRANT CREATE ON DATABASE orders TO orders_build, jit_graveyard")
+    with building.log_in() as session:
+        for statement in (
+            "CREATE SCHEMA own",
+            "CREATE FUNCTION own.fn() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "CREATE AGGREGATE own.ag(int) (sfunc = int4pl, stype = int)",
+            "CREATE OPERATOR own.@@@ (leftarg = int, rightarg = int, function = int4pl)",
+            "CREATE COLLATION own.co (locale = 'C')",
+            "CREATE DOMAIN own.dm AS int",
+            "CREATE VIEW own.vw AS SELECT 1 AS one",
+            "CREATE MATERIALIZED VIEW own.mv AS SELECT 1 AS one",
+            "CREATE TEXT SEARCH CONFIGURATION own.ts (copy = pg_catalog.simple)",
+            "CREATE PUBLICATION pb",
+            "GRANT ALL ON SCHEMA own TO PUBLIC",
+        ):
+            session.execute(statement)
+    building.end()
+    assert building.proof_holds()
+    pg.ask("REVOKE CREATE ON DATABASE orders FROM orders_build, jit_graveyard")
+
+
 def test_names_that_need_quoting_are_moved(building: Grant, bystander: Any) -> None:
     hostile = 'a "b"; DROP TABLE sales.orders; --'
     with building.log_in() as session:

@@ -6,8 +6,11 @@ REASSIGN and DROP OWNED share one transaction per database: DROP OWNED after a f
 would destroy the objects.
 """
 
+from collections.abc import Sequence
+
 import structlog
 from psycopg import sql
+from psycopg.rows import DictRow
 
 from accessflows.connectors.errors import TargetRefused
 from accessflows.connectors.postgresql import setup_sql
@@ -59,6 +62,11 @@ _DISARMS = sql.SQL(
     "   'BEGIN IF TG_OP = ''DELETE'' THEN RETURN OLD; END IF; RETURN NEW; END') AS statement"
     " FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_class c ON c.oid = t.tgrelid"
     " WHERE p.proowner = %(oid)s::oid AND c.relowner <> p.proowner"
+)
+# What is in a schema of the grantee's own may be moved before the schema is.
+_OPENINGS = sql.SQL(
+    "SELECT format('GRANT CREATE ON SCHEMA %%I TO %%I', nspname, %(grave)s::text) AS statement"
+    " FROM pg_namespace WHERE nspowner = %(oid)s::oid"
 )
 _REMAINING = sql.SQL(
     "SELECT DISTINCT COALESCE(d.datname, 'the whole server') AS place"
@@ -123,8 +131,9 @@ def _clean_database(
     with broker_session(target, database=database) as session, session.connection.transaction():
         session.check_server(identity.system_identifier)
         items = items_here(session, database, role.oid)
-        _disarm_triggers(session, role.oid)
-        _take_rights_away(session, role.oid)
+        _run_each(session, session.rows(_DISARMS, {"oid": role.oid}))
+        _run_each(session, session.rows(_others_rights(), {"oid": role.oid}))
+        _run_each(session, session.rows(_OPENINGS, {"oid": role.oid, "grave": GRAVEYARD_ROLE}))
         session.run(
             [
                 sql.SQL("REASSIGN OWNED BY {role} TO {grave}").format(**names),
@@ -134,17 +143,17 @@ def _clean_database(
     return items
 
 
-def _disarm_triggers(session: Session, role_oid: int) -> None:
-    for row in session.rows(_DISARMS, {"oid": role_oid}):
-        session.connection.execute(row["statement"].encode())
+def _others_rights() -> sql.Composed:
+    return sql.SQL(_REVOKES).format(
+        **{
+            kind: sql.SQL(_OWNED_HERE).format(catalog=sql.Literal(catalog))
+            for kind, catalog in _CATALOGS.items()
+        }
+    )
 
 
-def _take_rights_away(session: Session, role_oid: int) -> None:
-    subqueries = {
-        kind: sql.SQL(_OWNED_HERE).format(catalog=sql.Literal(catalog))
-        for kind, catalog in _CATALOGS.items()
-    }
-    for row in session.rows(sql.SQL(_REVOKES).format(**subqueries), {"oid": role_oid}):
+def _run_each(session: Session, rows: Sequence[DictRow]) -> None:
+    for row in rows:
         session.connection.execute(row["statement"].encode())
 
 

@@ -38,10 +38,13 @@ _PLACES = sql.SQL(
     "   WHERE x.grantee = 0 AND x.privilege_type = 'CONNECT') AS open_to_all"
     " FROM pg_database WHERE datallowconn ORDER BY 1"
 )
-_SCHEMAS = sql.SQL(
-    "SELECT nspname AS name FROM pg_namespace WHERE nspname !~ '^pg_'"
+_PLACES_TO_CREATE = sql.SQL(
+    "SELECT 'SCHEMA' AS kind, nspname AS name FROM pg_namespace WHERE nspname !~ '^pg_'"
     " AND has_schema_privilege(%(permission)s, oid, 'CREATE')"
-    " AND NOT has_schema_privilege(%(grave)s, oid, 'CREATE') ORDER BY 1"
+    " AND NOT has_schema_privilege(%(grave)s, oid, 'CREATE')"
+    " UNION ALL SELECT 'DATABASE', datname FROM pg_database WHERE datname = current_database()"
+    " AND has_database_privilege(%(permission)s, oid, 'CREATE')"
+    " AND NOT has_database_privilege(%(grave)s, oid, 'CREATE') ORDER BY 1, 2"
 )
 
 
@@ -193,12 +196,12 @@ def _lasting_check(session: Session, database: str, permission: str) -> Check:
             f"Through {permission} a grantee could leave working access or code behind "
             f"({', '.join(lasting[:5])}). Take these from the capability role.",
         )
-    schemas = session.rows(_SCHEMAS, {"permission": permission, "grave": GRAVEYARD_ROLE})
-    if schemas:
+    places = session.rows(_PLACES_TO_CREATE, {"permission": permission, "grave": GRAVEYARD_ROLE})
+    if places:
         return Check.red(
             name,
-            f"Grantees may create in {', '.join(row['name'] for row in schemas)}, but the "
+            f"Grantees may create in {', '.join(place['name'] for place in places)}, but the "
             "graveyard role may not, so routines could not be put away. Let it create there.",
-            "\n".join(setup_sql.graveyard_schema_sql(row["name"]) for row in schemas),
+            "\n".join(setup_sql.graveyard_place_sql(**place) for place in places),
         )
     return Check.green(name, f"{permission} leaves nothing lasting in {database}.")

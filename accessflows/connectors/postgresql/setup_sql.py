@@ -92,6 +92,9 @@ def close_public_sql(database: str) -> str:
     return f"REVOKE CONNECT, TEMPORARY ON DATABASE {identifier(database)} FROM PUBLIC;"
 
 
-def graveyard_schema_sql(schema: str) -> str:
-    """Routines and types can be moved only to a role that could have made them there."""
-    return f"GRANT USAGE, CREATE ON SCHEMA {identifier(schema)} TO {identifier(GRAVEYARD_ROLE)};"
+def graveyard_place_sql(kind: str, name: str) -> str:
+    """Routines, operators and publications can be moved only to a role that could have made them.
+
+    `kind` is SCHEMA or DATABASE.
+    """
+    return f"GRANT CREATE ON {kind} {identifier(name)} TO {identifier(GRAVEYARD_ROLE)};"
