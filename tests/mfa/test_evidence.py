@@ -127,10 +127,11 @@ def test_evidence_needs_its_device(person, window, device):
 
 
 def test_evidence_of_somebody_else_is_none(window):
-    other = AuthenticatorFactory(user=UserFactory()).user
+    other = AuthenticatorFactory(user=UserFactory())
     verification = Verification.objects.get()
-    verification.epoch = 0
-    assert not evidence_holds(verification=verification, state=MfaState.objects.get(user=other))
+    state = MfaState.objects.get(user=other.user)
+    verification.epoch, verification.device_id = state.epoch, other.pk
+    assert not evidence_holds(verification=verification, state=state)
 
 
 @pytest.mark.parametrize("outcome", [o for o in Outcome if o != Outcome.OK])

@@ -14,7 +14,7 @@ from mfa.known_browsers import MOST_KNOWN_BROWSERS
 from mfa.lanes import Lane, cookie_name, lane_of, signed_cookie
 from mfa.models import KnownBrowser, MfaState, Outcome, Verification
 from mfa.services import advance_epoch
-from tests.factories import UserFactory, code_for
+from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import wrong_for
 
 START = 1_800_000_000
@@ -186,6 +186,16 @@ def test_the_eleventh_browser_stays_unknown(clock, known, device, enter):
         assert enter(code_for(device)).ok
         clock.shift(30)
     assert KnownBrowser.objects.count() == MOST_KNOWN_BROWSERS
+    assert KnownBrowser.objects.filter(pk=known.browser_id).exists()
+
+
+def test_browsers_of_others_take_no_room(clock, person, device, enter):
+    other = AuthenticatorFactory(user=UserFactory())
+    for _ in range(MOST_KNOWN_BROWSERS):
+        enter(code_for(other), user=other.user)
+        clock.shift(30)
+    assert enter(code_for(device)).device_cookie
+    assert KnownBrowser.objects.filter(user=other.user).count() == MOST_KNOWN_BROWSERS
 
 
 def test_nobody_pushes_out_a_browser_its_owner_came_back_to(clock, known, device, enter):

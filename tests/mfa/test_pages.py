@@ -286,6 +286,12 @@ def test_a_browser_is_forgotten_by_its_owner_only(device, signed_in):
     assert Event.objects.filter(event=EventName.MFA_FORGET_BROWSER).count() == 1
 
 
+def test_only_ones_own_browsers_are_listed(device, petra, enter):
+    other = AuthenticatorFactory(user=UserFactory())
+    enter(code_for(other), user=other.user)
+    assert "None yet" in text_of(petra.get(SECURITY))
+
+
 def test_forgetting_needs_the_open_window(device, petra, enter):
     """Whoever has the session only must not take the owner's lane away."""
     enter(code_for(device))

@@ -113,6 +113,13 @@ def test_a_new_epoch_closes_it(opened, person):
     assert not state_of(again(opened)).is_open
 
 
+def test_it_belongs_to_its_person_epoch_and_password_only(opened, person):
+    window, owner = state_of(opened).window, opened.user
+    assert window.belongs_to(owner, window.epoch)
+    assert not window.belongs_to(owner, window.epoch + 1)
+    assert not window.belongs_to(UserFactory(), window.epoch)
+
+
 def test_a_change_of_password_by_any_path_closes_it(opened, person):
     person.set_password("another-password-of-hers")
     person.save(update_fields=["password"])
@@ -149,7 +156,7 @@ def test_it_needs_its_row_on_the_ledger(opened):
         {"device_id": 10**9},
         {"epoch": 99},
         {"verification_id": 10**9},
-        {"verified_at": "2027-01-15T08:30:00+00:00"},
+        {"verified_at": "2027-01-15T08:00:30+00:00"},  # half a minute later than it was
         {"verified_at": "2027-01-15T08:30:00"},
         {"verified_at": "yesterday"},
         {"verified_at": None},
@@ -172,6 +179,14 @@ def test_what_is_not_a_window_is_closed_and_harmless(person, device, value):
     request = request_of(person)
     request.session[SESSION_KEY] = value
     assert not state_of(request).is_open
+
+
+def test_a_success_of_an_earlier_epoch_is_not_passed_off_as_one_of_this(opened, person):
+    state = advance_epoch(user=person)
+    value = opened.session[SESSION_KEY]
+    forged = {"epoch": state.epoch, "auth": fresh(person).get_session_auth_hash()}
+    opened.session[SESSION_KEY] = value | forged
+    assert not state_of(request_of(person, opened.session)).is_open
 
 
 def test_a_copied_value_does_not_open_somebody_elses_session(opened, device):
