@@ -4,6 +4,7 @@ import argparse
 import shutil
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from bench.attack.__main__ import Result, run_campaign
 from bench.attack.browser import server_errors
@@ -37,10 +38,12 @@ def main() -> int:
     arguments = _arguments()
     rules = [rule for rule in RULES if arguments.only in rule.name]
     with running_servers() as servers:
-        whole = Portal(servers, "whole")
+        whole = Portal(servers, "whole", _copy(ROOT, servers.home / "whole"))
         whole.create(arguments.accounts)
         every = tuple({name: None for rule in rules for name in rule.attacks if name != SLOW})
-        control = _meet(whole.copy_to("control", ROOT), "no rule broken", every, arguments.attempts)
+        control = _meet(
+            whole.copy_to("control", whole.source), "no rule broken", every, arguments.attempts
+        )
         print(f"{control.verdict:>9}  {control.rule}  {control.seen}", flush=True)
         found = []
         for rule in rules:
@@ -60,9 +63,13 @@ def main() -> int:
     return 1 if missed or control.seen else 0
 
 
+def _copy(source: Path, there: Path) -> Path:
+    """The tree as it is now: whoever goes on working in it does not disturb the campaign."""
+    return Path(shutil.copytree(source, there, ignore=shutil.ignore_patterns(*LEFT_OUT)))
+
+
 def _meet_broken(whole: Portal, rule: Rule, attempts: int) -> Found:
-    tree = whole.servers.home / "broken"
-    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    tree = _copy(whole.source, whole.servers.home / "broken")
     try:
         rule.break_in(tree)
         return _meet(whole.copy_to("broken", tree), rule.name, rule.attacks, attempts)

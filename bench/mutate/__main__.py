@@ -28,10 +28,18 @@ ENFORCEMENT = [
     "requests_app/services/activation.py",
 ]
 TESTS = ["tests/mfa", "tests/requests_app"]
+# They start servers and workers of their own, and test those.
+SLOW = [
+    "tests/requests_app/test_killed_worker.py",
+    "tests/requests_app/test_leases.py",
+    "tests/requests_app/test_reconciling.py",
+    "tests/requests_app/test_life_on_a_real_target.py",
+]
 COPIED = shutil.ignore_patterns(
     ".git", ".venv", "var", "__pycache__", "staticfiles", "test-results", ".*_cache"
 )
 TIMEOUT_S = 180
+OPTIONS = ["-q", "-x", "-n0", "--no-header", "--tb=line", "-p", "bench.mutate.template"]
 
 
 @dataclass
@@ -52,15 +60,17 @@ class Run:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def tests_for(self, mutant: Mutant) -> list[str]:
-        """Tests that reach the mutant's lines, the most particular ones first."""
+        """Tests that reach the mutant's lines, the most particular ones first.
+
+        What runs at import, before any test, is reached by every test of its file.
+        """
         lines = range(mutant.line, mutant.last_line + 1)
         near = {
             test: len(reached)
             for test, reached in self.reach.items()
             if test and any(path == mutant.path and line in lines for path, line in reached)
         }
-        if not near and any(p == mutant.path and n in lines for p, n in self.reach.get("", [])):
-            near = self._by_file(mutant.path)
+        near = near or self._by_file(mutant.path)
         return sorted(near, key=lambda test: near[test])
 
     def _by_file(self, path: str) -> dict[str, int]:
@@ -78,6 +88,8 @@ def main() -> int:
     print(f"{len(mutants)} mutants of {len(sources)} files")
     with tempfile.TemporaryDirectory(prefix="apono-mutate-") as home:
         copies = [_copy(Path(home) / f"copy{number}") for number in range(arguments.workers)]
+        for copy in copies[1:]:
+            _pytest(copy, ["--collect-only", *_present(copy)], {"PYTHONDONTWRITEBYTECODE": ""})
         run = Run(_reach(copies[0], list(sources)), time.monotonic() + arguments.minutes * 60)
         shares = [mutants[number :: len(copies)] for number in range(len(copies))]
         with ThreadPoolExecutor(len(copies)) as pool:
@@ -112,6 +124,7 @@ def _reach(copy: Path, files: list[str]) -> dict[str, list[tuple[str, int]]]:
     """Run the tests once on the whole tree; they must pass, or no mutant's failure means anything."""
     note = copy / "reach.json"
     started = time.monotonic()
+    _pytest(copy, ["--collect-only", *_present(copy)], {"PYTHONDONTWRITEBYTECODE": ""})
     environment = {
         "MUTATE_ROOT": str(copy),
         "MUTATE_FILES": ":".join(files),
@@ -126,16 +139,22 @@ def _reach(copy: Path, files: list[str]) -> dict[str, list[tuple[str, int]]]:
 
 
 def _present(copy: Path) -> list[str]:
-    return [path for path in TESTS if (copy / path).exists()]
+    ignored = [f"--ignore={path}" for path in SLOW]
+    return ignored + [path for path in TESTS if (copy / path).exists()]
 
 
 def _pytest(
     copy: Path, arguments: list[str], environment: dict[str, str], *, timeout_s: float = TIMEOUT_S
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "--no-header", "--tb=line", *arguments],
+        [sys.executable, "-m", "pytest", *OPTIONS, *arguments],
         cwd=copy,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        env={
+            **os.environ,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "MUTATE_DATABASE": str(copy / "template.sqlite3"),
+            **environment,
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -159,14 +178,16 @@ def _verdict(run: Run, copy: Path, mutant: Mutant) -> str:
     if not tests:
         return "reached by no test"
     place = copy / mutant.path
-    original = place.read_bytes()
+    original, times = place.read_bytes(), place.stat()
     place.write_bytes(mutant.applied_to(original))
+    os.utime(place, (1, 1))  # what was compiled before must not be taken for it
     try:
         noticed = _pytest(copy, tests, {}).returncode != 0
     except subprocess.TimeoutExpired:
         return "out of time"
     finally:
         place.write_bytes(original)
+        os.utime(place, (times.st_atime, times.st_mtime))
     return "noticed" if noticed else "survived"
 
 
