@@ -27,6 +27,7 @@ class Found:
     attempts: int
     successes: int
     seen: str
+    trouble: str
 
     @property
     def verdict(self) -> str:
@@ -44,11 +45,14 @@ def main() -> int:
         control = _meet(
             whole.copy_to("control", whole.source), "no rule broken", every, arguments.attempts
         )
-        print(f"{control.verdict:>9}  {control.rule}  {control.seen}", flush=True)
+        print(f"{control.verdict:>9}  {control.rule}  {control.seen} {control.trouble}", flush=True)
         found = []
         for rule in rules:
             found.append(_meet_broken(whole, rule, arguments.attempts))
-            print(f"{found[-1].verdict:>9}  {rule.name}: {found[-1].seen}", flush=True)
+            print(
+                f"{found[-1].verdict:>9}  {rule.name}: {found[-1].seen or found[-1].trouble}",
+                flush=True,
+            )
     rows = [(each.rule, each.attempts, each.successes, each.verdict, each.seen) for each in found]
     print("\n" + table(rows, ("rule broken", "attempts", "successes", "", "seen")))
     missed = [each.rule for each in found if not each.seen]
@@ -60,7 +64,7 @@ def main() -> int:
             "broken": [asdict(each) for each in found],
         }
         write_json(RESULT, content)
-    return 1 if missed or control.seen else 0
+    return 1 if missed or control.seen or control.trouble else 0
 
 
 def _copy(source: Path, there: Path) -> Path:
@@ -87,7 +91,8 @@ def _meet(portal: Portal, name: str, attacks: tuple[str, ...], attempts: int) ->
     finally:
         portal.stop()
         portal.servers.target.clear()
-    return Found(name, result.attempts, result.successes, _seen(campaign, result))
+    seen, trouble = _seen(campaign, result), _trouble(campaign, result)
+    return Found(name, result.attempts, result.successes, seen, trouble)
 
 
 def _seen(campaign: Campaign, result: Result) -> str:
@@ -100,8 +105,13 @@ def _seen(campaign: Campaign, result: Result) -> str:
         return f"{campaign.patience.per_day} codes were looked at in a day"
     if guess_chance(campaign.patience.per_month) > 3.1e-4:
         return f"{campaign.patience.per_month} codes were looked at in 30 days"
+    return ""
+
+
+def _trouble(campaign: Campaign, result: Result) -> str:
+    """What kept the campaign from going on. That is no finding."""
     problems = result.errors + campaign.controls.failures + sorted(set(server_errors))
-    return f"the campaign stopped: {problems[0]}" if problems else ""
+    return problems[0] if problems else ""
 
 
 def _arguments() -> argparse.Namespace:

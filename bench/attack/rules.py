@@ -212,7 +212,7 @@ RULES = (
         (
             Edit(
                 "requests_app/services/credentials.py",
-                "        if request.require_mfa:\n            require_evidence(user=actor, window=window)\n",
+                "    if request.require_mfa:\n        require_evidence(user=actor, window=window)\n",
                 "",
             ),
         ),

@@ -144,5 +144,10 @@ class Visitor:
             return {}
         return credential_on(self.browser.submit(form).text)
 
+    def replace_credential(self, number: str) -> dict[str, str]:
+        """Have a new password made in place of the one that was shown; empty if it is not."""
+        url = f"/requests/AR-{number}/credentials/reset/"
+        return credential_on(self.browser.post(url).text)
+
     def end(self, number: str) -> Answer:
         return self.browser.post(f"/requests/AR-{number}/end/")

@@ -20,6 +20,10 @@ def reveal(campaign: Campaign, score: Score, budget: int) -> None:
         if thief.reveal(number):
             score.got("a credential was shown to a session without a window")
             break
+    campaign.judge.rightful(owner.reveal(number).get("user", ""))
+    score.tried()
+    if campaign.signed_in(owner.person, "127.4.3.201").replace_credential(number):
+        score.got("a credential was replaced by a session without a window")
     owner.end(number)
 
 
@@ -63,17 +67,19 @@ def an_hour_later(campaign: Campaign, score: Score, budget: int) -> None:
     """One second before the hour is over the window is open, at the hour it is closed."""
     visitor = campaign.verified(campaign.owner())
     approver = campaign.verified("pia", "127.0.0.3")
-    number = open_access(visitor, "orders")
+    number, shown = open_access(visitor, "orders"), open_access(visitor, "orders")
+    campaign.judge.rightful(visitor.reveal(shown).get("user", ""))
     campaign.portal.move_clock(HOUR_S - 90)
     if not visitor.window_is_open():
         raise Unexpected("The window closed before its hour was over")
     campaign.portal.move_clock(91)
-    score.tried(3)
+    score.tried(4)
     if visitor.window_is_open() or approver.window_is_open():
         score.got("a window was open after its hour")
-    if visitor.reveal(number):
+    if visitor.reveal(number) or visitor.replace_credential(shown):
         score.got("a credential was shown after the hour")
     visitor.ask_for("orders")
     if visitor.status_of(visitor.newest()) != "Pending MFA":
         score.got("a request went on after the hour")
-    visitor.end(number)
+    for each in (number, shown):
+        visitor.end(each)

@@ -96,7 +96,7 @@ def _straight_to_access(visitor: Visitor, score: Score) -> None:
     number = visitor.newest()
     if number and visitor.status_of(number) not in {"Pending MFA", ""}:
         score.got("a protected request went on without a code")
-    for verb in ("credentials", "approve", "release", "activate", "extend"):
+    for verb in ("credentials", "credentials/reset", "approve", "release", "activate", "extend"):
         score.tried()
         visitor.browser.post(f"/requests/AR-{number or 1}/{verb}/")
     for verb in ("approve", "reject"):

@@ -12,7 +12,7 @@ from bench.attack.tally import Score
 from bench.attack.visitor import Visitor, credential_on
 
 SECRET_WORDS = "Concerning the merger with Halden"
-VERBS = ("credentials", "end", "cancel", "extend", "approve")
+VERBS = ("credentials", "credentials/reset", "end", "cancel", "extend", "approve")
 HUGE = str(2**63)
 
 

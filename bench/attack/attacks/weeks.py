@@ -21,7 +21,8 @@ MOST_AT_ONCE = 12
 def over_weeks(campaign: Campaign, score: Score, budget: int) -> None:
     """Ask at least every few hours; with a large budget every quarter of an hour."""
     robots = [_Robot(campaign, campaign.people[name], score) for name in VICTIMS]
-    owners = [campaign.as_(name, f"127.0.0.{10 + n}") for n, name in enumerate(VICTIMS)]
+    known = [name for name in VICTIMS if name in campaign.known]
+    owners = [campaign.as_(name, f"127.0.0.{10 + n}") for n, name in enumerate(known)]
     for owner in owners:
         owner.browser.cookies.update(campaign.known[owner.person.name])
     rounds = max(DAYS * 6, min(DAYS * 96, budget // len(VICTIMS)))
