@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from django.db import models
 from django.db.models import Exists, OuterRef
 
-from audit.models import Event, RetentionStub, Seal, SealedEvent
+from audit.models import ChainState, Event, RetentionStub, Seal, SealedEvent
 from audit.verify_export import FIELDS, Record
 
 CHUNK = 1000
@@ -41,6 +41,10 @@ def latest_stub() -> RetentionStub | None:
 
 def latest_seal() -> Seal | None:
     return Seal.objects.order_by("-number").first()
+
+
+def chain_state() -> ChainState:
+    return ChainState.objects.filter(pk=ChainState.ONLY).first() or ChainState()
 
 
 def unsealed() -> models.QuerySet[Event]:

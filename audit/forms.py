@@ -40,6 +40,16 @@ class DayField(forms.DateField):
         super().__init__(required=False, validators=validators, **kwargs)
 
 
+def cleaned_reference(typed: str) -> int | None:
+    """Return the number in a request's reference, None if nothing was typed."""
+    if not typed:
+        return None
+    reference = REFERENCE.fullmatch(typed)
+    if reference is None:
+        raise forms.ValidationError("Write the request's reference, for example AR-12.")
+    return int(reference[1])
+
+
 class LogForm(forms.Form):
     """Filters and place in the log. Nothing is required; what cannot be read gets a sentence."""
 
@@ -61,17 +71,16 @@ class LogForm(forms.Form):
     FILTERS = ("since", "until", "event", "actor", "request", "text")
 
     def clean_request(self) -> int | None:
-        typed = self.cleaned_data["request"]
-        if not typed:
-            return None
-        reference = REFERENCE.fullmatch(typed)
-        if reference is None:
-            raise forms.ValidationError("Write the request's reference, for example AR-12.")
-        return int(reference[1])
+        return cleaned_reference(self.cleaned_data["request"])
 
     @property
     def is_filtered(self) -> bool:
-        return any(self.data.get(name) for name in self.FILTERS)
+        return bool(self.asked)
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """The filters that narrow, as they were typed."""
+        return {name: self.data[name] for name in self.FILTERS if self.data.get(name)}
 
     @property
     def wanted(self) -> Wanted:
@@ -83,10 +92,10 @@ class LogForm(forms.Form):
             actor=asked["actor"],
             request_id=asked["request"],
             text=asked["text"],
-            since=_start_of(asked["since"]),
-            until=_start_of(until),
+            since=start_of(asked["since"]),
+            until=start_of(until),
         )
 
 
-def _start_of(day: dt.date | None) -> dt.datetime | None:
+def start_of(day: dt.date | None) -> dt.datetime | None:
     return timezone.make_aware(dt.datetime.combine(day, dt.time.min)) if day else None

@@ -44,6 +44,10 @@ class Event(models.Model):
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.event} by {self.actor_label}"
 
     @property
+    def number(self) -> str:
+        return str(self.pk)
+
+    @property
     def actor_name(self) -> str:
         """The name in a label like ``Name <address>``."""
         return self.actor_label.partition(" <")[0]

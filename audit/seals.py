@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.db.models import Max
 
-from audit.chain import event_record, latest_seal, latest_stub, seal_record, unsealed
+from audit.chain import chain_state, event_record, latest_seal, latest_stub, seal_record, unsealed
 from audit.keyring import chain_keys, newest_key_id
 from audit.models import ChainState, Event, Seal, SealedEvent
 from audit.verify_export import FIELDS, GENESIS, Record, digest_of, hash_of, link_of, mac_of
@@ -49,10 +49,6 @@ def lock_chain() -> ChainState | None:
     if connection.features.has_select_for_update_skip_locked:
         states = states.select_for_update(skip_locked=True)
     return states.first()
-
-
-def chain_state() -> ChainState:
-    return ChainState.objects.filter(pk=ChainState.ONLY).first() or ChainState()
 
 
 def _seal_batch(now: datetime) -> int:

@@ -42,6 +42,14 @@ def record(
     return row
 
 
+def record_export(
+    *, actor: Any, what: str, form: str, filters: dict[str, str], rows: str, origin: Origin
+) -> Event:
+    """Put on the record that somebody takes records out of the portal, and which."""
+    told = {"what": what, "format": form, "filters": filters, "rows": rows}
+    return record(event=EventName.AUDIT_EXPORT, actor=actor, origin=origin, metadata=told)
+
+
 def record_each(
     *,
     event: EventName,

@@ -7,5 +7,6 @@ from audit import views
 app_name = "audit"
 urlpatterns = [
     path("", views.log, name="list"),
-    path("export.csv", views.export, name="export"),
+    path("export.csv", views.export, {"form": "csv"}, name="export_csv"),
+    path("export.jsonl", views.export, {"form": "jsonl"}, name="export_jsonl"),
 ]

@@ -6,12 +6,11 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from audit.chain import chain_records, latest_stub
+from audit.chain import chain_records, chain_state, latest_stub
 from audit.events import EventName
 from audit.keyring import chain_keys
 from audit.models import ChainState
 from audit.origin import SYSTEM, Origin
-from audit.seals import chain_state
 from audit.services import record
 from audit.verify_export import FORMAT, Record, Report, Verifier
 

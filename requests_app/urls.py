@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from requests_app.views import access, asking, deciding, step_up
+from requests_app.views import access, activity, asking, deciding, step_up
 
 app_name = "requests"
 urlpatterns = [
@@ -18,5 +18,8 @@ urlpatterns = [
     path("approvals/AR-<int:pk>/", deciding.decide, name="decide"),
     path("approvals/AR-<int:pk>/approve/", deciding.approve, name="approve"),
     path("approvals/AR-<int:pk>/reject/", deciding.reject, name="reject"),
+    path("activity/", activity.activity, name="activity"),
+    path("activity/export.csv", activity.export, {"form": "csv"}, name="activity_csv"),
+    path("activity/export.jsonl", activity.export, {"form": "jsonl"}, name="activity_jsonl"),
     path("account/step-up/", step_up.enter_code, name="step_up"),
 ]

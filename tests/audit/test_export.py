@@ -1,37 +1,88 @@
-"""The audit log as CSV."""
+"""The audit log as CSV for people and as JSON Lines for the verifier."""
 
 import csv
 import io
+import json
+import tracemalloc
+from datetime import timedelta
 
 import pytest
+import time_machine
 from django.urls import reverse
+from django.utils import timezone
 
+from audit import keyset
+from audit.chain import event_record
 from audit.events import EventName
-from audit.export import harmless
+from audit.export import exported_log, harmless
+from audit.keyring import chain_keys
+from audit.models import Event
+from audit.origin import Origin
+from audit.retention import prune_log
+from audit.seals import seal_new_events
+from audit.selectors import Wanted
 from audit.services import record
+from audit.verify_export import FIELDS, Verifier, hash_of, records_in
 
 pytestmark = pytest.mark.django_db
 
 
-def exported(client, query: str = "") -> list[dict[str, str]]:
-    answer = client.get(reverse("audit:export") + query)
+def text_of(client, form: str, query: str = "") -> str:
+    answer = client.get(reverse(f"audit:export_{form}") + query)
     assert answer.status_code == 200
-    text = b"".join(answer.streaming_content).decode()
-    return list(csv.DictReader(io.StringIO(text, newline="")))
+    assert answer.headers["Content-Disposition"].endswith(f'.{form}"')
+    return b"".join(answer.streaming_content).decode()
+
+
+def table(client, query: str = "") -> list[dict[str, str]]:
+    text = text_of(client, "csv", query)
+    return [
+        row
+        for row in csv.DictReader(io.StringIO(text, newline=""))
+        if row["event"] != "audit:export"
+    ]
+
+
+def lines(client, query: str = "") -> list[dict]:
+    return [json.loads(line) for line in text_of(client, "jsonl", query).splitlines()]
 
 
 def test_the_export_holds_what_the_filters_ask_for(auditor_client, admin_user):
     record(event=EventName.SESSION_SIGN_IN, actor=admin_user, metadata={"key": "värde"})
     record(event=EventName.SESSION_SIGN_OUT, actor=admin_user)
-    [row] = exported(auditor_client, "?event=session:sign_in")
+    [row] = table(auditor_client, "?event=session:sign_in")
     assert row["actor"] == "Ada Admin <ada@example.org>"
     assert row["metadata"] == '{"key": "värde"}'
+    [line] = [
+        each for each in lines(auditor_client, "?actor=ada&text=") if each["kind"] == "event"
+    ][:1]
+    assert line["metadata"] == {"key": "värde"}
 
 
-def test_the_export_goes_on_past_its_chunk(auditor_client, monkeypatch):
-    monkeypatch.setattr("audit.selectors.EXPORT_CHUNK", 2)
+@pytest.mark.parametrize("query", ["", "?event=session:sign_in"])
+def test_the_export_goes_on_past_its_batch(auditor_client, monkeypatch, query):
+    monkeypatch.setattr(keyset, "BATCH", 2)
+    monkeypatch.setattr("audit.chain.CHUNK", 2)
     numbers = [record(event=EventName.SESSION_SIGN_IN, actor=None).pk for _ in range(5)]
-    assert [int(row["event_id"]) for row in exported(auditor_client)] == numbers
+    seal_new_events(timezone.now())
+    assert [int(row["event_id"]) for row in table(auditor_client, query)] == numbers
+    told = [each["id"] for each in lines(auditor_client, query) if each["kind"] == "event"]
+    assert told[:5] == numbers
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_taking_records_out_is_on_the_record(auditor_client, auditor_user, form):
+    text_of(auditor_client, form, "?actor=ada")
+    event = Event.objects.get()
+    assert (event.event, event.actor_id) == (EventName.AUDIT_EXPORT, auditor_user.pk)
+    told = {"what": "audit log", "format": form, "filters": {"actor": "ada"}, "rows": "0 rows"}
+    assert event.metadata == told
+    assert event.address == "127.0.0.1"
+
+
+def test_looking_at_the_headers_is_no_export(auditor_client):
+    assert auditor_client.head(reverse("audit:export_csv")).status_code == 405
+    assert not Event.objects.exists()
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
@@ -42,11 +93,96 @@ def test_no_cell_is_a_formula(start):
 def test_a_name_that_is_a_formula_comes_out_harmless(auditor_client, admin_user):
     admin_user.name = '=HYPERLINK("http://example.org","x")'
     record(event=EventName.SESSION_SIGN_IN, actor=admin_user)
-    [row] = exported(auditor_client)
+    [row] = table(auditor_client)
     assert row["actor"].startswith("'=HYPERLINK")
 
 
-def test_the_export_is_not_kept_by_browsers(auditor_client):
-    answer = auditor_client.get(reverse("audit:export"))
+@pytest.mark.parametrize(("form", "kind"), [("csv", "text/csv"), ("jsonl", "application/jsonl")])
+def test_the_export_is_not_kept_by_browsers(auditor_client, form, kind):
+    answer = auditor_client.get(reverse(f"audit:export_{form}"))
     assert answer.headers["Cache-Control"] == "no-store"
-    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer.headers["Content-Type"] == f"{kind}; charset=utf-8"
+
+
+def verified(member, number: int) -> Event:
+    return record(
+        event=EventName.MFA_VERIFY,
+        actor=member,
+        origin=Origin("192.0.2.7", "Firefox"),
+        metadata={"verification": number, "authenticator": "Aegis on Pixel 8"},
+    )
+
+
+@pytest.mark.parametrize("query", ["", "?event=request:approve"])
+def test_an_event_carries_the_mfa_it_stands_on(auditor_client, member_user, query):
+    """Also when the verification itself is not among the rows asked for."""
+    with time_machine.travel(timezone.now() - timedelta(hours=30)):
+        at = verified(member_user, 7).at
+    record(event=EventName.REQUEST_APPROVE, actor=member_user, metadata={"verification": 7})
+    row = table(auditor_client, query)[-1]
+    assert row["mfa_verification"] == "7"
+    assert row["mfa_at"] == at.isoformat()
+    assert (row["mfa_with"], row["mfa_from"]) == ("Aegis on Pixel 8", "192.0.2.7")
+
+
+def test_events_without_mfa_have_empty_cells(auditor_client):
+    record(event=EventName.SESSION_SIGN_OUT, actor=None)
+    assert table(auditor_client)[0]["mfa_verification"] == ""
+
+
+def check(text: str):
+    return Verifier(chain_keys()).run(records_in(text.encode().splitlines()))
+
+
+def test_an_export_without_filters_verifies_as_a_whole(auditor_client, member_user):
+    for number in range(3):
+        verified(member_user, number)
+    seal_new_events(timezone.now())
+    report = check(text_of(auditor_client, "jsonl"))
+    assert (report.ok, report.whole, report.sealed, report.waiting) == (True, True, 3, 1)
+
+
+def test_a_filtered_export_verifies_row_by_row(auditor_client, member_user):
+    record(event=EventName.SESSION_SIGN_IN, actor=member_user)
+    for number in range(3):
+        verified(member_user, number)
+    seal_new_events(timezone.now())
+    text = text_of(auditor_client, "jsonl", "?event=mfa:verify")
+    report = check(text)
+    assert (report.ok, report.whole, report.sealed) == (True, False, 3)
+    assert not check(text.replace("Aegis", "Other", 1)).ok
+
+
+def test_a_filtered_export_verifies_across_a_stub(auditor_client):
+    record(event=EventName.SESSION_SIGN_IN, actor=None)
+    seal_new_events(timezone.now())
+    prune_log(before=timezone.now())
+    seal_new_events(timezone.now())
+    assert check(text_of(auditor_client, "jsonl", "?event=audit:prune")).ok
+
+
+def test_the_export_has_the_event_as_it_was_hashed(auditor_client):
+    event = record(event=EventName.USER_CHANGE, actor=None, metadata={"ü": [1, 0.1, None]})
+    seal_new_events(timezone.now())
+    [line] = [each for each in lines(auditor_client) if each.get("id") == event.pk]
+    values = Event.objects.values(*FIELDS["event"]).get(pk=event.pk)
+    assert line["digest"] == hash_of("event", event_record(values))
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("wanted", [Wanted(), Wanted(event="session:sign_in")])
+def test_memory_does_not_grow_with_the_rows(monkeypatch, form, wanted):
+    monkeypatch.setattr(keyset, "BATCH", 50)
+    monkeypatch.setattr("audit.chain.CHUNK", 50)
+    peaks = []
+    for more in (100, 900):
+        Event.objects.bulk_create(
+            Event(event="session:sign_in", actor_label="x" * 300) for _ in range(more)
+        )
+        seal_new_events(timezone.now())
+        tracemalloc.start()
+        for _ in exported_log(wanted, form):
+            pass
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]

@@ -4,19 +4,24 @@ from datetime import UTC, datetime
 
 import pytest
 import time_machine
+from django.db import connection
 from django.urls import reverse
+from django.utils import timezone
 
+from audit import immutability
 from audit.events import EventName
-from audit.models import Event
+from audit.keyset import PAGE_SIZE
+from audit.models import Event, SealedEvent
 from audit.origin import Origin
-from audit.selectors import PAGE_SIZE
+from audit.seals import seal_new_events
 from audit.services import record
+from audit.verification import verify_log
 
 HERE = Origin("192.0.2.7", "Firefox")
 
 
 def rows_of(answer) -> list[int]:
-    return [event.pk for event in answer.context["page"].events]
+    return [event.pk for event in answer.context["page"].rows]
 
 
 def written(count: int, **fields) -> list[int]:
@@ -144,7 +149,7 @@ def test_a_verification_shows_its_authenticator_and_what_it_released(auditor_cli
         "after=1e3",
     ],
 )
-@pytest.mark.parametrize("name", ["list", "export"])
+@pytest.mark.parametrize("name", ["list", "export_csv", "export_jsonl"])
 def test_what_cannot_be_read_gets_a_sentence(auditor_client, query, name):
     answer = auditor_client.get(f"{reverse(f'audit:{name}')}?{query}")
     assert answer.status_code == 422
@@ -171,12 +176,60 @@ def test_the_page_asks_the_database_as_often_for_many_rows(
     auditor_client, count, django_assert_max_num_queries
 ):
     numbers = written(count)
-    with django_assert_max_num_queries(8) as seen:
+    with django_assert_max_num_queries(12) as seen:
         auditor_client.get(f"/audit-log/?open={numbers[-1]}")
     about_events = [q for q in seen.captured_queries if 'FROM "audit_event"' in q["sql"]]
-    assert len(about_events) == 1
+    assert len(about_events) == 2  # the rows, and how many there are
 
 
 def test_nothing_can_be_posted(auditor_client):
     assert auditor_client.post("/audit-log/").status_code == 405
+    assert auditor_client.post(reverse("audit:export_csv")).status_code == 405
     assert not Event.objects.exists()
+
+
+def page_text(client, query: str = "") -> str:
+    return " ".join(client.get(f"/audit-log/{query}").content.decode().split())
+
+
+def test_the_page_says_how_far_the_log_is_sealed_and_verified(auditor_client):
+    assert "Nothing is sealed yet." in page_text(auditor_client)
+    [number] = written(1)
+    seal_new_events(timezone.now())
+    page = page_text(auditor_client)
+    assert f"Sealed through event #{number}" in page
+    assert "Not verified yet." in page
+    verify_log()
+    assert f"Verified through event #{number}" in page_text(auditor_client)
+
+
+def test_the_page_says_what_the_last_verification_found(auditor_client):
+    [number] = written(1)
+    seal_new_events(timezone.now())
+    immutability.run(connection, immutability.remove_sql(connection.vendor))
+    Event.objects.filter(pk=number).update(actor_label="Somebody else")
+    verify_log()
+    page = page_text(auditor_client)
+    assert "1 finding." in page
+    assert f"EDITED: Event {number}" in page
+
+
+def test_an_open_row_shows_its_place_in_the_chain(auditor_client):
+    [number] = written(1)
+    assert "Not yet" in page_text(auditor_client, f"?open={number}")
+    seal_new_events(timezone.now())
+    page = page_text(auditor_client, f"?open={number}")
+    assert SealedEvent.objects.get(event_id=number).digest in page
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [("", "About 6 rows"), ("?event=session:sign_in", "More than 3 rows"), ("?text=x", "2 rows")],
+)
+def test_the_page_says_about_how_many_rows_an_export_holds(
+    auditor_client, monkeypatch, query, said
+):
+    monkeypatch.setattr("audit.keyset.COUNTED", 3)
+    written(4)
+    written(2, event=EventName.USER_CHANGE, actor_label="Xenia")
+    assert said in page_text(auditor_client, query)

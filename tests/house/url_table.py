@@ -21,7 +21,11 @@ URLS: dict[str, Guard] = {
     "admin_exit": Guard.SIGNED_IN,
     "admin_password": Guard.SIGNED_IN,
     "audit:list": Guard.READER,
-    "audit:export": Guard.READER,
+    "audit:export_csv": Guard.READER,
+    "audit:export_jsonl": Guard.READER,
+    "requests:activity": Guard.READER,
+    "requests:activity_csv": Guard.READER,
+    "requests:activity_jsonl": Guard.READER,
     # users
     "users:sign_in": Guard.PUBLIC,
     "users:sign_out": Guard.SIGNED_IN,

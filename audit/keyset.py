@@ -1,0 +1,69 @@
+"""Pages and batches read by key, newest first: page 1,000 costs what page 1 does."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from django.db import models
+from django.db.models import Max, Min
+
+PAGE_SIZE = 50
+BATCH = 1000
+COUNTED = 10_000
+
+Row = TypeVar("Row", bound=models.Model)
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
+    """Some rows, newest first, and the keys from which the pages beside it are read."""
+
+    rows: list[Row]
+    newer_than: int | None
+    older_than: int | None
+
+
+def page_of(
+    found: models.QuerySet[Row], *, before: int | None, after: int | None, size: int = PAGE_SIZE
+) -> Page[Row]:
+    """Return the rows next to a key.
+
+    ``before`` asks for older rows than that key, ``after`` for newer ones, neither for the newest.
+    """
+    if after is not None:
+        rows = list(found.filter(pk__gt=after).order_by("pk")[: size + 1])
+        return _page(rows[:size][::-1], has_newer=len(rows) > size, has_older=True)
+    if before is not None:
+        found = found.filter(pk__lt=before)
+    rows = list(found.order_by("-pk")[: size + 1])
+    return _page(rows[:size], has_newer=before is not None, has_older=len(rows) > size)
+
+
+def _page(rows: list[Row], *, has_newer: bool, has_older: bool) -> Page[Row]:
+    return Page(
+        rows=rows,
+        newer_than=rows[0].pk if rows and has_newer else None,
+        older_than=rows[-1].pk if rows and has_older else None,
+    )
+
+
+def batches_of(found: models.QuerySet[Row]) -> Iterator[list[Row]]:
+    """Yield every row, oldest first, a batch in memory at a time."""
+    last: Any = None
+    while batch := list((found.filter(pk__gt=last) if last else found).order_by("pk")[:BATCH]):
+        yield batch
+        last = batch[-1].pk
+
+
+def about(found: models.QuerySet[Any], *, filtered: bool) -> str:
+    """Say how many rows there are, without counting for long: exact up to 10,000 of them.
+
+    Beyond that an unfiltered table is judged by its keys.
+    """
+    counted = found.order_by()[: COUNTED + 1].count()
+    if counted <= COUNTED:
+        return f"{counted:,} row{'' if counted == 1 else 's'}"
+    if filtered:
+        return f"more than {COUNTED:,} rows"
+    ends = found.order_by().aggregate(first=Min("pk"), last=Max("pk"))
+    return f"about {ends['last'] - ends['first'] + 1:,} rows"

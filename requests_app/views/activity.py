@@ -1,0 +1,59 @@
+"""Every request, for admins and auditors, and its export. What is taken out is put on the record."""
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_safe
+
+from audit.access import readers_only
+from audit.export import download
+from audit.keyset import about, page_of
+from audit.origin import Origin
+from audit.services import record_export
+from requests_app.activity import (
+    evidence_of,
+    exported,
+    in_full,
+    names_to_suggest,
+    rows_of,
+    wanted_requests,
+)
+from requests_app.activity_form import ActivityForm
+
+
+@require_safe
+@readers_only
+def activity(request: HttpRequest) -> HttpResponse:
+    form = ActivityForm(request.GET)
+    if not form.is_valid():
+        return render(request, "requests_app/activity.html", {"form": form}, status=422)
+    asked, found = form.cleaned_data, wanted_requests(form.wanted)
+    page = page_of(in_full(found), before=asked["before"], after=asked["after"])
+    opened = next((each for each in page.rows if each.pk == asked["open"]), None)
+    context = {
+        "form": form,
+        "page": page,
+        "rows": rows_of(page.rows),
+        "opened": opened,
+        "evidence": evidence_of(opened, timezone.now()) if opened else None,
+        "about": about(found, filtered=form.is_filtered),
+        "names": names_to_suggest(),
+    }
+    return render(request, "requests_app/activity.html", context)
+
+
+@require_GET
+@readers_only
+def export(request: HttpRequest, form: str) -> HttpResponseBase:
+    asked = ActivityForm(request.GET)
+    if not asked.is_valid():
+        return render(request, "requests_app/activity.html", {"form": asked}, status=422)
+    record_export(
+        actor=request.user,
+        what="activity",
+        form=form,
+        filters=asked.asked,
+        rows=about(wanted_requests(asked.wanted), filtered=asked.is_filtered),
+        origin=Origin.of(request),
+    )
+    return download(exported(asked.wanted, form), name="activity", form=form)

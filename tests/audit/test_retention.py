@@ -1,0 +1,188 @@
+"""Retention takes old events away, leaves a sealed stub, and the chain still verifies."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+
+from audit import immutability, retention
+from audit.events import EventName
+from audit.models import Event, RetentionStub, Seal, SealedEvent
+from audit.retention import PruneRefused, delete_covered, prune_log
+from audit.seals import seal_new_events
+from audit.services import record
+from audit.verification import verify_log
+
+pytestmark = pytest.mark.django_db
+MARCH = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def log() -> dict[int, list[int]]:
+    """Three sealed events in each of January to April."""
+    numbers: dict[int, list[int]] = {}
+    for month in range(1, 5):
+        with time_machine.travel(datetime(2026, month, 10, tzinfo=UTC), tick=False):
+            found = [record(event=EventName.SESSION_SIGN_IN, actor=None).pk for _ in range(3)]
+            seal_new_events(timezone.now())
+        numbers[month] = found
+    return numbers
+
+
+def test_what_is_older_goes_and_a_stub_stays(log):
+    stub = prune_log(before=MARCH)
+    assert (stub.events, stub.through_position, stub.through_seal) == (6, 6, 2)
+    assert list(Event.objects.order_by("pk").values_list("pk", flat=True))[:6] == log[3] + log[4]
+    assert not SealedEvent.objects.filter(position__lte=6).exists()
+    assert Seal.objects.count() == 2
+    assert Event.objects.get(event=EventName.AUDIT_PRUNE).metadata["events"] == 6
+
+
+def test_the_chain_verifies_before_and_after_further_seals():
+    prune_log(before=MARCH)
+    assert verify_log().ok
+    seal_new_events(timezone.now())
+    report = verify_log()
+    assert report.ok
+    assert "6 events" in report.notes[0]
+
+
+def test_everything_may_go_and_the_chain_goes_on():
+    prune_log(before=timezone.now())
+    assert Seal.objects.count() == 0
+    seal_new_events(timezone.now())
+    assert SealedEvent.objects.order_by("position").first().position == 13
+    assert verify_log().ok
+
+
+def test_a_second_stub_stands_for_both():
+    prune_log(before=MARCH)
+    stub = prune_log(before=MARCH + timedelta(days=31))
+    assert stub.events == 9
+    assert stub.first_at == datetime(2026, 1, 10, tzinfo=UTC)
+    assert verify_log().ok
+
+
+def test_a_seal_with_a_younger_event_stays_whole(log):
+    with time_machine.travel(datetime(2026, 4, 20, tzinfo=UTC), tick=False):
+        record(event=EventName.SESSION_SIGN_IN, actor=None)
+        with time_machine.travel(datetime(2026, 6, 1, tzinfo=UTC), tick=False):
+            record(event=EventName.SESSION_SIGN_IN, actor=None)
+        seal_new_events(timezone.now())
+    assert prune_log(before=datetime(2026, 5, 1, tzinfo=UTC)).through_position == 12
+
+
+def test_nothing_that_old_leaves_everything():
+    assert prune_log(before=datetime(2025, 1, 1, tzinfo=UTC)) is None
+    assert Event.objects.count() == 12
+    assert not RetentionStub.objects.exists()
+
+
+def test_a_day_in_the_future_is_refused():
+    with pytest.raises(PruneRefused, match="future"):
+        prune_log(before=timezone.now() + timedelta(days=1))
+
+
+def test_a_run_that_was_cut_short_is_finished_by_the_next(monkeypatch):
+    monkeypatch.setattr(retention, "delete_covered", lambda: 0)
+    prune_log(before=MARCH)
+    assert Event.objects.filter(at__lt=MARCH).count() == 6
+    assert verify_log().ok
+    monkeypatch.setattr(retention, "BATCH", 2)
+    assert delete_covered() == 6
+    assert verify_log().ok
+
+
+@pytest.mark.parametrize("table", ["audit_event", "audit_sealedevent", "audit_seal"])
+def test_the_stub_lets_go_of_nothing_it_does_not_cover(table):
+    prune_log(before=MARCH)
+    with (
+        pytest.raises(DatabaseError, match="the audit log cannot be changed"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(f"DELETE FROM {table}")
+
+
+def test_what_a_stub_covers_may_not_be_edited(monkeypatch):
+    monkeypatch.setattr(retention, "delete_covered", lambda: 0)
+    prune_log(before=MARCH)
+    with pytest.raises(DatabaseError, match="cannot be changed"), transaction.atomic():
+        Event.objects.filter(at__lt=MARCH).update(actor_label="Nobody")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("events", 1), ("link", "0" * 64), ("mac", "0" * 64)]
+)
+def test_a_stub_that_was_edited_is_found(column, value):
+    prune_log(before=MARCH)
+    immutability.run(connection, immutability.remove_sql(connection.vendor))
+    RetentionStub.objects.update(**{column: value})
+    assert "forged" in [finding.kind for finding in verify_log().findings]
+
+
+def test_a_stub_put_in_to_hide_a_deletion_is_found():
+    """Somebody with the database alone can write a stub, and delete what it covers; not its MAC."""
+    seal = Seal.objects.get(number=2)
+    RetentionStub.objects.create(
+        through_position=6,
+        through_seal=2,
+        events=6,
+        link=seal.link,
+        seal_hash=seal.hash,
+        first_at=MARCH,
+        last_at=MARCH,
+        removed_at=MARCH,
+        key_id="t1",
+        hash=seal.hash,
+        mac=seal.mac,
+    )
+    delete_covered()
+    assert {finding.kind for finding in verify_log().findings} == {"forged"}
+
+
+def test_the_command_prunes(capsys):
+    call_command("audit", "prune", "--before", "2026-03-01")
+    assert "6 events" in capsys.readouterr().out
+    call_command("audit", "prune", "--before", "2026-03-01")
+    assert "nothing that old" in capsys.readouterr().out
+
+
+def test_the_command_refuses_to_prune_a_log_that_does_not_verify(log):
+    immutability.run(connection, immutability.remove_sql(connection.vendor))
+    Event.objects.filter(pk=log[1][0]).delete()
+    with pytest.raises(CommandError, match="does not verify"):
+        call_command("audit", "prune", "--before", "2026-03-01")
+    assert not RetentionStub.objects.exists()
+
+
+def test_the_command_verifies_and_names(log, capsys):
+    call_command("audit", "verify")
+    assert "Nothing was found." in capsys.readouterr().out
+    immutability.run(connection, immutability.remove_sql(connection.vendor))
+    Event.objects.filter(pk=log[2][1]).update(actor_id=9)
+    with pytest.raises(SystemExit):
+        call_command("audit", "verify")
+    assert f"EDITED: Event {log[2][1]}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("expect", ["x", "3", "3:abc"])
+def test_the_command_says_what_it_cannot_use(expect):
+    with pytest.raises(CommandError):
+        call_command("audit", "verify", "--expect", expect)
+
+
+def test_the_command_writes_a_file_that_verifies_with_the_key_it_prints(tmp_path, capsys):
+    from audit.verify_export import main
+
+    file, keys = tmp_path / "log.jsonl", tmp_path / "keys"
+    call_command("audit", "export", str(file))
+    capsys.readouterr()
+    call_command("audit", "key")
+    keys.write_text(capsys.readouterr().out)
+    assert main([str(file), "--key", str(keys)]) == 0
+    with pytest.raises(CommandError, match="cannot be written"):
+        call_command("audit", "export", str(file))

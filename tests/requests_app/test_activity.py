@@ -1,0 +1,237 @@
+"""Activity: one row per request, filters in the address, its evidence in place, and its export."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.urls import reverse
+
+from audit import keyset
+from audit.events import EventName
+from audit.models import Event
+from requests_app.models import AccessRequest, Decision, GrantState, Status
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    DecisionFactory,
+    GrantFactory,
+    UserFactory,
+    VerificationFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def found(client, query: str = "") -> list[int]:
+    answer = client.get(f"/activity/?{query}")
+    assert answer.status_code == 200
+    return [row.pk for row in answer.context["page"].rows]
+
+
+@pytest.fixture
+def protected() -> AccessRequest:
+    """A request through a protected flow, verified, approved, over and proven gone."""
+    irma, tomas = UserFactory(name="Irma Solberg"), UserFactory(name="Tomas Brandt")
+    flow = AccessFlowFactory(
+        name="Billing write", require_mfa=True, approval="any_of", requestor_users=[irma], targets=1
+    )
+    ask = AccessRequestFactory(
+        requester=irma,
+        flow=flow,
+        status=Status.EXPIRED,
+        created_at=datetime(2026, 5, 31, 14, tzinfo=UTC),
+        starts_at=datetime(2026, 5, 31, 15, tzinfo=UTC),
+        ends_at=datetime(2026, 5, 31, 16, tzinfo=UTC),
+        ended_at=datetime(2026, 5, 31, 16, tzinfo=UTC),
+        verified_with="Aegis on Pixel 8",
+        verified_from="192.0.2.7",
+        justification="=1+1",
+    )
+    DecisionFactory(
+        request=ask,
+        approver=tomas,
+        verdict=Decision.Verdict.APPROVE,
+        reason="Month end",
+        verification=VerificationFactory(user=tomas, device_name="Tomas' phone"),
+    )
+    GrantFactory(
+        request=ask,
+        state=GrantState.ENDED,
+        login="jit_abc",
+        contained_at=ask.ended_at,
+        ended_at=ask.ended_at,
+        proof={"method": "Asked all databases"},
+    )
+    return ask
+
+
+@pytest.fixture
+def plain() -> AccessRequest:
+    flow = AccessFlowFactory(name="Orders read", targets=1)
+    return AccessRequestFactory(
+        flow=flow,
+        requester=UserFactory(name="Luis Ferreira"),
+        status=Status.ACTIVE,
+        created_at=datetime(2026, 6, 2, tzinfo=UTC),
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", ["plain", "protected"]),
+        ("requester=irma", ["protected"]),
+        ("requester=solberg+irma", ["protected"]),
+        ("flow=billing", ["protected"]),
+        ("status=active", ["plain"]),
+        ("mfa=verified", ["protected"]),
+        ("mfa=not_required", ["plain"]),
+        ("mfa=missing", []),
+        ("since=2026-06-01", ["plain"]),
+        ("until=2026-05-31", ["protected"]),
+        ("since=2026-05-31&until=2026-05-31", ["protected"]),
+        ("since=2026-05-31&requester=luis&status=active", ["plain"]),
+        ("requester=irma&status=active", []),
+    ],
+)
+def test_filters_live_in_the_address(auditor_client, protected, plain, query, expected):
+    by_name = {"plain": plain.pk, "protected": protected.pk}
+    assert found(auditor_client, query) == [by_name[name] for name in expected]
+
+
+@pytest.mark.parametrize("field", ["integration", "permission", "request", "resource"])
+def test_requests_are_found_by_what_they_ask_for(auditor_client, protected, plain, field):
+    target = protected.targets.get()
+    query = {
+        "integration": f"integration={target.integration_name}",
+        "permission": f"permission={target.permission}",
+        "resource": f"permission={target.resource}",
+        "request": f"request={protected.reference}",
+    }[field]
+    assert found(auditor_client, query) == [protected.pk]
+
+
+def test_integration_and_permission_are_those_of_one_target(auditor_client, protected, plain):
+    other = plain.targets.get()
+    query = f"integration={other.integration_name}&permission={protected.targets.get().permission}"
+    assert found(auditor_client, query) == []
+
+
+def test_a_row_says_who_what_and_on_which_evidence(auditor_client, protected):
+    page = auditor_client.get("/activity/").content.decode()
+    for told in ("Irma Solberg", "Billing write", "Aegis on Pixel 8", "Tomas Brandt", "Expired"):
+        assert told in page
+
+
+def test_a_row_opens_in_place_with_evidence_decisions_and_proof(auditor_client, protected):
+    page = auditor_client.get(f"/activity/?open={protected.pk}").content.decode()
+    for told in ("Month end", "Tomas&#x27; phone", "jit_abc", "Asked all databases", "192.0.2.7"):
+        assert told in page
+    assert reverse("requests:detail", args=[protected.pk]) in page
+    assert f"/audit-log/?request={protected.reference}" in page
+
+
+def test_history_outlives_people_flows_and_integrations(auditor_client, protected):
+    protected.requester.delete()
+    page = auditor_client.get(f"/activity/?open={protected.pk}").content.decode()
+    assert "Irma Solberg" in page
+
+
+def test_pages_are_read_by_key_and_meet_without_gap(auditor_client, monkeypatch):
+    monkeypatch.setattr(keyset.page_of, "__kwdefaults__", {"size": 3})
+    flow = AccessFlowFactory(targets=1)
+    numbers = [AccessRequestFactory(flow=flow).pk for _ in range(5)][::-1]
+    first = auditor_client.get("/activity/")
+    rest = found(auditor_client, f"before={first.context['page'].older_than}")
+    assert [row.pk for row in first.context["page"].rows] + rest == numbers
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=yesterday",
+        "status=gone",
+        "mfa=perhaps",
+        "request=AR-x",
+        "flow=%00",
+        "requester=" + "x" * 101,
+        "before=-1",
+        "open=" + "9" * 40,
+    ],
+)
+@pytest.mark.parametrize("name", ["activity", "activity_csv", "activity_jsonl"])
+def test_what_cannot_be_read_gets_a_sentence(auditor_client, query, name):
+    answer = auditor_client.get(f"{reverse(f'requests:{name}')}?{query}")
+    assert answer.status_code == 422
+    assert b'role="alert"' in answer.content
+
+
+def test_nothing_is_there_for_members(member_client, protected):
+    for name in ("activity", "activity_csv", "activity_jsonl"):
+        assert member_client.get(reverse(f"requests:{name}")).status_code == 404
+    assert b"/activity/" not in member_client.get("/").content
+
+
+def text_of(client, form: str, query: str = "") -> str:
+    answer = client.get(f"{reverse(f'requests:activity_{form}')}?{query}")
+    return b"".join(answer.streaming_content).decode()
+
+
+def test_the_csv_tells_of_evidence_decisions_and_proof(auditor_client, protected, plain):
+    text = text_of(auditor_client, "csv", "requester=irma")
+    [row] = csv.DictReader(io.StringIO(text, newline=""))
+    assert row["request"] == protected.reference
+    assert (row["mfa_required"], row["mfa_with"], row["mfa_from"]) == (
+        "True",
+        "Aegis on Pixel 8",
+        "192.0.2.7",
+    )
+    assert row["mfa_verification"] == str(protected.verification_id)
+    assert "approve by Tomas Brandt" in row["decisions"]
+    assert "Tomas' phone" in row["approvers_mfa"]
+    assert row["proof"] == "Asked all databases"
+    assert row["justification"] == "'=1+1"
+
+
+def test_the_json_lines_tell_the_same(auditor_client, protected, plain):
+    rows = [json.loads(line) for line in text_of(auditor_client, "jsonl").splitlines()]
+    assert [row["request"] for row in rows] == [protected.reference, plain.reference]
+    assert rows[0]["decisions"][0]["mfa_with"] == "Tomas' phone"
+    assert rows[0]["proven_gone_at"] == "2026-05-31T16:00:00.000000+00:00"
+    assert rows[1]["mfa_verified_at"] is None
+    assert rows[0]["justification"] == "=1+1"
+
+
+def test_the_export_goes_on_past_its_batch(auditor_client, monkeypatch):
+    monkeypatch.setattr(keyset, "BATCH", 2)
+    flow = AccessFlowFactory(targets=1)
+    asked = [AccessRequestFactory(flow=flow).reference for _ in range(5)]
+    rows = [json.loads(line) for line in text_of(auditor_client, "jsonl").splitlines()]
+    assert [row["request"] for row in rows] == asked
+
+
+def test_taking_records_out_is_on_the_record(auditor_client, protected):
+    text_of(auditor_client, "csv", "requester=irma")
+    told = Event.objects.get(event=EventName.AUDIT_EXPORT).metadata
+    assert told["what"] == "activity"
+    assert (told["filters"], told["rows"]) == ({"requester": "irma"}, "1 row")
+
+
+@pytest.mark.parametrize("count", [2, 20])
+def test_the_page_asks_the_database_as_often_for_many_rows(
+    auditor_client, count, django_assert_max_num_queries
+):
+    flow = AccessFlowFactory(targets=1, require_mfa=True)
+    asked = [AccessRequestFactory(flow=flow, status=Status.ACTIVE) for _ in range(count)]
+    for ask in asked:
+        DecisionFactory(request=ask)
+        GrantFactory(request=ask)
+    with django_assert_max_num_queries(14):
+        auditor_client.get(f"/activity/?open={asked[0].pk}")
+
+
+def test_a_request_long_ago_is_told_with_its_year(auditor_client, protected):
+    AccessRequest.objects.update(verified_at=datetime(2025, 1, 2, tzinfo=UTC) - timedelta(days=1))
+    assert "1 Jan 2025" in auditor_client.get("/activity/").content.decode()
