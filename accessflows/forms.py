@@ -13,7 +13,7 @@ from accessflows.availability import DAYS
 from accessflows.choices import people_choices, read_pair, target_choices, write_pair
 from accessflows.durations import parse_duration, spell
 from accessflows.exceptions import TermsRefused
-from accessflows.models import AccessFlow, Integration
+from accessflows.models import AccessFlow, Integration, Permission, Resource
 from accessflows.querysets import AccessFlowQuerySet
 from accessflows.terms import ADDRESS_TERMS, OTHER_INTEGRATION_TERMS, FlowTerms, IntegrationTerms
 
@@ -206,6 +206,20 @@ def _initial_of(flow: AccessFlow) -> dict[str, Any]:
     terms = FlowTerms.of(flow)
     pairs = [write_pair(pair) for pair in terms.targets]
     return {**vars(terms), "targets": pairs, "seen_version": flow.version}
+
+
+class CanaryForm(forms.Form):
+    """What a canary is run with: something present that may be given."""
+
+    resource = forms.ModelChoiceField(label="Resource", queryset=Resource.objects.none())
+    permission = forms.ModelChoiceField(label="Permission", queryset=Permission.objects.none())
+
+    def __init__(self, *args: Any, integration: Integration, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        fields: dict[str, Any] = self.fields
+        fields["resource"].queryset = integration.resources.present()
+        fields["permission"].queryset = integration.permissions.present()
+        fields["resource"].empty_label = fields["permission"].empty_label = None
 
 
 class IntegrationForm(forms.Form):

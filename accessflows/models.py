@@ -149,7 +149,7 @@ class Permission(Offered):
     """What one can be granted on a resource: a capability role.
 
     ``rights`` is what discovery saw: ``databases`` it may connect to, ``refusal`` if it must never be
-    given.
+    given, and by resource the ``words`` for what it lets one do there.
     """
 
     integration = models.ForeignKey(
@@ -170,6 +170,11 @@ class Permission(Offered):
     def refusal(self) -> str:
         """Why this role must never be given to anybody, or an empty string."""
         return str(self.rights.get("refusal", ""))
+
+    def words_on(self, resource: str) -> list[str]:
+        """What it lets one do on a resource, in sentences; empty until that was read."""
+        found: list[str] = self.rights.get("words", {}).get(resource, [])
+        return found
 
     def reaches(self, resource: Resource) -> bool:
         """Does this role give anything on a resource? Unknown until discovery has looked."""
@@ -274,6 +279,10 @@ class FlowTarget(models.Model):
 
     def __str__(self) -> str:
         return f"{self.resource} · {self.permission}"
+
+    @property
+    def words(self) -> list[str]:
+        return self.permission.words_on(self.resource.name)
 
     @property
     def label(self) -> str:

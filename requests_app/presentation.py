@@ -237,7 +237,9 @@ def _card(grant: Grant, request: AccessRequest, viewer: Any, now: datetime) -> G
         sentence=_sentence(grant, state),
         may_reveal=usable and grant.revealed_at is None,
         may_reset=usable and grant.revealed_at is not None,
-        cuts_sessions=usable and grant.integration.cut_sessions_on_reset,
+        cuts_sessions=bool(
+            usable and grant.integration and grant.integration.cut_sessions_on_reset
+        ),
     )
 
 

@@ -6,13 +6,13 @@ from typing import Any
 from django.db.models import Prefetch, Q, QuerySet
 from django.utils import timezone
 
-from accessflows.models import AccessFlow
+from accessflows.models import AccessFlow, Permission
 from accessflows.selectors import requestable_flows
 from audit.models import Event
 from mfa.lanes import Lane
 from mfa.limits import MONTH, held_off_until
 from mfa.models import MfaState, Verification
-from requests_app.models import PENDING, AccessRequest, Decision, Status
+from requests_app.models import PENDING, AccessRequest, Decision, RequestedTarget, Status
 
 IN_USE = (Status.ACTIVE, Status.ENDING)
 UNDER_WAY = (*PENDING, Status.GRANTING)
@@ -93,3 +93,18 @@ def request_in_full(user: Any, pk: int) -> AccessRequest | None:
 def events_of(request: AccessRequest) -> list[Event]:
     """Return what is on the record about a request, the latest first."""
     return list(Event.objects.about_request(request.pk).order_by("-pk")[:200])
+
+
+def rights_of(request: AccessRequest) -> list[tuple[RequestedTarget, list[str]]]:
+    """Return each target of a request with what it lets one do now, as the target itself says."""
+    targets = list(request.targets.all())
+    offered = Permission.objects.present().filter(
+        integration__in={target.integration_id for target in targets},
+        name__in={target.permission for target in targets},
+    )
+    known = {(each.integration_id, each.name): each for each in offered}
+    found = [(each, known.get((each.integration_id or 0, each.permission))) for each in targets]
+    return [
+        (target, permission.words_on(target.resource) if permission else [])
+        for target, permission in found
+    ]

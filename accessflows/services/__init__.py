@@ -1,5 +1,6 @@
 """Every write of access flows and integrations."""
 
+from accessflows.services.canaries import request_canary
 from accessflows.services.flows import FlowChange, change_flow, create_flow, set_flow_active
 from accessflows.services.integrations import (
     change_integration,
@@ -15,6 +16,7 @@ __all__ = [
     "check_integration",
     "create_flow",
     "create_integration",
+    "request_canary",
     "set_flow_active",
     "set_integration_active",
 ]

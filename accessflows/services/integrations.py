@@ -1,6 +1,7 @@
 """Every write of an integration. The target system is asked outside transactions, then stored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -13,6 +14,7 @@ from accessflows.connectors.registry import connector_for
 from accessflows.exceptions import Refused, TermsRefused
 from accessflows.fingerprint import fingerprint_of, terms_of
 from accessflows.models import Integration, Permission, Resource
+from accessflows.rights import Words, read_rights
 from accessflows.selectors import flows_through
 from accessflows.terms import ADDRESS_TERMS, OTHER_INTEGRATION_TERMS, IntegrationTerms
 from accessflows.versions import stamp_version
@@ -30,6 +32,12 @@ ANOTHER_SERVER = (
     "This is another server than before. Add it as an integration of its own, so that access given "
     "on the old one still ends there."
 )
+# When an integration is checked again by itself, by what the last check said.
+CHECK_AGAIN = {
+    Integration.Health.HEALTHY: timedelta(days=1),
+    Integration.Health.LIMITED: timedelta(hours=1),
+    Integration.Health.DOWN: timedelta(minutes=5),
+}
 
 
 @dataclass(frozen=True)
@@ -38,9 +46,10 @@ class Survey:
 
     checks: list[Check]
     inventory: Inventory | None
+    words: Words = field(default_factory=dict)
 
     @property
-    def health(self) -> str:
+    def health(self) -> Integration.Health:
         if self.inventory is None:
             return Integration.Health.DOWN
         good = all(check.ok for check in self.checks)
@@ -130,6 +139,7 @@ def check_integration(*, actor: Any | None, integration: Integration, origin: Or
     """Ask the target about itself, then store health, resources and permissions.
 
     Nothing is stored when the integration was changed meanwhile: the answer was about another one.
+    A check that nobody asked for is put on the record only when it says something new.
     """
     survey = _survey(integration)
     if _is_another_server(integration, survey.inventory):
@@ -140,12 +150,13 @@ def check_integration(*, actor: Any | None, integration: Integration, origin: Or
         found = Integration.objects.select_for_update().filter(pk=integration.pk).first()
         if found is None or _address_of(found) != _address_of(integration):
             raise Refused("This integration was changed meanwhile. Check it again.")
+        before = _result_of(found)
         _store_health(found, survey)
-        seen = _store_inventory(found, survey.inventory) if survey.inventory else {}
-        failed = [check.name for check in survey.checks if not check.ok]
-        metadata = {"health": survey.health, "failed": failed}
-        event = EventName.INTEGRATION_CHECK
-        record(event=event, actor=actor, target=found, origin=origin, metadata=metadata)
+        seen = _store_inventory(found, survey)
+        if actor is not None or _result_of(found) != before:
+            event = EventName.INTEGRATION_CHECK
+            metadata = _result_of(found)
+            record(event=event, actor=actor, target=found, origin=origin, metadata=metadata)
         if any(seen.values()):
             event = EventName.INTEGRATION_DISCOVER
             record(event=event, actor=actor, target=found, origin=origin, metadata=seen)
@@ -157,7 +168,10 @@ def _survey(integration: Integration) -> Survey:
     try:
         connector, target = connector_for(integration.kind), integration.target()
         checks = connector.preflight(target)
-        return Survey(checks, connector.discover(target))
+        inventory = connector.discover(target)
+        if _is_another_server(integration, inventory):
+            return Survey(checks, inventory)
+        return Survey(checks, inventory, read_rights(integration, connector, target, inventory))
     except sealing.SealBroken:
         sentence = "The sealed password cannot be opened. Enter the broker's password again."
         return Survey([Check("broker_password", ok=False, sentence=sentence)], None)
@@ -204,6 +218,7 @@ def _write_change(*, actor: Any, pk: int, terms: IntegrationTerms, origin: Origi
         integration.sealed_password = _sealed(integration, terms.password)
         changes["password"] = {"from": "sealed", "to": "replaced"}
     if changes:
+        integration.next_check_at = timezone.now()
         integration.save()
         _restamp_flows(integration, changed_by=actor)
         record(
@@ -223,9 +238,15 @@ def _restamp_flows(integration: Integration, *, changed_by: Any) -> None:
             stamp_version(flow=flow, changed_by=changed_by)
 
 
+def _result_of(integration: Integration) -> dict[str, Any]:
+    failed = [check["name"] for check in integration.health_report if not check["ok"]]
+    return {"health": integration.health, "failed": failed}
+
+
 def _store_health(integration: Integration, survey: Survey) -> None:
     integration.health = survey.health
     integration.health_checked_at = timezone.now()
+    integration.next_check_at = integration.health_checked_at + CHECK_AGAIN[survey.health]
     integration.health_report = [check.as_dict() for check in survey.checks]
     if survey.inventory:
         integration.server_version = survey.inventory.server_version
@@ -234,10 +255,16 @@ def _store_health(integration: Integration, survey: Survey) -> None:
     integration.save()
 
 
-def _store_inventory(integration: Integration, inventory: Inventory) -> dict[str, list[str]]:
+def _store_inventory(integration: Integration, survey: Survey) -> dict[str, list[str]]:
     """Store what is there, mark what vanished, and return the names that came and went."""
+    inventory = survey.inventory
+    if inventory is None:
+        return {}
     resources: dict[str, dict[str, Any]] = {name: {} for name in inventory.databases}
-    permissions = {role.name: {"rights": _rights_of(role)} for role in inventory.roles}
+    permissions = {
+        role.name: {"rights": _rights_of(role, survey.words.get(role.name, {}))}
+        for role in inventory.roles
+    }
     new_resources, gone_resources = _store_offered(Resource, integration, resources)
     new_permissions, gone_permissions = _store_offered(Permission, integration, permissions)
     return {
@@ -262,8 +289,8 @@ def _store_offered(
     return came, gone
 
 
-def _rights_of(role: CapabilityRole) -> dict[str, object]:
-    return {"databases": list(role.databases), "refusal": role.refusal}
+def _rights_of(role: CapabilityRole, words: dict[str, list[str]]) -> dict[str, object]:
+    return {"databases": list(role.databases), "refusal": role.refusal, "words": words}
 
 
 def _all_terms(terms: IntegrationTerms) -> dict[str, Any]:

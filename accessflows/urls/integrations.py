@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accessflows.views import integrations
+from accessflows.views import canaries, integrations
 
 app_name = "integrations"
 urlpatterns = [
@@ -11,6 +11,8 @@ urlpatterns = [
     path("<int:pk>/", integrations.detail, name="detail"),
     path("<int:pk>/edit/", integrations.edit, name="edit"),
     path("<int:pk>/check/", integrations.check, name="check"),
+    path("<int:pk>/canary/", canaries.run_canary, name="run_canary"),
+    path("<int:pk>/canary/<int:run_pk>/", canaries.canary, name="canary"),
     path("<int:pk>/enable/", integrations.enable, name="enable"),
     path("<int:pk>/disable/", integrations.disable, name="disable"),
 ]

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accessflows import services
 from accessflows.exceptions import Refused, TermsRefused
-from accessflows.forms import IntegrationForm, add_refusal
+from accessflows.forms import CanaryForm, IntegrationForm, add_refusal
 from accessflows.models import Integration
 from accessflows.selectors import flows_through, integration_rows
 from accessflows.views.deed import deed_of
@@ -34,6 +34,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "integration": integration,
         "resources": integration.resources.order_by("name"),
         "permissions": integration.permissions.order_by("name"),
+        "canary_form": CanaryForm(integration=integration),
+        "canary_runs": integration.canary_runs.all()[:5],
         "flows": flows_through(integration).order_by("name"),
     }
     return render(request, "accessflows/integration_detail.html", context)

@@ -18,7 +18,7 @@ from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.models import AccessRequest, Grant
 from requests_app.presentation import moving_mark, page_of, rows_of
 from requests_app.psql import options_of, psql_command
-from requests_app.selectors import access_of, events_of, own_requests, request_in_full
+from requests_app.selectors import access_of, events_of, own_requests, request_in_full, rights_of
 from requests_app.services import cancel_request, end_access, reset_credential, reveal_credential
 from requests_app.timeline import timeline_of
 from requests_app.views.answers import conflict, to_step_up
@@ -132,5 +132,6 @@ def _page(request: HttpRequest, found: AccessRequest) -> dict[str, Any]:
     return {
         "page": page,
         "moving": page.moving,
+        "rights": rights_of(found),
         "timeline": timeline_of(events_of(found), request.user),
     }

@@ -14,7 +14,7 @@ from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.forms import DecisionForm
 from requests_app.models import AccessRequest, Decision, Status
 from requests_app.presentation import decision_rows, page_of, rows_of
-from requests_app.selectors import decided_by, queue_of, request_to_decide
+from requests_app.selectors import decided_by, queue_of, request_to_decide, rights_of
 from requests_app.services import decide_request
 from requests_app.views.answers import conflict, to_step_up
 
@@ -112,6 +112,7 @@ def _context(
             "reason": request.session.pop(DRAFT.format(pk=chosen.pk), ""),
         }
         context |= {
+            "rights": rights_of(chosen),
             "chosen": page_of(chosen, request.user, now),
             "form": form or DecisionForm(initial=initial),
             "needs_code": chosen.require_mfa and not request.mfa.is_open,  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from accessflows.connectors.postgresql import (
     credentials,
     discovery,
     permissions,
+    plain_words,
     preflight,
     proof,
     residue,
@@ -22,6 +23,7 @@ class PostgreSQLConnector:
     preflight = staticmethod(preflight.preflight)
     discover = staticmethod(discovery.discover)
     effective_rights = staticmethod(discovery.effective_rights)
+    describe_rights = staticmethod(plain_words.describe_rights)
     check_permission = staticmethod(permissions.check_permission)
     activate = staticmethod(activation.activate)
     locate = staticmethod(activation.locate)

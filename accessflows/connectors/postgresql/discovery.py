@@ -8,7 +8,7 @@ from accessflows.connectors.postgresql.requirements import admin_check
 from accessflows.connectors.postgresql.session import Session, broker_session
 from accessflows.connectors.protocol import CapabilityRole, Inventory, Right, Target, grant_id_of
 
-_LONGEST_LIST = 500
+LONGEST_LIST = 500
 
 _DATABASES = sql.SQL(
     "SELECT datname AS name FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1"
@@ -75,9 +75,7 @@ def effective_rights(target: Target, resource: str, permission: str) -> list[Rig
 
 
 def rights_here(session: Session, permission: str) -> list[Right]:
-    rows = session.rows(
-        _RIGHTS.format(limit=sql.Literal(_LONGEST_LIST)), {"permission": permission}
-    )
+    rows = session.rows(_RIGHTS.format(limit=sql.Literal(LONGEST_LIST)), {"permission": permission})
     return [Right(row["kind"], row["name"], tuple(row["privileges"]), row["via"]) for row in rows]
 
 

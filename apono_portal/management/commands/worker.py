@@ -8,6 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from accessflows.canaries import run_due_canaries
+from accessflows.upkeep import check_due
 from audit.deliveries import deliver_due
 from audit.seals import seal_new_events
 from requests_app.worker import Worker
@@ -29,7 +31,7 @@ class Command(BaseCommand):
             f"{socket.gethostname()[:30]}:{os.getpid()}",
             interval_s=settings.WORKER_INTERVAL_S,
             threads=options["threads"],
-            chores=(deliver_due, seal_new_events),
+            chores=(deliver_due, seal_new_events, check_due, run_due_canaries),
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())

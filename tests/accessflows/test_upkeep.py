@@ -1,0 +1,90 @@
+"""Integrations are checked again by themselves: daily, sooner after failure, once among workers."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accessflows.models import Integration, Permission, Resource
+from accessflows.services import set_integration_active
+from accessflows.upkeep import check_due
+from audit.models import Event
+from audit.origin import SYSTEM
+from tests.factories import IntegrationFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+DAY = timedelta(days=1)
+
+
+def checks():
+    return Event.objects.filter(event="integration:check")
+
+
+def test_a_new_integration_is_checked_and_its_turn_comes_again_later(integration):
+    check_due(timezone.now())
+    integration.refresh_from_db()
+    assert integration.health != Integration.Health.UNKNOWN
+    assert integration.next_check_at > timezone.now()
+    assert checks().count() == 1
+
+
+def test_a_check_that_says_nothing_new_is_not_put_on_the_record(checked):
+    seen_at = checked.health_checked_at
+    check_due(timezone.now() + DAY)
+    checked.refresh_from_db()
+    assert checked.health_checked_at > seen_at
+    assert checks().count() == 1
+
+
+def test_a_target_that_went_down_is_told_once_and_asked_again_soon(checked):
+    Integration.objects.update(port=1)
+    for _ in range(2):
+        check_due(timezone.now() + DAY)
+    checked.refresh_from_db()
+    assert checked.health == Integration.Health.DOWN
+    assert checks().count() == 2
+    assert checked.next_check_at < timezone.now() + timedelta(minutes=10)
+
+
+def test_before_its_turn_nothing_is_asked(checked):
+    Integration.objects.update(port=1)
+    check_due(timezone.now())
+    checked.refresh_from_db()
+    assert checked.health != Integration.Health.DOWN
+
+
+def test_of_two_workers_one_checks():
+    integration = IntegrationFactory()
+    seen = Integration.objects.get(pk=integration.pk)
+    from accessflows.upkeep import _take_turn
+
+    now = timezone.now()
+    assert [_take_turn(seen, now), _take_turn(seen, now)] == [True, False]
+
+
+def test_one_that_is_disabled_is_left_alone():
+    integration = IntegrationFactory(health=Integration.Health.UNKNOWN)
+    set_integration_active(
+        actor=UserFactory(admin=True),
+        window=None,
+        integration=integration,
+        is_active=False,
+        origin=SYSTEM,
+    )
+    check_due(timezone.now())
+    integration.refresh_from_db()
+    assert integration.health == Integration.Health.UNKNOWN
+
+
+def test_what_vanished_is_noticed_without_anybody_asking(checked):
+    Resource.objects.create(integration=checked, name="dropped_long_ago")
+    check_due(timezone.now() + DAY)
+    assert not Resource.objects.get(name="dropped_long_ago").is_present
+    told = Event.objects.filter(event="integration:discover").latest("pk").metadata
+    assert told["vanished_resources"] == ["dropped_long_ago"]
+
+
+def test_rights_are_read_into_words(checked):
+    permission = Permission.objects.get(integration=checked, name="orders_read")
+    words = permission.words_on("orders")
+    assert any(line.startswith("Read ") and "in schema sales" in line for line in words), words
