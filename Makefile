@@ -5,6 +5,8 @@
 #   make check   what CI runs: format, lint, types, migrations, deployment checks, tests
 #   make attack  an attack campaign on a portal of its own (ATTEMPTS=2000 make attack is a quick one)
 #   make attack-mutants   break the rules one by one, and see the campaign find each
+#   make chaos   kill workers, stop servers, end 500 at once (GRANTS=50 make chaos is a quick one, POSTGRES=15
+#                takes another version), and ask the target what came of it
 #   make mutate  break single conditions, and see a test fail for each
 #   make fix     format, and mend what the linters can mend
 #   make lock    resolve pyproject.toml into the requirements files anew
@@ -14,6 +16,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-input --progress-bar off
 WORKERS ?= 2
+GRANTS ?= 500
 LOCK := $(PY) -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
         --no-annotate --custom-compile-command "make lock" pyproject.toml
 # A production-like environment for the deployment checks. The keys open nothing.
@@ -22,7 +25,7 @@ DEPLOY_ENV := SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsaf
               PORTAL_URL=https://access.example.org DEBUG=0
 
 .PHONY: help run test test-sqlite test-postgresql check lint types migrations deploy fix lock \
-        attack attack-mutants mutate
+        attack attack-mutants chaos mutate
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -72,6 +75,9 @@ attack: .venv/ready-to-test
 
 attack-mutants: .venv/ready-to-test
 	@$(PY) -m bench.attack.mutants
+
+chaos: .venv/ready-to-test
+	@$(PY) -m bench.chaos --grants $(GRANTS) $(if $(POSTGRES),--version $(POSTGRES))
 
 mutate: .venv/ready-to-test
 	@$(PY) -m bench.mutate --workers $(WORKERS)

@@ -87,13 +87,24 @@ def lanes(now: datetime) -> list[Lane]:
     found = Grant.objects.to_work_on(now).order_by().values_list("state", "integration").distinct()
     order = list(Stage)
     waiting = [Lane(Stage(state), integration) for state, integration in found]
+    if must_hurry(now):
+        waiting = [lane for lane in waiting if lane.stage is not Stage.CLEAN]
     return sorted(waiting, key=lambda lane: (order.index(lane.stage), lane.integration_id or 0))
+
+
+def must_hurry(now: datetime) -> bool:
+    """Is there an end that nobody has come to yet? Then cleaning, which is dear, can wait.
+
+    One that was tried and failed holds nothing up.
+    """
+    fresh = Grant.objects.filter(state=GrantState.ENDING, tries=0, next_try_at__lte=now)
+    return fresh.exists()
 
 
 def work(lane: Lane, worker_id: str) -> int:
     """Do what waits in a lane until nothing more does. Returns the number of grants stepped on."""
     done = 0
-    while True:
+    while lane.stage is not Stage.CLEAN or not must_hurry(timezone.now()):
         lease, grants = claim(
             worker_id,
             integration_id=lane.integration_id,
@@ -106,6 +117,7 @@ def work(lane: Lane, worker_id: str) -> int:
             return done
         lane.stage.step(grants, lease)
         done += len(grants)
+    return done
 
 
 def next_turn() -> datetime | None:

@@ -32,7 +32,7 @@ from requests_app.targets import asking, reach
 
 log = structlog.get_logger(__name__)
 
-SOON = timedelta(seconds=1)  # unreachable: it may be back any moment
+SOON = timedelta(seconds=0.5)  # unreachable or busy: that may be over any moment
 SOON_ENOUGH = timedelta(seconds=5)  # it refuses us: somebody has to mend that first
 
 
@@ -49,17 +49,16 @@ def contain(grants: list[Grant], lease: str) -> None:
         known = _identify(grants, lease, integration, connector, target)
         if not known:
             return
-        renew(known, lease)
         with asking():
             answers = connector.contain_many(target, list(known.values()))
     except ConnectorError as error:
-        _retry_soon(grants, lease, "contain", error)
+        _contain_again(grants, lease, error)
         return
     contained: dict[Grant, Containment] = {}
     for grant, identity in known.items():
         answer = answers.get(identity, TargetUnavailable("The target gave no answer."))
         if isinstance(answer, ConnectorError):
-            _retry([grant], lease, "contain", answer)
+            _contain_again([grant], lease, answer)
         else:
             contained[grant] = answer
     for grant in record_containment(contained=contained):
@@ -175,14 +174,11 @@ def _retry(grants: Collection[Grant], lease: str, step: str, error: ConnectorErr
     _log_retry(grants, step, error)
 
 
-def _retry_soon(grants: Collection[Grant], lease: str, step: str, error: ConnectorError) -> None:
-    """The target as a whole does not answer while somebody may still use it: ask often.
-
-    One connection asks for all grants there, so this costs it next to nothing.
-    """
+def _contain_again(grants: Collection[Grant], lease: str, error: ConnectorError) -> None:
+    """Somebody may still use these: ask often. One connection asks for all of a target."""
     longest = SOON if isinstance(error, TargetUnavailable) else SOON_ENOUGH
-    retry_later(grants, lease, step=step, sentence=error.sentence, longest=longest)
-    _log_retry(grants, step, error)
+    retry_later(grants, lease, step="contain", sentence=error.sentence, longest=longest)
+    _log_retry(grants, "contain", error)
 
 
 def _log_retry(grants: Collection[Grant], step: str, error: ConnectorError) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from apono_portal.demo.postgres_server import available_versions
 from bench.chaos.cost import LARGEST_RATIO, measure_activation, measure_sweep
 from bench.chaos.ground import LEASE_S, Ground
 from bench.chaos.line import Line
@@ -51,7 +52,7 @@ def run(ground: Ground, options: Namespace) -> int:
     for number, name in enumerate(chosen, start=1):
         stage.say(f"[{number}/{len(chosen)}] {name}")
         verdicts.append(SCENARIOS[name](stage))
-        stage.say(f"[{number}/{len(chosen)}] {name}: {'held' if verdicts[-1].holds else 'FAILED'}")
+        stage.say(f"[{number}/{len(chosen)}] {name}: {verdicts[-1]}")
     costs = measure_costs(stage, options) if not options.only or options.costs else {}
     stage.saboteur.close()
     print()
@@ -63,7 +64,10 @@ def run(ground: Ground, options: Namespace) -> int:
         **costs,
         "took_s": round(time.monotonic() - started),
     }
-    write(verdicts, storm, extra)
+    newest = max(available_versions())
+    name = "chaos.json" if ground.version == newest else f"chaos-postgresql-{ground.version}.json"
+    if not options.only:
+        write(name, verdicts, storm, extra)
     for name, cost in costs.items():
         print(f"  {name}: {cost}")
     return 0 if all(each.holds for each in verdicts) and costs_hold(costs) else 1

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "chaos.json"
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 
 @dataclass
@@ -31,6 +31,14 @@ class Verdict:
             and not self.usable_past_end
             and not self.left_behind
             and not self.faults
+        )
+
+    def __str__(self) -> str:
+        if self.holds:
+            return f"held, contained within {quantile(self.contained_s, 1):.2f} s"
+        return (
+            f"FAILED, contained within {quantile(self.contained_s, 1):.2f} s, {self.ended} of {self.grants} ended, {self.usable_past_end} usable past their "
+            f"end, {self.left_behind} things left. {' '.join(self.faults[:3])}"
         )
 
 
@@ -71,7 +79,9 @@ def print_table(verdicts: Sequence[Verdict]) -> None:
             print(f"  {each.name}: {line}")
 
 
-def write(verdicts: Sequence[Verdict], storm: Verdict | None, extra: dict[str, Any]) -> None:
+def write(
+    name: str, verdicts: Sequence[Verdict], storm: Verdict | None, extra: dict[str, Any]
+) -> None:
     """``contained_*`` are of the storm: that many grants ending in the same second."""
     seconds = storm.contained_s if storm else []
     told = {
@@ -89,8 +99,8 @@ def write(verdicts: Sequence[Verdict], storm: Verdict | None, extra: dict[str, A
             for each in verdicts
         ],
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(told, indent=2) + "\n")
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / name).write_text(json.dumps(told, indent=2) + "\n")
 
 
 def _summary(values: Sequence[float]) -> dict[str, float | None]:

@@ -2,6 +2,8 @@
 
 import time
 
+from django.db import connections
+
 from bench.chaos import judge
 from bench.chaos.judge import Watch
 from bench.chaos.stage import Stage, sleep_until
@@ -46,6 +48,7 @@ def database_lost(stage: Stage) -> Verdict:
     access = stage.open(stage.size, ends_at=stage.moment_for(stage.size) + 7)
     sleep_until(access.ends_at - 1)
     stage.ground.portal.stop()
+    connections.close_all()
     with Watch(stage.ground, access.roles) as watch:
         sleep_until(access.ends_at + AWAY_S)
         stage.ground.portal.start()
