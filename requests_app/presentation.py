@@ -9,6 +9,7 @@ from accessflows.durations import spell
 from accessflows.models import AccessFlow
 from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
 from requests_app.policies import may_end
+from requests_app.standing import stand_of
 from requests_app.templatetags.moments import moment, person
 
 ENDING_SOON = timedelta(minutes=15)
@@ -70,6 +71,7 @@ class GrantCard:
     may_reveal: bool
     may_reset: bool
     cuts_sessions: bool
+    drifts: list[str]
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,7 @@ def _end_step(request: AccessRequest) -> Step:
 
 
 def _card(grant: Grant, request: AccessRequest, viewer: Any, now: datetime) -> GrantCard:
-    overdue = grant.state == GrantState.ENDING and grant.is_overdue(now - timedelta(seconds=10))
+    stand = stand_of(grant, now)
     state = GrantState(grant.state)
     usable = (
         request.requester_id == viewer.pk
@@ -232,14 +234,22 @@ def _card(grant: Grant, request: AccessRequest, viewer: Any, now: datetime) -> G
     )
     return GrantCard(
         grant=grant,
-        status="overdue" if overdue else state.value,
-        label=f"Overdue by {spell(now - grant.deadline)}" if overdue else state.label,
-        sentence=_sentence(grant, state),
+        status=stand.standing.value,
+        label=stand.label,
+        sentence=_overdue(grant) if stand.overdue_for else _sentence(grant, state),
+        drifts=[drift.sentence for drift in grant.drifts.all() if drift.over_at is None],
         may_reveal=usable and grant.revealed_at is None,
         may_reset=usable and grant.revealed_at is not None,
         cuts_sessions=bool(
             usable and grant.integration and grant.integration.cut_sessions_on_reset
         ),
+    )
+
+
+def _overdue(grant: Grant) -> str:
+    return (
+        f"Its end was {moment(grant.deadline)} and it could not be cut yet. The target refuses new "
+        f"sign-ins; a session that is open may go on. {grant.last_error} The portal keeps trying."
     )
 
 

@@ -84,7 +84,9 @@ def request_in_full(user: Any, pk: int) -> AccessRequest | None:
     """Return a request with all its page tells, if the person may see it."""
     visible = AccessRequest.objects.visible_to(user).select_related("flow", "requester")
     return (
-        visible.prefetch_related("targets", "decisions", Prefetch("grants"), "grants__integration")
+        visible.prefetch_related(
+            "targets", "decisions", Prefetch("grants"), "grants__integration", "grants__drifts"
+        )
         .filter(pk=pk)
         .first()
     )

@@ -39,6 +39,13 @@ def _instant(told: dict[str, Any], key: str) -> str:
     return moment(found) if found else ""
 
 
+def _things(found: list[dict[str, Any]]) -> str:
+    """Name the first of them; all are in the audit log."""
+    names = [f"{each.get('kind')}: {each.get('name')}" for each in found[:5]]
+    more = f", and {len(found) - 5} more" if len(found) > 5 else ""
+    return ", ".join(names) + more
+
+
 # Event to (colour, words). Words return (lead, rest, detail); an empty lead is the event's own name.
 _WORDS: dict[str, tuple[str, Words]] = {
     EventName.REQUEST_SUBMIT: (
@@ -103,6 +110,11 @@ _WORDS: dict[str, tuple[str, Words]] = {
         lambda t, w: ("Proven gone", "on the target", str(t.get("proof", {}).get("method", ""))),
     ),
     EventName.GRANT_RETRY: ("red", _said("reason")),
+    EventName.GRANT_DRIFT: ("red", _said("reason")),
+    EventName.GRANT_FIND_RESIDUE: (
+        "amber",
+        lambda t, w: ("Left behind", "on the target", _things(t.get("left_behind", []))),
+    ),
 }
 
 

@@ -37,6 +37,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "canary_form": CanaryForm(integration=integration),
         "canary_runs": integration.canary_runs.all()[:5],
         "flows": flows_through(integration).order_by("name"),
+        "drifts": integration.drifts.filter(over_at=None),
     }
     return render(request, "accessflows/integration_detail.html", context)
 

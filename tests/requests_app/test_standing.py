@@ -1,0 +1,75 @@
+"""Where access stands, in words."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from requests_app.models import Drift, GrantState
+from requests_app.standing import Standing, stand_of, stand_of_request
+from tests.factories import GrantFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def grant():
+    return GrantFactory(login="jit_x", login_oid=1, system_identifier="1")
+
+
+@pytest.mark.parametrize("state", GrantState)
+def test_before_its_end_a_grant_stands_as_its_row_says(grant, state):
+    grant.state = state
+    assert stand_of(grant, grant.deadline).standing.value == state.value
+
+
+@pytest.mark.parametrize("state", [GrantState.ACTIVE, GrantState.ENDING])
+def test_past_its_end_and_not_contained_it_is_overdue_with_its_age(grant, state):
+    grant.state = state
+    stand = stand_of(grant, grant.deadline + timedelta(minutes=3))
+    assert (stand.standing, stand.label) == (Standing.OVERDUE, "Overdue by 3 min")
+
+
+def test_a_moment_past_its_end_it_is_not_overdue_yet(grant):
+    assert stand_of(grant, grant.deadline + timedelta(seconds=4)).standing == Standing.ACTIVE
+
+
+@pytest.mark.parametrize("state", [GrantState.CONTAINED, GrantState.ENDED])
+def test_what_is_contained_is_never_overdue(grant, state):
+    grant.state, grant.contained_at = state, grant.deadline
+    assert stand_of(grant, grant.deadline + timedelta(days=1)).standing.value == state.value
+
+
+def test_what_was_never_made_is_not_overdue():
+    grant = GrantFactory(state=GrantState.ACTIVATING)
+    assert stand_of(grant, grant.deadline + timedelta(days=1)).standing == Standing.OPENING
+
+
+def test_a_request_stands_as_its_most_urgent_grant(grant):
+    GrantFactory(request=grant.request, permission="another", state=GrantState.ENDED)
+    late = grant.deadline + timedelta(hours=1)
+    assert stand_of_request(grant.request, late).label == "Overdue by 1 h"
+    grant.request.grants.all().delete()
+    assert stand_of_request(grant.request, late) is None
+
+
+def test_the_request_page_says_what_differs_and_for_how_long_it_is_late(grant, admin_client):
+    Drift.objects.create(grant=grant, login=grant.login, kind="deadline", sentence="Pushed back.")
+    Drift.objects.create(
+        grant=grant, login=grant.login, kind="powers", sentence="Long over.", over_at=timezone.now()
+    )
+    grant.deadline = timezone.now() - timedelta(minutes=10, seconds=1)
+    grant.save()
+    page = admin_client.get(reverse("requests:detail", args=[grant.request_id])).content.decode()
+    assert "Pushed back." in page
+    assert "Long over." not in page
+    assert "Overdue by 10 min" in page
+
+
+def test_the_integration_page_says_what_differs(grant, admin_client):
+    Drift.objects.create(
+        integration=grant.integration, login="jit_lost", kind="unknown", sentence="Nobody knows it."
+    )
+    page = admin_client.get(reverse("integrations:detail", args=[grant.integration_id]))
+    assert "Nobody knows it." in page.content.decode()
