@@ -62,7 +62,10 @@ def tls_server(start_postgres: StartServer) -> Iterator[PgTarget]:
         yield PgTarget(server, provision_target(server, "broker"), version)
         server.stop()
         return
-    pytest.fail("No PostgreSQL with TLS was found. Install the system's postgresql package.")
+    missing = "No PostgreSQL with TLS was found. Install the system's postgresql package."
+    if os.environ.get("CI"):
+        pytest.fail(missing)
+    pytest.skip(missing)
 
 
 def turn_tls_on(server: PostgresServer) -> None:
