@@ -11,6 +11,9 @@ from django.core.exceptions import ValidationError
 
 from accessflows.availability import DAYS
 from accessflows.choices import people_choices, read_pair, target_choices, write_pair
+from accessflows.connectors.errors import TargetRefused
+from accessflows.connectors.webhook.calls import parsed_url
+from accessflows.connectors.webhook.signing import key_of
 from accessflows.durations import parse_duration, spell
 from accessflows.exceptions import TermsRefused
 from accessflows.models import AccessFlow, Integration, Permission, Resource
@@ -276,16 +279,94 @@ class IntegrationForm(forms.Form):
     )
 
     def __init__(self, *args: Any, integration: Integration | None = None, **kwargs: Any) -> None:
-        names = (*ADDRESS_TERMS, *OTHER_INTEGRATION_TERMS)
         if integration:
-            kwargs["initial"] = {name: getattr(integration, name) for name in names}
+            kwargs["initial"] = _initial_of_integration(integration)
         super().__init__(*args, **kwargs)
         if integration:
-            password = self.fields["password"]
-            password.required = False
-            password.help_text = "Leave it empty to keep the one that is sealed."
+            _make_secret_optional(self.fields["password"])
 
     def terms(self) -> IntegrationTerms:
         """Return the valid form as terms."""
         values = dict(self.cleaned_data)
         return IntegrationTerms(**{**values, "password": values["password"] or None})
+
+
+class WebhookForm(forms.Form):
+    """All terms of an integration with one's own automation. The secret is only ever written."""
+
+    name = forms.CharField(
+        label="Name", max_length=80, help_text="What requesters see, for example orders-gateway."
+    )
+    kind = forms.ChoiceField(
+        label="Kind", choices=[(Integration.Kind.WEBHOOK.value, Integration.Kind.WEBHOOK.label)]
+    )
+    url = forms.CharField(
+        label="Address",
+        max_length=500,
+        help_text="Where the receiver takes calls, beginning with https://.",
+        error_messages={"required": "Enter the receiver's address."},
+    )
+    password = forms.CharField(
+        label="Signing secret",
+        max_length=200,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="Begins with whsec_. Sealed at once and never shown again.",
+    )
+    sslrootcert = forms.CharField(
+        label="CA certificate file",
+        max_length=255,
+        required=False,
+        help_text="Path on the portal's machines. Empty takes the system's certificates.",
+    )
+    cut_sessions_on_reset = Switch(
+        label="Cut open sessions when credentials are reset",
+        help_text="The receiver is told; it ends sessions or leaves them.",
+        initial=True,
+    )
+
+    def __init__(self, *args: Any, integration: Integration | None = None, **kwargs: Any) -> None:
+        if integration:
+            kwargs["initial"] = _initial_of_integration(integration)
+        super().__init__(*args, **kwargs)
+        if integration:
+            _make_secret_optional(self.fields["password"])
+
+    def clean_url(self) -> str:
+        try:
+            parsed_url(self.cleaned_data["url"])
+        except TargetRefused as refused:
+            raise ValidationError(refused.sentence) from None
+        return str(self.cleaned_data["url"])
+
+    def clean_password(self) -> str:
+        secret = str(self.cleaned_data["password"])
+        try:
+            key_of(secret) if secret else b""
+        except TargetRefused as refused:
+            raise ValidationError(refused.sentence) from None
+        return secret
+
+    def terms(self) -> IntegrationTerms:
+        """Return the valid form as terms. Host and port are those of the address."""
+        values = dict(self.cleaned_data)
+        url = parsed_url(values["url"])
+        return IntegrationTerms(
+            **{**values, "password": values["password"] or None},
+            host=url.hostname or "",
+            port=url.port or (443 if url.scheme == "https" else 80),
+            database="",
+        )
+
+
+def integration_form_for(kind: str) -> type[IntegrationForm] | type[WebhookForm]:
+    return WebhookForm if kind == Integration.Kind.WEBHOOK else IntegrationForm
+
+
+def _initial_of_integration(integration: Integration) -> dict[str, Any]:
+    names = (*ADDRESS_TERMS, *OTHER_INTEGRATION_TERMS)
+    return {name: getattr(integration, name) for name in names}
+
+
+def _make_secret_optional(password: forms.Field) -> None:
+    password.required = False
+    password.help_text = "Leave it empty to keep the one that is sealed."

@@ -9,9 +9,13 @@ from accessflows.connectors.protocol import Connector
 
 class ConnectorKind(StrEnum):
     POSTGRESQL = "postgresql"
+    WEBHOOK = "webhook"
 
 
-_MODULES = {ConnectorKind.POSTGRESQL: "accessflows.connectors.postgresql"}
+_MODULES = {
+    ConnectorKind.POSTGRESQL: "accessflows.connectors.postgresql",
+    ConnectorKind.WEBHOOK: "accessflows.connectors.webhook",
+}
 
 
 def connector_for(kind: str) -> Connector:

@@ -25,9 +25,7 @@ from mfa import sealing
 from mfa.window import Window
 
 NAME_TAKEN = "Another integration has this name. Choose a different one."
-PASSWORD_AGAIN = (
-    "Enter the broker's password again: it is not sent to a new address without being known to you."
-)
+PASSWORD_AGAIN = "Enter the broker's password again, or a webhook's secret: it is not sent to a new address without being known to you."
 ANOTHER_SERVER = (
     "This is another server than before. Add it as an integration of its own, so that access given "
     "on the old one still ends there."
@@ -196,13 +194,14 @@ def _require_same_server(integration: Integration, terms: IntegrationTerms) -> N
         sslrootcert=terms.sslrootcert,
         url=terms.url,
     )
+    address = "url" if terms.kind == Integration.Kind.WEBHOOK else "host"
     try:
         inventory = connector_for(terms.kind).discover(target)
     except ConnectorError as error:
         sentence = f"The new address could not be checked, so nothing was saved. {error.sentence}"
-        raise TermsRefused({"host": sentence}) from None
+        raise TermsRefused({address: sentence}) from None
     if _is_another_server(integration, inventory):
-        raise TermsRefused({"host": ANOTHER_SERVER})
+        raise TermsRefused({address: ANOTHER_SERVER})
 
 
 def _write_change(*, actor: Any, pk: int, terms: IntegrationTerms, origin: Origin) -> Integration:

@@ -8,7 +8,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accessflows import services
 from accessflows.exceptions import Refused, TermsRefused
-from accessflows.forms import CanaryForm, IntegrationForm, add_refusal
+from accessflows.forms import (
+    CanaryForm,
+    IntegrationForm,
+    WebhookForm,
+    add_refusal,
+    integration_form_for,
+)
 from accessflows.models import Integration
 from accessflows.selectors import flows_through, integration_rows
 from accessflows.views.deed import deed_of
@@ -46,7 +52,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 @mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def create(request: HttpRequest) -> HttpResponse:
-    form = IntegrationForm(request.POST if request.method == "POST" else None)
+    typed = request.POST if request.method == "POST" else None
+    form = integration_form_for((typed or request.GET).get("kind", ""))(typed)
     if form.is_bound and form.is_valid():
         try:
             integration = services.create_integration(**deed_of(request), terms=form.terms())
@@ -63,7 +70,7 @@ def create(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
-    form = IntegrationForm(
+    form = integration_form_for(integration.kind)(
         request.POST if request.method == "POST" else None, integration=integration
     )
     if form.is_bound and form.is_valid():
@@ -130,11 +137,15 @@ def _switch(request: HttpRequest, pk: int, *, is_active: bool) -> HttpResponse:
 
 
 def _form_page(
-    request: HttpRequest, form: IntegrationForm, *, integration: Integration | None
+    request: HttpRequest, form: IntegrationForm | WebhookForm, *, integration: Integration | None
 ) -> HttpResponse:
     return render(
         request,
         "accessflows/integration_form.html",
-        {"form": form, "integration": integration},
+        {
+            "form": form,
+            "integration": integration,
+            "is_webhook": isinstance(form, WebhookForm),
+        },
         status=422 if form.errors else 200,
     )

@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accessflows.connectors.protocol import Credential
+from accessflows.models import Integration
 from audit.origin import Origin
 from mfa.exceptions import WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
@@ -77,9 +78,12 @@ def _show(request: HttpRequest, pk: int, make: Callable[..., Credential]) -> Htt
     except (Conflict, RequestRefused) as refused:
         return conflict(request, refused.sentence, grant.request)
     context = _page(request, find(request, pk))
-    sslmode = grant.integration.sslmode if grant.integration else ""
+    integration = grant.integration
+    is_psql = integration is None or integration.kind == Integration.Kind.POSTGRESQL
+    sslmode = integration.sslmode if integration else ""
     context |= {"credential": credential, "shown": grant.pk, "moving": ""}
-    context["command"] = options_of(psql_command(credential, sslmode=sslmode))
+    command = psql_command(credential, sslmode=sslmode) if is_psql else ""
+    context["command"] = options_of(command) if command else []
     response = render(request, "requests_app/detail.html", context)
     response["Cache-Control"] = "no-store"
     return response

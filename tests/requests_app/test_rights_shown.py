@@ -49,8 +49,7 @@ def test_the_requester_reads_it_when_choosing(flow, member_client):
 
 
 def test_requester_and_approver_read_it_on_their_pages(flow, member_user, member_client, client):
-    ask = AccessRequestFactory(flow=flow, requester=member_user)
-    assert ask.status == Status.PENDING_APPROVAL
+    ask = AccessRequestFactory(flow=flow, requester=member_user, status=Status.PENDING_APPROVAL)
     client.force_login(flow.approver_users.get())
     pages = (
         member_client.get(reverse("requests:detail", args=[ask.pk])),

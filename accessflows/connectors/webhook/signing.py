@@ -1,0 +1,32 @@
+"""Signatures of the Standard Webhooks specification: HMAC-SHA256 over id, timestamp and body."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+
+from accessflows.connectors.errors import TargetRefused
+
+SECRET_PREFIX = "whsec_"
+KEY_BYTES = range(24, 65)
+
+
+def key_of(secret: str) -> bytes:
+    """The key in a secret as it is handed out: ``whsec_`` and base64 of 24 to 64 bytes."""
+    encoded = secret.removeprefix(SECRET_PREFIX)
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if encoded == secret or len(key) not in KEY_BYTES:
+        raise TargetRefused(
+            "The signing secret is not one: it begins with whsec_, then base64 of 24 to 64 bytes. "
+            "Enter it again."
+        ) from None
+    return key
+
+
+def signature_of(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
+    """The value of the header ``webhook-signature``."""
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()

@@ -1,0 +1,124 @@
+"""Requests through a webhook receiver, a real process: open, shown, ended, proven; and its absence."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.urls import reverse
+from django.utils import timezone
+
+from accessflows.models import Integration
+from accessflows.services import check_integration
+from audit.models import Event
+from audit.origin import SYSTEM
+from mfa import sealing
+from requests_app.models import Grant, GrantState, Status
+from requests_app.services import end_access, reveal_credential
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    IntegrationFactory,
+    UserFactory,
+    take_fingerprint,
+)
+from tests.fixtures.webhook import new_secret, receiver  # noqa: F401
+from tests.requests_app.conftest import settle
+
+pytestmark = pytest.mark.django_db
+MINUTES = timedelta(minutes=2)
+
+
+@pytest.fixture
+def ask(receiver):  # noqa: F811
+    """A function that asks for orders · reader through the receiver."""
+    integration = IntegrationFactory(
+        kind=Integration.Kind.WEBHOOK,
+        url=receiver.url,
+        port=receiver.port,
+        password=receiver.secret,
+        database="",
+        broker="",
+    )
+    check_integration(actor=None, integration=integration, origin=SYSTEM)
+    flow = AccessFlowFactory(requestor_users=[UserFactory()])
+    flow.targets.create(
+        resource=integration.resources.get(name="orders"),
+        permission=integration.permissions.get(name="reader"),
+    )
+    take_fingerprint(flow)
+    person = flow.requestor_users.get()
+    return lambda: AccessRequestFactory(requester=person, flow=flow, duration=MINUTES)
+
+
+def grant_of(request):
+    return Grant.objects.select_related("request__requester").get(request=request)
+
+
+def show(grant):
+    return reveal_credential(actor=grant.request.requester, grant=grant, window=None)
+
+
+def settle_later(moment):
+    with time_machine.travel(moment, tick=True):
+        settle()
+
+
+def test_open_shown_expired_and_proven(ask, receiver):  # noqa: F811
+    request = ask()
+    settle()
+    grant = grant_of(request)
+    assert (grant.request.status, grant.state) == (Status.ACTIVE, GrantState.ACTIVE)
+    credential = show(grant)
+    assert receiver.opens_for(credential)
+    settle_later(grant.deadline + timedelta(seconds=1))
+    grant = grant_of(request)
+    assert (grant.request.status, grant.state) == (Status.EXPIRED, GrantState.ENDED)
+    assert grant.proof["holds"] is True
+    assert not receiver.opens_for(credential)
+    assert credential.password not in str(list(Event.objects.values_list("metadata", flat=True)))
+
+
+def test_an_activation_waits_for_a_receiver_that_is_down(ask, receiver):  # noqa: F811
+    receiver.stop()
+    request = ask()
+    settle()
+    assert "does not answer" in grant_of(request).last_error
+    receiver.start()
+    settle_later(timezone.now() + timedelta(seconds=10))
+    assert grant_of(request).state == GrantState.ACTIVE
+
+
+def test_an_end_waits_for_a_receiver_that_is_down(ask, receiver):  # noqa: F811
+    request = ask()
+    settle()
+    grant = grant_of(request)
+    receiver.stop()
+    end_access(actor=grant.request.requester, request=grant.request)
+    settle()
+    waiting = grant_of(request)
+    assert (waiting.state, waiting.contained_at) == (GrantState.ENDING, None)
+    receiver.start()
+    settle_later(timezone.now() + timedelta(seconds=10))
+    assert grant_of(request).request.status == Status.REVOKED
+
+
+def test_a_wrong_secret_opens_nothing(ask, receiver):  # noqa: F811
+    mine = Integration.objects.get(kind=Integration.Kind.WEBHOOK)
+    mine.sealed_password = sealing.seal(
+        new_secret().encode(), purpose=sealing.BROKER_PASSWORD, owner=mine.seal_id
+    )
+    mine.save()
+    request = ask()
+    settle()
+    request.refresh_from_db()
+    assert request.status == Status.FAILED
+    assert "signature is wrong" in request.message
+
+
+def test_the_page_shows_no_psql_line(ask, client):
+    request = ask()
+    settle()
+    client.force_login(request.requester)
+    page = client.post(reverse("requests:reveal", args=[request.pk])).content.decode()
+    assert "Shown once." in page
+    assert "psql" not in page
