@@ -1,6 +1,7 @@
 """With verify-full only the genuine server is spoken to."""
 
 import ipaddress
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
