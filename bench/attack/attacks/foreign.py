@@ -23,7 +23,8 @@ def foreign_ids(campaign: Campaign, score: Score, budget: int) -> None:
     victim.ask_for("refunds", justification=SECRET_WORDS)
     undecided = victim.newest()
     insider = campaign.verified(campaign.owner(), "127.6.0.1")
-    jobs = itertools.cycle(_tries(campaign, opened, undecided))
+    tries = _tries(campaign, opened, undecided)
+    jobs, budget = itertools.cycle(tries), max(budget, len(tries))
 
     def robot() -> None:
         twin = insider.twin()
