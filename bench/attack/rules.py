@@ -340,6 +340,11 @@ RULES = (
                 "user if user is not None and self.user_can_authenticate(user) else None",
                 "user",
             ),
+            Edit(
+                "apono_portal/users/services/people.py",
+                "        advance_epoch(user=user)\n        user = _locked(user, leaves_admins=True)\n",
+                "        user = _locked(user, leaves_admins=True)\n",
+            ),
         ),
     ),
 )
