@@ -157,10 +157,16 @@ def run(server: PostgresServer, port: int) -> None:
         announce(own["PORTAL_URL"])
         keep_up(children, server)
     finally:
-        for child in reversed(children):
-            child.ask_to_end()
-        for child in reversed(children):
-            child.end(timeout_s=END_WITHIN_S)
+        end_all(children)
+
+
+def end_all(children: list[Child]) -> None:
+    """Ask all of them to end, give them some seconds together, and end the rest without mercy."""
+    last_moment = time.monotonic() + END_WITHIN_S
+    for child in reversed(children):
+        child.ask_to_end()
+    for child in reversed(children):
+        child.end(timeout_s=max(0.1, last_moment - time.monotonic()))
 
 
 def prepare_portal(target: Target, environment: dict[str, str]) -> None:
