@@ -66,7 +66,7 @@ class Verifier:
         self._remember(expected)
 
     def _remember(self, signature: str) -> None:
-        """Refuse the very same call. The same step tried again has a new timestamp."""
+        """Refuse the very same call. The same step tried again has another time in it."""
         now = time.time()
         with self._lock:
             self._seen = {each: at for each, at in self._seen.items() if now - at < 2 * TOLERANCE_S}

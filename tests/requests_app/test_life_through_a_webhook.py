@@ -12,8 +12,9 @@ from accessflows.services import check_integration
 from audit.models import Event
 from audit.origin import SYSTEM
 from mfa import sealing
-from requests_app.models import Grant, GrantState, Status
+from requests_app.models import Drift, Grant, GrantState, Status, TargetWatch
 from requests_app.services import end_access, reveal_credential
+from requests_app.watch import due_for_look, look_over
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -122,3 +123,28 @@ def test_the_page_shows_no_psql_line(ask, client):
     page = client.post(reverse("requests:reveal", args=[request.pk])).content.decode()
     assert "Shown once." in page
     assert "psql" not in page
+
+
+def test_looking_over_a_receiver_finds_its_grants_as_they_should_be(ask):
+    request = ask()
+    settle()
+    integration_id = grant_of(request).integration_id
+    for step in (lambda: None, lambda: show(grant_of(request))):
+        step()
+        due_for_look(timezone.now(), at_once=True)
+        look_over(integration_id, "worker")
+        assert list(Drift.objects.values_list("kind", "sentence")) == []
+    assert TargetWatch.objects.get().last_error == ""
+    assert grant_of(request).state == GrantState.ACTIVE
+
+
+def test_what_a_receiver_forgot_is_noticed_and_ended(ask, receiver):  # noqa: F811
+    request = ask()
+    settle()
+    receiver.stop()
+    receiver.start()
+    due_for_look(timezone.now(), at_once=True)
+    look_over(grant_of(request).integration_id, "worker")
+    settle()
+    assert Drift.objects.filter(kind=Drift.Kind.DROPPED).exists()
+    assert grant_of(request).request.status == Status.REVOKED

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from urllib.parse import SplitResult, urlsplit
 
 from accessflows.connectors.errors import TargetRefused, TargetUnavailable
@@ -26,14 +27,17 @@ AGAIN = frozenset({408, 409, 425, 429})
 def call(
     target: Target, kind: str, data: Mapping[str, object], *, message_id: str | None = None
 ) -> Answer:
-    """Send ``{"type": kind, "data": data}`` and return the receiver's answer.
+    """Send ``{"type": kind, "timestamp": now, "data": data}`` and return the receiver's answer.
 
-    ``message_id`` stays the same when a step is tried again. Raises `TargetUnavailable` when trying
+    ``message_id`` stays the same when a step is tried again; the time in the body keeps two tries
+    within a second from being taken for a replay. Raises `TargetUnavailable` when trying
     again later is right, else `TargetRefused`.
     """
     return post(
         target,
-        json.dumps({"type": kind, "data": dict(data)}).encode(),
+        json.dumps(
+            {"type": kind, "timestamp": datetime.now(UTC).isoformat(), "data": dict(data)}
+        ).encode(),
         message_id=message_id or f"msg_{secrets.token_hex(16)}",
         key=key_of(target.password),
         timestamp=int(time.time()),
