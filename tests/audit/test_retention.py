@@ -96,15 +96,37 @@ def test_a_run_that_was_cut_short_is_finished_by_the_next(monkeypatch):
     assert verify_log().ok
 
 
-@pytest.mark.parametrize("table", ["audit_event", "audit_sealedevent", "audit_seal"])
-def test_the_stub_lets_go_of_nothing_it_does_not_cover(table):
-    prune_log(before=MARCH)
+def refused(sql: str) -> None:
     with (
         pytest.raises(DatabaseError, match="the audit log cannot be changed"),
         transaction.atomic(),
         connection.cursor() as cursor,
     ):
-        cursor.execute(f"DELETE FROM {table}")
+        cursor.execute(sql)
+
+
+def test_the_stub_lets_go_of_nothing_it_does_not_cover(log):
+    prune_log(before=MARCH)
+    refused(f"DELETE FROM audit_event WHERE id = {log[3][0]}")
+    refused("DELETE FROM audit_event WHERE event = 'audit:prune'")
+    refused("DELETE FROM audit_seal WHERE number = 3")
+    assert Event.objects.filter(pk=log[3][0]).exists()
+
+
+def test_places_and_seals_go_after_what_they_vouch_for(monkeypatch):
+    monkeypatch.setattr(retention, "delete_covered", lambda: 0)
+    prune_log(before=MARCH)
+    refused("DELETE FROM audit_sealedevent WHERE position = 1")
+    refused("DELETE FROM audit_seal WHERE number = 1")
+    delete_covered()
+    assert Event.objects.filter(at__lt=MARCH).count() == 0
+
+
+def test_a_place_no_stub_covers_stays_even_without_its_event(log):
+    prune_log(before=MARCH)
+    immutability.run(connection, immutability.permit_sql(connection.vendor, "audit_event"))
+    Event.objects.filter(pk=log[3][0]).delete()
+    refused(f"DELETE FROM audit_sealedevent WHERE event_id = {log[3][0]}")
 
 
 def test_what_a_stub_covers_may_not_be_edited(monkeypatch):

@@ -140,9 +140,17 @@ def inserted(number: int) -> None:
     )
 
 
-def test_a_row_with_a_number_of_before_is_named_as_put_in(log, exported):
-    inserted(-5)
-    assert both(exported) == [("inserted", "5")]
+def test_a_row_put_in_where_a_number_was_free_is_named(log, exported):
+    """Numbers are left free by transactions that are rolled back."""
+    Event.objects.bulk_create([Event(pk=log[-1] + 2000, event="mfa:verify", actor_label="Zoe")])
+    seal_new_events(timezone.now())
+    inserted(log[-1] + 1000)
+    assert both(exported) == [("inserted", str(log[-1] + 1000))]
+
+
+def test_a_row_that_is_only_newer_than_the_last_seal_waits(log, exported):
+    record(event=EventName.MFA_VERIFY, actor=None)
+    assert both(exported) == []
 
 
 def test_a_row_put_in_with_a_place_no_seal_covers_is_named(log, exported):
@@ -227,6 +235,14 @@ def test_seals_made_anew_under_a_key_nobody_has_are_found(log, exported):
     forge_seals(2)
     assert [kind for kind, _ in [(f.kind, 0) for f in exported().findings]] == ["forged"]
     assert not live().ok
+
+
+def test_one_seal_made_anew_without_the_key_shows_at_the_next(log, exported):
+    sql("UPDATE audit_seal SET sealed_at = '2020-01-01 00:00:00+00:00' WHERE number = 2")
+    seal = Seal.objects.get(number=2)
+    sql("UPDATE audit_seal SET hash = %s WHERE number = 2", hash_of("seal", seal_record(seal)))
+    assert named(exported(key=False)) == [("forged", "3")]
+    assert both(exported) == [("forged", "2"), ("forged", "3")]
 
 
 @pytest.mark.parametrize("number", [1, 2])

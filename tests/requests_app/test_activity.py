@@ -11,7 +11,7 @@ from django.urls import reverse
 from audit import keyset
 from audit.events import EventName
 from audit.models import Event
-from requests_app.models import AccessRequest, Decision, GrantState, Status
+from requests_app.models import AccessRequest, Decision, GrantState, RequestedTarget, Status
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -114,9 +114,17 @@ def test_requests_are_found_by_what_they_ask_for(auditor_client, protected, plai
 
 
 def test_integration_and_permission_are_those_of_one_target(auditor_client, protected, plain):
-    other = plain.targets.get()
-    query = f"integration={other.integration_name}&permission={protected.targets.get().permission}"
+    one, other = plain.targets.get(), protected.targets.get()
+    RequestedTarget.objects.create(
+        request=plain,
+        integration_name=other.integration_name,
+        resource=other.resource,
+        permission=other.permission,
+    )
+    query = f"integration={one.integration_name}&permission={other.permission}"
     assert found(auditor_client, query) == []
+    query = f"integration={one.integration_name}&permission={one.permission}"
+    assert found(auditor_client, query) == [plain.pk]
 
 
 def test_a_row_says_who_what_and_on_which_evidence(auditor_client, protected):
