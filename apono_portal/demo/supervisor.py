@@ -35,13 +35,43 @@ READY_WITHIN_S = 60
 END_WITHIN_S = 12
 
 
-class Stopped(BaseException):
+class Stopped(Exception):
     """Somebody asked us to end."""
+
+
+class Ears:
+    """Hears that we shall end. The handler only notes it: an exception raised in the middle of
+    anything could be swallowed there, and the request to end with it.
+    """
+
+    def __init__(self) -> None:
+        self.told = False
+
+    def listen(self) -> None:
+        """To Ctrl-C, a plain kill, and the closing terminal unless `nohup` says otherwise."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            ignored = signal.getsignal(number) is signal.SIG_IGN
+            if number != signal.SIGHUP or not ignored:
+                signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.told = True
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, and raise Stopped if we were told to end."""
+        give_up_at = time.monotonic() + seconds
+        while not self.told and time.monotonic() < give_up_at:
+            time.sleep(0.05)
+        if self.told:
+            raise Stopped
+
+
+ears = Ears()
 
 
 def main() -> int:
     """Run until asked to end. Returns the exit code."""
-    hear_signals()
+    ears.listen()
     os.umask(0o077)
     try:
         port = chosen_port(os.environ.get("PORT"))
@@ -57,21 +87,6 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
-
-
-def hear_signals() -> None:
-    """End on Ctrl-C, on a plain kill, and when the terminal closes unless `nohup` says otherwise."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for each in heard:
-            signal.signal(each, signal.SIG_IGN)  # asked once is enough: ending takes a moment
-        raise Stopped
-
-    heard = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        heard.append(signal.SIGHUP)
-    for each in heard:
-        signal.signal(each, stop)
 
 
 def say(sentence: str) -> None:
@@ -181,12 +196,13 @@ def prepare_portal(target: Target, environment: dict[str, str]) -> None:
         preexec_fn=ending_with_parent(signal.SIGTERM),
     )
     try:
-        code = preparing.wait()
-    except Stopped:
-        preparing.terminate()
+        while preparing.poll() is None:
+            ears.pause(0.1)
+    finally:
+        if preparing.poll() is None:
+            preparing.terminate()
         preparing.wait()
-        raise
-    if code:
+    if preparing.returncode:
         raise DemoError("The demo could not be prepared; what went wrong stands above.")
 
 
@@ -210,7 +226,7 @@ def wait_until_ready(child: Child, address: str) -> None:
             raise DemoError(f"The {child.name} did not start. Its last words are in {child.log}.")
         if answers(f"{address}/readyz"):
             return
-        time.sleep(0.1)
+        ears.pause(0.1)
     raise DemoError(f"The {child.name} does not answer. Its last words are in {child.log}.")
 
 
@@ -237,7 +253,7 @@ def announce(address: str) -> None:
 def keep_up(children: list[Child], server: PostgresServer) -> None:
     """Start again what crashes, with a sentence, until we are asked to end."""
     while True:
-        time.sleep(0.5)
+        ears.pause(0.5)
         for child in children:
             if (code := child.exit_code) is not None:
                 say(f"The {child.name} ended ({code}) and is started again. See {child.log}.")
