@@ -61,10 +61,10 @@ class Authenticator(TOTPDevice):  # type: ignore[misc]
         return sealing.seal(secrets.token_bytes(20), purpose=sealing.TOTP_KEY, owner=user_id)
 
     def was_spent(self, code: str) -> bool:
-        """Whether a refused code is one of this authenticator's that is too old to be used again."""
+        """Whether a code that was just refused is one of this moment's, and so one used before."""
         totp = TOTP(self.bin_key, self.step, self.t0, self.digits, self.drift)
         totp.time = time.time()
-        return bool(totp.verify(int(code), self.tolerance) and totp.t() <= self.last_t)
+        return bool(totp.verify(int(code), self.tolerance))
 
 
 class KnownBrowser(models.Model):

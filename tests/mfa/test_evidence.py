@@ -8,17 +8,18 @@ import time_machine
 from django.utils import timezone
 
 from mfa.exceptions import NotEnrolled, WindowClosed
-from mfa.models import Authenticator, MfaState, Outcome, Verification
+from mfa.models import Authenticator, KnownBrowser, MfaState, Outcome, Verification
 from mfa.policies import evidence_holds
 from mfa.services import (
     advance_epoch,
+    forget_browser,
     lock_state,
     require_admin_evidence,
     require_evidence,
 )
 from mfa.window import Window
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
-from tests.mfa.conftest import wrong_for
+from tests.mfa.conftest import HERE, wrong_for
 
 START = 1_800_000_000
 
@@ -108,6 +109,15 @@ def test_somebody_elses_window_is_refused(window):
 
 def test_a_failed_try_is_no_evidence(person, device, enter):
     assert refused(person, window_of(person, enter(wrong_for(device)).verification))
+
+
+def test_a_browser_is_forgotten_only_with_the_window(person, window):
+    browser = KnownBrowser.objects.get(user=person)
+    with pytest.raises(WindowClosed):
+        forget_browser(user=person, browser_id=browser.pk, window=None, origin=HERE)
+    assert KnownBrowser.objects.filter(pk=browser.pk).exists()
+    forget_browser(user=person, browser_id=browser.pk, window=window, origin=HERE)
+    assert not KnownBrowser.objects.exists()
 
 
 def test_evidence_outlives_the_hour_but_not_the_epoch(clock, person, window):
