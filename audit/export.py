@@ -181,7 +181,7 @@ class Evidence:
     LONGEST_WAIT = timedelta(days=31)  # between a verification and the last event that names it
 
     def __init__(self) -> None:
-        self._known: OrderedDict[int, Event] = OrderedDict()
+        self._known: OrderedDict[int, list[object]] = OrderedDict()
 
     def learn(self, batch: list[Event]) -> None:
         self._remember(event for event in batch if event.event == EventName.MFA_VERIFY)
@@ -196,16 +196,13 @@ class Evidence:
     def of(self, event: Event) -> list[object]:
         """Return number, time, authenticator and address of the verification, or nothing of it."""
         number = _verification_of(event)
-        verified = self._known.get(number) if number is not None else None
-        if verified is None:
-            return [number, None, None, None]
-        authenticator = verified.metadata.get("authenticator")
-        return [number, verified.at.isoformat(), authenticator, verified.address]
+        return [number, *self._known.get(number or 0, [None, None, None])]
 
     def _remember(self, events: Iterable[Event]) -> None:
         for event in events:
             if (number := _verification_of(event)) is not None:
-                self._known[number] = event
+                said = event.metadata.get("authenticator")
+                self._known[number] = [event.at.isoformat(), said, event.address]
 
 
 def _verification_of(event: Event) -> int | None:

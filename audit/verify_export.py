@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """The seal chain of the audit log: its format, and its verifier.
 
     python verify_export.py export.jsonl [--key FILE] [--expect NUMBER:HASH]
@@ -203,11 +202,8 @@ class Verifier:
             self._late(record, position)
         elif following is not None and following < position and len(self._early) < MOST_COMPARED:
             self._early[position] = record
-            self._find(
-                "moved",
-                f"{_name(record)} stands before position {expected}; it was sealed at {position}.",
-                record,
-            )
+            said = f"{_name(record)} stands before position {expected}"
+            self._find("moved", f"{said}; it was sealed at {position}.", record)
         else:
             self._skip_to(position)
             self._take(record)
@@ -236,12 +232,8 @@ class Verifier:
                 parts = [(first, position - 1, after), (position + 1, last, record.get("id"))]
                 self._gaps[number : number + 1] = [part for part in parts if part[0] <= part[1]]
                 self._check(record, None)
-                self._find(
-                    "moved",
-                    f"{_name(record)} stands after position {self._position}; "
-                    f"it was sealed at {position}.",
-                    record,
-                )
+                said = f"{_name(record)} stands after position {self._position}"
+                self._find("moved", f"{said}; it was sealed at {position}.", record)
                 return
         self._find("inserted", f"{_name(record)} claims position {position} a second time.", record)
 
@@ -291,18 +283,17 @@ class Verifier:
         self.report.last_sealed_id, self.report.last_position = self._last_id, last
         self._odd_since_seal = False
         if self._expected and self._expected[0] == number:
-            self._compare_expected(record["hash"])
+            if not hmac.compare_digest(record["hash"], self._expected[1]):
+                self._find("forged", f"Seal {number} is another than the one noted earlier.")
+            self._expected = None
 
     def _check_seal(self, record: Record, number: int) -> None:
         span = f"positions {record['first_position']} to {record['last_position']}"
         if record["hash"] != hash_of("seal", record):
             self._find("forged", f"Seal {number} ({span}) is not as it was made.")
         elif not self._odd_since_seal and self._link != record["link"]:
-            self._find(
-                "edited",
-                f"The events of seal {number} ({span}, up to event {self._last_id}) are not those it "
-                "was made for.",
-            )
+            said = f"The events of seal {number} ({span}, up to event {self._last_id})"
+            self._find("edited", f"{said} are not those it was made for.")
         self._check_mac(record, f"Seal {number} ({span})")
 
     def _check_mac(self, record: Record, what: str) -> None:
@@ -314,12 +305,6 @@ class Verifier:
         else:
             self._find("forged", f"{what} was not made by the portal: its MAC is wrong.")
 
-    def _compare_expected(self, found: str) -> None:
-        number, hashed = self._expected or (0, "")
-        self._expected = None
-        if not hmac.compare_digest(found, hashed):
-            self._find("forged", f"Seal {number} is another than the one noted earlier.")
-
     # --- When all is read -----------------------------------------------------------------------
     def _finish(self) -> None:
         if self.report.whole:
@@ -329,11 +314,9 @@ class Verifier:
             for first, last, after in self._gaps:
                 self._find_gap(first, last, after)
             if self._position > self._covered:
-                self._find(
-                    "inserted",
-                    f"Positions {self._covered + 1} to {self._position} (up to event "
-                    f"{self._last_id}) are covered by no seal: put in, or their seal was removed.",
-                )
+                said = f"Positions {self._covered + 1} to {self._position} (up to event {self._last_id})"
+                why = "put in, or their seal was removed"
+                self._find("inserted", f"{said} are covered by no seal: {why}.")
         self._name_misfits()
         self._finish_notes()
 
@@ -369,9 +352,7 @@ class Verifier:
         elif not self._keys:
             report.notes.append("No key was given: who made the seals was not checked.")
         elif not self._proven:
-            self._find(
-                "forged", "The newest seal was made with a key that is not among those given."
-            )
+            self._find("forged", "The newest seal was made with a key that was not given.")
 
     def _find(
         self, kind: str, sentence: str, record: Record | None = None, position: int | None = None
@@ -388,9 +369,8 @@ def _name(record: Record) -> str:
 
 def _same(row: Misfit, place: Misfit) -> bool:
     """Is the row what was sealed at that place, under another number?"""
-    if row is place or row.kind not in {"content", "unsealed"}:
-        return False
-    if place.kind not in {"content", "missing"}:
+    kinds = (row.kind in {"content", "unsealed"}, place.kind in {"content", "missing"})
+    if row is place or not all(kinds):
         return False
     return digest_of({**row.record, "id": place.event_id}) == str(place.record["digest"])
 
@@ -438,7 +418,7 @@ def with_next_position(records: Iterable[Record]) -> Iterator[tuple[Record, int 
         yield waiting.popleft(), None
 
 
-# --- The command --------------------------------------------------------------------------------
+# --- The command ---
 def records_in(lines: Iterable[bytes]) -> Iterator[Record]:
     """Read JSON Lines. What cannot be read becomes a record that says so."""
     for number, line in enumerate(lines, start=1):
