@@ -23,7 +23,8 @@ def foreign_ids(campaign: Campaign, score: Score, budget: int) -> None:
     victim.ask_for("refunds", justification=SECRET_WORDS)
     undecided = victim.newest()
     insider = campaign.verified(campaign.owner(), "127.6.0.1")
-    tries = _tries(campaign, opened, undecided)
+    own = set(insider.references())
+    tries = _tries(campaign, opened, undecided, own)
     jobs, budget = itertools.cycle(tries), max(budget, len(tries))
 
     def robot() -> None:
@@ -46,8 +47,11 @@ def foreign_ids(campaign: Campaign, score: Score, budget: int) -> None:
     victim.browser.post(f"/requests/AR-{undecided}/cancel/")
 
 
-def _tries(campaign: Campaign, opened: str, undecided: str) -> list[Callable[[Visitor], str]]:
-    numbers = [opened, undecided, *(str(n) for n in range(1, 40)), "0", HUGE]
+def _tries(
+    campaign: Campaign, opened: str, undecided: str, own: set[str]
+) -> list[Callable[[Visitor], str]]:
+    others = [str(number) for number in range(1, 40) if str(number) not in own]
+    numbers = [opened, undecided, *others, "0", HUGE]
     flow, person = campaign.flows["vault"]["id"], campaign.people["ada"].id
     pages = [f"/requests/AR-{number}/" for number in numbers]
     pages += [f"/approvals/AR-{number}/" for number in numbers]
@@ -77,9 +81,8 @@ def _reader(page: str) -> Callable[[Visitor], str]:
     def read(insider: Visitor) -> str:
         answer = insider.browser.get(page)
         _no_error(answer.status, page)
-        mine = "AR-" in page and insider.person.email in answer.text
         public = page.startswith(("/activity", "/insights"))
-        return f"{page} was shown" if answer.status == 200 and not mine and not public else ""
+        return f"{page} was shown" if answer.status == 200 and not public else ""
 
     return read
 
