@@ -231,6 +231,16 @@ def test_one_of_two_admins_may_go(admin_user):
     assert not services.deactivate_user(**by(admin_user), user=other)
 
 
+@pytest.mark.parametrize(("role", "ends"), [(Role.AUDITOR, True), (Role.MEMBER, False)])
+def test_another_role_ends_the_persons_sessions_and_a_kept_one_does_not(db, signed_in, role, ends):
+    person = UserFactory()
+    browser = signed_in(person)
+    services.change_user(
+        **by(UserFactory(role=Role.ADMIN)), user=person, name="New name", role=role, groups=[]
+    )
+    assert (browser.get("/requests/").status_code == 302) is ends
+
+
 @pytest.mark.parametrize("role", [Role.MEMBER, Role.AUDITOR])
 @pytest.mark.django_db
 def test_only_admins_write_people(role):

@@ -59,8 +59,13 @@ def change_user(
     groups: Iterable[Group],
     origin: Origin,
 ) -> User:
-    """Save a person's name, role and groups. Takes effect with the person's next click."""
+    """Save a person's name, role and groups. Takes effect with the person's next click.
+
+    Another role ends all sessions and voids what was verified: nobody carries a window from one role
+    into another.
+    """
     with transaction.atomic():
+        lock_states(actor.pk, user.pk)
         require_admin(actor=actor, window=window)
         user = _locked(user, leaves_admins=role != Role.ADMIN)
         before = _said(user)
@@ -68,6 +73,8 @@ def change_user(
         user.save(update_fields=["name", "role"])
         user.groups.set(groups)
         after = _said(user)
+        if before["role"] != after["role"]:
+            advance_epoch(user=user)
         changes = {
             term: {"from": before[term], "to": after[term]}
             for term in before
