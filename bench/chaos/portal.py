@@ -15,6 +15,7 @@ from apono_portal.users.models import Role, User
 from audit.origin import SYSTEM
 from bench.chaos.ground import BUILDER, Ground
 from bench.chaos.judge import Key
+from requests_app.exceptions import Conflict
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from requests_app.services import (
     begin_activation,
@@ -28,6 +29,10 @@ DAY = timedelta(hours=8)
 
 class Unexpected(Exception):
     """Something a run relies on did not work; its figures would mean nothing."""
+
+
+class TooBusy(Unexpected):
+    """The machine was slower than it had been; with more time the scenario can be played again."""
 
 
 @dataclass
@@ -92,9 +97,15 @@ class Portal:
     def _reveal(self, grant: Grant) -> Key:
         try:
             shown = reveal_credential(actor=self.requester, grant=grant, window=None)
+        except Conflict:
+            raise TooBusy("Some ended before all were open.") from None
         finally:
             connections.close_all()
         return Key(shown.user, shown.database, shown.password)
+
+    def wait_quiet(self, patience_s: float) -> bool:
+        """Until nothing that was opened is left."""
+        return until(lambda: not Grant.objects.live().exists(), patience_s)
 
     def end(self, grants: Iterable[Grant]) -> None:
         for grant in grants:

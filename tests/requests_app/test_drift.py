@@ -188,3 +188,5 @@ def test_one_worker_looks_at_a_time(real_flow, grant):
     real_flow.pg.ask(f"ALTER ROLE {grant.login} CREATEDB")
     TargetWatch.objects.update(lease_until=timezone.now() + timedelta(minutes=1))
     assert look(real_flow) == set()
+    look_over(real_flow.integration.pk, WORKER)
+    assert not Drift.objects.exists()

@@ -65,7 +65,7 @@ def test_it_acts_only_when_the_database_is_silent(real_flow, grant):
         time.sleep(0.6)
         assert real_flow.pg.ask("SELECT rolvaliduntil > now() FROM pg_roles WHERE rolname = %s", [grant.login]) == [(True,)]  # fmt: skip
         vigil.lose_database()
-        wait_for(lambda: not real_flow.pg.ask("SELECT FROM pg_roles WHERE rolname = %s AND rolvaliduntil > now()", [grant.login]))  # fmt: skip
+        wait_for(lambda: not real_flow.pg.ask("SELECT 1 FROM pg_roles WHERE rolname = %s AND rolvaliduntil > now()", [grant.login]))  # fmt: skip
     vigil.stop()
 
 
