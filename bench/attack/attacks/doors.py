@@ -11,7 +11,7 @@ CONFIRM = SET_UP + "confirm/"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 
-@attack("enrolling to get around the code", share=0.015)
+@attack("enrolling to get around the code", share=0.01)
 def enrol_to_bypass(campaign: Campaign, score: Score, budget: int) -> None:
     """Every step of set-up, by sessions with the password alone of people who are enrolled."""
 
@@ -53,7 +53,7 @@ def _walk_set_up(visitor: Visitor, score: Score) -> None:
         score.got("a key of the thief's own was enrolled")
 
 
-@attack("steps skipped", share=0.03)
+@attack("steps skipped", share=0.02)
 def skipped(campaign: Campaign, score: Score, budget: int) -> None:
     """Empty and partial forms, and every protected page directly, with the window closed."""
     admin_pages = _admin_pages(campaign)

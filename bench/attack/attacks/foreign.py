@@ -16,7 +16,7 @@ VERBS = ("credentials", "credentials/reset", "end", "cancel", "extend", "approve
 HUGE = str(2**63)
 
 
-@attack("foreign ids", share=0.04)
+@attack("foreign ids", share=0.03)
 def foreign_ids(campaign: Campaign, score: Score, budget: int) -> None:
     victim = campaign.verified(campaign.owner())
     opened = open_access(victim, "orders")

@@ -17,7 +17,7 @@ ELSEWHERE = [
 ]  # fmt: skip
 
 
-@attack("cross-site requests", share=0.13)
+@attack("cross-site requests", share=0.18)
 def csrf(campaign: Campaign, score: Score, budget: int) -> None:
     """What a page elsewhere can make the browser of somebody verified send."""
     owner = campaign.verified(campaign.owner())
@@ -78,7 +78,7 @@ def _from_elsewhere(twin: Visitor, url: str, data: dict[str, str], wrong: int): 
     )
 
 
-@attack("open redirects", share=0.015)
+@attack("open redirects", share=0.01)
 def redirects(campaign: Campaign, score: Score, budget: int) -> None:
     """Every place that takes a ``next``, with every way to write another site."""
     owner = campaign.signed_in(campaign.owner())
@@ -124,7 +124,7 @@ def _leads_elsewhere(location: str) -> bool:
     return False
 
 
-@attack("device cookies, forged", share=0.03)
+@attack("device cookies, forged", share=0.02)
 def device_cookies(campaign: Campaign, score: Score, budget: int) -> None:
     """With the shared limit used up, a made-up cookie must not give a limit of its own."""
     known = campaign.verified(campaign.owner(), "127.8.2.1")

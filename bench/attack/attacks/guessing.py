@@ -51,7 +51,7 @@ class Guesser:
         self.visitor = self.visitor.twin(next(self._where))
 
 
-@attack("code guessing, sequential", share=0.04)
+@attack("code guessing, sequential", share=0.02)
 def sequential(campaign: Campaign, score: Score, budget: int) -> None:
     where = addresses()
     guesser = Guesser(campaign, campaign.people["olga"], score, where)
@@ -59,7 +59,7 @@ def sequential(campaign: Campaign, score: Score, budget: int) -> None:
         guesser.guess()
 
 
-@attack("code guessing, spread over accounts", share=0.12)
+@attack("code guessing, spread over accounts", share=0.09)
 def over_accounts(campaign: Campaign, score: Score, budget: int) -> None:
     """Every account, again and again; each has its own limit."""
     where, crowd = addresses(), campaign.crowd
@@ -75,7 +75,7 @@ def over_accounts(campaign: Campaign, score: Score, budget: int) -> None:
     many(lambda n=n: robot(n) for n in range(THREADS))
 
 
-@attack("code guessing, spread over addresses", share=0.05)
+@attack("code guessing, spread over addresses", share=0.03)
 def over_addresses(campaign: Campaign, score: Score, budget: int) -> None:
     """One account from an address of its own for every try, some with made-up forwarded ones."""
     where = addresses()
@@ -89,7 +89,7 @@ def over_addresses(campaign: Campaign, score: Score, budget: int) -> None:
             guesser.move()
 
 
-@attack("code guessing, parallel", share=0.03)
+@attack("code guessing, parallel", share=0.02)
 def parallel(campaign: Campaign, score: Score, budget: int) -> None:
     """32 sessions of one person at the same moment; a count that is read too early would show."""
     while score.attempts < budget or score.attempts == 0:

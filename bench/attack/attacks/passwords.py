@@ -42,7 +42,7 @@ def stuffing(campaign: Campaign, score: Score, budget: int) -> None:
     many(lambda n=n: robot(each, n * each) for n in range(THREADS))
 
 
-@attack("password spraying", share=0.09)
+@attack("password spraying", share=0.08)
 def spraying(campaign: Campaign, score: Score, budget: int) -> None:
     """A few common passwords over all accounts, from few addresses."""
     people: list[Person] = [*campaign.crowd, campaign.people["ada"], campaign.people["olga"]]

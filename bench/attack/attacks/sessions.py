@@ -20,7 +20,7 @@ PROTECTED = [
 ]
 
 
-@attack("session cookies, made up", share=0.27)
+@attack("session cookies, made up", share=0.36)
 def made_up(campaign: Campaign, score: Score, budget: int) -> None:
     """Session keys nobody was given: random ones, near misses of a real one, and oddities."""
     real = campaign.signed_in(campaign.owner()).browser.cookies["session"]

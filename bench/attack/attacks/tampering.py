@@ -19,7 +19,7 @@ EXTRA = {
 }  # fmt: skip
 
 
-@attack("tampering with parked requests", share=0.015)
+@attack("tampering with parked requests", share=0.01)
 def parked(campaign: Campaign, score: Score, budget: int) -> None:
     """Park one, then try to make it another flow's, longer, somebody else's, or approved."""
 
@@ -66,7 +66,7 @@ def _tamper(campaign: Campaign, visitor: Visitor, score: Score) -> None:
         score.got("a parked request went on without a code")
 
 
-@attack("mass assignment", share=0.015)
+@attack("mass assignment", share=0.01)
 def mass_assignment(campaign: Campaign, score: Score, budget: int) -> None:
     """Every field of every model, sent to every form a member may post. What changed shows to admins."""
     urls = [

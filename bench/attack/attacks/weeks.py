@@ -17,7 +17,7 @@ HELD, WRONG = 429, 422
 MOST_AT_ONCE = 12
 
 
-@attack("code guessing over weeks", share=0.05, moves_clock=True)
+@attack("code guessing over weeks", share=0.04, moves_clock=True)
 def over_weeks(campaign: Campaign, score: Score, budget: int) -> None:
     """Ask at least every few hours; with a large budget every quarter of an hour."""
     robots = [_Robot(campaign, campaign.people[name], score) for name in VICTIMS]
