@@ -83,12 +83,15 @@ def test_a_broker_password_that_cannot_be_opened_fails_with_a_sentence():
     assert "SEALING_KEYS" in request.message
 
 
-def test_lanes_have_containment_first():
+def test_containment_comes_first_and_cleaning_waits_for_a_fresh_end():
     states = [GrantState.CONTAINED, GrantState.ACTIVATING, GrantState.ENDING, GrantState.ACTIVE]
     grants = [GrantFactory(state=state) for state in states]
+    hurried = lanes(timezone.now())
+    assert [lane.stage for lane in hurried] == [Stage.CONTAIN, Stage.ACTIVATE]
+    assert hurried[0] == Lane(Stage.CONTAIN, grants[2].integration_id)
+    Grant.objects.filter(pk=grants[2].pk).update(tries=1)
     found = lanes(timezone.now())
     assert [lane.stage for lane in found] == [Stage.CONTAIN, Stage.ACTIVATE, Stage.CLEAN]
-    assert found[0] == Lane(Stage.CONTAIN, grants[2].integration_id)
 
 
 def test_the_next_turn_is_the_next_end():
