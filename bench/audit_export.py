@@ -49,7 +49,7 @@ def measure(events: int, folder: Path) -> int:
             command, env=environment, capture_output=True, text=True, check=False
         )
         if answer.returncode:
-            print(answer.stderr, file=sys.stderr)
+            print(f"{step} ended with {answer.returncode}\n{answer.stderr}", file=sys.stderr)
             return 1
         told = json.loads(answer.stdout.splitlines()[-1])
         taken_s = time.monotonic() - started
