@@ -10,6 +10,12 @@ const LATER_MS = 1000;
 const SOON_LOOKS = 30;
 const MOST_LOOKS = 600;
 
+// Somebody who is on the way to another page is not called back to this one.
+let leaving = false;
+addEventListener("beforeunload", () => {
+  leaving = true;
+});
+
 async function markNow() {
   const response = await fetch(location.href, { credentials: "same-origin", headers: { Accept: "text/html" } });
   if (!response.ok || response.redirected) return null;
@@ -22,6 +28,7 @@ async function follow(mark) {
     await new Promise((resolve) => setTimeout(resolve, looks < SOON_LOOKS ? SOON_MS : LATER_MS));
     if (document.hidden) continue;
     const now = await markNow().catch(() => null);
+    if (leaving) return;
     if (now !== null && now !== mark) {
       location.replace(location.href);
       return;

@@ -182,7 +182,9 @@ def test_a_demotion_counts_with_the_next_click(admin_client, signed_in):
     client = signed_in(other)
     assert client.get("/users/").status_code == 200
     admin_client.post(f"/users/{other.pk}/", {"name": other.name, "role": "member"})
-    assert client.get("/users/").status_code == 404
+    assert client.get("/users/").url.startswith("/sign-in/")
+    other.refresh_from_db()
+    assert signed_in(other).get("/users/").status_code == 404
 
 
 # --- Deactivating -------------------------------------------------------------------------------
