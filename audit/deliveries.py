@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from django.core.mail import send_mail
 from django.utils import timezone
 
+from audit.late_parts import NoLongerWanted, put_in
 from audit.models import Delivery, Event
 
 FIRST_PAUSE = timedelta(seconds=30)
@@ -24,13 +25,25 @@ LONGEST_SUBJECT = 200
 logger = logging.getLogger(__name__)
 
 
-def enqueue_mail(*, event: Event, recipient: str, subject: str, body: str) -> Delivery:
-    """Have a mail sent once the surrounding transaction has committed. The subject is one line."""
+def enqueue_mail(
+    *,
+    event: Event,
+    recipient: str,
+    subject: str,
+    body: str,
+    late: tuple[str, int | None] = ("", None),
+) -> Delivery:
+    """Have a mail sent once the surrounding transaction has committed. The subject is one line.
+
+    ``late`` names a part that is made while the mail is sent, and whom it is about (late_parts.py).
+    """
     return Delivery.objects.create(
         event_id=event.pk,
         recipient=recipient,
         subject=" ".join(subject.split())[:LONGEST_SUBJECT],
         body=body,
+        late_part=late[0],
+        late_about=late[1],
     )
 
 
@@ -50,7 +63,18 @@ def _taken(now: datetime) -> Iterator[Delivery]:
 
 def _deliver(delivery: Delivery, now: datetime) -> bool:
     try:
-        send_mail(delivery.subject, delivery.body, None, [delivery.recipient])
+        body = put_in(
+            delivery.body,
+            part=delivery.late_part,
+            about=delivery.late_about,
+            since=delivery.created_at,
+        )
+        send_mail(delivery.subject, body, None, [delivery.recipient])
+    except NoLongerWanted:
+        Delivery.objects.filter(pk=delivery.pk).update(
+            state=Delivery.State.GIVEN_UP, last_error="It was no longer wanted."
+        )
+        return False
     except (OSError, ValueError, smtplib.SMTPException) as error:  # server, content, protocol
         _put_off(delivery, now, type(error).__name__)
         return False

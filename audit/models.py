@@ -154,7 +154,8 @@ class Delivery(models.Model):
     """A message that an event sends to the outside world, at least once (audit/deliveries.py).
 
     It is written in the transaction of the event and carried out by a worker. The text is final and
-    holds neither a secret nor a link that does something by being opened.
+    holds no secret. A link that does something by being opened is put in while the mail is sent:
+    ``late_part`` says what is to be made, ``late_about`` for whom (audit/late_parts.py).
     """
 
     class State(models.TextChoices):
@@ -166,6 +167,8 @@ class Delivery(models.Model):
     recipient = models.EmailField(max_length=254)
     subject = models.CharField(max_length=200)
     body = models.TextField()
+    late_part = models.CharField(max_length=32, blank=True)
+    late_about = models.BigIntegerField(null=True, blank=True)
     state = models.CharField(max_length=16, choices=State.choices, default=State.WAITING)
     created_at = models.DateTimeField(default=timezone.now)
     next_try_at = models.DateTimeField(default=timezone.now)

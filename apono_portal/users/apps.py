@@ -4,3 +4,9 @@ from django.apps import AppConfig
 class UsersConfig(AppConfig):
     name = "apono_portal.users"
     label = "users"
+
+    def ready(self) -> None:
+        from apono_portal.users.services.passwords import PASSWORD_LINK, link_for_mail
+        from audit import late_parts
+
+        late_parts.offer(PASSWORD_LINK, link_for_mail)

@@ -8,8 +8,11 @@ import time_machine
 from django.core import mail
 from django.utils import timezone
 
+from apono_portal.users import services
 from apono_portal.users.models import User
+from audit.deliveries import deliver_due
 from audit.models import Delivery, Event
+from audit.origin import SYSTEM
 from mfa.window import SESSION_KEY
 from tests.factories import PASSWORD, UserFactory
 
@@ -154,6 +157,7 @@ def test_setting_a_password_ends_the_sessions_there_are(admin_client, petra, cli
 def test_with_mail_set_up_the_link_goes_by_mail_only(admin_client, petra, settings):
     settings.MAIL_IS_SET_UP = True
     answer = admin_client.post(f"/users/{petra.pk}/invite/", follow=True)
+    deliver_due(timezone.now())
     assert mail.outbox[0].to == ["petra@example.org"]
     assert "http://localhost/set-password/" in mail.outbox[0].body
     assert "set-password" not in answer.content.decode()
@@ -162,6 +166,7 @@ def test_with_mail_set_up_the_link_goes_by_mail_only(admin_client, petra, settin
 def test_the_link_is_kept_nowhere(admin_client, petra, settings):
     settings.MAIL_IS_SET_UP = True
     admin_client.post(f"/users/{petra.pk}/invite/")
+    deliver_due(timezone.now())
     token = re.search(r"set-password/[^/]+/([^/]+)/", mail.outbox[0].body)[1]
     kept = str(list(Event.objects.values())) + str(list(Delivery.objects.values()))
     assert token not in kept
@@ -172,4 +177,37 @@ def test_the_link_leads_to_the_portal_whatever_the_caller_says(admin_client, pet
     settings.MAIL_IS_SET_UP = True
     settings.ALLOWED_HOSTS = ["*"]
     admin_client.post(f"/users/{petra.pk}/invite/", headers={"host": "evil.example"})
+    deliver_due(timezone.now())
     assert "evil.example" not in mail.outbox[0].body
+
+
+def test_the_link_in_the_mail_sets_a_password(admin_client, petra, client, settings):
+    settings.MAIL_IS_SET_UP = True
+    admin_client.post(f"/users/{petra.pk}/invite/")
+    deliver_due(timezone.now())
+    link = re.search(r"http://localhost(/set-password/\S+)", mail.outbox[0].body)[1]
+    form, _ = follow(client, link)
+    client.post(form, {"new_password1": NEW, "new_password2": NEW})
+    assert User.objects.get(pk=petra.pk).check_password(NEW)
+
+
+def deactivates(petra):
+    User.objects.filter(pk=petra.pk).update(is_active=False)
+
+
+def signs_in(petra):
+    User.objects.filter(pk=petra.pk).update(last_login=timezone.now())
+
+
+def changes_password(petra):
+    services.set_password(user=petra, password=NEW, origin=SYSTEM)
+
+
+@pytest.mark.parametrize("meanwhile", [deactivates, signs_in, changes_password])
+def test_a_mail_whose_link_would_be_dead_is_not_sent(admin_client, petra, settings, meanwhile):
+    settings.MAIL_IS_SET_UP = True
+    admin_client.post(f"/users/{petra.pk}/invite/")
+    meanwhile(petra)
+    assert deliver_due(timezone.now()) == 0
+    assert mail.outbox == []
+    assert Delivery.objects.get().state == Delivery.State.GIVEN_UP

@@ -3,13 +3,11 @@
 Every change moves the person's epoch, so that other sessions end and no verified window survives.
 """
 
-import logging
 from dataclasses import dataclass, field
-from smtplib import SMTPException
+from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.tokens import default_token_generator
-from django.core.mail import send_mail
 from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -19,13 +17,16 @@ from django.utils.http import urlsafe_base64_encode
 from accessflows.authority import require_admin
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.models import User
+from audit.deliveries import enqueue_mail
 from audit.events import EventName
+from audit.late_parts import PLACE
+from audit.models import Event
 from audit.origin import Origin
 from audit.services import record
 from mfa.services import advance_epoch
 from mfa.window import Window
 
-logger = logging.getLogger(__name__)
+PASSWORD_LINK = "password_link"
 
 
 def change_password(*, user: User, password: str, origin: Origin) -> None:
@@ -43,22 +44,36 @@ class Invitation:
     """A link to set a password: mailed, or to be handed over by the admin who made it."""
 
     mailed: bool
-    link: str = field(repr=False)
+    link: str = field(default="", repr=False)
 
 
 def invite_user(*, actor: User, window: Window | None, user: User, origin: Origin) -> Invitation:
-    """Make a link to set a password and mail it; without mail the admin hands it over.
+    """Mail a link to set a password; without mail the admin hands it over.
 
-    It holds for ``PASSWORD_RESET_TIMEOUT`` and dies with the next password or sign-in. It is mailed
-    here and not by a delivery, because a delivery would keep it.
+    It holds for ``PASSWORD_RESET_TIMEOUT`` and dies with the next password or sign-in. The mail's
+    link is made while it is sent (`link_for_mail`): a delivery keeps its text, and no secret.
     """
     with transaction.atomic():
         require_admin(actor=actor, window=window)
         if not user.is_active:
             raise PersonRefused("Activate the person first: nobody else sets a password.")
-        record(event=EventName.USER_INVITE, actor=actor, target=user, origin=origin)
-        link = link_to_set_password(user)
-    return Invitation(mailed=settings.MAIL_IS_SET_UP and _mail(user, link), link=link)
+        event = record(event=EventName.USER_INVITE, actor=actor, target=user, origin=origin)
+        if settings.MAIL_IS_SET_UP:
+            _mail(event, user)
+            return Invitation(mailed=True)
+    return Invitation(mailed=False, link=link_to_set_password(user))
+
+
+def link_for_mail(user_id: int, since: datetime) -> str | None:
+    """Return the link for a mail that waits since then; None if it would be dead by now.
+
+    That is so when the person may not sign in any more, has signed in or has another password.
+    """
+    user = User.objects.active().filter(pk=user_id).first()
+    if user is None or (user.last_login and user.last_login > since):
+        return None
+    changes = Event.objects.about_target(user).filter(event=EventName.USER_CHANGE_PASSWORD)
+    return None if changes.filter(at__gt=since).exists() else link_to_set_password(user)
 
 
 def _write_password(user: User, password: str, origin: Origin, *, how: str) -> None:
@@ -82,18 +97,17 @@ def link_to_set_password(user: User) -> str:
     return f"{settings.PORTAL_URL}{path}"
 
 
-def _mail(user: User, link: str) -> bool:
-    hours = settings.PASSWORD_RESET_TIMEOUT // 3600
+def _mail(event: Event, user: User) -> None:
     context = {
         "person": user,
-        "link": link,
-        "hours": hours,
+        "link": PLACE,
+        "hours": settings.PASSWORD_RESET_TIMEOUT // 3600,
         "portal_name": settings.PORTAL_NAME,
     }
-    subject = f"{settings.PORTAL_NAME}: set your password"
-    body = render_to_string("users/mail/invitation.txt", context)
-    try:
-        return bool(send_mail(subject, body, None, [user.email]))
-    except (OSError, SMTPException) as error:
-        logger.warning("An invitation was not taken by the mail server (%s).", type(error).__name__)
-        return False
+    enqueue_mail(
+        event=event,
+        recipient=user.email,
+        subject=f"{settings.PORTAL_NAME}: set your password",
+        body=render_to_string("users/mail/invitation.txt", context),
+        late=(PASSWORD_LINK, user.pk),
+    )
