@@ -54,9 +54,10 @@ class AccessFlowAdmin(ReadOnlyAdmin):
 
 @admin.register(FlowVersion)
 class FlowVersionAdmin(ReadOnlyAdmin):
-    list_display = ("flow", "version", "changed_by_label", "at")
-    list_select_related = ("flow",)
+    fields = ("name", "version", "fingerprint", "changed_by_label", "at", "terms")
+    list_display = ("name", "version", "changed_by_label", "at")
     search_fields = ("flow__name", "changed_by_label")
+    date_hierarchy = "at"
 
 
 @admin.register(Integration)

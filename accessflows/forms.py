@@ -20,6 +20,7 @@ from accessflows.models import AccessFlow, Integration, Permission, Resource
 from accessflows.querysets import AccessFlowQuerySet
 from accessflows.terms import ADDRESS_TERMS, OTHER_INTEGRATION_TERMS, FlowTerms, IntegrationTerms
 
+LONGEST_NAME = 80
 UNKNOWN_CHOICE = "One of the choices is not known any more. Choose again."
 
 
@@ -43,6 +44,16 @@ class FlowFilterForm(forms.Form):
     approval = forms.ChoiceField(
         required=False, choices=[("", "Any approval"), *AccessFlow.Approval.choices]
     )
+    integration = forms.TypedChoiceField(required=False, coerce=int, empty_value=None)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        fields: dict[str, Any] = self.fields
+        known = Integration.objects.values_list("pk", "name")
+        fields["integration"].choices = [
+            ("", "Any integration"),
+            *((str(pk), name) for pk, name in known),
+        ]
 
     def apply(self, flows: AccessFlowQuerySet) -> AccessFlowQuerySet:
         self.full_clean()
@@ -53,6 +64,8 @@ class FlowFilterForm(forms.Form):
             flows = flows.filter(require_mfa=chosen["mfa"] == "required")
         if chosen.get("approval"):
             flows = flows.filter(approval=chosen["approval"])
+        if chosen.get("integration"):
+            flows = flows.leading_to(chosen["integration"])
         return flows.matching(chosen.get("q", ""))
 
 
@@ -117,7 +130,7 @@ class FlowForm(forms.Form):
 
     name = forms.CharField(
         label="Access Flow Name",
-        max_length=80,
+        max_length=LONGEST_NAME,
         error_messages={"required": "Give the flow a name that requesters recognise."},
     )
     require_mfa = Switch(
@@ -180,9 +193,18 @@ class FlowForm(forms.Form):
     allow_self_approval = Switch(label="Requesters may approve their own request")
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=0)
 
-    def __init__(self, *args: Any, flow: AccessFlow | None = None, **kwargs: Any) -> None:
-        kwargs["initial"] = _initial_of(flow) if flow else {}
-        kwargs["initial"]["available_zone"] = (flow and flow.available_zone) or settings.TIME_ZONE
+    def __init__(
+        self,
+        *args: Any,
+        flow: AccessFlow | None = None,
+        like: AccessFlow | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """``flow`` is the one that is edited, ``like`` one whose terms a new one begins with."""
+        kwargs["initial"] = _initial_of(flow) if flow else _initial_of_copy(like) if like else {}
+        kwargs["initial"]["available_zone"] = (
+            kwargs["initial"].get("available_zone") or settings.TIME_ZONE
+        )
         super().__init__(*args, **kwargs)
         fields: dict[str, Any] = self.fields
         fields["requestor_groups"].queryset = Group.objects.order_by("name")
@@ -209,6 +231,21 @@ def _initial_of(flow: AccessFlow) -> dict[str, Any]:
     terms = FlowTerms.of(flow)
     pairs = [write_pair(pair) for pair in terms.targets]
     return {**vars(terms), "targets": pairs, "seen_version": flow.version}
+
+
+def _initial_of_copy(flow: AccessFlow) -> dict[str, Any]:
+    """All terms of a flow under a name that is free. Which choices are left, the form says."""
+    return {**_initial_of(flow), "name": _free_name(flow.name), "seen_version": None}
+
+
+def _free_name(name: str) -> str:
+    number = 1
+    while True:
+        ending = " (copy)" if number == 1 else f" (copy {number})"
+        free = f"{name[: LONGEST_NAME - len(ending)].rstrip()}{ending}"
+        if not AccessFlow.objects.filter(name__iexact=free).exists():
+            return free
+        number += 1
 
 
 class CanaryForm(forms.Form):

@@ -20,6 +20,8 @@ from accessflows.querysets import (
 )
 from mfa import sealing
 
+SHOWN_OF_EACH = 3  # in a list of flows
+
 
 class Integration(models.Model):
     """A connected target system: connector kind, address, broker credential, health.
@@ -248,16 +250,28 @@ class AccessFlow(models.Model):
         )
 
     @property
-    def further_requestors(self) -> int:
-        """How many groups and people a list leaves out that shows three of each."""
-        return sum(
-            max(len(all_of.all()) - 3, 0)
-            for all_of in (self.requestor_groups, self.requestor_users)
-        )
+    def requestors_in_short(self) -> str:
+        """The first of the groups and people who can ask, as a list shows them."""
+        names = [group.name for group in self.requestor_groups.all()]
+        names += [str(person.name) for person in self.requestor_users.all()]
+        more = len(names) - SHOWN_OF_EACH
+        return ", ".join(names[:SHOWN_OF_EACH]) + (f" and {more} more" if more > 0 else "")
 
     @property
-    def further_targets(self) -> int:
-        return max(len(self.targets.all()) - 3, 0)
+    def targets_in_short(self) -> list[tuple[str, str]]:
+        """The first resources it gives, each with its permissions, as a list shows them."""
+        return list(self._permissions_by_resource().items())[:SHOWN_OF_EACH]
+
+    @property
+    def further_resources(self) -> int:
+        return max(len(self._permissions_by_resource()) - SHOWN_OF_EACH, 0)
+
+    def _permissions_by_resource(self) -> dict[str, str]:
+        found: dict[str, list[str]] = {}
+        for target in self.targets.all():
+            resource = f"{target.resource.integration} / {target.resource}"
+            found.setdefault(resource, []).append(target.permission.name)
+        return {resource: ", ".join(permissions) for resource, permissions in found.items()}
 
 
 class FlowTarget(models.Model):
@@ -291,9 +305,14 @@ class FlowTarget(models.Model):
 
 
 class FlowVersion(models.Model):
-    """A flow as it was from ``at`` on: ``terms`` is what the fingerprint was taken of."""
+    """A flow as it was from ``at`` on: ``terms`` is what the fingerprint was taken of.
 
-    flow = models.ForeignKey(AccessFlow, on_delete=models.CASCADE, related_name="versions")
+    Versions outlive their flow: they keep its number, which is never given to another one.
+    """
+
+    flow = models.ForeignKey(
+        AccessFlow, on_delete=models.DO_NOTHING, db_constraint=False, related_name="versions"
+    )
     version = models.PositiveIntegerField()
     fingerprint = models.CharField(max_length=64)
     terms = models.JSONField(encoder=DjangoJSONEncoder)
@@ -307,7 +326,12 @@ class FlowVersion(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.flow} v{self.version}"
+        return f"{self.name} v{self.version}"
+
+    @property
+    def name(self) -> str:
+        """What the flow was called then."""
+        return str(self.terms.get("name", ""))
 
 
 class CanaryRun(models.Model):

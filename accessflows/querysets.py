@@ -48,6 +48,11 @@ class AccessFlowQuerySet(models.QuerySet["AccessFlow"]):
             found = found.filter(holds)
         return found
 
+    def leading_to(self, integration: int) -> "AccessFlowQuerySet":
+        """Flows that give something of an integration."""
+        giving = self.model.objects.filter(targets__resource__integration=integration)
+        return self.filter(pk__in=giving.values("pk"))
+
     def requiring_mfa(self) -> "AccessFlowQuerySet":
         return self.filter(require_mfa=True)
 

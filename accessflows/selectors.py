@@ -36,9 +36,7 @@ def requestors_of(flow: AccessFlow) -> QuerySet[Any]:
 
 def flows_through(integration: Integration) -> QuerySet[AccessFlow]:
     """Return the flows that give something of an integration."""
-    return AccessFlow.objects.filter(
-        pk__in=FlowTarget.objects.filter(resource__integration=integration).values("flow")
-    )
+    return AccessFlow.objects.leading_to(integration.pk)
 
 
 def _open_targets() -> QuerySet[FlowTarget]:
@@ -68,15 +66,34 @@ def impact_of(flow: AccessFlow) -> Impact:
 
 
 def flow_rows(flows: QuerySet[AccessFlow]) -> QuerySet[AccessFlow]:
-    """Return flows with everything the list says about them, in a fixed number of queries."""
+    """Return flows with everything the list says about them, in a fixed number of queries.
+
+    ``people_count`` is how many active people may ask, by name or by group.
+    """
     targets = FlowTarget.objects.select_related("resource__integration", "permission")
-    return flows.prefetch_related(
+    return flows.annotate(people_count=_people_count()).prefetch_related(
         "requestor_groups",
         "requestor_users",
         "approver_groups",
         "approver_users",
         Prefetch("targets", queryset=targets),
     )
+
+
+def _people_count() -> Any:
+    people = get_user_model()._default_manager.filter(is_active=True)
+    flow = OuterRef(OuterRef("pk"))
+    named = AccessFlow.requestor_users.through._default_manager.filter(accessflow=flow)
+    memberships: Any = get_user_model().groups.through
+    grouped = memberships._default_manager.filter(group__requestable_flows=flow)
+    counted = (
+        people.filter(Q(pk__in=named.values("user")) | Q(pk__in=grouped.values("user")))
+        .order_by()
+        .values("is_active")
+        .annotate(n=Count("pk"))
+        .values("n")
+    )
+    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
 
 
 def integration_rows() -> QuerySet[Integration]:

@@ -129,3 +129,15 @@ class DecisionForm(forms.Form):
         strip=False,
         widget=forms.Textarea(attrs={"rows": 2, "class": "input"}),
     )
+
+
+class DeleteReasonForm(forms.Form):
+    """Why something is deleted. The service says whether that says anything."""
+
+    reason = forms.CharField(
+        label="Reason",
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Goes on the record.",
+        error_messages={"required": "Give a reason in words; it goes on the record."},
+    )

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from requests_app.views import access, activity, asking, deciding, step_up
+from requests_app.views import access, activity, asking, deciding, flow_deletion, step_up
 
 app_name = "requests"
 urlpatterns = [
@@ -21,5 +21,6 @@ urlpatterns = [
     path("activity/", activity.activity, name="activity"),
     path("activity/export.csv", activity.export, {"form": "csv"}, name="activity_csv"),
     path("activity/export.jsonl", activity.export, {"form": "jsonl"}, name="activity_jsonl"),
+    path("access-flows/<int:pk>/delete/", flow_deletion.delete, name="delete_flow"),
     path("account/step-up/", step_up.enter_code, name="step_up"),
 ]

@@ -1,8 +1,10 @@
 """Access Flows: the list, the form, the page after saving."""
 
+import re
+
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -12,12 +14,13 @@ from accessflows.forms import FlowFilterForm, FlowForm, add_refusal
 from accessflows.models import AccessFlow
 from accessflows.policies import approver_sets
 from accessflows.selectors import flow_rows, impact_of, targets_of
-from accessflows.versions import last_difference
+from accessflows.versions import events_about, last_difference
 from accessflows.views.deed import deed_of
 from audit.access import admins_only, readers_only
 from mfa.decorators import mfa_required_if_enrolled
 
 PAGE_SIZE = 50
+ROW_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 @readers_only
@@ -45,7 +48,8 @@ def choose_type(request: HttpRequest) -> HttpResponse:
 @mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def create(request: HttpRequest) -> HttpResponse:
-    form = FlowForm(request.POST if request.method == "POST" else None)
+    like = _flow_to_copy(request)
+    form = FlowForm(request.POST if request.method == "POST" else None, like=like)
     if form.is_bound and form.is_valid():
         try:
             flow = services.create_flow(**deed_of(request), terms=form.terms())
@@ -54,7 +58,7 @@ def create(request: HttpRequest) -> HttpResponse:
             add_refusal(form, refused)
         except Refused as refused:
             form.add_error(None, refused.sentence)
-    return _form_page(request, form, flow=None)
+    return _form_page(request, form, flow=None, like=like)
 
 
 @admins_only
@@ -87,6 +91,7 @@ def saved(request: HttpRequest, pk: int) -> HttpResponse:
         "targets": targets_of(flow),
         "impact": impact_of(flow),
         "differences": last_difference(flow),
+        "recorded": events_about(flow).first(),
         "nobody": [each.label for each in approver_sets(flow) if not each.members],
     }
     return render(request, "accessflows/flow_saved.html", context)
@@ -125,8 +130,29 @@ def _switch(request: HttpRequest, pk: int, *, is_active: bool) -> HttpResponse:
     return redirect("flows:list")
 
 
-def _form_page(request: HttpRequest, form: FlowForm, *, flow: AccessFlow | None) -> HttpResponse:
-    context = {"form": form, "flow": flow, "impact": impact_of(flow) if flow else None}
+def _flow_to_copy(request: HttpRequest) -> AccessFlow | None:
+    """Return the flow that ``?like=`` names, for Duplicate."""
+    named = request.GET.get("like", "")
+    if request.method != "GET" or not named:
+        return None
+    if not ROW_NUMBER.fullmatch(named):
+        raise Http404
+    return get_object_or_404(AccessFlow, pk=int(named))
+
+
+def _form_page(
+    request: HttpRequest,
+    form: FlowForm,
+    *,
+    flow: AccessFlow | None,
+    like: AccessFlow | None = None,
+) -> HttpResponse:
+    context = {
+        "form": form,
+        "flow": flow,
+        "like": like,
+        "impact": impact_of(flow) if flow else None,
+    }
     return render(
         request, "accessflows/flow_form.html", context, status=422 if form.errors else 200
     )

@@ -9,6 +9,7 @@ from requests_app.services.ending import (
     end_all_access_of,
     lapse_overdue,
 )
+from requests_app.services.flow_deletion import delete_flow
 from requests_app.services.step_up import release_parked, step_up
 from requests_app.services.submission import submit_request
 
@@ -16,6 +17,7 @@ __all__ = [
     "begin_activation",
     "cancel_request",
     "decide_request",
+    "delete_flow",
     "end_access",
     "end_all_access_of",
     "lapse_overdue",

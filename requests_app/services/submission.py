@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accessflows.models import AccessFlow, FlowTarget
@@ -29,6 +29,8 @@ from requests_app.policies import (
     next_status,
 )
 
+FLOW_GONE = "This access flow cannot be used any more, or not by you. Choose another."
+
 
 def submit_request(
     *,
@@ -45,6 +47,23 @@ def submit_request(
     Everything but what the person may choose is taken from the flow as stored now. Raises
     `RequestRefused`, naming the form field.
     """
+    try:
+        return _submit(actor, flow, target_ids, duration, justification, window, origin)
+    except IntegrityError:
+        if AccessFlow.objects.filter(pk=flow.pk).exists():
+            raise
+        raise RequestRefused(FLOW_GONE, field="flow") from None  # deleted while this was written
+
+
+def _submit(
+    actor: Any,
+    flow: AccessFlow,
+    target_ids: Collection[int],
+    duration: timedelta,
+    justification: str,
+    window: Window | None,
+    origin: Origin,
+) -> AccessRequest:
     with transaction.atomic():
         lock_state(actor.pk)
         flow = _requestable(flow, actor)
@@ -74,9 +93,7 @@ def _requestable(flow: AccessFlow, actor: Any) -> AccessFlow:
     person = get_user_model()._default_manager.filter(pk=actor.pk, is_active=True).first()
     stored = AccessFlow.objects.filter(pk=flow.pk).first()
     if person is None or stored is None or not may_request(stored, person):
-        raise RequestRefused(
-            "This access flow cannot be used any more, or not by you. Choose another.", field="flow"
-        )
+        raise RequestRefused(FLOW_GONE, field="flow")
     available = stored.availability
     now = timezone.now()
     if available is not None and not available.holds_at(now):

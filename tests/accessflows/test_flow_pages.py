@@ -83,7 +83,7 @@ def test_edit_turns_mfa_on_and_says_what_changed(admin_client, typed):
     page = html_of(admin_client.post(edit(flow), typed, follow=True))
     flow.refresh_from_db()
     assert flow.require_mfa
-    assert re.search(r"Require MFA <span[^>]*><s>Off</s>.*<strong>On</strong>", page)
+    assert re.search(r"Require MFA\s*<span[^>]*><s>Off</s>.*<strong>On</strong>", page)
     change = Event.objects.get(event="flow:change").metadata["changes"]
     assert change == [{"term": "Require MFA", "before": "Off", "after": "On"}]
 
@@ -244,8 +244,56 @@ def test_search_looks_at_name_people_and_targets(admin_client, query):
     assert "Actions for Billing" not in page
 
 
+def test_the_list_counts_who_can_ask_once_each(admin_client):
+    petra, quit_long_ago = UserFactory(), UserFactory(is_active=False)
+    keepers = GroupFactory(name="Storekeepers", members=[petra, UserFactory(), quit_long_ago])
+    AccessFlowFactory(name="Orders", requestor_users=[petra], requestor_groups=[keepers])
+    page = html_of(admin_client.get("/access-flows/"))
+    assert "2 people" in page
+    assert "Storekeepers" in page
+
+
+def test_the_list_is_narrowed_to_an_integration(admin_client):
+    orders, _ = AccessFlowFactory(name="Orders", targets=1), AccessFlowFactory(name="Billing")
+    wanted = orders.targets.get().resource.integration_id
+    page = html_of(admin_client.get("/access-flows/", {"integration": wanted}))
+    assert "Actions for Orders" in page
+    assert "Actions for Billing" not in page
+
+
+def test_duplicate_fills_in_the_terms_under_a_free_name(admin_client, typed):
+    flow = _created(admin_client, typed)
+    AccessFlowFactory(name="Orders read-only (copy)")
+    page = html_of(admin_client.get(CREATE, {"like": flow.pk}))
+    assert 'value="Orders read-only (copy 2)"' in page
+    assert re.search(r'name="require_mfa"[^>]*checked', page)
+    assert re.search(r'name="targets"[^>]*checked', page)
+    assert not re.search(r'name="seen_version"[^>]*value', page)
+    assert AccessFlow.objects.count() == 2
+
+
+def test_the_name_of_a_copy_fits(admin_client):
+    flow = AccessFlowFactory(name="x" * 80)
+    page = html_of(admin_client.get(CREATE, {"like": flow.pk}))
+    assert f'value="{"x" * 73} (copy)"' in page
+
+
+@pytest.mark.parametrize("like", ["x", "0", "9" * 30, "%00"])
+def test_nothing_to_duplicate_is_not_found(admin_client, like):
+    assert admin_client.get(f"{CREATE}?like={like}").status_code == 404
+
+
 @pytest.mark.parametrize(
-    "query", ["status=x", "mfa=x&page=-1", "approval=%00", "page=zz", "q=%00%27"]
+    "query",
+    [
+        "integration=x",
+        "integration=99",
+        "status=x",
+        "mfa=x&page=-1",
+        "approval=%00",
+        "page=zz",
+        "q=%00%27",
+    ],
 )
 def test_odd_filters_show_a_page(admin_client, query):
     AccessFlowFactory()

@@ -58,6 +58,8 @@ URLS: dict[str, Guard] = {
     "flows:create": Guard.ADMIN,
     "flows:edit": Guard.ADMIN,
     "flows:saved": Guard.ADMIN,
+    "flows:history": Guard.READER,
+    "requests:delete_flow": Guard.ADMIN,
     "flows:activate": Guard.ADMIN,
     "flows:deactivate": Guard.ADMIN,
     # integrations

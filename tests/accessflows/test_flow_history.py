@@ -1,0 +1,94 @@
+"""The history of a flow: every version with what changed, by whom, and the switches between them."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from accessflows.difference import difference
+from accessflows.fingerprint import terms_of
+from accessflows.models import AccessFlow
+from accessflows.services import change_flow, set_flow_active
+from accessflows.terms import FlowTerms
+from accessflows.versions import PAGE_SIZE, history_of, stamp_version
+from audit.origin import SYSTEM
+from tests.factories import AccessFlowFactory, UserFactory, take_fingerprint
+
+
+@pytest.fixture
+def flow(db, admin_user) -> AccessFlow:
+    petra = UserFactory(name="Petra Person", email="petra@example.org")
+    flow = AccessFlowFactory(name="Orders", requestor_users=[petra], targets=1, version=0)
+    stamp_version(flow=flow, changed_by=admin_user)
+    return flow
+
+
+def change(flow: AccessFlow, by: object, **terms: object) -> None:
+    changed = replace(FlowTerms.of(flow), **terms)
+    change_flow(actor=by, window=None, flow=flow, terms=changed, origin=SYSTEM)
+    flow.refresh_from_db()
+
+
+def page_of(client, flow) -> str:
+    return " ".join(client.get(f"/access-flows/{flow.pk}/history/").content.decode().split())
+
+
+def test_a_version_says_what_it_changed_and_who_made_it(auditor_client, flow, admin_user):
+    change(flow, admin_user, require_mfa=True, max_duration=timedelta(hours=2))
+    page = page_of(auditor_client, flow)
+    assert "Version 2" in page
+    assert "Ada Admin" in page
+    assert "<s>8 h</s>" in page
+    assert "<strong>2 h</strong>" in page
+
+
+def test_of_a_list_it_says_who_came_and_who_went(auditor_client, flow, admin_user):
+    irma = UserFactory(name="Irma Solberg", email="irma@example.org")
+    change(flow, admin_user, requestor_users=frozenset({irma.pk}))
+    page = page_of(auditor_client, flow)
+    assert "Removed: </span>Petra Person &lt;petra@example.org&gt;" in page
+    assert "Added: </span>Irma Solberg &lt;irma@example.org&gt;" in page
+
+
+def test_a_new_address_behind_the_same_name_is_told(flow):
+    before = terms_of(flow)
+    integration = flow.targets.get().resource.integration
+    integration.host = "db.example.org"
+    integration.save()
+    found = difference(before, terms_of(flow))
+    assert "db.example.org" in found[0].gained[0]
+    assert "127.0.0.1" in found[0].lost[0]
+
+
+def test_switching_off_stands_between_the_versions(flow, admin_user):
+    set_flow_active(actor=admin_user, window=None, flow=flow, is_active=False, origin=SYSTEM)
+    change(flow, admin_user, require_mfa=True)
+    _, entries = history_of(flow.pk, None)
+    found = [each.version.version if each.version else each.event.event for each in entries]
+    assert found == [2, "flow:deactivate", 1]
+
+
+def test_an_entry_of_an_older_page_is_compared_across_the_pages(flow, admin_user):
+    for hours in range(2, PAGE_SIZE + 3):
+        flow.max_duration = timedelta(hours=hours)
+        take_fingerprint(flow)
+        stamp_version(flow=flow, changed_by=admin_user)
+    newest, _ = history_of(flow.pk, "1")
+    assert newest.paginator.count == PAGE_SIZE + 2
+    for page in ("1", "2"):
+        shown = [each for each in history_of(flow.pk, page)[1] if each.version]
+        assert all(each.differences for each in shown if each.version.version > 1)
+
+
+@pytest.mark.parametrize("number", [987654321, 10**30])
+def test_a_flow_that_never_was_has_no_history(admin_client, number):
+    assert admin_client.get(f"/access-flows/{number}/history/").status_code == 404
+
+
+def test_the_page_asks_as_often_for_many_versions(admin_client, flow, admin_user, questions_of):
+    change(flow, admin_user, require_mfa=True)
+    address = f"/access-flows/{flow.pk}/history/"
+    few = questions_of(admin_client, address)
+    for hours in range(2, 20):
+        change(flow, admin_user, max_duration=timedelta(hours=hours))
+    assert questions_of(admin_client, address) == few
