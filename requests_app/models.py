@@ -14,7 +14,12 @@ from django.utils import timezone
 from accessflows.connectors.protocol import GrantIdentity, GrantSpec
 from accessflows.models import AccessFlow, FlowTarget, Integration
 from mfa.models import Verification
-from requests_app.querysets import AccessRequestQuerySet, DriftQuerySet, GrantQuerySet
+from requests_app.querysets import (
+    AccessRequestQuerySet,
+    DayFiguresQuerySet,
+    DriftQuerySet,
+    GrantQuerySet,
+)
 
 
 class Status(models.TextChoices):
@@ -369,3 +374,32 @@ class Drift(models.Model):
 
     def __str__(self) -> str:
         return f"{self.login} on {self.integration_name}: {self.get_kind_display()}"
+
+
+class DayFigures(models.Model):
+    """What is counted of one day in one time zone (requests_app/insights/keeping.py).
+
+    ``figures`` is what `requests_app.insights.counting.figures_between` returns, ``coverage`` what
+    `coverage_now` said when the day was counted last; a day counted afterwards has none.
+    """
+
+    day = models.DateField()
+    zone = models.CharField(max_length=64)
+    figures = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    coverage = models.JSONField(null=True, blank=True)
+    counted_at = models.DateTimeField(null=True, blank=True)
+    is_final = models.BooleanField(default=False)
+    next_at = models.DateTimeField()
+
+    objects = DayFiguresQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["day"]
+        verbose_name_plural = "figures of days"
+        constraints = [models.UniqueConstraint(fields=["zone", "day"], name="figures_once_a_day")]
+        indexes = [
+            models.Index(fields=["zone"], name="figures_still_counted", condition=Q(is_final=False))
+        ]
+
+    def __str__(self) -> str:
+        return f"Figures of {self.day}"

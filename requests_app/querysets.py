@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from accessflows.models import AccessFlow
 
 if TYPE_CHECKING:
-    from requests_app.models import AccessRequest, Drift, Grant  # noqa: F401
+    from requests_app.models import AccessRequest, DayFigures, Drift, Grant  # noqa: F401
 
 
 class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
@@ -68,3 +68,8 @@ class DriftQuerySet(models.QuerySet["Drift"]):
     def open(self) -> "DriftQuerySet":
         """What still differs."""
         return self.filter(over_at=None)
+
+
+class DayFiguresQuerySet(models.QuerySet["DayFigures"]):
+    def in_zone(self, zone: str) -> "DayFiguresQuerySet":
+        return self.filter(zone=zone)

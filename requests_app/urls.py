@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from requests_app.views import access, activity, asking, deciding, flow_deletion, step_up
+from requests_app.views import (
+    access,
+    activity,
+    asking,
+    deciding,
+    flow_deletion,
+    insights,
+    step_up,
+)
 
 app_name = "requests"
 urlpatterns = [
@@ -22,5 +30,6 @@ urlpatterns = [
     path("activity/export.csv", activity.export, {"form": "csv"}, name="activity_csv"),
     path("activity/export.jsonl", activity.export, {"form": "jsonl"}, name="activity_jsonl"),
     path("access-flows/<int:pk>/delete/", flow_deletion.delete, name="delete_flow"),
+    path("insights/", insights.insights, name="insights"),
     path("account/step-up/", step_up.enter_code, name="step_up"),
 ]

@@ -7,13 +7,12 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, SetPasswordForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 
+from accessflows.enrolment import enrolled, in_need_of_mfa
 from accessflows.forms import RowsField
 from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import Role, User
-from mfa.models import Authenticator
 from mfa.policies import LONGEST_REASON
 
 if TYPE_CHECKING:
@@ -82,7 +81,13 @@ class PeopleFilterForm(forms.Form):
         choices=[("", "Any status"), ("active", "Active"), ("inactive", "Deactivated")],
     )
     mfa = forms.ChoiceField(
-        required=False, choices=[("", "Any MFA"), ("set_up", "Set up"), ("not", "Not set up")]
+        required=False,
+        choices=[
+            ("", "Any MFA"),
+            ("set_up", "Set up"),
+            ("not", "Not set up"),
+            ("in_need", "Needed, not set up"),
+        ],
     )
 
     def apply(self, people: "UserQuerySet") -> "UserQuerySet":
@@ -92,9 +97,10 @@ class PeopleFilterForm(forms.Form):
             people = people.filter(role=chosen["role"])
         if chosen.get("status"):
             people = people.filter(is_active=chosen["status"] == "active")
-        if chosen.get("mfa"):
-            enrolled = Exists(Authenticator.objects.confirmed().filter(user=OuterRef("pk")))
-            people = people.filter(enrolled if chosen["mfa"] == "set_up" else ~enrolled)
+        if chosen.get("mfa") == "in_need":
+            people = in_need_of_mfa(people)  # type: ignore[assignment]
+        elif chosen.get("mfa"):
+            people = people.filter(enrolled() if chosen["mfa"] == "set_up" else ~enrolled())
         return people.matching(chosen.get("q", ""))
 
 

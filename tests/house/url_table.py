@@ -26,6 +26,7 @@ URLS: dict[str, Guard] = {
     "requests:activity": Guard.READER,
     "requests:activity_csv": Guard.READER,
     "requests:activity_jsonl": Guard.READER,
+    "requests:insights": Guard.READER,
     # users
     "users:sign_in": Guard.PUBLIC,
     "users:sign_out": Guard.SIGNED_IN,

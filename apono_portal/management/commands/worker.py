@@ -12,6 +12,7 @@ from accessflows.canaries import run_due_canaries
 from accessflows.upkeep import check_due
 from audit.deliveries import deliver_due
 from audit.seals import seal_new_events
+from requests_app.insights.keeping import keep_figures
 from requests_app.worker import Worker
 
 
@@ -31,7 +32,7 @@ class Command(BaseCommand):
             f"{socket.gethostname()[:30]}:{os.getpid()}",
             interval_s=settings.WORKER_INTERVAL_S,
             threads=options["threads"],
-            chores=(deliver_due, seal_new_events, check_due, run_due_canaries),
+            chores=(deliver_due, seal_new_events, check_due, run_due_canaries, keep_figures),
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())
