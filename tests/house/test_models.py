@@ -12,6 +12,7 @@ ELSEWHERE = {
     "audit.SealedEvent": "within its seal",
     "audit.ChainState": "the audit log's page says it",
     "accessflows.FlowTarget": "within its access flow",
+    "requests_app.DayFigures": "the page of insights draws them",
     "mfa.RecoveryCode": "hashes that nobody looks up",
 }
 SECRET_FIELDS = {"key", "sealed_password", "password", "nonce_hash", "code_hash"}
