@@ -31,7 +31,7 @@ class Stage(StrEnum):
     @property
     def batch(self) -> int:
         """Containment takes many over one connection; the others one, so that leases stay short."""
-        return 50 if self is Stage.CONTAIN else 1
+        return 250 if self is Stage.CONTAIN else 1
 
     @property
     def lease(self) -> timedelta:
@@ -118,6 +118,12 @@ def work(lane: Lane, worker_id: str) -> int:
         lane.stage.step(grants, lease)
         done += len(grants)
     return done
+
+
+def is_urgent(now: datetime) -> bool:
+    """Does somebody wait for a worker: an end nobody holds, or a request that may go on?"""
+    ends = Grant.objects.to_work_on(now).filter(state=GrantState.ENDING, tries=0)
+    return ends.exists() or waiting_to_begin().exists()
 
 
 def next_turn() -> datetime | None:

@@ -5,6 +5,7 @@ where the lease still holds.
 """
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -28,6 +29,7 @@ from requests_app.services.activation import (
     record_activation,
 )
 from requests_app.services.proof import record_containment, record_end, record_nothing_made
+from requests_app.sessions_told import sessions_told
 from requests_app.targets import asking, reach
 
 log = structlog.get_logger(__name__)
@@ -60,7 +62,9 @@ def contain(grants: list[Grant], lease: str) -> None:
         if isinstance(answer, ConnectorError):
             _contain_again([grant], lease, answer)
         else:
-            contained[grant] = answer
+            on_time = sessions_told.about(grant.pk)
+            ended = max(answer.sessions_ended, on_time)
+            contained[grant] = replace(answer, sessions_ended=ended)
     for grant in record_containment(contained=contained):
         _log_done("grant_contained", grant)
 

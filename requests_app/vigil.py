@@ -1,8 +1,12 @@
-"""Ends that do not need the portal's database: what ends soon is remembered, and cut on time.
+"""Ends that do not need the portal's database: what ends soon is remembered, and kept on time.
+
+At the moment of an end the sessions are told to end over a connection that is open already, before
+anything is read or written here; the target itself says whose end has come. The ordinary way follows
+and does all the rest.
 
 A worker that has lost the database still knows, for some minutes, which logins reach their end where.
-Ends never move to later and containment may be done twice, so cutting what is past its end is right
-whatever the database would say; the ordinary way follows when it is back.
+Containment may be done twice, so cutting what is past its end is right whatever the database would
+say.
 """
 
 import threading
@@ -19,6 +23,7 @@ from django.utils import timezone
 from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.protocol import Connector, GrantIdentity, Target
 from requests_app.models import Grant
+from requests_app.sessions_told import sessions_told
 from requests_app.targets import asking, reach
 
 log = structlog.get_logger(__name__)
@@ -28,6 +33,8 @@ LOOK_EVERY = timedelta(seconds=5)
 MOST = 5000
 # How far past an end the ordinary way may be before it is helped along. In seconds.
 GRACE_S = 0.4
+GET_READY = timedelta(seconds=1)  # before an end
+TOGETHER = timedelta(seconds=0.1)  # ends this close are told in one statement
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,9 @@ class Vigil:
         self._heard_at = time.monotonic()
         self._is_lost = False
         self._stopping = threading.Event()
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="vigil")
+        self._pool = ThreadPoolExecutor(8, thread_name_prefix="vigil")
         self._running: dict[int | None, Future[None]] = {}
+        self._told: dict[uuid.UUID, datetime] = {}
         self._thread = threading.Thread(target=self._run, name="vigil", daemon=True)
 
     def start(self) -> None:
@@ -95,7 +103,26 @@ class Vigil:
             if grant.identity is not None:
                 watched[grant.pk] = Watched(grant.identity, grant.integration_id, grant.deadline)
         self._watched, self._places, self._looked_at = watched, places, now
+        self._told = {key: at for key, at in self._told.items() if key in watched}
+        sessions_told.forget_all_but(watched)
         return 0
+
+    def tell_on_time(self, now: datetime) -> list[Future[None]]:
+        """Have the sessions of what ends within `GET_READY` told to end at that moment."""
+        soon: dict[int | None, list[tuple[datetime, uuid.UUID]]] = defaultdict(list)
+        for key, watched in list(self._watched.items()):
+            known = self._told.get(key) == watched.deadline
+            if not known and now < watched.deadline <= now + GET_READY:
+                soon[watched.integration_id].append((watched.deadline, key))
+        begun = []
+        for place, ends in soon.items():
+            first, _ = min(ends)
+            together = [(at, key) for at, key in ends if at <= first + TOGETHER]
+            self._told.update({key: at for at, key in together})
+            at, _ = max(together)
+            keys = [key for _, key in together]
+            begun.append(self._pool.submit(self._tell, self._places[place], keys, at))
+        return begun
 
     def keep(self, now: datetime) -> list[Future[None]]:
         """Contain what is past its end, a target each in a thread of its own."""
@@ -113,9 +140,22 @@ class Vigil:
 
     def _run(self) -> None:
         while not self._stopping.wait(GRACE_S / 2):
+            self.tell_on_time(timezone.now())
             silent_s = time.monotonic() - self._heard_at
             if self._is_lost or silent_s > self._interval_s + GRACE_S:
                 self.keep(timezone.now())
+
+    def _tell(self, place: Place, keys: list[uuid.UUID], at: datetime) -> None:
+        """A failure here is none: containment comes right after, and tries for ever."""
+        logins = {w.identity: key for key in keys if (w := self._watched.get(key))}
+        try:
+            with asking():
+                told = place.connector.end_sessions_at(place.target, list(logins), at)
+        except ConnectorError as error:
+            log.info("sessions_not_told_on_time", grants=len(keys), reason=error.sentence)
+            return
+        for identity, number in told.items():
+            sessions_told.note(logins[identity], number)
 
     def _contain(self, place: Place, identities: dict[uuid.UUID, GrantIdentity]) -> None:
         try:

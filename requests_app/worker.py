@@ -1,20 +1,25 @@
 """The worker's loop: finds what is due, hands lanes to threads, and wakes when the next end comes."""
 
+import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import structlog
+from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
 from django.db import Error as DatabaseTrouble
-from django.db import close_old_connections, connections
 from django.utils import timezone
 
+from accessflows.connectors import warm
 from requests_app.reconciler import (
     Lane,
     Stage,
     begin_waiting,
+    is_urgent,
     lanes,
     next_turn,
     tend,
@@ -28,6 +33,8 @@ from requests_app.watch import due_for_look, look_over
 log = structlog.get_logger(__name__)
 
 SHORTEST_PAUSE_S = 0.05
+GLANCE_S = 0.25  # between two turns, whether somebody waits
+SWITCH_S = 0.001  # a thread that ends access shall not wait long for one that writes of it
 TENDING = "tend"
 BEGINNING = "begin"
 
@@ -37,7 +44,7 @@ class Worker:
 
     Containment has threads of its own, so that neither a hanging activation nor a stuck cleaning
     ever delays an end. A lane runs once at a time in a worker: a target that hangs holds one thread.
-    Ends that come while the portal's database is lost are kept by the vigil.
+    Sessions are ended on time, and ends kept while the portal's database is lost, by the vigil.
     ``chores`` are called once an interval, beside the rest; they are given the present moment.
     """
 
@@ -52,7 +59,8 @@ class Worker:
         self.name = name
         self._interval_s = interval_s
         self._vigil = Vigil(interval_s)
-        self._chores = (tend, self._vigil.look_ahead, *chores)
+        self._chores = (tend, self._vigil.look_ahead, _close_idle, *chores)
+        self._opened: set[Any] = set()
         self._urgent = ThreadPoolExecutor(threads, thread_name_prefix="contain")
         self._others = ThreadPoolExecutor(threads, thread_name_prefix="work")
         self._running: dict[Lane | str, Future[None]] = {}
@@ -70,23 +78,45 @@ class Worker:
 
     def run(self) -> None:
         log.info("worker_started", worker=self.name)
+        sys.setswitchinterval(SWITCH_S)
+        warm.connections.is_kept = True
         self._vigil.start()
         while not self._stopping:
             try:
                 pause_s = self._turn()
                 self._vigil.hear_from_database()
+                self._pause(pause_s)
             except DatabaseTrouble as error:
-                self._vigil.lose_database()
-                log.warning("database_unreachable", worker=self.name, error=type(error).__name__)
-                connections.close_all()
-                pause_s = self._interval_s
-            self._wake.wait(pause_s)
+                self._lose_database(error)
+                self._wake.wait(self._interval_s)
             self._wake.clear()
         self._vigil.stop()
         self._urgent.shutdown()
         self._others.shutdown()
-        connections.close_all()
+        self._close_all()
         log.info("worker_stopped", worker=self.name)
+
+    def _pause(self, pause_s: float) -> None:
+        """Wait for the next turn, and glance now and then whether somebody wants one now."""
+        until = time.monotonic() + pause_s
+        while not self._stopping and (left_s := until - time.monotonic()) > 0:
+            if self._wake.wait(min(left_s, GLANCE_S)):
+                return
+            if left_s > GLANCE_S and is_urgent(timezone.now()):
+                return
+
+    def _lose_database(self, error: DatabaseTrouble) -> None:
+        self._vigil.lose_database()
+        log.warning("database_unreachable", worker=self.name, error=type(error).__name__)
+        connections.close_all()
+
+    def _close_all(self) -> None:
+        """Close what threads that are over have left open."""
+        warm.connections.stop()
+        connections.close_all()
+        for each in self._opened:
+            each.inc_thread_sharing()
+            each.close()
 
     def _turn(self) -> float:
         """Dispatch what is due. Returns the seconds until the next look."""
@@ -129,13 +159,17 @@ class Worker:
 
     def _do(self, key: Lane | str, task: Callable[[], object]) -> None:
         """Run a task in a thread with a connection of its own, and look again if it did anything."""
+        self._opened.add(connections[DEFAULT_DB_ALIAS])
+        close_old_connections()
         try:
             if task():
                 self._wake.set()
         except DatabaseTrouble as error:
-            self._vigil.lose_database()
-            log.warning("database_unreachable", worker=self.name, error=type(error).__name__)
+            self._lose_database(error)
         except Exception as error:
             log.exception("step_broke", worker=self.name, lane=str(key), error=type(error).__name__)
-        finally:
-            connections.close_all()  # nobody else could close it when the threads end
+            connections.close_all()
+
+
+def _close_idle(_: datetime) -> None:
+    warm.connections.close_idle()

@@ -289,7 +289,7 @@ class RollCall(JsonRecord):
 
 
 class Connector(Protocol):
-    """A kind of target system. Implementations hold no state between calls."""
+    """A kind of target system. Between calls an implementation holds nothing but idle connections."""
 
     def preflight(self, target: Target, permissions: Sequence[str] | None = None) -> list[Check]:
         """Every right the broker needs, green or red. `permissions` limits the roles looked at."""
@@ -328,6 +328,15 @@ class Connector(Protocol):
         self, target: Target, identities: Sequence[GrantIdentity]
     ) -> dict[GrantIdentity, Containment | ConnectorError]:
         """`contain` for many at once over one connection. One failure does not stop the others."""
+
+    def end_sessions_at(
+        self, target: Target, identities: Sequence[GrantIdentity], moment: datetime
+    ) -> dict[GrantIdentity, int]:
+        """Wait until a moment at most two seconds away, then tell the sessions of those whose end
+        has come by the target's own word to end. Returns how many sessions of each were told.
+
+        It only makes containment quick, and waits for no session. Anybody may do it at any time.
+        """
 
     def find_residue(self, target: Target, identity: GrantIdentity) -> Residue: ...
 

@@ -11,7 +11,7 @@ import psycopg
 
 from bench.chaos.ground import Ground
 
-SAMPLE_S = 0.02
+SAMPLE_S = 0.03
 # Usable: a session is open, or the server would take a sign-in now.
 _STANDING = (
     "SELECT r.rolname, r.rolcanlogin, r.rolcanlogin AND (r.rolvaliduntil IS NULL OR"

@@ -17,7 +17,7 @@ from requests_app.lifecycle import conflict_on, lock_request, transition, transi
 from requests_app.models import PENDING, AccessRequest, Grant, GrantState, Status
 from requests_app.policies import may_end
 
-BATCH = 100
+BATCH = 250
 
 
 def end_access(*, actor: Any, request: AccessRequest, origin: Origin = SYSTEM) -> AccessRequest:

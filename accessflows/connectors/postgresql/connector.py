@@ -11,6 +11,7 @@ from accessflows.connectors.postgresql import (
     plain_words,
     preflight,
     proof,
+    punctual,
     residue,
     roles,
     roll_call,
@@ -18,7 +19,7 @@ from accessflows.connectors.postgresql import (
 
 
 class PostgreSQLConnector:
-    """Implements `accessflows.connectors.protocol.Connector`. Holds no state."""
+    """Implements `accessflows.connectors.protocol.Connector`."""
 
     preflight = staticmethod(preflight.preflight)
     discover = staticmethod(discovery.discover)
@@ -31,6 +32,7 @@ class PostgreSQLConnector:
     reset_credential = staticmethod(credentials.reset_credential)
     contain = staticmethod(containment.contain)
     contain_many = staticmethod(containment.contain_many)
+    end_sessions_at = staticmethod(punctual.end_sessions_at)
     find_residue = staticmethod(residue.find_residue)
     clean = staticmethod(cleaning.clean)
     prove = staticmethod(proof.prove)

@@ -1,6 +1,8 @@
 """Ending all use: cut, revoke, kill. After this nobody can use the grant, whatever follows.
 
-Every step commits by itself, so that a failure later never undoes an earlier one.
+Every step commits by itself, so that a failure later never undoes an earlier one. Before the cut
+sessions are told to end once: at the end of a time none can come back, so that is the quickest way,
+and one that holds a lock on its own role lets go of it. What counts is the killing after the cut.
 """
 
 from collections.abc import Sequence
@@ -30,12 +32,14 @@ from accessflows.connectors.protocol import Containment, GrantIdentity, Target, 
 
 log = structlog.get_logger(__name__)
 
-_AT_ONCE = 50
+_AT_ONCE = 250
+_CUT_AT_ONCE = 50
 _ATTEMPTS = 5
 _LONGEST_S = 60.0
 
 # Who is contained with many others must not keep them waiting; what is locked is tried again soon.
-_SHORT_PATIENCE = sql.SQL("SET LOCAL lock_timeout = '250ms'")
+_LITTLE_PATIENCE = sql.SQL("SET LOCAL lock_timeout = '50ms'")
+_SOME_PATIENCE = sql.SQL("SET LOCAL lock_timeout = '250ms'")
 _CUT = sql.SQL("ALTER ROLE {role} NOLOGIN PASSWORD NULL VALID UNTIL {long_ago}")
 _MEMBERSHIPS = sql.SQL(
     "SELECT DISTINCT m.member::bigint AS oid, member.rolname AS role, granted.rolname AS permission"
@@ -72,14 +76,15 @@ def _contain_some(
     session: Session, identities: Sequence[GrantIdentity]
 ) -> dict[GrantIdentity, Outcome]:
     refused = {identity: why for identity in identities if (why := _refusal(session, identity))}
-    found, failed = _cut_even_if_resisted(
-        session, [each for each in identities if each not in refused]
-    )
+    wanted = [each for each in identities if each not in refused]
+    early = _tell_early(session, wanted)
+    found, failed = _cut_even_if_resisted(session, wanted)
     cut = [role.oid for each in found.values() if (role := _cuttable(each))]
     _revoke_memberships(session, cut)
     ended = end_sessions_of(
         session,
         [identity.role_oid for identity, each in found.items() if _sessions_are_ours(each)],
+        early,
     )
     prepared = prepared_by(session, list(ended))
     left = _memberships(session, cut)
@@ -132,46 +137,60 @@ def _refusal(session: Session, identity: GrantIdentity) -> ConnectorError | None
 def _cut_even_if_resisted(
     session: Session, identities: Sequence[GrantIdentity]
 ) -> tuple[FoundByGrant, dict[GrantIdentity, ConnectorError]]:
-    """All in one transaction. If that fails each by itself, so that one that resists stops no other.
+    """Many in one transaction; where that fails each by itself, after all the others.
 
     A grantee may change its own password, and while that transaction is open nobody else can change
     the role. So its sessions are told to end right before: the cut then waits in line for the lock
     that they leave, ahead of any session that comes after them.
     """
-    try:
-        return _cut(session, identities), {}
-    except psycopg.Error:
-        if session.connection.broken:
-            raise
     found: FoundByGrant = {}
+    resisted: list[GrantIdentity] = []
+    for start in range(0, len(identities), _CUT_AT_ONCE):
+        some = identities[start : start + _CUT_AT_ONCE]
+        try:
+            found |= _cut(session, some, _LITTLE_PATIENCE)
+        except psycopg.Error:
+            if session.connection.broken:
+                raise
+            resisted += some
     failed: dict[GrantIdentity, ConnectorError] = {}
-    for identity in identities:
-        for _ in range(_ATTEMPTS):
-            try:
-                _tell_to_end(session, identity)
-                found |= _cut(session, [identity])
-                failed.pop(identity, None)
-                break
-            except psycopg.Error as error:
-                if session.connection.broken:
-                    raise
-                failed[identity] = query_failure(error, session.target)
+    for identity in resisted:
+        outcome = _cut_one(session, identity)
+        if isinstance(outcome, ConnectorError):
+            failed[identity] = outcome
+        else:
+            found |= outcome
     return found, failed
 
 
-def _tell_to_end(session: Session, identity: GrantIdentity) -> None:
+def _cut_one(session: Session, identity: GrantIdentity) -> FoundByGrant | ConnectorError:
+    failure: ConnectorError = TargetUnavailable(f"{identity.role_name} could not be cut.")
+    for _ in range(_ATTEMPTS):
+        try:
+            _tell_early(session, [identity])
+            return _cut(session, [identity], _SOME_PATIENCE)
+        except psycopg.Error as error:
+            if session.connection.broken:
+                raise
+            failure = query_failure(error, session.target)
+    return failure
+
+
+def _tell_early(session: Session, identities: Sequence[GrantIdentity]) -> list[tuple[int, int]]:
     """A role that is not ours or was given powers by hand is beyond the broker."""
-    found = find_ours(session, [identity])[identity]
-    role = _cuttable(found)
-    if _sessions_are_ours(found) and not (role and role.has_attributes):
-        signal_sessions_of(session, [identity.role_oid])
+    oids = [
+        identity.role_oid
+        for identity, found in find_ours(session, identities).items()
+        if _sessions_are_ours(found) and not ((role := _cuttable(found)) and role.has_attributes)
+    ]
+    return signal_sessions_of(session, oids) if oids else []
 
 
-def _cut(session: Session, identities: Sequence[GrantIdentity]) -> FoundByGrant:
+def _cut(session: Session, identities: Sequence[GrantIdentity], patience: sql.SQL) -> FoundByGrant:
     """No advisory lock here: a grantee could take it. Two that cut the same role at once may get
     in each other's way; whoever comes second finds it cut."""
     with session.connection.transaction():
-        session.connection.execute(_SHORT_PATIENCE)
+        session.connection.execute(patience)
         found = find_ours(session, identities)
         roles = [role for each in found.values() if (role := _cuttable(each)) and not role.is_cut]
         session.run(

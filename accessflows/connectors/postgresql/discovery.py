@@ -56,7 +56,7 @@ _RIGHTS = sql.SQL(
 
 def discover(target: Target) -> Inventory:
     """Databases and roles that could be offered; a role that must not be says why."""
-    with broker_session(target) as session:
+    with broker_session(target, anew=True) as session:
         databases = tuple(row["name"] for row in session.rows(_DATABASES))
         roles = tuple(
             CapabilityRole(row["name"], tuple(row["databases"]), _refusal(session, row["name"]))

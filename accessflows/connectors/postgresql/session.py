@@ -1,4 +1,6 @@
-"""The broker's connection to a target: bounded in time, wary of what is there, closed for sure."""
+"""The broker's connection to a target: bounded in time, wary of what is there, and never left open
+after trouble.
+"""
 
 import os
 import time
@@ -14,7 +16,13 @@ from psycopg.abc import PQGen
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 
-from accessflows.connectors.errors import TargetMismatch, TargetRefused, TargetUnavailable
+from accessflows.connectors import warm
+from accessflows.connectors.errors import (
+    ConnectorError,
+    TargetMismatch,
+    TargetRefused,
+    TargetUnavailable,
+)
 from accessflows.connectors.postgresql.failures import address, connect_failure, query_failure
 from accessflows.connectors.postgresql.names import check_name
 from accessflows.connectors.protocol import Target
@@ -23,16 +31,21 @@ OLDEST_VERSION = 150000
 MEMBERSHIP_OPTIONS_SINCE = 160000  # GRANT role ... WITH INHERIT, SET, ADMIN
 _REQUIRE_AUTH_SINCE = 160000  # libpq
 _STALLED_TRANSACTION_S = 5
+_LONGEST_KEPT_S = 300.0
 _LOOK_UP_S = 0.1  # how often a waiting connection looks at its clock
 
 T = TypeVar("T")
 
 # First words on every connection. The empty search_path keeps what a grantee may have planted in
 # a schema from being called by the broker (PostgreSQL manual, "Writing SECURITY DEFINER Functions").
-_OPENING = sql.SQL(
+_SETTINGS = sql.SQL(
     "SET search_path = ''; SET statement_timeout = {statement};"
-    " SET lock_timeout = {lock}; SET idle_in_transaction_session_timeout = {stalled};"
-    " SELECT clock_timestamp() AS server_time,"
+    " SET lock_timeout = {lock}; SET idle_in_transaction_session_timeout = {stalled}; "
+)
+# Asked at the beginning of every call, also on a connection that was kept: another server may be
+# behind the address by now, and its clock goes on.
+_GREETING = sql.SQL(
+    "SELECT clock_timestamp() AS server_time,"
     " current_setting('server_version_num')::int AS version,"
     " (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,"
     " pg_is_in_recovery() AS standby"
@@ -47,7 +60,7 @@ Question = tuple[Statement, Mapping[str, object] | None]
 class Session:
     """An open connection and what the server said about itself. Statements commit by themselves."""
 
-    connection: psycopg.Connection[DictRow]
+    connection: "BoundedConnection"
     target: Target
     version: int
     system_identifier: str
@@ -94,8 +107,14 @@ class BoundedConnection(psycopg.Connection[DictRow]):
     timeout of its own, so the waiting itself is bounded."""
 
     target: Target
+    opened_at: float
     budget_s: float
     give_up_at: float
+
+    def give_time(self, target: Target, budget_s: float) -> None:
+        """Everything from now on has to be done in this time."""
+        self.target, self.budget_s = target, budget_s
+        self.give_up_at = time.monotonic() + budget_s
 
     def wait(self, gen: PQGen[T], interval: float = _LOOK_UP_S, timeout: float | None = None) -> T:
         return super().wait(self._bounded(gen), interval, timeout)
@@ -117,27 +136,60 @@ class BoundedConnection(psycopg.Connection[DictRow]):
 
 @contextmanager
 def broker_session(
-    target: Target, *, database: str | None = None, budget_s: float | None = None
+    target: Target,
+    *,
+    database: str | None = None,
+    budget_s: float | None = None,
+    anew: bool = False,
 ) -> Iterator[Session]:
     """A session as the broker. After `budget_s` it is given up, whatever it waits for.
 
+    In a worker a connection that is kept from an earlier call is taken, unless it has to be `anew`.
     Raises only ConnectorError: the driver's errors are turned into sentences here.
     """
     name = check_name(database or target.database, "database")
-    connection = _connect(target, name)
-    connection.target = target
-    connection.budget_s = budget_s or target.connect_timeout_s + 3 * target.statement_timeout_s
-    connection.give_up_at = time.monotonic() + connection.budget_s
-    with connection:
+    budget_s = budget_s or target.connect_timeout_s + 3 * target.statement_timeout_s
+    session = None if anew else _take_up(target, name)
+    connection = session.connection if session else _connect(target, name)
+    connection.give_time(target, budget_s)
+    try:
+        yield session or _open(connection, target)
+    except psycopg.Error as error:
+        connection.close()
+        raise query_failure(error, target) from None
+    except (ValueError, TypeError, KeyError) as error:
+        connection.close()
+        raise TargetRefused(
+            f"{address(target)} answered something unexpected ({type(error).__name__}). "
+            "Check that it is a PostgreSQL server."
+        ) from None
+    except BaseException:
+        connection.close()
+        raise
+    _put_down(target, name, connection)
+
+
+def _take_up(target: Target, database: str) -> Session | None:
+    """Greet the server over a kept connection. One that does not answer at once is forgotten."""
+    place = target, database
+    while connection := cast(BoundedConnection | None, warm.connections.take(place)):
+        connection.give_time(target, target.connect_timeout_s)
         try:
-            yield _open(connection, target)
-        except psycopg.Error as error:
-            raise query_failure(error, target) from None
-        except (ValueError, TypeError, KeyError) as error:
-            raise TargetRefused(
-                f"{address(target)} answered something unexpected ({type(error).__name__}). "
-                "Check that it is a PostgreSQL server."
-            ) from None
+            return _greet(connection, target, _GREETING)
+        except (psycopg.Error, ConnectorError):
+            connection.close()
+    return None
+
+
+def _put_down(target: Target, database: str, connection: "BoundedConnection") -> None:
+    """Keep a connection on which nothing is going on, and close any other.
+
+    Not for ever: a broker password that was changed on the target shall be noticed.
+    """
+    idle = connection.info.transaction_status == pq.TransactionStatus.IDLE
+    young = time.monotonic() - connection.opened_at < _LONGEST_KEPT_S
+    if not (idle and young and warm.connections.give((target, database), connection)):
+        connection.close()
 
 
 def conninfo_for(target: Target, database: str) -> str:
@@ -168,7 +220,7 @@ def conninfo_for(target: Target, database: str) -> str:
 
 def _connect(target: Target, database: str) -> BoundedConnection:
     try:
-        return BoundedConnection.connect(
+        connection = BoundedConnection.connect(
             conninfo_for(target, database),
             autocommit=True,
             prepare_threshold=None,
@@ -178,16 +230,24 @@ def _connect(target: Target, database: str) -> BoundedConnection:
         raise connect_failure(error, target, database) from None
     except (ValueError, OSError):
         raise TargetRefused("The integration's address cannot be used. Correct it.") from None
+    connection.opened_at = time.monotonic()
+    return connection
 
 
-def _open(connection: psycopg.Connection[DictRow], target: Target) -> Session:
-    opening = _OPENING.format(
+def _open(connection: BoundedConnection, target: Target) -> Session:
+    settings = _SETTINGS.format(
         statement=sql.Literal(f"{target.statement_timeout_s}s"),
         lock=sql.Literal(f"{target.lock_timeout_s}s"),
         stalled=sql.Literal(f"{_STALLED_TRANSACTION_S}s"),
     )
+    return _greet(connection, target, settings + _GREETING)
+
+
+def _greet(
+    connection: BoundedConnection, target: Target, greeting: sql.SQL | sql.Composed
+) -> Session:
     before = datetime.now(UTC)
-    cursor = connection.execute(opening)
+    cursor = connection.execute(greeting)
     after = datetime.now(UTC)
     while cursor.nextset():
         pass

@@ -1,7 +1,7 @@
 """Ending open sessions, by the role's OID: it is kept when the role is renamed or dropped."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import structlog
 from psycopg import errors, sql
@@ -23,12 +23,18 @@ _SIGNAL = sql.SQL(
 )
 
 
-def end_sessions_of(session: Session, role_oids: Sequence[int]) -> dict[int, tuple[int, int]]:
+def end_sessions_of(
+    session: Session, role_oids: Sequence[int], told_before: Iterable[tuple[int, int]] = ()
+) -> dict[int, tuple[int, int]]:
     """Signal every session of these roles, then wait until two scans in a row find none.
 
     Returns, by OID, how many sessions were told to end and how many are still there.
+    ``told_before`` are sessions that count, each as (OID, process).
     """
     told: dict[int, set[int]] = {oid: set() for oid in role_oids}
+    for oid, pid in told_before:
+        if oid in told:
+            told[oid].add(pid)
     open_now: list[tuple[int, int]] = []
     quiet, give_up_at = 0, time.monotonic() + _WAIT_S
     while quiet < _QUIET_SCANS and time.monotonic() < give_up_at:

@@ -143,6 +143,12 @@ class WebhookConnector:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return dict(zip(identities, pool.map(contained, identities), strict=True))
 
+    def end_sessions_at(
+        self, target: Target, identities: Sequence[GrantIdentity], moment: datetime
+    ) -> dict[GrantIdentity, int]:
+        """A receiver has one call that ends a grant, `contain`, and no sooner way."""
+        return {}
+
     def find_residue(self, target: Target, identity: GrantIdentity) -> Residue:
         return Residue(_items(_ask(target, "find_residue", identity), "items"))
 
