@@ -13,6 +13,7 @@ from django.db import connection
 from django.utils import timezone
 from psycopg import sql
 
+from accessflows.connectors import warm
 from accessflows.connectors.postgresql.session import conninfo_for
 from accessflows.connectors.protocol import GrantSpec, Target
 from accessflows.connectors.registry import connector_for
@@ -33,18 +34,27 @@ WATCHED_TABLES = ("requests_app_grant", "requests_app_accessrequest")
 
 @dataclass(frozen=True)
 class ActivationCost:
-    """Medians in milliseconds, taken in turns. ``whole_ms`` adds the portal's own rows."""
+    """Medians in milliseconds, taken in turns.
+
+    ``connector_ms`` is as a worker does it, over a connection it keeps; ``cold_ms`` is the first one
+    after a while, which signs in like the script; ``whole_ms`` adds the portal's own rows.
+    """
 
     script_ms: float
     connector_ms: float
+    cold_ms: float
     whole_ms: float
 
     @property
     def ratio(self) -> float:
         return round(self.connector_ms / self.script_ms, 2)
 
+    @property
+    def cold_ratio(self) -> float:
+        return round(self.cold_ms / self.script_ms, 2)
+
     def as_dict(self) -> dict[str, float]:
-        return asdict(self) | {"ratio": self.ratio}
+        return asdict(self) | {"ratio": self.ratio, "cold_ratio": self.cold_ratio}
 
 
 @dataclass(frozen=True)
@@ -58,12 +68,17 @@ class SweepCost:
 
 
 def measure_activation(stage: Stage) -> ActivationCost:
-    """A script that does the same, the connector, and the worker's whole step, turn by turn."""
+    """A script that does the same, the connector without and with a connection that is kept, and the
+    worker's whole step, turn by turn.
+    """
     stage.ground.stop_workers()
     target, connector = stage.ground.target, connector_for("postgresql")
-    taken: dict[str, list[float]] = {"script": [], "connector": [], "whole": []}
+    names = ("script", "cold", "connector", "whole")
+    taken: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(TIMES):
         taken["script"].append(_timed(lambda: _script(target, _spec())))
+        warm.connections.close_idle(0)
+        taken["cold"].append(_timed(lambda: connector.activate(target, _spec())))
         taken["connector"].append(_timed(lambda: connector.activate(target, _spec())))
         request = stage.portal.ask("reader")
         taken["whole"].append(_timed(lambda pk=request.pk: _whole_step(pk)))  # type: ignore[misc]
@@ -71,10 +86,10 @@ def measure_activation(stage: Stage) -> ActivationCost:
     stage.portal.end(stage.portal.grants_of(made))
     stage.need_workers(2)
     stage.portal.wait_ended(stage.portal.grants_of(made), 120)
-    for name in connector.list_marked_roles(target, PORTAL_ID):
-        stage.ground.ask(sql.SQL("DROP ROLE {}").format(sql.Identifier(name.identity.role_name)))
+    for made in connector.list_marked_roles(target, PORTAL_ID):
+        stage.ground.ask(sql.SQL("DROP ROLE {}").format(sql.Identifier(made.identity.role_name)))
     medians = {name: round(statistics.median(values) * 1000, 2) for name, values in taken.items()}
-    return ActivationCost(medians["script"], medians["connector"], medians["whole"])
+    return ActivationCost(*(medians[kind] for kind in ("script", "connector", "cold", "whole")))
 
 
 def _spec() -> GrantSpec:

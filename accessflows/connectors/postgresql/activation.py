@@ -20,10 +20,9 @@ from accessflows.connectors.postgresql.permissions import (
     refuse,
 )
 from accessflows.connectors.postgresql.requirements import (
+    broker_and_grant_question,
     broker_checks,
-    broker_question,
     grant_checks,
-    grant_question,
 )
 from accessflows.connectors.postgresql.roles import Role, lock_question, role_in, role_question
 from accessflows.connectors.postgresql.session import Session, broker_session
@@ -44,12 +43,14 @@ _JOIN_WITH_OPTIONS = sql.SQL(
 )
 _HOLD = sql.SQL("ALTER ROLE {role} CONNECTION LIMIT {limit}")
 _SHORTEN = sql.SQL("ALTER ROLE {role} VALID UNTIL {until}")
-_MEMBERSHIPS = sql.SQL(
-    "SELECT g.rolname AS name, m.admin_option AS admin,"
-    " COALESCE((to_jsonb(m)->>'inherit_option')::boolean, true) AS inherit,"
-    " COALESCE((to_jsonb(m)->>'set_option')::boolean, true) AS may_set"
-    " FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
-    " JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = %(role)s"
+_BEGIN = sql.SQL("BEGIN")
+# The options of a membership have columns of their own since version 16.
+_READ_BACK = sql.SQL(
+    "SELECT made.*, ARRAY(SELECT jsonb_build_object('name', pg_get_userbyid(m.roleid),"
+    "   'admin', m.admin_option, 'inherit', to_jsonb(m)->'inherit_option',"
+    "   'may_set', to_jsonb(m)->'set_option')"
+    "   FROM pg_auth_members m WHERE m.member = made.oid) AS memberships"
+    " FROM ({role}) made"
 )
 
 
@@ -104,13 +105,14 @@ def _deadline(session: Session, spec: GrantSpec) -> datetime:
 
 
 def _in_one_transaction(session: Session, spec: GrantSpec, valid_until: datetime) -> Activation:
-    with session.connection.transaction():
-        role = _ask_before(session, spec)
-        if role is None:
-            statements = _creation(session, spec, valid_until)
-        else:
-            statements = _adoption(session, spec, role, valid_until)
-        made = _run_and_read_back(session, spec, statements, valid_until)
+    """Whatever is raised on the way closes the connection, and so undoes the transaction."""
+    role = _ask_before(session, spec)
+    if role is None:
+        statements = _creation(session, spec, valid_until)
+    else:
+        statements = _adoption(session, spec, role, valid_until)
+    made = _run_and_read_back(session, spec, statements, valid_until)
+    session.connection.execute("COMMIT")
     return Activation(
         identity=GrantIdentity(spec.role_name, made.oid, session.system_identifier),
         server_version=session.version,
@@ -124,19 +126,19 @@ def _in_one_transaction(session: Session, spec: GrantSpec, valid_until: datetime
 def _ask_before(session: Session, spec: GrantSpec) -> Role | None:
     """Lock the grant and begin nothing that could not be ended. The role, if it is there already."""
     refuse(objection_to_name(spec.permission))
-    _, reachable, broker, grant, role = session.ask_all(
+    _, _, reachable, facts, role = session.ask_all(
         [
+            (_BEGIN, None),
             lock_question([spec.role_name]),
             reachable_roles(spec.permission),
-            broker_question(session),
-            grant_question(spec.resource, spec.permission),
+            broker_and_grant_question(session, spec.resource, spec.permission),
             role_question(spec.role_name),
         ]
     )
     refuse(objection_to_roles(spec.permission, reachable))
     checks = [
-        *broker_checks(session, broker[0]),
-        *grant_checks(session, grant[0], spec.resource, spec.permission),
+        *broker_checks(session, facts[0]),
+        *grant_checks(session, facts[0], spec.resource, spec.permission),
     ]
     refuse(" ".join(check.sentence for check in checks if not check.ok))
     return role_in(role)
@@ -187,11 +189,11 @@ def _run_and_read_back(
     session: Session, spec: GrantSpec, statements: Sequence[sql.Composed], valid_until: datetime
 ) -> Role:
     """What the catalogs say now is what was meant, or the transaction is undone."""
-    *_, rows, memberships = session.ask_all(
+    by_name, values = role_question(spec.role_name)
+    *_, rows = session.ask_all(
         [
             *((statement, None) for statement in statements),
-            role_question(spec.role_name),
-            (_MEMBERSHIPS, {"role": spec.role_name}),
+            (_READ_BACK.format(role=by_name), values),
         ]
     )
     role = role_in(rows)
@@ -199,9 +201,9 @@ def _run_and_read_back(
         raise TargetRefused("The target did not keep the grant's deadline. Nothing was made.")
     if role.has_attributes or role.marker is None or role.marker.grant_id != spec.grant_id:
         raise TargetMismatch(f"{spec.role_name} is not as it was made. It was not touched.")
-    may_set = not session.has_membership_options
-    meant = [{"name": spec.permission, "admin": False, "inherit": True, "may_set": may_set}]
-    if memberships != meant:
+    inherit, may_set = (True, False) if session.has_membership_options else (None, None)
+    meant = {"name": spec.permission, "admin": False, "inherit": inherit, "may_set": may_set}
+    if rows[0]["memberships"] != [meant]:
         raise TargetMismatch(
             f"{spec.role_name} has other memberships than {spec.permission} alone. Somebody "
             "changed it by hand, so nothing was changed. End this grant."

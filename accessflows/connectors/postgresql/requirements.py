@@ -50,12 +50,16 @@ def broker_checks(session: Session, facts: DictRow) -> list[Check]:
     return [_primary(session), _createrole(facts), _signals(session, facts), _grave(session, facts)]
 
 
-def grant_question(resource: str, permission: str) -> Question:
-    return _GRANT, {"resource": resource, "permission": permission}
+def broker_and_grant_question(session: Session, resource: str, permission: str) -> Question:
+    """One row with all that the broker needs for one grant."""
+    broker, _ = broker_question(session)
+    together = sql.SQL("SELECT * FROM ({broker}) broker CROSS JOIN ({grant}) grant_of_one")
+    values = {"resource": resource, "permission": permission}
+    return together.format(broker=broker, grant=_GRANT), values
 
 
 def grant_checks(session: Session, facts: DictRow, resource: str, permission: str) -> list[Check]:
-    """What this one grant needs, judged from the answer to `grant_question`."""
+    """What this one grant needs, judged from the answer to that question."""
     return [
         _admin(session, permission, may_grant=facts["may_grant"]),
         _place(session, facts, resource, permission),

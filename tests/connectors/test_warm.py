@@ -1,0 +1,100 @@
+"""Connections a worker keeps: used again, never trusted blindly, never too many, never too long."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+
+from accessflows.connectors import warm
+from accessflows.connectors.errors import TargetMismatch, TargetRefused
+from accessflows.connectors.postgresql.session import broker_session
+from accessflows.connectors.registry import connector_for
+
+pytestmark = pytest.mark.target
+postgresql = connector_for("postgresql")
+
+
+@pytest.fixture(autouse=True)
+def kept() -> Iterator[None]:
+    warm.connections.is_kept = True
+    yield
+    warm.connections.stop()
+
+
+def pid(target, **options) -> int:
+    with broker_session(target, **options) as session:
+        return session.row("SELECT pg_backend_pid() AS pid")["pid"]
+
+
+def brokers(pg) -> int:
+    return pg.ask("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", [pg.target.user])[0][0]  # fmt: skip
+
+
+def test_the_next_call_takes_the_same_connection(pg_target):
+    assert pid(pg_target.target) == pid(pg_target.target)
+
+
+def test_only_a_worker_keeps_any(pg_target):
+    warm.connections.is_kept = False
+    assert pid(pg_target.target) != pid(pg_target.target)
+
+
+def test_another_database_or_password_is_another_place(pg_target):
+    first = pid(pg_target.target)
+    assert pid(pg_target.target, database="orders") != first
+    with pytest.raises(TargetRefused, match="does not accept the broker"):
+        pid(replace(pg_target.target, password="wrong"))
+
+
+def test_one_that_was_cut_off_is_replaced_unnoticed(pg_target):
+    first = pid(pg_target.target)
+    pg_target.ask("SELECT pg_terminate_backend(%s)", [first])
+    assert pid(pg_target.target) != first
+
+
+def test_after_trouble_it_is_closed(pg_target):
+    first = pid(pg_target.target)
+    with pytest.raises(TargetRefused), broker_session(pg_target.target) as session:
+        session.row("SELECT 1/0")
+    assert pid(pg_target.target) != first
+
+
+def test_one_with_an_open_transaction_is_closed(pg_target):
+    with broker_session(pg_target.target) as session:
+        session.connection.execute("BEGIN")
+    assert brokers(pg_target) == 0
+
+
+def test_who_is_there_is_asked_every_time(pg_target):
+    pid(pg_target.target)
+    with pytest.raises(TargetMismatch), broker_session(pg_target.target) as session:
+        session.check_server("1")
+
+
+def test_preflight_signs_in_anew(pg_target):
+    pid(pg_target.target)
+    pg_target.ask(f"ALTER ROLE {pg_target.target.user} PASSWORD 'changed'")
+    try:
+        checks = postgresql.preflight(pg_target.target)
+    finally:
+        pg_target.ask(f"ALTER ROLE {pg_target.target.user} PASSWORD '{pg_target.target.password}'")
+    assert [check.name for check in checks if not check.ok] == ["Connection"]
+
+
+def test_an_old_one_is_not_kept_on(pg_target, monkeypatch):
+    monkeypatch.setattr("accessflows.connectors.postgresql.session._LONGEST_KEPT_S", 0)
+    assert pid(pg_target.target) != pid(pg_target.target)
+
+
+def test_what_nobody_needs_is_closed(pg_target):
+    pid(pg_target.target)
+    assert warm.connections.close_idle() == 0
+    assert warm.connections.close_idle(idle_s=0) == 1
+
+
+def test_few_are_kept_of_a_place(pg_target):
+    with ExitStack() as stack:
+        for _ in range(warm.MOST_OF_A_PLACE + 1):
+            stack.enter_context(broker_session(pg_target.target))
+    assert warm.connections.close_idle(idle_s=0) == warm.MOST_OF_A_PLACE

@@ -1,0 +1,90 @@
+"""Sessions are ended at the very moment of their end, before anything is read or written for it."""
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+import time_machine
+from django.db import connection
+from django.utils import timezone
+
+from audit.models import Event
+from requests_app.models import GrantState
+from requests_app.reconciler import is_urgent
+from requests_app.services import end_access, reveal_credential
+from requests_app.sessions_told import sessions_told
+from requests_app.vigil import Vigil
+from tests.factories import AccessRequestFactory, GrantFactory
+from tests.requests_app.conftest import settle
+from tests.requests_app.test_vigil import lost
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def grant(real_flow):
+    return real_flow.active_grant(duration=timedelta(minutes=5))
+
+
+def tell_at_the_end_of(grant, vigil: Vigil) -> None:
+    """The portal's clock goes to right before the end, the target's own end to now."""
+    vigil.look_ahead(timezone.now())
+    with (
+        time_machine.travel(grant.deadline - timedelta(seconds=0.2), tick=True),
+        connection.execute_wrapper(lost),
+    ):
+        for done in vigil.tell_on_time(timezone.now()):
+            done.result()
+
+
+@pytest.mark.target
+def test_a_session_is_ended_on_time_without_a_query(real_flow, grant):
+    credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
+    vigil = Vigil(interval_s=1)
+    with real_flow.pg.log_in(credential) as session:
+        real_flow.pg.ask(f"ALTER ROLE {grant.login} VALID UNTIL 'now'")
+        tell_at_the_end_of(grant, vigil)
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("SELECT 1")
+    vigil.stop()
+    grant.refresh_from_db()
+    assert grant.state == GrantState.ACTIVE
+    assert sessions_told.about(grant.pk) == 1
+
+
+@pytest.mark.target
+def test_what_was_ended_on_time_is_on_the_record(real_flow, grant):
+    sessions_told.note(grant.pk, 2)
+    end_access(actor=real_flow.requester, request=grant.request)
+    settle()
+    assert Event.objects.get(event="grant:contain").metadata["sessions_ended"] == 2
+
+
+@pytest.mark.target
+def test_each_end_is_told_once_and_again_if_it_was_moved(real_flow, grant):
+    vigil = Vigil(interval_s=1)
+    vigil.look_ahead(timezone.now())
+    close = grant.deadline - timedelta(seconds=0.5)
+    begun = vigil.tell_on_time(close)
+    assert len(begun) == 1
+    assert vigil.tell_on_time(close) == []
+    grant.deadline += timedelta(seconds=0.1)
+    grant.save()
+    vigil.look_ahead(timezone.now() + timedelta(seconds=6))
+    assert len(vigil.tell_on_time(close)) == 1
+    vigil.stop()
+
+
+def test_an_end_or_a_request_that_may_go_on_makes_a_worker_hurry():
+    assert not is_urgent(timezone.now())
+    ending = GrantFactory(state=GrantState.ENDING)
+    assert is_urgent(timezone.now())
+    ending.delete()
+    AccessRequestFactory()
+    assert is_urgent(timezone.now())
+
+
+@pytest.mark.parametrize("state", [GrantState.ACTIVE, GrantState.CONTAINED, GrantState.ENDED])
+def test_nothing_else_does(state):
+    GrantFactory(state=state)
+    assert not is_urgent(timezone.now())
