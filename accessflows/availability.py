@@ -3,6 +3,7 @@
 Times are those on the wall of that zone, so daylight saving moves the instant and never the hour.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -20,6 +21,16 @@ class Availability:
     start: time
     end: time
     zone: str
+
+    @classmethod
+    def of(
+        cls, days: Iterable[int], start: time | None, end: time | None, zone: str
+    ) -> "Availability | None":
+        """Return what these terms mean; None for always."""
+        chosen = frozenset(days)
+        if not chosen or start is None or end is None:
+            return None
+        return cls(chosen, start, end, zone)
 
     def holds_at(self, now: datetime) -> bool:
         """Whether the flow can be asked through at this instant."""

@@ -7,9 +7,15 @@ address does.
 
 import hashlib
 import json
+from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
-from accessflows.models import AccessFlow
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+
+from accessflows.models import AccessFlow, Permission, Resource
+from accessflows.terms import FlowTerms
 
 ALWAYS = "Always"
 _NOT_OF_MATTER = {"name", "description", "label", "availability"}
@@ -17,21 +23,35 @@ _NOT_OF_MATTER = {"name", "description", "label", "availability"}
 
 def terms_of(flow: AccessFlow) -> dict[str, Any]:
     """Return all terms of a flow as JSON values, lists in a fixed order. Nine queries at most."""
+    targets = flow.targets.select_related("resource__integration", "permission")
     return {
-        "name": flow.name,
-        "description": flow.description,
-        "require_mfa": flow.require_mfa,
+        **_plain(flow),
         "requestor_users": _named(flow.requestor_users),
         "requestor_groups": _named(flow.requestor_groups),
-        "targets": _targets(flow),
-        "max_duration_s": int(flow.max_duration.total_seconds()),
-        "availability": str(flow.availability or ALWAYS),
-        "approval": flow.approval,
+        "targets": _targets((each.resource, each.permission) for each in targets),
         "approver_users": _named(flow.approver_users),
         "approver_groups": _named(flow.approver_groups),
-        "require_justification": flow.require_justification,
-        "require_approver_reason": flow.require_approver_reason,
-        "allow_self_approval": flow.allow_self_approval,
+    }
+
+
+def terms_of_draft(draft: FlowTerms) -> dict[str, Any]:
+    """Return what `terms_of` will return once a flow is saved with these terms."""
+    people = get_user_model()._default_manager
+    resources = Resource.objects.select_related("integration").in_bulk(
+        {resource for resource, _ in draft.targets}
+    )
+    permissions = Permission.objects.in_bulk({permission for _, permission in draft.targets})
+    return {
+        **_plain(draft),
+        "requestor_users": _named(people.filter(pk__in=draft.requestor_users)),
+        "requestor_groups": _named(Group.objects.filter(pk__in=draft.requestor_groups)),
+        "targets": _targets(
+            (resources[resource], permissions[permission])
+            for resource, permission in draft.targets
+            if resource in resources and permission in permissions
+        ),
+        "approver_users": _named(people.filter(pk__in=draft.approver_users)),
+        "approver_groups": _named(Group.objects.filter(pk__in=draft.approver_groups)),
     }
 
 
@@ -53,17 +73,31 @@ def _named(related: Any) -> list[dict[str, Any]]:
     return [{"id": each.pk, "label": str(each)} for each in related.order_by("pk")]
 
 
-def _targets(flow: AccessFlow) -> list[dict[str, Any]]:
-    targets = flow.targets.select_related("resource__integration", "permission")
-    return [
+def _plain(source: AccessFlow | FlowTerms) -> dict[str, Any]:
+    """The terms that a flow and a draft of it call by the same names."""
+    return {
+        "name": source.name,
+        "description": source.description,
+        "require_mfa": source.require_mfa,
+        "max_duration_s": int(source.max_duration.total_seconds()),
+        "availability": str(source.availability or ALWAYS),
+        "approval": source.approval,
+        "require_justification": source.require_justification,
+        "require_approver_reason": source.require_approver_reason,
+        "allow_self_approval": source.allow_self_approval,
+    }
+
+
+def _targets(pairs: Iterable[tuple[Resource, Permission]]) -> list[dict[str, Any]]:
+    """Sorted here and not by a database, each of which has an order of its own for letters."""
+    targets = [
         {
-            "integration": target.resource.integration_id,
-            "address": target.resource.integration.address,
-            "resource": target.resource.name,
-            "permission": target.permission.name,
-            "label": target.label,
+            "integration": resource.integration_id,
+            "address": resource.integration.address,
+            "resource": resource.name,
+            "permission": permission.name,
+            "label": f"{resource.integration} / {resource} · {permission}",
         }
-        for target in targets.order_by(
-            "resource__integration_id", "resource__name", "permission__name"
-        )
+        for resource, permission in pairs
     ]
+    return sorted(targets, key=itemgetter("integration", "resource", "permission"))

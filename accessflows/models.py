@@ -240,13 +240,8 @@ class AccessFlow(models.Model):
     @property
     def availability(self) -> Availability | None:
         """When people can ask through the flow; None for always."""
-        if not self.available_days or self.available_from is None or self.available_until is None:
-            return None
-        return Availability(
-            frozenset(self.available_days),
-            self.available_from,
-            self.available_until,
-            self.available_zone,
+        return Availability.of(
+            self.available_days, self.available_from, self.available_until, self.available_zone
         )
 
     @property

@@ -26,12 +26,13 @@ def requestable_flows(user: Any) -> QuerySet[AccessFlow]:
 
 def requestors_of(flow: AccessFlow) -> QuerySet[Any]:
     """Return the active people who may ask through a flow."""
-    people = get_user_model()._default_manager.filter(is_active=True)
-    found: QuerySet[Any] = people.filter(
-        Q(pk__in=flow.requestor_users.values("pk"))
-        | Q(groups__in=flow.requestor_groups.values("pk"))
-    ).distinct()
-    return found
+    return people_among(flow.requestor_users.values("pk"), flow.requestor_groups.values("pk"))
+
+
+def people_among(users: Any, groups: Any) -> QuerySet[Any]:
+    """Return the active people who are named, or are in one of the groups, once each."""
+    people: QuerySet[Any] = get_user_model()._default_manager.filter(is_active=True)
+    return people.filter(Q(pk__in=users) | Q(groups__in=groups)).distinct()
 
 
 def flows_through(integration: Integration) -> QuerySet[AccessFlow]:
@@ -59,7 +60,11 @@ class Impact(NamedTuple):
 
 
 def impact_of(flow: AccessFlow) -> Impact:
-    people = requestors_of(flow).values("pk")
+    return impact_on(requestors_of(flow))
+
+
+def impact_on(requestors: QuerySet[Any]) -> Impact:
+    people = requestors.values("pk")
     enrolled = Authenticator.objects.confirmed().filter(user__in=people).values("user").distinct()
     count = people.count()
     return Impact(count, count - enrolled.count())

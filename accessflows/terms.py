@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import time, timedelta
 from typing import Any
 
+from accessflows.availability import Availability
 from accessflows.models import AccessFlow, Integration
 
 
@@ -28,6 +29,13 @@ class FlowTerms:
     require_justification: bool = True
     require_approver_reason: bool = False
     allow_self_approval: bool = False
+
+    @property
+    def availability(self) -> Availability | None:
+        """When people can ask through the flow; None for always."""
+        return Availability.of(
+            self.available_days, self.available_from, self.available_until, self.available_zone
+        )
 
     @classmethod
     def of(cls, flow: AccessFlow) -> "FlowTerms":

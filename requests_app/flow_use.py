@@ -1,11 +1,15 @@
 """What stands on a flow now: how much waits, opens, is open and is ending through it."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from django.db.models import Count, Q
 
 from accessflows.models import AccessFlow
 from requests_app.models import PENDING, AccessRequest, Status
+from requests_app.policies import current_fingerprint
+
+SHOWN = 10
 
 
 class FlowUse(NamedTuple):
@@ -37,3 +41,28 @@ def use_of(flow: AccessFlow) -> FlowUse:
         ),
     )
     return FlowUse(**found)
+
+
+@dataclass(frozen=True)
+class Voided:
+    """The first of the requests that a change of the flow would void, and how many there are."""
+
+    first: tuple[AccessRequest, ...]
+    count: int
+
+    @property
+    def more(self) -> int:
+        return self.count - len(self.first)
+
+
+def voided_by(flow: AccessFlow, fingerprint: str) -> Voided:
+    """Return what waits under the flow as it is, and goes no further under another fingerprint."""
+    now = current_fingerprint(flow)
+    if now == fingerprint:
+        return Voided((), 0)
+    waiting = AccessRequest.objects.filter(
+        Q(status__in=PENDING) | Q(status=Status.GRANTING, grants=None),
+        flow=flow,
+        flow_fingerprint=now,
+    ).order_by("pk")
+    return Voided(tuple(waiting[:SHOWN]), waiting.count())

@@ -8,6 +8,7 @@ from requests_app.views import (
     asking,
     deciding,
     flow_deletion,
+    flow_preview,
     insights,
     step_up,
 )
@@ -29,6 +30,8 @@ urlpatterns = [
     path("activity/", activity.activity, name="activity"),
     path("activity/export.csv", activity.export, {"form": "csv"}, name="activity_csv"),
     path("activity/export.jsonl", activity.export, {"form": "jsonl"}, name="activity_jsonl"),
+    path("access-flows/new/preview/", flow_preview.preview_new, name="preview_new_flow"),
+    path("access-flows/<int:pk>/preview/", flow_preview.preview, name="preview_flow"),
     path("access-flows/<int:pk>/delete/", flow_deletion.delete, name="delete_flow"),
     path("insights/", insights.insights, name="insights"),
     path("account/step-up/", step_up.enter_code, name="step_up"),

@@ -61,6 +61,8 @@ URLS: dict[str, Guard] = {
     "flows:saved": Guard.ADMIN,
     "flows:history": Guard.READER,
     "requests:delete_flow": Guard.ADMIN,
+    "requests:preview_flow": Guard.ADMIN,
+    "requests:preview_new_flow": Guard.ADMIN,
     "flows:activate": Guard.ADMIN,
     "flows:deactivate": Guard.ADMIN,
     # integrations

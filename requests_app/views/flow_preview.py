@@ -1,0 +1,67 @@
+"""What saving a flow would do, before it is saved: beside the form, or as the form with its review.
+
+It stands on this floor because it speaks of requests that wait. It takes a form and writes nothing.
+"""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_POST
+
+from accessflows.exceptions import TermsRefused
+from accessflows.forms import FlowForm, add_refusal
+from accessflows.impact import impact_of_draft
+from accessflows.models import AccessFlow
+from accessflows.selectors import impact_on, people_among
+from accessflows.validation import check_terms
+from audit.access import admins_only
+from mfa.decorators import mfa_required_if_enrolled
+from requests_app.flow_use import use_of, voided_by
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_POST
+def preview_new(request: HttpRequest) -> HttpResponse:
+    return _preview(request, None)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_POST
+def preview(request: HttpRequest, pk: int) -> HttpResponse:
+    return _preview(request, get_object_or_404(AccessFlow, pk=pk))
+
+
+def _preview(request: HttpRequest, flow: AccessFlow | None) -> HttpResponse:
+    form = FlowForm(request.POST, flow=flow)
+    draft = _impact(form, flow)
+    context = {"form": form, "flow": flow, "draft": draft, "impact": _reaches(form)}
+    if draft and flow:
+        context |= {"use": use_of(flow), "voided": voided_by(flow, draft.fingerprint)}
+    if request.htmx:  # type: ignore[attr-defined]
+        return render(request, "requests_app/flow_impact.html", context)
+    status = 422 if form.errors else 200
+    return render(request, "accessflows/flow_form.html", context, status=status)
+
+
+def _impact(form: FlowForm, flow: AccessFlow | None) -> Any:
+    """Return the impact of a form that holds; of another the errors are on the form."""
+    if not form.is_valid():
+        return None
+    draft = form.terms()
+    try:
+        check_terms(draft, flow=flow)
+    except TermsRefused as refused:
+        add_refusal(form, refused)
+        return None
+    return impact_of_draft(draft, flow)
+
+
+def _reaches(form: FlowForm) -> Any:
+    """Return whom the form reaches, as far as it is filled in."""
+    chosen = form.cleaned_data
+    return impact_on(
+        people_among(chosen.get("requestor_users", ()), chosen.get("requestor_groups", ()))
+    )
