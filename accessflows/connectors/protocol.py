@@ -291,8 +291,15 @@ class RollCall(JsonRecord):
 class Connector(Protocol):
     """A kind of target system. Between calls an implementation holds nothing but idle connections."""
 
-    def preflight(self, target: Target, permissions: Sequence[str] | None = None) -> list[Check]:
-        """Every right the broker needs, green or red. `permissions` limits the roles looked at."""
+    def preflight(
+        self,
+        target: Target,
+        permissions: Sequence[str] | None = None,
+        *,
+        portal_id: str | None = None,
+    ) -> list[Check]:
+        """Every right the broker needs, green or red. `permissions` limits the roles looked at,
+        `portal_id` the logins made earlier that it must be able to end."""
 
     def discover(self, target: Target) -> Inventory: ...
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -165,7 +166,7 @@ def _survey(integration: Integration) -> Survey:
     """Ask the target, and turn what goes wrong into a red line."""
     try:
         connector, target = connector_for(integration.kind), integration.target()
-        checks = connector.preflight(target)
+        checks = connector.preflight(target, portal_id=settings.PORTAL_ID)
         inventory = connector.discover(target)
         if _is_another_server(integration, inventory):
             return Survey(checks, inventory)

@@ -59,18 +59,30 @@ def end_all_access_of(
 
 
 def end_groundless() -> int:
-    """End what lost its ground by whatever path: person, flow or integration gone or switched off."""
+    """End what lost its ground by whatever path: person, flow or integration gone or switched off, or
+    the person no longer among those who may ask (docs/decisions/0024-lost-eligibility-ends-access.md).
+    """
     lost = {
         "The person is no longer active in the portal.": Q(requester=None)
         | Q(requester__is_active=False),
         "The access flow was switched off or deleted.": Q(flow=None) | Q(flow__is_active=False),
         "The integration was switched off.": Q(targets__integration=None)
         | Q(targets__integration__is_active=False),
+        "The person may no longer ask through this access flow.": ~_may_still_ask(),
     }
     return sum(
         _stop_each(AccessRequest.objects.filter(condition), None, reason, SYSTEM)
         for reason, condition in lost.items()
     )
+
+
+def _may_still_ask() -> Q:
+    """The requester is among the flow's requestors, by name or by group, as of now."""
+    flows = AccessFlow.objects.filter(pk=OuterRef("flow"))
+    person = OuterRef("requester")
+    by_name = flows.filter(requestor_users=person)
+    by_group = flows.filter(requestor_groups__user=person)
+    return Q(Exists(by_name)) | Q(Exists(by_group))
 
 
 def end_vanished(*, grants: Collection[Grant]) -> int:

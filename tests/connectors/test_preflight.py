@@ -1,13 +1,15 @@
 """Preflight names what is wrong and the SQL that mends it; activation refuses while it is wrong."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from accessflows.connectors.errors import TargetRefused
+from accessflows.connectors.postgresql.setup_sql import broker_setup_sql
 from accessflows.connectors.protocol import Check
 from accessflows.connectors.registry import connector_for
-from tests.connectors.conftest import MakeGrant
+from tests.connectors.conftest import Grant, MakeGrant
 from tests.fixtures.postgres import PgTarget, StartServer
 
 postgresql = connector_for("postgresql")
@@ -30,6 +32,36 @@ def test_broker_on_15_is_called_what_it_is(pg_target: PgTarget) -> None:
     check = next(each for each in postgresql.preflight(pg_target.target) if each.name == "Version")
     assert check.ok is (pg_target.version >= 16)
     assert ("as good as root" in check.sentence) is (pg_target.version < 16)
+
+
+def test_another_broker_that_may_not_end_earlier_grants_is_told_so(
+    pg_target: PgTarget, make_grant: MakeGrant
+) -> None:
+    """Up to 15 CREATEROLE is enough."""
+    grant, secret = make_grant(), "another-brokers-password"
+    offers = {"orders_read": ["orders"]}
+    pg_target.ask(broker_setup_sql(pg_target.version, broker="other_broker", password=secret, capabilities=offers))  # fmt: skip
+    pg_target.ask("GRANT CONNECT ON DATABASE postgres TO other_broker")
+    other = replace(pg_target, target=pg_target.with_target(user="other_broker", password=secret))
+    try:
+        check = red(other).get("Earlier grants")
+        assert (check is None) is (pg_target.version < 16)
+        if check is not None:
+            with pytest.raises(TargetRefused, match="refuses the broker a right"):
+                postgresql.contain(other.target, grant.identity)
+            pg_target.ask(check.remedy_sql)
+        assert "Earlier grants" not in red(other)
+        postgresql.contain(other.target, grant.identity)
+        postgresql.clean(other.target, grant.identity)
+        assert grant.proof_holds()
+    finally:
+        pg_target.ask("DROP OWNED BY other_broker CASCADE")
+        pg_target.ask("DROP ROLE other_broker")
+
+
+def test_logins_of_another_portal_are_not_this_ones(pg_target: PgTarget, grant: Grant) -> None:
+    checks = postgresql.preflight(pg_target.target, portal_id="another-portal")
+    assert next(each for each in checks if each.name == "Earlier grants").ok
 
 
 BROKEN = {

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.contrib.auth.models import Group
 from django.urls import reverse
 from django.utils import timezone
 
@@ -113,7 +114,9 @@ def request_at(status):
 
 
 @pytest.mark.parametrize(("status", "then"), LIVE)
-@pytest.mark.parametrize("lost", ["person", "no person", "flow", "no flow", "integration"])
+@pytest.mark.parametrize(
+    "lost", ["person", "no person", "flow", "no flow", "integration", "name on the flow"]
+)
 def test_what_lost_its_ground_ends(status, then, lost):
     request = request_at(status)
     integration = request.targets.get().integration
@@ -123,10 +126,23 @@ def test_what_lost_its_ground_ends(status, then, lost):
         "flow": lambda: type(request.flow).objects.update(is_active=False),
         "no flow": lambda: AccessRequest.objects.update(flow=None),
         "integration": lambda: type(integration).objects.update(is_active=False),
+        "name on the flow": lambda: request.flow.requestor_users.clear(),
     }[lost]()
     assert end_groundless() == 1
     assert stands(request) == then
     assert request.message
+
+
+@pytest.mark.parametrize(("status", "then"), LIVE)
+def test_who_leaves_the_group_that_may_ask_loses_what_is_open(status, then):
+    request, group = request_at(status), Group.objects.create(name="Engineering")
+    request.flow.requestor_users.clear()
+    request.flow.requestor_groups.add(group)
+    request.requester.groups.add(group)
+    assert end_groundless() == 0
+    request.requester.groups.remove(group)
+    assert end_groundless() == 1
+    assert (stands(request), request.message) == (then, "The person may no longer ask through this access flow.")  # fmt: skip
 
 
 @pytest.mark.parametrize(("status", "then"), LIVE)

@@ -18,6 +18,7 @@ from accessflows.connectors.postgresql.requirements import (
     broker_checks,
     broker_question,
 )
+from accessflows.connectors.postgresql.roles import marked_roles
 from accessflows.connectors.postgresql.session import (
     Session,
     broker_session,
@@ -26,11 +27,18 @@ from accessflows.connectors.postgresql.session import (
 from accessflows.connectors.protocol import ROLE_PREFIX, Check, Target
 
 _LOOPBACK = ("127.", "::1", "localhost", "/")
+_LONGEST_REMEDY = 100  # lines of SQL
 _LASTING = {"OWNER", "TRIGGER"}
 
 _SERVER = sql.SQL(
     "SELECT rolsuper AS superuser, current_setting('max_prepared_transactions')::int AS prepared"
     " FROM pg_roles WHERE rolname = current_user"
+)
+# As ALTER ROLE and DROP ROLE judge it; before version 16 CREATEROLE is enough for every role.
+_UNDER_CONTROL = sql.SQL(
+    "SELECT oid::bigint AS oid FROM pg_roles r WHERE NOT rolsuper"
+    " AND (current_setting('server_version_num')::int < 160000"
+    "   OR pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION'))"
 )
 _PLACES = sql.SQL(
     "SELECT datname AS name, has_database_privilege(oid, 'CONNECT') AS broker_connects,"
@@ -48,18 +56,22 @@ _PLACES_TO_CREATE = sql.SQL(
 )
 
 
-def preflight(target: Target, permissions: Sequence[str] | None = None) -> list[Check]:
+def preflight(
+    target: Target, permissions: Sequence[str] | None = None, *, portal_id: str | None = None
+) -> list[Check]:
     """All checks. A target that cannot be reached is a red line, not an error."""
     checks: list[Check] = []
     try:
-        for check in _all_checks(target, permissions):
+        for check in _all_checks(target, permissions, portal_id):
             checks.append(check)  # noqa: PERF402 - what was found before a failure is kept
     except ConnectorError as error:
         checks.append(Check.red("Connection", error.sentence))
     return checks
 
 
-def _all_checks(target: Target, permissions: Sequence[str] | None) -> Iterator[Check]:
+def _all_checks(
+    target: Target, permissions: Sequence[str] | None, portal_id: str | None
+) -> Iterator[Check]:
     inventory = discover(target)
     by_name = {role.name: role for role in inventory.roles}
     offered = [role.name for role in inventory.roles if not role.refusal]
@@ -68,6 +80,7 @@ def _all_checks(target: Target, permissions: Sequence[str] | None) -> Iterator[C
         yield Check.green("Connection", "The broker signs in.")
         yield from _server_checks(session)
         yield from broker_checks(session, session.row(*broker_question(session)))
+        yield _earlier_grants(session, portal_id)
         yield from _place_checks(session)
         for name in names:
             refusal = why_not(session, name)
@@ -154,6 +167,25 @@ def _version(session: Session) -> Check:
         "Version",
         f"On PostgreSQL {major} a broker with CREATEROLE is as good as root: it could grant itself "
         "pg_execute_server_program or reset any password, and grantees can SET ROLE. Use 16 or newer.",
+    )
+
+
+def _earlier_grants(session: Session, portal_id: str | None) -> Check:
+    """Since version 16 only who made a role, or was given ADMIN, may end it: another broker may not."""
+    name = "Earlier grants"
+    mine = {row["oid"] for row in session.rows(_UNDER_CONTROL)}
+    beyond = [role.name for role in marked_roles(session, portal_id) if role.oid not in mine]
+    if not beyond:
+        return Check.green(name, "The broker may end every login the portal has made here.")
+    broker = session.target.user
+    return Check.red(
+        name,
+        f"The portal has made {len(beyond)} login(s) here through another broker, and {broker} may "
+        "not end them. They let nobody in past their end, but open sessions would stay. Give it ADMIN.",
+        "\n".join(
+            setup_sql.admin_of_grant_sql(session.version // 10000, broker, each)
+            for each in beyond[:_LONGEST_REMEDY]
+        ),
     )
 
 

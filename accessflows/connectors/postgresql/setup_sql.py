@@ -84,6 +84,14 @@ def admin_option_sql(broker: str, capability: str) -> str:
     )
 
 
+def admin_of_grant_sql(version: int, broker: str, login: str) -> str:
+    """Another broker than the one that made a grant's login may end it, clean up after it and drop it."""
+    options = (
+        " WITH ADMIN TRUE, INHERIT TRUE, SET TRUE" if version >= MEMBERSHIP_OPTIONS_SINCE else ""
+    )
+    return f"GRANT {identifier(login)} TO {identifier(broker)}{options};"
+
+
 def connect_sql(database: str, role: str) -> str:
     return f"GRANT CONNECT ON DATABASE {identifier(database)} TO {identifier(role)};"
 

@@ -49,7 +49,13 @@ AT_ONCE = 8
 class WebhookConnector:
     """Implements `accessflows.connectors.protocol.Connector`. Holds no state."""
 
-    def preflight(self, target: Target, permissions: Sequence[str] | None = None) -> list[Check]:
+    def preflight(
+        self,
+        target: Target,
+        permissions: Sequence[str] | None = None,
+        *,
+        portal_id: str | None = None,
+    ) -> list[Check]:
         return preflight.preflight(target)
 
     def discover(self, target: Target) -> Inventory:
