@@ -120,12 +120,18 @@ class Stage:
         self.need_workers(2)
         grants = self.portal.wait_active(requests, PATIENCE_S)
         keys = self.portal.reveal(grants)
-        access = Access(
-            grants, keys, [judge.sign_in(self.ground, key) for key in keys], ends_at or 0
-        )
+        try:
+            sessions = [judge.sign_in(self.ground, key) for key in keys]
+        except psycopg.OperationalError:
+            self._require_time_left(number, ends_at)
+            raise
+        self._require_time_left(number, ends_at)
+        return Access(grants, keys, sessions, ends_at or 0)
+
+    @staticmethod
+    def _require_time_left(number: int, ends_at: float | None) -> None:
         if ends_at is not None and time.time() > ends_at - 0.7:
             raise TooBusy(f"{number} were not open before their end.")
-        return access
 
     def need_workers(self, number: int) -> None:
         if self.ground.workers_up < number:

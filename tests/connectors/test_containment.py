@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from accessflows.connectors.errors import ConnectorError, TargetMismatch
 from accessflows.connectors.postgresql.names import lock_key
@@ -308,3 +310,15 @@ def test_password_and_cut_at_the_same_moment_end_cut(make_grant: MakeGrant) -> N
         assert grant.pg.ask(
             "SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", [grant.role]
         ) == [(False,)]
+
+
+def test_a_pool_of_the_grantees_is_emptied_and_stays_empty(grant: Grant) -> None:
+    """It opens new connections by itself as soon as old ones are gone."""
+    said = grant.credential
+    where = make_conninfo(host=said.host, port=said.port, dbname=said.database, user=said.user, password=said.password)  # fmt: skip
+    with ConnectionPool(where, min_size=2, max_size=3, timeout=1) as pool:
+        pool.wait(10)
+        assert grant.contain().sessions_ended >= 2
+        with pytest.raises((psycopg.OperationalError, PoolTimeout)), pool.connection() as session:
+            session.execute("SELECT 1")
+        assert not grant.can_log_in()

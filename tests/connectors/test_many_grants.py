@@ -1,14 +1,26 @@
 """Grants come and go by the thousand; nothing may pile up on the target."""
 
 import os
+from collections.abc import Iterator
 
+import pytest
+
+from accessflows.connectors import warm
 from accessflows.connectors.protocol import Containment
 from accessflows.connectors.registry import connector_for
 from tests.fixtures.postgres import PgTarget
 
 postgresql = connector_for("postgresql")
 
+pytestmark = pytest.mark.target
 GRANTS = int(os.environ.get("APONO_TEST_GRANTS", "120"))
+
+
+@pytest.fixture(autouse=True)
+def as_a_worker_does() -> Iterator[None]:
+    warm.connections.is_kept = True
+    yield
+    warm.connections.stop()
 
 
 def catalog_sizes(pg: PgTarget) -> list[tuple[int, ...]]:
