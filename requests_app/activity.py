@@ -13,6 +13,7 @@ from audit.export import csv_lines, json_lines
 from audit.keyset import batches_of
 from requests_app.models import AccessRequest, Decision, RequestedTarget
 from requests_app.presentation import Evidence, roles_of, title_of
+from requests_app.proof_words import proof_in_a_line
 from requests_app.querysets import AccessRequestQuerySet
 from requests_app.templatetags.moments import person
 
@@ -227,7 +228,7 @@ def _cells(request: AccessRequest) -> list[object]:
             for each in decisions
             if each["mfa_verified_at"]
         ),
-        "proof": "; ".join(str(proof.get("method", "")) for proof in told["proof"]),
+        "proof": "; ".join(proof_in_a_line(proof) for proof in told["proof"]),
     }
     return [told[name] for name in COLUMNS]
 

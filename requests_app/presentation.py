@@ -9,6 +9,7 @@ from accessflows.durations import spell
 from accessflows.models import AccessFlow
 from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
 from requests_app.policies import may_end
+from requests_app.proof_words import proof_lines
 from requests_app.standing import stand_of
 from requests_app.templatetags.moments import moment, person
 
@@ -72,6 +73,7 @@ class GrantCard:
     may_reset: bool
     cuts_sessions: bool
     drifts: list[str]
+    proof: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -238,6 +240,7 @@ def _card(grant: Grant, request: AccessRequest, viewer: Any, now: datetime) -> G
         label=stand.label,
         sentence=_overdue(grant) if stand.overdue_for else _sentence(grant, state),
         drifts=[drift.sentence for drift in grant.drifts.all() if drift.over_at is None],
+        proof=proof_lines(grant.proof),
         may_reveal=usable and grant.revealed_at is None,
         may_reset=usable and grant.revealed_at is not None,
         cuts_sessions=bool(

@@ -1,0 +1,64 @@
+"""The proof of an end is shown and exported: login, sessions, remains, when and how."""
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from requests_app.models import GrantState, Status
+from requests_app.proof_words import proof_in_a_line, proof_lines
+from tests.factories import AccessRequestFactory, GrantFactory
+
+PROOF = {
+    "holds": True,
+    "role_gone": True,
+    "sessions_gone": True,
+    "residue_none": True,
+    "checked_at": "2026-05-31T16:00:01+00:00",
+    "method": "Read from the target.",
+    "details": {
+        "databases_read": ["billing", "orders"],
+        "databases_known_from_pg_shdepend_only": ["ledger"],
+    },
+}
+
+
+def test_everything_the_target_said_is_told():
+    assert proof_lines(PROOF) == [
+        ("Login", "Gone"),
+        ("Sessions", "None open"),
+        ("Remains", "None. Looked in billing, orders; 1 more from the server's own list of dependencies"),
+        ("Checked", "31 May 2026, 16:00:01 by the target's clock"),
+        ("How", "Read from the target."),
+    ]  # fmt: skip
+
+
+def test_what_does_not_hold_is_not_made_better():
+    failed = PROOF | {"role_gone": False, "sessions_gone": False, "residue_none": False}
+    told = dict(proof_lines(failed))
+    assert (told["Login"], told["Sessions"]) == ("Still there", "Some open")
+    assert told["Remains"].startswith("Some. ")
+
+
+def test_an_export_has_it_in_one_line():
+    assert proof_in_a_line(PROOF) == (
+        "login gone, no session, nothing left, checked 2026-05-31T16:00:01+00:00: "
+        "Read from the target."
+    )
+
+
+def test_what_is_not_known_is_left_out():
+    assert proof_lines({}) == []
+    assert proof_lines({"checked_at": "soon"}) == []
+    assert proof_in_a_line({"method": "Asked"}) == "Asked"
+
+
+@pytest.mark.django_db
+def test_the_page_shows_it(admin_client):
+    now = timezone.now()
+    request = AccessRequestFactory(status=Status.EXPIRED)
+    GrantFactory(
+        request=request, state=GrantState.ENDED, contained_at=now, ended_at=now, proof=PROOF
+    )
+    page = admin_client.get(reverse("requests:detail", args=[request.pk])).content.decode()
+    for _, answer in proof_lines(PROOF):
+        assert answer.replace("'", "&#x27;") in page
