@@ -6,6 +6,7 @@ refused with a sentence that says what to set. ``ENV_FILE`` may name a file that
 
 import os
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,6 +26,16 @@ def required(name: str, how: str) -> str:
     if not value:
         raise ImproperlyConfigured(f"Set {name}: {how}")
     return value
+
+
+def networks(texts: list[str]) -> list[IPv4Network | IPv6Network]:
+    """Return networks like ``10.0.0.0/8``, or refuse to start."""
+    try:
+        return [ip_network(text.strip()) for text in texts]
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"WEBHOOK_NETWORKS must list networks like 10.0.0.0/8: {error}."
+        ) from None
 
 
 # --- What must be set -------------------------------------------------------------------------
@@ -58,6 +69,7 @@ PORTAL_ID = env.str("PORTAL_ID", default=_address.netloc)
 INSTALLED_APPS = [
     "apono_portal.apps.PortalConfig",
     "apono_portal.users.apps.UsersConfig",
+    "apono_portal.notices.apps.NoticesConfig",
     "requests_app",
     "accessflows",
     "mfa",
@@ -257,6 +269,8 @@ vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"portal@{_address.hostname}")
 MAIL_IS_SET_UP = bool(env.str("EMAIL_URL", default=""))
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT_S", default=15)
+# Networks that are not public and that webhooks may be posted to all the same.
+WEBHOOK_NETWORKS = networks(env.list("WEBHOOK_NETWORKS", default=[]))
 
 LOGGING = {
     "version": 1,

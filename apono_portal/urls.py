@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("requests_app.urls")),
     path("", include("mfa.urls")),
     path("", include("apono_portal.users.urls")),
+    path("", include("apono_portal.notices.urls")),
     path("access-flows/", include("accessflows.urls.flows")),
     path("integrations/", include("accessflows.urls.integrations")),
     path("audit-log/", include("audit.urls")),

@@ -50,7 +50,11 @@ class RetentionStubAdmin(ReadOnlyAdmin):
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnlyAdmin):
     fields = (
+        "event_id",
+        "channel",
+        "kind",
         "recipient",
+        "recipient_label",
         "subject",
         "state",
         "tries",
@@ -60,5 +64,5 @@ class DeliveryAdmin(ReadOnlyAdmin):
         "last_error",
     )
     list_display = ("created_at", "recipient", "subject", "state", "tries", "last_error")
-    list_filter = ("state",)
+    list_filter = ("state", "channel")
     search_fields = ("recipient", "subject")

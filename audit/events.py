@@ -58,6 +58,7 @@ class EventName(models.TextChoices):
     REQUEST_GRANT = "request:grant", "Activation begun"
     REQUEST_ACTIVATE = "request:activate", "Access opened"
     REQUEST_FAIL = "request:fail", "Activation failed"
+    REQUEST_REMIND = "request:remind", "Reminded of the end"
     REQUEST_END = "request:end", "End of access begun"
     REQUEST_EXPIRE = "request:expire", "Access expired"
     REQUEST_REVOKE = "request:revoke", "Access revoked"
@@ -72,6 +73,14 @@ class EventName(models.TextChoices):
     GRANT_DRIFT = "grant:drift", "Login on target differs"
     GRANT_MEND = "grant:mend", "Login on target is as it should be again"
     GRANT_CUT_UNKNOWN = "grant:cut_unknown", "Unknown login removed from target"
+
+    NOTICE_CHOOSE = "notice:choose", "Notices by mail chosen"
+    WEBHOOK_CREATE = "webhook:create", "Webhook added"
+    WEBHOOK_CHANGE = "webhook:change", "Webhook changed"
+    WEBHOOK_REPLACE_SECRET = "webhook:replace_secret", "Webhook secret replaced"
+    WEBHOOK_TEST = "webhook:test", "Test sent to webhook"
+    WEBHOOK_DELETE = "webhook:delete", "Webhook deleted"
+    DELIVERY_SEND_AGAIN = "delivery:send_again", "Delivery sent again"
 
     AUDIT_EXPORT = "audit:export", "Records exported"
     AUDIT_VERIFY = "audit:verify", "Audit log verified"

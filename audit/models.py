@@ -158,20 +158,30 @@ class Delivery(models.Model):
     ``late_part`` says what is to be made, ``late_about`` for whom (audit/late_parts.py).
     """
 
+    class Channel(models.TextChoices):
+        MAIL = "mail", "Mail"
+        WEBHOOK = "webhook", "Webhook"
+
     class State(models.TextChoices):
         WAITING = "waiting", "Waiting"
         SENT = "sent", "Sent"
         GIVEN_UP = "given_up", "Given up"
+        WITHDRAWN = "withdrawn", "Withdrawn"
 
     event_id = models.BigIntegerField()
-    recipient = models.EmailField(max_length=254)
+    channel = models.CharField(max_length=16, choices=Channel.choices, default=Channel.MAIL)
+    kind = models.CharField(max_length=32, blank=True)
+    recipient = models.CharField(max_length=254)  # an address, or the number of a webhook
+    recipient_label = models.CharField(max_length=80, blank=True)
     subject = models.CharField(max_length=200)
     body = models.TextField()
     late_part = models.CharField(max_length=32, blank=True)
     late_about = models.BigIntegerField(null=True, blank=True)
     state = models.CharField(max_length=16, choices=State.choices, default=State.WAITING)
     created_at = models.DateTimeField(default=timezone.now)
+    waiting_since = models.DateTimeField(default=timezone.now)
     next_try_at = models.DateTimeField(default=timezone.now)
+    useful_until = models.DateTimeField(null=True, blank=True)
     tries = models.PositiveIntegerField(default=0)
     sent_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=200, blank=True)
@@ -188,6 +198,20 @@ class Delivery(models.Model):
                 condition=models.Q(state="waiting"),
             )
         ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["event_id", "channel", "recipient"], name="delivered_once_to_each"
+            )
+        ]
 
     def __str__(self) -> str:
-        return f"{self.subject} to {self.recipient}"
+        return f"{self.subject} to {self.to}"
+
+    @property
+    def to(self) -> str:
+        return self.recipient_label or self.recipient
+
+    @property
+    def after_event(self) -> int:
+        """The key before which its event stands, for the page of the log that shows it first."""
+        return self.event_id + 1

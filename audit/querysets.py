@@ -48,5 +48,12 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def waiting(self) -> "DeliveryQuerySet":
         return self.filter(state="waiting")
 
+    def sent_to(self, text: str) -> "DeliveryQuerySet":
+        """Deliveries whose recipient's address or name holds every word of ``text``."""
+        found = self.all()
+        for word in text.split():
+            found = found.filter(Q(recipient__icontains=word) | Q(recipient_label__icontains=word))
+        return found
+
     def due(self, now: datetime) -> "DeliveryQuerySet":
         return self.waiting().filter(next_try_at__lte=now).order_by("next_try_at", "id")

@@ -106,6 +106,17 @@ def recovery_code_used(*, event: Event, user: Any, origin: Origin, left: int) ->
     )
 
 
+def password_changed(*, event: Event, user: Any, origin: Origin, how: str) -> None:
+    _tell(
+        user,
+        event,
+        "Your password was changed",
+        f"Your password was changed {how}. Your other sessions were ended.",
+        "If this was not you, tell an account admin at once: somebody else has your account.",
+        origin=origin,
+    )
+
+
 def new_browser(*, event: Event, user: Any, origin: Origin) -> None:
     _tell(
         user,

@@ -1,4 +1,4 @@
-"""Sealing of secrets the portal must be able to read back: TOTP keys and broker passwords.
+"""Sealing of secrets the portal must be able to read back: TOTP keys, passwords, addresses of chats.
 
 AES-SIV (RFC 5297) under a keyring from the environment. A sealed text is ``siv1.`` and base64url of
 key id and ciphertext; version, purpose, key id and owner are bound to it as associated data, so a
@@ -16,6 +16,8 @@ from audit.keyring import newest_key_id, parse_keyring
 VERSION = "siv1"
 TOTP_KEY = "totp-key"
 BROKER_PASSWORD = "broker-password"
+WEBHOOK_ADDRESS = "webhook-address"
+WEBHOOK_SECRET = "webhook-secret"
 
 
 class SealBroken(Exception):

@@ -7,16 +7,17 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from audit.events import EventName
 from audit.services import record_each
-from requests_app.models import Grant, GrantState
+from requests_app.models import AccessRequest, Grant, GrantState
 
 FIRST_DELAY = timedelta(seconds=1)
 LONGEST_DELAY = timedelta(seconds=60)
+BATCH = 250  # requests that are moved on in one transaction
 
 
 def claim(
@@ -43,6 +44,13 @@ def claim(
         free.update(lease_by=lease, lease_until=Now() + lasts)
     held = Grant.objects.filter(pk__in=pks, lease_by=lease)
     return lease, list(held.select_related("integration", "request").order_by("next_try_at", "pk"))
+
+
+def take_batch(requests: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:
+    """Lock up to `BATCH` rows, leaving those that another worker holds to it."""
+    if connection.features.has_select_for_update_skip_locked:
+        requests = requests.select_for_update(skip_locked=True)
+    return requests[:BATCH]
 
 
 def renew(grants: Iterable[Grant], lease: str) -> bool:

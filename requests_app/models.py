@@ -73,6 +73,7 @@ class AccessRequest(models.Model):
     pending_until = models.DateTimeField(null=True, blank=True)
     starts_at = models.DateTimeField(null=True, blank=True)
     ends_at = models.DateTimeField(null=True, blank=True)
+    remind_at = models.DateTimeField(null=True, blank=True)
     end_asked_by_label = models.CharField(max_length=320, blank=True)
     ends_as = models.CharField(max_length=24, choices=Status.choices, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -100,6 +101,11 @@ class AccessRequest(models.Model):
             models.Index(fields=["status", "pending_until"], name="request_pending_until"),
             models.Index(fields=["status", "ends_at"], name="request_ends_at"),
             models.Index(fields=["flow", "status"], name="request_by_flow"),
+            models.Index(
+                fields=["remind_at"],
+                name="request_to_remind",
+                condition=Q(status="active", remind_at__isnull=False),
+            ),
         ]
         constraints = [
             models.CheckConstraint(

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -15,6 +15,7 @@ from mfa.models import Verification
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
 
+REMIND_BEFORE = timedelta(minutes=15)
 JUSTIFICATION_MAX = 2000
 REASON_MAX = 500
 
@@ -73,6 +74,11 @@ def evidence_fields(evidence: Verification | None) -> dict[str, Any]:
         "verified_lane": evidence.lane if evidence else "",
         "verified_from": evidence.address if evidence else None,
     }
+
+
+def when_to_remind(starts_at: datetime, ends_at: datetime) -> datetime:
+    """Return when to say that access ends soon: 15 minutes before, or at the last tenth if shorter."""
+    return ends_at - min(REMIND_BEFORE, (ends_at - starts_at) / 10)
 
 
 def check_duration(duration: timedelta, flow: AccessFlow) -> None:

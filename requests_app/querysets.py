@@ -40,6 +40,10 @@ class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
     def overdue_pending(self, now: datetime) -> "AccessRequestQuerySet":
         return self.filter(status__in=["pending_mfa", "pending_approval"], pending_until__lte=now)
 
+    def to_remind(self, now: datetime) -> "AccessRequestQuerySet":
+        """Open access whose owner is to be told that it ends soon, and was not yet."""
+        return self.filter(status="active", remind_at__lte=now, ends_at__gt=now)
+
 
 class GrantQuerySet(models.QuerySet["Grant"]):
     def live(self) -> "GrantQuerySet":

@@ -80,6 +80,10 @@ _WORDS: dict[str, tuple[str, Words]] = {
         "green",
         lambda t, w: ("Access opened", "", f"Until {_instant(t, 'until')}"),
     ),
+    EventName.REQUEST_REMIND: (
+        "amber",
+        lambda t, w: ("Ends soon", "", f"At {_instant(t, 'until')}"),
+    ),
     EventName.REQUEST_FAIL: ("red", lambda t, w: ("Could not be opened", "", t.get("reason", ""))),
     EventName.REQUEST_END: ("", lambda t, w: ("End begun", f"by {w}", t.get("reason", ""))),
     EventName.REQUEST_EXPIRE: ("", lambda t, w: ("Expired", "", "All of it is proven gone")),

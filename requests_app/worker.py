@@ -15,6 +15,7 @@ from django.db import Error as DatabaseTrouble
 from django.utils import timezone
 
 from accessflows.connectors import warm
+from requests_app.leases import BATCH
 from requests_app.reconciler import (
     Lane,
     Stage,
@@ -26,7 +27,7 @@ from requests_app.reconciler import (
     waiting_to_begin,
     work,
 )
-from requests_app.services.ending import BATCH, expire_due
+from requests_app.services.ending import expire_due
 from requests_app.vigil import Vigil
 from requests_app.watch import due_for_look, look_over
 

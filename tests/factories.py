@@ -15,6 +15,8 @@ from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, Resource
+from apono_portal.notices.kinds import FOR_WEBHOOKS
+from apono_portal.notices.models import Webhook
 from apono_portal.users.models import Role, User
 from mfa import sealing
 from mfa.models import Authenticator, MfaState, Outcome, Verification
@@ -303,3 +305,27 @@ class GrantFactory(factory.django.DjangoModelFactory):
     deadline = factory.LazyAttribute(
         lambda grant: grant.request.ends_at or timezone.now() + grant.request.duration
     )
+
+
+class WebhookFactory(factory.django.DjangoModelFactory):
+    """A webhook that is told of everything. ``url`` and ``secret`` are sealed on the way in."""
+
+    class Meta:
+        model = Webhook
+
+    name = factory.Sequence(lambda n: f"webhook-{n}")
+    kinds = factory.LazyFunction(lambda: [kind.value for kind in FOR_WEBHOOKS])
+    host = "127.0.0.1"
+
+    @classmethod
+    def _create(cls, model_class, *args, url="https://hooks.example.org/x", secret=None, **kwargs):
+        webhook = model_class(*args, **kwargs)
+        secret = secret or "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        webhook.sealed_url = sealing.seal(
+            url.encode(), purpose=sealing.WEBHOOK_ADDRESS, owner=webhook.seal_id
+        )
+        webhook.sealed_secret = sealing.seal(
+            secret.encode(), purpose=sealing.WEBHOOK_SECRET, owner=webhook.seal_id
+        )
+        webhook.save(force_insert=True)
+        return webhook

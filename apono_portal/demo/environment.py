@@ -35,7 +35,11 @@ def demo_environment(folder: Path, port: int) -> dict[str, str]:
         )
     else:
         kept = _new(database)
-    environment = {**kept, "PORTAL_URL": f"http://127.0.0.1:{port}"}
+    environment = {
+        **kept,
+        "PORTAL_URL": f"http://127.0.0.1:{port}",
+        "WEBHOOK_NETWORKS": "127.0.0.0/8,::1/128",
+    }
     write_private(file, "".join(f"{name}={value}\n" for name, value in environment.items()))
     return environment
 

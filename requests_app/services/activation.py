@@ -11,7 +11,7 @@ from mfa.policies import evidence_holds
 from requests_app.grants import FREE, note_identity, send_back, send_to_end
 from requests_app.lifecycle import lock_request, lock_with_state, pending_until, transition
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.policies import evidence_fields, next_status, why_void
+from requests_app.policies import evidence_fields, next_status, when_to_remind, why_void
 
 
 def begin_activation(*, request_pk: int) -> AccessRequest:
@@ -116,14 +116,16 @@ def _open_when_complete(request: AccessRequest) -> None:
     grants = list(request.grants.all())
     if request.status != Status.GRANTING or any(g.state != GrantState.ACTIVE for g in grants):
         return
+    starts_at, ends_at = timezone.now(), min(grant.deadline for grant in grants)
     transition(
         request,
         to=Status.ACTIVE,
         event=EventName.REQUEST_ACTIVATE,
         actor=None,
-        metadata={"until": min(grant.deadline for grant in grants)},
-        starts_at=timezone.now(),
-        ends_at=min(grant.deadline for grant in grants),
+        metadata={"until": ends_at},
+        starts_at=starts_at,
+        ends_at=ends_at,
+        remind_at=when_to_remind(starts_at, ends_at),
         pending_until=None,
         message="",
     )

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
@@ -13,11 +13,10 @@ from audit.events import EventName
 from audit.origin import SYSTEM, Origin
 from requests_app.exceptions import RequestRefused
 from requests_app.grants import send_to_end
+from requests_app.leases import take_batch
 from requests_app.lifecycle import conflict_on, lock_request, transition, transition_all
 from requests_app.models import PENDING, AccessRequest, Grant, GrantState, Status
 from requests_app.policies import may_end
-
-BATCH = 250
 
 
 def end_access(*, actor: Any, request: AccessRequest, origin: Origin = SYSTEM) -> AccessRequest:
@@ -98,7 +97,7 @@ def expire_due(*, now: datetime) -> int:
     """Begin the end of every request whose time is up, up to `BATCH`. Returns how many."""
     with transaction.atomic():
         due = AccessRequest.objects.filter(status=Status.ACTIVE, ends_at__lte=now)
-        requests = list(_take(due.order_by("ends_at")))
+        requests = list(take_batch(due.order_by("ends_at")))
         transition_all(
             requests,
             to=Status.ENDING,
@@ -121,7 +120,7 @@ def lapse_overdue(*, now: datetime) -> int:
     for status, sentence in words.items():
         with transaction.atomic():
             overdue = AccessRequest.objects.overdue_pending(now).filter(status=status)
-            requests = list(_take(overdue.order_by("pending_until")))
+            requests = list(take_batch(overdue.order_by("pending_until")))
             transition_all(
                 requests,
                 to=Status.LAPSED,
@@ -200,10 +199,3 @@ def _stop_each(
                 _stop(request, actor=actor, origin=origin, reason=reason)
                 stopped += 1
     return stopped
-
-
-def _take(requests: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:
-    """Lock up to `BATCH` rows, leaving those that another worker holds to it."""
-    if connection.features.has_select_for_update_skip_locked:
-        requests = requests.select_for_update(skip_locked=True)
-    return requests[:BATCH]

@@ -1,60 +1,37 @@
 """Mails leave through a durable outbox: at least once, later if need be, to a real mail server."""
 
-import socket
+import smtplib
 from datetime import timedelta
 
 import pytest
 import time_machine
-from aiosmtpd.controller import Controller
 from django.core import mail
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from audit.deliveries import KEEP_TRYING, LEASE, deliver_due, enqueue_mail
+from audit.deliveries import (
+    KEEP_TRYING,
+    LEASE,
+    NotTaken,
+    deliver_due,
+    enqueue,
+    enqueue_mail,
+    requeue,
+    withdraw,
+)
 from audit.events import EventName
 from audit.models import Delivery
 from audit.services import record
+from tests.fixtures.mail import mail_server, use_server  # noqa: F401
 
-SMTP = "django.core.mail.backends.smtp.EmailBackend"
 START = 1_800_000_000
-
-
-class Mailbox:
-    """A mail server's memory."""
-
-    def __init__(self) -> None:
-        self.messages: list[tuple[list[str], str]] = []
-
-    async def handle_DATA(self, server, session, envelope) -> str:  # noqa: N802  aiosmtpd's name
-        self.messages.append((envelope.rcpt_tos, envelope.content.decode()))
-        return "250 OK"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture
-def server(settings):
-    """A real SMTP server on loopback, and the portal set to it."""
-    mailbox = Mailbox()
-    settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = (
-        SMTP,
-        "127.0.0.1",
-        free_port(),
-    )
-    controller = Controller(mailbox, hostname="127.0.0.1", port=settings.EMAIL_PORT)
-    controller.start()
-    yield mailbox
-    controller.stop()
+SEND = "django.core.mail.EmailMessage.send"
 
 
 @pytest.fixture
 def down(settings):
     """Nobody listens there."""
-    settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = SMTP, "127.0.0.1", 1
+    use_server(settings, 1)
 
 
 @pytest.fixture
@@ -64,15 +41,16 @@ def delivery(db) -> Delivery:
 
 def enqueued() -> Delivery:
     event = record(event=EventName.MFA_RESET, actor=None)
-    return enqueue_mail(
+    enqueue_mail(
         event=event, recipient="petra@example.org", subject="Your MFA was reset", body="Grüße"
     )
+    return Delivery.objects.get(event_id=event.pk)
 
 
-def test_a_mail_reaches_a_real_server_once(server, delivery):
+def test_a_mail_reaches_a_real_server_once(mail_server, delivery):  # noqa: F811
     assert deliver_due(timezone.now()) == 1
     assert deliver_due(timezone.now()) == 0
-    [(recipients, text)] = server.messages
+    [(recipients, text)] = mail_server.messages
     assert recipients == ["petra@example.org"]
     assert "Subject: Your MFA was reset" in text
     delivery.refresh_from_db()
@@ -98,11 +76,11 @@ def test_a_server_that_is_down_is_tried_again_with_growing_pauses(down, db):
             pauses.append((delivery.next_try_at - timezone.now()).total_seconds())
             clock.move_to(delivery.next_try_at)
         assert pauses == [30, 60, 120, 240]
-        assert delivery.last_error == "ConnectionRefusedError"
+        assert "ConnectionRefusedError" in delivery.last_error
 
 
 def test_the_mail_comes_when_the_server_is_back(delivery, settings):
-    settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = SMTP, "127.0.0.1", 1
+    use_server(settings, 1)
     deliver_due(timezone.now())
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     assert deliver_due(timezone.now()) == 0
@@ -125,7 +103,7 @@ def test_a_worker_that_dies_while_sending_gives_it_back(delivery, monkeypatch):
     def die(*args, **kwargs):
         raise SystemExit
 
-    monkeypatch.setattr("audit.deliveries.send_mail", die)
+    monkeypatch.setattr(SEND, die)
     with pytest.raises(SystemExit):
         deliver_due(timezone.now())
     monkeypatch.undo()
@@ -135,30 +113,92 @@ def test_a_worker_that_dies_while_sending_gives_it_back(delivery, monkeypatch):
 
 def test_what_another_worker_has_taken_is_left_alone(delivery, monkeypatch):
     """Both read the same row; the one that moves it first sends it."""
-    from audit import deliveries
 
     def sent_by_the_other(*args, **kwargs) -> int:
         assert deliver_due(timezone.now()) == 0
         return 1
 
-    monkeypatch.setattr(deliveries, "send_mail", sent_by_the_other)
+    monkeypatch.setattr(SEND, sent_by_the_other)
     assert deliver_due(timezone.now()) == 1
     delivery.refresh_from_db()
     assert delivery.tries == 1
 
 
 def test_one_that_fails_does_not_keep_the_others_waiting(db, monkeypatch):
-    from audit import deliveries
-
     first, second = enqueued(), enqueued()
-    real = deliveries.send_mail
+    real = mail.EmailMessage.send
 
-    def fail_first(subject, body, sender, recipients):
-        if not mail.outbox and not Delivery.objects.get(pk=first.pk).last_error:
-            raise OSError
-        return real(subject, body, sender, recipients)
+    def fail_first(message, fail_silently=False):
+        if f"delivery-{first.pk}@" in message.extra_headers["Message-ID"]:
+            raise smtplib.SMTPRecipientsRefused({})
+        return real(message, fail_silently)
 
-    monkeypatch.setattr(deliveries, "send_mail", fail_first)
+    monkeypatch.setattr(SEND, fail_first)
     assert deliver_due(timezone.now()) == 1
     second.refresh_from_db()
     assert second.state == Delivery.State.SENT
+
+
+def test_all_tries_of_a_mail_have_one_message_id(delivery, monkeypatch):
+    deliver_due(timezone.now())
+    requeue(delivery)
+    deliver_due(timezone.now())
+    first, second = (message.extra_headers["Message-ID"] for message in mail.outbox)
+    assert first == second == f"<delivery-{delivery.pk}@localhost>"
+
+
+def test_nobody_gets_two_for_one_event(delivery):
+    again = Delivery(
+        event_id=delivery.event_id, recipient=delivery.recipient, subject="x", body="x"
+    )
+    enqueue([again])
+    assert Delivery.objects.get() == delivery
+    again.pk = None
+    with pytest.raises(IntegrityError), transaction.atomic():
+        again.save(force_insert=True)
+
+
+def test_what_is_of_no_more_use_is_not_sent(delivery):
+    Delivery.objects.update(useful_until=timezone.now() - timedelta(seconds=1))
+    assert deliver_due(timezone.now()) == 0
+    assert mail.outbox == []
+    delivery.refresh_from_db()
+    assert delivery.state == Delivery.State.WITHDRAWN
+
+
+def test_what_was_withdrawn_is_not_sent(delivery):
+    withdraw(event_ids=[delivery.event_id], kinds=["security"], why="It was decided.")
+    assert deliver_due(timezone.now()) == 0
+    assert mail.outbox == []
+
+
+def test_without_a_mail_server_nothing_is_called_sent(delivery, settings):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+    assert deliver_due(timezone.now()) == 0
+    delivery.refresh_from_db()
+    assert delivery.state == Delivery.State.GIVEN_UP
+    assert "EMAIL_URL" in delivery.last_error
+
+
+def test_sending_again_begins_a_new_week(down, db):
+    with time_machine.travel(START, tick=False) as clock:
+        delivery = enqueued()
+        clock.shift(KEEP_TRYING)
+        deliver_due(timezone.now())
+        requeue(delivery)
+        deliver_due(timezone.now())
+        delivery.refresh_from_db()
+        assert delivery.state == Delivery.State.WAITING
+        assert delivery.next_try_at > timezone.now()
+
+
+def test_behind_one_that_is_down_the_others_wait_untried(db):
+    first, second = enqueued(), enqueued()
+
+    def down(delivery):
+        raise NotTaken("Down.", is_down=True)
+
+    assert deliver_due(timezone.now(), carry=down) == 0
+    tries = {each.pk: each.tries for each in Delivery.objects.all()}
+    assert tries == {first.pk: 1, second.pk: 0}
+    assert Delivery.objects.get(pk=second.pk).next_try_at > timezone.now()

@@ -14,8 +14,17 @@ ELSEWHERE = {
     "accessflows.FlowTarget": "within its access flow",
     "requests_app.DayFigures": "the page of insights draws them",
     "mfa.RecoveryCode": "hashes that nobody looks up",
+    "notices.ReadMark": "a worker's place in the log",
 }
-SECRET_FIELDS = {"key", "sealed_password", "password", "nonce_hash", "code_hash"}
+SECRET_FIELDS = {
+    "key",
+    "sealed_password",
+    "password",
+    "nonce_hash",
+    "code_hash",
+    "sealed_url",
+    "sealed_secret",
+}
 OURS = [
     model
     for model in apps.get_models()

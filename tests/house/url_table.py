@@ -53,6 +53,16 @@ URLS: dict[str, Guard] = {
     "mfa:forget_browser": Guard.SIGNED_IN,
     "mfa:holds": Guard.ADMIN,
     "mfa:lift_hold": Guard.ADMIN,
+    # notices
+    "notices:choose": Guard.SIGNED_IN,
+    "notices:deliveries": Guard.READER,
+    "notices:send_again": Guard.ADMIN,
+    "notices:webhooks": Guard.READER,
+    "notices:create_webhook": Guard.ADMIN,
+    "notices:edit_webhook": Guard.ADMIN,
+    "notices:replace_secret": Guard.ADMIN,
+    "notices:send_test": Guard.ADMIN,
+    "notices:delete_webhook": Guard.ADMIN,
     # access flows
     "flows:list": Guard.READER,
     "flows:choose_type": Guard.ADMIN,

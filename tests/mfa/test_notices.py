@@ -39,25 +39,29 @@ def test_a_wrong_code_now_and_then_is_not_told(device, enter):
     assert sent() == []
 
 
+def happened():
+    return record(event=EventName.MFA_RESET, actor=None)
+
+
 @pytest.fixture
 def all_notices(person, device, enter):
     """One of each kind."""
-    event = record(event=EventName.MFA_RESET, actor=person)
     codes = replace_recovery_codes(user_id=person.pk)
     verify_recovery_code(user=person, code=codes[0], lane=Lane(), origin=HERE)
     admin = UserFactory(admin=True)
-    notices.set_up(event=event, user=person, origin=HERE)
-    notices.reset(event=event, user=admin, by="Ada", reason="{{ 7|add:7 }} <b>")
-    notices.five_failures(event=event, user=person, origin=HERE)
-    notices.month_limit_reached(event=event, user=person, known_browser=True)
-    notices.hold_lifted(event=event, user=person, by="Ada", reason="why")
-    notices.recovery_codes_made(event=event, user=person, origin=HERE)
-    notices.new_browser(event=event, user=person, origin=HERE)
+    notices.set_up(event=happened(), user=person, origin=HERE)
+    notices.reset(event=happened(), user=admin, by="Ada", reason="{{ 7|add:7 }} <b>")
+    notices.five_failures(event=happened(), user=person, origin=HERE)
+    notices.month_limit_reached(event=happened(), user=person, known_browser=True)
+    notices.hold_lifted(event=happened(), user=person, by="Ada", reason="why")
+    notices.recovery_codes_made(event=happened(), user=person, origin=HERE)
+    notices.password_changed(event=happened(), user=person, origin=HERE, how="through a link")
+    notices.new_browser(event=happened(), user=person, origin=HERE)
     return [code_for(device), device.key, device.secret.hex(), *codes]
 
 
 def test_no_mail_holds_a_secret_or_a_link_that_acts(all_notices, settings):
-    assert len(sent()) == 9
+    assert len(sent()) == 10
     for message in mail.outbox:
         assert not any(secret in message.body for secret in all_notices)
         links = re.findall(r"\S+://\S+", message.body)

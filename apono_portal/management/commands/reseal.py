@@ -1,4 +1,4 @@
-"""Seal TOTP keys and broker passwords anew with the newest key, while the portal runs."""
+"""Seal every kept secret anew with the newest key, while the portal runs."""
 
 import time
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from accessflows.models import Integration
+from apono_portal.notices.models import Webhook
 from audit.events import EventName
 from audit.keyring import newest_key_id
 from audit.services import record
@@ -19,8 +20,8 @@ LONGEST_REST_S = 0.5  # others get their turn between batches
 
 class Command(BaseCommand):
     help = (
-        "Seal every TOTP key and broker password with the newest key of SEALING_KEYS. May be cut "
-        "short and begun again. When it says that nothing is left, the old key may be removed."
+        "Seal every kept secret (TOTP keys, broker passwords, addresses and secrets of webhooks) with "
+        "the newest key of SEALING_KEYS. May be cut short and begun again. When it says that nothing is left, the old key may be removed."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -60,5 +61,11 @@ def places() -> dict[str, Sealed]:
         "TOTP keys": Sealed(Authenticator.objects.all(), "key", sealing.TOTP_KEY, "user_id"),
         "Broker passwords": Sealed(
             Integration.objects.all(), "sealed_password", sealing.BROKER_PASSWORD, "seal_id"
+        ),
+        "Addresses of webhooks": Sealed(
+            Webhook.objects.all(), "sealed_url", sealing.WEBHOOK_ADDRESS, "seal_id"
+        ),
+        "Secrets of webhooks": Sealed(
+            Webhook.objects.all(), "sealed_secret", sealing.WEBHOOK_SECRET, "seal_id"
         ),
     }

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from accessflows.canaries import run_due_canaries
 from accessflows.upkeep import check_due
+from apono_portal.notices.chores import fan_out, post_due
 from audit.deliveries import deliver_due
 from audit.seals import seal_new_events
 from requests_app.insights.keeping import keep_figures
@@ -32,7 +33,15 @@ class Command(BaseCommand):
             f"{socket.gethostname()[:30]}:{os.getpid()}",
             interval_s=settings.WORKER_INTERVAL_S,
             threads=options["threads"],
-            chores=(deliver_due, seal_new_events, check_due, run_due_canaries, keep_figures),
+            chores=(
+                seal_new_events,
+                fan_out,
+                deliver_due,
+                post_due,
+                check_due,
+                run_due_canaries,
+                keep_figures,
+            ),
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())

@@ -23,6 +23,7 @@ from audit.late_parts import PLACE
 from audit.models import Event
 from audit.origin import Origin
 from audit.services import record
+from mfa import notices
 from mfa.services import advance_epoch
 from mfa.window import Window
 
@@ -31,7 +32,7 @@ PASSWORD_LINK = "password_link"
 
 def change_password(*, user: User, password: str, origin: Origin) -> None:
     """Set the password of a person who has just proven the old one."""
-    _write_password(user, password, origin, how="by its owner")
+    _write_password(user, password, origin, how="with the old one")
 
 
 def set_password(*, user: User, password: str, origin: Origin) -> None:
@@ -81,13 +82,14 @@ def _write_password(user: User, password: str, origin: Origin, *, how: str) -> N
         advance_epoch(user=user)
         user.set_password(password)
         user.save(update_fields=["password"])
-        record(
+        event = record(
             event=EventName.USER_CHANGE_PASSWORD,
             actor=user,
             target=user,
             origin=origin,
             metadata={"how": how},
         )
+        notices.password_changed(event=event, user=user, origin=origin, how=how)
 
 
 def link_to_set_password(user: User) -> str:

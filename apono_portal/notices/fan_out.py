@@ -1,0 +1,143 @@
+"""From the record to deliveries: a worker reads the audit log on and writes whom to tell.
+
+The log is read in the order of its seal chain (audit/seals.py). Events are not numbered in the order
+in which they are committed, but every one gets a place without gaps, so a mark on the chain misses
+none. Deliveries and mark are written in one transaction: a worker that dies between has done neither.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Prefetch, QuerySet
+from django.template.loader import render_to_string
+
+from apono_portal.notices.kinds import Kind
+from apono_portal.notices.models import ReadMark, Webhook
+from apono_portal.notices.news import TELLING, News, bundled, news_of
+from apono_portal.notices.payloads import body_for
+from apono_portal.notices.recipients import ASKING, asked_by_mail, is_settled_by, people_told_of
+from apono_portal.notices.wording import page, words_for
+from apono_portal.users.models import User
+from audit.deliveries import enqueue, on_one_line, withdraw
+from audit.models import Delivery, Event, SealedEvent
+from requests_app.models import AccessRequest, Decision
+
+BATCH = 500
+MOST_BATCHES = 20  # of one call, so that it stays short
+
+
+def fan_out(now: datetime) -> int:
+    """Make deliveries of what was sealed since the last look. Returns how many."""
+    made = 0
+    for _ in range(MOST_BATCHES):
+        if not _unread(_mark()).exists():
+            break
+        made += _read_on()
+    return made
+
+
+def _mark() -> int:
+    return ReadMark.objects.filter(pk=ReadMark.ONLY).values_list("position", flat=True).first() or 0
+
+
+def _unread(position: int) -> QuerySet[SealedEvent]:
+    return SealedEvent.objects.filter(position__gt=position).order_by("position")
+
+
+def _read_on() -> int:
+    """Read one batch. One worker does at a time; another one finds the row locked and leaves."""
+    ReadMark.objects.bulk_create([ReadMark(pk=ReadMark.ONLY)], ignore_conflicts=True)
+    with transaction.atomic():
+        marks = ReadMark.objects.filter(pk=ReadMark.ONLY)
+        if connection.features.has_select_for_update_skip_locked:
+            marks = marks.select_for_update(skip_locked=True)
+        mark = marks.first()
+        if mark is None:
+            return 0
+        places = list(_unread(mark.position)[:BATCH])
+        if not places:
+            return 0
+        made = _tell([place.event_id for place in places])
+        mark.position = places[-1].position
+        mark.save()
+    return made
+
+
+def _tell(event_ids: list[int]) -> int:
+    events = Event.objects.filter(pk__in=event_ids, event__in=TELLING).order_by("pk")
+    requests = _requests_of(events)
+    news = [news_of(event, requests.get(event.request_id or 0)) for event in events]
+    webhooks = list(Webhook.objects.filter(is_active=True))
+    made = 0
+    for each in bundled([item for item in news if item]):
+        if is_settled_by(each):
+            _withdraw_questions(each)
+        made += enqueue([*_mails(each), *_posts(each, webhooks)])
+    return made
+
+
+def _requests_of(events: Iterable[Event]) -> dict[int, AccessRequest]:
+    wanted = {event.request_id for event in events if event.request_id}
+    found = AccessRequest.objects.filter(pk__in=wanted).select_related("flow", "requester")
+    decisions = Prefetch("decisions", Decision.objects.order_by("at", "pk"))
+    return {each.pk: each for each in found.prefetch_related("targets", decisions)}
+
+
+def _withdraw_questions(news: News) -> None:
+    withdraw(
+        event_ids=asked_by_mail(news.subject_request),
+        kinds=ASKING,
+        why="It was decided or withdrawn before this was sent.",
+    )
+
+
+def _mails(news: News) -> Iterator[Delivery]:
+    told = people_told_of(news)
+    for user in User.objects.active().filter(pk__in=told).order_by("pk"):
+        yield _mail(news, told[user.pk], user)
+
+
+def _mail(news: News, kind: Kind, user: User) -> Delivery:
+    words = words_for(news, kind)
+    body = render_to_string(
+        "notices/mail/notice.txt",
+        {
+            "person": user,
+            "subject": words.subject,
+            "paragraphs": [each for each in words.paragraphs if each],
+            "url": words.url,
+            "choose_url": page("notices:choose"),
+            "portal_name": settings.PORTAL_NAME,
+        },
+    )
+    return Delivery(
+        event_id=news.event.pk,
+        kind=kind,
+        recipient=user.email,
+        subject=on_one_line(f"{settings.PORTAL_NAME}: {words.subject}"),
+        body=body,
+        useful_until=news.useful_until,
+    )
+
+
+def _posts(news: News, webhooks: list[Webhook]) -> Iterator[Delivery]:
+    for webhook in webhooks:
+        if news.kind.value in webhook.kinds:
+            yield post_for(webhook, news)
+
+
+def post_for(webhook: Webhook, news: News) -> Delivery:
+    """Return the unsaved delivery that tells a webhook of news."""
+    words = words_for(news, news.kind)
+    return Delivery(
+        event_id=news.event.pk,
+        channel=Delivery.Channel.WEBHOOK,
+        kind=news.kind,
+        recipient=str(webhook.pk),
+        recipient_label=webhook.name,
+        subject=on_one_line(words.subject),
+        body=body_for(webhook, news, words),
+        useful_until=news.useful_until,
+    )

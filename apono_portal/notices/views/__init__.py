@@ -1,0 +1,1 @@
+"""Pages of notices: one's own mails, webhooks, deliveries."""
