@@ -1,5 +1,6 @@
 """The audit log: rows that are written once and never changed."""
 
+from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
@@ -210,6 +211,11 @@ class Delivery(models.Model):
     @property
     def to(self) -> str:
         return self.recipient_label or self.recipient
+
+    @property
+    def about(self) -> str:
+        """The subject without the portal's name, which every mail's begins with."""
+        return self.subject.removeprefix(f"{settings.PORTAL_NAME}: ")
 
     @property
     def after_event(self) -> int:

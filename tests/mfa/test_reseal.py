@@ -101,7 +101,14 @@ def test_a_row_that_does_not_open_is_named_and_left_alone(rotated, devices):
 def test_it_is_on_the_record_with_counts_and_without_keys(rotated, devices):
     call_command("reseal")
     event = Event.objects.get(event=EventName.MFA_RESEAL)
-    assert event.metadata == {"key": "next", "TOTP keys": 7, "Broker passwords": 0, "broken": 0}
+    assert event.metadata == {
+        "key": "next",
+        "TOTP keys": 7,
+        "Broker passwords": 0,
+        "Addresses of webhooks": 0,
+        "Secrets of webhooks": 0,
+        "broken": 0,
+    }
     assert "siv1" not in str(event.__dict__)
 
 

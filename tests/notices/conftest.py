@@ -13,11 +13,13 @@ from apono_portal.users.models import User
 from audit.deliveries import deliver_due
 from audit.models import Delivery
 from audit.seals import seal_new_events
+from mfa.window import Window
 from requests_app.models import AccessRequest, Decision
 from requests_app.services import decide_request, submit_request
-from tests.factories import AccessFlowFactory, UserFactory
+from tests.factories import AccessFlowFactory, UserFactory, VerificationFactory
 from tests.fixtures.mail import mail_server  # noqa: F401
 from tests.fixtures.posts import inbox  # noqa: F401
+from tests.requests_app.conftest import window_of
 
 
 def read_on() -> int:
@@ -79,3 +81,8 @@ def desk(db) -> Desk:
 @pytest.fixture
 def deliveries_to() -> Callable[[User], list[Delivery]]:
     return lambda user: list(Delivery.objects.filter(recipient=user.email).order_by("pk"))
+
+
+@pytest.fixture
+def open_window_of() -> Callable[[User], Window]:
+    return lambda user: window_of(VerificationFactory(user=user))

@@ -19,7 +19,7 @@ from tests.factories import (
 
 WRITABLE = {User, Group}
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
-OURS = {"users", "auth", "accessflows", "requests_app", "mfa", "audit"}
+OURS = {"users", "notices", "auth", "accessflows", "requests_app", "mfa", "audit"}
 
 
 def address(model, action, *args):
