@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from apono_portal.notices.kinds import Kind
+from apono_portal.notices.kinds import FOR_WEBHOOKS, Kind
 from mfa import sealing
 
 
@@ -46,6 +46,8 @@ class Webhook(models.Model):
 
     @property
     def kind_labels(self) -> list[str]:
+        if {kind.value for kind in FOR_WEBHOOKS} <= set(self.kinds):
+            return ["All"]
         return [kind.label for kind in Kind if kind.value in self.kinds]
 
     def _unsealed(self, text: str, purpose: str) -> str:
