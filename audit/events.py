@@ -28,6 +28,7 @@ class EventName(models.TextChoices):
     MFA_THROTTLE = "mfa:throttle", "MFA tries held off"
     MFA_CLOSE_WINDOW = "mfa:close_window", "Verified window closed"
     MFA_RESET = "mfa:reset", "MFA reset"
+    MFA_REMIND = "mfa:remind", "Reminded to set up MFA"
     MFA_CAP = "mfa:cap", "30-day limit of codes reached"
     MFA_LIFT_CAP = "mfa:lift_cap", "30-day limit of codes lifted"
     MFA_MAKE_RECOVERY_CODES = "mfa:make_recovery_codes", "Recovery codes made"

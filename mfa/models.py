@@ -150,6 +150,11 @@ class Verification(models.Model):
         indexes = [
             models.Index(fields=["user", "lane", "at"], name="verification_by_lane"),
             models.Index(fields=["user", "-at"], name="verification_by_user"),
+            models.Index(
+                fields=["at"],
+                name="verification_failures",
+                condition=models.Q(outcome__in=["bad", "replay"]),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -43,6 +43,19 @@ def reset(*, event: Event, user: Any, by: str, reason: str) -> None:
             )
 
 
+def reminded(*, event: Event, user: Any) -> None:
+    """Ask a person to set up MFA, because an account admin had it done."""
+    _tell(
+        user,
+        event,
+        "Set up MFA",
+        "You have not set up multi-factor authentication (MFA) yet. Requests for protected access "
+        "wait until you have.",
+        "Sign in, open Security & Privacy, and choose Set up. It takes about two minutes and any "
+        "authenticator app.",
+    )
+
+
 def five_failures(*, event: Event, user: Any, origin: Origin) -> None:
     _tell(
         user,

@@ -1,6 +1,6 @@
 """Reads that cross models: a set-up under way, and who is held off by the 30-day limit."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,8 +12,13 @@ from django.utils import timezone
 
 from mfa.exceptions import AlreadyEnrolled, SetUpGone
 from mfa.lanes import RECOVERY_LANE
-from mfa.limits import MONTH
+from mfa.limits import LIMITS, MONTH
 from mfa.models import Authenticator, Verification
+
+# What counts towards the 30-day limit: nothing from before an admin lifted it.
+SINCE_LIFTED = Q(user__mfa_state__cap_lifted_at=None) | Q(
+    at__gt=F("user__mfa_state__cap_lifted_at")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +43,7 @@ class Hold:
 
 def lanes_at_month_limit(*, now: datetime, user_id: int | None = None) -> list[Hold]:
     """Return the lanes held off by the 30-day limit, latest failure first. Two queries."""
-    since_lifted = Q(user__mfa_state__cap_lifted_at=None) | Q(
-        at__gt=F("user__mfa_state__cap_lifted_at")
-    )
-    ledger = Verification.objects.failures().since(now - MONTH.period).filter(since_lifted)
+    ledger = Verification.objects.failures().since(now - MONTH.period).filter(SINCE_LIFTED)
     if user_id is not None:
         ledger = ledger.filter(user_id=user_id)
     spent = (
@@ -64,6 +66,24 @@ def lanes_at_month_limit(*, now: datetime, user_id: int | None = None) -> list[H
         for row in rows
         if row["user_id"] in people
     ]
+
+
+def people_with_lane_held_off(
+    *, now: datetime, user_ids: Collection[int] | None = None
+) -> set[int]:
+    """Return the numbers of people one of whose lanes takes no codes now (mfa/limits.py). One query."""
+    ledger = Verification.objects.failures().since(now - MONTH.period)
+    if user_ids is not None:
+        ledger = ledger.filter(user__in=user_ids)
+    lanes = ledger.order_by().values("user_id", "lane")
+    spent = Q()
+    for number, limit in enumerate(LIMITS):
+        counting = Q(at__gt=now - limit.period)
+        if limit is MONTH:
+            counting &= SINCE_LIFTED
+        lanes = lanes.annotate(**{f"n{number}": Count("pk", filter=counting)})
+        spent |= Q(**{f"n{number}__gte": limit.failures})
+    return {row["user_id"] for row in lanes.filter(spent)}
 
 
 def set_up_under_way(*, user: Any, device_id: int | None) -> Authenticator:

@@ -8,11 +8,14 @@ from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, Se
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils import timezone
 
 from accessflows.enrolment import enrolled, in_need_of_mfa
 from accessflows.forms import RowsField
 from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import Role, User
+from apono_portal.users.selectors import held_off_now
+from audit.forms import LARGEST_ID
 from mfa.policies import LONGEST_REASON
 
 if TYPE_CHECKING:
@@ -78,7 +81,12 @@ class PeopleFilterForm(forms.Form):
     role = forms.ChoiceField(required=False, choices=[("", "Any role"), *Role.choices])
     status = forms.ChoiceField(
         required=False,
-        choices=[("", "Any status"), ("active", "Active"), ("inactive", "Deactivated")],
+        choices=[
+            ("", "Any status"),
+            ("active", "Active"),
+            ("inactive", "Deactivated"),
+            ("held_off", "Held off now"),
+        ],
     )
     mfa = forms.ChoiceField(
         required=False,
@@ -90,12 +98,23 @@ class PeopleFilterForm(forms.Form):
         ],
     )
 
+    before = forms.IntegerField(required=False, min_value=0, max_value=LARGEST_ID)
+    after = forms.IntegerField(required=False, min_value=0, max_value=LARGEST_ID)
+
+    FILTERS = ("q", "role", "status", "mfa")
+
+    @property
+    def is_filtered(self) -> bool:
+        return any(self.cleaned_data.get(name) for name in self.FILTERS)
+
     def apply(self, people: "UserQuerySet") -> "UserQuerySet":
         self.full_clean()
         chosen = self.cleaned_data
         if chosen.get("role"):
             people = people.filter(role=chosen["role"])
-        if chosen.get("status"):
+        if chosen.get("status") == "held_off":
+            people = people.filter(pk__in=held_off_now(timezone.now()))
+        elif chosen.get("status"):
             people = people.filter(is_active=chosen["status"] == "active")
         if chosen.get("mfa") == "in_need":
             people = in_need_of_mfa(people)  # type: ignore[assignment]

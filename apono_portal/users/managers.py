@@ -1,14 +1,16 @@
 """Finding and making people."""
 
 import unicodedata
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.base_user import BaseUserManager
 from django.db import models
-from django.db.models import Q
+
+from apono_portal.users.search import MOST_WORDS, folded_words
 
 if TYPE_CHECKING:
-    from apono_portal.users.models import User  # noqa: F401
+    from apono_portal.users.models import User
 
 
 def normalise_email(text: str) -> str:
@@ -24,11 +26,17 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.active().filter(role="admin")
 
     def matching(self, text: str) -> "UserQuerySet":
-        """People whose name or e-mail address holds every word of ``text``."""
-        found = self.all()
-        for word in text.split():
-            found = found.filter(Q(name__icontains=word) | Q(email__icontains=word))
-        return found
+        """People of whose name or e-mail address a word begins with each word of ``text``."""
+        if not text.strip():
+            return self.all()
+        words = folded_words(text)[:MOST_WORDS]
+        return self.filter(search_words__begins_words=words) if words else self.none()
+
+    def bulk_create(self, objs: Iterable["User"], *args: Any, **kwargs: Any) -> list["User"]:
+        people = list(objs)
+        for person in people:
+            person.note_search_words()
+        return super().bulk_create(people, *args, **kwargs)
 
 
 class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]

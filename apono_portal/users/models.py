@@ -1,5 +1,7 @@
 """People."""
 
+from typing import Any
+
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ObjectDoesNotExist
@@ -9,6 +11,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from apono_portal.users.managers import UserManager
+from apono_portal.users.search import words_of
 
 
 class Role(models.TextChoices):
@@ -27,6 +30,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.MEMBER)
     is_active = models.BooleanField("active", default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    mfa_reminded_at = models.DateTimeField(null=True, blank=True, editable=False)
+    search_words = models.CharField(max_length=400, editable=False)  # users/search.py
 
     is_superuser = None
     user_permissions = None  # type: ignore[assignment]
@@ -39,9 +44,26 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         ordering = ["name", "email"]
         constraints = [models.UniqueConstraint(Lower("email"), name="user_email_any_case")]
+        indexes = [
+            models.Index(fields=["search_words", "id"], name="user_in_order"),
+            models.Index(fields=["role", "search_words", "id"], name="user_by_role"),
+            models.Index(fields=["is_active", "search_words", "id"], name="user_by_status"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} <{self.email}>"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Keep the words a person is found by beside the name and address they are made of."""
+        fields = kwargs.get("update_fields")
+        if fields is None or not {"name", "email"}.isdisjoint(fields):
+            self.note_search_words()
+            if fields is not None:
+                kwargs["update_fields"] = {*fields, "search_words"}
+        super().save(*args, **kwargs)
+
+    def note_search_words(self) -> None:
+        self.search_words = words_of(self.name, self.email)
 
     @property
     def initials(self) -> str:

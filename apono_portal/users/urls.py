@@ -13,6 +13,7 @@ urlpatterns = [
     path("set-password/<uidb64>/<token>/", passwords.SetPassword.as_view(), name="set_password"),
     path("users/", people.people_list, name="list"),
     path("users/new/", people.create, name="create"),
+    path("users/remind/", people.remind, name="remind"),
     path("users/<int:pk>/", people.edit, name="edit"),
     path("users/<int:pk>/reset-mfa/", people.reset_mfa, name="reset_mfa"),
     path("users/<int:pk>/invite/", people.invite, name="invite"),

@@ -36,6 +36,7 @@ URLS: dict[str, Guard] = {
     "users:reset_mfa": Guard.ADMIN,
     "users:set_password": Guard.PUBLIC,
     "users:create": Guard.ADMIN,
+    "users:remind": Guard.ADMIN,
     "users:edit": Guard.ADMIN,
     "users:invite": Guard.ADMIN,
     "users:deactivate": Guard.ADMIN,

@@ -9,6 +9,7 @@ from apono_portal.users.services.people import (
     deactivate_user,
     reactivate_user,
 )
+from apono_portal.users.services.reminders import remind_of_mfa
 from apono_portal.users.services.sessions import (
     record_failed_sign_in,
     record_lock,
@@ -29,6 +30,7 @@ __all__ = [
     "record_lock",
     "record_sign_in",
     "record_sign_out",
+    "remind_of_mfa",
     "reset_mfa_of_user",
     "set_password",
 ]

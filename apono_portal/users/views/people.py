@@ -1,9 +1,9 @@
 """The Users tab: who is here, adding, changing, deactivating, resetting MFA."""
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -12,22 +12,28 @@ from apono_portal.users import services
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.forms import NewPersonForm, PeopleFilterForm, PersonForm, ResetMfaForm
 from apono_portal.users.models import User
-from apono_portal.users.selectors import live_requests_of, people_rows
+from apono_portal.users.roll import counted, page_of
+from apono_portal.users.selectors import held_off_now, live_requests_of, people_rows
 from audit.access import admins_only, readers_only
 from mfa.decorators import mfa_required_if_enrolled
 from mfa.exceptions import MfaError, WindowClosed
 from mfa.models import Authenticator
-
-PAGE_SIZE = 50
 
 
 @readers_only
 @require_GET
 def people_list(request: HttpRequest) -> HttpResponse:
     filters = PeopleFilterForm(request.GET)
-    people = people_rows(filters.apply(User.objects.all()))
-    page = Paginator(people, PAGE_SIZE).get_page(request.GET.get("page"))
-    return render(request, "users/list.html", {"page": page, "filters": filters})
+    found = filters.apply(User.objects.all())
+    asked = filters.cleaned_data
+    page = page_of(people_rows(found), before=asked.get("before"), after=asked.get("after"))
+    context = {
+        "page": page,
+        "filters": filters,
+        "counted": counted(found),
+        "held_off": held_off_now(timezone.now(), [person.pk for person in page.people]),
+    }
+    return render(request, "users/list.html", context)
 
 
 @admins_only
@@ -119,6 +125,25 @@ def reset_mfa(request: HttpRequest, pk: int) -> HttpResponse:
     context = {"person": person, "form": form, "live": live_requests_of(person).count()}
     status = 422 if form.errors else 200
     return render(request, "users/reset_mfa.html", context, status=status)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_POST
+def remind(request: HttpRequest) -> HttpResponse:
+    """Remind everybody without MFA, at one click."""
+    try:
+        count, more = services.remind_of_mfa(**deed_of(request))
+    except PersonRefused as refused:
+        messages.error(request, refused.sentence)
+        return redirect("users:list")
+    if count:
+        people = "1 person is" if count == 1 else f"{count:,} people are"
+        rest = " Others are left: remind again for the next." if more else ""
+        messages.success(request, f"{people} being reminded by mail to set up MFA.{rest}")
+    else:
+        messages.info(request, "Nobody to remind: all have MFA, or were reminded within a day.")
+    return redirect("users:list")
 
 
 def _after_reset(request: HttpRequest, person: User) -> HttpResponse:
