@@ -84,6 +84,7 @@ class EventName(models.TextChoices):
     DELIVERY_SEND_AGAIN = "delivery:send_again", "Delivery sent again"
 
     AUDIT_EXPORT = "audit:export", "Records exported"
+    AUDIT_ASK_VERIFY = "audit:ask_verify", "Verification of the audit log asked for"
     AUDIT_VERIFY = "audit:verify", "Audit log verified"
     AUDIT_PRUNE = "audit:prune", "Old events removed"
 

@@ -141,6 +141,7 @@ class ChainState(models.Model):
     mark_id = models.BigIntegerField(default=0)
     mark_writers = models.JSONField(default=list, blank=True)
     verified_at = models.DateTimeField(null=True, blank=True)
+    verified_by_label = models.CharField(max_length=320, blank=True)
     verified_event_id = models.BigIntegerField(null=True, blank=True)
     verified_seal = models.BigIntegerField(default=0)
     verified_hash = models.CharField(max_length=64, blank=True)
@@ -149,6 +150,54 @@ class ChainState(models.Model):
 
     def __str__(self) -> str:
         return f"Settled through event {self.settled_id}"
+
+    @property
+    def verified_by_name(self) -> str:
+        return self.verified_by_label.partition(" <")[0]
+
+
+class LogCheck(models.Model):
+    """A verification of the whole log that somebody asked for on the page; a worker does it.
+
+    The worker that holds it moves ``beat_at`` with every slice. When that stops, another begins anew.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting for a worker"
+        RUNNING = "running", "Under way"
+        DONE = "done", "Done"
+
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    slot = models.SmallIntegerField(null=True, unique=True, default=1)  # one check at a time
+    asked_by_id = models.BigIntegerField()
+    asked_by_label = models.CharField(max_length=320)
+    asked_at = models.DateTimeField(default=timezone.now)
+    address = models.GenericIPAddressField(null=True, blank=True)
+    user_agent = models.CharField(max_length=256, blank=True)
+    held_by = models.CharField(max_length=32, blank=True)
+    beat_at = models.DateTimeField(null=True, blank=True)
+    checked = models.BigIntegerField(default=0)
+    expected = models.BigIntegerField(default=0)
+    findings = models.JSONField(default=list, blank=True)
+    more_findings = models.PositiveIntegerField(default=0)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state="done", slot=None)
+                | ~models.Q(state="done") & ~models.Q(slot=None),
+                name="check_of_the_log_frees_its_slot",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Check of the log asked for by {self.asked_by_label}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.state != self.State.DONE
 
 
 class Delivery(models.Model):

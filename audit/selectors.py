@@ -8,6 +8,8 @@ from audit.events import EventName
 from audit.models import ChainState, Event, Seal, SealedEvent
 from audit.querysets import EventQuerySet
 
+LAST = 10
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -56,6 +58,11 @@ def chain_standing() -> Standing:
     seal = latest_seal()
     place = SealedEvent.objects.filter(position=seal.last_position).first() if seal else None
     return Standing(seal, place, chain_state())
+
+
+def last_verifications() -> list[Event]:
+    """Return the latest verifications, by whomever and wherever they were asked for."""
+    return list(Event.objects.filter(event=EventName.AUDIT_VERIFY).order_by("-pk")[:LAST])
 
 
 def sealed_place(event: Event) -> SealedEvent | None:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from django.db import models
+from django.db import IntegrityError, models, transaction
 
 from audit.events import EventName
-from audit.models import Event
+from audit.models import Event, LogCheck
 from audit.origin import SYSTEM, Origin
 
 SYSTEM_LABEL = "System"
@@ -48,6 +48,20 @@ def record_export(
     """Put on the record that somebody takes records out of the portal, and which."""
     told = {"what": what, "format": form, "filters": filters, "rows": rows}
     return record(event=EventName.AUDIT_EXPORT, actor=actor, origin=origin, metadata=told)
+
+
+def ask_for_check(*, actor: Any, origin: Origin) -> LogCheck:
+    """Have a worker verify the whole log, or return the check that is under way already."""
+    told = {"address": origin.address, "user_agent": origin.user_agent}
+    try:
+        with transaction.atomic():
+            check = LogCheck.objects.create(
+                asked_by_id=actor.pk, asked_by_label=_label(actor), **told
+            )
+            record(event=EventName.AUDIT_ASK_VERIFY, actor=actor, origin=origin)
+    except IntegrityError:
+        check = LogCheck.objects.exclude(state=LogCheck.State.DONE).latest("pk")
+    return check
 
 
 def record_each(

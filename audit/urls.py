@@ -2,11 +2,14 @@
 
 from django.urls import path
 
+from audit import verification_views as verification
 from audit import views
 
 app_name = "audit"
 urlpatterns = [
     path("", views.log, name="list"),
+    path("verification/", verification.verification, name="verification"),
+    path("verification/ask/", verification.ask, name="verify"),
     path("export.csv", views.export, {"form": "csv"}, name="export_csv"),
     path("export.jsonl", views.export, {"form": "jsonl"}, name="export_jsonl"),
 ]

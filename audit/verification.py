@@ -28,22 +28,36 @@ def verify_log(
     ``expected`` is a seal noted elsewhere. Without one, the seal that was last found right must still
     be there, so that a log whose end was cut off since then shows.
     """
-    report = Verifier(chain_keys(), expected or _last_found_right()).run(whole_log())
+    report = new_verifier(expected).run(whole_log())
     with transaction.atomic():
-        _remember(report)
-        record(
-            event=EventName.AUDIT_VERIFY,
-            actor=actor,
-            origin=origin,
-            metadata={
-                "events": report.events,
-                "through_event": report.last_sealed_id,
-                "seal": report.head[0],
-                "hash": report.head[1],
-                "findings": [str(finding) for finding in report.findings[:MOST_TOLD]],
-            },
-        )
+        write_down(report=report, actor=actor, origin=origin)
     return report
+
+
+def new_verifier(expected: tuple[int, str] | None = None) -> Verifier:
+    return Verifier(chain_keys(), expected or _last_found_right())
+
+
+def write_down(*, report: Report, actor: Any | None, origin: Origin) -> None:
+    """Remember what was found and put it on the record. Call within a transaction."""
+    event = record(
+        event=EventName.AUDIT_VERIFY,
+        actor=actor,
+        origin=origin,
+        metadata={
+            "events": report.events,
+            "through_event": report.last_sealed_id,
+            "seal": report.head[0],
+            "hash": report.head[1],
+            "findings": told_findings(report),
+        },
+    )
+    _remember(report, event.actor_label)
+
+
+def told_findings(report: Report) -> list[str]:
+    """Return the first findings as sentences; the rest is for the command."""
+    return [str(finding) for finding in report.findings[:MOST_TOLD]]
 
 
 def whole_log(**told: Any) -> Iterator[Record]:
@@ -64,10 +78,11 @@ def _last_found_right() -> tuple[int, str] | None:
     return state.verified_seal, state.verified_hash
 
 
-def _remember(report: Report) -> None:
+def _remember(report: Report, by: str) -> None:
     ChainState.objects.bulk_create([ChainState(pk=ChainState.ONLY)], ignore_conflicts=True)
     found: dict[str, Any] = {
         "verified_at": timezone.now(),
+        "verified_by_label": by,
         "verified_event_id": report.last_sealed_id,
         "findings": len(report.findings) + report.more_findings,
         "first_finding": str(report.findings[0]) if report.findings else "",

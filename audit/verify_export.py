@@ -135,8 +135,7 @@ class Verifier:
         self._odd_since_seal = False
         self._said_events: int | None = None  # by the last line
 
-    def run(self, records: Iterable[Record]) -> Report:
-        handlers = {
+        self._handlers = {
             "export": self._header,
             "stub": self._stub,
             "event": self._event,
@@ -145,14 +144,22 @@ class Verifier:
             "end": self._end,
             "unreadable": self._unreadable,
         }
+
+    def run(self, records: Iterable[Record]) -> Report:
+        for _ in self.steps(records):
+            pass
+        return self.report
+
+    def steps(self, records: Iterable[Record]) -> Iterator[None]:
+        """Do the same record by record, for a caller with other things to do in between."""
         for record, following in with_next_position(records):
             try:
-                handlers[record["kind"]](record, following)
+                self._handlers[record["kind"]](record, following)
             except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
                 said = record.get("line") or record.get("id") or record.get("number")
                 self._find("edited", f"A record ({said}) is not as the portal writes it: {error!r}")
+            yield
         self._finish()
-        return self.report
 
     # --- What comes, one by one -----------------------------------------------------------------
     def _header(self, record: Record, following: int | None) -> None:

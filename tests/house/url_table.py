@@ -21,6 +21,8 @@ URLS: dict[str, Guard] = {
     "admin_exit": Guard.SIGNED_IN,
     "admin_password": Guard.SIGNED_IN,
     "audit:list": Guard.READER,
+    "audit:verification": Guard.READER,
+    "audit:verify": Guard.READER,
     "audit:export_csv": Guard.READER,
     "audit:export_jsonl": Guard.READER,
     "requests:activity": Guard.READER,

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from accessflows.canaries import run_due_canaries
 from accessflows.upkeep import check_due
 from apono_portal.notices.chores import fan_out, post_due
+from audit.checking import LogChecker
 from audit.deliveries import deliver_due
 from audit.seals import seal_new_events
 from requests_app.insights.keeping import keep_figures
@@ -41,6 +42,7 @@ class Command(BaseCommand):
                 check_due,
                 run_due_canaries,
                 keep_figures,
+                LogChecker(),
             ),
         )
         for number in (signal.SIGTERM, signal.SIGINT):
