@@ -1,7 +1,6 @@
 """Finding and making people."""
 
 import unicodedata
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.base_user import BaseUserManager
@@ -10,7 +9,7 @@ from django.db import models
 from apono_portal.users.search import MOST_WORDS, folded_words
 
 if TYPE_CHECKING:
-    from apono_portal.users.models import User
+    from apono_portal.users.models import User  # noqa: F401
 
 
 def normalise_email(text: str) -> str:
@@ -31,12 +30,6 @@ class UserQuerySet(models.QuerySet["User"]):
             return self.all()
         words = folded_words(text)[:MOST_WORDS]
         return self.filter(search_words__begins_words=words) if words else self.none()
-
-    def bulk_create(self, objs: Iterable["User"], *args: Any, **kwargs: Any) -> list["User"]:
-        people = list(objs)
-        for person in people:
-            person.note_search_words()
-        return super().bulk_create(people, *args, **kwargs)
 
 
 class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]

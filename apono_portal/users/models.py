@@ -1,7 +1,5 @@
 """People."""
 
-from typing import Any
-
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ObjectDoesNotExist
@@ -11,7 +9,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from apono_portal.users.managers import UserManager
-from apono_portal.users.search import words_of
+from apono_portal.users.search import FoldedWordsField
 
 
 class Role(models.TextChoices):
@@ -31,7 +29,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField("active", default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     mfa_reminded_at = models.DateTimeField(null=True, blank=True, editable=False)
-    search_words = models.CharField(max_length=400, editable=False)  # users/search.py
+    search_words = FoldedWordsField(editable=False)
 
     is_superuser = None
     user_permissions = None  # type: ignore[assignment]
@@ -52,18 +50,6 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return f"{self.name} <{self.email}>"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Keep the words a person is found by beside the name and address they are made of."""
-        fields = kwargs.get("update_fields")
-        if fields is None or not {"name", "email"}.isdisjoint(fields):
-            self.note_search_words()
-            if fields is not None:
-                kwargs["update_fields"] = {*fields, "search_words"}
-        super().save(*args, **kwargs)
-
-    def note_search_words(self) -> None:
-        self.search_words = words_of(self.name, self.email)
 
     @property
     def initials(self) -> str:

@@ -70,7 +70,7 @@ def change_user(
         user = _locked(user, leaves_admins=role != Role.ADMIN)
         before = _said(user)
         user.name, user.role = name, role
-        user.save(update_fields=["name", "role"])
+        user.save(update_fields=["name", "role", "search_words"])
         user.groups.set(groups)
         after = _said(user)
         if before["role"] != after["role"]:
