@@ -19,6 +19,29 @@ pytest_plugins = ["tests.fixtures.postgres"]
 BACKEND = "apono_portal.users.backends.EmailBackend"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--needs-database",
+        action="store_true",
+        help="leave out tests that use no database of the portal's",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("needs_database"):
+        left_out = [item for item in items if not _needs_database(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if _needs_database(item)]
+
+
+def _needs_database(item: pytest.Item) -> bool:
+    """Whether it asks for one by mark or fixture; a stack brings one of its own."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    wanted = {"db", "transactional_db", "django_db_setup", "live_server", "stack"}
+    return item.get_closest_marker("django_db") is not None or bool(fixtures & wanted)
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(
     tmp_path_factory: pytest.TempPathFactory, django_db_modify_db_settings_parallel_suffix: None

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,7 @@ def called_names(node: ast.AST) -> set[str]:
     }
 
 
+@cache
 def functions_by_name() -> dict[str, list[Function]]:
     """All functions of the portal outside views and forms, where a service may get its event from."""
     found: dict[str, list[Function]] = {}
