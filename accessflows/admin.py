@@ -14,6 +14,7 @@ from django.urls import reverse
 from accessflows.models import (
     AccessFlow,
     CanaryRun,
+    EscalationTier,
     FlowTarget,
     FlowVersion,
     Integration,
@@ -28,9 +29,9 @@ else:
     TabularInline = admin.TabularInline
 
 
-class TargetInline(TabularInline):
-    model = FlowTarget
-    fields = ("resource", "permission")
+class LookInline(TabularInline):
+    """Rows to look at, within the page of what they belong to."""
+
     extra = 0
     can_delete = False
 
@@ -41,12 +42,22 @@ class TargetInline(TabularInline):
         return False
 
 
+class TargetInline(LookInline):
+    model = FlowTarget
+    fields = ("resource", "permission")
+
+
+class EscalationInline(LookInline):
+    model = EscalationTier
+    fields = ("position", "wait", "group")
+
+
 @admin.register(AccessFlow)
 class AccessFlowAdmin(ReadOnlyAdmin):
     list_display = ("name", "require_mfa", "approval", "max_duration", "is_active", "changed_at")
     list_filter = ("is_active", "require_mfa", "approval")
     search_fields = ("name", "description")
-    inlines = (TargetInline,)
+    inlines = (TargetInline, EscalationInline)
 
     def view_on_site(self, obj: models.Model) -> str:
         return reverse("flows:edit", kwargs={"pk": obj.pk})

@@ -15,10 +15,14 @@ _WORDS = {
     "requestor_users": "People who can request",
     "targets": "What they get",
     "max_duration_s": "Longest duration",
+    "max_extensions": "Extensions",
+    "extension_duration_s": "Each extension",
     "availability": "Can be requested",
     "approval": "Decision",
+    "approvals_required": "Approvals needed",
     "approver_groups": "Approver groups",
     "approver_users": "Approvers by name",
+    "escalation": "If nobody decides",
     "require_justification": "Require justification",
     "require_approver_reason": "Require a reason from approvers",
     "allow_self_approval": "Requesters may approve their own request",
@@ -82,7 +86,7 @@ def _said(term: str, value: Any) -> str:
         return "On" if value else "Off"
     if isinstance(value, list):
         return ", ".join(sorted(str(each["label"]) for each in value)) or "Nobody"
-    if term == "max_duration_s" and value is not None:
+    if term in {"max_duration_s", "extension_duration_s"} and value is not None:
         return spell(timedelta(seconds=value))
     if term == "approval" and value in AccessFlow.Approval.values:
         return str(AccessFlow.Approval(value).label)

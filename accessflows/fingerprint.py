@@ -8,12 +8,14 @@ address does.
 import hashlib
 import json
 from collections.abc import Iterable
+from datetime import timedelta
 from operator import itemgetter
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 
+from accessflows.durations import spell
 from accessflows.models import AccessFlow, Permission, Resource
 from accessflows.terms import FlowTerms
 
@@ -22,7 +24,7 @@ _NOT_OF_MATTER = {"name", "description", "label", "availability"}
 
 
 def terms_of(flow: AccessFlow) -> dict[str, Any]:
-    """Return all terms of a flow as JSON values, lists in a fixed order. Nine queries at most."""
+    """Return all terms of a flow as JSON values, lists in a fixed order. Ten queries at most."""
     targets = flow.targets.select_related("resource__integration", "permission")
     return {
         **_plain(flow),
@@ -31,6 +33,9 @@ def terms_of(flow: AccessFlow) -> dict[str, Any]:
         "targets": _targets((each.resource, each.permission) for each in targets),
         "approver_users": _named(flow.approver_users),
         "approver_groups": _named(flow.approver_groups),
+        "escalation": _escalation(
+            (each.wait, each.group) for each in flow.escalation_tiers.select_related("group")
+        ),
     }
 
 
@@ -41,6 +46,7 @@ def terms_of_draft(draft: FlowTerms) -> dict[str, Any]:
         {resource for resource, _ in draft.targets}
     )
     permissions = Permission.objects.in_bulk({permission for _, permission in draft.targets})
+    groups = Group.objects.in_bulk({group for _, group in draft.escalation})
     return {
         **_plain(draft),
         "requestor_users": _named(people.filter(pk__in=draft.requestor_users)),
@@ -52,6 +58,9 @@ def terms_of_draft(draft: FlowTerms) -> dict[str, Any]:
         ),
         "approver_users": _named(people.filter(pk__in=draft.approver_users)),
         "approver_groups": _named(Group.objects.filter(pk__in=draft.approver_groups)),
+        "escalation": _escalation(
+            (wait, groups[group]) for wait, group in draft.escalation if group in groups
+        ),
     }
 
 
@@ -80,12 +89,26 @@ def _plain(source: AccessFlow | FlowTerms) -> dict[str, Any]:
         "description": source.description,
         "require_mfa": source.require_mfa,
         "max_duration_s": int(source.max_duration.total_seconds()),
+        "max_extensions": source.max_extensions,
+        "extension_duration_s": int(source.extension_duration.total_seconds()),
         "availability": str(source.availability or ALWAYS),
         "approval": source.approval,
+        "approvals_required": source.approvals_required,
         "require_justification": source.require_justification,
         "require_approver_reason": source.require_approver_reason,
         "allow_self_approval": source.allow_self_approval,
     }
+
+
+def _escalation(steps: Iterable[tuple[timedelta, Group]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "group": group.pk,
+            "wait_s": int(wait.total_seconds()),
+            "label": f"{position}. {group} after {spell(wait)}",
+        }
+        for position, (wait, group) in enumerate(steps, start=1)
+    ]
 
 
 def _targets(pairs: Iterable[tuple[Resource, Permission]]) -> list[dict[str, Any]]:

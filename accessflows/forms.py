@@ -1,7 +1,6 @@
 """Forms of access flows and integrations. They parse; services check and write."""
 
 import re
-from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -14,7 +13,7 @@ from accessflows.choices import people_choices, read_pair, target_choices, write
 from accessflows.connectors.errors import TargetRefused
 from accessflows.connectors.webhook.calls import parsed_url
 from accessflows.connectors.webhook.signing import key_of
-from accessflows.durations import parse_duration, spell
+from accessflows.decision_fields import ROW, DecisionFields, DurationTextField, initial_rows
 from accessflows.exceptions import TermsRefused
 from accessflows.models import AccessFlow, Integration, Permission, Resource
 from accessflows.querysets import AccessFlowQuerySet
@@ -69,27 +68,6 @@ class FlowFilterForm(forms.Form):
         return flows.matching(chosen.get("q", ""))
 
 
-class DurationTextField(forms.CharField):
-    """A duration as people write it: ``8h``, ``90m``, ``1h 30m``, ``1:30``."""
-
-    default_error_messages = {"required": "Enter a duration, for example 8h."}
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=40, **kwargs)
-
-    def clean(self, value: Any) -> Any:
-        text = super().clean(value)
-        if not text:
-            return None
-        try:
-            return parse_duration(text)
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-
-    def prepare_value(self, value: Any) -> Any:
-        return spell(value) if isinstance(value, timedelta) else value
-
-
 class Switch(forms.BooleanField):
     """A checkbox drawn as a switch."""
 
@@ -125,7 +103,7 @@ class RowsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
         return super().clean(value)
 
 
-class FlowForm(forms.Form):
+class FlowForm(DecisionFields, forms.Form):
     """All terms of a flow. ``seen_version`` tells whether somebody else saved in between."""
 
     name = forms.CharField(
@@ -216,8 +194,11 @@ class FlowForm(forms.Form):
     def terms(self) -> FlowTerms:
         """Return the valid form as terms."""
         values = {
-            name: value for name, value in self.cleaned_data.items() if name != "seen_version"
+            name: value
+            for name, value in self.cleaned_data.items()
+            if name != "seen_version" and not name.startswith(ROW)
         }
+        values["escalation"] = self.escalation()
         for name in ("requestor_users", "requestor_groups", "approver_users", "approver_groups"):
             values[name] = frozenset(each.pk for each in values[name])
         values["targets"] = frozenset(read_pair(choice) for choice in values["targets"])
@@ -230,7 +211,8 @@ class FlowForm(forms.Form):
 def _initial_of(flow: AccessFlow) -> dict[str, Any]:
     terms = FlowTerms.of(flow)
     pairs = [write_pair(pair) for pair in terms.targets]
-    return {**vars(terms), "targets": pairs, "seen_version": flow.version}
+    rows = initial_rows(terms.escalation)
+    return {**vars(terms), **rows, "targets": pairs, "seen_version": flow.version}
 
 
 def _initial_of_copy(flow: AccessFlow) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accessflows.availability import Availability
 from accessflows.connectors.protocol import Target
+from accessflows.durations import spell
 from accessflows.querysets import (
     AccessFlowQuerySet,
     IntegrationQuerySet,
@@ -208,7 +209,10 @@ class AccessFlow(models.Model):
     available_from = models.TimeField(null=True, blank=True)
     available_until = models.TimeField(null=True, blank=True)
     available_zone = models.CharField(max_length=64, blank=True)
+    max_extensions = models.PositiveSmallIntegerField("extensions", default=0)
+    extension_duration = models.DurationField("each extension", default=timedelta(hours=1))
     approval = models.CharField(max_length=16, choices=Approval.choices, default=Approval.AUTOMATIC)
+    approvals_required = models.PositiveSmallIntegerField("approvals needed", default=1)
     approver_users = models.ManyToManyField(
         settings.AUTH_USER_MODEL, blank=True, related_name="decidable_flows"
     )
@@ -231,7 +235,14 @@ class AccessFlow(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(max_duration__gt=timedelta(0)), name="flow_duration_positive"
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(approvals_required__gte=1), name="flow_asks_somebody"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(extension_duration__gt=timedelta(0)),
+                name="flow_extension_positive",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -267,6 +278,30 @@ class AccessFlow(models.Model):
             resource = f"{target.resource.integration} / {target.resource}"
             found.setdefault(resource, []).append(target.permission.name)
         return {resource: ", ".join(permissions) for resource, permissions in found.items()}
+
+
+class EscalationTier(models.Model):
+    """A further group that may decide, too, once nobody has for ``wait`` after the step before."""
+
+    flow = models.ForeignKey(AccessFlow, on_delete=models.CASCADE, related_name="escalation_tiers")
+    position = models.PositiveSmallIntegerField()
+    wait = models.DurationField()
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="escalated_flows")
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["flow", "position"], name="tier_once_per_position"),
+            models.CheckConstraint(
+                condition=models.Q(position__gte=1), name="tier_after_the_first"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(wait__gt=timedelta(0)), name="tier_wait_positive"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.position}. {self.group} after {spell(self.wait)}"
 
 
 class FlowTarget(models.Model):

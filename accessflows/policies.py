@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 
 from accessflows.models import AccessFlow
 
@@ -38,37 +39,62 @@ def approver_sets(flow: AccessFlow) -> list[ApproverSet]:
     """Return one set per approver group, and one for all people named; an empty set means nobody."""
     if flow.approval == AccessFlow.Approval.AUTOMATIC:
         return []
-    people = get_user_model()._default_manager.filter(is_active=True)
-    sets = [
-        ApproverSet(group.name, frozenset(people.filter(groups=group).values_list("pk", flat=True)))
-        for group in flow.approver_groups.order_by("name")
-    ]
+    sets = [_set_of(group) for group in flow.approver_groups.order_by("name")]
     if named := set(flow.approver_users.values_list("pk", flat=True)):
-        active = people.filter(pk__in=named).values_list("pk", flat=True)
+        active = _active_people().filter(pk__in=named).values_list("pk", flat=True)
         sets.append(ApproverSet(NAMED_PEOPLE, frozenset(active)))
     return sets
 
 
-def may_decide(flow: AccessFlow, user: Any, requester: Any) -> bool:
+def further_sets(flow: AccessFlow, tier: int) -> list[ApproverSet]:
+    """Return the groups that may decide, too, since a request was escalated as far as ``tier``."""
+    if not tier or flow.approval == AccessFlow.Approval.AUTOMATIC:
+        return []
+    tiers = flow.escalation_tiers.filter(position__lte=tier).select_related("group")
+    return [_set_of(each.group) for each in tiers]
+
+
+def may_decide(flow: AccessFlow, user: Any, requester: Any, *, tier: int = 0) -> bool:
     """Is this active person an approver of the flow, and not the requester unless the flow says so?"""
     if not user.is_active or (user == requester and not flow.allow_self_approval):
         return False
-    return any(user.pk in each.members for each in approver_sets(flow))
+    sets = [*approver_sets(flow), *further_sets(flow, tier)]
+    return any(user.pk in each.members for each in sets)
 
 
 def approval_met(
-    flow: AccessFlow, decisions: Iterable[DecisionLike], *, requester_id: int | None = None
+    flow: AccessFlow,
+    decisions: Iterable[DecisionLike],
+    *,
+    requester_id: int | None = None,
+    tier: int = 0,
 ) -> bool:
     """Do these decisions open the flow now? Only who still is an active approver counts.
 
-    Any one: one approval from any set. One from each group: one approval from every set, so an empty
-    set is never met, and one person may stand for every group that person is in.
+    A set is met by ``approvals_required`` different people of it. Any one: one set is met. One from
+    each group: every set is met, so an empty set is not, and one person may stand for every group
+    that person is in. Where a request was escalated, somebody of a further group may stand in for
+    an approval that is missing, once.
     """
     if flow.approval == AccessFlow.Approval.AUTOMATIC:
         return True
-    sets = approver_sets(flow)
+    sets = [each.members for each in approver_sets(flow)]
+    further = frozenset().union(*(each.members for each in further_sets(flow, tier)))
     approved = {each.approver_id for each in decisions if each.verdict == APPROVE}
     if requester_id is not None and not flow.allow_self_approval:
         approved.discard(requester_id)
-    met = [not approved.isdisjoint(each.members) for each in sets]
-    return bool(met) and (all(met) if flow.approval == AccessFlow.Approval.ALL_OF else any(met))
+    needed = flow.approvals_required
+    if flow.approval == AccessFlow.Approval.ALL_OF:
+        missing = sum(max(needed - len(approved & members), 0) for members in sets)
+        stand_ins = (approved & further) - frozenset().union(*sets)
+        return bool(sets) and missing <= len(stand_ins)
+    return any(len(approved & (members | further)) >= needed for members in sets)
+
+
+def _set_of(group: Group) -> ApproverSet:
+    members = _active_people().filter(groups=group).values_list("pk", flat=True)
+    return ApproverSet(group.name, frozenset(members))
+
+
+def _active_people() -> Any:
+    return get_user_model()._default_manager.filter(is_active=True)

@@ -10,7 +10,10 @@ from accessflows.models import AccessFlow, Integration
 
 @dataclass(frozen=True, kw_only=True)
 class FlowTerms:
-    """All terms of an access flow. People and groups by id, targets as (resource id, permission id)."""
+    """All terms of an access flow. People and groups by id, targets as (resource id, permission id).
+
+    ``escalation`` are (wait, group id), in order.
+    """
 
     name: str
     description: str = ""
@@ -19,11 +22,15 @@ class FlowTerms:
     requestor_groups: frozenset[int] = frozenset()
     targets: frozenset[tuple[int, int]]
     max_duration: timedelta
+    max_extensions: int = 0
+    extension_duration: timedelta = timedelta(hours=1)
     available_days: tuple[int, ...] = ()
     available_from: time | None = None
     available_until: time | None = None
     available_zone: str = ""
     approval: str = AccessFlow.Approval.AUTOMATIC
+    approvals_required: int = 1
+    escalation: tuple[tuple[timedelta, int], ...] = ()
     approver_users: frozenset[int] = frozenset()
     approver_groups: frozenset[int] = frozenset()
     require_justification: bool = True
@@ -45,6 +52,7 @@ class FlowTerms:
         for name in PEOPLE_TERMS:
             values[name] = frozenset(getattr(flow, name).values_list("pk", flat=True))
         pairs = flow.targets.values_list("resource_id", "permission_id")
+        values["escalation"] = tuple(flow.escalation_tiers.values_list("wait", "group_id"))
         return cls(**values, targets=frozenset(pairs))
 
 
@@ -53,11 +61,14 @@ PLAIN_TERMS = (
     "description",
     "require_mfa",
     "max_duration",
+    "max_extensions",
+    "extension_duration",
     "available_days",
     "available_from",
     "available_until",
     "available_zone",
     "approval",
+    "approvals_required",
     "require_justification",
     "require_approver_reason",
     "allow_self_approval",

@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group
 from accessflows.availability import DAYS
 from accessflows.connectors.errors import ConnectorError, TargetUnavailable
 from accessflows.connectors.registry import connector_for
+from accessflows.decision_rules import rule_errors
 from accessflows.durations import LONGEST, spell
 from accessflows.exceptions import TermsRefused
 from accessflows.models import AccessFlow, Permission, Resource
@@ -30,6 +31,7 @@ def check_terms(terms: FlowTerms, *, flow: AccessFlow | None = None) -> None:
         "available_days": _availability_error(terms),
         "approval": _approval_error(terms),
         "approver_groups": _approver_error(terms),
+        **rule_errors(terms),
     }
     if found := {field: sentence for field, sentence in errors.items() if sentence}:
         raise TermsRefused(found)

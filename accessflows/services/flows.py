@@ -14,7 +14,7 @@ from accessflows.authority import require_admin
 from accessflows.difference import Difference, difference
 from accessflows.exceptions import Refused, TermsRefused
 from accessflows.fingerprint import terms_of
-from accessflows.models import AccessFlow, FlowTarget
+from accessflows.models import AccessFlow, EscalationTier, FlowTarget
 from accessflows.terms import PEOPLE_TERMS, PLAIN_TERMS, FlowTerms
 from accessflows.validation import check_terms, check_with_targets
 from accessflows.versions import stamp_version
@@ -139,6 +139,12 @@ def _plain(terms: FlowTerms) -> dict[str, Any]:
 def _write_related(flow: AccessFlow, terms: FlowTerms) -> None:
     for name in PEOPLE_TERMS:
         getattr(flow, name).set(getattr(terms, name))
+    if terms.escalation != tuple(flow.escalation_tiers.values_list("wait", "group_id")):
+        flow.escalation_tiers.all().delete()
+        EscalationTier.objects.bulk_create(
+            EscalationTier(flow=flow, position=position, wait=wait, group_id=group)
+            for position, (wait, group) in enumerate(terms.escalation, start=1)
+        )
     kept = set()
     for target in flow.targets.all():
         pair = (target.resource_id, target.permission_id)

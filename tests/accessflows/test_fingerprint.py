@@ -24,6 +24,9 @@ def taken(flow):
         {"require_justification": False},
         {"require_approver_reason": True},
         {"allow_self_approval": True},
+        {"approvals_required": 2},
+        {"max_extensions": 1},
+        {"extension_duration": timedelta(minutes=30)},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -42,6 +45,20 @@ def test_people_and_groups_move_it(people):
     before = taken(flow)
     getattr(flow, people).add(UserFactory() if people.endswith("users") else GroupFactory())
     assert taken(flow) != before
+
+
+@pytest.mark.parametrize("change", [{}, {"wait": timedelta(minutes=31)}], ids=["gone", "wait"])
+def test_a_step_of_escalation_moves_it(change):
+    flow = AccessFlowFactory()
+    none = taken(flow)
+    tier = flow.escalation_tiers.create(
+        position=1, wait=timedelta(minutes=30), group=GroupFactory()
+    )
+    before = taken(flow)
+    tier.delete()
+    if change:
+        flow.escalation_tiers.create(position=1, group=tier.group, **change)
+    assert before not in (none, taken(flow))
 
 
 def test_a_target_moves_it():

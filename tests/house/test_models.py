@@ -14,6 +14,7 @@ ELSEWHERE = {
     "audit.ChainState": "the audit log's page says it",
     "accessflows.FlowTarget": "within its access flow",
     "requests_app.DayFigures": "the page of insights draws them",
+    "accessflows.EscalationTier": "within its access flow",
     "mfa.RecoveryCode": "hashes that nobody looks up",
     "notices.ReadMark": "a worker's place in the log",
 }
