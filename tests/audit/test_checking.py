@@ -62,7 +62,7 @@ def test_the_log_says_by_whom_it_was_verified(auditor_client, log):
     LogChecker()(timezone.now())
     page = " ".join(auditor_client.get("/audit-log/").content.decode().split())
     assert "by Audrey Auditor: nothing was found." in page
-    assert 'href="/audit-log/verification/"' in page
+    assert 'action="/audit-log/verification/ask/"' in page
 
 
 def test_the_page_follows_the_walk(auditor_client, log, slow):

@@ -1,4 +1,4 @@
-"""The admin's side in a real browser, and what the auditor and the requester see of it."""
+"""Users, Insights and Verification in a real browser: the admin acts, the auditor reads, others see nothing."""
 
 import os
 from collections.abc import Callable
@@ -8,42 +8,56 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from accessflows.models import AccessFlow
-from apono_portal.users.models import User
+from apono_portal.users.models import Role, User
+from audit.checking import LogChecker
+from audit.deliveries import deliver_due
+from audit.events import EventName
+from audit.seals import seal_new_events
+from audit.services import record
+from requests_app.insights.keeping import keep_figures
 from requests_app.models import Status
 from tests.conftest import BACKEND
-from tests.factories import AccessFlowFactory, AccessRequestFactory, UserFactory
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    UserFactory,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LOOKS = os.environ.get("SCREENSHOTS")  # a folder, to look at what was walked
+PLACES = ("users", "insights", "audit-log/verification")
 
 
 @pytest.fixture
-def flow() -> AccessFlow:
-    """A flow of two people, through which one has access and one waits."""
-    irma, petra = UserFactory(name="Irma Solberg"), UserFactory(name="Petra Person")
-    flow = AccessFlowFactory(name="Orders write", requestor_users=[irma, petra], targets=1)
-    AccessRequestFactory(requester=irma, flow=flow, status=Status.PENDING_APPROVAL)
-    AccessRequestFactory(requester=petra, flow=flow, status=Status.ACTIVE)
-    return flow
+def signed_in_as(page: Page, live_server) -> Callable[[Role], Page]:
+    """A portal with people, a request on the record and figures, and a browser of somebody."""
+    irma = UserFactory(name="Irma Solberg", email="irma@example.org")
+    luca = UserFactory(name="Luca Moretti", email="luca@example.org")
+    flow = AccessFlowFactory(name="Billing write", require_mfa=True, requestor_users=[irma, luca])
+    ask = AccessRequestFactory(requester=irma, flow=flow, status=Status.REJECTED)
+    record(event=EventName.REQUEST_REJECT, actor=None, target=ask, request=ask)
 
-
-@pytest.fixture
-def browser_of(page: Page, live_server) -> Callable[[User], Page]:
-    """``browser_of(user)``: the page, signed in as that person."""
-
-    def signed_in(user: User) -> Page:
+    def sign_in(role: Role) -> Page:
+        person = UserFactory(name="Robin Reader", role=role)
+        seal_new_events(timezone.now())
+        keep_figures(timezone.now())
         client = Client()
-        client.force_login(user, backend=BACKEND)
+        client.force_login(person, backend=BACKEND)
         value = client.cookies[settings.SESSION_COOKIE_NAME].value
         cookie = {"name": settings.SESSION_COOKIE_NAME, "value": value, "url": live_server.url}
         page.context.add_cookies([cookie])
-        page.goto(f"{live_server.url}/access-flows/", wait_until="load")
+        page.goto(live_server.url)
         return page
 
-    return signed_in
+    return sign_in
+
+
+def go_to(page: Page, name: str) -> None:
+    page.get_by_role("navigation", name="Main").get_by_role("link", name=name).click()
+    expect(page.get_by_role("heading", name=name, level=1)).to_be_visible()
 
 
 def violations(page: Page) -> list[str]:
@@ -51,42 +65,61 @@ def violations(page: Page) -> list[str]:
     return [f"{rule['id']}: {node['html'][:120]}" for rule in found for node in rule["nodes"]]
 
 
-def look(page: Page, name: str) -> None:
-    if LOOKS:
-        page.screenshot(path=str(Path(LOOKS) / f"{name}.png"), full_page=True)
+def test_an_admin_finds_reminds_and_deactivates(signed_in_as, settings):
+    settings.MAIL_IS_SET_UP = True
+    page = signed_in_as(Role.ADMIN)
+    go_to(page, "Insights")
+    page.get_by_role("link", name="Show them").click()
+    expect(page.get_by_role("rowheader")).to_have_text(["LMLuca Morettiluca@example.org"])
+    page.get_by_role("button", name="Remind people without MFA").click()
+    expect(page.get_by_text("1 person is being reminded by mail")).to_be_visible()
+    assert deliver_due(timezone.now()) == 1
+    page.get_by_label("Search by name or email").fill("luc")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="Luca Moretti").click()
+    page.get_by_role("link", name="Deactivate").click()
+    page.get_by_role("button", name="Deactivate").click()
+    expect(page.get_by_text("Luca Moretti is deactivated.")).to_be_visible()
+    assert not User.objects.get(email="luca@example.org").is_active
 
 
-def choose(page: Page, name: str, action: str) -> None:
-    """Take an action from the menu of a flow's row."""
-    page.get_by_role("button", name=f"Actions for {name}").click()
-    page.get_by_role("link", name=action, exact=True).click()
+def test_an_auditor_sees_and_changes_nothing_but_may_verify(signed_in_as):
+    page = signed_in_as(Role.AUDITOR)
+    go_to(page, "Users")
+    expect(page.get_by_role("img", name="MFA set up")).to_have_count(1)
+    for name in ("Add person", "Remind people without MFA", "Reset MFA"):
+        expect(page.locator("main").get_by_text(name)).to_have_count(0)
+    go_to(page, "Insights")
+    chart = page.get_by_role("img", name="1 rejected. Most on")
+    expect(chart).to_be_visible()
+    page.get_by_text("Show as table").first.click()
+    expect(page.get_by_role("columnheader", name="Rejected")).to_be_visible()
+    go_to(page, "Audit Log")
+    page.get_by_role("button", name="Verify now").click()
+    expect(page.get_by_text("Waits for a worker.")).to_be_visible()
+    LogChecker()(timezone.now())
+    expect(page.get_by_text("sealed events were checked")).to_be_visible()
 
 
-def test_the_form_says_what_saving_does_while_it_is_filled_in(browser_of, flow):
-    page = browser_of(UserFactory(admin=True))
-    choose(page, "Orders write", "Edit")
-    panel = page.locator("#flow-impact")
-    expect(panel.get_by_text("Nothing is changed yet")).to_be_visible()
-    page.get_by_role("switch", name="Require MFA").check(force=True)
-    page.get_by_role("group", name="People").get_by_label("Petra Person").uncheck()
-    expect(panel.get_by_text("1 waiting request becomes void")).to_be_visible()
-    expect(panel.get_by_text("through it: Petra Person")).to_be_visible()
-    expect(page.get_by_text("Matches 1 active person.")).to_be_visible()
-    assert violations(page) == []
-    flow.refresh_from_db()
-    assert not flow.require_mfa
+def test_a_requester_is_told_there_is_no_such_page(signed_in_as, live_server, watch):
+    page = signed_in_as(Role.MEMBER)
+    names = page.get_by_role("navigation", name="Main").get_by_role("link").all_inner_texts()
+    assert not {"Users", "Activity", "Insights", "Audit Log"} & set(names)
+    for place in (*PLACES, "activity", "audit-log"):
+        answer = page.request.get(f"{live_server.url}/{place}/")
+        assert answer.status == 404
 
 
-def test_a_flow_is_duplicated_and_deleted_from_its_row(browser_of, flow):
-    page = browser_of(UserFactory(admin=True))
-    choose(page, "Orders write", "Duplicate")
-    expect(page.get_by_label("Access Flow Name")).to_have_value("Orders write (copy)")
-    page.go_back()
-    choose(page, "Orders write", "Delete")
-    dialog = page.get_by_role("dialog", name="Delete Orders write")
-    expect(dialog.get_by_text("1 open access of 1 person ends")).to_be_visible()
-    assert violations(page) == []
-    dialog.get_by_label("Reason").fill("Orders moved away")
-    dialog.get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("Orders write is deleted.")).to_be_visible()
-    assert not AccessFlow.objects.exists()
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_the_pages_are_accessible_and_fit(signed_in_as, live_server, theme, width):
+    page = signed_in_as(Role.ADMIN)
+    page.emulate_media(color_scheme=theme)
+    for place in PLACES:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(f"{live_server.url}/{place}/")
+        if LOOKS:
+            name = place.replace("/", "-")
+            page.screenshot(path=str(Path(LOOKS) / f"{name}-{theme}.png"), full_page=True)
+        assert violations(page) == [], place
+        page.set_viewport_size({"width": 320, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") == 320, place
