@@ -24,6 +24,8 @@ _WORDS = {
     "approver_users": "Approvers by name",
     "escalation": "If nobody decides",
     "require_justification": "Require justification",
+    "ticket_pattern": "What a ticket looks like",
+    "require_ticket": "Require a ticket",
     "require_approver_reason": "Require a reason from approvers",
     "allow_self_approval": "Requesters may approve their own request",
 }

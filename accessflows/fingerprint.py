@@ -21,6 +21,9 @@ from accessflows.terms import FlowTerms
 
 ALWAYS = "Always"
 _NOT_OF_MATTER = {"name", "description", "label", "availability"}
+# Terms flows did not always have. While they say nothing they are left out, so that a new release of
+# the portal voids no request that waits.
+_LATER = {"ticket_pattern": "", "require_ticket": False}
 
 
 def terms_of(flow: AccessFlow) -> dict[str, Any]:
@@ -72,10 +75,14 @@ def fingerprint_of(terms: dict[str, Any]) -> str:
 
 def _of_matter(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _of_matter(v) for k, v in value.items() if k not in _NOT_OF_MATTER}
+        return {k: _of_matter(v) for k, v in value.items() if _matters(k, v)}
     if isinstance(value, list):
         return [_of_matter(item) for item in value]
     return value
+
+
+def _matters(term: str, value: Any) -> bool:
+    return term not in _NOT_OF_MATTER and not (term in _LATER and value == _LATER[term])
 
 
 def _named(related: Any) -> list[dict[str, Any]]:
@@ -95,6 +102,8 @@ def _plain(source: AccessFlow | FlowTerms) -> dict[str, Any]:
         "approval": source.approval,
         "approvals_required": source.approvals_required,
         "require_justification": source.require_justification,
+        "ticket_pattern": source.ticket_pattern,
+        "require_ticket": source.require_ticket,
         "require_approver_reason": source.require_approver_reason,
         "allow_self_approval": source.allow_self_approval,
     }

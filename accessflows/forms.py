@@ -18,6 +18,7 @@ from accessflows.exceptions import TermsRefused
 from accessflows.models import AccessFlow, Integration, Permission, Resource
 from accessflows.querysets import AccessFlowQuerySet
 from accessflows.terms import ADDRESS_TERMS, OTHER_INTEGRATION_TERMS, FlowTerms, IntegrationTerms
+from accessflows.ticket_fields import TicketFields
 
 LONGEST_NAME = 80
 UNKNOWN_CHOICE = "One of the choices is not known any more. Choose again."
@@ -103,7 +104,7 @@ class RowsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
         return super().clean(value)
 
 
-class FlowForm(DecisionFields, forms.Form):
+class FlowForm(DecisionFields, TicketFields, forms.Form):
     """All terms of a flow. ``seen_version`` tells whether somebody else saved in between."""
 
     name = forms.CharField(

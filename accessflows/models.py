@@ -19,6 +19,7 @@ from accessflows.querysets import (
     PermissionQuerySet,
     ResourceQuerySet,
 )
+from accessflows.tickets import LONGEST_PATTERNS
 from mfa import sealing
 
 SHOWN_OF_EACH = 3  # in a list of flows
@@ -218,6 +219,10 @@ class AccessFlow(models.Model):
     )
     approver_groups = models.ManyToManyField(Group, blank=True, related_name="decidable_flows")
     require_justification = models.BooleanField(default=True)
+    ticket_pattern = models.CharField(
+        "what a ticket looks like", max_length=LONGEST_PATTERNS, blank=True
+    )
+    require_ticket = models.BooleanField("require a ticket", default=False)
     require_approver_reason = models.BooleanField("require a reason from approvers", default=False)
     allow_self_approval = models.BooleanField(
         "requesters may approve their own request", default=False

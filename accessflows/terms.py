@@ -34,6 +34,8 @@ class FlowTerms:
     approver_users: frozenset[int] = frozenset()
     approver_groups: frozenset[int] = frozenset()
     require_justification: bool = True
+    ticket_pattern: str = ""
+    require_ticket: bool = False
     require_approver_reason: bool = False
     allow_self_approval: bool = False
 
@@ -70,6 +72,8 @@ PLAIN_TERMS = (
     "approval",
     "approvals_required",
     "require_justification",
+    "ticket_pattern",
+    "require_ticket",
     "require_approver_reason",
     "allow_self_approval",
 )

@@ -16,6 +16,7 @@ from accessflows.durations import LONGEST, spell
 from accessflows.exceptions import TermsRefused
 from accessflows.models import AccessFlow, Permission, Resource
 from accessflows.terms import FlowTerms
+from accessflows.tickets import pattern_error
 from mfa import sealing
 
 Pair = tuple[int, int]
@@ -32,6 +33,7 @@ def check_terms(terms: FlowTerms, *, flow: AccessFlow | None = None) -> None:
         "approval": _approval_error(terms),
         "approver_groups": _approver_error(terms),
         **rule_errors(terms),
+        "ticket_pattern": pattern_error(terms.ticket_pattern),
     }
     if found := {field: sentence for field, sentence in errors.items() if sentence}:
         raise TermsRefused(found)

@@ -26,7 +26,7 @@ class AccessRequestAdmin(ReadOnlyAdmin):
         "ends_at",
     )
     list_filter = ("status", "require_mfa")
-    search_fields = ("=id", "requester_label", "flow_name", "justification")
+    search_fields = ("=id", "requester_label", "flow_name", "justification", "ticket")
     date_hierarchy = "created_at"
 
 

@@ -67,6 +67,7 @@ class AccessRequest(models.Model):
     max_duration = models.DurationField()
     duration = models.DurationField()
     justification = models.TextField(max_length=2000, blank=True)
+    ticket = models.CharField(max_length=320, blank=True)
     status = models.CharField(max_length=24, choices=Status.choices)
     status_changed_at = models.DateTimeField(default=timezone.now)
     created_at = models.DateTimeField(default=timezone.now)

@@ -11,6 +11,7 @@ from accessflows.durations import spell
 from accessflows.fingerprint import fingerprint_of, terms_of
 from accessflows.models import AccessFlow, Permission, Resource
 from accessflows.policies import approval_met, may_request
+from accessflows.tickets import example_of, looks_right, read_references
 from mfa.models import Verification
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
@@ -128,10 +129,26 @@ def _refuse_control_characters(text: str, *, field: str) -> None:
         )
 
 
+def clean_ticket(text: str, flow: AccessFlow) -> str:
+    """Return the tickets a request names, or refuse what the flow takes for none."""
+    try:
+        references = read_references(text)
+    except ValueError as refused:
+        raise RequestRefused(str(refused), field="ticket") from None
+    like = f", like {example_of(flow.ticket_pattern)}" if flow.ticket_pattern else ""
+    if flow.require_ticket and not references:
+        raise RequestRefused(f"{flow.name} asks for a ticket. Name one{like}.", field="ticket")
+    if references and not any(looks_right(each, flow.ticket_pattern) for each in references):
+        raise RequestRefused(
+            f"{flow.name} knows tickets by how they look. Name one{like}.", field="ticket"
+        )
+    return ", ".join(references)
+
+
 def _says_something(text: str) -> bool:
-    """At least one word with letters or digits, and not the same word over and over."""
-    words = [word.casefold() for word in text.split() if any(map(str.isalnum, word))]
-    return bool(words) and (len(words) == 1 or len(set(words)) > 1)
+    """Two different letters or digits at least, and not the same word, or sign, over and over."""
+    said = "".join(char for char in text.casefold() if char.isalnum())
+    return len(set(said)) > 1 and said not in (said + said)[1:-1]
 
 
 def may_end(request: AccessRequest, user: Any) -> bool:

@@ -46,6 +46,12 @@ def _things(found: list[dict[str, Any]]) -> str:
     return ", ".join(names) + more
 
 
+def _asked_with(told: dict[str, Any]) -> str:
+    ticket = f"Ticket {told['ticket']}" if told.get("ticket") else ""
+    verified = "MFA was verified within the hour before" if told.get("verification") else ""
+    return " · ".join(filter(None, [ticket, verified]))
+
+
 # Event to (colour, words). Words return (lead, rest, detail); an empty lead is the event's own name.
 _WORDS: dict[str, tuple[str, Words]] = {
     EventName.REQUEST_SUBMIT: (
@@ -53,7 +59,7 @@ _WORDS: dict[str, tuple[str, Words]] = {
         lambda t, w: (
             "Requested",
             f"by {w} through {t.get('flow', '')}",
-            "MFA was verified within the hour before" if t.get("verification") else "",
+            _asked_with(t),
         ),
     ),
     EventName.REQUEST_PARK: (

@@ -254,9 +254,9 @@ RULES = (
         ("steps skipped", "32 requests without"),
         (
             Edit(
-                "requests_app/services/submission.py",
-                "parked = flow.require_mfa and evidence is None",
-                "parked = False",
+                "requests_app/prospects.py",
+                "waits_for_code=flow.require_mfa and not verified",
+                "waits_for_code=False",
             ),
             Edit(
                 "requests_app/services/submission.py",
@@ -270,7 +270,7 @@ RULES = (
         ("tampering",),
         (
             Edit(
-                "requests_app/services/submission.py",
+                "requests_app/prospects.py",
                 "for target in targets_of(flow) if target.pk in wanted",
                 "for target in FlowTarget.objects.filter(pk__in=wanted)",
             ),

@@ -22,6 +22,7 @@ RESULT = ROOT / "bench" / "results" / "mutation.json"
 LEFT_OUT = {"mfa/apps.py", "mfa/urls.py", "mfa/__init__.py", "mfa/notices.py"}
 ENFORCEMENT = [
     "requests_app/services/submission.py",
+    "requests_app/prospects.py",
     "requests_app/services/step_up.py",
     "requests_app/services/decisions.py",
     "requests_app/services/credentials.py",

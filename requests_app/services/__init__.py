@@ -11,7 +11,7 @@ from requests_app.services.ending import (
 )
 from requests_app.services.flow_deletion import delete_flow
 from requests_app.services.step_up import release_parked, step_up
-from requests_app.services.submission import submit_request
+from requests_app.services.submission import submit_request, submit_requests
 
 __all__ = [
     "begin_activation",
@@ -26,4 +26,5 @@ __all__ = [
     "reveal_credential",
     "step_up",
     "submit_request",
+    "submit_requests",
 ]

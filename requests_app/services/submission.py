@@ -1,16 +1,13 @@
 """Asking for access."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accessflows.models import AccessFlow, FlowTarget
-from accessflows.policies import may_request
-from accessflows.selectors import targets_of
 from audit.events import EventName
 from audit.origin import SYSTEM, Origin
 from audit.services import record
@@ -21,15 +18,8 @@ from mfa.window import Window
 from requests_app.exceptions import RequestRefused
 from requests_app.lifecycle import pending_until
 from requests_app.models import AccessRequest, RequestedTarget, Status
-from requests_app.policies import (
-    check_duration,
-    clean_justification,
-    current_fingerprint,
-    evidence_fields,
-    next_status,
-)
-
-FLOW_GONE = "This access flow cannot be used any more, or not by you. Choose another."
+from requests_app.policies import current_fingerprint, evidence_fields
+from requests_app.prospects import FLOW_GONE, Asking, Words, prospect_of
 
 
 def submit_request(
@@ -40,87 +30,76 @@ def submit_request(
     duration: timedelta,
     justification: str,
     window: Window | None,
+    ticket: str = "",
     origin: Origin = SYSTEM,
 ) -> AccessRequest:
-    """Make a request, parked as Pending MFA when the flow asks for MFA and the window is closed.
+    """Make one request (`submit_requests`)."""
+    [request] = submit_requests(
+        actor=actor,
+        askings=[Asking(flow, frozenset(target_ids), duration)],
+        words=Words(justification, ticket),
+        window=window,
+        origin=origin,
+    )
+    return request
 
-    Everything but what the person may choose is taken from the flow as stored now. Raises
-    `RequestRefused`, naming the form field.
+
+def submit_requests(
+    *,
+    actor: Any,
+    askings: Sequence[Asking],
+    words: Words,
+    window: Window | None,
+    origin: Origin = SYSTEM,
+) -> list[AccessRequest]:
+    """Make a request for each flow asked through, all or none.
+
+    Each is parked as Pending MFA when its own flow asks for MFA and the window is closed. Everything
+    but what the person may choose is taken from that flow as stored now. Raises `RequestRefused`,
+    naming the form field.
     """
+    if len({asking.flow.pk for asking in askings}) != len(askings):
+        raise RequestRefused("Ask once for all you need of an access flow.", field="targets")
     try:
-        return _submit(actor, flow, target_ids, duration, justification, window, origin)
+        with transaction.atomic():
+            lock_state(actor.pk)
+            evidence = _evidence(actor, window)
+            return [_make(asking, words, actor, evidence, origin) for asking in askings]
     except IntegrityError:
-        if AccessFlow.objects.filter(pk=flow.pk).exists():
+        pks = {asking.flow.pk for asking in askings}
+        if AccessFlow.objects.filter(pk__in=pks).count() == len(pks):
             raise
         raise RequestRefused(FLOW_GONE, field="flow") from None  # deleted while this was written
 
 
-def _submit(
-    actor: Any,
-    flow: AccessFlow,
-    target_ids: Collection[int],
-    duration: timedelta,
-    justification: str,
-    window: Window | None,
-    origin: Origin,
+def _make(
+    asking: Asking, words: Words, actor: Any, evidence: Verification | None, origin: Origin
 ) -> AccessRequest:
-    with transaction.atomic():
-        lock_state(actor.pk)
-        flow = _requestable(flow, actor)
-        targets = _chosen(flow, target_ids)
-        check_duration(duration, flow)
-        said = clean_justification(justification, required=flow.require_justification)
-        evidence = _evidence(flow, actor, window)
-        parked = flow.require_mfa and evidence is None
-        status = Status.PENDING_MFA if parked else next_status(flow)
-        request = AccessRequest.objects.create(
-            requester=actor,
-            requester_label=str(actor),
-            flow=flow,
-            duration=duration,
-            justification=said,
-            status=status,
-            pending_until=pending_until(status, timezone.now()),
-            **_terms(flow),
-            **evidence_fields(evidence),
-        )
-        RequestedTarget.objects.bulk_create(RequestedTarget.of(request, each) for each in targets)
-        _record(request, targets, actor, origin)
+    verified, now = evidence is not None, timezone.now()
+    prospect = prospect_of(person=actor, asking=asking, verified=verified, words=words, now=now)
+    flow, status = prospect.flow, prospect.status
+    if flow is None or status is None:
+        raise prospect.refusals[0]
+    request = AccessRequest.objects.create(
+        requester=actor,
+        requester_label=str(actor),
+        flow=flow,
+        duration=asking.duration,
+        justification=prospect.words.justification,
+        ticket=prospect.words.ticket,
+        status=status,
+        pending_until=pending_until(status, now),
+        **_terms(flow),
+        **evidence_fields(evidence if flow.require_mfa else None),
+    )
+    RequestedTarget.objects.bulk_create(
+        RequestedTarget.of(request, each) for each in prospect.targets
+    )
+    _record(request, prospect.targets, actor, origin)
     return request
 
 
-def _requestable(flow: AccessFlow, actor: Any) -> AccessFlow:
-    person = get_user_model()._default_manager.filter(pk=actor.pk, is_active=True).first()
-    stored = AccessFlow.objects.filter(pk=flow.pk).first()
-    if person is None or stored is None or not may_request(stored, person):
-        raise RequestRefused(FLOW_GONE, field="flow")
-    available = stored.availability
-    now = timezone.now()
-    if available is not None and not available.holds_at(now):
-        opens = available.next_opening(now)
-        raise RequestRefused(
-            f"{stored.name} can be requested {available}. It opens next on "
-            f"{opens:%A %-d %B at %H:%M} there.",
-            field="flow",
-        )
-    return stored
-
-
-def _chosen(flow: AccessFlow, target_ids: Collection[int]) -> list[FlowTarget]:
-    wanted = set(target_ids)
-    if not wanted:
-        raise RequestRefused(f"Choose what you need of {flow.name}.", field="targets")
-    found = [target for target in targets_of(flow) if target.pk in wanted]
-    if len(found) != len(wanted):
-        raise RequestRefused(
-            f"Not everything you chose is given by {flow.name} now. Choose again.", field="targets"
-        )
-    return found
-
-
-def _evidence(flow: AccessFlow, actor: Any, window: Window | None) -> Verification | None:
-    if not flow.require_mfa:
-        return None
+def _evidence(actor: Any, window: Window | None) -> Verification | None:
     try:
         return require_evidence(user=actor, window=window)
     except WindowClosed:
@@ -146,6 +125,7 @@ def _record(request: AccessRequest, targets: list[FlowTarget], actor: Any, origi
         "duration_s": int(request.duration.total_seconds()),
         "require_mfa": request.require_mfa,
         "justification": request.justification,
+        "ticket": request.ticket,
         "verification": request.verification_id,
     }
     record(

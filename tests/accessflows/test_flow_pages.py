@@ -321,3 +321,18 @@ def test_the_form_asks_as_many_questions_for_ten_people_as_for_many(admin_client
 def _created(client, typed):
     assert client.post(CREATE, typed).status_code == 302
     return AccessFlow.objects.get()
+
+
+def test_how_a_ticket_looks_is_kept_and_told_as_a_difference(admin_client, typed):
+    admin_client.post(CREATE, typed | {"ticket_pattern": " OPS-#,  INC####### "})
+    flow = AccessFlow.objects.get()
+    assert (flow.ticket_pattern, flow.require_ticket) == ("OPS-# INC#######", False)
+    page = html_of(admin_client.post(edit(flow), typed | {"require_ticket": "on"}, follow=True))
+    assert "What a ticket looks like" in page
+    assert "Require a ticket" in page
+
+
+def test_a_pattern_that_could_be_misread_is_marked(admin_client, typed):
+    answer = admin_client.post(CREATE, typed | {"ticket_pattern": "#1"})
+    assert answer.status_code == 422
+    assert "would be taken for it" in html_of(answer)

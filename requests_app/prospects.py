@@ -1,0 +1,132 @@
+"""What comes of asking: the one judgement that submission, the summary on New Request and the
+simulator share. It reads everything afresh and writes nothing.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from accessflows.models import AccessFlow, FlowTarget
+from accessflows.policies import may_request
+from accessflows.selectors import targets_of
+from requests_app.exceptions import RequestRefused
+from requests_app.models import Status
+from requests_app.policies import (
+    check_duration,
+    clean_justification,
+    clean_ticket,
+    next_status,
+)
+
+FLOW_GONE = "This access flow cannot be used any more, or not by you. Choose another."
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What a person chooses: targets of one flow, and for how long. All else is the flow's."""
+
+    flow: AccessFlow
+    target_ids: frozenset[int]
+    duration: timedelta
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a person writes beside it."""
+
+    justification: str
+    ticket: str = ""
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What would come of an asking now: where a request would stand, or why there would be none.
+
+    ``flow`` is as stored; None if it is gone. ``waits_for_code``: it would be parked.
+    """
+
+    asking: Asking
+    flow: AccessFlow | None
+    targets: list[FlowTarget] = field(default_factory=list)
+    refusals: list[RequestRefused] = field(default_factory=list)
+    words: Words = Words("")
+    waits_for_code: bool = False
+    after_code: Status | None = None
+
+    @property
+    def status(self) -> Status | None:
+        """Where the request would stand at first; None if it would be refused."""
+        if self.refusals:
+            return None
+        return Status.PENDING_MFA if self.waits_for_code else self.after_code
+
+
+def prospect_of(
+    *, person: Any, asking: Asking, verified: bool, words: Words | None, now: datetime
+) -> Prospect:
+    """Judge an asking. ``verified``: the person's window is open. Without ``words`` they are not
+    judged, as nothing is written yet."""
+    flow = AccessFlow.objects.filter(pk=asking.flow.pk).first()
+    refusals = list(filter(None, [_flow_refusal(flow, person, now)]))
+    if flow is None:
+        return Prospect(asking, None, refusals=refusals)
+    targets, written = _targets(flow, asking.target_ids, refusals), Words("")
+    _try(refusals, check_duration, asking.duration, flow)
+    if words is not None:
+        said = _try(
+            refusals, clean_justification, words.justification, required=flow.require_justification
+        )
+        written = Words(said or "", _try(refusals, clean_ticket, words.ticket, flow) or "")
+    return Prospect(
+        asking,
+        flow,
+        targets=targets,
+        refusals=refusals,
+        words=written,
+        waits_for_code=flow.require_mfa and not verified,
+        after_code=next_status(flow),
+    )
+
+
+def _try(refusals: list[RequestRefused], check: Any, *args: Any, **kwargs: Any) -> Any:
+    """Return what a check returns; note its refusal and go on, so that all are told at once."""
+    try:
+        return check(*args, **kwargs)
+    except RequestRefused as refused:
+        refusals.append(refused)
+        return None
+
+
+def _flow_refusal(flow: AccessFlow | None, person: Any, now: datetime) -> RequestRefused | None:
+    fresh = get_user_model()._default_manager.filter(pk=person.pk, is_active=True).first()
+    if fresh is None or flow is None or not may_request(flow, fresh):
+        return RequestRefused(FLOW_GONE, field="flow")
+    available = flow.availability
+    if available is None or available.holds_at(now):
+        return None
+    opens = available.next_opening(now)
+    return RequestRefused(
+        f"{flow.name} can be requested {available}. It opens next on "
+        f"{opens:%A %-d %B at %H:%M} there.",
+        field="flow",
+    )
+
+
+def _targets(
+    flow: AccessFlow, target_ids: Collection[int], refusals: list[RequestRefused]
+) -> list[FlowTarget]:
+    wanted = set(target_ids)
+    found = [target for target in targets_of(flow) if target.pk in wanted]
+    if not wanted:
+        refusals.append(RequestRefused(f"Choose what you need of {flow.name}.", field="targets"))
+    elif len(found) != len(wanted):
+        refusals.append(
+            RequestRefused(
+                f"Not everything you chose is given by {flow.name} now. Choose again.",
+                field="targets",
+            )
+        )
+    return found
