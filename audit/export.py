@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from django.http import StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
 from audit.chain import event_record, instant, latest_stub
 from audit.events import EventName
 from audit.keyset import batches_of
 from audit.models import Event, SealedEvent
+from audit.progress import followed, token_in
 from audit.selectors import Wanted, wanted_events
 from audit.verification import whole_log
 from audit.verify_export import FIELDS, FORMAT, GENESIS, Record
@@ -68,6 +69,16 @@ def json_lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
 def harmless(cell: str) -> str:
     """Return the cell so that no spreadsheet takes it for a formula (OWASP: CSV Injection)."""
     return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
+
+
+def download_for(
+    request: HttpRequest, lines: Iterable[str], *, name: str, form: str, expected: int | None
+) -> StreamingHttpResponse:
+    """Answer a page's request for a file, and note how far it is if the page will ask."""
+    token = token_in(request.GET.get("progress", ""))
+    actor_id: Any = request.user.pk
+    noted = followed(lines, token=token, actor_id=actor_id, expected=expected)
+    return download(noted, name=name, form=form)
 
 
 def download(lines: Iterable[str], *, name: str, form: str) -> StreamingHttpResponse:

@@ -55,6 +55,19 @@ def batches_of(found: models.QuerySet[Row]) -> Iterator[list[Row]]:
         last = batch[-1].pk
 
 
+def expected_rows(found: models.QuerySet[Any], *, filtered: bool) -> int | None:
+    """Return how many rows there are or about so, None where counting them would take long."""
+    counted = found.order_by()[: COUNTED + 1].count()
+    if counted <= COUNTED:
+        return counted
+    return None if filtered else _by_keys(found)
+
+
+def _by_keys(found: models.QuerySet[Any]) -> int:
+    ends = found.order_by().aggregate(first=Min("pk"), last=Max("pk"))
+    return int(ends["last"] - ends["first"]) + 1
+
+
 def about(found: models.QuerySet[Any], *, filtered: bool) -> str:
     """Say how many rows there are, without counting for long: exact up to 10,000 of them.
 
@@ -65,5 +78,4 @@ def about(found: models.QuerySet[Any], *, filtered: bool) -> str:
         return f"{counted:,} row{'' if counted == 1 else 's'}"
     if filtered:
         return f"more than {COUNTED:,} rows"
-    ends = found.order_by().aggregate(first=Min("pk"), last=Max("pk"))
-    return f"about {ends['last'] - ends['first'] + 1:,} rows"
+    return f"about {_by_keys(found):,} rows"

@@ -200,6 +200,23 @@ class LogCheck(models.Model):
         return self.state != self.State.DONE
 
 
+class ExportProgress(models.Model):
+    """How far an export has come, for the page it was asked for on (audit/progress.py).
+
+    The page chooses the token. ``expected`` is None where counting the rows would take long.
+    """
+
+    token = models.UUIDField(primary_key=True)
+    actor_id = models.BigIntegerField()
+    expected = models.BigIntegerField(null=True, blank=True)
+    rows = models.BigIntegerField(default=0)
+    begun_at = models.DateTimeField(default=timezone.now, db_index=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.rows} rows exported"
+
+
 class Delivery(models.Model):
     """A message that an event sends to the outside world, at least once (audit/deliveries.py).
 

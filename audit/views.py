@@ -1,14 +1,18 @@
 """The audit log's page and its export. What is taken out is put on the record."""
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_safe
 
 from audit.access import readers_only
 from audit.details import details_of
-from audit.export import download, exported_log
+from audit.export import download_for, exported_log
 from audit.forms import LogForm
-from audit.keyset import about, page_of
+from audit.keyset import about, expected_rows, page_of
+from audit.models import ExportProgress
 from audit.origin import Origin
 from audit.selectors import chain_standing, released_by, sealed_place, wanted_events
 from audit.services import record_export
@@ -41,12 +45,31 @@ def export(request: HttpRequest, form: str) -> HttpResponseBase:
     asked = LogForm(request.GET)
     if not asked.is_valid():
         return render(request, "audit/log.html", {"form": asked}, status=422)
+    found = wanted_events(asked.wanted)
     record_export(
         actor=request.user,
         what="audit log",
         form=form,
         filters=asked.asked,
-        rows=about(wanted_events(asked.wanted), filtered=asked.is_filtered),
+        rows=about(found, filtered=asked.is_filtered),
         origin=Origin.of(request),
     )
-    return download(exported_log(asked.wanted, form), name="audit-log", form=form)
+    return download_for(
+        request,
+        exported_log(asked.wanted, form),
+        name="audit-log",
+        form=form,
+        expected=expected_rows(found, filtered=asked.is_filtered),
+    )
+
+
+@require_safe
+@readers_only
+def progress(request: HttpRequest, token: UUID) -> HttpResponse:
+    """How far one's own export has come, for the page it was asked for on."""
+    person: Any = request.user
+    seen = get_object_or_404(ExportProgress, token=token, actor_id=person.pk)
+    return JsonResponse(
+        {"rows": seen.rows, "expected": seen.expected, "finished": seen.finished_at is not None},
+        headers={"Cache-Control": "no-store"},
+    )

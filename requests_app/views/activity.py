@@ -6,8 +6,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_safe
 
 from audit.access import readers_only
-from audit.export import download
-from audit.keyset import about, page_of
+from audit.export import download_for
+from audit.keyset import about, expected_rows, page_of
 from audit.origin import Origin
 from audit.services import record_export
 from requests_app.activity import (
@@ -48,12 +48,19 @@ def export(request: HttpRequest, form: str) -> HttpResponseBase:
     asked = ActivityForm(request.GET)
     if not asked.is_valid():
         return render(request, "requests_app/activity.html", {"form": asked}, status=422)
+    found = wanted_requests(asked.wanted)
     record_export(
         actor=request.user,
         what="activity",
         form=form,
         filters=asked.asked,
-        rows=about(wanted_requests(asked.wanted), filtered=asked.is_filtered),
+        rows=about(found, filtered=asked.is_filtered),
         origin=Origin.of(request),
     )
-    return download(exported(asked.wanted, form), name="activity", form=form)
+    return download_for(
+        request,
+        exported(asked.wanted, form),
+        name="activity",
+        form=form,
+        expected=expected_rows(found, filtered=asked.is_filtered),
+    )

@@ -107,6 +107,7 @@ def test_what_is_taken_out_verifies(auditor, live_server):
         auditor.get_by_role("link", name="Export JSON Lines").click()
     lines = taken.value.path().read_bytes().splitlines()
     report = Verifier(chain_keys()).run(records_in(lines))
+    expect(auditor.get_by_text(f"Exported {len(lines)} lines")).to_be_visible()
     assert report.ok
     assert report.sealed == 4
 

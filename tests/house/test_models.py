@@ -10,6 +10,7 @@ from tests.house.sources import FLOORS
 # Models that have no page of their own in Django admin, and why.
 ELSEWHERE = {
     "audit.SealedEvent": "within its seal",
+    "audit.ExportProgress": "the page says it while the export lasts",
     "audit.LogCheck": "the page of verification says it",
     "audit.ChainState": "the audit log's page says it",
     "accessflows.FlowTarget": "within its access flow",

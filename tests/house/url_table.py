@@ -23,6 +23,7 @@ URLS: dict[str, Guard] = {
     "audit:list": Guard.READER,
     "audit:verification": Guard.READER,
     "audit:verify": Guard.READER,
+    "audit:export_progress": Guard.READER,
     "audit:export_csv": Guard.READER,
     "audit:export_jsonl": Guard.READER,
     "requests:activity": Guard.READER,
