@@ -1,10 +1,11 @@
 """Every address refuses strangers, and refuses people it is not for."""
 
 from collections.abc import Iterator
+from uuid import UUID
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
-from django.urls.converters import IntConverter
+from django.urls.converters import IntConverter, UUIDConverter
 
 from tests.house.url_table import URLS, Guard
 
@@ -26,8 +27,9 @@ def view_patterns(
 
 
 def _arguments(entry: URLPattern) -> dict[str, object]:
+    fitting = {IntConverter: NOWHERE, UUIDConverter: UUID(int=NOWHERE)}
     return {
-        name: NOWHERE if isinstance(converter, IntConverter) else "x"
+        name: fitting.get(type(converter), "x")
         for name, converter in entry.pattern.converters.items()
     }
 
