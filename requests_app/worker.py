@@ -44,7 +44,8 @@ class Worker:
     """One process's share of the work.
 
     Containment has threads of its own, so that neither a hanging activation nor a stuck cleaning
-    ever delays an end. A lane runs once at a time in a worker: a target that hangs holds one thread.
+    ever delays an end. A lane runs once at a time in a worker: a target that hangs holds one thread,
+    and there are threads for many of those, made only when they are needed.
     Sessions are ended on time, and ends kept while the portal's database is lost, by the vigil.
     ``chores`` are called once an interval, beside the rest; they are given the present moment.
     """
@@ -62,7 +63,7 @@ class Worker:
         self._vigil = Vigil(interval_s)
         self._chores = (tend, self._vigil.look_ahead, _close_idle, *chores)
         self._opened: set[Any] = set()
-        self._urgent = ThreadPoolExecutor(threads, thread_name_prefix="contain")
+        self._urgent = ThreadPoolExecutor(4 * threads, thread_name_prefix="contain")
         self._others = ThreadPoolExecutor(threads, thread_name_prefix="work")
         self._running: dict[Lane | str, Future[None]] = {}
         self._tended_at: datetime | None = None

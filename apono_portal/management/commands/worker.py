@@ -6,6 +6,7 @@ import socket
 from typing import Any
 
 from django.conf import settings
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandParser
 
 from accessflows.canaries import run_due_canaries
@@ -23,6 +24,8 @@ class Command(BaseCommand):
         "Opens, ends and proves access. Run one or more, on any machines that reach the portal's "
         "database and the targets."
     )
+    # The others load every page, which a worker never shows; `check --deploy` makes them.
+    requires_system_checks = (Tags.models, Tags.security)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
