@@ -63,6 +63,13 @@ class GrantQuerySet(models.QuerySet["Grant"]):
     def due(self, now: datetime) -> "GrantQuerySet":
         return self.filter(state="active", deadline__lte=now)
 
+    def past_their_end(self, moment: datetime) -> "GrantQuerySet":
+        """Made, due to have ended by then, and not contained. Asked by state, as the indexes are."""
+        return self.filter(
+            Q(state="active", deadline__lt=moment)
+            | Q(state="ending", deadline__lt=moment, contained_at=None, login_oid__isnull=False)
+        )
+
     def ending_before(self, moment: datetime) -> "GrantQuerySet":
         """Logins that have reached their end by then, or are ending already."""
         return self.filter(Q(state="active", deadline__lte=moment) | Q(state="ending"))

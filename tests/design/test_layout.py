@@ -29,7 +29,7 @@ def navigation(page: str) -> list[str]:
 
 
 MEMBER = ["My Access", "My Requests", "New Request", "Approvals"]
-ADMIN = ["Access Flows", "Integrations", "Users", "Activity", "Audit Log"]
+ADMIN = ["Access Flows", "Integrations", "Users", "Activity", "Insights", "Audit Log"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,46 @@
+"""Access past its end that could not be cut yet: whoever answers for the portal sees it on every page."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accessflows.durations import spell
+from requests_app.models import AccessRequest, Grant
+from requests_app.standing import OVERDUE_AFTER
+
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """``requests`` are the first few, the most overdue first; ``more`` counts the other grants."""
+
+    number: int
+    longest: str
+    requests: list[AccessRequest]
+    more: int
+
+
+def overdue_access(request: HttpRequest) -> dict[str, Any]:
+    """One query for account admins and auditors, none for others."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated or not user.reads_everything:
+        return {}
+    return {"overdue": find_overdue(timezone.now())}
+
+
+def find_overdue(now: datetime) -> Overdue | None:
+    late = Grant.objects.past_their_end(now - OVERDUE_AFTER).select_related("request")
+    grants = list(late.order_by("deadline")[:100])
+    if not grants:
+        return None
+    requests = list(dict.fromkeys(grant.request for grant in grants))
+    return Overdue(
+        number=len(grants),
+        longest=spell(now - grants[0].deadline),
+        requests=requests[:NAMED],
+        more=len(requests) - len(requests[:NAMED]),
+    )
