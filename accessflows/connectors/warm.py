@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Hashable
 from typing import Generic, Protocol, TypeVar
 
-IDLE_S = 30.0  # a database that is never left alone cannot be renamed or dropped
+IDLE_S = 30.0
 MOST_OF_A_PLACE = 3  # what ends, what opens, what is cleaned
 MOST = 24
 
@@ -36,26 +36,25 @@ class WarmConnections(Generic[C]):
             idle = self._idle.get(place)
             return idle.pop()[1] if idle else None
 
-    def give(self, place: Hashable, connection: C) -> bool:
-        """Keep a connection for the next call. False if it should be closed instead."""
+    def give(self, place: Hashable, connection: C, *, idle_s: float = IDLE_S) -> bool:
+        """Keep a connection for the next call, so long if nobody needs it. False: close it instead."""
         with self._lock:
             number = sum(len(each) for each in self._idle.values())
             if not self.is_kept or number >= MOST or len(self._idle[place]) >= MOST_OF_A_PLACE:
                 return False
-            self._idle[place].append((time.monotonic(), connection))
+            self._idle[place].append((time.monotonic() + idle_s, connection))
             return True
 
-    def close_idle(self, idle_s: float = IDLE_S) -> int:
-        """Close what nobody needed for so long. Returns how many."""
-        before = time.monotonic() - idle_s
+    def close_idle(self, *, early: bool = False) -> int:
+        """Close what nobody needed for long enough, or ``early`` all. Returns how many."""
+        now = time.monotonic()
+        old: list[C] = []
         with self._lock:
-            old = [c for idle in self._idle.values() for at, c in idle if at <= before]
-            kept = {
-                place: [(at, c) for at, c in idle if at > before]
-                for place, idle in self._idle.items()
-            }
-            self._idle.clear()
-            self._idle.update({place: idle for place, idle in kept.items() if idle})
+            for place, idle in list(self._idle.items()):
+                old += [connection for until, connection in idle if early or until <= now]
+                self._idle[place] = [] if early else [each for each in idle if each[0] > now]
+                if not self._idle[place]:
+                    del self._idle[place]
         for connection in old:
             connection.close()
         return len(old)
@@ -63,7 +62,7 @@ class WarmConnections(Generic[C]):
     def stop(self) -> None:
         """Keep nothing any more."""
         self.is_kept = False
-        self.close_idle(0)
+        self.close_idle(early=True)
 
 
 connections: WarmConnections[Closable] = WarmConnections()

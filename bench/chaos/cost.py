@@ -77,7 +77,7 @@ def measure_activation(stage: Stage) -> ActivationCost:
     taken: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(TIMES):
         taken["script"].append(_timed(lambda: _script(target, _spec())))
-        warm.connections.close_idle(0)
+        warm.connections.close_idle(early=True)
         taken["cold"].append(_timed(lambda: connector.activate(target, _spec())))
         taken["connector"].append(_timed(lambda: connector.activate(target, _spec())))
         request = stage.portal.ask("reader")

@@ -109,7 +109,7 @@ class Stage:
 
     def moment_for(self, number: int) -> float:
         """A common end for that many, far enough away for this machine to open them all."""
-        return time.time() + 10 + 2 * self.pace_s * number
+        return time.time() + 10 + 1.5 * self.pace_s * number
 
     def open(self, number: int, flow: str = "reader", *, ends_at: float | None = None) -> Access:
         """Open that many by the workers, show every credential, sign in with each.

@@ -1,8 +1,10 @@
 """Connections a worker keeps: used again, never trusted blindly, never too many, never too long."""
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 
@@ -87,14 +89,19 @@ def test_an_old_one_is_not_kept_on(pg_target, monkeypatch):
     assert pid(pg_target.target) != pid(pg_target.target)
 
 
-def test_what_nobody_needs_is_closed(pg_target):
+def test_what_nobody_needs_is_closed_and_a_database_is_left_alone_sooner(pg_target):
     pid(pg_target.target)
+    pid(pg_target.target, database="orders")
     assert warm.connections.close_idle() == 0
-    assert warm.connections.close_idle(idle_s=0) == 1
+    began = time.monotonic()
+    with mock.patch("time.monotonic", return_value=began + warm.IDLE_S + 1):
+        assert warm.connections.close_idle() == 1
+    with mock.patch("time.monotonic", return_value=began + 200):
+        assert warm.connections.close_idle() == 1
 
 
 def test_few_are_kept_of_a_place(pg_target):
     with ExitStack() as stack:
         for _ in range(warm.MOST_OF_A_PLACE + 1):
             stack.enter_context(broker_session(pg_target.target))
-    assert warm.connections.close_idle(idle_s=0) == warm.MOST_OF_A_PLACE
+    assert warm.connections.close_idle(early=True) == warm.MOST_OF_A_PLACE

@@ -32,6 +32,7 @@ MEMBERSHIP_OPTIONS_SINCE = 160000  # GRANT role ... WITH INHERIT, SET, ADMIN
 _REQUIRE_AUTH_SINCE = 160000  # libpq
 _STALLED_TRANSACTION_S = 5
 _LONGEST_KEPT_S = 300.0
+_IDLE_S = 150.0  # longer than from one look at a target to the next
 _LOOK_UP_S = 0.1  # how often a waiting connection looks at its clock
 
 T = TypeVar("T")
@@ -184,11 +185,15 @@ def _take_up(target: Target, database: str) -> Session | None:
 def _put_down(target: Target, database: str, connection: "BoundedConnection") -> None:
     """Keep a connection on which nothing is going on, and close any other.
 
-    Not for ever: a broker password that was changed on the target shall be noticed.
+    Not for ever: a broker password that was changed on the target shall be noticed. And only that of
+    the maintenance database for long: one that is never left alone cannot be renamed or dropped.
     """
+    idle_s = _IDLE_S if database == target.database else warm.IDLE_S
     idle = connection.info.transaction_status == pq.TransactionStatus.IDLE
     young = time.monotonic() - connection.opened_at < _LONGEST_KEPT_S
-    if not (idle and young and warm.connections.give((target, database), connection)):
+    if not (
+        idle and young and warm.connections.give((target, database), connection, idle_s=idle_s)
+    ):
         connection.close()
 
 
