@@ -87,14 +87,14 @@ class Campaign:
         """Return the campaign's own admin, with an open window."""
         if self._admin is None or not self._admin.window_is_open():
             self._admin = self.signed_in("abel", "127.0.0.2")
-            if not until(self._admin.verify, patience_s=70):
+            if not until(self._admin.verify, patience_s=100):
                 raise Unexpected("The campaign's admin could not be verified")
         return self._admin
 
     def verified(self, person: Person | str, address: str = "127.0.0.1") -> Visitor:
         """Return somebody signed in with an open window."""
         visitor = self.signed_in(person, address)
-        if not until(visitor.verify, patience_s=70):
+        if not until(visitor.verify, patience_s=100):
             raise Unexpected(f"{visitor.person.email} could not be verified")
         return visitor
 

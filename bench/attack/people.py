@@ -3,7 +3,8 @@
 import hashlib
 import hmac
 import struct
-from dataclasses import dataclass, replace
+import threading
+from dataclasses import dataclass, field, replace
 
 STEP_S = 30
 
@@ -23,6 +24,24 @@ class Person:
     def code(self, at: float, steps: int = 0) -> str:
         """What this person's authenticator app shows at an instant (RFC 6238, RFC 4226 5.3)."""
         return totp(bytes.fromhex(self.secret), at + steps * STEP_S)
+
+
+@dataclass
+class SpentSteps:
+    """The last step of each authenticator of which a code was entered by its rightful owner."""
+
+    last: dict[str, int] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def next_code(self, person: Person, now: float) -> str:
+        """Return the oldest code taken at this instant that was not asked for yet, "" if none is."""
+        step = int(now) // STEP_S
+        with self.lock:
+            fresh = max(self.last.get(person.secret, 0) + 1, step - 1)
+            if fresh > step + 1:
+                return ""
+            self.last[person.secret] = fresh
+        return person.code(fresh * STEP_S)
 
 
 def totp(secret: bytes, at: float) -> str:

@@ -22,6 +22,7 @@ from psycopg import sql
 
 from apono_portal.demo.postgres_server import PostgresServer, available_versions
 from bench.attack.browser import Browser
+from bench.attack.people import SpentSteps
 from bench.attack.target import BROKER, TargetSystem
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,6 +88,7 @@ class Portal:
     keys: dict[str, str] = field(default_factory=lambda: dict(_new_keys()))
     people: dict[str, Any] = field(default_factory=dict)
     ports: list[int] = field(default_factory=list)
+    spent: SpentSteps = field(default_factory=SpentSteps)
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _ahead_s: float = 0.0
 

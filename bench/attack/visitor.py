@@ -90,11 +90,13 @@ class Visitor:
     # With MFA
 
     def verify(self) -> bool:
-        """Enter a right code, the oldest that was not used yet; say whether the window is open."""
-        for steps in (-1, 0, 1):
-            if self.try_code(self.code(steps)).status in {302, 303}:
-                return self.window_is_open()
-        return False
+        """Enter the oldest right code that was not entered yet; say whether the window is open.
+
+        A code is never entered a second time, which would count as a wrong one: while there is no
+        new one, nothing is entered.
+        """
+        code = self.portal.spent.next_code(self.person, self.portal.now())
+        return bool(code) and self.try_code(code).status in {302, 303} and self.window_is_open()
 
     # Requests
 

@@ -1,6 +1,7 @@
 """The mutation run: `make mutate` breaks each condition in turn and expects a test to fail.
 
-First one run of the tests notes which test reaches which line. Then, in copies of the tree, each
-mutant meets the tests that reach its line. What no test notices is a survivor: it gets a test, or an
-explanation in docs/security.md.
+Two warmed-up processes fork a child for each mutant. A child puts the broken code into the functions
+that are there and runs the tests that reach the broken statement: first the test that noticed this
+mutant last time, then the quickest, up to the first failure. What no test notices is a survivor: it
+gets a test, simpler code, or a reason in bench/mutate/explained.toml.
 """

@@ -1,23 +1,27 @@
 """`python -m bench.mutate`: run the mutants of mfa/ and of the enforcement point, report survivors."""
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+import tomllib
+from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from bench.mutate.mutants import Mutant, every_mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "bench" / "results" / "mutation.json"
+KEPT = ROOT / "var" / "mutate.json"  # of the last run, to go on from
+EXPLAINED = Path(__file__).with_name("explained.toml")
 # mfa/ without what only speaks to people, and every service that asks for evidence.
 LEFT_OUT = {"mfa/apps.py", "mfa/urls.py", "mfa/__init__.py", "mfa/notices.py"}
 ENFORCEMENT = [
@@ -25,189 +29,175 @@ ENFORCEMENT = [
     "requests_app/prospects.py",
     "requests_app/services/step_up.py",
     "requests_app/services/decisions.py",
+    "requests_app/services/extension.py",
     "requests_app/services/credentials.py",
     "requests_app/services/activation.py",
 ]
-TESTS = ["tests/mfa", "tests/requests_app"]
-# They start servers and workers of their own, and test those.
-SLOW = [
+TESTS = ["tests/mfa", "tests/requests_app", "tests/users", "tests/house"]
+# They start servers and workers of their own, and test those, or look at files only.
+IGNORED = [
     "tests/requests_app/test_killed_worker.py",
     "tests/requests_app/test_leases.py",
     "tests/requests_app/test_reconciling.py",
-    "tests/requests_app/test_life_on_a_real_target.py",
+    "tests/house/test_docs.py",
+    "tests/house/test_templates.py",
 ]
 COPIED = shutil.ignore_patterns(
     ".git", ".venv", "var", "__pycache__", "staticfiles", "test-results", ".*_cache"
 )
-TIMEOUT_S = 180
-OPTIONS = ["-q", "-x", "-n0", "--no-header", "--tb=line", "-p", "bench.mutate.template"]
-
-
-@dataclass
-class Outcome:
-    """What the tests said about a mutant: noticed, survived, out of time, or reached by none."""
-
-    mutant: Mutant
-    verdict: str
-
-
-@dataclass
-class Run:
-    """The mutants, the tests that reach them, and the verdicts so far."""
-
-    reach: dict[str, list[tuple[str, int]]]
-    deadline: float
-    outcomes: list[Outcome] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def tests_for(self, mutant: Mutant) -> list[str]:
-        """Tests that reach the mutant's lines, the most particular ones first.
-
-        What runs at import, before any test, is reached by every test of its file.
-        """
-        lines = range(mutant.line, mutant.last_line + 1)
-        near = {
-            test: len(reached)
-            for test, reached in self.reach.items()
-            if test and any(path == mutant.path and line in lines for path, line in reached)
-        }
-        near = near or self._by_file(mutant.path)
-        return sorted(near, key=lambda test: near[test])
-
-    def _by_file(self, path: str) -> dict[str, int]:
-        return {
-            test: len(reached)
-            for test, reached in self.reach.items()
-            if test and any(name == path for name, _ in reached)
-        }
+GOOD = {"noticed", "out of time"}  # tests that never end notice, too
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     arguments = _arguments()
-    sources = {path: (ROOT / path).read_text() for path in _files(arguments.only)}
-    mutants = list(every_mutant(sources))
-    print(f"{len(mutants)} mutants of {len(sources)} files")
-    with tempfile.TemporaryDirectory(prefix="apono-mutate-") as home:
-        copies = [_copy(Path(home) / f"copy{number}") for number in range(arguments.workers)]
-        for copy in copies[1:]:
-            _pytest(copy, ["--collect-only", *_present(copy)], {"PYTHONDONTWRITEBYTECODE": ""})
-        run = Run(_reach(copies[0], list(sources)), time.monotonic() + arguments.minutes * 60)
-        shares = [mutants[number :: len(copies)] for number in range(len(copies))]
-        with ThreadPoolExecutor(len(copies)) as pool:
-            for done in [
-                pool.submit(_work, run, copy, share, len(mutants))
-                for copy, share in zip(copies, shares, strict=True)
-            ]:
-                done.result()
-    return _report(run, mutants)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="apono-mutate-", dir=_quick_folder()) as folder:
+        home = Path(folder)
+        tree = Path(shutil.copytree(ROOT, home / "tree", ignore=COPIED))
+        sources = {path: (tree / path).read_text() for path in _files(tree, arguments.only)}
+        mutants = list(every_mutant(sources))
+        known = _known(tree, [] if arguments.anew else mutants)
+        print(f"{len(mutants)} mutants of {len(sources)} files, {len(known)} met before", flush=True)
+        _write_job(home, sources, [each for each in mutants if each.name not in known])
+        try:
+            if len(known) < len(mutants):
+                _run(home, tree, arguments.workers, len(mutants) - len(known))
+        finally:
+            verdicts = known | _verdicts(home)
+            _keep(tree, verdicts)
+        return _report(mutants, verdicts, arguments, time.monotonic() - started)
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=40, help="stop after this long")
+    parser = argparse.ArgumentParser(prog="python -m bench.mutate", description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", default="", help="only files whose path contains this")
+    parser.add_argument("--anew", action="store_true", help="meet those again that were met before")
     return parser.parse_args()
 
 
-def _files(only: str) -> list[str]:
-    paths = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "mfa").rglob("*.py"))]
+def _quick_folder() -> str | None:
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+def _files(tree: Path, only: str) -> list[str]:
+    paths = [path.relative_to(tree).as_posix() for path in sorted((tree / "mfa").rglob("*.py"))]
     kept = [p for p in paths if p not in LEFT_OUT and "/migrations/" not in p]
-    return [p for p in kept + ENFORCEMENT if only in p and (ROOT / p).exists()]
+    return [p for p in kept + ENFORCEMENT if only in p and (tree / p).exists()]
 
 
-def _copy(there: Path) -> Path:
-    shutil.copytree(ROOT, there, ignore=COPIED)
-    return there
-
-
-def _reach(copy: Path, files: list[str]) -> dict[str, list[tuple[str, int]]]:
-    """Run the tests once on the whole tree; they must pass, or no mutant's failure means anything."""
-    note = copy / "reach.json"
-    started = time.monotonic()
-    _pytest(copy, ["--collect-only", *_present(copy)], {"PYTHONDONTWRITEBYTECODE": ""})
-    environment = {
-        "MUTATE_ROOT": str(copy),
-        "MUTATE_FILES": ":".join(files),
-        "MUTATE_REACH": str(note),
+def _write_job(home: Path, sources: dict[str, str], mutants: list[Mutant]) -> None:
+    before = json.loads(KEPT.read_text())["verdicts"] if KEPT.exists() else {}
+    job = {
+        "sources": sources,
+        "mutants": [asdict(mutant) for mutant in mutants],
+        "killers": {name: each["killer"] for name, each in before.items() if each.get("killer")},
+        "tests": TESTS,
+        "ignored": IGNORED,
     }
-    done = _pytest(copy, ["-p", "bench.mutate.reach", *_present(copy)], environment, timeout_s=1800)
-    if done.returncode:
-        raise SystemExit(f"The tests fail without any mutant:\n{done.stdout[-3000:]}")
-    print(f"The tests pass, and were traced in {time.monotonic() - started:.0f} s")
-    found = json.loads(note.read_text())
-    return {test: [(path, line) for path, line in lines] for test, lines in found.items()}
+    (home / "job.json").write_text(json.dumps(job))
 
 
-def _present(copy: Path) -> list[str]:
-    ignored = [f"--ignore={path}" for path in SLOW]
-    return ignored + [path for path in TESTS if (copy / path).exists()]
-
-
-def _pytest(
-    copy: Path, arguments: list[str], environment: dict[str, str], *, timeout_s: float = TIMEOUT_S
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *OPTIONS, *arguments],
-        cwd=copy,
-        env={
-            **os.environ,
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "MUTATE_DATABASE": str(copy / "template.sqlite3"),
-            **environment,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout_s,
-    )
-
-
-def _work(run: Run, copy: Path, mutants: list[Mutant], total: int) -> None:
-    for mutant in mutants:
-        verdict = "not run" if time.monotonic() > run.deadline else _verdict(run, copy, mutant)
-        with run.lock:
-            run.outcomes.append(Outcome(mutant, verdict))
-            if verdict != "noticed" and verdict != "not run":
-                print(f"{verdict}: {mutant.name}", flush=True)
-            if len(run.outcomes) % 50 == 0:
-                print(f"{len(run.outcomes)} of {total}", flush=True)
-
-
-def _verdict(run: Run, copy: Path, mutant: Mutant) -> str:
-    tests = run.tests_for(mutant)
-    if not tests:
-        return "reached by no test"
-    place = copy / mutant.path
-    original, times = place.read_bytes(), place.stat()
-    place.write_bytes(mutant.applied_to(original))
-    os.utime(place, (1, 1))  # what was compiled before must not be taken for it
+def _run(home: Path, tree: Path, workers: int, wanted: int) -> None:
+    """Start the workers and tell how far they are, until all have ended."""
+    environment = {
+        **os.environ,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "APONO_TEST_POSTGRES": _newest_postgres(),
+    }
+    environment.pop("DATABASE_URL", None)  # on SQLite, each child with rows of its own
+    log = (home / "workers.log").open("ab")
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "bench.mutate.worker", str(home)],
+            cwd=tree, env=environment, stdout=log, stderr=log,
+        )
+        for _ in range(workers)
+    ]  # fmt: skip
+    told = 0
     try:
-        noticed = _pytest(copy, tests, {}).returncode != 0
-    except subprocess.TimeoutExpired:
-        return "out of time"
+        while any(each.poll() is None for each in running):
+            time.sleep(1)
+            if (done := len(_verdicts(home))) >= told + 50:
+                told = done
+                print(f"{done} of {wanted}", flush=True)
+            if any(each.poll() for each in running):
+                raise SystemExit(f"A worker stopped:\n{(home / 'workers.log').read_text()[-3000:]}")
     finally:
-        place.write_bytes(original)
-        os.utime(place, (times.st_atime, times.st_mtime))
-    return "noticed" if noticed else "survived"
+        for each in running:
+            each.terminate()
+        for each in running:
+            each.wait()
 
 
-def _report(run: Run, mutants: list[Mutant]) -> int:
-    by_verdict: dict[str, list[Mutant]] = defaultdict(list)
-    for outcome in run.outcomes:
-        by_verdict[outcome.verdict].append(outcome.mutant)
-    left = [
-        {"mutant": mutant.name, "verdict": verdict}
-        for verdict in ("survived", "reached by no test", "out of time")
-        for mutant in by_verdict[verdict]
-    ]
-    counts = {verdict: len(found) for verdict, found in sorted(by_verdict.items())}
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(
-        json.dumps({"mutants": len(mutants), **counts, "left": left}, indent=2) + "\n"
-    )
-    print(counts)
-    return 0 if not by_verdict["not run"] else 1
+def _newest_postgres() -> str:
+    from apono_portal.demo.postgres_server import available_versions
+
+    return str(max(available_versions()))
+
+
+def _verdicts(home: Path) -> dict[str, Any]:
+    file = home / "verdicts.jsonl"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {verdict.pop("name"): verdict for verdict in map(json.loads, lines)}
+
+
+# What a run leaves for the next one: all its verdicts while nothing has changed, else who noticed.
+
+
+def _known(tree: Path, mutants: list[Mutant]) -> dict[str, Any]:
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    if kept.get("tree") != _fingerprint(tree):
+        return {}
+    names = {mutant.name for mutant in mutants}
+    return {name: each for name, each in kept["verdicts"].items() if name in names}
+
+
+def _keep(tree: Path, verdicts: dict[str, Any]) -> None:
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"verdicts": {}}
+    same = kept.get("tree") == _fingerprint(tree)
+    before = kept["verdicts"] if same else {
+        name: {"killer": each["killer"]} for name, each in kept["verdicts"].items() if each.get("killer")
+    }  # fmt: skip
+    content = {"tree": _fingerprint(tree), "verdicts": before | verdicts}
+    if not same:
+        content["verdicts"] = {n: e for n, e in content["verdicts"].items() if n in verdicts}
+    KEPT.parent.mkdir(exist_ok=True)
+    KEPT.write_text(json.dumps(content))
+
+
+def _fingerprint(tree: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(p for p in tree.rglob("*") if p.suffix in {".py", ".html", ".txt", ".toml"}):
+        if "bench" not in path.relative_to(tree).parts:
+            digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _report(
+    mutants: list[Mutant], verdicts: dict[str, Any], arguments: argparse.Namespace, seconds: float
+) -> int:
+    reasons: dict[str, str] = tomllib.loads(EXPLAINED.read_text()) if EXPLAINED.exists() else {}
+    left = [m.name for m in mutants if verdicts.get(m.name, {}).get("verdict") not in GOOD]
+    bare = [name for name in left if name not in reasons]
+    counts = Counter(verdicts.get(m.name, {"verdict": "not run"})["verdict"] for m in mutants)
+    for name in bare:
+        print(f"{verdicts.get(name, {}).get('verdict', 'not run')}: {name}")
+    for name in sorted(reasons.keys() - set(left)) if not arguments.only else ():
+        print(f"explained, but noticed or gone: {name}")
+    print(f"{len(mutants)} mutants, {dict(counts)}, {len(bare)} not explained, {seconds:.0f} s")
+    if not arguments.only:
+        content = {
+            "mutants": len(mutants),
+            **dict(sorted(counts.items())),
+            "not_explained": bare,
+            "explained": {name: reasons[name] for name in left if name in reasons},
+            "seconds": round(seconds),
+        }
+        RESULT.parent.mkdir(parents=True, exist_ok=True)
+        RESULT.write_text(json.dumps(content, indent=2) + "\n")
+    return 1 if bare else 0
 
 
 if __name__ == "__main__":

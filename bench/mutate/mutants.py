@@ -1,8 +1,10 @@
 """Finding what can be broken in a source file, one small change at a time."""
 
 import ast
+import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SWAPS: dict[type[ast.cmpop], list[type[ast.cmpop]]] = {
     ast.Lt: [ast.LtE, ast.GtE],
@@ -16,27 +18,38 @@ SWAPS: dict[type[ast.cmpop], list[type[ast.cmpop]]] = {
     ast.In: [ast.NotIn],
     ast.NotIn: [ast.In],
 }
-WORDS = {"__str__", "__repr__", "sentence"}  # functions whose result only people read
+QUESTIONS = {"filter", "exclude"}  # each of their conditions is left out in turn
+WORDS = {"__str__", "__repr__", "sentence", "place"}  # functions whose result only people read
+# Classes and calls that give a shape and decide nothing: columns, fields of forms, dataclasses.
+SHAPES = re.compile(r"models\.\w+|forms\.\w+|dataclass|field")
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: ``text`` instead of what stands between two offsets of a file."""
+    """One change: ``text`` instead of what stands between two offsets of a file.
+
+    ``scope`` is the outermost function it stands in, as Python names it; empty for what runs when
+    the module is imported. ``line`` is where its statement begins. ``turn`` tells apart changes of
+    one scope that read the same.
+    """
 
     path: str
+    scope: str
     line: int
-    last_line: int
     start: int
     end: int
     text: str
     what: str
+    turn: int = 1
 
     def applied_to(self, source: bytes) -> bytes:
         return source[: self.start] + self.text.encode() + source[self.end :]
 
     @property
     def name(self) -> str:
-        return f"{self.path}:{self.line} {self.what}"
+        """A name that stays when lines move."""
+        turn = f" ({self.turn})" if self.turn > 1 else ""
+        return f"{self.path} {self.scope or 'at import'}: {self.what}{turn}"
 
 
 def mutants_of(path: str, source: str) -> list[Mutant]:
@@ -44,14 +57,21 @@ def mutants_of(path: str, source: str) -> list[Mutant]:
     tree = ast.parse(source)
     finder = _Finder(path, source)
     finder.visit(tree)
-    return sorted(finder.found, key=lambda mutant: (mutant.start, mutant.what))
+    seen: Counter[str] = Counter()
+    numbered = []
+    for mutant in sorted(finder.found, key=lambda mutant: (mutant.start, mutant.what)):
+        seen[mutant.name] += 1
+        numbered.append(replace(mutant, turn=seen[mutant.name]))
+    return numbered
 
 
 class _Finder(ast.NodeVisitor):
     def __init__(self, path: str, source: str) -> None:
         self.found: list[Mutant] = []
         self._path = path
-        self._source = source
+        self._scope: list[str] = []
+        self._inside = ""
+        self._line = 1
         lines = source.encode().splitlines(keepends=True)
         self._offsets = [0]
         for line in lines:
@@ -60,9 +80,14 @@ class _Finder(ast.NodeVisitor):
     def _add(self, node: ast.AST, text: str, what: str) -> None:
         start = self._offsets[node.lineno - 1] + node.col_offset  # type: ignore[attr-defined]
         end = self._offsets[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
-        self.found.append(
-            Mutant(self._path, node.lineno, node.end_lineno, start, end, text, what)  # type: ignore[attr-defined]
-        )
+        self.found.append(Mutant(self._path, self._inside, self._line, start, end, text, what))
+
+    def visit(self, node: ast.AST) -> None:
+        outer = self._line
+        if isinstance(node, ast.stmt):
+            self._line = node.lineno
+        super().visit(node)
+        self._line = outer
 
     # What is left alone: annotations, words for people, imports for type checks.
 
@@ -70,10 +95,33 @@ class _Finder(ast.NodeVisitor):
         for decorator in node.decorator_list:
             name = ast.unparse(decorator)
             if name.split("(")[0] in REMOVABLE:
-                self._add(decorator, "(lambda view: view)", f"without @{name}")
-        if node.name not in WORDS:
-            for statement in node.body:
-                self.visit(statement)
+                self._add(decorator, "(lambda view: view)", f"without @{name} on {node.name}")
+        if node.name in WORDS:
+            return
+        self._scope.append(node.name)
+        inside, self._inside = self._inside, self._inside or ".".join(self._scope)
+        for statement in node.body:
+            self.visit(statement)
+        self._inside = inside
+        self._scope.pop()
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self._scope.append(node.name)
+        for statement in node.body:
+            self.visit(statement)
+        self._scope.pop()
+
+    def visit_Call(self, node: ast.Call) -> None:
+        if not self._inside and SHAPES.fullmatch(ast.unparse(node.func)):
+            return
+        if isinstance(node.func, ast.Attribute) and node.func.attr in QUESTIONS:
+            self._without_each_condition(node)
+        self.generic_visit(node)
+
+    def visit_Return(self, node: ast.Return) -> None:
+        if isinstance(node.value, ast.Call) and ast.unparse(node.value).endswith(".exists()"):
+            self._negate(node.value)
+        self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
@@ -137,6 +185,15 @@ class _Finder(ast.NodeVisitor):
         if isinstance(node.value, ast.Call):
             self._add(node, "pass", f"without {_short(node.value)}")
             self.generic_visit(node)
+
+    def _without_each_condition(self, node: ast.Call) -> None:
+        for number, condition in enumerate(node.keywords):
+            kept = node.keywords[:number] + node.keywords[number + 1 :]
+            if kept or node.args:
+                text = ast.unparse(ast.Call(node.func, node.args, kept))
+            else:
+                text = f"{ast.unparse(node.func)}()"
+            self._add(node, text, f"asks not for {_short(condition)}")
 
     def _negate(self, test: ast.expr) -> None:
         if not isinstance(test, ast.Compare | ast.BoolOp | ast.UnaryOp):

@@ -30,7 +30,7 @@ def reveal(campaign: Campaign, score: Score, budget: int) -> None:
 @attack("decisions without a window, and on one's own request", share=0.0005)
 def decisions(campaign: Campaign, score: Score, budget: int) -> None:
     """What comes of an approval of payroll shows on the target."""
-    owner = campaign.verified(campaign.owner())
+    owner, approver = campaign.verified(campaign.owner()), campaign.verified("pia", "127.0.0.3")
     while score.attempts < max(budget, 4):
         owner.ask_for("payroll")
         number = owner.newest()
@@ -39,11 +39,10 @@ def decisions(campaign: Campaign, score: Score, budget: int) -> None:
         decide(thief, decision_form(thief, number), "approve")
         _look(owner, score, number, "a decision was taken without the approver's code")
         owner.browser.post(f"/requests/AR-{number}/cancel/")
-        _approve_own(campaign, score)
+        _approve_own(campaign, score, approver)
 
 
-def _approve_own(campaign: Campaign, score: Score) -> None:
-    approver = campaign.verified("pia", "127.0.0.3")
+def _approve_own(campaign: Campaign, score: Score, approver: Visitor) -> None:
     foreign = campaign.verified(campaign.owner())
     foreign.ask_for("payroll")
     pattern = decision_form(approver, foreign.newest())
