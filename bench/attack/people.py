@@ -34,10 +34,14 @@ class SpentSteps:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next_code(self, person: Person, now: float) -> str:
-        """Return the oldest code taken at this instant that was not asked for yet, "" if none is."""
+        """Return the oldest code taken at this instant that was not asked for yet, "" if none is.
+
+        One that is about to run out is left: on a slow machine it would arrive too late.
+        """
         step = int(now) // STEP_S
+        oldest = step - 1 if now % STEP_S < STEP_S / 2 else step
         with self.lock:
-            fresh = max(self.last.get(person.secret, 0) + 1, step - 1)
+            fresh = max(self.last.get(person.secret, 0) + 1, oldest)
             if fresh > step + 1:
                 return ""
             self.last[person.secret] = fresh

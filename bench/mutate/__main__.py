@@ -58,7 +58,9 @@ def main() -> int:
         sources = {path: (tree / path).read_text() for path in _files(tree, arguments.only)}
         mutants = list(every_mutant(sources))
         known = _known(tree, [] if arguments.anew else mutants)
-        print(f"{len(mutants)} mutants of {len(sources)} files, {len(known)} met before", flush=True)
+        print(
+            f"{len(mutants)} mutants of {len(sources)} files, {len(known)} met before", flush=True
+        )
         _write_job(home, sources, [each for each in mutants if each.name not in known])
         try:
             if len(known) < len(mutants):

@@ -1,5 +1,6 @@
 """Doing something in a forked child, and its result as plain values."""
 
+import contextlib
 import json
 import os
 import select
@@ -38,7 +39,7 @@ def _work_and_exit(work: Callable[[], dict[str, Any]], writing: int) -> None:
         said = json.dumps(work()).encode()
         while said:
             said = said[os.write(writing, said) :]
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the child's end, whatever the reason
         traceback.print_exc()
         os._exit(1)
     os._exit(0)
@@ -58,8 +59,6 @@ def _read_all(reading: int, until: float) -> str:
 
 def _end(child: int) -> None:
     """End the child and all that a test of it left running."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     os.waitpid(child, 0)

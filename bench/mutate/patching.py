@@ -16,7 +16,7 @@ def functions_of(files: set[str]) -> Functions:
     """Return the functions of these files that live in this process, by file name and full name."""
     found: Functions = defaultdict(list)
     for each in gc.get_objects():
-        if isinstance(each, FunctionType) and each.__code__.co_filename in files:
+        if type(each) is FunctionType and each.__code__.co_filename in files:
             found[each.__code__.co_filename, each.__code__.co_qualname].append(each)
     return found
 

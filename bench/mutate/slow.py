@@ -28,7 +28,18 @@ def meets_slowly(
     note.write_text("")
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "--no-header", "-p", PLUGIN, *tests],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-x",
+                "-n0",
+                "--no-header",
+                "-p",
+                PLUGIN,
+                *tests,
+            ],
             env={
                 **os.environ,
                 "MUTATE_TEMPLATE": str(template),

@@ -1,5 +1,6 @@
 """Entering a code, and what that releases."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
@@ -16,18 +17,27 @@ from requests_app.policies import evidence_fields, next_status, why_void
 
 
 def step_up(
-    *, user: Any, code: str, lane: Lane, origin: Origin = SYSTEM, recovery: bool = False
+    *,
+    user: Any,
+    code: str,
+    lane: Lane,
+    origin: Origin = SYSTEM,
+    recovery: bool = False,
+    leave_out: Collection[int] = (),
 ) -> tuple[VerificationResult, list[AccessRequest]]:
-    """Verify a code and, if it is right, release all of the person's parked requests.
+    """Verify a code and, if it is right, release the person's parked requests.
 
-    With ``recovery`` it is a recovery code. One transaction: there is no verification without its releases. A wrong code is an outcome, not
-    an exception, so that its count is kept.
+    All but those whose numbers are in ``leave_out``, which stay parked. With ``recovery`` it is a
+    recovery code. One transaction: there is no verification without its releases. A wrong code is
+    an outcome, not an exception, so that its count is kept.
     """
     released: list[AccessRequest] = []
 
     def release(verification: Verification) -> dict[str, Any]:
-        released.extend(release_parked(user=user, verification=verification, origin=origin))
-        return {"requests": [request.reference for request in released]}
+        released.extend(
+            release_parked(user=user, verification=verification, origin=origin, leave_out=leave_out)
+        )
+        return {"requests": [request.reference for request in released]} | _left(user, leave_out)
 
     verify = verify_recovery_code if recovery else verify_code
     with transaction.atomic():
@@ -36,20 +46,31 @@ def step_up(
 
 
 def release_parked(
-    *, user: Any, verification: Verification, origin: Origin = SYSTEM
+    *,
+    user: Any,
+    verification: Verification,
+    origin: Origin = SYSTEM,
+    leave_out: Collection[int] = (),
 ) -> list[AccessRequest]:
     """Send the person's parked requests on; cancel, with the reason, those whose ground is gone.
 
     Returns the released ones. Inside a transaction that holds the person's MFA state.
     """
     lock_state(user.pk)
-    parked = AccessRequest.objects.of(user).parked().order_by("pk").values_list("pk", flat=True)
-    requests = [lock_request(pk) for pk in parked]
+    parked = AccessRequest.objects.of(user).parked().exclude(pk__in=leave_out).order_by("pk")
+    requests = [lock_request(pk) for pk in parked.values_list("pk", flat=True)]
     return [
         request
         for request in requests
         if request.status == Status.PENDING_MFA and _release(request, user, verification, origin)
     ]
+
+
+def _left(user: Any, leave_out: Collection[int]) -> dict[str, Any]:
+    """For the record: what its owner left out and so is still parked."""
+    left = AccessRequest.objects.of(user).parked().filter(pk__in=leave_out).order_by("pk")
+    names = [request.reference for request in left]
+    return {"left_out": names} if names else {}
 
 
 def _release(request: AccessRequest, user: Any, verification: Verification, origin: Origin) -> bool:

@@ -1,5 +1,6 @@
 """Entering a six-digit code although signed in."""
 
+import re
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +18,8 @@ from mfa.lanes import lane_of, remember
 from mfa.services import VerificationResult
 from mfa.window import end_session, open_window
 from requests_app.models import AccessRequest
+from requests_app.parked_rows import parked_rows
+from requests_app.parking import made_elsewhere
 from requests_app.presentation import rows_of
 from requests_app.selectors import held_off_until_of, parked_requests_of
 from requests_app.services import step_up
@@ -24,6 +27,7 @@ from requests_app.templatetags.moments import moment
 from requests_app.views.answers import safe_next
 
 BAD_CODE = 422
+NUMBER = re.compile(r"[0-9]{1,18}")
 HELD_OFF = 429
 
 
@@ -45,10 +49,16 @@ def enter_code(request: HttpRequest) -> HttpResponse:
         lane=lane_of(request),
         origin=Origin.of(request),
         recovery=recovery,
+        leave_out=_left_out(request),
     )
     if result.ok:
         return _let_through(request, result, released)
     return _turn_back(request, form, result, recovery=recovery)
+
+
+def _left_out(request: HttpRequest) -> set[int]:
+    """Return the numbers of the requests that the person wants to leave parked."""
+    return {int(each) for each in request.POST.getlist("leave_out") if NUMBER.fullmatch(each)}
 
 
 def _let_through(
@@ -93,13 +103,15 @@ def _turn_back(
 def _page(request: HttpRequest, form: Form, *, recovery: bool, status: int = 200) -> HttpResponse:
     lane = lane_of(request)
     lane = lane.for_recovery if recovery else lane
-    parked = parked_requests_of(request.user)
+    parked, left_out = parked_requests_of(request.user), _left_out(request)
+    elsewhere = made_elsewhere(parked, Origin.of(request))
     context: dict[str, Any] = {
         "form": form,
         "recovery": recovery,
         "next": safe_next(request),
         "held_off_until": held_off_until_of(request.user, lane),
-        "parked": rows_of(parked, request.user, timezone.now()),
+        "parked": parked_rows(rows_of(parked, request.user, timezone.now()), elsewhere, left_out),
+        "any_elsewhere": bool(elsewhere),
         "recovery_codes_on": settings.MFA_RECOVERY_CODES,
     }
     response = render(request, "requests_app/step_up.html", context, status=status)

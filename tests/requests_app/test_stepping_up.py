@@ -252,3 +252,24 @@ def test_an_open_window_says_so(authenticator, signed_in):
 
 def test_the_page_is_never_kept(authenticator, signed_in):
     assert "no-store" in signed_in(authenticator.user).get(STEP_UP).headers["Cache-Control"]
+
+
+def test_what_is_left_out_stays_parked_and_is_on_the_record(authenticator):
+    mine, odd = park(authenticator), park(authenticator)
+    _, released = step_up(
+        user=authenticator.user,
+        code=code_for(authenticator),
+        lane=Lane(),
+        origin=FROM,
+        leave_out={odd.pk},
+    )
+    assert (released, stands(odd)) == ([mine], Status.PENDING_MFA)
+    told = Event.objects.get(event=EventName.MFA_VERIFY)
+    assert told.metadata["left_out"] == [odd.reference]
+
+
+def test_the_page_leaves_out_what_is_marked(authenticator, signed_in):
+    mine, odd = park(authenticator), park(authenticator)
+    form = {"code": code_for(authenticator), "leave_out": [str(odd.pk), "x"]}
+    signed_in(authenticator.user).post(reverse("requests:step_up"), form)
+    assert (stands(mine), stands(odd)) == (Status.GRANTING, Status.PENDING_MFA)
