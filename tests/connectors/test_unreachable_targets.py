@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,10 @@ def every_call(pg: PgTarget, target: Target) -> dict[str, Callable[[], object]]:
         ),
         "contain": lambda: postgresql.contain(target, identity),
         "contain_many": lambda: postgresql.contain_many(target, [identity]),
+        "end_sessions_at": lambda: postgresql.end_sessions_at(
+            target, [identity], datetime.now(UTC)
+        ),
+        "roll_call": lambda: postgresql.roll_call(target, "test-portal", [identity]),
         "find_residue": lambda: postgresql.find_residue(target, identity),
         "clean": lambda: postgresql.clean(target, identity),
         "prove": lambda: postgresql.prove(target, identity),
