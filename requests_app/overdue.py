@@ -1,7 +1,7 @@
 """Access past its end that could not be cut yet: whoever answers for the portal sees it on every page."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest
@@ -40,7 +40,13 @@ def find_overdue(now: datetime) -> Overdue | None:
     requests = list(dict.fromkeys(grant.request for grant in grants))
     return Overdue(
         number=len(grants),
-        longest=spell(now - grants[0].deadline),
+        longest=_age(now - grants[0].deadline),
         requests=requests[:NAMED],
         more=len(requests) - len(requests[:NAMED]),
     )
+
+
+def _age(late: timedelta) -> str:
+    """To the minute from one on: it is read, not counted."""
+    minute = timedelta(minutes=1)
+    return spell(late // minute * minute if late >= minute else late)

@@ -26,14 +26,19 @@ def proof_lines(proof: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def proof_in_a_line(proof: Mapping[str, Any]) -> str:
     """The same for a cell of a table, with the instant as a machine reads it."""
-    said = [
+    at = f"checked {proof['checked_at']}" if proof.get("checked_at") else ""
+    facts = ", ".join(filter(None, [proof_facts(proof), at]))
+    return ": ".join(filter(None, [facts, str(proof.get("method", ""))]))
+
+
+def proof_facts(proof: Mapping[str, Any]) -> str:
+    """The three facts alone."""
+    said = (
         _of(proof, "role_gone", "login gone", "login still there"),
         _of(proof, "sessions_gone", "no session", "sessions open"),
         _of(proof, "residue_none", "nothing left", "something left"),
-    ]
-    at = f"checked {proof['checked_at']}" if proof.get("checked_at") else ""
-    facts = ", ".join(filter(None, [*said, at]))
-    return ": ".join(filter(None, [facts, str(proof.get("method", ""))]))
+    )
+    return ", ".join(filter(None, said))
 
 
 def _of(proof: Mapping[str, Any], key: str, yes: str, no: str) -> str:

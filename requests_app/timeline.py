@@ -9,6 +9,7 @@ from django.utils.dateparse import parse_datetime
 
 from audit.events import EventName
 from audit.models import Event
+from requests_app.proof_words import proof_facts
 from requests_app.templatetags.moments import moment, person
 
 
@@ -117,7 +118,11 @@ _WORDS: dict[str, tuple[str, Words]] = {
     ),
     EventName.GRANT_PROVE: (
         "",
-        lambda t, w: ("Proven gone", "on the target", str(t.get("proof", {}).get("method", ""))),
+        lambda t, w: (
+            "Proven gone",
+            "on the target",
+            proof_facts(t.get("proof", {})).capitalize(),
+        ),
     ),
     EventName.GRANT_RETRY: ("red", _said("reason")),
     EventName.GRANT_DRIFT: ("red", _said("reason")),

@@ -33,6 +33,12 @@ def test_what_is_contained_ended_or_just_due_is_not():
     assert find_overdue(timezone.now()) is None
 
 
+@pytest.mark.parametrize(("seconds", "told"), [(8, "8 s"), (59, "59 s"), (75, "1 min"), (7260, "2 h 1 min")])  # fmt: skip
+def test_its_age_is_told_to_the_minute(seconds, told):
+    grant = late()
+    assert find_overdue(grant.deadline + timedelta(seconds=seconds)).longest == told
+
+
 def test_what_was_never_made_is_not():
     GrantFactory(state=GrantState.ENDING, deadline=timezone.now() - timedelta(hours=1), login_oid=None)  # fmt: skip
     assert find_overdue(timezone.now()) is None
