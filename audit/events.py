@@ -53,6 +53,8 @@ class EventName(models.TextChoices):
     REQUEST_PARK = "request:park", "Request parked for MFA"
     REQUEST_RELEASE = "request:release", "Request released by MFA"
     REQUEST_APPROVE = "request:approve", "Request approved"
+    REQUEST_VOID_APPROVAL = "request:void_approval", "Approval void"
+    REQUEST_REOPEN = "request:reopen", "Request waits for approval again"
     REQUEST_REJECT = "request:reject", "Request rejected"
     REQUEST_CANCEL = "request:cancel", "Request cancelled"
     REQUEST_LAPSE = "request:lapse", "Request lapsed"

@@ -3,7 +3,8 @@
     PENDING_MFA -> PENDING_APPROVAL -> GRANTING -> ACTIVE -> ENDING -> EXPIRED | REVOKED
 
 Expired (by time) and Revoked (by hand) are different ends. A request goes back to PENDING_MFA when
-its evidence was voided before anything was made on a target, as by a reset.
+its evidence was voided before anything was made on a target, as by a reset, and to PENDING_APPROVAL
+when that of an approver was.
 """
 
 from datetime import datetime
@@ -17,9 +18,9 @@ from audit.models import Event
 from audit.origin import SYSTEM, Origin
 from audit.services import record_each
 from mfa.models import MfaState
-from mfa.services import lock_state
+from mfa.services import lock_states
 from requests_app.exceptions import Conflict
-from requests_app.models import AccessRequest, Status
+from requests_app.models import AccessRequest, Decision, Status
 
 INITIAL = frozenset({Status.PENDING_MFA, Status.PENDING_APPROVAL, Status.GRANTING})
 
@@ -31,7 +32,14 @@ ALLOWED: dict[Status, frozenset[Status]] = {
         {Status.GRANTING, Status.PENDING_MFA, Status.REJECTED, Status.LAPSED, Status.CANCELLED}
     ),
     Status.GRANTING: frozenset(
-        {Status.ACTIVE, Status.ENDING, Status.PENDING_MFA, Status.FAILED, Status.CANCELLED}
+        {
+            Status.ACTIVE,
+            Status.ENDING,
+            Status.PENDING_MFA,
+            Status.PENDING_APPROVAL,
+            Status.FAILED,
+            Status.CANCELLED,
+        }
     ),
     Status.ACTIVE: frozenset({Status.ENDING}),
     Status.ENDING: frozenset({Status.EXPIRED, Status.REVOKED}),
@@ -61,10 +69,15 @@ def lock_request(pk: int) -> AccessRequest:
 
 
 def lock_with_state(pk: int) -> tuple[AccessRequest, MfaState | None]:
-    """Lock the requester's MFA state, then the request: the one order of locks."""
+    """Lock the MFA states a request stands on, then the request: the one order of locks.
+
+    They are the requester's, which is returned, and those of its approvers where MFA is required.
+    """
     requester_id = AccessRequest.objects.values_list("requester_id", flat=True).get(pk=pk)
-    state = lock_state(requester_id) if requester_id else None
-    return lock_request(pk), state
+    decisions = Decision.objects.filter(request=pk, request__require_mfa=True)
+    approvers = decisions.exclude(approver=None).values_list("approver_id", flat=True)
+    states = lock_states(*filter(None, [requester_id, *approvers]))
+    return lock_request(pk), states.get(requester_id or 0)
 
 
 def transition(

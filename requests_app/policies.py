@@ -12,7 +12,8 @@ from accessflows.fingerprint import fingerprint_of, terms_of
 from accessflows.models import AccessFlow, Permission, Resource
 from accessflows.policies import approval_met, may_request
 from accessflows.tickets import example_of, looks_right, read_references
-from mfa.models import Verification
+from mfa.models import MfaState, Verification
+from mfa.policies import evidence_holds
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
 
@@ -23,11 +24,24 @@ REASON_MAX = 500
 
 def next_status(flow: AccessFlow | None, request: AccessRequest | None = None) -> Status:
     """Where a request goes once MFA is out of the way. Approvals it already has still count."""
-    decisions = list(request.decisions.all()) if request else []
+    decisions = (
+        [d for d in request.decisions.all() if decision_stands(request, d)] if request else []
+    )
     requester_id = request.requester_id if request else None
     if flow is not None and approval_met(flow, decisions, requester_id=requester_id):
         return Status.GRANTING
     return Status.PENDING_APPROVAL
+
+
+def decision_stands(request: AccessRequest, decision: Decision) -> bool:
+    """Whether the MFA a decision was made with is still true. Always, where none was required.
+
+    A reset of the approver's MFA says that somebody else may have made it.
+    """
+    if not request.require_mfa:
+        return True
+    state = MfaState.objects.filter(pk=decision.approver_id or 0).first()
+    return state is not None and evidence_holds(verification=decision.verification, state=state)
 
 
 def current_fingerprint(flow: AccessFlow) -> str:

@@ -76,6 +76,14 @@ _WORDS: dict[str, tuple[str, Words]] = {
         lambda t, w: ("MFA verified", "and request released", f"By {w}, {t.get('with', '')}"),
     ),
     EventName.REQUEST_APPROVE: ("", lambda t, w: ("Approved", *_quoted(t, w)[1:])),
+    EventName.REQUEST_VOID_APPROVAL: (
+        "amber",
+        lambda t, w: ("Approval void", f"of {t.get('approver', '')}", t.get("reason", "")),
+    ),
+    EventName.REQUEST_REOPEN: (
+        "amber",
+        lambda t, w: ("Waits for approval again", "", t.get("reason", "")),
+    ),
     EventName.REQUEST_REJECT: ("red", lambda t, w: ("Rejected", *_quoted(t, w)[1:])),
     EventName.REQUEST_CANCEL: ("", lambda t, w: ("Cancelled", f"by {w}", t.get("reason", ""))),
     EventName.REQUEST_LAPSE: ("", lambda t, w: ("Lapsed", "", t.get("reason", ""))),

@@ -289,6 +289,10 @@ class DecisionFactory(factory.django.DjangoModelFactory):
     verdict = Decision.Verdict.APPROVE
     fingerprint = factory.SelfAttribute("request.flow_fingerprint")
 
+    @factory.lazy_attribute
+    def verification(self):
+        return VerificationFactory(user=self.approver) if self.request.require_mfa else None
+
 
 class GrantFactory(factory.django.DjangoModelFactory):
     """A grant for the request's first target."""

@@ -102,6 +102,7 @@ _ABOUT_REQUESTS: dict[str, Callable[[Event, AccessRequest], Kind | None]] = {
     EventName.REQUEST_SUBMIT: _submitted,
     EventName.REQUEST_RELEASE: _waiting,
     EventName.REQUEST_PARK: _parked,
+    EventName.REQUEST_REOPEN: _waiting,
     EventName.REQUEST_APPROVE: _approved,
     EventName.REQUEST_REJECT: _always(Kind.DECIDED),
     EventName.REQUEST_CANCEL: _always(Kind.CLOSED),

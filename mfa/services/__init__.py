@@ -1,6 +1,6 @@
 """Every write about MFA."""
 
-from mfa.locking import lock_state
+from mfa.locking import lock_state, lock_states
 from mfa.services.browsers import forget_browser
 from mfa.services.epoch import advance_epoch
 from mfa.services.evidence import require_admin_evidence, require_evidence
@@ -20,6 +20,7 @@ __all__ = [
     "forget_browser",
     "lift_hold",
     "lock_state",
+    "lock_states",
     "make_recovery_codes",
     "record_refused_password",
     "record_window_closed",

@@ -12,12 +12,14 @@ from requests_app.services.ending import (
 from requests_app.services.flow_deletion import delete_flow
 from requests_app.services.step_up import release_parked, step_up
 from requests_app.services.submission import submit_request, submit_requests
+from requests_app.services.void_approvals import drop_void_approvals_of
 
 __all__ = [
     "begin_activation",
     "cancel_request",
     "decide_request",
     "delete_flow",
+    "drop_void_approvals_of",
     "end_access",
     "end_all_access_of",
     "lapse_overdue",

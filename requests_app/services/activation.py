@@ -12,6 +12,7 @@ from requests_app.grants import FREE, note_identity, send_back, send_to_end
 from requests_app.lifecycle import lock_request, lock_with_state, pending_until, transition
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from requests_app.policies import evidence_fields, next_status, when_to_remind, why_void
+from requests_app.services.void_approvals import drop_void_approvals, reopen_request
 
 
 def begin_activation(*, request_pk: int) -> AccessRequest:
@@ -19,7 +20,8 @@ def begin_activation(*, request_pk: int) -> AccessRequest:
 
     Their deadline is written here, before anything is done on a target, and never moves: recovery
     goes on with what it finds. A request whose ground is gone is cancelled, one whose evidence was
-    voided is parked again. Does nothing to a request that is further on already.
+    voided is parked again, one of which an approval was voided waits for approval again. Does
+    nothing to a request that is further on already.
     """
     with transaction.atomic():
         request, state = lock_with_state(request_pk)
@@ -27,7 +29,12 @@ def begin_activation(*, request_pk: int) -> AccessRequest:
             return request
         if request.pending_until is not None and request.pending_until <= timezone.now():
             return _fail(request, "Access could not be opened in time. Ask again.")
-        if sentence := why_void(request) or _why_unapproved(request):
+        if sentence := why_void(request):
+            return _cancel(request, sentence)
+        voided = drop_void_approvals(request=request)
+        if sentence := _why_unapproved(request):
+            if voided:
+                return reopen_request(request=request, voided=voided)
             return _cancel(request, sentence)
         if _why_evidence_is_void(request, state):
             return _park_again(request)
@@ -45,7 +52,7 @@ def confirm_activation(*, grant: Grant) -> bool:
         request, state = lock_with_state(grant.request_id)
         if request.status != Status.GRANTING:
             return False
-        sentence = _why_evidence_is_void(request, state)
+        sentence = _why_mfa_is_void(request, state)
         if not sentence and grant.tries:
             sentence = why_void(request) or _why_unapproved(request)
         if sentence:
@@ -62,7 +69,7 @@ def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bo
     with transaction.atomic():
         request, state = lock_with_state(grant.request_id)
         note_identity(grant, activation.identity)
-        sentence = _why_evidence_is_void(request, state)
+        sentence = _why_mfa_is_void(request, state)
         if sentence and request.status == Status.GRANTING:
             _fail(request, sentence)
         now = timezone.now()
@@ -135,6 +142,15 @@ def _why_unapproved(request: AccessRequest) -> str:
     if next_status(request.flow, request) == Status.GRANTING:
         return ""
     return "The approval no longer stands: who gave it is no approver any more. Ask again."
+
+
+def _why_mfa_is_void(request: AccessRequest, state: MfaState | None) -> str:
+    """The requester's evidence, and that of the approvals, between the intent and the open door."""
+    if sentence := _why_evidence_is_void(request, state):
+        return sentence
+    if request.require_mfa and _why_unapproved(request):
+        return "The MFA its approval stood on was reset before access was opened. Ask again."
+    return ""
 
 
 def _why_evidence_is_void(request: AccessRequest, state: MfaState | None) -> str:

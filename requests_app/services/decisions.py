@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accessflows.models import AccessFlow
-from accessflows.policies import approval_met, may_decide
+from accessflows.policies import may_decide
 from audit.events import EventName
 from audit.origin import SYSTEM, Origin
 from audit.services import record
@@ -16,7 +16,8 @@ from mfa.window import Window
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.lifecycle import conflict_on, lock_request, pending_until, transition
 from requests_app.models import AccessRequest, Decision, Status
-from requests_app.policies import clean_reason, has_decided, why_void
+from requests_app.policies import clean_reason, has_decided, next_status, why_void
+from requests_app.services.void_approvals import drop_void_approvals
 
 APPROVE = Decision.Verdict.APPROVE
 REJECT = Decision.Verdict.REJECT
@@ -41,6 +42,7 @@ def decide_request(
     with transaction.atomic():
         lock_state(actor.pk)
         request = lock_request(request.pk)
+        drop_void_approvals(request=request)
         flow = _decidable(request, actor)
         if sentence := why_void(request):
             _cancel(request, sentence)
@@ -102,7 +104,7 @@ def _decide(
             metadata=told,
             message=reason,
         )
-    elif approval_met(flow, request.decisions.all(), requester_id=request.requester_id):
+    elif next_status(flow, request) == Status.GRANTING:
         transition(
             request,
             to=Status.GRANTING,

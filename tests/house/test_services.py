@@ -11,6 +11,7 @@ from tests.house.sources import FLOORS, name_of, python_files, service_files, tr
 
 # Public functions of a services module that write nothing of their own, and why they stand there.
 NOT_A_WRITE = {
+    "mfa.lock_states": "takes the same locks of several people",
     "mfa.lock_state": "takes the row lock that other services decide under",
     "mfa.advance_epoch": "is a part of writes such as a change of password, which leave the event",
     "mfa.require_evidence": "reads the evidence under that lock, or refuses",

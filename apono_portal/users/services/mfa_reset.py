@@ -6,7 +6,7 @@ from apono_portal.users.models import User
 from audit.origin import Origin
 from mfa.services import reset_mfa
 from mfa.window import Window
-from requests_app.services import end_all_access_of
+from requests_app.services import drop_void_approvals_of, end_all_access_of
 
 
 def reset_mfa_of_user(
@@ -18,7 +18,10 @@ def reset_mfa_of_user(
     end_access: bool,
     origin: Origin,
 ) -> None:
-    """Reset a person's MFA as `mfa.services.reset_mfa` does, and end open access if ``end_access``."""
+    """Reset a person's MFA as `mfa.services.reset_mfa` does, and end open access if ``end_access``.
+
+    What the person approved and is not open yet waits for approval again.
+    """
     with transaction.atomic():
         reset_mfa(
             actor=actor,
@@ -28,5 +31,6 @@ def reset_mfa_of_user(
             origin=origin,
             end_access=end_access,
         )
+        drop_void_approvals_of(user=user)
         if end_access:
             end_all_access_of(user=user, actor=actor, reason="MFA was reset.", origin=origin)
