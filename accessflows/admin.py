@@ -14,6 +14,7 @@ from django.urls import reverse
 from accessflows.models import (
     AccessFlow,
     CanaryRun,
+    CheckRun,
     EscalationTier,
     FlowTarget,
     FlowVersion,
@@ -93,5 +94,12 @@ class OfferedAdmin(ReadOnlyAdmin):
 @admin.register(CanaryRun)
 class CanaryRunAdmin(ReadOnlyAdmin):
     list_display = ("integration", "resource", "permission", "state", "requested_by_label")
+    list_filter = ("state", "integration")
+    list_select_related = ("integration",)
+
+
+@admin.register(CheckRun)
+class CheckRunAdmin(ReadOnlyAdmin):
+    list_display = ("integration", "state", "requested_by_label", "requested_at", "finished_at")
     list_filter = ("state", "integration")
     list_select_related = ("integration",)

@@ -378,6 +378,32 @@ class WebhookForm(forms.Form):
         )
 
 
+class SecretForm(forms.Form):
+    """A new password of the broker, or a new secret of a webhook. It is only ever written."""
+
+    password = forms.CharField(
+        label="New password",
+        max_length=1024,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        error_messages={"required": "Enter the new one."},
+    )
+
+    def __init__(self, *args: Any, integration: Integration, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._is_webhook = integration.kind == Integration.Kind.WEBHOOK
+        if self._is_webhook:
+            self.fields["password"].label = "New signing secret"
+
+    def clean_password(self) -> str:
+        secret = str(self.cleaned_data["password"])
+        try:
+            key_of(secret) if self._is_webhook else b""
+        except TargetRefused as refused:
+            raise ValidationError(refused.sentence) from None
+        return secret
+
+
 def integration_form_for(kind: str) -> type[IntegrationForm] | type[WebhookForm]:
     return WebhookForm if kind == Integration.Kind.WEBHOOK else IntegrationForm
 
@@ -389,4 +415,4 @@ def _initial_of_integration(integration: Integration) -> dict[str, Any]:
 
 def _make_secret_optional(password: forms.Field) -> None:
     password.required = False
-    password.help_text = "Leave it empty to keep the one that is sealed."
+    password.help_text = "Only for a new address. Leave it empty to keep the one that is sealed."

@@ -369,8 +369,8 @@ class FlowVersion(models.Model):
         return str(self.terms.get("name", ""))
 
 
-class CanaryRun(models.Model):
-    """A full cycle with a login of the portal's own, asked for by an admin and done by a worker.
+class TargetRun(models.Model):
+    """Something an admin asked a worker to do on a target, and how far it is.
 
     ``steps`` are the checks so far, as dictionaries. A worker holds the run through ``lease_by``
     until ``lease_until``, by the database's clock.
@@ -382,14 +382,6 @@ class CanaryRun(models.Model):
         PASSED = "passed", "Passed"
         FAILED = "failed", "Failed"
 
-    integration = models.ForeignKey(
-        Integration, on_delete=models.CASCADE, related_name="canary_runs"
-    )
-    resource = models.CharField(max_length=63)
-    permission = models.CharField(max_length=63)
-    requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="canary_runs"
-    )
     requested_by_label = models.CharField(max_length=320)
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
     steps = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
@@ -400,7 +392,27 @@ class CanaryRun(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        abstract = True
         ordering = ["-id"]
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in {self.State.WAITING, self.State.RUNNING}
+
+
+class CanaryRun(TargetRun):
+    """A full cycle with a login of the portal's own, asked for by an admin and done by a worker."""
+
+    integration = models.ForeignKey(
+        Integration, on_delete=models.CASCADE, related_name="canary_runs"
+    )
+    resource = models.CharField(max_length=63)
+    permission = models.CharField(max_length=63)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="canary_runs"
+    )
+
+    class Meta(TargetRun.Meta):
         constraints = [
             models.UniqueConstraint(
                 fields=["integration"],
@@ -412,6 +424,30 @@ class CanaryRun(models.Model):
     def __str__(self) -> str:
         return f"Canary on {self.integration}: {self.resource} · {self.permission}"
 
-    @property
-    def is_open(self) -> bool:
-        return self.state in {self.State.WAITING, self.State.RUNNING}
+
+class CheckRun(TargetRun):
+    """A check with discovery that an admin asked for: what a worker found so far.
+
+    ``read`` of ``to_read`` resources have been read for what permissions let one do there.
+    """
+
+    integration = models.ForeignKey(
+        Integration, on_delete=models.CASCADE, related_name="check_runs"
+    )
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="check_runs"
+    )
+    read = models.PositiveIntegerField(default=0)
+    to_read = models.PositiveIntegerField(default=0)
+
+    class Meta(TargetRun.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                fields=["integration"],
+                name="one_open_check_per_integration",
+                condition=models.Q(state__in=["waiting", "running"]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Check of {self.integration}"

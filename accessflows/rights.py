@@ -1,6 +1,6 @@
 """Reading what permissions really let one do, for the pages where access is asked for and decided."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from accessflows.connectors.errors import ConnectorError, TargetUnavailable
 from accessflows.connectors.protocol import Connector, Inventory, Target
@@ -14,14 +14,21 @@ Words = dict[str, dict[str, list[str]]]
 
 
 def read_rights(
-    integration: Integration, connector: Connector, target: Target, inventory: Inventory
+    integration: Integration,
+    connector: Connector,
+    target: Target,
+    inventory: Inventory,
+    hear_read: Callable[[int, int], None],
 ) -> Words:
-    """Ask the target, resource by resource; what flows give comes first. Unreadable ones are left out."""
+    """Ask the target, resource by resource; what flows give comes first. Unreadable ones are left out.
+
+    ``hear_read`` is told, before each, how many were looked at and how many will be.
+    """
     given = _given(integration)
     words: Words = {}
-    for resource in sorted(inventory.databases, key=lambda name: name not in given)[
-        :MOST_RESOURCES
-    ]:
+    resources = sorted(inventory.databases, key=lambda name: name not in given)[:MOST_RESOURCES]
+    for number, resource in enumerate(resources):
+        hear_read(number, len(resources))
         here = [
             role.name for role in inventory.roles if not role.refusal and resource in role.databases
         ]

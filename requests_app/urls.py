@@ -10,6 +10,7 @@ from requests_app.views import (
     flow_deletion,
     flow_preview,
     insights,
+    integration_deletion,
     step_up,
 )
 
@@ -33,6 +34,7 @@ urlpatterns = [
     path("access-flows/new/preview/", flow_preview.preview_new, name="preview_new_flow"),
     path("access-flows/<int:pk>/preview/", flow_preview.preview, name="preview_flow"),
     path("access-flows/<int:pk>/delete/", flow_deletion.delete, name="delete_flow"),
+    path("integrations/<int:pk>/delete/", integration_deletion.delete, name="delete_integration"),
     path("insights/", insights.insights, name="insights"),
     path("account/step-up/", step_up.enter_code, name="step_up"),
 ]

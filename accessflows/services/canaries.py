@@ -1,13 +1,10 @@
 """Canaries: a full cycle on a real target, asked for by an admin, done step by step by a worker."""
 
-import secrets
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models.functions import Now
-from django.utils import timezone
 
 from accessflows.authority import require_admin
 from accessflows.connectors.errors import ConnectorError
@@ -15,6 +12,7 @@ from accessflows.connectors.protocol import Check
 from accessflows.connectors.registry import connector_for
 from accessflows.exceptions import Refused
 from accessflows.models import CanaryRun, Integration, Permission, Resource
+from accessflows.runs import finish, hold, stopped, take
 from audit.events import EventName
 from audit.origin import SYSTEM, Origin
 from audit.services import record
@@ -22,8 +20,6 @@ from mfa import sealing
 from mfa.window import Window
 
 State = CanaryRun.State
-# Longer than any one step takes. The canary's own login ends by itself after two minutes.
-LEASE = timedelta(minutes=2)
 STOPPED = (
     "The worker was stopped in the middle. The canary's login ends by itself within minutes; run "
     "it again."
@@ -58,14 +54,8 @@ def request_canary(
 
 def run_canary(*, run: CanaryRun) -> bool:
     """Do a run that waits, if no other worker has it. Every step is stored as it comes."""
-    lease = secrets.token_hex(8)
-    waiting = CanaryRun.objects.filter(pk=run.pk, state=State.WAITING)
-    if not waiting.update(
-        state=State.RUNNING,
-        started_at=timezone.now(),
-        lease_by=lease,
-        lease_until=Now() + LEASE,
-    ):
+    lease = take(run)
+    if not lease:
         return False
     steps: list[dict[str, object]] = []
     try:
@@ -75,8 +65,7 @@ def run_canary(*, run: CanaryRun) -> bool:
         )
         for check in cycle:
             steps.append(check.as_dict())
-            held = CanaryRun.objects.filter(pk=run.pk, lease_by=lease, state=State.RUNNING)
-            if not held.update(steps=steps, lease_until=Now() + LEASE):
+            if not hold(run, lease, steps=steps):
                 return False
     except sealing.SealBroken:
         sentence = "The sealed secret cannot be opened. Enter it again in the integration."
@@ -93,10 +82,10 @@ def run_canary(*, run: CanaryRun) -> bool:
 
 def close_stopped_canaries(*, now: datetime) -> int:
     """Fail the runs whose worker was killed. Returns how many."""
-    stopped = CanaryRun.objects.filter(state=State.RUNNING, lease_until__lt=Now())
-    for run in stopped:
+    found = stopped(CanaryRun)
+    for run in found:
         _finish(run, run.lease_by, [*run.steps, Check.red("Go on", STOPPED).as_dict()], at=now)
-    return len(stopped)
+    return len(found)
 
 
 def _finish(
@@ -105,14 +94,7 @@ def _finish(
     passed = bool(steps) and all(step["ok"] for step in steps)
     state = State.PASSED if passed else State.FAILED
     with transaction.atomic():
-        mine = CanaryRun.objects.filter(pk=run.pk, lease_by=lease, state=State.RUNNING)
-        if mine.update(
-            state=state,
-            steps=steps,
-            finished_at=at or timezone.now(),
-            lease_by="",
-            lease_until=None,
-        ):
+        if finish(run, lease, state=state, steps=steps, at=at):
             failed = next((str(step["sentence"]) for step in steps if not step["ok"]), "")
             _record(run, None, SYSTEM, state=state.value, reason=failed)
 

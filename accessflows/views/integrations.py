@@ -7,10 +7,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accessflows import services
-from accessflows.exceptions import Refused, TermsRefused
+from accessflows.exceptions import TermsRefused
 from accessflows.forms import (
     CanaryForm,
     IntegrationForm,
+    SecretForm,
     WebhookForm,
     add_refusal,
     integration_form_for,
@@ -19,7 +20,6 @@ from accessflows.models import Integration
 from accessflows.selectors import flows_through, integration_rows
 from accessflows.views.deed import deed_of
 from audit.access import admins_only, readers_only
-from audit.origin import Origin
 from mfa.decorators import mfa_required_if_enrolled
 
 PAGE_SIZE = 50
@@ -41,6 +41,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "resources": integration.resources.order_by("name"),
         "permissions": integration.permissions.order_by("name"),
         "canary_form": CanaryForm(integration=integration),
+        "check_runs": integration.check_runs.all()[:5],
         "canary_runs": integration.canary_runs.all()[:5],
         "flows": flows_through(integration).order_by("name"),
         "drifts": integration.drifts.filter(over_at=None),
@@ -60,8 +61,9 @@ def create(request: HttpRequest) -> HttpResponse:
         except TermsRefused as refused:
             add_refusal(form, refused)
         else:
-            messages.success(request, f"{integration.name} is added. Check it now.")
-            return redirect("integrations:detail", pk=integration.pk)
+            messages.success(request, f"{integration.name} is added, and being checked.")
+            run = services.request_check(**deed_of(request), integration=integration)
+            return redirect("integrations:check_run", pk=integration.pk, run_pk=run.pk)
     return _form_page(request, form, integration=None)
 
 
@@ -88,21 +90,23 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 @admins_only
 @mfa_required_if_enrolled
-@require_POST
-def check(request: HttpRequest, pk: int) -> HttpResponse:
+@require_http_methods(["GET", "POST"])
+def replace_secret(request: HttpRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
-    try:
-        survey = services.check_integration(
-            actor=request.user, integration=integration, origin=Origin.of(request)
-        )
-    except Refused as refused:
-        messages.error(request, refused.sentence)
-        return redirect("integrations:detail", pk=pk)
-    if survey.health == Integration.Health.HEALTHY:
-        messages.success(request, f"{integration.name} is healthy.")
-    else:
-        messages.warning(request, f"{integration.name} needs attention. The red lines say what.")
-    return redirect("integrations:detail", pk=pk)
+    form = SecretForm(request.POST if request.method == "POST" else None, integration=integration)
+    if form.is_bound and form.is_valid():
+        try:
+            services.replace_secret(
+                **deed_of(request), integration=integration, **form.cleaned_data
+            )
+        except TermsRefused as refused:
+            add_refusal(form, refused)
+        else:
+            messages.success(request, "The target took it. It is sealed, and the old one is gone.")
+            return redirect("integrations:detail", pk=pk)
+    context = {"form": form, "integration": integration}
+    status = 422 if form.errors else 200
+    return render(request, "accessflows/integration_secret.html", context, status=status)
 
 
 @admins_only

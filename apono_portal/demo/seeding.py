@@ -18,7 +18,7 @@ from accessflows.connectors.protocol import Target
 from accessflows.connectors.registry import connector_for
 from accessflows.exceptions import Refused
 from accessflows.models import AccessFlow, Integration
-from accessflows.services import flows, integrations
+from accessflows.services import checks, flows, integrations
 from accessflows.terms import ADDRESS_TERMS, FlowTerms, IntegrationTerms
 from apono_portal.demo.environment import write_private
 from apono_portal.demo.errors import DemoError
@@ -177,7 +177,7 @@ def seed_integration(actor: User, target: Target) -> Integration | None:
             actor=actor, window=None, integration=found, terms=terms, origin=SYSTEM
         )
     if not found.system_identifier:
-        integrations.check_integration(actor=actor, integration=found, origin=SYSTEM)
+        checks.check_integration(actor=actor, integration=found, origin=SYSTEM)
         found.refresh_from_db()
     return found
 

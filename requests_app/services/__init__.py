@@ -10,6 +10,7 @@ from requests_app.services.ending import (
     lapse_overdue,
 )
 from requests_app.services.flow_deletion import delete_flow
+from requests_app.services.integration_deletion import delete_integration
 from requests_app.services.step_up import release_parked, step_up
 from requests_app.services.submission import submit_request, submit_requests
 from requests_app.services.void_approvals import drop_void_approvals_of
@@ -19,6 +20,7 @@ __all__ = [
     "cancel_request",
     "decide_request",
     "delete_flow",
+    "delete_integration",
     "drop_void_approvals_of",
     "end_access",
     "end_all_access_of",

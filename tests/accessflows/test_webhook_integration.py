@@ -1,8 +1,11 @@
 """A webhook as an integration: the form, what is sealed, the check."""
 
 import pytest
+from django.utils import timezone
 
 from accessflows.models import Integration
+from accessflows.upkeep import run_asked_checks
+from audit.models import Event
 from tests.fixtures.webhook import new_secret, receiver  # noqa: F401
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +28,8 @@ def test_it_is_added_and_checked(admin_client, receiver):  # noqa: F811
     made = Integration.objects.get()
     assert made.broker_password == receiver.secret
     assert receiver.secret not in made.sealed_password
-    page = admin_client.post(f"/integrations/{made.pk}/check/", follow=True).content.decode()
+    run_asked_checks(timezone.now())  # adding it asks for the first one
+    page = admin_client.get(f"/integrations/{made.pk}/").content.decode()
     made.refresh_from_db()
     assert (made.health, made.system_identifier) == ("healthy", "example-receiver")
     assert "Open the door" in str(made.permissions.get(name="reader").words_on("orders"))
@@ -52,7 +56,7 @@ def test_what_cannot_work_is_refused(admin_client, receiver, field, value, said)
 def test_a_new_address_costs_the_secret_and_must_be_the_same_receiver(admin_client, receiver):  # noqa: F811
     admin_client.post("/integrations/new/", typed(receiver))
     made = Integration.objects.get()
-    admin_client.post(f"/integrations/{made.pk}/check/")
+    run_asked_checks(timezone.now())
     moved = typed(receiver, url=receiver.url + "moved", password="")
     answer = admin_client.post(f"/integrations/{made.pk}/edit/", moved)
     assert "again" in answer.content.decode()
@@ -69,3 +73,16 @@ def test_a_new_address_costs_the_secret_and_must_be_the_same_receiver(admin_clie
 def test_the_address_is_part_of_the_fingerprint():
     made = Integration(kind="webhook", url="https://example.org/a", host="example.org", port=443)
     assert made.address == "webhook:https://example.org/a"
+
+
+def test_a_new_secret_is_tried_before_it_replaces_the_old_one(admin_client, receiver):  # noqa: F811
+    admin_client.post("/integrations/new/", typed(receiver))
+    made = Integration.objects.get()
+    address = f"/integrations/{made.pk}/password/"
+    for wrong in (new_secret(), "no-such-form"):
+        assert admin_client.post(address, {"password": wrong}).status_code == 422
+    made.refresh_from_db()
+    assert made.broker_password == receiver.secret
+    assert not Event.objects.filter(event="integration:change").exists()
+    assert admin_client.post(address, {"password": receiver.secret}).status_code == 302
+    assert Event.objects.filter(event="integration:change").exists()

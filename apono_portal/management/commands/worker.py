@@ -10,7 +10,7 @@ from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandParser
 
 from accessflows.canaries import run_due_canaries
-from accessflows.upkeep import check_due
+from accessflows.upkeep import check_due, run_asked_checks
 from apono_portal.notices.chores import fan_out, post_due
 from audit.checking import LogChecker
 from audit.deliveries import deliver_due
@@ -43,6 +43,7 @@ class Command(BaseCommand):
                 deliver_due,
                 post_due,
                 check_due,
+                run_asked_checks,
                 run_due_canaries,
                 keep_figures,
                 LogChecker(),

@@ -1,0 +1,34 @@
+"""Deleting an integration: what stands in the way, and why."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods
+
+from accessflows.models import Integration
+from accessflows.views.deed import deed_of
+from audit.access import admins_only
+from mfa.decorators import mfa_required_if_enrolled
+from requests_app.exceptions import RequestRefused
+from requests_app.forms import DeleteReasonForm
+from requests_app.integration_use import use_of_integration
+from requests_app.services import delete_integration
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_http_methods(["GET", "POST"])
+def delete(request: HttpRequest, pk: int) -> HttpResponse:
+    integration = get_object_or_404(Integration, pk=pk)
+    form = DeleteReasonForm(request.POST if request.method == "POST" else None)
+    if form.is_bound and form.is_valid():
+        try:
+            delete_integration(**deed_of(request), integration=integration, **form.cleaned_data)
+        except RequestRefused as refused:
+            form.add_error(refused.field or None, refused.sentence)
+        else:
+            messages.success(request, f"{integration.name} is deleted.")
+            return redirect("integrations:list")
+    context = {"integration": integration, "form": form, "use": use_of_integration(integration)}
+    status = 422 if form.errors else 200
+    return render(request, "requests_app/integration_delete.html", context, status=status)
