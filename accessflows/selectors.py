@@ -12,16 +12,7 @@ from mfa.models import Authenticator
 
 def targets_of(flow: AccessFlow) -> QuerySet[FlowTarget]:
     """Return what a flow gives now: targets still present on an integration in use."""
-    return _open_targets().filter(flow=flow)
-
-
-def requestable_flows(user: Any) -> QuerySet[AccessFlow]:
-    """Return the flows a person may ask through, each with ``open_targets``; without any, none."""
-    flows = AccessFlow.objects.requestable_by(user)
-    offering = _open_targets().values("flow")
-    return flows.filter(pk__in=offering).prefetch_related(
-        Prefetch("targets", queryset=_open_targets(), to_attr="open_targets")
-    )
+    return open_targets().filter(flow=flow)
 
 
 def requestors_of(flow: AccessFlow) -> QuerySet[Any]:
@@ -40,7 +31,8 @@ def flows_through(integration: Integration) -> QuerySet[AccessFlow]:
     return AccessFlow.objects.leading_to(integration.pk)
 
 
-def _open_targets() -> QuerySet[FlowTarget]:
+def open_targets() -> QuerySet[FlowTarget]:
+    """Return what can be given now: still present, on an integration in use."""
     return (
         FlowTarget.objects.filter(
             resource__integration__is_active=True,

@@ -170,6 +170,11 @@ def may_end(request: AccessRequest, user: Any) -> bool:
     return bool(user.is_active and (request.requester_id == user.pk or user.is_account_admin))
 
 
+def may_ask_again(request: AccessRequest, user: Any) -> bool:
+    """One's own request that came to an end, whichever it was."""
+    return request.requester_id == user.pk and not request.is_pending and not request.is_live
+
+
 def may_reveal(grant: Grant, user: Any) -> bool:
     """Only the requester, and only while nothing has begun to end."""
     return bool(

@@ -8,7 +8,7 @@ from typing import Any
 from accessflows.durations import spell
 from accessflows.models import AccessFlow
 from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
-from requests_app.policies import may_end
+from requests_app.policies import may_ask_again, may_end
 from requests_app.proof_words import proof_lines
 from requests_app.standing import stand_of
 from requests_app.templatetags.moments import moment, person
@@ -120,6 +120,7 @@ class Page:
     evidence: Evidence | None
     may_end: bool
     may_cancel: bool
+    may_ask_again: bool = False
     moving: str = ""
     decisions: list[Decision] = field(default_factory=list)
 
@@ -136,6 +137,7 @@ def page_of(request: AccessRequest, viewer: Any, now: datetime) -> Page:
         grants=[_card(grant, request, viewer, now) for grant in grants],
         evidence=Evidence.of_request(request, now),
         may_end=stoppable and request.status == Status.ACTIVE,
+        may_ask_again=may_ask_again(request, viewer),
         may_cancel=stoppable and (request.is_pending or request.status == Status.GRANTING),
         moving=moving_mark([request]),
         decisions=list(request.decisions.all()),
@@ -290,6 +292,7 @@ class Row:
     note: str
     then: str
     may_end: bool
+    may_ask_again: bool = False
 
 
 def rows_of(requests: Iterable[AccessRequest], viewer: Any, now: datetime) -> list[Row]:
@@ -302,6 +305,7 @@ def rows_of(requests: Iterable[AccessRequest], viewer: Any, now: datetime) -> li
             note=note_on(request),
             then=next_after_mfa(request),
             may_end=may_end(request, viewer) and request.status == Status.ACTIVE,
+            may_ask_again=may_ask_again(request, viewer),
         )
         for request in requests
     ]

@@ -10,7 +10,13 @@ from typing import Any
 from django.contrib.auth import get_user_model
 
 from accessflows.models import AccessFlow, FlowTarget
-from accessflows.policies import may_request
+from accessflows.policies import (
+    APPROVE,
+    approval_met,
+    approver_sets,
+    further_sets,
+    may_request,
+)
 from accessflows.selectors import targets_of
 from requests_app.exceptions import RequestRefused
 from requests_app.models import Status
@@ -89,6 +95,21 @@ def prospect_of(
         waits_for_code=flow.require_mfa and not verified,
         after_code=next_status(flow),
     )
+
+
+def could_be_approved(flow: AccessFlow, person: Any) -> bool:
+    """Would it be enough if everybody who may decide on this person's request, sooner or later, did?"""
+    tier = flow.escalation_tiers.count()
+    sets = [*approver_sets(flow), *further_sets(flow, tier)]
+    everybody = frozenset().union(*(each.members for each in sets))
+    decisions = [_Approval(approver_id) for approver_id in everybody]
+    return approval_met(flow, decisions, requester_id=person.pk, tier=tier)
+
+
+@dataclass
+class _Approval:
+    approver_id: int | None
+    verdict: str = APPROVE
 
 
 def _try(refusals: list[RequestRefused], check: Any, *args: Any, **kwargs: Any) -> Any:

@@ -7,7 +7,6 @@ from django.db.models import Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from accessflows.models import AccessFlow, Permission
-from accessflows.selectors import requestable_flows
 from audit.models import Event
 from mfa.lanes import Lane
 from mfa.limits import MONTH, held_off_until
@@ -51,12 +50,6 @@ def parked_requests_of(user: Any) -> list[AccessRequest]:
     """Return what one right code would release, oldest first."""
     parked = AccessRequest.objects.of(user).parked().filter(pending_until__gt=timezone.now())
     return list(with_targets(parked.order_by("pk")))
-
-
-def flows_to_choose_from(user: Any) -> list[AccessFlow]:
-    """Return the flows a person may ask through, with targets and the names of approvers."""
-    flows = requestable_flows(user).prefetch_related("approver_groups", "approver_users")
-    return list(flows)
 
 
 def request_to_decide(user: Any, pk: int) -> AccessRequest | None:

@@ -104,8 +104,7 @@ class Visitor:
         """Request what a flow gives, as its form comes, with ``changes``."""
         flow = self.portal.people["flows"][name]
         fields: dict[str, str | list[str]] = {
-            "flow": str(flow["id"]),
-            f"targets-{flow['id']}": str(flow["target"]),
+            "target": str(flow["target"]),
             "duration": "30m",
             "justification": REASON,
         }

@@ -17,9 +17,13 @@ def conflict(request: HttpRequest, sentence: str, about: AccessRequest) -> HttpR
 
 def to_step_up(request: HttpRequest, about: AccessRequest, page: str = "detail") -> HttpResponse:
     """Lead to the code, or to set-up, and back to a page of this request."""
+    return to_code(request, resolve_url(f"requests:{page}", pk=about.pk))
+
+
+def to_code(request: HttpRequest, back: str) -> HttpResponse:
+    """Lead to the code, or to set-up, and back to a page of the portal."""
     if not request.mfa.enrolled:  # type: ignore[attr-defined]
         return redirect("mfa:security")
-    back = resolve_url(f"requests:{page}", pk=about.pk)
     return redirect(f"{resolve_url('requests:step_up')}?{urlencode({'next': back})}")
 
 

@@ -4,9 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from accessflows.catalogue import requestable_targets
 from accessflows.models import AccessFlow
 from accessflows.policies import approval_met, approver_sets, may_decide, may_request
-from accessflows.selectors import requestable_flows, requestors_of, targets_of
+from accessflows.selectors import requestors_of, targets_of
 from tests.factories import AccessFlowFactory, GroupFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -43,9 +44,9 @@ def test_a_flow_is_offered_with_what_it_gives_now():
     gone = flow.targets.first().resource
     gone.vanished_at = flow.created_at
     gone.save()
-    offered = requestable_flows(person).get()
-    assert [target.resource for target in offered.open_targets] != [gone]
-    assert len(offered.open_targets) == len(targets_of(flow)) == 1
+    offered = requestable_targets(person)
+    assert [target.resource for target in offered] != [gone]
+    assert len(offered) == len(targets_of(flow)) == 1
 
 
 def test_a_flow_whose_integrations_are_disabled_is_not_offered():
@@ -54,7 +55,7 @@ def test_a_flow_whose_integrations_are_disabled_is_not_offered():
     integration = flow.targets.get().resource.integration
     integration.is_active = False
     integration.save()
-    assert not requestable_flows(person).exists()
+    assert not requestable_targets(person).exists()
 
 
 def test_an_automatic_flow_asks_nobody():

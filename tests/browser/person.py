@@ -54,9 +54,7 @@ class Person:
     def ask_for(self, flow: str, target: str, duration: str, justification: str) -> None:
         page = self.page
         self.go_to("New Request")
-        page.get_by_role("radio", name=flow).check()
-        targets = page.get_by_role("group", name=f"Targets of {flow}")
-        targets.get_by_role("checkbox", name=target).check()
+        page.get_by_role("checkbox", name=f"{target} through {flow}").check()
         page.get_by_label("Duration").fill(duration)
         page.get_by_label("Justification").fill(justification)
         page.get_by_role("button", name="Request access").click()

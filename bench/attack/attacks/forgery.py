@@ -25,7 +25,7 @@ def csrf(campaign: Campaign, score: Score, budget: int) -> None:
     person = campaign.people["otto"].id
     flow = campaign.flows["ledger"]
     writes = [
-        (owner, "/requests/new/", {"flow": str(flow["id"]), f"targets-{flow['id']}": str(flow["target"]),
+        (owner, "/requests/new/", {"target": str(flow["target"]),
                                    "duration": "30m", "justification": "From another site."}),
         (owner, "/account/security/close-window/", {}),
         (owner, "/account/security/recovery-codes/", {}),

@@ -39,14 +39,14 @@ def _tamper(campaign: Campaign, visitor: Visitor, score: Score) -> None:
         for text in ("9h", "-1h", "0", "1e9", "NaN", "2h", "1h 1m", "61", "\u0663\u0660m")
     ]
     changes += [
-        {f"targets-{ledger['id']}": str(vault["target"])},
-        {f"targets-{ledger['id']}": [str(ledger["target"]), str(vault["target"])]},
-        {"flow": [str(ledger["id"]), str(vault["id"])]},
-        {"flow": str(vault["id"]), f"targets-{vault['id']}": str(vault["target"])},
-        {"flow": str(vault["id"])},
-        {f"targets-{ledger['id']}": "-1"},
-        {f"targets-{ledger['id']}": "1 OR 1=1"},
-        {f"targets-{ledger['id']}": str(2**70)},
+        {"target": str(vault["target"])},
+        {"target": [str(ledger["target"]), str(vault["target"])]},
+        {"target": str(vault["target"]), "flow": str(vault["id"])},
+        {"target": [str(number) for number in range(1, 60)]},
+        {"target": "-1"},
+        {"target": "1 OR 1=1"},
+        {"target": str(2**70)},
+        {"ticket": "a,b,c,d,e,f"},
         dict(EXTRA),
         {"justification": "{0.__class__} <script>alert(1)</script> \u202e =1+1"},
     ]

@@ -1,0 +1,153 @@
+"""What somebody has ticked on New Request, and the askings that come of it."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import groupby
+from typing import Any
+
+from django import forms
+from django.core.paginator import Page, Paginator
+
+from accessflows.catalogue import NARROWED, names_of, narrowed, requestable_targets
+from accessflows.durations import spell
+from accessflows.models import AccessFlow, FlowTarget
+from requests_app.models import AccessRequest
+from requests_app.outlook import names_of_approvers
+from requests_app.prospects import Asking
+
+MOST_TARGETS = 50
+LARGEST_ID_DIGITS = 18
+PAGE_SIZE = 30
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Targets the person may ask for, as ticked. ``error``: not everything that was sent is one."""
+
+    targets: list[FlowTarget] = field(default_factory=list)
+    error: str = ""
+
+    @property
+    def flows(self) -> list[AccessFlow]:
+        return list({target.flow_id: target.flow for target in self.targets}.values())
+
+    def askings(self, duration: timedelta) -> list[Asking]:
+        """One for each flow. Of several, one that gives less time is asked for what it gives; the
+        limit of one is none of the others'."""
+        longest = max((flow.max_duration for flow in self.flows), default=duration)
+        fits = len(self.flows) > 1 and duration <= longest
+        return [
+            Asking(
+                flow,
+                frozenset(target.pk for target in self.targets if target.flow_id == flow.pk),
+                min(duration, flow.max_duration) if fits else duration,
+            )
+            for flow in self.flows
+        ]
+
+
+def wish_of(user: Any, texts: Iterable[str]) -> Wish:
+    """Read ticked targets. Only what the person may ask for now counts."""
+    wanted = set(texts)
+    if len(wanted) > MOST_TARGETS:
+        return Wish(error=f"Choose at most {MOST_TARGETS} at once. Nothing was sent.")
+    numbers = {int(text) for text in wanted if _is_id(text)}
+    found = list(requestable_targets(user).filter(pk__in=numbers)) if numbers else []
+    if len(found) == len(wanted):
+        return Wish(found)
+    return Wish(
+        found, "Not everything you chose can be asked for now. It was left out; choose again."
+    )
+
+
+def wish_again(request: AccessRequest) -> Wish:
+    """Return what a request asked for, as its flow gives it to its requester now."""
+    offered = requestable_targets(request.requester).filter(flow=request.flow_id or 0)
+    wanted = {
+        (each.integration_id, each.resource, each.permission) for each in request.targets.all()
+    }
+    found = [
+        target
+        for target in offered
+        if (target.resource.integration_id, target.resource.name, target.permission.name) in wanted
+    ]
+    if len(found) == len(wanted) and found:
+        return Wish(found)
+    gone = f"{request.flow_name} does not give you all of it any more."
+    return Wish(found, f"{gone} Choose anew what you need.")
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= LARGEST_ID_DIGITS
+
+
+class LookForm(forms.Form):
+    """What the list is narrowed to. An unknown value finds nothing."""
+
+    q = forms.CharField(
+        label="Search by resource, role, flow or system", max_length=100, required=False
+    )
+    flow = forms.CharField(max_length=80, required=False)
+    integration = forms.CharField(max_length=80, required=False)
+    resource = forms.CharField(max_length=63, required=False)
+    permission = forms.CharField(max_length=63, required=False)
+
+    @property
+    def names(self) -> dict[str, str]:
+        return {name: self.cleaned_data.get(name, "") for name in NARROWED}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One target through one flow, to be ticked."""
+
+    target: FlowTarget
+    ticked: bool
+    longest: str
+    approvers: str
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The part of the catalogue that is in sight: rows by resource, and what is ticked elsewhere."""
+
+    look: LookForm
+    names: Mapping[str, list[str]]
+    page: Page[FlowTarget]
+    groups: list[tuple[FlowTarget, list[Row]]]
+    elsewhere: list[Row]
+
+    @property
+    def is_narrowed(self) -> bool:
+        return any(self.look.cleaned_data.values())
+
+
+def shelf_of(user: Any, data: Mapping[str, Any], wish: Wish) -> Shelf:
+    """Return a page of what the person may ask for, with what is ticked."""
+    look = LookForm(data)
+    look.full_clean()
+    everything = requestable_targets(user)
+    found = narrowed(everything, words=look.cleaned_data.get("q", ""), names=look.names)
+    page: Page[FlowTarget] = Paginator(found, PAGE_SIZE).get_page(data.get("page"))
+    ticked = {target.pk for target in wish.targets}
+    in_sight = list(page.object_list)
+    groups = groupby(in_sight, key=lambda target: target.resource_id)
+    rows = {target.pk: _row(target, ticked) for target in in_sight}
+    return Shelf(
+        look=look,
+        names=names_of(everything),
+        page=page,
+        groups=[
+            (members[0], [rows[each.pk] for each in members])
+            for members in (list(group) for _, group in groups)
+        ],
+        elsewhere=[_row(target, ticked) for target in wish.targets if target.pk not in rows],
+    )
+
+
+def _row(target: FlowTarget, ticked: Collection[int]) -> Row:
+    flow = target.flow
+    return Row(
+        target, target.pk in ticked, spell(flow.max_duration), ", ".join(names_of_approvers(flow))
+    )
