@@ -11,6 +11,7 @@ from requests_app.views import (
     flow_preview,
     insights,
     integration_deletion,
+    simulator,
     step_up,
 )
 
@@ -33,6 +34,7 @@ urlpatterns = [
     path("activity/", activity.activity, name="activity"),
     path("activity/export.csv", activity.export, {"form": "csv"}, name="activity_csv"),
     path("activity/export.jsonl", activity.export, {"form": "jsonl"}, name="activity_jsonl"),
+    path("access-flows/simulator/", simulator.simulator, name="simulator"),
     path("access-flows/new/preview/", flow_preview.preview_new, name="preview_new_flow"),
     path("access-flows/<int:pk>/preview/", flow_preview.preview, name="preview_flow"),
     path("access-flows/<int:pk>/delete/", flow_deletion.delete, name="delete_flow"),

@@ -96,6 +96,7 @@ URLS: dict[str, Guard] = {
     "requests:my_access": Guard.SIGNED_IN,
     "requests:list": Guard.SIGNED_IN,
     "requests:new": Guard.SIGNED_IN,
+    "requests:simulator": Guard.READER,
     "requests:made": Guard.OWN,
     "requests:again": Guard.OWN,
     "requests:step_up": Guard.SIGNED_IN,
