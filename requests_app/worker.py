@@ -61,7 +61,7 @@ class Worker:
         self.name = name
         self._interval_s = interval_s
         self._vigil = Vigil(interval_s)
-        self._chores = (tend, self._vigil.look_ahead, _close_idle, *chores)
+        self._chores = (self._see_to, *chores)
         self._opened: set[Any] = set()
         self._urgent = ThreadPoolExecutor(4 * threads, thread_name_prefix="contain")
         self._others = ThreadPoolExecutor(threads, thread_name_prefix="work")
@@ -145,6 +145,12 @@ class Worker:
             for number, chore in enumerate(self._chores):
                 self._dispatch(self._others, f"{TENDING}-{number}", partial(chore, now))
 
+    def _see_to(self, now: datetime) -> int:
+        """What asks nothing but the portal's database, in one thread."""
+        warm.connections.close_idle()
+        self._vigil.look_ahead(now)
+        return tend(now)
+
     def _pause_s(self) -> float:
         at = next_turn()
         if at is None:
@@ -171,7 +177,3 @@ class Worker:
         except Exception as error:
             log.exception("step_broke", worker=self.name, lane=str(key), error=type(error).__name__)
             connections.close_all()
-
-
-def _close_idle(_: datetime) -> None:
-    warm.connections.close_idle()
