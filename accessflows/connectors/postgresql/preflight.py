@@ -72,11 +72,11 @@ def preflight(
 def _all_checks(
     target: Target, permissions: Sequence[str] | None, portal_id: str | None
 ) -> Iterator[Check]:
-    inventory = discover(target)
+    inventory = discover(target)  # signs in anew
     by_name = {role.name: role for role in inventory.roles}
     offered = [role.name for role in inventory.roles if not role.refusal]
     names = offered if permissions is None else list(permissions)
-    with broker_session(target, anew=True) as session:
+    with broker_session(target) as session:
         yield Check.green("Connection", "The broker signs in.")
         yield from _server_checks(session)
         yield from broker_checks(session, session.row(*broker_question(session)))
