@@ -7,6 +7,7 @@
 #   make attack-mutants   break the rules one by one, and see the campaign find each
 #   make chaos   kill workers, stop servers, end 500 at once (GRANTS=50 make chaos is a quick one, POSTGRES=15
 #                takes another version), and ask the target what came of it
+#   make bench   what the portal costs beside a bare Django (PARTS=verify,pages for some, RESUME=1 goes on)
 #   make mutate  break single conditions, and see a test fail for each
 #   make fix     format, and mend what the linters can mend
 #   make lock    resolve pyproject.toml into the requirements files anew
@@ -25,7 +26,7 @@ DEPLOY_ENV := SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsaf
               PORTAL_URL=https://access.example.org DEBUG=0
 
 .PHONY: help run test test-sqlite test-postgresql check lint types migrations deploy fix lock \
-        attack attack-mutants chaos mutate
+        attack attack-mutants chaos mutate bench
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -78,6 +79,9 @@ attack-mutants: .venv/ready-to-test
 
 chaos: .venv/ready-to-test
 	@$(PY) -m bench.chaos --grants $(GRANTS) $(if $(POSTGRES),--version $(POSTGRES))
+
+bench: .venv/ready-to-test
+	@$(PY) -m bench.speed --parts "$(PARTS)" $(if $(RESUME),--resume)
 
 mutate: .venv/ready-to-test
 	@$(PY) -m bench.mutate --workers $(WORKERS)

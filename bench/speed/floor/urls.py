@@ -1,0 +1,8 @@
+from django.urls import path
+
+from bench.speed.floor import views
+
+urlpatterns = [
+    path("note/", views.note, name="note"),
+    path("raw/", views.raw, name="raw"),
+]
