@@ -14,6 +14,8 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from apono_portal.logs import FORMATS, logging_for
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 if env_file := os.environ.get("ENV_FILE"):
@@ -170,7 +172,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 PASSWORD_RESET_TIMEOUT = int(timedelta(hours=24).total_seconds())  # links to set a password
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_ENGINE = "apono_portal.users.sessions"
 SESSION_COOKIE_AGE = int(timedelta(hours=env.int("SESSION_HOURS", default=12)).total_seconds())
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
 SESSION_COOKIE_SECURE = HTTPS
@@ -273,13 +275,8 @@ EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT_S", default=15)
 # Networks that are not public and that webhooks may be posted to all the same.
 WEBHOOK_NETWORKS = networks(env.list("WEBHOOK_NETWORKS", default=[]))
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {"django.server": {"propagate": True, "handlers": []}},
-}
+LOG_FORMAT = env.str("LOG_FORMAT", default="json")
+if LOG_FORMAT not in FORMATS:
+    raise ImproperlyConfigured("LOG_FORMAT must be json or line.")
+LOGGING = logging_for(LOG_FORMAT, env.str("LOG_LEVEL", default="INFO"))
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")  # without one there is no /metrics

@@ -1,11 +1,17 @@
 """Health answers and error pages."""
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.db import DatabaseError, connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.http import require_safe
+
+from apono_portal.metrics import exposition
 
 
 @login_not_required
@@ -23,6 +29,19 @@ def readyz(request: HttpRequest) -> JsonResponse:
     except DatabaseError:
         return JsonResponse({"status": "database unreachable"}, status=503)
     return JsonResponse({"status": "ok"})
+
+
+@login_not_required
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Tell Prometheus what to watch, if it sends ``METRICS_TOKEN``. To others there is no such page."""
+    wanted = f"Bearer {settings.METRICS_TOKEN}"
+    sent = request.headers.get("Authorization", "")
+    if not settings.METRICS_TOKEN or not constant_time_compare(sent, wanted):
+        raise Http404
+    return HttpResponse(
+        exposition(timezone.now()), content_type="text/plain; version=0.0.4; charset=utf-8"
+    )
 
 
 @login_not_required

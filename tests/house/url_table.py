@@ -17,6 +17,7 @@ class Guard(Enum):
 URLS: dict[str, Guard] = {
     "healthz": Guard.PUBLIC,
     "readyz": Guard.PUBLIC,
+    "metrics": Guard.PUBLIC,  # to who sends the token; to others there is no such page
     "admin_entrance": Guard.PUBLIC,
     "admin_exit": Guard.SIGNED_IN,
     "admin_password": Guard.SIGNED_IN,
