@@ -5,8 +5,10 @@ from typing import Any, NamedTuple, Protocol
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.db.models import Exists, QuerySet
 
 from accessflows.models import AccessFlow
+from audit.prepared import prepared
 
 APPROVE = "approve"
 NAMED_PEOPLE = "Named people"
@@ -29,10 +31,15 @@ class DecisionLike(Protocol):
 
 
 def may_request(flow: AccessFlow, user: Any) -> bool:
-    """Is the flow active, and is this active person a requestor by name or by group?"""
-    if not user.is_active:
-        return False
-    return AccessFlow.objects.requestable_by(user).filter(pk=flow.pk).exists()
+    """Is the flow active, and is this person, active now, a requestor by name or by group?"""
+    return user.is_active and _requestable.first(flow.pk, user.pk) is not None
+
+
+@prepared(int, int)
+def _requestable(flow_id: int, user_id: int) -> QuerySet[Any, Any]:
+    person = get_user_model()._default_manager.filter(pk=user_id, is_active=True)
+    flows = AccessFlow.objects.requestable_by(user_id).filter(Exists(person), pk=flow_id)
+    return flows.order_by().values_list("pk", flat=True)
 
 
 def approver_sets(flow: AccessFlow) -> list[ApproverSet]:

@@ -58,10 +58,16 @@ class AccessFlowQuerySet(models.QuerySet["AccessFlow"]):
 
     def requestable_by(self, user: Any) -> "AccessFlowQuerySet":
         """Active flows that name the person, or a group of the person, as requestor."""
-        mine = Q(requestor_users=user.pk) | Q(requestor_groups__user=user.pk)
+        mine = Q(requestor_users=_id(user)) | Q(requestor_groups__user=_id(user))
         return self.active().filter(pk__in=self.model.objects.filter(mine).values("pk"))
 
     def decidable_by(self, user: Any) -> "AccessFlowQuerySet":
         """Flows that name the person, or a group of the person, as approver."""
-        mine = Q(approver_users=user.pk) | Q(approver_groups__user=user.pk)
+        mine = Q(approver_users=_id(user)) | Q(approver_groups__user=_id(user))
         return self.filter(pk__in=self.model.objects.filter(mine).values("pk"))
+
+
+def _id(user: Any) -> int:
+    """A person or a person's number."""
+    number: int = getattr(user, "pk", user)
+    return number

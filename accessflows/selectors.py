@@ -7,12 +7,13 @@ from django.db.models import Count, IntegerField, OuterRef, Prefetch, Q, QuerySe
 from django.db.models.functions import Coalesce
 
 from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, Resource
+from audit.prepared import prepared
 from mfa.models import Authenticator
 
 
-def targets_of(flow: AccessFlow) -> QuerySet[FlowTarget]:
+def targets_of(flow: AccessFlow) -> list[FlowTarget]:
     """Return what a flow gives now: targets still present on an integration in use."""
-    return open_targets().filter(flow=flow)
+    return _targets_of(flow.pk)
 
 
 def requestors_of(flow: AccessFlow) -> QuerySet[Any]:
@@ -42,6 +43,11 @@ def open_targets() -> QuerySet[FlowTarget]:
         .select_related("resource__integration", "permission")
         .order_by("resource__integration__name", "resource__name", "permission__name")
     )
+
+
+@prepared(int)
+def _targets_of(flow_id: int) -> QuerySet[FlowTarget]:
+    return open_targets().filter(flow=flow_id)
 
 
 class Impact(NamedTuple):

@@ -8,6 +8,7 @@ from django.db import IntegrityError, models, transaction
 from audit.events import EventName
 from audit.models import Event, LogCheck
 from audit.origin import SYSTEM, Origin
+from audit.prepared import insert
 
 SYSTEM_LABEL = "System"
 STRANGER_LABEL = "Somebody not signed in"
@@ -38,7 +39,7 @@ def record(
     ``request`` is the access request it concerns. ``metadata`` is JSON with plain values and never holds a secret.
     """
     row = _row(event, actor, target, request, origin, metadata, actor_label)
-    row.save(force_insert=True)
+    insert(row)
     return row
 
 

@@ -58,7 +58,7 @@ def _sessions() -> Iterator[Finding]:
         yield (
             1,
             "Sessions live in cookies: a copied cookie would bring back a closed window.",
-            "Set SESSION_ENGINE to 'django.contrib.sessions.backends.db'.",
+            "Set SESSION_ENGINE to 'apono_portal.users.sessions'.",
         )
     if engine.endswith(".cache"):
         backend = settings.CACHES[settings.SESSION_CACHE_ALIAS]["BACKEND"]
@@ -66,7 +66,7 @@ def _sessions() -> Iterator[Finding]:
             yield (
                 2,
                 "Sessions live in a cache of one process: the others do not see their end.",
-                "Set SESSION_ENGINE to 'django.contrib.sessions.backends.db'.",
+                "Set SESSION_ENGINE to 'apono_portal.users.sessions'.",
             )
 
 

@@ -1,8 +1,12 @@
 """Making a browser known, after a success in it."""
 
 import secrets
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
+from django.db.models import QuerySet
+
+from audit.prepared import prepared_update
 from mfa.lanes import nonce_hash, signed_cookie
 from mfa.models import KnownBrowser
 
@@ -21,7 +25,7 @@ def make_known(attempt: "Try") -> str:
     """
     browsers = KnownBrowser.objects.counting(attempt.state.user_id, attempt.state.epoch)
     if attempt.lane.browser_id is not None:
-        browsers.filter(pk=attempt.lane.browser_id).update(last_used_at=attempt.now)
+        _use(attempt.lane.browser_id, attempt.state.user_id, attempt.state.epoch, attempt.now)
         return ""
     if browsers.count() >= MOST_KNOWN_BROWSERS:
         spare = browsers.droppable(attempt.now).order_by("created_at", "id").first()
@@ -38,3 +42,11 @@ def make_known(attempt: "Try") -> str:
         last_used_at=attempt.now,
     )
     return signed_cookie(attempt.state.user_id, nonce)
+
+
+@prepared_update(int, int, int, datetime)
+def _use(
+    browser_id: int, user_id: int, epoch: int, now: datetime
+) -> tuple[QuerySet[KnownBrowser], dict[str, Any]]:
+    browsers = KnownBrowser.objects.counting(user_id, epoch)
+    return browsers.filter(pk=browser_id), {"last_used_at": now}

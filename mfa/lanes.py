@@ -11,9 +11,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core import signing
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
 
+from audit.prepared import prepared
 from mfa.models import KnownBrowser, MfaState, Verification
 from mfa.window import epoch_of
 
@@ -49,8 +51,7 @@ def still_known(lane: Lane, state: MfaState) -> Lane:
     """Return the lane as it counts under the lock: a browser forgotten meanwhile is unknown."""
     if lane.browser_id is None:
         return lane
-    known = KnownBrowser.objects.counting(state.user_id, state.epoch).filter(pk=lane.browser_id)
-    if known.exists():
+    if _counts.first(lane.browser_id, state.user_id, state.epoch) is not None:
         return lane
     unknown = Lane(session_ref=lane.session_ref)
     return unknown.for_recovery if lane.label.startswith(RECOVERY_LANE) else unknown
@@ -106,5 +107,16 @@ def _known_browser(request: HttpRequest, user: Any) -> KnownBrowser | None:
         )
     except signing.BadSignature:
         return None
-    counting = KnownBrowser.objects.counting(user.pk, epoch_of(user))
-    return counting.filter(nonce_hash=nonce_hash(str(nonce))).first()
+    known: KnownBrowser | None = _known_by.first(nonce_hash(str(nonce)), user.pk, epoch_of(user))
+    return known
+
+
+@prepared(str, int, int)
+def _known_by(nonce_hash: str, user_id: int, epoch: int) -> QuerySet[KnownBrowser]:
+    return KnownBrowser.objects.counting(user_id, epoch).filter(nonce_hash=nonce_hash).order_by()
+
+
+@prepared(int, int, int)
+def _counts(browser_id: int, user_id: int, epoch: int) -> QuerySet[Any, Any]:
+    counting = KnownBrowser.objects.counting(user_id, epoch).filter(pk=browser_id).order_by()
+    return counting.values_list("pk", flat=True)

@@ -1,6 +1,14 @@
 """The lock of everything that decides on a person's MFA, and the epoch."""
 
+from django.db.models import QuerySet
+
+from audit.prepared import prepared
 from mfa.models import KnownBrowser, MfaState
+
+
+@prepared(int)
+def _locked(user_id: int) -> QuerySet[MfaState]:
+    return MfaState.objects.select_for_update().filter(pk=user_id)
 
 
 def lock_state(user_id: int) -> MfaState:
@@ -9,11 +17,10 @@ def lock_state(user_id: int) -> MfaState:
     It is the first lock of any transaction that decides on MFA. The order everywhere: MfaState,
     Authenticator, AccessRequest, Grant.
     """
-    locked = MfaState.objects.select_for_update().filter(pk=user_id)
-    state = locked.first()
+    state: MfaState | None = _locked.first(user_id)
     if state is None:
         MfaState.objects.bulk_create([MfaState(user_id=user_id)], ignore_conflicts=True)
-        state = locked.get()
+        [state] = _locked(user_id)
     return state
 
 

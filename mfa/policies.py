@@ -5,7 +5,9 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
 
+from audit.prepared import prepared
 from mfa.exceptions import NotAllowed, ReasonMissing
 from mfa.models import Authenticator, MfaState, Outcome, Verification
 from mfa.window import Window
@@ -22,8 +24,13 @@ def evidence_holds(*, verification: Verification | None, state: MfaState) -> boo
         return False
     if verification.user_id != state.user_id or verification.epoch != state.epoch:
         return False
-    devices = Authenticator.objects.of(state.user_id).confirmed()
-    return devices.filter(pk=verification.device_id).exists()
+    return _in_use.first(verification.device_id, state.user_id) is not None
+
+
+@prepared(int, int)
+def _in_use(device_id: int, user_id: int) -> QuerySet[Any, Any]:
+    devices = Authenticator.objects.of(user_id).confirmed().filter(pk=device_id)
+    return devices.order_by().values_list("pk", flat=True)
 
 
 def window_holds(

@@ -7,14 +7,17 @@ transaction, and an outcome instead of an exception, so that a failure is never 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
 from audit.origin import Origin
+from audit.prepared import insert, prepared
 from audit.services import record
 from mfa import notices
 from mfa.known_browsers import make_known
@@ -86,7 +89,7 @@ class Try:
         self, outcome: Outcome, *, device_name: str = "", release: Release | None = None
     ) -> tuple[Verification, Event]:
         """Put the outcome on the ledger and on the record, with what it released."""
-        verification = Verification.objects.create(
+        verification = Verification(
             user_id=self.state.user_id,
             at=self.now,
             outcome=outcome,
@@ -98,6 +101,7 @@ class Try:
             address=self.origin.address,
             user_agent=self.origin.user_agent,
         )
+        insert(verification)
         event = record(
             event=EVENTS[outcome],
             actor=self.user,
@@ -115,12 +119,27 @@ class Try:
 
     def failures(self) -> list[datetime]:
         """When this lane's failures were, newest first, as far as any limit looks back."""
-        ledger = Verification.objects.in_lane(self.state.user_id, self.lane.label).failures()
-        recent = ledger.since(self.now - MONTH.period).order_by("-at", "-id")
-        return list(recent.values_list("at", flat=True)[: MONTH.failures])
+        return failures_in(self.state.user_id, self.lane.label, self.now)
 
     def held_off_until(self, failures: list[datetime]) -> datetime | None:
         return held_off_until(failures, self.now, month_since=self.state.cap_lifted_at)
+
+
+def failures_in(user_id: int, lane: str, now: datetime) -> list[datetime]:
+    """Return when a lane's failures were, newest first, as far as any limit looks back."""
+    return _failures(user_id, lane, now - MONTH.period)
+
+
+@prepared(int, str, datetime)
+def _failures(user_id: int, lane: str, since: datetime) -> QuerySet[Any, Any]:
+    ledger = Verification.objects.in_lane(user_id, lane).failures().since(since)
+    return ledger.order_by("-at", "-id").values_list("at", flat=True)[: MONTH.failures]
+
+
+@prepared(int)
+def _locked_device(user_id: int) -> QuerySet[Authenticator]:
+    devices = Authenticator.objects.select_for_update().of(user_id).confirmed()
+    return devices.order_by("pk")[:1]
 
 
 def run_try(
@@ -138,12 +157,10 @@ def run_try(
     ``release`` is given a success before it is put on the record, ``on_success`` the event of it;
     both in the same transaction.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         state = lock_state(user.pk)
-        devices = Authenticator.objects.select_for_update().of(user.pk).confirmed()
-        attempt = Try(
-            user, state, still_known(lane, state), origin, timezone.now(), devices.first()
-        )
+        device = _locked_device.first(user.pk)
+        attempt = Try(user, state, still_known(lane, state), origin, timezone.now(), device)
         held = refused_by_hold(attempt)
         if held is not None:
             return held
@@ -212,9 +229,16 @@ def after_failure(attempt: Try, verification: Verification) -> VerificationResul
 def _failures_in_a_row(attempt: Try) -> int:
     if not attempt.lane.session_ref:
         return 0
-    tries = Verification.objects.in_session(attempt.state.user_id, attempt.lane.session_ref)
-    passed = tries.passed().order_by("-id").values_list("pk", flat=True).first() or 0
-    return tries.failures().filter(pk__gt=passed).count()
+    latest = _latest_in_session(attempt.state.user_id, attempt.lane.session_ref)
+    return len(list(takewhile(lambda outcome: outcome != Outcome.OK, latest)))
+
+
+@prepared(int, str)
+def _latest_in_session(user_id: int, session_ref: str) -> QuerySet[Any, Any]:
+    """The outcomes that count of the session's latest tries, as many as may end it."""
+    tries = Verification.objects.in_session(user_id, session_ref)
+    counted = tries.filter(outcome__in=["ok", "bad", "replay"]).order_by("-id")
+    return counted.values_list("outcome", flat=True)[:SESSION_FAILURES]
 
 
 def _one_row(attempt: Try, outcome: Outcome) -> Verification:

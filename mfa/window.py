@@ -8,16 +8,17 @@ holds (`WindowState`); services that let something through ask again under the l
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth import logout
 from django.core.exceptions import ObjectDoesNotExist
-from django.db.models import Exists, OuterRef
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from audit.prepared import prepared
 from mfa.models import Authenticator, Verification
 
 SESSION_KEY = "mfa_window"
@@ -52,14 +53,45 @@ class Window:
         )
 
 
+class Enrolled(NamedTuple):
+    """The person's confirmed authenticator."""
+
+    device_id: int
+    name: str
+
+
+def with_authenticator(people: QuerySet[Any]) -> QuerySet[Any]:
+    """Have people bring their confirmed authenticator along, for the `WindowState` of a request."""
+    devices = Authenticator.objects.confirmed().filter(user=OuterRef("pk")).order_by("pk")
+    with_both: QuerySet[Any] = people.annotate(
+        authenticator_id=Subquery(devices.values("pk")[:1]),
+        authenticator_name=Subquery(devices.values("name")[:1]),
+    )
+    return with_both
+
+
+@prepared(int)
+def _authenticator_of(user_id: int) -> QuerySet[Any, Any]:
+    devices = Authenticator.objects.of(user_id).confirmed().order_by("pk")
+    return devices.values_list("pk", "name")[:1]
+
+
+@prepared(int, int)
+def _success(pk: int, user_id: int) -> QuerySet[Any, Any]:
+    successes = Verification.objects.passed().filter(pk=pk, user_id=user_id)
+    return successes.values_list("device_id", "epoch", "at", "user_id")
+
+
 class WindowState:
     """``request.mfa``: whether the person is enrolled, and the window if it holds now.
 
-    Asks the database at most once a request, and not at all for strangers.
+    The authenticator comes along with the person (`with_authenticator`); the proof of a window that
+    is stored costs one query. After a change ``fresh`` asks the database for both.
     """
 
-    def __init__(self, request: HttpRequest) -> None:
+    def __init__(self, request: HttpRequest, *, fresh: bool = False) -> None:
         self._request = request
+        self._fresh = fresh
 
     @property
     def enrolled(self) -> bool:
@@ -70,8 +102,11 @@ class WindowState:
         window, device, user = stored_window(self._request), self._authenticator, self._user
         if window is None or device is None or not window.belongs_to(user, epoch_of(user)):
             return None
-        proven = window.device_id == device.pk and device.has_proof
-        return window if proven and window.holds_at(timezone.now()) else None
+        if window.device_id != device.device_id or not window.holds_at(timezone.now()):
+            return None
+        proof = _success.first(window.verification_id, window.user_id)
+        told = (window.device_id, window.epoch, window.verified_at, window.user_id)
+        return window if proof == told else None
 
     @property
     def is_open(self) -> bool:
@@ -97,21 +132,15 @@ class WindowState:
         return self._request.user
 
     @cached_property
-    def _authenticator(self) -> Any:
-        if not self._user.is_authenticated:
+    def _authenticator(self) -> Enrolled | None:
+        user = self._user
+        if not user.is_authenticated:
             return None
-        devices = Authenticator.objects.of(self._user.pk).confirmed()
-        window = stored_window(self._request)
-        if window is None:
-            return devices.first()
-        proof = Verification.objects.passed().filter(
-            pk=window.verification_id,
-            user_id=OuterRef("user_id"),
-            device_id=OuterRef("pk"),
-            epoch=window.epoch,
-            at=window.verified_at,
-        )
-        return devices.annotate(has_proof=Exists(proof)).first()
+        if not self._fresh and hasattr(user, "authenticator_id"):
+            known = (user.authenticator_id, user.authenticator_name)
+            return Enrolled(*known) if user.authenticator_id is not None else None
+        found = _authenticator_of.first(user.pk)
+        return Enrolled(*found) if found else None
 
 
 def open_window(request: HttpRequest, verification: Verification) -> None:
@@ -169,5 +198,14 @@ def epoch_of(user: Any) -> int:
         return 0
 
 
+def cap_lifted_at_of(user: Any) -> datetime | None:
+    """Return when an admin last lifted the person's 30-day limit."""
+    try:
+        lifted_at: datetime | None = user.mfa_state.cap_lifted_at
+    except ObjectDoesNotExist:
+        return None
+    return lifted_at
+
+
 def _forget_state(request: HttpRequest) -> None:
-    request.mfa = WindowState(request)  # type: ignore[attr-defined]
+    request.mfa = WindowState(request, fresh=True)  # type: ignore[attr-defined]

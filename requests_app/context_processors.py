@@ -1,10 +1,13 @@
 """What every page says about one's requests: the counts in the navigation, what is parked."""
 
+from datetime import datetime
 from typing import Any
 
+from django.db.models import Count, QuerySet, Value
 from django.http import HttpRequest
 from django.utils import timezone
 
+from audit.prepared import prepared
 from requests_app.models import AccessRequest
 
 NAMED_IN_BANNER = 3
@@ -16,11 +19,25 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
     if user is None or not user.is_authenticated:
         return {"nav": {"my_requests_waiting": 0, "approvals_waiting": 0}}
     now = timezone.now()
-    parked = AccessRequest.objects.of(user).parked().filter(pending_until__gt=now)
-    waiting = AccessRequest.objects.awaiting_decision_by(user).filter(pending_until__gt=now)
-    names = [f"AR-{pk} {flow}" for pk, flow in parked.values_list("pk", "flow_name")]
-    counts = {"my_requests_waiting": len(names), "approvals_waiting": waiting.count()}
+    names = [f"AR-{pk} {flow}" for pk, flow in _parked(user.pk, now)]
+    counts = {
+        "my_requests_waiting": len(names),
+        "approvals_waiting": _waiting.first(user.pk, now) or 0,
+    }
     return {"nav": counts} | _banner(request, names)
+
+
+@prepared(int, datetime)
+def _parked(user_id: int, now: datetime) -> QuerySet[Any, Any]:
+    parked = AccessRequest.objects.filter(requester=user_id).parked()
+    return parked.filter(pending_until__gt=now).values_list("pk", "flow_name")
+
+
+@prepared(int, datetime)
+def _waiting(user_id: int, now: datetime) -> QuerySet[Any, Any]:
+    waiting = AccessRequest.objects.awaiting_decision_by(user_id).filter(pending_until__gt=now)
+    counted = waiting.order_by().values(all=Value(1)).annotate(number=Count("pk"))
+    return counted.values_list("number", flat=True)
 
 
 def _banner(request: HttpRequest, names: list[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 
 from accessflows.durations import spell
-from accessflows.fingerprint import fingerprint_of, terms_of
+from accessflows.fingerprint import fingerprint_now
 from accessflows.models import AccessFlow, Permission, Resource
 from accessflows.policies import approval_met, may_request
 from accessflows.tickets import example_of, looks_right, read_references
@@ -46,7 +46,7 @@ def decision_stands(request: AccessRequest, decision: Decision) -> bool:
 
 def current_fingerprint(flow: AccessFlow) -> str:
     """Return the fingerprint of the flow as it is this moment, address of its targets included."""
-    return fingerprint_of(terms_of(flow))
+    return fingerprint_now(flow)
 
 
 def why_void(request: AccessRequest) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
 
 from accessflows.models import AccessFlow, FlowTarget
 from accessflows.policies import (
@@ -18,6 +18,7 @@ from accessflows.policies import (
     may_request,
 )
 from accessflows.selectors import targets_of
+from audit.prepared import prepared
 from requests_app.exceptions import RequestRefused
 from requests_app.models import Status
 from requests_app.policies import (
@@ -75,7 +76,7 @@ def prospect_of(
 ) -> Prospect:
     """Judge an asking. ``verified``: the person's window is open. Without ``words`` they are not
     judged, as nothing is written yet."""
-    flow = AccessFlow.objects.filter(pk=asking.flow.pk).first()
+    flow: AccessFlow | None = _stored.first(asking.flow.pk)
     refusals = list(filter(None, [_flow_refusal(flow, person, now)]))
     if flow is None:
         return Prospect(asking, None, refusals=refusals)
@@ -95,6 +96,11 @@ def prospect_of(
         waits_for_code=flow.require_mfa and not verified,
         after_code=next_status(flow),
     )
+
+
+@prepared(int)
+def _stored(pk: int) -> QuerySet[AccessFlow]:
+    return AccessFlow.objects.filter(pk=pk).order_by()
 
 
 def could_be_approved(flow: AccessFlow, person: Any) -> bool:
@@ -122,8 +128,7 @@ def _try(refusals: list[RequestRefused], check: Any, *args: Any, **kwargs: Any) 
 
 
 def _flow_refusal(flow: AccessFlow | None, person: Any, now: datetime) -> RequestRefused | None:
-    fresh = get_user_model()._default_manager.filter(pk=person.pk, is_active=True).first()
-    if fresh is None or flow is None or not may_request(flow, fresh):
+    if flow is None or not may_request(flow, person):
         return RequestRefused(FLOW_GONE, field="flow")
     available = flow.availability
     if available is None or available.holds_at(now):

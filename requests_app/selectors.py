@@ -3,14 +3,16 @@
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet, prefetch_related_objects
 from django.utils import timezone
 
 from accessflows.models import AccessFlow, Permission
 from audit.models import Event
+from audit.prepared import prepared
 from mfa.lanes import Lane
-from mfa.limits import MONTH, held_off_until
-from mfa.models import MfaState, Verification
+from mfa.limits import held_off_until
+from mfa.tries import failures_in
+from mfa.window import cap_lifted_at_of
 from requests_app.models import PENDING, AccessRequest, Decision, RequestedTarget, Status
 
 IN_USE = (Status.ACTIVE, Status.ENDING)
@@ -39,17 +41,22 @@ def own_requests(user: Any) -> QuerySet[AccessRequest]:
 def held_off_until_of(user: Any, lane: Lane) -> datetime | None:
     """Return from when codes of this lane are taken again, None if they are now."""
     now = timezone.now()
-    failures = Verification.objects.in_lane(user.pk, lane.label).failures()
-    recent = failures.since(now - MONTH.period).order_by("-at", "-id").values_list("at", flat=True)
-    state = MfaState.objects.filter(pk=user.pk).first()
-    month_since = state.cap_lifted_at if state else None
-    return held_off_until(list(recent[: MONTH.failures]), now, month_since=month_since)
+    return held_off_until(
+        failures_in(user.pk, lane.label, now), now, month_since=cap_lifted_at_of(user)
+    )
 
 
 def parked_requests_of(user: Any) -> list[AccessRequest]:
     """Return what one right code would release, oldest first."""
-    parked = AccessRequest.objects.of(user).parked().filter(pending_until__gt=timezone.now())
-    return list(with_targets(parked.order_by("pk")))
+    found = _parked(user.pk, timezone.now())
+    prefetch_related_objects(found, "targets", "grants")
+    return found
+
+
+@prepared(int, datetime)
+def _parked(user_id: int, now: datetime) -> QuerySet[AccessRequest]:
+    own = AccessRequest.objects.filter(requester=user_id)
+    return own.parked().filter(pending_until__gt=now).order_by("pk")
 
 
 def request_to_decide(user: Any, pk: int) -> AccessRequest | None:

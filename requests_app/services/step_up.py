@@ -4,10 +4,12 @@ from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from audit.events import EventName
 from audit.origin import SYSTEM, Origin
+from audit.prepared import prepared
 from mfa.lanes import Lane
 from mfa.models import Verification
 from mfa.services import VerificationResult, lock_state, verify_code, verify_recovery_code
@@ -34,9 +36,7 @@ def step_up(
     released: list[AccessRequest] = []
 
     def release(verification: Verification) -> dict[str, Any]:
-        released.extend(
-            release_parked(user=user, verification=verification, origin=origin, leave_out=leave_out)
-        )
+        released.extend(_release_all(user, verification, origin, leave_out))
         return {"requests": [request.reference for request in released]} | _left(user, leave_out)
 
     verify = verify_recovery_code if recovery else verify_code
@@ -54,11 +54,23 @@ def release_parked(
 ) -> list[AccessRequest]:
     """Send the person's parked requests on; cancel, with the reason, those whose ground is gone.
 
-    Returns the released ones. Inside a transaction that holds the person's MFA state.
+    Returns the released ones. Inside a transaction, which holds the person's MFA state from here on.
     """
     lock_state(user.pk)
-    parked = AccessRequest.objects.of(user).parked().exclude(pk__in=leave_out).order_by("pk")
-    requests = [lock_request(pk) for pk in parked.values_list("pk", flat=True)]
+    return _release_all(user, verification, origin, leave_out)
+
+
+@prepared(int)
+def _parked(user_id: int) -> QuerySet[Any, Any]:
+    own = AccessRequest.objects.filter(requester=user_id)
+    return own.parked().order_by("pk").values_list("pk", flat=True)
+
+
+def _release_all(
+    user: Any, verification: Verification, origin: Origin, leave_out: Collection[int]
+) -> list[AccessRequest]:
+    """Under the lock of the person's MFA state."""
+    requests = [lock_request(pk) for pk in _parked(user.pk) if pk not in leave_out]
     return [
         request
         for request in requests

@@ -10,10 +10,11 @@ from django.utils import timezone
 from accessflows.models import AccessFlow, FlowTarget
 from audit.events import EventName
 from audit.origin import SYSTEM, Origin
+from audit.prepared import insert
 from audit.services import record
 from mfa.exceptions import WindowClosed
 from mfa.models import Verification
-from mfa.services import lock_state, require_evidence
+from mfa.services import require_evidence
 from mfa.window import Window
 from requests_app.exceptions import RequestRefused
 from requests_app.lifecycle import pending_until
@@ -63,8 +64,7 @@ def submit_requests(
         raise RequestRefused("Ask once for all you need of an access flow.", field="targets")
     try:
         with transaction.atomic():
-            lock_state(actor.pk)
-            evidence = _evidence(actor, window)
+            evidence = _evidence(actor, window)  # takes the lock of the person's MFA
             return [_make(asking, words, actor, evidence, origin) for asking in askings]
     except IntegrityError:
         pks = {asking.flow.pk for asking in askings}
@@ -83,7 +83,7 @@ def _make(
         raise prospect.refusals[0]
     if status == Status.PENDING_MFA:
         refuse_more_parked(actor)
-    request = AccessRequest.objects.create(
+    request = AccessRequest(
         requester=actor,
         requester_label=str(actor),
         flow=flow,
@@ -95,9 +95,9 @@ def _make(
         **_terms(flow),
         **evidence_fields(evidence if flow.require_mfa else None),
     )
-    RequestedTarget.objects.bulk_create(
-        RequestedTarget.of(request, each) for each in prospect.targets
-    )
+    insert(request)
+    for each in prospect.targets:
+        insert(RequestedTarget.of(request, each))
     _record(request, prospect.targets, actor, origin)
     return request
 

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from accessflows.fingerprint import fingerprint_of, terms_of
+from accessflows.fingerprint import fingerprint_now, fingerprint_of, terms_of
+from accessflows.models import EscalationTier
 from tests.factories import AccessFlowFactory, FlowTargetFactory, GroupFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -97,3 +98,18 @@ def test_the_order_of_saving_does_not_move_it():
     flow.requestor_users.add(two)
     flow.requestor_users.add(one)
     assert taken(flow) == before
+
+
+def test_the_fingerprint_of_this_moment_is_that_of_the_terms():
+    people, groups = UserFactory.create_batch(3), GroupFactory.create_batch(3)
+    flow = AccessFlowFactory(
+        targets=2,
+        requestor_users=people[1:],
+        requestor_groups=groups[:2],
+        approver_users=people[:2],
+        approver_groups=groups[1:],
+    )
+    for position, group in enumerate(reversed(groups), start=1):
+        wait = timedelta(minutes=position)
+        EscalationTier.objects.create(flow=flow, position=position, wait=wait, group=group)
+    assert fingerprint_now(flow) == fingerprint_of(terms_of(flow))

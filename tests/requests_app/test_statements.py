@@ -1,0 +1,83 @@
+"""What the two busiest writes ask of the database, whatever is stored already.
+
+BEGIN and COMMIT apart. A right code from a browser its owner has used, and a protected request in
+the open hour.
+"""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from mfa.lanes import cookie_name, nonce_hash, signed_cookie
+from mfa.models import KnownBrowser, Outcome, Verification
+from requests_app.models import AccessRequest, Status
+from requests_app.services import submit_request
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    AuthenticatorFactory,
+    UserFactory,
+    VerificationFactory,
+    code_for,
+)
+
+pytestmark = pytest.mark.django_db
+
+MOST_FOR_A_CODE = 14
+MOST_FOR_A_REQUEST = 12
+ROUND_IT = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE SAVEPOINT")
+
+
+def statements(asked):
+    return [each["sql"] for each in asked if not each["sql"].startswith(ROUND_IT)]
+
+
+@pytest.fixture
+def device():
+    return AuthenticatorFactory()
+
+
+def known_to(client, device):
+    KnownBrowser.objects.create(user=device.user, nonce_hash=nonce_hash("nonce"), epoch=0)
+    client.cookies[cookie_name(device.user_id)] = signed_cookie(device.user_id, "nonce")
+    return client
+
+
+@pytest.mark.parametrize("past", [0, 60])
+def test_a_right_code_takes_few_statements(signed_in, device, past):
+    Verification.objects.bulk_create(
+        Verification(user=device.user, outcome=Outcome.OK, epoch=0) for _ in range(past)
+    )
+    AccessRequestFactory.create_batch(past // 20, requester=device.user, status=Status.EXPIRED)
+    client = known_to(signed_in(device.user), device)
+    with CaptureQueriesContext(connection) as asked:
+        answer = client.post(reverse("requests:step_up"), {"code": code_for(device)})
+    assert answer.status_code == 302
+    assert len(statements(asked)) <= MOST_FOR_A_CODE
+
+
+@pytest.mark.parametrize("past", [0, 40])
+def test_a_protected_request_takes_few_statements(device, past):
+    from mfa.window import Window
+
+    success = VerificationFactory(user=device.user, device_id=device.pk)
+    flow = AccessFlowFactory(require_mfa=True, requestor_users=[device.user], targets=1)
+    UserFactory.create_batch(past // 10)
+    AccessRequestFactory.create_batch(past // 10, requester=device.user, flow=flow, verification=success)  # fmt: skip
+    device.user.refresh_from_db()
+    auth = device.user.get_session_auth_hash()
+    window = Window(device.user_id, device.pk, success.epoch, success.at, success.pk, auth)
+    targets = list(flow.targets.values_list("pk", flat=True))
+    with CaptureQueriesContext(connection) as asked:
+        made = submit_request(
+            actor=device.user,
+            flow=flow,
+            target_ids=targets,
+            duration=flow.max_duration,
+            justification="Look into the failed import, OPS-1.",
+            window=window,
+        )
+    assert made.status == Status.GRANTING
+    assert AccessRequest.objects.get(pk=made.pk).verification == success
+    assert len(statements(asked)) <= MOST_FOR_A_REQUEST

@@ -1,0 +1,77 @@
+"""The server-side session: a new key moves the stored session, and what was ended stays ended."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.conf import settings
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+
+from apono_portal.users.sessions import SessionStore
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def stored():
+    session = SessionStore()
+    session["word"] = "kept"
+    session.save()
+    return session
+
+
+def reopened(key):
+    return SessionStore(key)
+
+
+def test_a_new_key_takes_the_session_along_and_the_old_one_is_dead(stored):
+    former = stored.session_key
+    stored.cycle_key()
+    stored["more"] = 1
+    stored.save()
+    assert stored.session_key != former
+    assert dict(reopened(stored.session_key).items()) == {"word": "kept", "more": 1}
+    assert dict(reopened(former).items()) == {}
+    assert Session.objects.count() == 1
+
+
+def test_a_session_ended_meanwhile_is_not_brought_back(stored):
+    stored.cycle_key()
+    Session.objects.all().delete()
+    with pytest.raises(UpdateError):
+        stored.save()
+    assert not Session.objects.exists()
+
+
+def test_ending_a_session_with_a_new_key_ends_the_stored_one(stored):
+    stored.cycle_key()
+    stored.flush()
+    assert not Session.objects.exists()
+
+
+def test_two_new_keys_in_a_row_leave_one_session(stored):
+    stored.cycle_key()
+    stored.cycle_key()
+    stored.save()
+    assert dict(reopened(stored.session_key).items()) == {"word": "kept"}
+    assert Session.objects.count() == 1
+
+
+def test_an_expired_session_is_empty(stored):
+    with time_machine.travel(timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE + 1)):
+        assert dict(reopened(stored.session_key).items()) == {}
+
+
+def test_an_invented_key_is_not_taken_over():
+    session = reopened("x" * 32)
+    session["word"] = "new"
+    session.cycle_key()
+    session.save()
+    assert session.session_key != "x" * 32
+    assert dict(reopened(session.session_key).items()) == {"word": "new"}
+
+
+def test_the_portal_uses_it():
+    assert settings.SESSION_ENGINE == "apono_portal.users.sessions"
