@@ -21,10 +21,8 @@ def asks_for_protected(people: QuerySet[Any]) -> QuerySet[Any]:
     by_group = AccessFlow.requestor_groups.through._default_manager
     memberships = get_user_model().groups.through._default_manager
     groups = by_group.filter(accessflow__in=protected).values("group")
-    return people.filter(
-        Exists(by_person.filter(user=OuterRef("pk"), accessflow__in=protected))
-        | Exists(memberships.filter(user=OuterRef("pk"), group__in=groups))
-    )
+    named = by_person.filter(accessflow__in=protected).values("user")
+    return people.filter(pk__in=named.union(memberships.filter(group__in=groups).values("user")))
 
 
 def in_need_of_mfa(people: QuerySet[Any]) -> QuerySet[Any]:

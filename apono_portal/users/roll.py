@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db.models import Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Concat
 
 from apono_portal.users.models import User
 
@@ -25,23 +26,31 @@ class Page:
     after: int | None
 
 
-def page_of(found: "UserQuerySet", *, before: int | None, after: int | None) -> Page:
+def page_of(
+    found: "UserQuerySet", *, before: int | None, after: int | None, searched: bool = False
+) -> Page:
     """Return the people who come after a person, or before, or first of all.
 
     Page 1,000 costs what page 1 does. A person who is not there any more leads to the beginning.
+    Who was ``searched`` for is sorted: to go through all people in their order until 50 match is
+    slow just when what was typed is a name that comes late in it.
     """
+    place = Concat("search_words", Value("")) if searched else F("search_words")
     if before is not None and (key := _key_of(before)):
-        people = list(_beyond(found, key, "lt").order_by("-search_words", "-pk")[: PAGE_SIZE + 1])
+        back = _beyond(found, key, "lt").order_by(place.desc(), "-pk")
+        people = list(back[: PAGE_SIZE + 1])
         return _page(people[:PAGE_SIZE][::-1], has_before=len(people) > PAGE_SIZE, has_after=True)
     key = _key_of(after) if after is not None else None
     rest = _beyond(found, key, "gt") if key else found
-    people = list(rest.order_by(*KEY)[: PAGE_SIZE + 1])
+    people = list(rest.order_by(place.asc(), "pk")[: PAGE_SIZE + 1])
     return _page(people[:PAGE_SIZE], has_before=key is not None, has_after=len(people) > PAGE_SIZE)
 
 
-def counted(found: "UserQuerySet") -> str:
-    """Say how many people there are, without counting for long."""
-    count = found.order_by()[: COUNTED + 1].count()
+def span_of(page: Page, found: "UserQuerySet") -> str:
+    """Say on the first page how many people there are, without counting for long; then from whom to whom."""
+    if page.before is not None:
+        return f"{page.people[0].name} to {page.people[-1].name}"
+    count = found.order_by()[: COUNTED + 1].count() if page.after else len(page.people)
     if count > COUNTED:
         return f"More than {COUNTED:,} people"
     return f"{count:,} {'person' if count == 1 else 'people'}"

@@ -131,8 +131,16 @@ def test_the_page_says_how_many_without_counting_for_long(admin_client, monkeypa
     UserFactory.create_batch(3)
     assert "4 people" in admin_client.get("/users/").content.decode()
     assert "1 person<" in admin_client.get("/users/?q=ada").content.decode()
+    monkeypatch.setattr(roll, "PAGE_SIZE", 2)
+    assert "4 people" in admin_client.get("/users/").content.decode()
     monkeypatch.setattr(roll, "COUNTED", 3)
     assert "More than 3 people" in admin_client.get("/users/").content.decode()
+
+
+def test_a_later_page_says_from_whom_to_whom(admin_client, admin_user):
+    UserFactory(name="Bea")
+    UserFactory(name="Zoe")
+    assert "Bea to Zoe" in admin_client.get(f"/users/?after={admin_user.pk}").content.decode()
 
 
 def test_a_deep_page_asks_as_many_questions_as_any_and_few(admin_client, questions_of, monkeypatch):

@@ -12,7 +12,7 @@ from apono_portal.users import services
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.forms import NewPersonForm, PeopleFilterForm, PersonForm, ResetMfaForm
 from apono_portal.users.models import User
-from apono_portal.users.roll import counted, page_of
+from apono_portal.users.roll import page_of, span_of
 from apono_portal.users.selectors import held_off_now, live_requests_of, people_rows
 from audit.access import admins_only, readers_only
 from mfa.decorators import mfa_required_if_enrolled
@@ -26,11 +26,16 @@ def people_list(request: HttpRequest) -> HttpResponse:
     filters = PeopleFilterForm(request.GET)
     found = filters.apply(User.objects.all())
     asked = filters.cleaned_data
-    page = page_of(people_rows(found), before=asked.get("before"), after=asked.get("after"))
+    page = page_of(
+        people_rows(found),
+        before=asked.get("before"),
+        after=asked.get("after"),
+        searched=bool(asked.get("q")),
+    )
     context = {
         "page": page,
         "filters": filters,
-        "counted": counted(found),
+        "span": span_of(page, found),
         "held_off": held_off_now(timezone.now(), [person.pk for person in page.people]),
     }
     return render(request, "users/list.html", context)
