@@ -1,10 +1,9 @@
 """The list of people in the order of their names, page by page, read by key."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db.models import F, Q, Value
+from django.db.models import Q, Subquery, Value
 from django.db.models.functions import Concat
 
 from apono_portal.users.models import User
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 50
 COUNTED = 10_000
-KEY = ("search_words", "pk")
+WINDOW = 5000
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,7 @@ class Page:
     people: list[User]
     before: int | None
     after: int | None
+    was_searched: bool
 
 
 def page_of(
@@ -32,45 +32,76 @@ def page_of(
     """Return the people who come after a person, or before, or first of all.
 
     Page 1,000 costs what page 1 does. A person who is not there any more leads to the beginning.
-    Who was ``searched`` for is sorted: to go through all people in their order until 50 match is
-    slow just when what was typed is a name that comes late in it.
     """
-    place = Concat("search_words", Value("")) if searched else F("search_words")
-    if before is not None and (key := _key_of(before)):
-        back = _beyond(found, key, "lt").order_by(place.desc(), "-pk")
-        people = list(back[: PAGE_SIZE + 1])
-        return _page(people[:PAGE_SIZE][::-1], has_before=len(people) > PAGE_SIZE, has_after=True)
-    key = _key_of(after) if after is not None else None
-    rest = _beyond(found, key, "gt") if key else found
-    people = list(rest.order_by(place.asc(), "pk")[: PAGE_SIZE + 1])
-    return _page(people[:PAGE_SIZE], has_before=key is not None, has_after=len(people) > PAGE_SIZE)
+    look = _search if searched else _walk
+    if before is not None:
+        people = list(look(found, before, "lt")[: PAGE_SIZE + 1])
+        more, people = len(people) > PAGE_SIZE, people[:PAGE_SIZE][::-1]
+        page = _page(people, searched, has_before=more, has_after=True)
+    else:
+        people = list(look(found, after, "gt")[: PAGE_SIZE + 1])
+        more, people = len(people) > PAGE_SIZE, people[:PAGE_SIZE]
+        page = _page(people, searched, has_before=after is not None, has_after=more)
+    if people or (before is None and after is None):
+        return page
+    return page_of(found, before=None, after=None, searched=searched)
 
 
 def span_of(page: Page, found: "UserQuerySet") -> str:
-    """Say on the first page how many people there are, without counting for long; then from whom to whom."""
-    if page.before is not None:
+    """Say how many people there are, or from whom to whom the page goes.
+
+    Only the first page of a list that was not searched is worth a count, which stops at `COUNTED`.
+    """
+    if page.before or (page.after and page.was_searched):
         return f"{page.people[0].name} to {page.people[-1].name}"
-    count = found.order_by()[: COUNTED + 1].count() if page.after else len(page.people)
+    count = len(page.people) if page.was_searched else found.order_by()[: COUNTED + 1].count()
     if count > COUNTED:
         return f"More than {COUNTED:,} people"
     return f"{count:,} {'person' if count == 1 else 'people'}"
 
 
-def _page(people: Sequence[User], *, has_before: bool, has_after: bool) -> Page:
+def _walk(found: "UserQuerySet", pk: int | None, way: str) -> "UserQuerySet":
+    return _in_order(_beyond(found, pk, way), way)
+
+
+def _search(found: "UserQuerySet", pk: int | None, way: str) -> "UserQuerySet":
+    """Return the same people by whichever way is quick.
+
+    They are looked for among those who come next: that answers when many match. When few do, all
+    who match are sorted, since to go on until 50 match is slow just when what was typed is a name
+    that comes late in the order.
+    """
+    window = _walk(User.objects.all(), pk, way).values("pk")[:WINDOW]
+    near = _in_order(found.filter(pk__in=window), way).values_list("pk", flat=True)
+    numbers = list(near[: PAGE_SIZE + 1])
+    if len(numbers) > PAGE_SIZE:
+        return _in_order(found.filter(pk__in=numbers), way)
+    return _sorted(_beyond(found, pk, way), way)
+
+
+def _in_order(people: "UserQuerySet", way: str) -> "UserQuerySet":
+    return people.order_by(*(["search_words", "pk"] if way == "gt" else ["-search_words", "-pk"]))
+
+
+def _sorted(people: "UserQuerySet", way: str) -> "UserQuerySet":
+    """The same order, in words no index has, so that none tempts the planner to walk along it."""
+    words = Concat("search_words", Value(""))
+    return people.order_by(words if way == "gt" else words.desc(), "pk" if way == "gt" else "-pk")
+
+
+def _page(people: list[User], was_searched: bool, *, has_before: bool, has_after: bool) -> Page:  # noqa: FBT001
     return Page(
-        people=list(people),
+        people=people,
         before=people[0].pk if people and has_before else None,
         after=people[-1].pk if people and has_after else None,
+        was_searched=was_searched,
     )
 
 
-def _key_of(pk: int) -> tuple[str, int] | None:
-    found: tuple[str, int] | None = User.objects.filter(pk=pk).values_list(*KEY).first()
-    return found
-
-
-def _beyond(found: "UserQuerySet", key: tuple[str, int], way: str) -> "UserQuerySet":
-    """Return those on one side of a key. The first filter is the one an index begins with."""
-    words, pk = key
+def _beyond(people: "UserQuerySet", pk: int | None, way: str) -> "UserQuerySet":
+    """Return those on one side of a person. The first filter is the one an index begins with."""
+    if pk is None:
+        return people
+    words = Subquery(User.objects.filter(pk=pk).values("search_words")[:1])
     beyond = Q(**{f"search_words__{way}": words}) | Q(**{"search_words": words, f"pk__{way}": pk})
-    return found.filter(**{f"search_words__{way}e": words}).filter(beyond)
+    return people.filter(**{f"search_words__{way}e": words}).filter(beyond)

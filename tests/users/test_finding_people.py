@@ -143,6 +143,22 @@ def test_a_later_page_says_from_whom_to_whom(admin_client, admin_user):
     assert "Bea to Zoe" in admin_client.get(f"/users/?after={admin_user.pk}").content.decode()
 
 
+@pytest.mark.parametrize("window", [0, 2, 5000])
+def test_what_is_searched_for_comes_in_order_however_many_match(monkeypatch, window):
+    monkeypatch.setattr(roll, "PAGE_SIZE", 2)
+    monkeypatch.setattr(roll, "WINDOW", window)
+    for name in ("Zoe Fox", "Ada Fox", "Kim Lee", "Bea Fox"):
+        UserFactory(name=name)
+    foxes, seen = User.objects.matching("fox"), []
+    page = roll.page_of(foxes, before=None, after=None, searched=True)
+    seen += [person.name for person in page.people]
+    page = roll.page_of(foxes, before=None, after=page.after, searched=True)
+    seen += [person.name for person in page.people]
+    assert seen == ["Ada Fox", "Bea Fox", "Zoe Fox"]
+    back = roll.page_of(foxes, before=page.before, after=None, searched=True)
+    assert [person.name for person in back.people] == seen[:2]
+
+
 def test_a_deep_page_asks_as_many_questions_as_any_and_few(admin_client, questions_of, monkeypatch):
     monkeypatch.setattr(roll, "PAGE_SIZE", 5)
     UserFactory.create_batch(4)
