@@ -9,6 +9,7 @@
 #                takes another version), and ask the target what came of it
 #   make bench   what the portal costs beside a bare Django (PARTS=verify,pages for some, RESUME=1 goes on)
 #   make mutate  break single conditions, and see a test fail for each
+#   make lives   random lives of requests against the two promises (LIVES=100 make lives is a quick one)
 #   make fix     format, and mend what the linters can mend
 #   make lock    resolve pyproject.toml into the requirements files anew
 
@@ -26,7 +27,7 @@ DEPLOY_ENV := SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsaf
               PORTAL_URL=https://access.example.org DEBUG=0
 
 .PHONY: help run test test-sqlite test-postgresql check lint types migrations deploy fix lock \
-        attack attack-mutants chaos mutate bench
+        attack attack-mutants chaos mutate bench lives
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -82,6 +83,11 @@ chaos: .venv/ready-to-test
 
 bench: .venv/ready-to-test
 	@$(PY) -m bench.speed --parts "$(PARTS)" $(if $(RESUME),--resume)
+
+LIVES ?= 2000
+
+lives: .venv/ready-to-test
+	@LIVES=$(LIVES) $(PY) -m pytest -q -n0 --show-capture=no tests/lives
 
 mutate: .venv/ready-to-test
 	@$(PY) -m bench.mutate --workers $(WORKERS)
