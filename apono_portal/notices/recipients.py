@@ -44,7 +44,11 @@ def approvers_to_ask(request: AccessRequest) -> set[int]:
 
 def asked_by_mail(request: AccessRequest) -> list[int]:
     """Return the events by which approvers were asked to decide on a request."""
-    asking = (EventName.REQUEST_SUBMIT, EventName.REQUEST_RELEASE, EventName.REQUEST_PARK)
+    asking = (
+        EventName.REQUEST_SUBMIT,
+        EventName.REQUEST_RELEASE,
+        EventName.REQUEST_REOPEN,
+    )
     found = Event.objects.about_request(request.pk).filter(event__in=asking)
     return list(found.values_list("pk", flat=True))
 

@@ -14,7 +14,7 @@ HOUR = timedelta(hours=1)
 TABLE = {
     "pending_mfa": {"pending_approval", "granting", "lapsed", "cancelled"},
     "pending_approval": {"granting", "pending_mfa", "rejected", "lapsed", "cancelled"},
-    "granting": {"active", "ending", "pending_mfa", "failed", "cancelled"},
+    "granting": {"active", "ending", "pending_mfa", "pending_approval", "failed", "cancelled"},
     "active": {"ending"},
     "ending": {"expired", "revoked"},
 }
@@ -74,7 +74,7 @@ class Asked:
     duration: timedelta
     status: str
     proof: Proof | None = None
-    approved_by: set[int] = field(default_factory=set)
+    approved_by: dict[int, int] = field(default_factory=dict)  # to each one's generation then
     deadlines: dict[Any, datetime] = field(default_factory=dict)
 
     def why_not_open(self, people: dict[int, Person]) -> str:
@@ -97,5 +97,11 @@ class Asked:
         return self.proof is not None and self.proof.generation == self.person.generation
 
     def _is_approved(self, people: dict[int, Person]) -> bool:
-        able = {pk for pk in self.flow.approvers if people[pk].is_active}
-        return bool((self.approved_by & able) - {self.person.user.pk})
+        """One approver's word is enough; on protected access it stands on that person's own code."""
+        return any(
+            pk in self.flow.approvers
+            and pk != self.person.user.pk
+            and people[pk].is_active
+            and (not self.require_mfa or people[pk].generation == generation)
+            for pk, generation in self.approved_by.items()
+        )
