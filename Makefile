@@ -8,6 +8,7 @@
 #   make chaos   kill workers, stop servers, end 500 at once (GRANTS=50 make chaos is a quick one, POSTGRES=15
 #                takes another version), and ask the target what came of it
 #   make bench   what the portal costs beside a bare Django (PARTS=verify,pages for some, RESUME=1 goes on)
+#   make bench-active  measure from the click on "Request access" to "Active", on a demo of its own
 #   make mutate  break single conditions, and see a test fail for each
 #   make lives   random lives of requests against the two promises (LIVES=100 make lives is a quick one)
 #   make fix     format, and mend what the linters can mend
@@ -19,6 +20,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-input --progress-bar off
 WORKERS ?= 2
 GRANTS ?= 500
+REPEATS ?= 20
 LOCK := $(PY) -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
         --no-annotate --custom-compile-command "make lock" pyproject.toml
 # A production-like environment for the deployment checks. The keys open nothing.
@@ -27,7 +29,7 @@ DEPLOY_ENV := SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsaf
               PORTAL_URL=https://access.example.org DEBUG=0
 
 .PHONY: help run test test-sqlite test-postgresql check lint types migrations deploy fix lock \
-        attack attack-mutants chaos mutate bench lives
+        attack attack-mutants chaos mutate bench lives bench-active
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -88,6 +90,9 @@ LIVES ?= 2000
 
 lives: .venv/ready-to-test
 	@LIVES=$(LIVES) $(PY) -m pytest -q -n0 --show-capture=no tests/lives
+
+bench-active: .venv/ready-to-test
+	@$(PY) -m bench.active --repeats $(REPEATS)
 
 mutate: .venv/ready-to-test
 	@$(PY) -m bench.mutate --workers $(WORKERS)

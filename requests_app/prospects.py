@@ -21,6 +21,7 @@ from accessflows.selectors import targets_of
 from audit.prepared import prepared
 from requests_app.exceptions import RequestRefused
 from requests_app.models import Status
+from requests_app.parking import refuse_more_parked
 from requests_app.policies import (
     check_duration,
     clean_justification,
@@ -87,13 +88,16 @@ def prospect_of(
             refusals, clean_justification, words.justification, required=flow.require_justification
         )
         written = Words(said or "", _try(refusals, clean_ticket, words.ticket, flow) or "")
+    waits_for_code = flow.require_mfa and not verified
+    if waits_for_code:
+        _try(refusals, refuse_more_parked, person)
     return Prospect(
         asking,
         flow,
         targets=targets,
         refusals=refusals,
         words=written,
-        waits_for_code=flow.require_mfa and not verified,
+        waits_for_code=waits_for_code,
         after_code=next_status(flow),
     )
 

@@ -255,8 +255,8 @@ RULES = (
         (
             Edit(
                 "requests_app/prospects.py",
-                "waits_for_code=flow.require_mfa and not verified",
-                "waits_for_code=False",
+                "waits_for_code = flow.require_mfa and not verified",
+                "waits_for_code = False",
             ),
             Edit(
                 "requests_app/services/submission.py",

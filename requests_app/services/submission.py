@@ -19,7 +19,6 @@ from mfa.window import Window
 from requests_app.exceptions import RequestRefused
 from requests_app.lifecycle import pending_until
 from requests_app.models import AccessRequest, RequestedTarget, Status
-from requests_app.parking import refuse_more_parked
 from requests_app.policies import current_fingerprint, evidence_fields
 from requests_app.prospects import FLOW_GONE, Asking, Words, prospect_of
 
@@ -81,8 +80,6 @@ def _make(
     flow, status = prospect.flow, prospect.status
     if flow is None or status is None:
         raise prospect.refusals[0]
-    if status == Status.PENDING_MFA:
-        refuse_more_parked(actor)
     request = AccessRequest(
         requester=actor,
         requester_label=str(actor),

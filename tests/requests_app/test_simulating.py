@@ -185,3 +185,10 @@ def test_a_question_that_makes_no_sense_gets_a_sentence(admin_client, asked):
     answer = admin_client.get(PAGE, whole)
     assert answer.status_code == 422
     assert 'role="alert"' in answer.content.decode()
+
+
+def test_too_many_parked_are_foreseen(admin_client, monkeypatch):
+    monkeypatch.setattr("requests_app.parking.MOST_PARKED", 0)
+    person = UserFactory()
+    flow = AccessFlowFactory(targets=1, requestor_users=[person], require_mfa=True)
+    assert "already wait for your code" in ask(admin_client, person, flow).content.decode()

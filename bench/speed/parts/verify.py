@@ -69,10 +69,8 @@ class Portal:
         expect(answer.status == 200 and b"Six-digit code" in answer.body, "the page", answer)
 
     def submit(self, visitor: Visitor) -> None:
-        flow = self._flow["id"]
         fields = {
-            "flow": flow,
-            f"targets-{flow}": self._flow["target"],
+            "target": self._flow["target"],
             "duration": "1h",
             "justification": "Look into the failed import, OPS-1.",
         }
