@@ -105,6 +105,7 @@ def test_a_walk_whose_worker_died_is_begun_anew_by_another(auditor_client, log, 
     for _ in range(12):
         other(timezone.now())
     dead(timezone.now())
+    assert dead._check is None  # it lets go of what is no longer its own
     assert LogCheck.objects.get().checked == 7
     assert Event.objects.filter(event="audit:verify").count() == 1
 
