@@ -9,6 +9,7 @@ from django.utils import timezone
 from apono_portal.metrics import Gauge, exposition
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from tests.factories import AccessRequestFactory, GrantFactory
+from tests.house.sources import ROOT
 
 pytestmark = pytest.mark.django_db
 
@@ -71,3 +72,13 @@ def test_it_asks_as_often_for_many_rows_as_for_few(django_assert_max_num_queries
 def test_a_label_cannot_break_the_line():
     [*_, line] = Gauge("portal_x", "x", [({"a": 'b"\n\\'}, 1)]).lines()
     assert line == r'portal_x{a="b\"\n\\"} 1'
+
+
+def told_of_in(document):
+    return set(re.findall(r"\bportal_\w+", (ROOT / document).read_text()))
+
+
+def test_the_documents_speak_of_figures_that_exist():
+    known = set(re.findall(r"^# TYPE (\w+)", exposition(timezone.now()), re.MULTILINE))
+    assert told_of_in("docs/grafana-dashboard.json") == known
+    assert told_of_in("docs/operations.md") < known
