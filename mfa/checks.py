@@ -19,6 +19,8 @@ LONGEST_WINDOW = timedelta(hours=1)
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 WINDOW = "mfa.middleware.VerifiedWindowMiddleware"
+CSRF = "django.middleware.csrf.CsrfViewMiddleware"
+MOST_PASSWORDS, COOL_OFF = 10, timedelta(minutes=15)
 AXES_BACKENDS = {"axes.backends.AxesBackend", "axes.backends.AxesStandaloneBackend"}
 EXTRA_DEVICES = {"django_otp.plugins.otp_static", "django_otp.plugins.otp_email"}
 
@@ -60,7 +62,7 @@ def _sessions() -> Iterator[Finding]:
             "Sessions live in cookies: a copied cookie would bring back a closed window.",
             "Set SESSION_ENGINE to 'apono_portal.users.sessions'.",
         )
-    if engine.endswith(".cache"):
+    if engine.endswith((".cache", ".cached_db")):
         backend = settings.CACHES[settings.SESSION_CACHE_ALIAS]["BACKEND"]
         if backend.endswith(PER_PROCESS_CACHES):
             yield (
@@ -97,14 +99,25 @@ def _window() -> Iterator[Finding]:
         yield 9, "MFA_WINDOW must be more than nothing and at most an hour.", "Set one hour."
     if not timedelta(0) < settings.MFA_RECENT_SIGN_IN <= LONGEST_WINDOW:
         yield 10, "MFA_RECENT_SIGN_IN must be at most an hour.", "Set 15 minutes."
+    if not timedelta(0) < settings.MFA_SET_UP_LIFETIME <= LONGEST_WINDOW:
+        yield 21, "MFA_SET_UP_LIFETIME must be at most an hour.", "Set 30 minutes."
 
 
 def _enforcement() -> Iterator[Finding]:
     chain = list(settings.MIDDLEWARE)
     if WINDOW not in chain or LOGIN_REQUIRED not in chain:
         yield 11, "The middleware that demands sign-in and the window is missing.", f"Add {WINDOW}."
-    elif not chain.index(AUTHENTICATION) < chain.index(WINDOW):
+    elif AUTHENTICATION not in chain[: chain.index(WINDOW)]:
         yield 12, "The window is read before it is known who asks.", f"Move {WINDOW} down."
+
+    if CSRF not in chain:
+        yield 18, "Forms sent by other sites are taken.", f"Add {CSRF}."
+    if not settings.SESSION_COOKIE_HTTPONLY or settings.SESSION_COOKIE_SECURE is not settings.HTTPS:
+        yield (
+            22,
+            "The session's cookie can be read by scripts, or is sent without TLS.",
+            "Leave SESSION_COOKIE_HTTPONLY and SESSION_COOKIE_SECURE alone.",
+        )
 
 
 def _sign_in() -> Iterator[Finding]:
@@ -121,6 +134,13 @@ def _sign_in() -> Iterator[Finding]:
             14,
             "Somebody elsewhere can hold off the owner's password sign-in.",
             "Name username and ip_address together in AXES_LOCKOUT_PARAMETERS.",
+        )
+    cool_off = settings.AXES_COOLOFF_TIME
+    if not 0 < settings.AXES_FAILURE_LIMIT <= MOST_PASSWORDS or cool_off != COOL_OFF:
+        yield (
+            19,
+            "Passwords may be guessed quickly, or a hold on them never ends.",
+            "Set AXES_FAILURE_LIMIT to 10 or less and AXES_COOLOFF_TIME to 15 minutes.",
         )
     handler = getattr(settings, "AXES_HANDLER", "axes.handlers.database.AxesDatabaseHandler")
     if not issubclass(

@@ -1,5 +1,6 @@
 """Success as seen from outside: what stands on the target, and what the admins' pages say."""
 
+import html
 import re
 import threading
 import time
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 PATIENCE_S = 3
 _ROW = re.compile(r"<tr\b.*?</tr>", re.S)
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="[^"]*"')
-_LAST = re.compile(r'<td data-label="Last .*?</td>', re.S)
-_NEXT_PAGE = re.compile(r'href="[^"]*[?&;]page=(\d+)')
+# What a person did last, and whether they are held off now, is no setting.
+_PASSING = re.compile(r'<td data-label="Last .*?</td>|<span class="sub held">.*?</span>', re.S)
+_NEXT_PAGE = re.compile(r'href="(\?[^"]*)" rel="next"')
 
 
 class Judge:
@@ -87,20 +89,23 @@ def settings_of(campaign: "Campaign") -> dict[str, str]:
     number = campaign.portal.people["integration"]
     page = admin.browser.get(f"/integrations/{number}/edit/")
     found["integration"] = _terms(page.form("host"))
-    return found | _people(admin)
+    return found | _people(campaign, admin)
 
 
-def _people(admin: Visitor) -> dict[str, str]:
+def _people(campaign: "Campaign", admin: Visitor) -> dict[str, str]:
     """Each person's row of the Users tab, over all pages."""
     found: dict[str, str] = {}
-    page, last = 1, 1
-    while page <= last:
-        text = admin.browser.get(f"/users/?page={page}").text
-        last = max([last, *map(int, _NEXT_PAGE.findall(text))])
+    query: str | None = ""
+    while query is not None:
+        text = admin.browser.get(f"/users/{query}").text
+        following = _NEXT_PAGE.search(text)
+        query = html.unescape(following[1]) if following else None
         for row in _ROW.findall(text):
             if email := re.search(r"[\w.]+@[\w.]+", row):
-                found[f"person {email[0]}"] = " ".join(_LAST.sub("", _TOKEN.sub("", row)).split())
-        page += 1
+                found[f"person {email[0]}"] = " ".join(_PASSING.sub("", _TOKEN.sub("", row)).split())
+    everybody = len(campaign.people)
+    if len(found) != everybody:
+        raise LookupError(f"The Users tab shows {len(found)} of {everybody} people")
     return found
 
 

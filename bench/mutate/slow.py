@@ -17,6 +17,7 @@ from bench.mutate.probes import load_as
 
 PLUGIN = "bench.mutate.slow"
 NOTE = "MUTATE_KILLER"
+START_S = 90  # a new Python and the portal in it, on a busy machine
 
 
 def meets_slowly(
@@ -49,7 +50,7 @@ def meets_slowly(
             },
             capture_output=True,
             check=False,
-            timeout=timeout_s,
+            timeout=START_S + timeout_s,
         )
     except subprocess.TimeoutExpired:
         return None

@@ -120,15 +120,21 @@ class Worker:
 
         What runs at import is met by every test that reaches anything in the file.
         """
+        best: dict[str, float] = {}
         places: Iterable[probes.Place] = [(mutant.path, mutant.line)]
         if not mutant.scope:
             places = [place for place in self._near if place[0] == mutant.path]
-        best: dict[str, float] = {}
+            best |= dict.fromkeys(self._of_the_same_name(mutant.path), 1e9)
         for place in places:
             for cost, test in self._near.get(place, []):
                 best[test] = min(cost, best.get(test, cost))
         before = self._job["killers"].get(mutant.name)
         return sorted(best, key=lambda test: (test != before, best[test]))
+
+    def _of_the_same_name(self, path: str) -> list[str]:
+        """Tests in the file that is named after this one: it may have no function to be reached."""
+        folder, name = path.split("/")[0], path.rpartition("/")[2]
+        return [test for test in self._seconds if test.startswith(f"tests/{folder}/test_{name}:")]
 
     def _verdict(self, mutant: Mutant, tests: list[str]) -> tuple[str, str]:
         source = mutant.applied_to(self._sources[mutant.path].encode())

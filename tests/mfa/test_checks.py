@@ -38,7 +38,18 @@ UNSAFE = [
     ("mfa.E009", "MFA_WINDOW", timedelta(0)),
     ("mfa.E009", "MFA_WINDOW", timedelta(hours=1, seconds=1)),
     ("mfa.E010", "MFA_RECENT_SIGN_IN", timedelta(days=1)),
+    ("mfa.E010", "MFA_RECENT_SIGN_IN", timedelta(0)),
+    ("mfa.E010", "MFA_RECENT_SIGN_IN", timedelta(hours=1, microseconds=1)),
+    ("mfa.E021", "MFA_SET_UP_LIFETIME", timedelta(0)),
+    ("mfa.E021", "MFA_SET_UP_LIFETIME", timedelta(hours=1, microseconds=1)),
     ("mfa.E011", "MIDDLEWARE", []),
+    ("mfa.E019", "AXES_FAILURE_LIMIT", 0),
+    ("mfa.E019", "AXES_FAILURE_LIMIT", 11),
+    ("mfa.E019", "AXES_COOLOFF_TIME", None),
+    ("mfa.E022", "SESSION_COOKIE_HTTPONLY", False),
+    ("mfa.E022", "SESSION_COOKIE_SECURE", True),
+    ("mfa.E002", "SESSION_ENGINE", "django.contrib.sessions.backends.cached_db"),
+    ("mfa.E006", "OTP_TOTP_ISSUER", None),
     ("mfa.E013", "AXES_ENABLED", False),
     ("mfa.E013", "AUTHENTICATION_BACKENDS", ["apono_portal.users.backends.EmailBackend"]),
     ("mfa.E014", "AXES_LOCKOUT_PARAMETERS", ["username"]),
@@ -51,6 +62,57 @@ UNSAFE = [
 def test_an_unsafe_setting_is_an_error(settings, problem, name, value):
     setattr(settings, name, value)
     assert problem in ids()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MFA_WINDOW", timedelta(hours=1)),
+        ("MFA_WINDOW", timedelta(microseconds=1)),
+        ("MFA_RECENT_SIGN_IN", timedelta(hours=1)),
+        ("MFA_RECENT_SIGN_IN", timedelta(microseconds=1)),
+        ("MFA_SET_UP_LIFETIME", timedelta(hours=1)),
+        ("MFA_SET_UP_LIFETIME", timedelta(microseconds=1)),
+        ("AXES_FAILURE_LIMIT", 1),
+    ],
+)
+def test_what_is_just_within_bounds_is_safe(settings, name, value):
+    setattr(settings, name, value)
+    assert ids() == set()
+
+
+@pytest.mark.parametrize(
+    ("problem", "name"), [("mfa.E003", "OTP_TOTP_SYNC"), ("mfa.E004", "OTP_TOTP_THROTTLE_FACTOR")]
+)
+def test_what_is_left_to_a_library_is_an_error(settings, problem, name):
+    delattr(settings, name)
+    assert problem in ids()
+
+
+def test_axes_is_on_where_nothing_is_said(settings):
+    if hasattr(settings, "AXES_ENABLED"):
+        delattr(settings, "AXES_ENABLED")
+    assert ids() == set()
+
+
+@pytest.mark.parametrize(
+    ("problem", "missing"),
+    [
+        ("mfa.E011", ENFORCER),
+        ("mfa.E011", "django.contrib.auth.middleware.LoginRequiredMiddleware"),
+        ("mfa.E018", "django.middleware.csrf.CsrfViewMiddleware"),
+    ],
+)
+def test_each_missing_guard_is_an_error(settings, problem, missing):
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != missing]
+    assert ids() == {problem}
+
+
+def test_postgresql_needs_no_lock_at_the_beginning(settings, monkeypatch):
+    change = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {}}
+    for name, value in change.items():
+        monkeypatch.setitem(settings.DATABASES["default"], name, value)
+    assert ids() == set()
 
 
 def test_a_second_kind_of_device_is_an_error(monkeypatch):

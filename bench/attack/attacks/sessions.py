@@ -104,9 +104,9 @@ def survival(campaign: Campaign, score: Score, budget: int) -> None:
             campaign.admin(), visitor.person, active=False
         ),
     }
-    turns = itertools.cycle(endings.items())
-    while score.attempts < budget or score.attempts < 3 * len(endings):
-        name, end = next(turns)
+    for turn, (name, end) in enumerate(itertools.cycle(endings.items())):
+        if turn >= len(endings) and score.attempts >= budget:
+            return
         person = campaign.spend()
         browsers = [campaign.verified(person, address) for address in ("127.0.1.1", "127.0.1.2")]
         end(browsers[0].twin())

@@ -41,9 +41,9 @@ def over_weeks(campaign: Campaign, score: Score, budget: int) -> None:
 
 
 def _limits_are_gone(campaign: Campaign, score: Score) -> bool:
-    """More than twice what is promised: that is shown, and need not be shown for weeks."""
+    """One more than is promised: that is shown, and need not be shown for weeks."""
     day, month = campaign.patience.per_day, campaign.patience.per_month
-    if day <= 2 * PROMISED_DAY and month <= 2 * PROMISED_MONTH:
+    if day <= PROMISED_DAY and month <= PROMISED_MONTH:
         return False
     score.got(f"{day} codes were looked at in a day, {month} in 30 days")
     return True
