@@ -83,12 +83,14 @@ def _run_one(
 ) -> Score:
     score, started = Score(each.name), time.monotonic()
     try:
-        each.run(campaign, score, int(attempts * each.share))
+        try:
+            each.run(campaign, score, int(attempts * each.share))
+        finally:
+            campaign.judge.look(score)
+            if campaign.judges_often or last:
+                campaign.judge.compare_settings(campaign, score)
     except (Unexpected, AssertionError, LookupError, OSError) as error:
         result.errors.append(f"{each.name}: {error!r}")
-    campaign.judge.look(score)
-    if campaign.judges_often or last:
-        campaign.judge.compare_settings(campaign, score)
     score.seconds = time.monotonic() - started
     campaign.say(
         f"{score.attempts:>7,} attempts  {score.successes} successes  {score.seconds:5.1f} s  {each.name}"

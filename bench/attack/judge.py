@@ -19,6 +19,7 @@ _ROW = re.compile(r"<tr\b.*?</tr>", re.S)
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="[^"]*"')
 # What a person did last, and whether they are held off now, is no setting.
 _PASSING = re.compile(r'<td data-label="Last .*?</td>|<span class="sub held">.*?</span>', re.S)
+_COUNT = re.compile(r"\d+\s+(person|people)")
 _NEXT_PAGE = re.compile(r'href="(\?[^"]*)" rel="next"')
 
 
@@ -102,7 +103,9 @@ def _people(campaign: "Campaign", admin: Visitor) -> dict[str, str]:
         query = html.unescape(following[1]) if following else None
         for row in _ROW.findall(text):
             if email := re.search(r"[\w.]+@[\w.]+", row):
-                found[f"person {email[0]}"] = " ".join(_PASSING.sub("", _TOKEN.sub("", row)).split())
+                found[f"person {email[0]}"] = " ".join(
+                    _PASSING.sub("", _TOKEN.sub("", row)).split()
+                )
     everybody = len(campaign.people)
     if len(found) != everybody:
         raise LookupError(f"The Users tab shows {len(found)} of {everybody} people")
@@ -115,4 +118,6 @@ def _terms(form: Form) -> str:
 
 
 def _rows(text: str) -> str:
-    return "\n".join(" ".join(_TOKEN.sub("", row).split()) for row in _ROW.findall(text))
+    """The rows of the flows, without how many people there are to ask: some leave in a story."""
+    rows = (_COUNT.sub("", _TOKEN.sub("", row)) for row in _ROW.findall(text))
+    return "\n".join(" ".join(row.split()) for row in rows)

@@ -93,7 +93,8 @@ def _write_job(home: Path, sources: dict[str, str], mutants: list[Mutant]) -> No
     before = json.loads(KEPT.read_text())["verdicts"] if KEPT.exists() else {}
     job = {
         "sources": sources,
-        "mutants": [asdict(mutant) for mutant in mutants],
+        # What runs at import needs a Python of its own each, and comes last.
+        "mutants": [asdict(each) for each in sorted(mutants, key=lambda each: not each.scope)],
         "killers": {name: each["killer"] for name, each in before.items() if each.get("killer")},
         "tests": TESTS,
         "ignored": IGNORED,

@@ -27,6 +27,7 @@ from bench.mutate.slow import meets_slowly
 
 OPTIONS = ["-q", "-n0", "--no-header"]
 AT_IMPORT = "at import"
+MOST_TESTS = 150  # the quickest and most particular of those that reach a statement
 
 
 class Worker:
@@ -122,14 +123,17 @@ class Worker:
         """
         best: dict[str, float] = {}
         places: Iterable[probes.Place] = [(mutant.path, mutant.line)]
-        if not mutant.scope:
+        if self._is_at_import(mutant):
             places = [place for place in self._near if place[0] == mutant.path]
             best |= dict.fromkeys(self._of_the_same_name(mutant.path), 1e9)
         for place in places:
             for cost, test in self._near.get(place, []):
                 best[test] = min(cost, best.get(test, cost))
         before = self._job["killers"].get(mutant.name)
-        return sorted(best, key=lambda test: (test != before, best[test]))
+        return sorted(best, key=lambda test: (test != before, best[test]))[:MOST_TESTS]
+
+    def _is_at_import(self, mutant: Mutant) -> bool:
+        return not mutant.scope or (mutant.path, mutant.line) in self._at_import
 
     def _of_the_same_name(self, path: str) -> list[str]:
         """Tests in the file that is named after this one: it may have no function to be reached."""
@@ -139,7 +143,7 @@ class Worker:
     def _verdict(self, mutant: Mutant, tests: list[str]) -> tuple[str, str]:
         source = mutant.applied_to(self._sources[mutant.path].encode())
         timeout_s = 30 + 4 * sum(self._seconds[test] for test in tests)
-        if mutant.scope and (mutant.path, mutant.line) not in self._at_import:
+        if not self._is_at_import(mutant):
             broken = compile(source, self._file(mutant.path), "exec")
             met = result_of(lambda: self._run_broken(broken, mutant.scope, tests), timeout_s)
         else:

@@ -185,8 +185,16 @@ def test_the_eleventh_browser_stays_unknown(clock, known, device, enter):
     for _ in range(MOST_KNOWN_BROWSERS + 5):
         assert enter(code_for(device)).ok
         clock.shift(30)
-    assert KnownBrowser.objects.count() == MOST_KNOWN_BROWSERS
+    assert KnownBrowser.objects.count() == MOST_KNOWN_BROWSERS == 10
     assert KnownBrowser.objects.filter(pk=known.browser_id).exists()
+
+
+def test_passing_in_one_browser_is_no_use_of_another(clock, person, known, device, enter):
+    assert enter(code_for(device)).device_cookie
+    clock.shift(30)
+    other = KnownBrowser.objects.exclude(pk=known.browser_id).get(user=person)
+    assert enter(code_for(device), lane=known).ok
+    assert KnownBrowser.objects.get(pk=other.pk).last_used_at == other.last_used_at
 
 
 def test_browsers_of_others_take_no_room(clock, person, device, enter):

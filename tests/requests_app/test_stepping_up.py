@@ -273,3 +273,10 @@ def test_the_page_leaves_out_what_is_marked(authenticator, signed_in):
     form = {"code": code_for(authenticator), "leave_out": [str(odd.pk), "x"]}
     signed_in(authenticator.user).post(reverse("requests:step_up"), form)
     assert (stands(mine), stands(odd)) == (Status.GRANTING, Status.PENDING_MFA)
+
+
+def test_what_cannot_be_a_recovery_code_is_no_try(authenticator, signed_in):
+    address = f"{reverse('requests:step_up')}?with=recovery"
+    page = signed_in(authenticator.user).post(address, {"code": "abcde"})
+    assert (page.status_code, authenticator.user.verifications.count()) == (422, 0)
+    assert "four groups of five" in page.content.decode()
