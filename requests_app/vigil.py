@@ -14,7 +14,7 @@ import time
 import uuid
 from collections import defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -54,13 +54,20 @@ class Watched:
     deadline: datetime
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What ends soon, and where. Replaced as a whole, since several threads read it."""
+
+    watched: dict[uuid.UUID, Watched] = field(default_factory=dict)
+    places: dict[int | None, Place] = field(default_factory=dict)
+
+
 class Vigil:
     """One worker's memory of the ends to come, and the thread that keeps them."""
 
     def __init__(self, interval_s: float) -> None:
         self._interval_s = interval_s
-        self._watched: dict[uuid.UUID, Watched] = {}
-        self._places: dict[int | None, Place] = {}
+        self._memory = Memory()
         self._looked_at: datetime | None = None
         self._heard_at = time.monotonic()
         self._is_lost = False
@@ -102,15 +109,16 @@ class Vigil:
                 places[grant.integration_id] = Place(connector, target)
             if grant.identity is not None:
                 watched[grant.pk] = Watched(grant.identity, grant.integration_id, grant.deadline)
-        self._watched, self._places, self._looked_at = watched, places, now
-        self._told = {key: at for key, at in self._told.items() if key in watched}
+        self._memory, self._looked_at = Memory(watched, places), now
+        self._told = {key: at for key, at in list(self._told.items()) if key in watched}
         sessions_told.forget_all_but(watched)
         return 0
 
     def tell_on_time(self, now: datetime) -> list[Future[None]]:
         """Have the sessions of what ends within `GET_READY` told to end at that moment."""
+        memory = self._memory
         soon: dict[int | None, list[tuple[datetime, uuid.UUID]]] = defaultdict(list)
-        for key, watched in list(self._watched.items()):
+        for key, watched in list(memory.watched.items()):
             known = self._told.get(key) == watched.deadline
             if not known and now < watched.deadline <= now + GET_READY:
                 soon[watched.integration_id].append((watched.deadline, key))
@@ -120,39 +128,45 @@ class Vigil:
             together = [(at, key) for at, key in ends if at <= first + TOGETHER]
             self._told.update({key: at for at, key in together})
             at, _ = max(together)
-            keys = [key for _, key in together]
-            begun.append(self._pool.submit(self._tell, self._places[place], keys, at))
+            logins = {memory.watched[key].identity: key for _, key in together}
+            begun.append(self._pool.submit(self._tell, memory.places[place], logins, at))
         return begun
 
     def keep(self, now: datetime) -> list[Future[None]]:
         """Contain what is past its end, a target each in a thread of its own."""
+        memory = self._memory
         due: dict[int | None, dict[uuid.UUID, GrantIdentity]] = defaultdict(dict)
-        for key, watched in list(self._watched.items()):
+        for key, watched in list(memory.watched.items()):
             if watched.deadline + timedelta(seconds=GRACE_S) <= now:
                 due[watched.integration_id][key] = watched.identity
         for place, identities in due.items():
             running = self._running.get(place)
             if running is None or running.done():
                 self._running[place] = self._pool.submit(
-                    self._contain, self._places[place], identities
+                    self._contain, memory.places[place], identities
                 )
         return list(self._running.values())
 
     def _run(self) -> None:
         while not self._stopping.wait(GRACE_S / 2):
-            self.tell_on_time(timezone.now())
-            silent_s = time.monotonic() - self._heard_at
-            if self._is_lost or silent_s > self._interval_s + GRACE_S:
-                self.keep(timezone.now())
+            try:
+                self._look_at_the_clock()
+            except Exception as error:  # nothing else would keep the ends to come
+                log.exception("vigil_broke", error=type(error).__name__)
 
-    def _tell(self, place: Place, keys: list[uuid.UUID], at: datetime) -> None:
+    def _look_at_the_clock(self) -> None:
+        self.tell_on_time(timezone.now())
+        silent_s = time.monotonic() - self._heard_at
+        if self._is_lost or silent_s > self._interval_s + GRACE_S:
+            self.keep(timezone.now())
+
+    def _tell(self, place: Place, logins: dict[GrantIdentity, uuid.UUID], at: datetime) -> None:
         """A failure here is none: containment comes right after, and tries for ever."""
-        logins = {w.identity: key for key in keys if (w := self._watched.get(key))}
         try:
             with asking():
                 told = place.connector.end_sessions_at(place.target, list(logins), at)
         except ConnectorError as error:
-            log.info("sessions_not_told_on_time", grants=len(keys), reason=error.sentence)
+            log.info("sessions_not_told_on_time", grants=len(logins), reason=error.sentence)
             return
         for identity, number in told.items():
             sessions_told.note(logins[identity], number)
@@ -166,5 +180,5 @@ class Vigil:
             return
         for key, identity in identities.items():
             if not isinstance(answers.get(identity), ConnectorError):
-                self._watched.pop(key, None)
+                self._memory.watched.pop(key, None)
         log.warning("contained_without_database", grants=len(identities))

@@ -69,6 +69,14 @@ def test_it_acts_only_when_the_database_is_silent(real_flow, grant):
     vigil.stop()
 
 
+def test_trouble_of_its_own_does_not_end_it(monkeypatch):
+    vigil, looks = Vigil(interval_s=1), []
+    monkeypatch.setattr(vigil, "_look_at_the_clock", lambda: (looks.append(1), 1 / 0))
+    vigil.start()
+    wait_for(lambda: len(looks) > 1)
+    vigil.stop()
+
+
 def wait_for(condition, patience_s: float = 10) -> None:
     silent = threading.Event()
     give_up_at = time.monotonic() + patience_s
