@@ -1,10 +1,14 @@
 """Django admin: the audit log and its deliveries, to look things up."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import PAGE_VAR
+from django.core.paginator import Paginator
 from django.db import models
-from django.http import HttpRequest
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 
 from audit.models import Delivery, Event, RetentionStub, Seal
 
@@ -13,8 +17,44 @@ if TYPE_CHECKING:
 else:
     ModelAdmin = admin.ModelAdmin
 
+EVENTS_PER_PAGE = 100
 
-class ReadOnlyAdmin(ModelAdmin):
+
+class OnTheRecord(ModelAdmin):
+    """History is what the audit log says. Django's own log of actions is not kept beside it."""
+
+    show_full_result_count = False
+
+    def events_about(self, obj: Any) -> QuerySet[Event]:
+        """Return the events of one row, the latest first."""
+        about = {"target_type": obj._meta.label_lower, "target_id": str(obj.pk)}
+        return Event.objects.filter(**about)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        obj = self.get_object(request, unquote(object_id))
+        events = self.events_about(obj) if obj else Event.objects.none()
+        page = Paginator(events, EVENTS_PER_PAGE).get_page(request.GET.get(PAGE_VAR))
+        shown = {
+            "title": f"History of {obj}",
+            "action_list": page,
+            "page_range": page.paginator.get_elided_page_range(page.number),
+            "pagination_required": page.has_other_pages(),
+        }
+        answer: HttpResponse = super().history_view(
+            request, object_id, {**(extra_context or {}), **shown}
+        )
+        return answer
+
+    def log_addition(self, *_args: Any) -> None:  # type: ignore[override]
+        """The service has left its event."""
+
+    log_change = log_addition  # type: ignore[assignment]
+    log_deletions = log_addition  # type: ignore[assignment]
+
+
+class ReadOnlyAdmin(OnTheRecord):
     """Rows that only services write. Of every floor's admin the base."""
 
     actions = None

@@ -3,11 +3,15 @@
 django-otp's own page of TOTP devices shows keys and QR codes; it is taken away.
 """
 
+from typing import Any
+
 import django_otp.plugins.otp_totp.admin  # noqa: F401  registers what is taken away below
 from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from audit.admin import ReadOnlyAdmin
+from audit.models import Event
 from mfa.models import Authenticator, KnownBrowser, MfaState, Verification
 
 admin.site.unregister(TOTPDevice)
@@ -18,6 +22,12 @@ class OfPersonAdmin(ReadOnlyAdmin):
 
     list_select_related = ("user",)
     search_fields = ("user__email", "user__name")
+
+    def events_about(self, obj: Any) -> QuerySet[Event]:
+        """What MFA did to the person: it is one story, whichever of these rows one looks at."""
+        mfa = Event.objects.filter(event__startswith="mfa:")
+        person = {"target_type": obj.user._meta.label_lower, "target_id": str(obj.user_id)}
+        return mfa.filter(Q(actor_id=obj.user_id) | Q(**person))
 
 
 @admin.register(Authenticator)

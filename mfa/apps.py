@@ -4,6 +4,7 @@ from django.core import checks
 
 class MfaConfig(AppConfig):
     name = "mfa"
+    verbose_name = "MFA"
 
     def ready(self) -> None:
         from mfa.checks import check_rows, check_settings

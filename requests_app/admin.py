@@ -1,8 +1,14 @@
 """Django admin: requests, decisions and grants, to look things up. Only services write them."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.db import models
+from django.db.models import QuerySet
+from django.urls import reverse
 
 from audit.admin import ReadOnlyAdmin
+from audit.models import Event
 from requests_app.models import (
     AccessRequest,
     Decision,
@@ -11,6 +17,15 @@ from requests_app.models import (
     RequestedTarget,
     TargetWatch,
 )
+
+
+class OfRequestAdmin(ReadOnlyAdmin):
+    """Rows of a request, whose history is that of the request."""
+
+    list_select_related = ("request",)
+
+    def events_about(self, obj: Any) -> QuerySet[Event]:
+        return Event.objects.about_request(obj.request_id).order_by("-id")
 
 
 @admin.register(AccessRequest)
@@ -25,28 +40,32 @@ class AccessRequestAdmin(ReadOnlyAdmin):
         "created_at",
         "ends_at",
     )
-    list_filter = ("status", "require_mfa")
+    list_filter = ("status", "require_mfa", "approval")
     search_fields = ("=id", "requester_label", "flow_name", "justification", "ticket")
     date_hierarchy = "created_at"
 
+    def events_about(self, obj: Any) -> QuerySet[Event]:
+        return Event.objects.about_request(obj.pk).order_by("-id")
+
+    def view_on_site(self, obj: models.Model) -> str:
+        return reverse("requests:detail", kwargs={"pk": obj.pk})
+
 
 @admin.register(RequestedTarget)
-class RequestedTargetAdmin(ReadOnlyAdmin):
+class RequestedTargetAdmin(OfRequestAdmin):
     list_display = ("request", "integration_name", "resource", "permission")
-    list_select_related = ("request",)
     search_fields = ("integration_name", "resource", "permission")
 
 
 @admin.register(Decision)
-class DecisionAdmin(ReadOnlyAdmin):
+class DecisionAdmin(OfRequestAdmin):
     list_display = ("request", "approver_label", "verdict", "at")
     list_filter = ("verdict",)
-    list_select_related = ("request",)
     search_fields = ("approver_label", "reason")
 
 
 @admin.register(Grant)
-class GrantAdmin(ReadOnlyAdmin):
+class GrantAdmin(OfRequestAdmin):
     list_display = (
         "request",
         "integration_name",
@@ -59,7 +78,6 @@ class GrantAdmin(ReadOnlyAdmin):
         "last_error",
     )
     list_filter = ("state", "integration_name")
-    list_select_related = ("request",)
     search_fields = ("login", "resource", "permission", "request__requester_label")
 
 

@@ -17,14 +17,12 @@ from apono_portal.users import services
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.forms import GroupForm, printable
 from apono_portal.users.models import User
+from audit.admin import OnTheRecord
 
 if TYPE_CHECKING:
-    UserModelAdmin = admin.ModelAdmin[User]
-    GroupModelAdmin = admin.ModelAdmin[Group]
     UserModelForm = forms.ModelForm[User]
     GroupModelForm = forms.ModelForm[Group]
 else:
-    UserModelAdmin = GroupModelAdmin = admin.ModelAdmin
     UserModelForm = GroupModelForm = forms.ModelForm
 
 admin.site.unregister(Group)
@@ -52,18 +50,19 @@ class PersonAdminForm(UserModelForm):
     class Meta:
         model = User
         fields = ("name", "role", "groups")
+        widgets = {"groups": forms.CheckboxSelectMultiple}
+        help_texts = {"groups": "Groups say what somebody may request and decide."}
 
     def clean_name(self) -> str:
         return printable(self.cleaned_data["name"])
 
 
 @admin.register(User)
-class UserAdmin(ThroughServices, UserModelAdmin):
+class UserAdmin(ThroughServices, OnTheRecord):
     actions = None
-    form = PersonAdminForm
+    form: Any = PersonAdminForm
     fields = ("email", "name", "role", "groups", "is_active", "last_login", "created_at")
     readonly_fields = ("email", "is_active", "last_login", "created_at")
-    filter_horizontal = ("groups",)
     list_display = ("name", "email", "role", "is_active", "last_login")
     list_filter = ("role", "is_active", "groups")
     search_fields = ("name", "email")
@@ -71,10 +70,10 @@ class UserAdmin(ThroughServices, UserModelAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def view_on_site(self, obj: User) -> str:
+    def view_on_site(self, obj: Any) -> str:
         return reverse("users:edit", kwargs={"pk": obj.pk})
 
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
         services.change_user(**deed_of(request), user=obj, **form.cleaned_data)
 
 
@@ -97,16 +96,16 @@ class GroupAdminForm(GroupModelForm):
 
 
 @admin.register(Group)
-class GroupAdmin(ThroughServices, GroupModelAdmin):
+class GroupAdmin(ThroughServices, OnTheRecord):
     actions = None
-    form = GroupAdminForm
+    form: Any = GroupAdminForm
     fields = ("name", "members")
     search_fields = ("name",)
 
-    def view_on_site(self, obj: Group) -> str:
+    def view_on_site(self, obj: Any) -> str:
         return reverse("users:edit_group", kwargs={"pk": obj.pk})
 
-    def save_model(self, request: HttpRequest, obj: Group, form: Any, change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
         if change:
             services.change_group(**deed_of(request), group=obj, **form.cleaned_data)
         else:

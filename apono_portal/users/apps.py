@@ -3,6 +3,7 @@ from django.apps import AppConfig
 
 class UsersConfig(AppConfig):
     name = "apono_portal.users"
+    verbose_name = "People"
     label = "users"
 
     def ready(self) -> None:

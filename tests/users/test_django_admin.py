@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.urls import reverse
 
@@ -88,6 +89,23 @@ def test_no_secret_is_on_any_page(ada, rows):
             page = ada.get(address(model, "change", row.pk)).content.decode()
             for secret in (device.key, "siv1.", BROKER_PASSWORD, person.password, "md5$"):
                 assert secret not in page, model
+
+
+def test_history_is_what_the_audit_log_says(ada, admin_user):
+    person, group = UserFactory(), GroupFactory()
+    ada.post(address(User, "change", person.pk), {"name": "N", "role": "auditor"})
+    page = ada.get(address(User, "history", person.pk)).content.decode()
+    event = Event.objects.get(event="user:change")
+    assert "Person changed" in page
+    assert f"/audit-log/?before={event.pk + 1}&amp;open={event.pk}#e{event.pk}" in page
+    assert "Nothing about it" in ada.get(address(Group, "history", group.pk)).content.decode()
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
+def test_every_history_opens(ada, rows, model):
+    for row in model._default_manager.all()[:1]:
+        assert ada.get(address(model, "history", row.pk)).status_code == 200
 
 
 def test_a_person_is_changed_through_the_service(ada, admin_user):
