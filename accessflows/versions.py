@@ -75,7 +75,7 @@ def history_of(number: int, page: str | None) -> tuple["Page[FlowVersion]", list
     found = Paginator(versions, PAGE_SIZE).get_page(page)
     shown = list(found)
     before = versions.filter(version__lt=shown[-1].version).first() if shown else None
-    older = [*shown[1:], before]
+    older = [*shown[1:], before] if shown else []
     entries = [_entry(each, than) for each, than in zip(shown, older, strict=True)]
     switches = events_about(number=number).filter(event__in=SWITCHES)
     if found.has_next():

@@ -80,6 +80,11 @@ def test_an_entry_of_an_older_page_is_compared_across_the_pages(flow, admin_user
         assert all(each.differences for each in shown if each.version.version > 1)
 
 
+def test_a_flow_that_was_made_without_a_version_has_an_empty_history(auditor_client):
+    flow = AccessFlowFactory()
+    assert auditor_client.get(f"/access-flows/{flow.pk}/history/").status_code == 200
+
+
 @pytest.mark.parametrize("number", [987654321, 10**30])
 def test_a_flow_that_never_was_has_no_history(admin_client, number):
     assert admin_client.get(f"/access-flows/{number}/history/").status_code == 404

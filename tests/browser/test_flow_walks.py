@@ -1,0 +1,126 @@
+"""Access flows and checks in a real browser: as the admin, the auditor and the requester."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from django.test import Client
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from accessflows.models import AccessFlow
+from accessflows.upkeep import run_asked_checks
+from apono_portal.users.models import User
+from requests_app.models import Status
+from tests.conftest import BACKEND
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    IntegrationFactory,
+    UserFactory,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+LOOKS = os.environ.get("SCREENSHOTS")  # a folder, to look at what was walked
+
+
+@pytest.fixture
+def flow() -> AccessFlow:
+    """A flow of two people, through which one has access and one waits."""
+    irma, petra = UserFactory(name="Irma Solberg"), UserFactory(name="Petra Person")
+    flow = AccessFlowFactory(name="Orders write", requestor_users=[irma, petra], targets=1)
+    AccessRequestFactory(requester=irma, flow=flow, status=Status.PENDING_APPROVAL)
+    AccessRequestFactory(requester=petra, flow=flow, status=Status.ACTIVE)
+    return flow
+
+
+@pytest.fixture
+def browser_of(page: Page, live_server) -> Callable[[User], Page]:
+    """``browser_of(user)``: the page, signed in as that person."""
+
+    def signed_in(user: User) -> Page:
+        client = Client()
+        client.force_login(user, backend=BACKEND)
+        value = client.cookies[settings.SESSION_COOKIE_NAME].value
+        cookie = {"name": settings.SESSION_COOKIE_NAME, "value": value, "url": live_server.url}
+        page.context.add_cookies([cookie])
+        page.goto(f"{live_server.url}/access-flows/", wait_until="load")
+        return page
+
+    return signed_in
+
+
+def violations(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{rule['id']}: {node['html'][:120]}" for rule in found for node in rule["nodes"]]
+
+
+def look(page: Page, name: str) -> None:
+    if LOOKS:
+        page.screenshot(path=str(Path(LOOKS) / f"{name}.png"), full_page=True)
+
+
+def choose(page: Page, name: str, action: str) -> None:
+    """Take an action from the menu of a flow's row."""
+    page.get_by_role("button", name=f"Actions for {name}").click()
+    page.get_by_role("link", name=action, exact=True).click()
+
+
+def test_the_form_says_what_saving_does_while_it_is_filled_in(browser_of, flow):
+    page = browser_of(UserFactory(admin=True))
+    choose(page, "Orders write", "Edit")
+    panel = page.locator("#flow-impact")
+    expect(panel.get_by_text("Nothing is changed yet")).to_be_visible()
+    page.get_by_role("switch", name="Require MFA").check(force=True)
+    page.get_by_role("group", name="People").get_by_label("Petra Person").uncheck()
+    expect(panel.get_by_text("1 waiting request becomes void")).to_be_visible()
+    expect(panel.get_by_text("through it: Petra Person")).to_be_visible()
+    expect(page.get_by_text("Matches 1 active person.")).to_be_visible()
+    assert violations(page) == []
+    flow.refresh_from_db()
+    assert not flow.require_mfa
+
+
+def test_a_flow_is_duplicated_and_deleted_from_its_row(browser_of, flow):
+    page = browser_of(UserFactory(admin=True))
+    choose(page, "Orders write", "Duplicate")
+    expect(page.get_by_label("Access Flow Name")).to_have_value("Orders write (copy)")
+    page.go_back()
+    choose(page, "Orders write", "Delete")
+    dialog = page.get_by_role("dialog", name="Delete Orders write")
+    expect(dialog.get_by_text("1 open access of 1 person ends")).to_be_visible()
+    assert violations(page) == []
+    dialog.get_by_label("Reason").fill("Orders moved away")
+    dialog.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("Orders write is deleted.")).to_be_visible()
+    assert not AccessFlow.objects.exists()
+
+
+def test_an_auditor_reads_flows_and_history_and_is_offered_no_change(browser_of, flow):
+    page = browser_of(UserFactory(auditor=True))
+    expect(page.get_by_role("button", name="Actions for")).to_have_count(0)
+    page.get_by_role("link", name="Orders write").click()
+    expect(page.get_by_role("heading", name="History of Orders write", level=1)).to_be_visible()
+    expect(page.get_by_role("link", name="Edit")).to_have_count(0)
+    assert violations(page) == []
+
+
+def test_a_requester_is_told_there_is_no_such_page(browser_of, flow):
+    page = browser_of(User.objects.get(name="Irma Solberg"))
+    expect(page.get_by_role("heading", level=1)).to_contain_text("not")
+    expect(page.get_by_text("Orders write")).to_have_count(0)
+
+
+def test_a_check_is_followed_to_its_end(browser_of, live_server):
+    integration = IntegrationFactory(name="orders-prod")
+    page = browser_of(UserFactory(admin=True))
+    page.goto(f"{live_server.url}/integrations/{integration.pk}/")
+    page.get_by_role("button", name="Check now").click()
+    expect(page.get_by_text("Waits for a worker.")).to_be_visible()
+    run_asked_checks(timezone.now())
+    expect(page.get_by_role("link", name="Done")).to_be_visible()  # by itself
+    expect(page.get_by_text("Failed").first).to_be_visible()
+    assert violations(page) == []
