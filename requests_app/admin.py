@@ -13,6 +13,7 @@ from requests_app.models import (
     AccessRequest,
     Decision,
     Drift,
+    Extension,
     Grant,
     RequestedTarget,
     TargetWatch,
@@ -79,6 +80,13 @@ class GrantAdmin(OfRequestAdmin):
     )
     list_filter = ("state", "integration_name")
     search_fields = ("login", "resource", "permission", "request__requester_label")
+
+
+@admin.register(Extension)
+class ExtensionAdmin(ReadOnlyAdmin):
+    list_display = ("request", "number", "state", "from_end", "to_end", "verified_at")
+    list_filter = ("state",)
+    list_select_related = ("request",)
 
 
 @admin.register(Drift)

@@ -154,7 +154,8 @@ def _unmarked(grant: Grant, role: FoundRole) -> str:
 
 
 def _pushed(grant: Grant, role: FoundRole) -> str:
-    if role.valid_until is not None and role.valid_until <= grant.deadline + TOLERANCE:
+    latest = max(filter(None, [grant.deadline, grant.extending_to]))
+    if role.valid_until is not None and role.valid_until <= latest + TOLERANCE:
         return ""
     until = f"{role.valid_until:%Y-%m-%d %H:%M} UTC" if role.valid_until else "for ever"
     return (

@@ -64,8 +64,14 @@ class AccessRequest(models.Model):
     flow_fingerprint = models.CharField(max_length=64)
     require_mfa = models.BooleanField()
     approval = models.CharField(max_length=16, choices=AccessFlow.Approval.choices)
+    approvals_required = models.PositiveSmallIntegerField(default=1)
+    escalation_tier = models.PositiveSmallIntegerField(default=0)
+    escalates_at = models.DateTimeField(null=True, blank=True)
     max_duration = models.DurationField()
     duration = models.DurationField()
+    max_extensions = models.PositiveSmallIntegerField(default=0)
+    extension_duration = models.DurationField(default=timedelta(hours=1))
+    extensions_used = models.PositiveSmallIntegerField(default=0)
     justification = models.TextField(max_length=2000, blank=True)
     ticket = models.CharField(max_length=320, blank=True)
     status = models.CharField(max_length=24, choices=Status.choices)
@@ -101,6 +107,11 @@ class AccessRequest(models.Model):
             models.Index(fields=["requester", "-id"], name="request_by_requester"),
             models.Index(fields=["status", "pending_until"], name="request_pending_until"),
             models.Index(fields=["status", "ends_at"], name="request_ends_at"),
+            models.Index(
+                fields=["escalates_at"],
+                name="request_to_escalate",
+                condition=Q(status="pending_approval", escalates_at__isnull=False),
+            ),
             models.Index(fields=["flow", "status"], name="request_by_flow"),
             models.Index(
                 fields=["remind_at"],
@@ -111,6 +122,10 @@ class AccessRequest(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(duration__gt=timedelta(0)), name="request_duration_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(extensions_used__lte=models.F("max_extensions")),
+                name="request_extended_within_flow",
             ),
             models.CheckConstraint(
                 condition=Q(duration__lte=models.F("max_duration")),
@@ -144,6 +159,15 @@ class AccessRequest(models.Model):
     @property
     def is_live(self) -> bool:
         return self.status in LIVE
+
+    @property
+    def whole_duration(self) -> timedelta:
+        """For how long access was asked for, with the extensions it got."""
+        return self.duration + self.extensions_used * self.extension_duration
+
+    @property
+    def extensions_left(self) -> int:
+        return self.max_extensions - self.extensions_used
 
     @property
     def window_closes_at(self) -> datetime | None:
@@ -222,6 +246,61 @@ class Decision(models.Model):
         return f"{self.get_verdict_display()} by {self.approver_label}"
 
 
+class Extension(models.Model):
+    """A later end of open access: asked for with its evidence, then confirmed by the targets or not.
+
+    Until it is confirmed the request keeps its end.
+    """
+
+    class State(models.TextChoices):
+        ASKED = "asked", "Asked"
+        DONE = "done", "Extended"
+        FAILED = "failed", "Not extended"
+
+    request = models.ForeignKey(AccessRequest, on_delete=models.CASCADE, related_name="extensions")
+    number = models.PositiveSmallIntegerField()
+    state = models.CharField(max_length=8, choices=State.choices, default=State.ASKED)
+    asked_at = models.DateTimeField(default=timezone.now)
+    asked_from = models.GenericIPAddressField(null=True, blank=True)
+    from_end = models.DateTimeField()
+    to_end = models.DateTimeField()
+    next_try_at = models.DateTimeField(default=timezone.now)
+    tries = models.PositiveIntegerField(default=0)
+    settled_at = models.DateTimeField(null=True, blank=True)
+    message = models.CharField(max_length=500, blank=True)
+    require_mfa = models.BooleanField()
+    verification = models.ForeignKey(
+        Verification, null=True, blank=True, on_delete=models.SET_NULL, related_name="extensions"
+    )
+    verified_at = models.DateTimeField(null=True, blank=True)
+    verified_with = models.CharField(max_length=64, blank=True)
+    verified_lane = models.CharField(max_length=32, blank=True)
+    verified_from = models.GenericIPAddressField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["request_id", "asked_at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["request", "number"],
+                name="extension_once_per_number",
+                condition=~Q(state="failed"),
+            ),
+            models.UniqueConstraint(
+                fields=["request"], name="one_open_extension", condition=Q(state="asked")
+            ),
+            models.CheckConstraint(
+                condition=Q(to_end__gt=models.F("from_end")), name="extension_to_later"
+            ),
+            models.CheckConstraint(
+                condition=~Q(require_mfa=True) | Q(verified_at__isnull=False),
+                name="extension_protected_needs_evidence",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Extension {self.number} of {self.request}"
+
+
 class GrantState(models.TextChoices):
     """Where a grant stands on its target system."""
 
@@ -249,7 +328,8 @@ def keep_while_live(
 class Grant(models.Model):
     """One target of one request, from the intent to activate it to the proof of its end.
 
-    The row is written, with its deadline, before anything is done on the target. A worker holds it
+    The row is written, with its deadline, before anything is done on the target. ``extending_to`` is
+    the later end a target is being asked for, ``enforced_until`` what it said it enforces. A worker holds it
     through ``lease_by`` until ``lease_until``, by the database's clock.
     """
 
@@ -263,6 +343,8 @@ class Grant(models.Model):
     permission = models.CharField(max_length=63)
     state = models.CharField(max_length=16, choices=GrantState.choices)
     deadline = models.DateTimeField()
+    extending_to = models.DateTimeField(null=True, blank=True)
+    enforced_until = models.DateTimeField(null=True, blank=True)
     login = models.CharField(max_length=63, blank=True)
     login_oid = models.BigIntegerField(null=True, blank=True)
     system_identifier = models.CharField(max_length=32, blank=True)

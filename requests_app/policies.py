@@ -15,8 +15,10 @@ from accessflows.tickets import example_of, looks_right, read_references
 from mfa.models import MfaState, Verification
 from mfa.policies import evidence_holds
 from requests_app.exceptions import RequestRefused
-from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
+from requests_app.models import AccessRequest, Decision, Extension, Grant, GrantState, Status
 
+# Workers remember for some seconds when something ends; what changes later they would not know.
+LAST_MOMENT = timedelta(seconds=30)
 REMIND_BEFORE = timedelta(minutes=15)
 JUSTIFICATION_MAX = 2000
 REASON_MAX = 500
@@ -28,7 +30,8 @@ def next_status(flow: AccessFlow | None, request: AccessRequest | None = None) -
         [d for d in request.decisions.all() if decision_stands(request, d)] if request else []
     )
     requester_id = request.requester_id if request else None
-    if flow is not None and approval_met(flow, decisions, requester_id=requester_id):
+    tier = request.escalation_tier if request else 0
+    if flow is not None and approval_met(flow, decisions, requester_id=requester_id, tier=tier):
         return Status.GRANTING
     return Status.PENDING_APPROVAL
 
@@ -42,6 +45,21 @@ def decision_stands(request: AccessRequest, decision: Decision) -> bool:
         return True
     state = MfaState.objects.filter(pk=decision.approver_id or 0).first()
     return state is not None and evidence_holds(verification=decision.verification, state=state)
+
+
+def why_unapproved(request: AccessRequest) -> str:
+    """Say that the approval of a request does not stand any more, or return ""."""
+    if next_status(request.flow, request) == Status.GRANTING:
+        return ""
+    return "The approval no longer stands: who gave it is no approver any more. Ask again."
+
+
+def next_escalation(flow: AccessFlow, status: Status, tier: int, now: datetime) -> datetime | None:
+    """Return when a further group is asked, of a request that gets to a status now."""
+    if status != Status.PENDING_APPROVAL:
+        return None
+    following = flow.escalation_tiers.filter(position__gt=tier).first()
+    return now + following.wait if following else None
 
 
 def current_fingerprint(flow: AccessFlow) -> str:
@@ -94,6 +112,46 @@ def evidence_fields(evidence: Verification | None) -> dict[str, Any]:
 def when_to_remind(starts_at: datetime, ends_at: datetime) -> datetime:
     """Return when to say that access ends soon: 15 minutes before, or at the last tenth if shorter."""
     return ends_at - min(REMIND_BEFORE, (ends_at - starts_at) / 10)
+
+
+def may_extend(request: AccessRequest, user: Any) -> bool:
+    """Is there an extension left for its owner, as far as the request itself knows?"""
+    return bool(
+        request.status == Status.ACTIVE
+        and request.requester_id == user.pk
+        and request.extensions_left > 0
+    )
+
+
+def why_not_extended_by(request: AccessRequest, user: Any, now: datetime) -> str:
+    """Say why a person may not extend open access, or return "". Reads the ground afresh."""
+    if not user.is_active or request.requester_id != user.pk:
+        return "Only the person who asked for it may extend it."
+    if request.status != Status.ACTIVE:
+        return ""  # a conflict, of which the caller tells more
+    if request.max_extensions == 0:
+        return f"{request.flow_name} allows no extension. Ask again."
+    if request.extensions_left <= 0:
+        return (
+            f"{request.reference} was extended as often as {request.flow_name} allows. Ask again."
+        )
+    if sentence := why_void(request) or why_unapproved(request):
+        return sentence
+    hours = request.flow.availability if request.flow else None
+    if hours is not None and not hours.holds_at(now):
+        return f"{request.flow_name} gives time {hours} only. What is open keeps its end."
+    return ""
+
+
+def why_too_late_to_extend(request: AccessRequest, now: datetime) -> str:
+    """Say that something else came first, or return ""."""
+    if request.extensions.filter(state=Extension.State.ASKED).exists():
+        return f"{request.reference} is being extended already."
+    if request.ends_at is None or request.ends_at - now < LAST_MOMENT:
+        return f"{request.reference} is about to end, too soon to extend it. Ask again."
+    if request.grants.exclude(state=GrantState.ACTIVE).exists():
+        return f"Part of {request.reference} has ended already."
+    return ""
 
 
 def check_duration(duration: timedelta, flow: AccessFlow) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from accessflows.durations import spell
 from accessflows.models import AccessFlow
-from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
-from requests_app.policies import may_ask_again, may_end
+from requests_app.models import AccessRequest, Decision, Extension, Grant, GrantState, Status
+from requests_app.policies import may_ask_again, may_end, may_extend
 from requests_app.proof_words import proof_lines
 from requests_app.standing import stand_of
 from requests_app.templatetags.moments import moment, person
@@ -42,7 +42,7 @@ class Rail:
         return cls(
             name=request.reference,
             left=spell(whole_minutes),
-            of=spell(request.duration),
+            of=spell(request.whole_duration),
             used=int((total - left).total_seconds()),
             total=max(int(total.total_seconds()), 1),
             started=moment(request.starts_at),
@@ -121,6 +121,8 @@ class Page:
     may_end: bool
     may_cancel: bool
     may_ask_again: bool = False
+    may_extend: bool = False
+    extending: str = ""
     moving: str = ""
     decisions: list[Decision] = field(default_factory=list)
 
@@ -139,9 +141,22 @@ def page_of(request: AccessRequest, viewer: Any, now: datetime) -> Page:
         may_end=stoppable and request.status == Status.ACTIVE,
         may_ask_again=may_ask_again(request, viewer),
         may_cancel=stoppable and (request.is_pending or request.status == Status.GRANTING),
+        may_extend=may_extend(request, viewer),
+        extending=extending(request),
         moving=moving_mark([request]),
         decisions=list(request.decisions.all()),
     )
+
+
+def extending(request: AccessRequest) -> str:
+    """Say that more time is being asked for, or that it was not given, while access is open."""
+    last = next(reversed(request.extensions.all()), None) if request.max_extensions else None
+    if last is None or request.status != Status.ACTIVE or last.state == Extension.State.DONE:
+        return ""
+    until = moment(last.to_end)
+    if last.state == Extension.State.ASKED:
+        return f"The target is being asked for more time, until {until}. {last.message}".strip()
+    return f"Not extended to {until}. {last.message}" if last.from_end == request.ends_at else ""
 
 
 def title_of(request: AccessRequest) -> str:
@@ -292,6 +307,7 @@ class Row:
     note: str
     then: str
     may_end: bool
+    may_extend: bool
     may_ask_again: bool = False
 
 
@@ -306,6 +322,7 @@ def rows_of(requests: Iterable[AccessRequest], viewer: Any, now: datetime) -> li
             then=next_after_mfa(request),
             may_end=may_end(request, viewer) and request.status == Status.ACTIVE,
             may_ask_again=may_ask_again(request, viewer),
+            may_extend=may_extend(request, viewer),
         )
         for request in requests
     ]

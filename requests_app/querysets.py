@@ -4,13 +4,26 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
-from accessflows.models import AccessFlow
+from accessflows.models import AccessFlow, EscalationTier
 
 if TYPE_CHECKING:
     from requests_app.models import AccessRequest, DayFigures, Drift, Grant  # noqa: F401
+
+
+def _decidable_by(user: Any) -> Q:
+    """The flow names the person as approver, or the request was escalated to a group of theirs.
+
+    ``user`` may be a primary key, too.
+    """
+    flows = AccessFlow.objects.decidable_by(user).values("pk")
+    person = getattr(user, "pk", user)
+    asked_later = EscalationTier.objects.filter(
+        flow=OuterRef("flow"), position__lte=OuterRef("escalation_tier"), group__user=person
+    )
+    return Q(flow__in=flows) | Q(Exists(asked_later))
 
 
 class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
@@ -21,21 +34,24 @@ class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
         """One's own, those one may decide on, and everything for admins and auditors."""
         if user.reads_everything:
             return self.all()
-        decidable = AccessFlow.objects.decidable_by(user).values("pk")
-        return self.filter(Q(requester=user) | Q(flow__in=decidable))
+        return self.filter(Q(requester=user) | _decidable_by(user))
 
     def parked(self) -> "AccessRequestQuerySet":
         return self.filter(status="pending_mfa")
 
     def awaiting_decision_by(self, user: Any) -> "AccessRequestQuerySet":
         """Undecided requests through flows that name the person as approver and allow it."""
-        decidable = AccessFlow.objects.decidable_by(user)
+        waiting = self.filter(status="pending_approval").decidable_by(user)
+        return waiting.exclude(decisions__approver=user)
+
+    def decidable_by(self, user: Any) -> "AccessRequestQuerySet":
+        """Requests on which the person has a say, of whatever status; own ones if the flow says so."""
         own = Q(requester=user) & Q(flow__allow_self_approval=False)
-        return (
-            self.filter(status="pending_approval", flow__in=decidable.values("pk"))
-            .exclude(own)
-            .exclude(decisions__approver=user)
-        )
+        return self.filter(_decidable_by(user)).exclude(own)
+
+    def to_escalate(self, now: datetime) -> "AccessRequestQuerySet":
+        """Undecided requests for which a further group is to be asked, in time to decide."""
+        return self.filter(status="pending_approval", escalates_at__lte=now, pending_until__gt=now)
 
     def overdue_pending(self, now: datetime) -> "AccessRequestQuerySet":
         return self.filter(status__in=["pending_mfa", "pending_approval"], pending_until__lte=now)

@@ -19,6 +19,7 @@ from requests_app.leases import claim
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from requests_app.services.activation import begin_activation
 from requests_app.services.ending import end_groundless, expire_due, lapse_overdue
+from requests_app.services.escalation import escalate_due
 from requests_app.services.reminding import remind_of_ends
 
 
@@ -67,7 +68,8 @@ def sweep(worker_id: str, now: datetime) -> int:
 
 def tend(now: datetime) -> int:
     """See to what waits too long, has lost its ground, or ends soon."""
-    return lapse_overdue(now=now) + end_groundless() + remind_of_ends(now=now)
+    done = lapse_overdue(now=now) + end_groundless() + escalate_due(now=now)
+    return done + remind_of_ends(now=now)
 
 
 def waiting_to_begin() -> QuerySet[AccessRequest]:

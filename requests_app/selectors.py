@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Prefetch, Q, QuerySet, prefetch_related_objects
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.utils import timezone
 
-from accessflows.models import AccessFlow, Permission
+from accessflows.models import Permission
 from audit.models import Event
 from audit.prepared import prepared
 from mfa.lanes import Lane
@@ -61,9 +61,7 @@ def _parked(user_id: int, now: datetime) -> QuerySet[AccessRequest]:
 
 def request_to_decide(user: Any, pk: int) -> AccessRequest | None:
     """Return a request through a flow that names the person as approver; an own one if it allows."""
-    flows = AccessFlow.objects.decidable_by(user).values("pk")
-    own = Q(requester=user, flow__allow_self_approval=False)
-    found = AccessRequest.objects.filter(flow__in=flows).exclude(own).select_related("flow")
+    found = AccessRequest.objects.decidable_by(user).select_related("flow")
     return with_targets(found).prefetch_related("decisions").filter(pk=pk).first()
 
 
@@ -85,7 +83,12 @@ def request_in_full(user: Any, pk: int) -> AccessRequest | None:
     visible = AccessRequest.objects.visible_to(user).select_related("flow", "requester")
     return (
         visible.prefetch_related(
-            "targets", "decisions", Prefetch("grants"), "grants__integration", "grants__drifts"
+            "targets",
+            "decisions",
+            "extensions",
+            Prefetch("grants"),
+            "grants__integration",
+            "grants__drifts",
         )
         .filter(pk=pk)
         .first()

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
+from accessflows.durations import spell
 from audit.events import EventName
 from audit.models import Event
 from requests_app.proof_words import proof_facts
@@ -51,6 +52,12 @@ def _asked_with(told: dict[str, Any]) -> str:
     ticket = f"Ticket {told['ticket']}" if told.get("ticket") else ""
     verified = "MFA was verified within the hour before" if told.get("verification") else ""
     return " · ".join(filter(None, [ticket, verified]))
+
+
+def _extension(told: dict[str, Any]) -> str:
+    """Say until when, the how-manieth it is, and with which MFA."""
+    said = f"Until {_instant(told, 'until')}, extension {told.get('number')} of {told.get('of')}"
+    return f"{said}, with the MFA of {told['with']}" if told.get("with") else said
 
 
 # Event to (colour, words). Words return (lead, rest, detail); an empty lead is the event's own name.
@@ -101,6 +108,23 @@ _WORDS: dict[str, tuple[str, Words]] = {
     ),
     EventName.REQUEST_FAIL: ("red", lambda t, w: ("Could not be opened", "", t.get("reason", ""))),
     EventName.REQUEST_END: ("", lambda t, w: ("End begun", f"by {w}", t.get("reason", ""))),
+    EventName.REQUEST_ESCALATE: (
+        "amber",
+        lambda t, w: (
+            "Nobody decided in time",
+            f"so {t.get('group', '')} may decide, too",
+            f"After {spell(timedelta(seconds=t.get('waited_s') or 0))}",
+        ),
+    ),
+    EventName.REQUEST_ASK_EXTENSION: (
+        "",
+        lambda t, w: ("More time asked for", f"by {w}", _extension(t)),
+    ),
+    EventName.REQUEST_EXTEND: ("green", lambda t, w: ("Extended", "", _extension(t))),
+    EventName.REQUEST_REFUSE_EXTENSION: (
+        "red",
+        lambda t, w: ("Not extended", "", str(t.get("reason", ""))),
+    ),
     EventName.REQUEST_EXPIRE: ("", lambda t, w: ("Expired", "", "All of it is proven gone")),
     EventName.REQUEST_REVOKE: ("", lambda t, w: ("Revoked", "", "All of it is proven gone")),
     EventName.GRANT_ACTIVATE: (

@@ -244,6 +244,9 @@ class AccessRequestFactory(factory.django.DjangoModelFactory):
     require_mfa = factory.SelfAttribute("flow.require_mfa")
     approval = factory.SelfAttribute("flow.approval")
     max_duration = factory.SelfAttribute("flow.max_duration")
+    approvals_required = factory.SelfAttribute("flow.approvals_required")
+    max_extensions = factory.SelfAttribute("flow.max_extensions")
+    extension_duration = factory.SelfAttribute("flow.extension_duration")
     duration = timedelta(hours=1)
     justification = "Look into the failed import, OPS-1."
     status = Status.GRANTING

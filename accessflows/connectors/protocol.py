@@ -328,6 +328,14 @@ class Connector(Protocol):
         self, target: Target, spec: GrantSpec, identity: GrantIdentity, *, end_sessions: bool
     ) -> Credential: ...
 
+    def extend(
+        self, target: Target, spec: GrantSpec, identity: GrantIdentity, *, since: datetime | None
+    ) -> datetime:
+        """Move the end of open access to `spec.deadline`, never to earlier. What is enforced then.
+
+        `since` is the end last known to be enforced: what was cut or shortened is not revived.
+        """
+
     def contain(self, target: Target, identity: GrantIdentity) -> Containment:
         """End all use now: no new login, no open session."""
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from accessflows.policies import approver_sets
+from accessflows.policies import approver_sets, further_sets
 from apono_portal.notices.kinds import Kind
 from apono_portal.notices.models import UnwantedMail
 from apono_portal.notices.news import News, waited_for_people
@@ -24,6 +24,8 @@ def people_told_of(news: News) -> dict[int, Kind]:
         told = dict.fromkeys(_admins(), news.kind)
     elif news.kind == Kind.SECURITY:
         told = {}
+    elif news.kind == Kind.ESCALATED:
+        told = dict.fromkeys(_asked_later(news), news.kind)
     elif news.kind in ASKING:
         told = dict.fromkeys(approvers_to_ask(news.subject_request), news.kind)
     else:
@@ -36,10 +38,22 @@ def approvers_to_ask(request: AccessRequest) -> set[int]:
     """Return who may decide on a request and has not yet."""
     if request.flow is None:
         return set()
-    asked = {pk for each in approver_sets(request.flow) for pk in each.members}
+    further = further_sets(request.flow, request.escalation_tier)
+    asked = {pk for each in [*approver_sets(request.flow), *further] for pk in each.members}
     if not request.flow.allow_self_approval:
         asked.discard(request.requester_id or 0)
     return asked - {decision.approver_id for decision in request.decisions.all()}
+
+
+def _asked_later(news: News) -> set[int]:
+    """Return who is asked by this step of escalation and was not before."""
+    request, tier = news.subject_request, int(str(news.told.get("tier") or 0))
+    if request.flow is None:
+        return set()
+    before = [*approver_sets(request.flow), *further_sets(request.flow, tier - 1)]
+    asked = {pk for each in further_sets(request.flow, tier) for pk in each.members}
+    known = {pk for each in before for pk in each.members}
+    return (asked - known) & approvers_to_ask(request)
 
 
 def asked_by_mail(request: AccessRequest) -> list[int]:
@@ -48,6 +62,7 @@ def asked_by_mail(request: AccessRequest) -> list[int]:
         EventName.REQUEST_SUBMIT,
         EventName.REQUEST_RELEASE,
         EventName.REQUEST_REOPEN,
+        EventName.REQUEST_ESCALATE,
     )
     found = Event.objects.about_request(request.pk).filter(event__in=asking)
     return list(found.values_list("pk", flat=True))

@@ -180,7 +180,7 @@ RULES = (
         (
             Edit(
                 "requests_app/querysets.py",
-                "return self.filter(Q(requester=user) | Q(flow__in=decidable))",
+                "return self.filter(Q(requester=user) | _decidable_by(user))",
                 "return self.all()",
             ),
         ),
@@ -191,7 +191,7 @@ RULES = (
         (
             Edit(
                 "requests_app/querysets.py",
-                "return self.filter(Q(requester=user) | Q(flow__in=decidable))",
+                "return self.filter(Q(requester=user) | _decidable_by(user))",
                 "return self.all()",
             ),
             Edit(
@@ -243,9 +243,9 @@ RULES = (
                 "    if False:\n",
             ),
             Edit(
-                "requests_app/selectors.py",
-                "AccessRequest.objects.filter(flow__in=flows).exclude(own)",
-                "AccessRequest.objects.filter(flow__in=flows)",
+                "requests_app/querysets.py",
+                "return self.filter(_decidable_by(user)).exclude(own)",
+                "return self.filter(_decidable_by(user))",
             ),
         ),
     ),

@@ -138,6 +138,14 @@ class Grants:
     def _reset_credential(self, data: Answer) -> Answer:
         return self._issue_credential(data)
 
+    def _extend(self, data: Answer) -> Answer:
+        """A later end for a grant that is open; an earlier one changes nothing."""
+        grant, until = self._grants.get(data["grant"]), datetime.fromisoformat(data["deadline"])
+        if grant is None or data["grant"] in self._cut or until <= now():
+            raise Refused(422, "This grant has ended.")
+        grant["until"] = max(grant["until"], until)
+        return {"valid_until": grant["until"].isoformat()}
+
     def _contain(self, data: Answer) -> Answer:
         self._cut.add(data["grant"])
         grant = self._grants.get(data["grant"])
@@ -180,6 +188,7 @@ STEPS = {
     "locate",
     "issue_credential",
     "reset_credential",
+    "extend",
     "contain",
     "find_residue",
     "clean",

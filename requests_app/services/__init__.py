@@ -9,6 +9,8 @@ from requests_app.services.ending import (
     end_all_access_of,
     lapse_overdue,
 )
+from requests_app.services.escalation import escalate_due
+from requests_app.services.extension import extend_access
 from requests_app.services.flow_deletion import delete_flow
 from requests_app.services.integration_deletion import delete_integration
 from requests_app.services.step_up import release_parked, step_up
@@ -24,6 +26,8 @@ __all__ = [
     "drop_void_approvals_of",
     "end_access",
     "end_all_access_of",
+    "escalate_due",
+    "extend_access",
     "lapse_overdue",
     "release_parked",
     "reset_credential",

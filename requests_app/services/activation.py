@@ -11,7 +11,7 @@ from mfa.policies import evidence_holds
 from requests_app.grants import FREE, note_identity, send_back, send_to_end
 from requests_app.lifecycle import lock_request, lock_with_state, pending_until, transition
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.policies import evidence_fields, next_status, when_to_remind, why_void
+from requests_app.policies import evidence_fields, when_to_remind, why_unapproved, why_void
 from requests_app.services.void_approvals import drop_void_approvals, reopen_request
 
 
@@ -32,7 +32,7 @@ def begin_activation(*, request_pk: int) -> AccessRequest:
         if sentence := why_void(request):
             return _cancel(request, sentence)
         voided = drop_void_approvals(request=request)
-        if sentence := _why_unapproved(request):
+        if sentence := why_unapproved(request):
             if voided:
                 return reopen_request(request=request, voided=voided)
             return _cancel(request, sentence)
@@ -54,7 +54,7 @@ def confirm_activation(*, grant: Grant) -> bool:
             return False
         sentence = _why_mfa_is_void(request, state)
         if not sentence and grant.tries:
-            sentence = why_void(request) or _why_unapproved(request)
+            sentence = why_void(request) or why_unapproved(request)
         if sentence:
             _fail(request, sentence)
     return not sentence
@@ -75,7 +75,12 @@ def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bo
         now = timezone.now()
         done = Grant.objects.filter(
             pk=grant.pk, state=GrantState.ACTIVATING, lease_by=lease
-        ).update(state=GrantState.ACTIVE, activated_at=now, **FREE)
+        ).update(
+            state=GrantState.ACTIVE,
+            activated_at=now,
+            enforced_until=activation.valid_until,
+            **FREE,
+        )
         if not done:
             send_back(grant, lease)
             return False
@@ -138,17 +143,11 @@ def _open_when_complete(request: AccessRequest) -> None:
     )
 
 
-def _why_unapproved(request: AccessRequest) -> str:
-    if next_status(request.flow, request) == Status.GRANTING:
-        return ""
-    return "The approval no longer stands: who gave it is no approver any more. Ask again."
-
-
 def _why_mfa_is_void(request: AccessRequest, state: MfaState | None) -> str:
     """The requester's evidence, and that of the approvals, between the intent and the open door."""
     if sentence := _why_evidence_is_void(request, state):
         return sentence
-    if request.require_mfa and _why_unapproved(request):
+    if request.require_mfa and why_unapproved(request):
         return "The MFA its approval stood on was reset before access was opened. Ask again."
     return ""
 

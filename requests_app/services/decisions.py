@@ -55,7 +55,7 @@ def decide_request(
 
 def _decidable(request: AccessRequest, actor: Any) -> AccessFlow:
     flow = request.flow
-    if flow is None or not may_decide(flow, actor, request.requester):
+    if flow is None or not may_decide(flow, actor, request.requester, tier=request.escalation_tier):
         raise RequestRefused("You are not an approver of this request.")
     if request.status != Status.PENDING_APPROVAL:
         raise conflict_on(request)

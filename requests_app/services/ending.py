@@ -8,14 +8,21 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from accessflows.models import AccessFlow, Integration
+from accessflows.models import AccessFlow, Integration, Permission, Resource
 from audit.events import EventName
 from audit.origin import SYSTEM, Origin
 from requests_app.exceptions import RequestRefused
 from requests_app.grants import send_to_end
 from requests_app.leases import take_batch
 from requests_app.lifecycle import conflict_on, lock_request, transition, transition_all
-from requests_app.models import PENDING, AccessRequest, Grant, GrantState, Status
+from requests_app.models import (
+    PENDING,
+    AccessRequest,
+    Grant,
+    GrantState,
+    RequestedTarget,
+    Status,
+)
 from requests_app.policies import may_end
 
 
@@ -68,11 +75,21 @@ def end_groundless() -> int:
         "The integration was switched off.": Q(targets__integration=None)
         | Q(targets__integration__is_active=False),
         "The person may no longer ask through this access flow.": ~_may_still_ask(),
+        "What was asked for is no longer there on the target.": Q(status__in=PENDING)
+        & Exists(_vanished_targets()),
     }
     return sum(
         _stop_each(AccessRequest.objects.filter(condition), None, reason, SYSTEM)
         for reason, condition in lost.items()
     )
+
+
+def _vanished_targets() -> QuerySet[RequestedTarget]:
+    """Of a request: targets that discovery does not find any more. What is open runs on to its end."""
+    where = {"integration": OuterRef("integration"), "vanished_at__isnull": False}
+    here = Q(Exists(Resource.objects.filter(name=OuterRef("resource"), **where)))
+    here |= Q(Exists(Permission.objects.filter(name=OuterRef("permission"), **where)))
+    return RequestedTarget.objects.filter(here, request=OuterRef("pk"))
 
 
 def _may_still_ask() -> Q:

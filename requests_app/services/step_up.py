@@ -15,7 +15,7 @@ from mfa.models import Verification
 from mfa.services import VerificationResult, lock_state, verify_code, verify_recovery_code
 from requests_app.lifecycle import lock_request, pending_until, transition
 from requests_app.models import AccessRequest, Status
-from requests_app.policies import evidence_fields, next_status, why_void
+from requests_app.policies import evidence_fields, next_escalation, next_status, why_void
 
 
 def step_up(
@@ -107,6 +107,8 @@ def _release(request: AccessRequest, user: Any, verification: Verification, orig
         )
         return False
     to = next_status(request.flow, request)
+    tier = request.escalation_tier
+    escalates_at = next_escalation(request.flow, to, tier, now) if request.flow else None
     transition(
         request,
         to=to,
@@ -115,6 +117,7 @@ def _release(request: AccessRequest, user: Any, verification: Verification, orig
         origin=origin,
         metadata={"verification": verification.pk, "with": verification.device_name},
         pending_until=pending_until(to, now),
+        escalates_at=escalates_at,
         message="",
         **evidence_fields(verification),
     )

@@ -19,7 +19,7 @@ from mfa.window import Window
 from requests_app.exceptions import RequestRefused
 from requests_app.lifecycle import pending_until
 from requests_app.models import AccessRequest, RequestedTarget, Status
-from requests_app.policies import current_fingerprint, evidence_fields
+from requests_app.policies import current_fingerprint, evidence_fields, next_escalation
 from requests_app.prospects import FLOW_GONE, Asking, Words, prospect_of
 
 
@@ -89,6 +89,7 @@ def _make(
         ticket=prospect.words.ticket,
         status=status,
         pending_until=pending_until(status, now),
+        escalates_at=next_escalation(flow, status, 0, now),
         **_terms(flow),
         **evidence_fields(evidence if flow.require_mfa else None),
     )
@@ -113,6 +114,9 @@ def _terms(flow: AccessFlow) -> dict[str, Any]:
         "flow_fingerprint": current_fingerprint(flow),
         "require_mfa": flow.require_mfa,
         "approval": flow.approval,
+        "approvals_required": flow.approvals_required,
+        "max_extensions": flow.max_extensions,
+        "extension_duration": flow.extension_duration,
         "max_duration": flow.max_duration,
     }
 

@@ -8,7 +8,7 @@ from audit.events import EventName
 from audit.services import record
 from requests_app.lifecycle import lock_request, pending_until, transition
 from requests_app.models import AccessRequest, Decision, Status
-from requests_app.policies import decision_stands
+from requests_app.policies import decision_stands, next_escalation
 
 APPROVE = Decision.Verdict.APPROVE
 
@@ -52,13 +52,16 @@ def drop_void_approvals_of(*, user: Any) -> None:
 
 def reopen_request(*, request: AccessRequest, voided: list[str]) -> AccessRequest:
     """Have a request whose approval was voided wait for approval again."""
+    now, to = timezone.now(), Status.PENDING_APPROVAL
+    tier = request.escalation_tier
     sentence = f"The MFA of {', '.join(voided)} was reset after the approval, which is void."
     return transition(
         request,
-        to=Status.PENDING_APPROVAL,
+        to=to,
         event=EventName.REQUEST_REOPEN,
         actor=None,
         metadata={"reason": sentence},
         message=sentence[:500],
-        pending_until=pending_until(Status.PENDING_APPROVAL, timezone.now()),
+        pending_until=pending_until(to, now),
+        escalates_at=next_escalation(request.flow, to, tier, now) if request.flow else None,
     )

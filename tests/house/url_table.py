@@ -105,6 +105,7 @@ URLS: dict[str, Guard] = {
     "requests:reveal": Guard.OWN,
     "requests:reset": Guard.OWN,
     "requests:end": Guard.OWN,
+    "requests:extend": Guard.OWN,
     "requests:cancel": Guard.OWN,
     "requests:approvals": Guard.SIGNED_IN,
     "requests:decide": Guard.APPROVER,

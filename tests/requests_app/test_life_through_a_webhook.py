@@ -7,13 +7,13 @@ import time_machine
 from django.urls import reverse
 from django.utils import timezone
 
-from accessflows.models import Integration
+from accessflows.models import AccessFlow, Integration
 from accessflows.services import check_integration
 from audit.models import Event
 from audit.origin import SYSTEM
 from mfa import sealing
 from requests_app.models import Drift, Grant, GrantState, Status, TargetWatch
-from requests_app.services import end_access, reveal_credential
+from requests_app.services import end_access, extend_access, reveal_credential
 from requests_app.watch import due_for_look, look_over
 from tests.factories import (
     AccessFlowFactory,
@@ -148,3 +148,23 @@ def test_what_a_receiver_forgot_is_noticed_and_ended(ask, receiver):  # noqa: F8
     settle()
     assert Drift.objects.filter(kind=Drift.Kind.DROPPED).exists()
     assert grant_of(request).request.status == Status.REVOKED
+
+
+def test_a_receiver_moves_the_end(ask, receiver):  # noqa: F811
+    request = ask()
+    AccessFlow.objects.update(max_extensions=1, extension_duration=MINUTES)
+    flow = AccessFlow.objects.get()
+    take_fingerprint(flow)
+    type(request).objects.update(
+        flow_fingerprint=flow.fingerprint, max_extensions=1, extension_duration=MINUTES
+    )
+    settle()
+    grant = grant_of(request)
+    credential, end = show(grant), grant.deadline
+    extend_access(actor=grant.request.requester, request=grant.request, window=None)
+    grant = grant_of(request)
+    assert grant.deadline == grant.request.ends_at == end + MINUTES
+    settle_later(end + timedelta(seconds=1))
+    assert receiver.opens_for(credential)
+    settle_later(grant.deadline + timedelta(seconds=1))
+    assert not receiver.opens_for(credential)

@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
+from audit.origin import SYSTEM
 from mfa.lanes import Lane
-from mfa.services import advance_epoch
+from mfa.services import advance_epoch, reset_mfa
 from requests_app.exceptions import Conflict
 from requests_app.leases import claim
 from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
@@ -23,6 +24,7 @@ from requests_app.services import (
     cancel_request,
     decide_request,
     end_access,
+    extend_access,
     reveal_credential,
     step_up,
 )
@@ -34,7 +36,9 @@ from tests.factories import (
     GrantFactory,
     UserFactory,
     code_for,
+    take_fingerprint,
 )
+from tests.requests_app.conftest import settle
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 5
@@ -149,6 +153,95 @@ def test_ending_by_hand_and_by_time_end_as_one_of_them():
         ends = Event.objects.filter(event=EventName.REQUEST_END, request_id=request.pk)
         assert request.status == Status.ENDING
         assert ends.count() == 1
+
+
+def let_extend(flow):
+    """Two extensions of half an hour."""
+    type(flow).objects.filter(pk=flow.pk).update(
+        max_extensions=2, extension_duration=timedelta(minutes=30)
+    )
+    flow.refresh_from_db()
+    take_fingerprint(flow)
+
+
+def more_time(request, window=None):
+    who = request.requester
+    return lambda: extend_access(actor=who, request=request, window=window)
+
+
+@pytest.mark.target
+def test_extending_and_expiring_at_once_have_one_outcome(real_flow):
+    """The answers of the target come before, while and after the end is begun."""
+    let_extend(real_flow.flow)
+    for _ in range(ROUNDS):
+        grant = real_flow.active_grant()
+        request, end = grant.request, grant.deadline
+        answers = at_once(more_time(request), lambda end=end: expire_due(now=end))
+        request.refresh_from_db()
+        grant.refresh_from_db()
+        extended = not isinstance(answers[0], Exception)
+        assert extended == (request.status == Status.ACTIVE), answers
+        assert (request.ends_at > end) == extended
+        assert grant.deadline == request.ends_at
+        if not extended:
+            assert isinstance(answers[0], Conflict)
+        assert_the_target_agrees(real_flow, grant, extended=extended)
+
+
+def assert_the_target_agrees(real_flow, grant, *, extended):
+    if extended:
+        [(until,)] = real_flow.pg.ask(
+            "SELECT rolvaliduntil FROM pg_roles WHERE rolname = %s", [grant.login]
+        )
+        assert until == grant.enforced_until <= grant.deadline
+    else:
+        settle()
+        assert not real_flow.pg.role_exists(grant.login)
+
+
+@pytest.mark.target
+def test_ending_by_hand_and_extending_at_once_end_it(real_flow):
+    let_extend(real_flow.flow)
+    for _ in range(ROUNDS):
+        grant = real_flow.active_grant()
+        request = grant.request
+        at_once(
+            more_time(request),
+            lambda request=request: end_access(actor=request.requester, request=request),
+        )
+        settle()
+        request.refresh_from_db()
+        assert request.status == Status.REVOKED
+        assert not real_flow.pg.role_exists(grant.login)
+
+
+@pytest.mark.target
+def test_two_tabs_extend_once(real_flow):
+    let_extend(real_flow.flow)
+    grant = real_flow.active_grant()
+    request, end = grant.request, grant.deadline
+    one_wins(at_once(*[more_time(request)] * 3))
+    request.refresh_from_db()
+    assert (request.extensions_used, request.ends_at) == (1, end + timedelta(minutes=30))
+
+
+def test_reset_and_release_at_once_leave_nothing_on_void_evidence():
+    for _ in range(ROUNDS):
+        authenticator = AuthenticatorFactory()
+        user, code = authenticator.user, code_for(authenticator)
+        flow = AccessFlowFactory(require_mfa=True, requestor_users=[user], targets=1)
+        request = AccessRequestFactory(requester=user, flow=flow, status=Status.PENDING_MFA)
+        admin = UserFactory(admin=True)
+        _, released = at_once(
+            lambda user=user, admin=admin: reset_mfa(
+                actor=admin, user=user, window=None, reason="Lost phone", origin=SYSTEM
+            ),
+            lambda user=user, code=code: step_up(user=user, code=code, lane=Lane()),
+        )
+        begin_activation(request_pk=request.pk)
+        request.refresh_from_db()
+        assert request.status == Status.PENDING_MFA, released
+        assert not request.grants.exists()
 
 
 def test_a_grant_is_claimed_once():

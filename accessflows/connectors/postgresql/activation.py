@@ -63,7 +63,7 @@ def activate(target: Target, spec: GrantSpec) -> Activation:
     check_name(spec.resource, "database")
     with broker_session(target) as session:
         session.check_server(spec.system_identifier)
-        valid_until = _deadline(session, spec)
+        valid_until = deadline_on(session, spec)
         try:
             activation = _in_one_transaction(session, spec, valid_until)
         except (errors.DuplicateObject, errors.UniqueViolation):
@@ -90,7 +90,7 @@ def locate(target: Target, spec: GrantSpec) -> GrantIdentity | None:
         return GrantIdentity(spec.role_name, role.oid, session.system_identifier)
 
 
-def _deadline(session: Session, spec: GrantSpec) -> datetime:
+def deadline_on(session: Session, spec: GrantSpec) -> datetime:
     """The instant on the target's clock, never later by either clock than what was approved."""
     if abs(session.clock_skew) > LARGEST_SKEW:
         raise ClockSkew(

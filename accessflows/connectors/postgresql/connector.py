@@ -7,6 +7,7 @@ from accessflows.connectors.postgresql import (
     containment,
     credentials,
     discovery,
+    extension,
     permissions,
     plain_words,
     preflight,
@@ -30,6 +31,7 @@ class PostgreSQLConnector:
     locate = staticmethod(activation.locate)
     issue_credential = staticmethod(credentials.issue_credential)
     reset_credential = staticmethod(credentials.reset_credential)
+    extend = staticmethod(extension.extend)
     contain = staticmethod(containment.contain)
     contain_many = staticmethod(containment.contain_many)
     end_sessions_at = staticmethod(punctual.end_sessions_at)

@@ -131,6 +131,23 @@ class WebhookConnector:
         asked = {"end_sessions": end_sessions}
         return _credential(target, spec, _ask(target, "reset_credential", identity, asked))
 
+    def extend(
+        self, target: Target, spec: GrantSpec, identity: GrantIdentity, *, since: datetime | None
+    ) -> datetime:
+        asked = {
+            "deadline": spec.deadline.isoformat(),
+            "since": since.isoformat() if since else None,
+        }
+        step = f"extend.{int(spec.deadline.timestamp())}"
+        valid_until = _ask(target, "extend", identity, asked, step=step).moment("valid_until")
+        if valid_until > spec.deadline + timedelta(seconds=1):
+            raise TargetRefused(
+                "The receiver would keep the grant past its end. Mend the receiver."
+            )
+        if since is not None and valid_until <= since:
+            raise TargetRefused("The receiver did not extend the grant.")
+        return valid_until
+
     def contain(self, target: Target, identity: GrantIdentity) -> Containment:
         answer = _ask(target, "contain", identity, step="contain")
         return Containment(

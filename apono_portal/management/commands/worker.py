@@ -16,6 +16,7 @@ from audit.checking import LogChecker
 from audit.deliveries import deliver_due
 from audit.seals import seal_new_events
 from requests_app.insights.keeping import keep_figures
+from requests_app.services.extension import carry_on_extensions
 from requests_app.worker import Worker
 
 
@@ -46,6 +47,7 @@ class Command(BaseCommand):
                 run_asked_checks,
                 run_due_canaries,
                 keep_figures,
+                lambda now: carry_on_extensions(now=now),
                 LogChecker(),
             ),
         )

@@ -1,0 +1,41 @@
+"""More time for one's own open access."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from audit.origin import Origin
+from mfa.exceptions import WindowClosed
+from requests_app.exceptions import Conflict, RequestRefused
+from requests_app.models import Extension
+from requests_app.services import extend_access
+from requests_app.templatetags.moments import moment
+from requests_app.views.access import find
+from requests_app.views.answers import conflict, to_step_up
+
+
+@require_POST
+def extend(request: HttpRequest, pk: int) -> HttpResponse:
+    found = find(request, pk)
+    try:
+        extension = extend_access(
+            actor=request.user,
+            request=found,
+            window=request.mfa.window,  # type: ignore[attr-defined]
+            origin=Origin.of(request),
+        )
+    except WindowClosed:
+        messages.info(request, "Enter a code, then extend.")
+        return to_step_up(request, found)
+    except (Conflict, RequestRefused) as refused:
+        return conflict(request, refused.sentence, found)
+    if extension.state == Extension.State.DONE:
+        messages.success(request, f"{found.reference} ends {moment(extension.to_end)} now.")
+    else:
+        messages.warning(
+            request,
+            f"{extension.message} The portal keeps asking until {moment(extension.from_end)}; "
+            "until it is answered, access ends then.",
+        )
+    return redirect("requests:detail", pk=pk)
