@@ -11,7 +11,7 @@ from audit.events import EventName
 from audit.models import Event
 from audit.origin import Origin
 from mfa.known_browsers import MOST_KNOWN_BROWSERS
-from mfa.lanes import Lane, cookie_name, lane_of, signed_cookie
+from mfa.lanes import Lane, cookie_name, lane_of, session_ref_of, signed_cookie, still_known
 from mfa.models import KnownBrowser, MfaState, Outcome, Verification
 from mfa.services import advance_epoch
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
@@ -252,3 +252,22 @@ def test_the_origin_of_a_known_browser_is_kept(clock, person, device, enter):
     enter(code_for(device))
     assert KnownBrowser.objects.get(user=person).user_agent == "Firefox of the tests"
     assert Origin().user_agent == ""
+
+
+def test_recovery_codes_have_a_lane_for_each_known_browser_and_one_for_all_others():
+    assert Lane("known:7", 7).for_recovery.label == "recovery:7"
+    assert Lane().for_recovery.label == "recovery"
+
+
+def test_a_forgotten_browser_is_unknown_although_another_is_known(clock, person, device, known):
+    KnownBrowser.objects.create(user=person, nonce_hash="other", epoch=0)
+    KnownBrowser.objects.filter(pk=known.browser_id).delete()
+    assert still_known(known, MfaState.objects.get(user=person)) == Lane()
+
+
+def test_a_session_without_a_key_counts_no_failures_in_a_row(clock, device, enter):
+    request = RequestFactory().get("/")
+    request.session = type("Session", (), {"session_key": None})()
+    assert session_ref_of(request) == ""
+    request.session.session_key = "k"
+    assert len(session_ref_of(request)) == 64

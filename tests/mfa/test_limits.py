@@ -48,6 +48,7 @@ def test_lifting_counts_the_thirty_days_anew_and_nothing_else():
     found = failures(MONTH.failures, timedelta(hours=6))
     assert month_is_spent(found, NOW)
     assert not month_is_spent(found, NOW, month_since=NOW)
+    assert not month_is_spent(found, NOW + MONTH.period)
     quick = failures(SHORT.failures, timedelta(seconds=1))
     assert held_off_until(quick, NOW, month_since=NOW) is not None
 
