@@ -24,14 +24,18 @@ def with_targets(requests: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:
 
 
 def access_of(user: Any) -> dict[str, list[AccessRequest]]:
-    """Return what a person can use now, what is on its way, and what ended last."""
-    own = with_targets(AccessRequest.objects.of(user))
+    """Return what a person can use now, what is on its way, and what ended last. Five queries."""
+    own = AccessRequest.objects.of(user)
     over = own.exclude(status__in=[*IN_USE, *UNDER_WAY])
-    return {
+    found = {
         "in_use": list(own.filter(status__in=IN_USE).order_by("ends_at", "pk")),
         "under_way": list(own.filter(status__in=UNDER_WAY)),
         "over": list(over[:5]),
     }
+    prefetch_related_objects(
+        [each for part in found.values() for each in part], "targets", "grants"
+    )
+    return found
 
 
 def own_requests(user: Any) -> QuerySet[AccessRequest]:

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from bench.speed.ground import HOST, Ground, Processes
 
 CLIENTS = 2
-WINDOWS = 7
+WINDOWS = 5
 TIMEOUT_S = 60
 FORM = "application/x-www-form-urlencoded"
 CSRF_SECRET = "b" * 32
@@ -76,7 +76,7 @@ class System:
     name: str
     web: Any
     operation: Operation
-    operations: int = 200  # in one window, all clients together
+    operations: int = 120  # in one window, all clients together
     cpu_ms: list[float] = field(default_factory=list)
     database_ms: list[float] = field(default_factory=list)
     wall_ms: list[float] = field(default_factory=list)
