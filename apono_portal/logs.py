@@ -39,5 +39,9 @@ def logging_for(chosen: str, level: str) -> dict[str, Any]:
         "formatters": {"chosen": formatter},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "chosen"}},
         "root": {"handlers": ["stderr"], "level": level},
-        "loggers": {"django.server": {"propagate": True, "handlers": []}},
+        "loggers": {
+            "django.server": {"propagate": True, "handlers": []},
+            # Refusals are on the record. A line for each would say addresses, which may hold tokens.
+            "django.request": {"level": "ERROR"},
+        },
     }
