@@ -70,9 +70,10 @@ class WishForm(forms.Form):
 
 
 class DecisionForm(forms.Form):
-    """An approver's reason, and the fingerprint of what was on the page."""
+    """An approver's reason, the fingerprint of the flow, and a mark of all that was on the page."""
 
     fingerprint = forms.CharField(max_length=64, widget=forms.HiddenInput)
+    shown = forms.CharField(max_length=64, widget=forms.HiddenInput)
     reason = forms.CharField(
         label="Reason",
         required=False,

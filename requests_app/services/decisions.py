@@ -14,9 +14,11 @@ from mfa.models import Verification
 from mfa.services import lock_state, require_evidence
 from mfa.window import Window
 from requests_app.exceptions import Conflict, RequestRefused
+from requests_app.judging import mark_of
 from requests_app.lifecycle import conflict_on, lock_request, pending_until, transition
 from requests_app.models import AccessRequest, Decision, Status
 from requests_app.policies import clean_reason, has_decided, next_status, why_void
+from requests_app.selectors import rights_of
 from requests_app.services.void_approvals import drop_void_approvals
 
 APPROVE = Decision.Verdict.APPROVE
@@ -32,8 +34,11 @@ def decide_request(
     fingerprint: str,
     window: Window | None,
     origin: Origin = SYSTEM,
+    shown: str | None = None,
 ) -> AccessRequest:
-    """Put an approver's word on a request, bound to the fingerprint of what was shown.
+    """Put an approver's word on a request, bound to the fingerprint of its flow.
+
+    A page that shows it adds the mark of all that it ``shown``: rights, wishes and evidence, too.
 
     Raises `WindowClosed` when a protected flow wants the approver's code, `RequestRefused` when the
     person may not decide or the reason is missing, `Conflict` when somebody was first or the ground
@@ -44,6 +49,8 @@ def decide_request(
         request = lock_request(request.pk)
         drop_void_approvals(request=request)
         flow = _decidable(request, actor)
+        if shown is not None and shown != mark_of(request, rights_of(request)):
+            fingerprint = ""
         if sentence := why_void(request):
             _cancel(request, sentence)
         else:

@@ -12,6 +12,7 @@ from audit.origin import Origin
 from mfa.exceptions import WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.forms import DecisionForm
+from requests_app.judging import history_of, mark_of, why_you
 from requests_app.models import AccessRequest, Decision, Status
 from requests_app.presentation import decision_rows, page_of, rows_of
 from requests_app.selectors import decided_by, queue_of, request_to_decide, rights_of
@@ -62,6 +63,7 @@ def _give(request: HttpRequest, found: AccessRequest, verdict: Decision.Verdict)
             verdict=verdict,
             reason=form.cleaned_data["reason"],
             fingerprint=form.cleaned_data["fingerprint"],
+            shown=form.cleaned_data["shown"],
             window=request.mfa.window,  # type: ignore[attr-defined]
             origin=Origin.of(request),
         )
@@ -107,12 +109,16 @@ def _context(
     now = timezone.now()
     context: dict[str, Any] = {"queue": rows_of(queue, request.user, now), "chosen": None}
     if chosen is not None:
+        rights = rights_of(chosen)
         initial = {
             "fingerprint": chosen.flow_fingerprint,
+            "shown": mark_of(chosen, rights),
             "reason": request.session.pop(DRAFT.format(pk=chosen.pk), ""),
         }
         context |= {
-            "rights": rights_of(chosen),
+            "rights": rights,
+            "why": why_you(chosen, request.user),
+            "history": history_of(chosen, request.user, now),
             "chosen": page_of(chosen, request.user, now),
             "form": form or DecisionForm(initial=initial),
             "needs_code": chosen.require_mfa and not request.mfa.is_open,  # type: ignore[attr-defined]

@@ -10,7 +10,9 @@ from audit.events import EventName
 from audit.models import Event
 from mfa.exceptions import WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
+from requests_app.judging import mark_of
 from requests_app.models import Decision, Status
+from requests_app.selectors import rights_of
 from requests_app.services import cancel_request, decide_request
 from tests.factories import (
     AccessFlowFactory,
@@ -204,7 +206,11 @@ def test_protected_access_wants_the_approvers_own_code(approver, open_window_of)
 
 # --- The pages ---------------------------------------------------------------------------------
 def post(client, action, request, **data):
-    said = {"fingerprint": request.flow_fingerprint, "reason": ""} | data
+    said = {
+        "fingerprint": request.flow_fingerprint,
+        "shown": mark_of(request, rights_of(request)),
+        "reason": "",
+    } | data
     return client.post(reverse(f"requests:{action}", args=[request.pk]), said)
 
 
