@@ -6,6 +6,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 from django.db import connection, connections
+from django.db.models import Model
 
 from accessflows.models import AccessFlow, FlowVersion
 from accessflows.versions import stamp_version
@@ -13,7 +14,12 @@ from audit.models import Event
 from audit.origin import SYSTEM
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest, GrantState, Status
-from requests_app.services import delete_flow, reveal_credential, submit_request
+from requests_app.services import (
+    delete_flow,
+    reveal_credential,
+    submission,
+    submit_request,
+)
 from requests_app.services.ending import end_groundless
 from tests.factories import AccessFlowFactory, AccessRequestFactory, GrantFactory, UserFactory
 from tests.requests_app.conftest import RealFlow, settle
@@ -105,15 +111,20 @@ def test_who_asks_while_it_is_deleted_is_refused_and_told(monkeypatch, admin_use
     irma = UserFactory()
     flow = AccessFlowFactory(requestor_users=[irma], targets=1)
     said = {"actor": admin_user, "window": None, "reason": "Moved", "origin": SYSTEM}
-    monkeypatch.setattr(
-        "requests_app.services.submission.check_duration",
-        lambda *_: elsewhere(lambda: delete_flow(flow=flow, **said)),
-    )
+    insert = submission.insert
+
+    def insert_late(row: Model) -> None:
+        if isinstance(row, AccessRequest):
+            elsewhere(lambda: delete_flow(flow=flow, **said))
+        insert(row)
+
+    monkeypatch.setattr(submission, "insert", insert_late)
+    target = flow.targets.get()
     with pytest.raises(RequestRefused, match="cannot be used any more"):
         submit_request(
             actor=irma,
             flow=flow,
-            target_ids=[flow.targets.get().pk],
+            target_ids=[target.pk],
             duration=flow.max_duration,
             justification="Look into it",
             window=None,

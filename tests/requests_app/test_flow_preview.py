@@ -24,6 +24,7 @@ from tests.factories import (
 )
 
 NEW = "/access-flows/new/preview/"
+WRITING = re.compile(r"INSERT|UPDATE|DELETE", re.IGNORECASE)
 LIVE = {"HTTP_HX_REQUEST": "true"}
 
 
@@ -127,7 +128,7 @@ def test_it_writes_nothing(admin_client, flow):
     with CaptureQueriesContext(connection) as asked:
         admin_client.post(address(flow), typed(flow, require_mfa="on"), **LIVE)
         admin_client.post(NEW, typed(flow, name="Another"))
-    written = [each["sql"] for each in asked if not each["sql"].startswith("SELECT")]
+    written = [each["sql"] for each in asked if WRITING.match(each["sql"])]
     assert written == []
     assert terms_of(AccessFlow.objects.get()) == before
     assert not Event.objects.filter(event__startswith="flow:").exists()
