@@ -27,7 +27,7 @@ class AlreadyEnrolled(MfaError):
 
 
 class NotEnrolled(MfaError):
-    sentence = "MFA is not set up."
+    sentence = "MFA is not set up. Set it up under Security & Privacy first."
 
 
 class SignInTooOld(MfaError):
@@ -39,7 +39,7 @@ class SetUpGone(MfaError):
 
 
 class NotAllowed(MfaError):
-    sentence = "Only an account admin may do that."
+    sentence = "Only an account admin may do that. Nothing was changed."
 
 
 class ReasonMissing(MfaError):
@@ -51,8 +51,10 @@ class RecoveryCodesOff(MfaError):
 
 
 class NoSuchBrowser(MfaError):
-    sentence = "That browser is not on your list any more."
+    sentence = "That browser is not on your list any more, so there is nothing to forget."
 
 
 class NotHeldOff(MfaError):
-    sentence = "That person's codes are not held off by the 30-day limit."
+    sentence = (
+        "That person's codes are not held off by the 30-day limit, so there is nothing to lift."
+    )

@@ -175,7 +175,7 @@ def _extended(news: News) -> Words:
 def _ends_soon(news: News) -> Words:
     request = news.subject_request
     return Words(
-        f"{request.reference} ends at {instant(_until(news))}: {title_of(request)}",
+        f"{request.reference} ends on {instant(_until(news))}: {title_of(request)}",
         [
             "Sessions that are open then are cut. Save what you are working on.",
             "The request's page says whether it can be extended.",

@@ -96,9 +96,11 @@ def _lock_open(actor: Any, grant: Grant, window: Window | None) -> tuple[Grant, 
     grant.request = request
     identity = grant.identity
     if not may_reveal(grant, actor) or identity is None:
-        raise Conflict("This access is not open, so there is no credential to show.")
+        raise Conflict(
+            "This access is not open, so there is no credential to show. Its page says where it stands."
+        )
     if grant.deadline <= timezone.now():
-        raise Conflict("This access has reached its end.")
+        raise Conflict("This access has reached its end. Ask again if you still need it.")
     if request.require_mfa:
         require_evidence(user=actor, window=window)
     return grant, identity
@@ -114,7 +116,9 @@ def _take_turn(
             revealed_at=now
         )
         if not taken:
-            raise Conflict("This credential was shown before. It is shown once only.")
+            raise Conflict(
+                "This credential was shown before. It is shown once only; reset it to get another."
+            )
         record(
             event=EventName.GRANT_REVEAL,
             actor=actor,

@@ -63,13 +63,19 @@ def decide_request(
 def _decidable(request: AccessRequest, actor: Any) -> AccessFlow:
     flow = request.flow
     if flow is None or not may_decide(flow, actor, request.requester, tier=request.escalation_tier):
-        raise RequestRefused("You are not an approver of this request.")
+        raise RequestRefused(
+            "You are not an approver of this request, or not any more. Nothing was decided."
+        )
     if request.status != Status.PENDING_APPROVAL:
         raise conflict_on(request)
     if request.pending_until is not None and request.pending_until <= timezone.now():
-        raise Conflict(f"The time to decide on {request.reference} is over.")
+        raise Conflict(
+            f"The time to decide on {request.reference} is over, so it lapses. The requester may ask again."
+        )
     if has_decided(request.decisions.all(), actor):
-        raise Conflict(f"You have already approved {request.reference}. It waits for others.")
+        raise Conflict(
+            f"You have already approved {request.reference}. It waits for others; nothing is left to do."
+        )
     return flow
 
 

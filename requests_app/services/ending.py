@@ -165,7 +165,9 @@ def close_when_ended(*, request: AccessRequest) -> None:
 def _lock_for(actor: Any, request: AccessRequest) -> AccessRequest:
     request = lock_request(request.pk)
     if not may_end(request, actor):
-        raise RequestRefused("Only the requester and account admins may end this.")
+        raise RequestRefused(
+            "Only the requester and account admins may end this. Nothing was changed."
+        )
     return request
 
 
