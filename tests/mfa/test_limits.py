@@ -4,13 +4,28 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mfa.limits import DAY, LIMITS, MONTH, SHORT, held_off_until, month_is_spent
+from mfa.limits import (
+    DAY,
+    LIMITS,
+    MONTH,
+    SESSION_FAILURES,
+    SHORT,
+    held_off_until,
+    month_is_spent,
+)
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def failures(count: int, every: timedelta, newest: datetime = NOW) -> list[datetime]:
     return [newest - every * n for n in range(count)]
+
+
+def test_the_limits_are_those_the_promise_is_reckoned_with():
+    assert (SHORT.failures, SHORT.period) == (5, timedelta(minutes=15))
+    assert (DAY.failures, DAY.period) == (20, timedelta(hours=24))
+    assert (MONTH.failures, MONTH.period) == (100, timedelta(hours=720))
+    assert SESSION_FAILURES == 5
 
 
 @pytest.mark.parametrize("limit", LIMITS)
@@ -51,6 +66,18 @@ def test_lifting_counts_the_thirty_days_anew_and_nothing_else():
     assert not month_is_spent(found, NOW + MONTH.period)
     quick = failures(SHORT.failures, timedelta(seconds=1))
     assert held_off_until(quick, NOW, month_since=NOW) is not None
+
+
+def test_the_thirty_days_are_over_to_the_instant():
+    found = failures(MONTH.failures, timedelta(0))
+    assert month_is_spent(found, NOW + MONTH.period - timedelta(microseconds=1))
+    assert not month_is_spent(found, NOW + MONTH.period)
+
+
+def test_what_failed_at_the_instant_of_the_lifting_is_lifted_and_what_came_after_is_not():
+    found = failures(MONTH.failures, timedelta(0))
+    assert not month_is_spent(found, NOW, month_since=NOW)
+    assert month_is_spent(found, NOW, month_since=NOW - timedelta(microseconds=1))
 
 
 def most_guesses(days: int) -> int:
