@@ -31,6 +31,7 @@ from audit.origin import SYSTEM
 from audit.services import record
 
 INTEGRATION = "Demo PostgreSQL"
+HALF_AN_HOUR = timedelta(minutes=30)
 # Whose name stands on the record for what is seeded. Nobody can sign in as it.
 SET_UP_EMAIL = "setup@demo.example"
 
@@ -71,6 +72,8 @@ class Flow:
     max_duration: timedelta
     require_mfa: bool
     approvers: str = ""
+    asked_later: str = ""  # once nobody decided for half an hour
+    extensions: int = 0  # of half an hour
 
 
 FLOWS = (
@@ -80,6 +83,7 @@ FLOWS = (
         (("orders", "orders_read"),),
         timedelta(hours=8),
         require_mfa=True,
+        extensions=2,
     ),
     Flow(
         "Billing read-write",
@@ -88,6 +92,8 @@ FLOWS = (
         timedelta(hours=2),
         require_mfa=True,
         approvers="Billing owners",
+        asked_later="On call",
+        extensions=1,
     ),
     Flow(
         "Orders staging",
@@ -219,6 +225,9 @@ def seed_flow(actor: User, integration: Integration, flow: Flow) -> bool:
         max_duration=flow.max_duration,
         approval=AccessFlow.Approval.ANY_OF if flow.approvers else AccessFlow.Approval.AUTOMATIC,
         approver_groups=frozenset({groups[flow.approvers]} if flow.approvers else ()),
+        escalation=((HALF_AN_HOUR, groups[flow.asked_later]),) if flow.asked_later else (),
+        max_extensions=flow.extensions,
+        extension_duration=HALF_AN_HOUR,
     )
     flows.create_flow(actor=actor, window=None, terms=terms, origin=SYSTEM)
     return True
