@@ -31,6 +31,15 @@ class Access:
     sessions: list[psycopg.Connection[Any]]
     ends_at: float = 0.0
 
+    def end_of(self, grant: Grant, since: float) -> float:
+        """When one may be used no more: by the deadline on its row, which is a moment after the one
+        all were asked for, and not before ``since``."""
+        return max(since, grant.deadline.timestamp()) if self.ends_at else since
+
+    @property
+    def last_end(self) -> float:
+        return max(grant.deadline.timestamp() for grant in self.grants)
+
     @property
     def roles(self) -> set[str]:
         return {grant.login for grant in self.grants}
@@ -153,7 +162,8 @@ class Stage:
         """
         watch.wait(patience_s)
         works = judge.usable(self.ground, access.keys, access.sessions)
-        late = {role for role, at in watch.last_usable_at.items() if at > since + SWEEP_S}
+        ends = {grant.login: access.end_of(grant, since) for grant in access.grants}
+        late = {role for role, at in watch.last_usable_at.items() if at > ends[role] + SWEEP_S}
         proven = self.portal.wait_ended(access.grants, patience_s)
         standing = judge.standing(self.ground)
         verdict = Verdict(
@@ -161,7 +171,7 @@ class Stage:
             grants=len(access.grants),
             ended=sum(grant.login not in standing for grant in access.grants),
             usable_past_end=len(works | late),
-            contained_s=[max(at - since, 0.0) for at in watch.contained_at.values()],
+            contained_s=[max(at - ends[role], 0.0) for role, at in watch.contained_at.items()],
         )
         if not proven:
             verdict.faults.append("Not every end was proven in time.")

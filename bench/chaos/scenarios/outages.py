@@ -33,7 +33,7 @@ def line_cut(stage: Stage) -> Verdict:
     access = stage.open(stage.size, "far", ends_at=stage.moment_for(stage.size))
     sleep_until(access.ends_at - 0.5)
     stage.line.cut()
-    sleep_until(access.ends_at + 0.2)
+    sleep_until(access.last_end + 0.2)
     meanwhile = judge.usable(stage.ground, access.keys)
     sleep_until(access.ends_at + AWAY_S)
     with Watch(stage.ground, access.roles) as watch:
