@@ -122,6 +122,7 @@ def _request(request: AccessRequest) -> dict[str, Any]:
         "status": request.status,
         "duration_s": int(request.duration.total_seconds()),
         "justification": request.justification,
+        "ticket": request.ticket,
         "require_mfa": request.require_mfa,
         "starts_at": request.starts_at,
         "ends_at": request.ends_at,

@@ -55,7 +55,7 @@ class Person:
         page = self.page
         self.go_to("New Request")
         page.get_by_role("checkbox", name=f"{target} through {flow}").check()
-        page.get_by_label("Duration").fill(duration)
+        page.get_by_label("Duration", exact=True).fill(duration)
         page.get_by_label("Justification").fill(justification)
         page.get_by_role("button", name="Request access").click()
 
