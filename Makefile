@@ -11,6 +11,8 @@
 #   make bench-active  measure from the click on "Request access" to "Active", on a demo of its own
 #   make mutate  break single conditions, and see a test fail for each
 #   make lives   random lives of requests against the two promises (LIVES=100 make lives is a quick one)
+#   make tour    take the pictures of docs/tour.md anew from a demo, and measure its pages
+#   make look    every page in a real browser, in both themes at four widths (SCREENSHOTS=folder keeps pictures)
 #   make fix     format, and mend what the linters can mend
 #   make lock    resolve pyproject.toml into the requirements files anew
 
@@ -29,7 +31,7 @@ DEPLOY_ENV := SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsaf
               PORTAL_URL=https://access.example.org DEBUG=0
 
 .PHONY: help run test test-sqlite test-postgresql check lint types migrations deploy fix lock \
-        attack attack-mutants chaos mutate bench lives bench-active
+        attack attack-mutants chaos mutate bench lives bench-active tour look
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -96,6 +98,14 @@ bench-active: .venv/ready-to-test
 
 mutate: .venv/ready-to-test
 	@$(PY) -m bench.mutate --workers $(WORKERS)
+
+# --- Looking -------------------------------------------------------------------------------------
+tour: .venv/ready-to-test
+	@$(PY) -m bench.tour
+
+look: .venv/ready-to-test
+	@CHROMIUM="$$($(PY) -c 'from tests.chromium import ensure_chromium; print(ensure_chromium())')" FULL_LOOK=1 \
+	  $(PY) -m pytest -q -n $(WORKERS) tests/browser/test_every_page.py
 
 check: lint types migrations deploy test
 

@@ -1,6 +1,7 @@
 """A person at a browser: what several walks do with the same words on the page."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from playwright.sync_api import Page, expect
@@ -31,7 +32,7 @@ class Person:
         self.page.get_by_role("navigation", name="Main").get_by_role("link", name=name).click()
         expect(self.page.get_by_role("heading", name=name, level=1)).to_be_visible()
 
-    def set_up_mfa(self) -> None:
+    def set_up_mfa(self, before_the_code: Callable[[], None] = lambda: None) -> None:
         """From the banner to an authenticator that is on, by camera."""
         page = self.page
         page.get_by_role("link", name="Set Up MFA").click()
@@ -39,6 +40,7 @@ class Person:
         page.get_by_role("button", name="Set up").click()
         dialog = page.get_by_role("dialog", name="Multi-Factor Authentication")
         self.phone = Phone.scan(dialog.get_by_role("img", name="QR code").screenshot())
+        before_the_code()
         dialog.get_by_label("Six-digit code", exact=True).fill(self.phone.code())
         dialog.get_by_role("button", name="Turn on MFA").click()
         expect(page.get_by_role("heading", name="MFA is on")).to_be_visible()

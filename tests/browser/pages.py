@@ -1,0 +1,143 @@
+"""Every page of the portal with somebody who looks at it, and the addresses that are no page."""
+
+from collections.abc import Iterator
+
+from django.contrib.auth.tokens import default_token_generator
+from django.urls import reverse
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
+
+from tests.browser.world import World
+
+STRANGER = ""
+SIMPLE: dict[str, tuple[str, ...]] = {
+    STRANGER: ("users:sign_in",),
+    "requester": (
+        "requests:my_access",
+        "requests:list",
+        "requests:new",
+        "requests:step_up",
+        "mfa:security",
+        "notices:choose",
+        "users:password",
+    ),
+    "newcomer": ("requests:my_access", "requests:list", "requests:new", "mfa:security"),
+    "waiting": ("requests:step_up", "requests:my_access"),
+    "approver": ("requests:approvals",),
+    "auditor": (
+        "requests:activity",
+        "requests:insights",
+        "requests:simulator",
+        "notices:deliveries",
+        "audit:list",
+        "users:list",
+        "flows:list",
+        "integrations:list",
+    ),
+    "admin": (
+        "users:list",
+        "users:create",
+        "users:groups",
+        "users:create_group",
+        "mfa:holds",
+        "flows:list",
+        "flows:choose_type",
+        "flows:create",
+        "integrations:list",
+        "integrations:create",
+        "notices:deliveries",
+        "notices:webhooks",
+        "notices:create_webhook",
+        "admin:index",
+    ),
+}
+# Addresses that are no page of their own, by why.
+NO_PAGE = {
+    "answers a form": (
+        "admin_exit",
+        "audit:verify",
+        "flows:activate",
+        "integrations:check",
+        "integrations:enable",
+        "integrations:run_canary",
+        "mfa:close_window",
+        "mfa:confirm",
+        "mfa:forget_browser",
+        "notices:replace_secret",
+        "notices:send_again",
+        "notices:send_test",
+        "requests:approve",
+        "requests:cancel",
+        "requests:end",
+        "requests:reject",
+        "requests:preview_flow",
+        "requests:preview_new_flow",
+        "requests:reset",
+        "requests:reveal",
+        "users:invite",
+        "users:reactivate",
+        "users:remind",
+        "users:sign_out",
+        "users:theme",
+    ),
+    "is for programs": (
+        "healthz",
+        "readyz",
+        "metrics",
+        "audit:export_progress",
+        "audit:export_csv",
+        "audit:export_jsonl",
+        "requests:activity_csv",
+        "requests:activity_jsonl",
+    ),
+    "leads elsewhere": ("admin_entrance", "admin_password"),
+    "comes between two steps, and is walked elsewhere": (
+        "audit:verification",
+        "integrations:check_run",
+        "mfa:confirm_password",
+        "mfa:lift_hold",
+        "mfa:recovery_codes",
+        "mfa:set_up",
+        "notices:delete_webhook",
+        "notices:edit_webhook",
+        "requests:made",
+    ),
+}
+
+
+def pages_of(world: World) -> Iterator[tuple[str, str]]:
+    """Yield who looks, and at which address."""
+    for role, names in SIMPLE.items():
+        for name in names:
+            yield role, reverse(name)
+    yield STRANGER, _link_to_set_password(world)
+    yield STRANGER, "/nothing-here/"
+    yield "requester", "/nothing-here/"
+    for request in world.requests.values():
+        yield "requester", reverse("requests:detail", args=[request.pk])
+    yield "requester", reverse("requests:again", args=[world.requests["expired"].pk])
+    yield "approver", reverse("requests:decide", args=[world.decidable.pk])
+    yield from (("admin", address) for address in _admin_pages(world))
+
+
+def _admin_pages(world: World) -> Iterator[str]:
+    person, flow = world.people["requester"], world.flow
+    integration = world.canary.integration
+    for name in ("users:edit", "users:reset_mfa", "users:deactivate"):
+        yield reverse(name, args=[person.pk])
+    yield reverse("users:edit_group", args=[world.owners.pk])
+    for name in ("edit", "saved", "deactivate", "history"):
+        yield reverse(f"flows:{name}", args=[flow.pk])
+    yield reverse("requests:delete_flow", args=[flow.pk])
+    for name in ("detail", "edit", "disable", "replace_secret"):
+        yield reverse(f"integrations:{name}", args=[integration.pk])
+    yield reverse("requests:delete_integration", args=[integration.pk])
+    yield reverse("integrations:canary", args=[integration.pk, world.canary.pk])
+
+
+def _link_to_set_password(world: World) -> str:
+    person = world.people["newcomer"]
+    token = default_token_generator.make_token(person)
+    return reverse(
+        "users:set_password", args=[urlsafe_base64_encode(force_bytes(person.pk)), token]
+    )

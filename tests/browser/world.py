@@ -1,0 +1,147 @@
+"""A portal with something on every page: people, flows and requests in every state, long names included."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.test import Client
+from django.utils import timezone
+
+from accessflows.models import AccessFlow, CanaryRun
+from apono_portal.users.models import User
+from audit.events import EventName
+from audit.services import record
+from mfa.window import SESSION_KEY
+from requests_app.models import AccessRequest, GrantState, Status
+from tests.conftest import BACKEND
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    AuthenticatorFactory,
+    DecisionFactory,
+    GrantFactory,
+    GroupFactory,
+    IntegrationFactory,
+    UserFactory,
+    VerificationFactory,
+)
+
+LONG = "Wolfeschlegelsteinhausenbergerdorff-Featherstonehaugh"
+LONG_REASON = (
+    "Look_into_" + "a_name_without_any_place_to_break_" * 4 + "and then some words, INC-733."
+)
+LIVE_GRANTS = {
+    Status.ACTIVE: GrantState.ACTIVE,
+    Status.ENDING: GrantState.ENDING,
+    Status.EXPIRED: GrantState.ENDED,
+    Status.REVOKED: GrantState.ENDED,
+}
+
+
+@dataclass
+class World:
+    """People by role, and one request of theirs for each status."""
+
+    people: dict[str, User] = field(default_factory=dict)
+    requests: dict[str, AccessRequest] = field(default_factory=dict)
+    flow: AccessFlow = None  # type: ignore[assignment]
+    decidable: AccessRequest = None  # type: ignore[assignment]
+    canary: CanaryRun = None  # type: ignore[assignment]
+
+    @classmethod
+    def made(cls) -> "World":
+        world = cls()
+        world._people()
+        world._flows()
+        world._requests()
+        return world
+
+    def _people(self) -> None:
+        owners = GroupFactory(name="Billing owners of the northern and the southern warehouses")
+        self.people = {
+            "admin": UserFactory(name="Nora Ekman", admin=True),
+            "auditor": UserFactory(name="Petra Novak", auditor=True),
+            "requester": UserFactory(name=f"Irma {LONG}", email=f"irma@{LONG.lower()}.example"),
+            "approver": UserFactory(name="Tomas Brandt", groups=[owners]),
+            "newcomer": UserFactory(name="Mei Tanaka"),
+            "waiting": UserFactory(name="Jonas Keller"),
+        }
+        for role in ("admin", "requester", "approver", "waiting"):
+            AuthenticatorFactory(user=self.people[role], name="Aegis on Pixel 8")
+        self.owners = owners
+
+    def _flows(self) -> None:
+        askers = [self.people[role] for role in ("requester", "waiting")]
+        self.flow = AccessFlowFactory(
+            name="Billing write for those who mend invoices at the end of the month",
+            description="Mend invoices, payments and refunds.",
+            require_mfa=True,
+            approval=AccessFlow.Approval.ANY_OF,
+            approver_groups=[self.owners],
+            requestor_users=askers,
+            targets=3,
+        )
+        AccessFlowFactory(name="Orders read-only", requestor_users=askers, targets=1)
+        integration = self.flow.targets.first().resource.integration
+        IntegrationFactory(name="ledger-prod", health="down")
+        self.canary = CanaryRun.objects.create(
+            integration=integration,
+            resource="orders",
+            permission="orders_read",
+            requested_by_label="Nora Ekman",
+            state=CanaryRun.State.PASSED,
+            finished_at=timezone.now(),
+        )
+
+    def _requests(self) -> None:
+        requester = self.people["requester"]
+        for status in Status.values:
+            asked = AccessRequestFactory(
+                requester=requester,
+                flow=self.flow,
+                status=status,
+                justification=LONG_REASON,
+                duration=timedelta(hours=4),
+            )
+            self.requests[status] = asked
+            record(event=EventName.REQUEST_SUBMIT, actor=requester, target=asked, request=asked)
+            if status in LIVE_GRANTS:
+                GrantFactory(request=asked, state=LIVE_GRANTS[Status(status)], login="jit_abc")
+            if status == Status.REJECTED:
+                word = VerificationFactory(user=self.people["approver"])
+                DecisionFactory(
+                    request=asked,
+                    approver=self.people["approver"],
+                    verdict="reject",
+                    reason="One invoice at a time.",
+                    verification=word,
+                )
+        self.decidable = self.requests[Status.PENDING_APPROVAL]
+        AccessRequestFactory(
+            requester=self.people["waiting"], flow=self.flow, status=Status.PENDING_MFA
+        )
+
+    def cookie(self, role: str, url: str) -> dict[str, Any]:
+        """The cookie of a session of that role; all with MFA but "waiting" have an open window."""
+        client = Client()
+        user = User.objects.select_related("mfa_state").get(pk=self.people[role].pk)
+        client.force_login(user, backend=BACKEND)
+        if role in {"admin", "requester", "approver"}:
+            _open_window(client, user)
+        name = settings.SESSION_COOKIE_NAME
+        return {"name": name, "value": client.cookies[name].value, "url": url}
+
+
+def _open_window(client: Client, user: User) -> None:
+    success = VerificationFactory(user=user)
+    session = client.session
+    session[SESSION_KEY] = {
+        "user_id": user.pk,
+        "device_id": success.device_id,
+        "epoch": success.epoch,
+        "verified_at": success.at.isoformat(),
+        "verification_id": success.pk,
+        "auth": user.get_session_auth_hash(),
+    }
+    session.save()
