@@ -69,6 +69,7 @@ NO_PAGE = {
         "requests:approve",
         "requests:cancel",
         "requests:end",
+        "requests:extend",
         "requests:reject",
         "requests:preview_flow",
         "requests:preview_new_flow",
