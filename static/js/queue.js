@@ -39,4 +39,3 @@ queue.addEventListener("keydown", (event) => {
 
 // The page begins where its keys work, unless something refused wants to be read first.
 if (!queue.querySelector("[role=alert]")) links[Math.max(chosen, 0)]?.focus({ preventScroll: true });
-document.querySelector("[data-keys]").hidden = false;
