@@ -14,6 +14,9 @@ from accessflows.connectors.errors import TargetRefused
 from accessflows.connectors.webhook.calls import parsed_url
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+# All of IPv6 that is handed out for use in public. Elsewhere are site-local addresses and old forms in
+# which an IPv4 address hides, which Python takes for public ones.
+_PUBLIC_IPV6 = ipaddress.ip_network("2000::/3")
 # Networks in which an IPv4 address hides (RFC 6052, 3056, 4380): never needed, so never allowed.
 _HIDING = tuple(
     ipaddress.ip_network(text)
@@ -64,7 +67,8 @@ def require_permitted(address: Address) -> None:
     if never or any(plain in network for network in _HIDING):
         raise AddressRefused("No webhook is posted to such an address. Enter another.")
     listed = any(plain in network for network in settings.WEBHOOK_NETWORKS)
-    if not listed and not plain.is_global:
+    is_public = plain.is_global and (plain.version == 4 or plain in _PUBLIC_IPV6)
+    if not listed and not is_public:
         raise AddressRefused(
             "This address is not a public one. Whoever runs the portal can list its network in "
             "WEBHOOK_NETWORKS."

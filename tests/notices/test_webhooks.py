@@ -183,6 +183,9 @@ def test_address_and_secret_are_in_no_plain_column(webhook, inbox, desk):
         "http://127.0.0.1/",
         "https://[fd00:ec2::254]/",
         "https://0.0.0.0/",
+        "https://[fec0::1]/",
+        "https://[::10.0.0.7]/",
+        "https://[::ffff:0:10.0.0.7]/",
     ],
 )
 def test_an_address_inside_is_refused(url):
