@@ -26,17 +26,19 @@ def step_up(
     origin: Origin = SYSTEM,
     recovery: bool = False,
     leave_out: Collection[int] = (),
+    shown: Collection[int] | None = None,
 ) -> tuple[VerificationResult, list[AccessRequest]]:
     """Verify a code and, if it is right, release the person's parked requests.
 
-    All but those whose numbers are in ``leave_out``, which stay parked. With ``recovery`` it is a
-    recovery code. One transaction: there is no verification without its releases. A wrong code is
+    All but those whose numbers are in ``leave_out``, which stay parked. A page that lists them adds
+    which it has ``shown``: what was parked since, maybe by somebody with a stolen password, stays
+    parked, too. With ``recovery`` it is a recovery code. One transaction: there is no verification without its releases. A wrong code is
     an outcome, not an exception, so that its count is kept.
     """
     released: list[AccessRequest] = []
 
     def release(verification: Verification) -> dict[str, Any]:
-        released.extend(_release_all(user, verification, origin, leave_out))
+        released.extend(_release_all(user, verification, origin, leave_out, shown))
         return {"requests": [request.reference for request in released]} | _left(user, leave_out)
 
     verify = verify_recovery_code if recovery else verify_code
@@ -67,10 +69,15 @@ def _parked(user_id: int) -> QuerySet[Any, Any]:
 
 
 def _release_all(
-    user: Any, verification: Verification, origin: Origin, leave_out: Collection[int]
+    user: Any,
+    verification: Verification,
+    origin: Origin,
+    leave_out: Collection[int],
+    shown: Collection[int] | None = None,
 ) -> list[AccessRequest]:
     """Under the lock of the person's MFA state."""
-    requests = [lock_request(pk) for pk in _parked(user.pk) if pk not in leave_out]
+    wanted = [pk for pk in _parked(user.pk) if pk not in leave_out]
+    requests = [lock_request(pk) for pk in wanted if shown is None or pk in shown]
     return [
         request
         for request in requests

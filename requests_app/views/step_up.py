@@ -50,6 +50,7 @@ def enter_code(request: HttpRequest) -> HttpResponse:
         origin=Origin.of(request),
         recovery=recovery,
         leave_out=_left_out(request),
+        shown=_shown(request),
     )
     if result.ok:
         return _let_through(request, result, released)
@@ -59,6 +60,28 @@ def enter_code(request: HttpRequest) -> HttpResponse:
 def _left_out(request: HttpRequest) -> set[int]:
     """Return the numbers of the requests that the person wants to leave parked."""
     return {int(each) for each in request.POST.getlist("leave_out") if NUMBER.fullmatch(each)}
+
+
+def _shown(request: HttpRequest) -> set[int] | None:
+    """Return the numbers of the requests that were listed under the code; None if no list was sent."""
+    told = request.POST.get("shown")
+    if told is None:
+        return None
+    return {int(each) for each in told.split(",") if NUMBER.fullmatch(each)}
+
+
+def _tell_of_newcomers(request: HttpRequest) -> None:
+    """Name what was parked while the code was typed, so that its owner looks at it."""
+    shown = _shown(request)
+    if shown is None:
+        return
+    new = [each.reference for each in parked_requests_of(request.user) if each.pk not in shown]
+    if new:
+        messages.warning(
+            request,
+            f"{', '.join(new)} came after the page was shown, so the code did not release it. "
+            "If it is not yours, withdraw it and change your password.",
+        )
 
 
 def _let_through(
@@ -71,6 +94,7 @@ def _let_through(
     messages.success(
         request, f"Verified, good for one hour.{f' Released: {names}.' if names else ''}"
     )
+    _tell_of_newcomers(request)
     if following:
         response = redirect(following)
     elif len(released) == 1:
@@ -111,6 +135,7 @@ def _page(request: HttpRequest, form: Form, *, recovery: bool, status: int = 200
         "next": safe_next(request),
         "held_off_until": held_off_until_of(request.user, lane),
         "parked": parked_rows(rows_of(parked, request.user, timezone.now()), elsewhere, left_out),
+        "shown": ",".join(str(each.pk) for each in parked),
         "any_elsewhere": bool(elsewhere),
         "recovery_codes_on": settings.MFA_RECOVERY_CODES,
     }

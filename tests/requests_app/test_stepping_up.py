@@ -275,6 +275,24 @@ def test_the_page_leaves_out_what_is_marked(authenticator, signed_in):
     assert (stands(mine), stands(odd)) == (Status.GRANTING, Status.PENDING_MFA)
 
 
+def test_what_was_parked_after_the_page_was_shown_stays_parked(authenticator, signed_in):
+    mine, client = park(authenticator), signed_in(authenticator.user)
+    assert f'name="shown" value="{mine.pk}"' in client.get(STEP_UP).content.decode()
+    odd = park(authenticator)
+    form = {"code": code_for(authenticator), "shown": str(mine.pk)}
+    answer = client.post(STEP_UP, form, follow=True)
+    assert (stands(mine), stands(odd)) == (Status.GRANTING, Status.PENDING_MFA)
+    assert f"{odd.reference} came after the page was shown" in answer.content.decode()
+
+
+def test_a_page_that_showed_nothing_parked_releases_nothing(authenticator, signed_in):
+    client = signed_in(authenticator.user)
+    assert 'name="shown" value=""' in client.get(STEP_UP).content.decode()
+    odd = park(authenticator)
+    client.post(STEP_UP, {"code": code_for(authenticator), "shown": ""})
+    assert stands(odd) == Status.PENDING_MFA
+
+
 def test_what_cannot_be_a_recovery_code_is_no_try(authenticator, signed_in):
     address = f"{reverse('requests:step_up')}?with=recovery"
     page = signed_in(authenticator.user).post(address, {"code": "abcde"})
