@@ -29,6 +29,8 @@ from requests_app.policies import (
     when_to_remind,
     why_not_extended_by,
     why_too_late_to_extend,
+    why_unapproved,
+    why_void,
 )
 from requests_app.targets import asking, reach
 
@@ -158,6 +160,8 @@ def _why_not(extension: Extension, request: AccessRequest, state: MfaState | Non
         return "Its end came first."
     if request.grants.exclude(state=GrantState.ACTIVE).exists():
         return "Part of it has ended already."
+    if sentence := why_void(request) or why_unapproved(request):
+        return sentence
     if not extension.require_mfa:
         return ""
     if state is not None and evidence_holds(verification=extension.verification, state=state):
@@ -176,8 +180,13 @@ def _put_off(extension: Extension, sentence: str) -> Extension:
 
 
 def _refuse(extension: Extension, request: AccessRequest, sentence: str) -> Extension:
-    """Give it up, in a transaction that holds the request; its end stays as it was."""
+    """Give it up, in a transaction that holds the request; its end stays as it was.
+
+    A target that had moved already lets the login in for longer than it should: from here on that
+    is drift, which is told.
+    """
     if _settle(extension, Extension.State.FAILED, sentence[:500]):
+        request.grants.update(extending_to=None)
         _tell(EventName.REQUEST_REFUSE_EXTENSION, extension, request, actor=None)
     return extension
 

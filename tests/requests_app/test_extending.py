@@ -55,8 +55,10 @@ def hide_target(flow, request):
     type(request).objects.update(flow_fingerprint=flow.flow.fingerprint)
 
 
-def show_target(flow):
+def show_target(flow, request):
     type(flow.integration).objects.update(port=flow.pg.target.port)
+    change(flow)
+    type(request).objects.update(flow_fingerprint=flow.flow.fingerprint)
 
 
 def after(grant):
@@ -140,11 +142,28 @@ def test_a_code_that_was_reset_before_the_target_answered_extends_nothing(flow):
     window = window_of(VerificationFactory(user=flow.requester))
     assert extend(grant.request, window=window).state == Extension.State.ASKED
     advance_epoch(user=flow.requester)
-    show_target(flow)
+    show_target(flow, grant.request)
     carry_on_extensions(now=timezone.now() + timedelta(minutes=1))
     assert Extension.objects.get().state == Extension.State.FAILED
     assert after(grant).ends_at == end
     assert valid_until(flow, grant) <= end
+
+
+@pytest.mark.parametrize("loses", ["no requestor", "flow changed", "approver left"])
+def test_ground_lost_before_the_target_answered_extends_nothing(flow, loses):
+    grant = flow.active_grant()
+    end = grant.deadline
+    hide_target(flow, grant.request)
+    assert extend(grant.request).state == Extension.State.ASKED
+    show_target(flow, grant.request)
+    {
+        "no requestor": lambda: flow.flow.requestor_users.clear(),
+        "flow changed": lambda: type(flow.flow).objects.update(max_extensions=1),
+        "approver left": lambda: _approved_by_somebody_gone(flow, grant.request),
+    }[loses]()
+    carry_on_extensions(now=timezone.now() + timedelta(minutes=1))
+    assert Extension.objects.get().state == Extension.State.FAILED
+    assert valid_until(flow, grant) <= after(grant).ends_at == end
 
 
 @pytest.mark.parametrize(
@@ -224,7 +243,7 @@ def test_a_silent_target_is_asked_again_until_the_end(flow):
     assert after(grant).ends_at == end
     with pytest.raises(Conflict, match="extended already"):
         extend(grant.request)
-    show_target(flow)
+    show_target(flow, grant.request)
     assert carry_on_extensions(now=timezone.now() + timedelta(minutes=1)) == 1
     assert after(grant).ends_at == end + HALF_AN_HOUR
     assert carry_on_extensions(now=timezone.now() + timedelta(minutes=1)) == 0
@@ -235,7 +254,7 @@ def test_an_answer_after_the_end_extends_nothing(flow):
     end = grant.deadline
     hide_target(flow, grant.request)
     extend(grant.request)
-    show_target(flow)
+    show_target(flow, grant.request)
     expire_due(now=end)
     carry_on_extensions(now=timezone.now() + timedelta(minutes=1))
     assert Extension.objects.get().state == Extension.State.FAILED
@@ -273,6 +292,23 @@ def test_the_watch_over_targets_agrees(flow, step):
         [grant.login],
     )[0][0]
     assert (grant.deadline + HALF_AN_HOUR).isoformat()[:16] in marker
+
+
+def test_a_target_that_moved_for_an_extension_that_failed_is_told(flow):
+    grant = flow.active_grant()
+    extension = extend(grant.request)
+    later = {"deadline": extension.from_end, "extending_to": extension.to_end}
+    Grant.objects.update(
+        **later
+    )  # as a worker leaves it that stopped before the portal's end moved
+    type(grant.request).objects.update(ends_at=extension.from_end)
+    Extension.objects.update(state=Extension.State.ASKED, next_try_at=timezone.now())
+    flow.flow.requestor_users.clear()
+    carry_on_extensions(now=timezone.now())
+    with time_machine.travel(timezone.now() + timedelta(seconds=3), tick=True):
+        for pk in due_for_look(timezone.now(), at_once=True):
+            look_over(pk, WORKER)
+    assert [each.kind for each in Drift.objects.all()] == [Drift.Kind.DEADLINE]
 
 
 def test_the_page_extends_and_says_until_when(flow, signed_in):
