@@ -11,7 +11,7 @@ from accessflows.models import AccessFlow, Integration
 from audit.chain import instant
 from audit.export import csv_lines, json_lines
 from audit.keyset import batches_of
-from requests_app.models import AccessRequest, Decision, RequestedTarget
+from requests_app.models import AccessRequest, Decision, Extension, RequestedTarget
 from requests_app.presentation import Evidence, roles_of, title_of
 from requests_app.proof_words import proof_in_a_line
 from requests_app.querysets import AccessRequestQuerySet
@@ -39,6 +39,7 @@ COLUMNS = (
     "approval",
     "decisions",
     "approvers_mfa",
+    "extensions",
     "started_at",
     "ends_at",
     "ended_at",
@@ -165,7 +166,8 @@ def exported(wanted: Wanted, form: str) -> Iterator[str]:
 
 
 def _exported_requests(wanted: Wanted) -> Iterator[AccessRequest]:
-    for batch in batches_of(in_full(wanted_requests(wanted))):
+    found = in_full(wanted_requests(wanted)).prefetch_related("extensions")
+    for batch in batches_of(found):
         yield from batch
 
 
@@ -188,6 +190,7 @@ def _told(request: AccessRequest) -> dict[str, Any]:
         **_mfa_of(request),
         "approval": request.approval,
         "decisions": [_decision(each) for each in request.decisions.all()],
+        "extensions": [_extension(each) for each in request.extensions.all()],
         "started_at": _maybe(request.starts_at),
         "ends_at": _maybe(request.ends_at),
         "ended_at": _maybe(request.ended_at),
@@ -222,6 +225,19 @@ def _decision(decision: Decision) -> dict[str, Any]:
     }
 
 
+def _extension(extension: Extension) -> dict[str, Any]:
+    return {
+        "number": extension.number,
+        "state": extension.state,
+        "at": instant(extension.asked_at),
+        "until": instant(extension.to_end),
+        "mfa_verified_at": _maybe(extension.verified_at),
+        "mfa_with": extension.verified_with,
+        "mfa_lane": extension.verified_lane,
+        "mfa_from": extension.verified_from,
+    }
+
+
 def _maybe(at: datetime | None) -> str | None:
     return instant(at) if at else None
 
@@ -236,6 +252,11 @@ def _cells(request: AccessRequest) -> list[object]:
             f"{each['mfa_verified_at']} {each['mfa_with']}"
             for each in decisions
             if each["mfa_verified_at"]
+        ),
+        "extensions": "; ".join(
+            f"{each['number']} {each['state']}, until {each['until']}"
+            + (f", MFA {each['mfa_verified_at']} {each['mfa_with']}" if each["mfa_with"] else "")
+            for each in told["extensions"]
         ),
         "proof": "; ".join(proof_in_a_line(proof) for proof in told["proof"]),
     }

@@ -11,7 +11,14 @@ from django.urls import reverse
 from audit import keyset
 from audit.events import EventName
 from audit.models import Event
-from requests_app.models import AccessRequest, Decision, GrantState, RequestedTarget, Status
+from requests_app.models import (
+    AccessRequest,
+    Decision,
+    Extension,
+    GrantState,
+    RequestedTarget,
+    Status,
+)
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -243,3 +250,22 @@ def test_the_page_asks_the_database_as_often_for_many_rows(
 def test_a_request_long_ago_is_told_with_its_year(auditor_client, protected):
     AccessRequest.objects.update(verified_at=datetime(2025, 1, 2, tzinfo=UTC) - timedelta(days=1))
     assert "1 Jan 2025" in auditor_client.get("/activity/").content.decode()
+
+
+def test_both_exports_tell_the_evidence_of_extensions(auditor_client, protected):
+    Extension.objects.create(
+        request=protected,
+        number=1,
+        state=Extension.State.DONE,
+        from_end=protected.ends_at,
+        to_end=protected.ends_at + timedelta(minutes=30),
+        require_mfa=True,
+        verified_at=datetime(2026, 5, 31, 15, 55, tzinfo=UTC),
+        verified_with="Aegis on Pixel 8",
+        verified_from="192.0.2.7",
+    )
+    [row] = [json.loads(line) for line in text_of(auditor_client, "jsonl").splitlines()]
+    [told] = row["extensions"]
+    assert (told["mfa_with"], told["mfa_from"]) == ("Aegis on Pixel 8", "192.0.2.7")
+    [cells] = csv.DictReader(io.StringIO(text_of(auditor_client, "csv"), newline=""))
+    assert "MFA 2026-05-31T15:55:00" in cells["extensions"]
