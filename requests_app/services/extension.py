@@ -40,14 +40,20 @@ LONGEST_DELAY = timedelta(seconds=30)
 
 
 def extend_access(
-    *, actor: Any, request: AccessRequest, window: Window | None, origin: Origin = SYSTEM
+    *,
+    actor: Any,
+    request: AccessRequest,
+    used: int,
+    window: Window | None,
+    origin: Origin = SYSTEM,
 ) -> Extension:
     """Ask for the flow's next extension, and have the targets told at once.
 
+    ``used`` is how many the page showed as used: a second click on it does not extend twice.
     Returns it as it stands: done, or asked still when a target did not answer, which a worker asks
     again until the end comes. Raises `WindowClosed`, `RequestRefused` or `Conflict`.
     """
-    extension = carry_out_extension(extension=_ask(actor, request, window, origin))
+    extension = carry_out_extension(extension=_ask(actor, request, used, window, origin))
     if extension.state == Extension.State.FAILED:
         raise Conflict(f"{request.reference} was not extended. {extension.message}")
     return extension
@@ -88,7 +94,9 @@ def carry_out_extension(*, extension: Extension) -> Extension:
     return _confirm(extension, enforced)
 
 
-def _ask(actor: Any, request: AccessRequest, window: Window | None, origin: Origin) -> Extension:
+def _ask(
+    actor: Any, request: AccessRequest, used: int, window: Window | None, origin: Origin
+) -> Extension:
     now = timezone.now()
     with transaction.atomic():
         lock_state(actor.pk)
@@ -97,6 +105,11 @@ def _ask(actor: Any, request: AccessRequest, window: Window | None, origin: Orig
             raise RequestRefused(sentence)
         if request.status != Status.ACTIVE or request.ends_at is None:
             raise conflict_on(request)
+        if request.extensions_used != used:
+            raise Conflict(
+                f"{request.reference} was extended since this page was drawn. "
+                "Look at its end, and extend again if that is too soon."
+            )
         if sentence := why_too_late_to_extend(request, now):
             raise Conflict(sentence)
         evidence = require_evidence(user=actor, window=window) if request.require_mfa else None

@@ -15,6 +15,11 @@ from requests_app.views.access import find
 from requests_app.views.answers import conflict, to_step_up
 
 
+def _number(text: str) -> int:
+    """What the page said was used; -1, which never fits, for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else -1
+
+
 @require_POST
 def extend(request: HttpRequest, pk: int) -> HttpResponse:
     found = find(request, pk)
@@ -22,6 +27,7 @@ def extend(request: HttpRequest, pk: int) -> HttpResponse:
         extension = extend_access(
             actor=request.user,
             request=found,
+            used=_number(request.POST.get("used", "")),
             window=request.mfa.window,  # type: ignore[attr-defined]
             origin=Origin.of(request),
         )

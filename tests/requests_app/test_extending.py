@@ -40,7 +40,10 @@ def change(real_flow, **fields):
 
 
 def extend(request, *, actor=None, window=None):
-    return extend_access(actor=actor or request.requester, request=request, window=window)
+    """From a page that was drawn just now."""
+    used = type(request).objects.get(pk=request.pk).extensions_used
+    actor = actor or request.requester
+    return extend_access(actor=actor, request=request, used=used, window=window)
 
 
 def valid_until(flow, grant):
@@ -318,16 +321,26 @@ def test_the_page_extends_and_says_until_when(flow, signed_in):
     assert "Extend 30 min" in client.get(page).content.decode()
     address = reverse("requests:extend", args=[grant.request_id])
     assert client.get(address).status_code == 405
-    html = client.post(address, follow=True).content.decode()
+    html = client.post(address, {"used": "0"}, follow=True).content.decode()
     assert "1 of 2 left, 30 min each" in html
     assert "extension 1 of 2" in html
+
+
+@pytest.mark.parametrize("used", ["0", "", "x", "-1"])
+def test_a_second_click_on_the_same_page_does_not_extend_twice(flow, signed_in, used):
+    grant = flow.active_grant()
+    extend(grant.request)
+    address = reverse("requests:extend", args=[grant.request_id])
+    answer = signed_in(flow.requester).post(address, {"used": used})
+    assert answer.status_code == 409
+    assert after(grant).extensions_used == 1
 
 
 def test_the_page_leads_to_the_code_first(flow, signed_in):
     change(flow, require_mfa=True)
     grant = flow.active_grant()
     address = reverse("requests:extend", args=[grant.request_id])
-    answer = signed_in(flow.requester).post(address)
+    answer = signed_in(flow.requester).post(address, {"used": "0"})
     assert answer.headers["Location"].startswith(reverse("requests:step_up"))
     assert not Extension.objects.exists()
 
@@ -336,6 +349,6 @@ def test_a_stranger_finds_nothing_to_extend(flow, signed_in):
     grant = flow.active_grant()
     address = reverse("requests:extend", args=[grant.request_id])
     assert signed_in(UserFactory()).post(address).status_code == 404
-    assert signed_in(UserFactory(admin=True)).post(address).status_code == 409
+    assert signed_in(UserFactory(admin=True)).post(address, {"used": "0"}).status_code == 409
     assert after(grant).extensions_used == 0
     assert grant.state == GrantState.ACTIVE

@@ -161,7 +161,12 @@ def test_a_receiver_moves_the_end(ask, receiver):  # noqa: F811
     settle()
     grant = grant_of(request)
     credential, end = show(grant), grant.deadline
-    extend_access(actor=grant.request.requester, request=grant.request, window=None)
+    extend_access(
+        actor=grant.request.requester,
+        request=grant.request,
+        used=grant.request.extensions_used,
+        window=None,
+    )
     grant = grant_of(request)
     assert grant.deadline == grant.request.ends_at == end + MINUTES
     settle_later(end + timedelta(seconds=1))

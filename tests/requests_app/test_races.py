@@ -166,7 +166,9 @@ def let_extend(flow):
 
 def more_time(request, window=None):
     who = request.requester
-    return lambda: extend_access(actor=who, request=request, window=window)
+    return lambda: extend_access(
+        actor=who, request=request, used=request.extensions_used, window=window
+    )
 
 
 @pytest.mark.target
