@@ -4,6 +4,7 @@ A real web server and worker, a real PostgreSQL target, a real browser; the auth
 the picture of the QR code, and the database client only what the page shows.
 """
 
+import os
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from tests.fixtures.stack import Stack, stack  # noqa: F401
 pytestmark = [pytest.mark.smoke, pytest.mark.target]
 
 Credential = dict[str, str]
+HAS_SCRIPT = not os.environ.get("WITHOUT_SCRIPT")  # `make look` walks it without, too
 
 
 @pytest.fixture
@@ -27,9 +29,9 @@ def arrive(stack: Stack, new_context: Callable[..., BrowserContext]) -> Callable
     """``arrive("admin")`` is that person of the demo in a browser of their own, signed in."""
 
     def come(role: str) -> Person:
-        account = stack.accounts[role]
-        page = new_context(base_url=stack.url).new_page()
-        person = Person(page, account["email"], account["password"])
+        context = new_context(base_url=stack.url, java_script_enabled=HAS_SCRIPT)
+        account, page = stack.accounts[role], context.new_page()
+        person = Person(page, account["email"], account["password"], has_script=HAS_SCRIPT)
         person.sign_in()
         return person
 
