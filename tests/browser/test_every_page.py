@@ -29,6 +29,11 @@ SHIFTS = """() => new Promise(resolve => {
   }).observe({type: "layout-shift", buffered: true});
   setTimeout(() => resolve(moved), 60);
 })"""
+# What sticks out of its box where there is room for it: cut off, or a table to be pushed to and fro.
+STICKS_OUT = """() => [...document.querySelectorAll(".card, .dialog, .crumbs, .table-wrap, .queue-list a")]
+  .filter(box => box.scrollWidth > box.clientWidth)
+  .map(box => `${box.className || box.nodeName} sticks out by ${box.scrollWidth - box.clientWidth}`)"""
+ROOMY = {390, 1280, 1920}  # in between, wide tables are pushed
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 ALL_LOOKS = [(theme, width) for theme in ("light", "dark") for width in (1280, 390, 768, 1920)]
 IN_TURN = [("light", 1280), ("dark", 390)]
@@ -53,6 +58,8 @@ def look_at(page: Page, url: str, name: str, looks: list[tuple[str, int]]) -> li
         page.emulate_media(color_scheme=theme)
         page.set_viewport_size({"width": width, "height": 900})
         said += [f"{name} {theme} {width}: {trouble}" for trouble in troubles_of(page)]
+        if width in ROOMY:
+            said += [f"{name} {theme} {width}: {each}" for each in page.evaluate(STICKS_OUT)]
         if LOOKS:
             shown = f"{name}-{theme}-{width}.png"
             page.screenshot(path=str(Path(LOOKS) / shown), full_page=True)
