@@ -82,7 +82,8 @@ def reachable_binaries(runner: Runner, bin_dir: Path, home: Path) -> Path:
             "its folders, install PostgreSQL with the system's packages, or run as an ordinary user."
         )
     install = bin_dir.parent
-    copied = _own_place(home) / "programs" / wheel.name / install.name
+    programs = _open_folder(_own_place(home) / "programs")
+    copied = _open_folder(programs / wheel.name) / install.name
     if not (copied / bin_dir.name / "postgres").exists():
         _copy_whole(install, copied)
     libraries = wheel.with_name(f"{wheel.name}.libs")
@@ -90,6 +91,13 @@ def reachable_binaries(runner: Runner, bin_dir: Path, home: Path) -> Path:
     if libraries.is_dir() and not beside.is_dir():
         _copy_whole(libraries, beside)
     return copied / bin_dir.name
+
+
+def _open_folder(folder: Path) -> Path:
+    """A folder that others may pass through, whatever mask this process keeps its own files with."""
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)
+    return folder
 
 
 def _copy_whole(source: Path, wanted: Path) -> None:

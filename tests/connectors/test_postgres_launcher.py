@@ -176,7 +176,9 @@ def test_private_folder_is_not_opened_but_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives the server to another account")
-def test_binaries_in_a_private_folder_are_copied(tmp_path: Path) -> None:
+def test_binaries_in_a_private_folder_are_copied_also_by_who_keeps_files_private(
+    tmp_path: Path,
+) -> None:
     wheel = wheel_root(available_versions()[NEWEST])
     assert wheel is not None, "The newest version is expected to come from the wheel."
     private = tmp_path / "private"
@@ -184,11 +186,13 @@ def test_binaries_in_a_private_folder_are_copied(tmp_path: Path) -> None:
     for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
         (private / part.name).symlink_to(part)
     bin_dir = private / available_versions()[NEWEST].relative_to(wheel.parent)
+    mask = os.umask(0o077)  # as the demo's supervisor does
     server = PostgresServer(bin_dir, private / "target", durable=False)
     try:
         server.start()
         assert server.is_up
         assert server.bin_dir.is_relative_to("/var/tmp")
     finally:
+        os.umask(mask)
         server.stop()
         shutil.rmtree(server.home.parent)
