@@ -59,6 +59,8 @@ class Person:
         self.go_to("New Request")
         page.get_by_role("checkbox", name=f"{target} through {flow}").check()
         page.get_by_label("Duration", exact=True).fill(duration)
+        if not self.has_script:
+            page.get_by_role("button", name="Continue").click()
         page.get_by_label("Justification").fill(justification)
         page.get_by_role("button", name="Request access").click()
 
