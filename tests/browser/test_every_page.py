@@ -51,13 +51,11 @@ def troubles_of(page: Page) -> list[str]:
 
 def look_at(page: Page, url: str, name: str, looks: list[tuple[str, int]]) -> list[str]:
     said: list[str] = []
-    page.emulate_media(color_scheme="light")
-    page.set_viewport_size({"width": 1280, "height": 900})
-    page.goto(url)
-    said += [f"{name} shifts by {moved}" for moved in page.evaluate(SHIFTS)]
     for theme, width in looks:
         page.emulate_media(color_scheme=theme)
         page.set_viewport_size({"width": width, "height": 900})
+        page.goto(url)
+        said += [f"{name} {theme} {width} shifts by {moved}" for moved in page.evaluate(SHIFTS)]
         said += [f"{name} {theme} {width}: {trouble}" for trouble in troubles_of(page)]
         if width in ROOMY:
             said += [f"{name} {theme} {width}: {each}" for each in page.evaluate(STICKS_OUT)]
