@@ -41,6 +41,10 @@ class Result:
         return sum(score.successes for score in self.scores)
 
 
+class NotAtWork(SystemExit):
+    """The owners did not get through before any attack: nothing could be told of one."""
+
+
 def run_campaign(
     campaign: Campaign,
     attempts: int,
@@ -57,7 +61,7 @@ def run_campaign(
         owner.round()
         campaign.known[owner.person_name] = owner.device_cookies
     if campaign.controls.failures:
-        raise SystemExit(f"The owners cannot work before any attack: {campaign.controls.failures}")
+        raise NotAtWork(f"The owners cannot work before any attack: {campaign.controls.failures}")
     campaign.judge.remember_settings(campaign)
     for owner in at_work:
         owner.start()

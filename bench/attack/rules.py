@@ -111,7 +111,7 @@ RULES = (
     ),
     Rule(
         "failures hold a lane off",
-        ("code guessing, sequential",),
+        ("code guessing, sequential", "code guessing, spread over addresses"),
         (
             Edit(
                 TRIES,
