@@ -114,6 +114,11 @@ class AccessRequest(models.Model):
             ),
             models.Index(fields=["flow", "status"], name="request_by_flow"),
             models.Index(
+                fields=["flow", "pending_until"],
+                name="request_to_decide",
+                condition=Q(status="pending_approval"),
+            ),
+            models.Index(
                 fields=["remind_at"],
                 name="request_to_remind",
                 condition=Q(status="active", remind_at__isnull=False),
@@ -371,6 +376,7 @@ class Grant(models.Model):
                 condition=~Q(state__in=["active", "ended"]),
             ),
             models.Index(fields=["deadline"], name="grant_due", condition=Q(state="active")),
+            models.Index(fields=["deadline"], name="grant_not_ended", condition=~Q(state="ended")),
         ]
         constraints = [
             models.UniqueConstraint(

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.auth import get_user_model
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
@@ -16,14 +17,16 @@ if TYPE_CHECKING:
 def _decidable_by(user: Any) -> Q:
     """The flow names the person as approver, or the request was escalated to a group of theirs.
 
-    ``user`` may be a primary key, too.
+    ``user`` may be a primary key, too. That the flow is one of those few stands before all else, so that
+    only requests through them are looked at.
     """
-    flows = AccessFlow.objects.decidable_by(user).values("pk")
-    person = getattr(user, "pk", user)
-    asked_later = EscalationTier.objects.filter(
-        flow=OuterRef("flow"), position__lte=OuterRef("escalation_tier"), group__user=person
-    )
-    return Q(flow__in=flows) | Q(Exists(asked_later))
+    flows = AccessFlow.objects.decidable_by(user).order_by().values("pk")
+    memberships: Any = get_user_model().groups.through
+    groups = memberships._default_manager.filter(user=getattr(user, "pk", user)).values("group")
+    tiers = EscalationTier.objects.filter(group__in=groups).order_by()
+    asked_later = tiers.filter(flow=OuterRef("flow"), position__lte=OuterRef("escalation_tier"))
+    with_a_say = flows.union(tiers.values("flow"))
+    return Q(flow__in=with_a_say) & (Q(flow__in=flows) | Q(Exists(asked_later)))
 
 
 class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
@@ -80,10 +83,10 @@ class GrantQuerySet(models.QuerySet["Grant"]):
         return self.filter(state="active", deadline__lte=now)
 
     def past_their_end(self, moment: datetime) -> "GrantQuerySet":
-        """Made, due to have ended by then, and not contained. Asked by state, as the indexes are."""
-        return self.filter(
-            Q(state="active", deadline__lt=moment)
-            | Q(state="ending", deadline__lt=moment, contained_at=None, login_oid__isnull=False)
+        """Made, due to have ended by then, and not contained. Asked as ``grant_not_ended`` answers."""
+        return self.live().filter(
+            Q(state="active") | Q(state="ending", contained_at=None, login_oid__isnull=False),
+            deadline__lt=moment,
         )
 
     def ending_before(self, moment: datetime) -> "GrantQuerySet":
