@@ -107,6 +107,12 @@ class PeopleFilterForm(forms.Form):
     def is_filtered(self) -> bool:
         return any(self.cleaned_data.get(name) for name in self.FILTERS)
 
+    @property
+    def is_searched(self) -> bool:
+        """Whether no index holds those asked for in their order, so that they have to be looked for."""
+        chosen = self.cleaned_data
+        return bool(chosen.get("q") or chosen.get("mfa") or chosen.get("status") == "held_off")
+
     def apply(self, people: "UserQuerySet") -> "UserQuerySet":
         self.full_clean()
         chosen = self.cleaned_data

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 PAGE_SIZE = 50
 COUNTED = 10_000
 WINDOW = 5000
+UP_TO = {"gt": "search_words__lte", "lt": "search_words__gte"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def page_of(
 def span_of(page: Page, found: "UserQuerySet") -> str:
     """Say how many people there are, or from whom to whom the page goes.
 
-    Only the first page of a list that was not searched is worth a count, which stops at `COUNTED`.
+    Only the first page of a list that an index holds is worth a count, which stops at `COUNTED`.
     """
     if page.before or (page.after and page.was_searched):
         return f"{page.people[0].name} to {page.people[-1].name}"
@@ -67,13 +68,13 @@ def _walk(found: "UserQuerySet", pk: int | None, way: str) -> "UserQuerySet":
 def _search(found: "UserQuerySet", pk: int | None, way: str) -> "UserQuerySet":
     """Return the same people by whichever way is quick.
 
-    They are looked for among those who come next: that answers when many match. When few do, all
-    who match are sorted, since to go on until 50 match is slow just when what was typed is a name
-    that comes late in the order.
+    They are looked for along the order, as far as the next `WINDOW` people go: that answers when
+    many match. When few do, or few people are left, all who match are sorted, since to go on until
+    50 match is slow just when what was typed is a name that comes late in the order.
     """
-    window = _walk(User.objects.all(), pk, way).values("pk")[:WINDOW]
-    near = _in_order(found.filter(pk__in=window), way).values_list("pk", flat=True)
-    numbers = list(near[: PAGE_SIZE + 1])
+    last = _walk(User.objects.all(), pk, way).values("search_words")[WINDOW : WINDOW + 1]
+    near = _walk(found, pk, way).filter(**{UP_TO[way]: Subquery(last)})
+    numbers = list(near.values_list("pk", flat=True)[: PAGE_SIZE + 1])
     if len(numbers) > PAGE_SIZE:
         return _in_order(found.filter(pk__in=numbers), way)
     return _sorted(_beyond(found, pk, way), way)

@@ -30,7 +30,7 @@ def people_list(request: HttpRequest) -> HttpResponse:
         people_rows(found),
         before=asked.get("before"),
         after=asked.get("after"),
-        searched=bool(asked.get("q")),
+        searched=filters.is_searched,
     )
     context = {
         "page": page,
