@@ -18,6 +18,7 @@ from django.db.models import QuerySet, Value
 
 from accessflows.durations import spell
 from accessflows.models import AccessFlow, EscalationTier, FlowTarget, Permission, Resource
+from accessflows.selectors import targets_named_by
 from accessflows.terms import FlowTerms
 from audit.prepared import prepared
 
@@ -69,8 +70,9 @@ def terms_of_draft(draft: FlowTerms) -> dict[str, Any]:
     }
 
 
-def fingerprint_now(flow: AccessFlow) -> str:
-    """Return ``fingerprint_of(terms_of(flow))`` without the labels it leaves out. Two queries."""
+def fingerprint_now(flow: AccessFlow, targets: Iterable[FlowTarget] | None = None) -> str:
+    """Return ``fingerprint_of(terms_of(flow))`` without the labels it leaves out. Two queries, or
+    one if `targets_named_by` the flow were read before."""
     named: dict[int, list[dict[str, Any]]] = {kind: [] for kind in range(len(_NAMED))}
     tiers: list[dict[str, Any]] = []
     for kind, number, _position, wait in sorted(_who(flow.pk), key=itemgetter(0, 2, 1)):
@@ -78,7 +80,8 @@ def fingerprint_now(flow: AccessFlow) -> str:
             tiers.append({"group": number, "wait_s": int(wait.total_seconds())})
         else:
             named[kind].append({"id": number})
-    pairs = ((each.resource, each.permission) for each in _targets_given(flow.pk))
+    targets = targets_named_by(flow) if targets is None else targets
+    pairs = ((each.resource, each.permission) for each in targets)
     terms = {name: named[kind] for kind, (name, _) in enumerate(_NAMED)}
     return fingerprint_of(
         {**_plain(flow), **terms, "targets": _targets(pairs), "escalation": tiers}
@@ -106,12 +109,6 @@ def _who(flow_id: int) -> QuerySet[Any, Any]:
         for kind, (name, person) in enumerate(_NAMED)
     )
     return rows.union(*others, all=True)
-
-
-@prepared(int)
-def _targets_given(flow_id: int) -> QuerySet[FlowTarget]:
-    given = FlowTarget.objects.filter(flow=flow_id).order_by()
-    return given.select_related("resource__integration", "permission")
 
 
 def fingerprint_of(terms: dict[str, Any]) -> str:

@@ -334,6 +334,13 @@ class FlowTarget(models.Model):
         return self.permission.words_on(self.resource.name)
 
     @property
+    def can_be_given(self) -> bool:
+        """Whether it is there now, as `accessflows.selectors.open_targets` asks the database."""
+        resource, permission = self.resource, self.permission
+        there = resource.vanished_at is None and permission.vanished_at is None
+        return there and resource.integration.is_active
+
+    @property
     def label(self) -> str:
         """``integration / resource · permission``, as people choose it."""
         return f"{self.resource.integration} / {self.resource} · {self.permission}"

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db.models import Exists, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from accessflows.models import AccessFlow
 from audit.prepared import prepared
@@ -35,11 +35,27 @@ def may_request(flow: AccessFlow, user: Any) -> bool:
     return user.is_active and _requestable.first(flow.pk, user.pk) is not None
 
 
+def flow_for(pk: int, user: Any) -> tuple[AccessFlow | None, bool]:
+    """Return a flow as stored, None if it is gone, and whether the person `may_request` through it."""
+    flow = _flow_for.first(pk, user.pk)
+    return flow, flow is not None and user.is_active and flow.may_be_asked_for
+
+
+@prepared(int, int)
+def _flow_for(flow_id: int, user_id: int) -> QuerySet[AccessFlow]:
+    mine = _requestable_flows(user_id).filter(pk=OuterRef("pk"))
+    return AccessFlow.objects.filter(pk=flow_id).annotate(may_be_asked_for=Exists(mine)).order_by()
+
+
 @prepared(int, int)
 def _requestable(flow_id: int, user_id: int) -> QuerySet[Any, Any]:
-    person = get_user_model()._default_manager.filter(pk=user_id, is_active=True)
-    flows = AccessFlow.objects.requestable_by(user_id).filter(Exists(person), pk=flow_id)
+    flows = _requestable_flows(user_id).filter(pk=flow_id)
     return flows.order_by().values_list("pk", flat=True)
+
+
+def _requestable_flows(user_id: int) -> QuerySet[AccessFlow]:
+    person = get_user_model()._default_manager.filter(pk=user_id, is_active=True)
+    return AccessFlow.objects.requestable_by(user_id).filter(Exists(person))
 
 
 def approver_sets(flow: AccessFlow) -> list[ApproverSet]:

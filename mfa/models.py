@@ -60,6 +60,10 @@ class Authenticator(TOTPDevice):  # type: ignore[misc]
         """Return a fresh 20-byte secret (RFC 4226, section 4, R6), sealed for its owner."""
         return sealing.seal(secrets.token_bytes(20), purpose=sealing.TOTP_KEY, owner=user_id)
 
+    def throttle_increment(self, commit: bool = True) -> None:  # noqa: FBT001, FBT002 - django-otp's
+        """Nothing: failures are counted in the ledger, by lane; one count for all would let a
+        stranger hold the owner off (`mfa.checks` refuses to start with django-otp's own on)."""
+
     def was_spent(self, code: str) -> bool:
         """Whether a code that was just refused is one of this moment's, and so one used before."""
         totp = TOTP(self.bin_key, self.step, self.t0, self.digits, self.drift)

@@ -7,6 +7,7 @@ transaction, and an outcome instead of an exception, so that a failure is never 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
@@ -74,7 +75,7 @@ class VerificationResult:
         return SENTENCES[self.outcome]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Try:
     """One try under the lock: who, on which budget, from where."""
 
@@ -117,8 +118,9 @@ class Try:
         )
         return verification, event
 
+    @cached_property
     def failures(self) -> list[datetime]:
-        """When this lane's failures were, newest first, as far as any limit looks back."""
+        """When this lane's failures before this try were, newest first, as far as any limit looks back."""
         return failures_in(self.state.user_id, self.lane.label, self.now)
 
     def held_off_until(self, failures: list[datetime]) -> datetime | None:
@@ -181,7 +183,7 @@ def run_try(
 
 def refused_by_hold(attempt: Try) -> VerificationResult | None:
     """Refuse the try if its lane is held off, right code or wrong."""
-    until = attempt.held_off_until(attempt.failures())
+    until = attempt.held_off_until(attempt.failures)
     if until is None:
         return None
     return VerificationResult(_one_row(attempt, Outcome.THROTTLED), held_off_until=until)
@@ -198,7 +200,7 @@ def check_code(device: Authenticator | None, digits: str) -> Outcome:
 
 def after_failure(attempt: Try, verification: Verification) -> VerificationResult:
     """Say what the failure just written leads to: a hold, the end of the session, the 30-day limit."""
-    failures = attempt.failures()
+    failures = [verification.at, *attempt.failures]
     must_end = _failures_in_a_row(attempt) >= SESSION_FAILURES
     if must_end:
         ended = record(

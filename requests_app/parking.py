@@ -31,9 +31,10 @@ def made_elsewhere(requests: Iterable[AccessRequest], here: Origin) -> dict[int,
     Whoever has a password can park requests in its owner's name; the owner's code would release
     them. One query, to the record, which kept from where each was made.
     """
-    asked = Event.objects.filter(
-        event=EventName.REQUEST_SUBMIT, request_id__in=[request.pk for request in requests]
-    )
+    numbers = [request.pk for request in requests]
+    if not numbers:
+        return {}
+    asked = Event.objects.filter(event=EventName.REQUEST_SUBMIT, request_id__in=numbers)
     return {
         event.request_id or 0: _where(event)
         for event in asked

@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 
 from accessflows.durations import spell
 from accessflows.fingerprint import fingerprint_now
-from accessflows.models import AccessFlow, Permission, Resource
+from accessflows.models import AccessFlow, FlowTarget, Permission, Resource
 from accessflows.policies import approval_met, may_request
 from accessflows.tickets import example_of, looks_right, read_references
 from mfa.models import MfaState, Verification
@@ -62,9 +62,11 @@ def next_escalation(flow: AccessFlow, status: Status, tier: int, now: datetime) 
     return now + following.wait if following else None
 
 
-def current_fingerprint(flow: AccessFlow) -> str:
-    """Return the fingerprint of the flow as it is this moment, address of its targets included."""
-    return fingerprint_now(flow)
+def current_fingerprint(flow: AccessFlow, named: Iterable[FlowTarget] | None = None) -> str:
+    """Return the fingerprint of the flow as it is this moment, address of its targets included.
+
+    ``named`` are all its targets, if they were just read."""
+    return fingerprint_now(flow, named)
 
 
 def why_void(request: AccessRequest) -> str:

@@ -7,18 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import QuerySet
-
 from accessflows.models import AccessFlow, FlowTarget
 from accessflows.policies import (
     APPROVE,
     approval_met,
     approver_sets,
+    flow_for,
     further_sets,
-    may_request,
 )
-from accessflows.selectors import targets_of
-from audit.prepared import prepared
+from accessflows.selectors import given_now, targets_named_by
 from requests_app.exceptions import RequestRefused
 from requests_app.models import Status
 from requests_app.parking import refuse_more_parked
@@ -53,11 +50,13 @@ class Words:
 class Prospect:
     """What would come of an asking now: where a request would stand, or why there would be none.
 
-    ``flow`` is as stored; None if it is gone. ``waits_for_code``: it would be parked.
+    ``flow`` is as stored; None if it is gone. ``named`` is all it names, ``targets`` what is asked
+    for and given now. ``waits_for_code``: it would be parked.
     """
 
     asking: Asking
     flow: AccessFlow | None
+    named: list[FlowTarget] = field(default_factory=list)
     targets: list[FlowTarget] = field(default_factory=list)
     refusals: list[RequestRefused] = field(default_factory=list)
     words: Words = Words("")
@@ -77,11 +76,12 @@ def prospect_of(
 ) -> Prospect:
     """Judge an asking. ``verified``: the person's window is open. Without ``words`` they are not
     judged, as nothing is written yet."""
-    flow: AccessFlow | None = _stored.first(asking.flow.pk)
-    refusals = list(filter(None, [_flow_refusal(flow, person, now)]))
+    flow, allowed = flow_for(asking.flow.pk, person)
+    refusals = list(filter(None, [_flow_refusal(flow, now, allowed=allowed)]))
     if flow is None:
         return Prospect(asking, None, refusals=refusals)
-    targets, written = _targets(flow, asking.target_ids, refusals), Words("")
+    named = targets_named_by(flow)
+    targets, written = _targets(flow, given_now(named), asking.target_ids, refusals), Words("")
     _try(refusals, check_duration, asking.duration, flow)
     if words is not None:
         said = _try(
@@ -94,17 +94,13 @@ def prospect_of(
     return Prospect(
         asking,
         flow,
+        named=named,
         targets=targets,
         refusals=refusals,
         words=written,
         waits_for_code=waits_for_code,
         after_code=next_status(flow),
     )
-
-
-@prepared(int)
-def _stored(pk: int) -> QuerySet[AccessFlow]:
-    return AccessFlow.objects.filter(pk=pk).order_by()
 
 
 def could_be_approved(flow: AccessFlow, person: Any) -> bool:
@@ -131,8 +127,10 @@ def _try(refusals: list[RequestRefused], check: Any, *args: Any, **kwargs: Any) 
         return None
 
 
-def _flow_refusal(flow: AccessFlow | None, person: Any, now: datetime) -> RequestRefused | None:
-    if flow is None or not may_request(flow, person):
+def _flow_refusal(
+    flow: AccessFlow | None, now: datetime, *, allowed: bool
+) -> RequestRefused | None:
+    if flow is None or not allowed:
         return RequestRefused(FLOW_GONE, field="flow")
     available = flow.availability
     if available is None or available.holds_at(now):
@@ -146,10 +144,13 @@ def _flow_refusal(flow: AccessFlow | None, person: Any, now: datetime) -> Reques
 
 
 def _targets(
-    flow: AccessFlow, target_ids: Collection[int], refusals: list[RequestRefused]
+    flow: AccessFlow,
+    given: list[FlowTarget],
+    target_ids: Collection[int],
+    refusals: list[RequestRefused],
 ) -> list[FlowTarget]:
     wanted = set(target_ids)
-    found = [target for target in targets_of(flow) if target.pk in wanted]
+    found = [target for target in given if target.pk in wanted]
     if not wanted:
         refusals.append(RequestRefused(f"Choose what you need of {flow.name}.", field="targets"))
     elif len(found) != len(wanted):

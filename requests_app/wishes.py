@@ -3,15 +3,18 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from itertools import groupby
 from typing import Any
 
 from django import forms
 from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet, prefetch_related_objects
 
 from accessflows.catalogue import NARROWED, names_of, narrowed, requestable_targets
 from accessflows.durations import spell
 from accessflows.models import AccessFlow, FlowTarget
+from audit.prepared import Prepared, prepared
 from requests_app.models import AccessRequest
 from requests_app.outlook import names_of_approvers
 from requests_app.prospects import Asking
@@ -27,6 +30,10 @@ class Wish:
 
     targets: list[FlowTarget] = field(default_factory=list)
     error: str = ""
+
+    def read_approvers(self) -> None:
+        """Read who approves, of all flows at once: pages name them."""
+        prefetch_related_objects(self.targets, "flow__approver_groups", "flow__approver_users")
 
     @property
     def flows(self) -> list[AccessFlow]:
@@ -53,12 +60,23 @@ def wish_of(user: Any, texts: Iterable[str]) -> Wish:
     if len(wanted) > MOST_TARGETS:
         return Wish(error=f"Choose at most {MOST_TARGETS} at once. Nothing was sent.")
     numbers = {int(text) for text in wanted if _is_id(text)}
-    found = list(requestable_targets(user).filter(pk__in=numbers)) if numbers else []
+    found = _wished(len(numbers))(user.pk, *sorted(numbers)) if numbers else []
     if len(found) == len(wanted):
         return Wish(found)
     return Wish(
         found, "Not everything you chose can be asked for now. It was left out; choose again."
     )
+
+
+@cache
+def _wished(count: int) -> Prepared:
+    """So many targets by number, of those the person may ask for."""
+
+    @prepared(int, *[int] * count)
+    def wished(user_id: int, *pks: int) -> QuerySet[FlowTarget]:
+        return requestable_targets(user_id).prefetch_related(None).filter(pk__in=pks)
+
+    return wished
 
 
 def wish_again(request: AccessRequest) -> Wish:

@@ -271,7 +271,7 @@ RULES = (
         (
             Edit(
                 "requests_app/prospects.py",
-                "for target in targets_of(flow) if target.pk in wanted",
+                "for target in given if target.pk in wanted",
                 "for target in FlowTarget.objects.filter(pk__in=wanted)",
             ),
         ),

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -24,30 +23,19 @@ def require_evidence(*, user: Any, window: Window | None) -> Verification:
     """
     with transaction.atomic(savepoint=False):
         state = lock_state(user.pk)
-        fresh = _person.first(user.pk) if window else None
-        verification = _stood_on(window)
-        holds = fresh is not None and window_holds(
-            window, user=fresh, state=state, verification=verification, now=timezone.now()
+        found: Verification | None = _stood_on.first(window.verification_id) if window else None
+        holds = found is not None and window_holds(
+            window, user=found.user, state=state, verification=found, now=timezone.now()
         )
-    if verification is None or not holds:
+    if found is None or not holds:
         raise WindowClosed
-    return verification
-
-
-def _stood_on(window: Window | None) -> Verification | None:
-    found: Verification | None = _success.first(window.verification_id) if window else None
     return found
 
 
 @prepared(int)
-def _person(user_id: int) -> QuerySet[Any, Any]:
-    people: QuerySet[Any, Any] = get_user_model()._default_manager.filter(pk=user_id)
-    return people.select_related("mfa_state").order_by()
-
-
-@prepared(int)
-def _success(pk: int) -> QuerySet[Verification]:
-    return Verification.objects.filter(pk=pk).order_by()
+def _stood_on(pk: int) -> QuerySet[Verification]:
+    """The entry of the ledger, with the person it is of as stored now."""
+    return Verification.objects.filter(pk=pk).select_related("user__mfa_state").order_by()
 
 
 def require_admin_evidence(*, actor: Any, window: Window | None) -> Verification | None:

@@ -87,6 +87,8 @@ def _release_all(
 
 def _left(user: Any, leave_out: Collection[int]) -> dict[str, Any]:
     """For the record: what its owner left out and so is still parked."""
+    if not leave_out:
+        return {}
     left = AccessRequest.objects.of(user).parked().filter(pk__in=leave_out).order_by("pk")
     names = [request.reference for request in left]
     return {"left_out": names} if names else {}

@@ -90,7 +90,7 @@ def _make(
         status=status,
         pending_until=pending_until(status, now),
         escalates_at=next_escalation(flow, status, 0, now),
-        **_terms(flow),
+        **_terms(flow, prospect.named),
         **evidence_fields(evidence if flow.require_mfa else None),
     )
     insert(request)
@@ -107,11 +107,11 @@ def _evidence(actor: Any, window: Window | None) -> Verification | None:
         return None
 
 
-def _terms(flow: AccessFlow) -> dict[str, Any]:
+def _terms(flow: AccessFlow, named: list[FlowTarget]) -> dict[str, Any]:
     return {
         "flow_name": flow.name,
         "flow_version": flow.version,
-        "flow_fingerprint": current_fingerprint(flow),
+        "flow_fingerprint": current_fingerprint(flow, named),
         "require_mfa": flow.require_mfa,
         "approval": flow.approval,
         "approvals_required": flow.approvals_required,

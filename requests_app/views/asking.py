@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accessflows.durations import parse_duration, spell
 from audit.origin import Origin
-from mfa.window import state_of
+from mfa.window import state_of, stored_window
 from requests_app.exceptions import RequestRefused
 from requests_app.forms import WishForm
 from requests_app.models import AccessRequest, Status
@@ -107,7 +107,7 @@ def _send(request: HttpRequest, form: WishForm, askings: list[Asking]) -> HttpRe
             actor=request.user,
             askings=askings,
             words=Words(asked["justification"], asked["ticket"]),
-            window=state_of(request).window,
+            window=stored_window(request),
             origin=Origin.of(request),
         )
     except RequestRefused as refused:
@@ -174,6 +174,7 @@ def _review(
 
 def _context(request: HttpRequest, wish: Wish, form: WishForm) -> dict[str, Any]:
     duration = _duration_in(form)
+    wish.read_approvers()
     askings = wish.askings(duration) if duration else []
     return {
         "form": form,

@@ -1,6 +1,7 @@
 """Entering a six-digit code although signed in."""
 
 import re
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -39,14 +40,16 @@ def enter_code(request: HttpRequest) -> HttpResponse:
         return redirect("mfa:security")
     recovery = settings.MFA_RECOVERY_CODES and request.GET.get("with") == "recovery"
     form = (RecoveryCodeForm if recovery else CodeForm)(request.POST or None)
-    if request.method != "POST":
-        return _page(request, form, recovery=recovery)
-    if not form.is_valid():
-        return _page(request, form, recovery=recovery, status=BAD_CODE)
+    lane = lane_of(request)
+    if request.method != "POST" or not form.is_valid():
+        budget = lane.for_recovery if recovery else lane
+        held = held_off_until_of(request.user, budget)
+        status = BAD_CODE if request.method == "POST" else 200
+        return _page(request, form, held, recovery=recovery, status=status)
     result, released = step_up(
         user=request.user,
         code=form.cleaned_data["code"],
-        lane=lane_of(request),
+        lane=lane,
         origin=Origin.of(request),
         recovery=recovery,
         leave_out=_left_out(request),
@@ -118,29 +121,30 @@ def _turn_back(
             f"{again if result.held_off_until else ''}",
         )
         return redirect("users:sign_in")
-    if result.held_off_until is None:
+    held = result.held_off_until
+    if held is None:
         form.add_error("code", result.sentence)
-        return _page(request, form, recovery=recovery, status=BAD_CODE)
-    return _page(request, form, recovery=recovery, status=HELD_OFF)
+    status = HELD_OFF if held else BAD_CODE
+    return _page(request, form, held, recovery=recovery, status=status)
 
 
-def _page(request: HttpRequest, form: Form, *, recovery: bool, status: int = 200) -> HttpResponse:
-    lane = lane_of(request)
-    lane = lane.for_recovery if recovery else lane
+def _page(
+    request: HttpRequest, form: Form, held: datetime | None, *, recovery: bool, status: int
+) -> HttpResponse:
     parked, left_out = parked_requests_of(request.user), _left_out(request)
     elsewhere = made_elsewhere(parked, Origin.of(request))
     context: dict[str, Any] = {
         "form": form,
         "recovery": recovery,
         "next": safe_next(request),
-        "held_off_until": held_off_until_of(request.user, lane),
+        "held_off_until": held,
         "parked": parked_rows(rows_of(parked, request.user, timezone.now()), elsewhere, left_out),
         "shown": ",".join(str(each.pk) for each in parked),
         "any_elsewhere": bool(elsewhere),
         "recovery_codes_on": settings.MFA_RECOVERY_CODES,
     }
     response = render(request, "requests_app/step_up.html", context, status=status)
-    if context["held_off_until"]:
-        left = (context["held_off_until"] - timezone.now()).total_seconds()
+    if held:
+        left = (held - timezone.now()).total_seconds()
         response["Retry-After"] = str(max(int(left), 1))
     return response

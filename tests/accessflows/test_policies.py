@@ -6,8 +6,8 @@ import pytest
 
 from accessflows.catalogue import requestable_targets
 from accessflows.models import AccessFlow
-from accessflows.policies import approval_met, approver_sets, may_decide, may_request
-from accessflows.selectors import requestors_of, targets_of
+from accessflows.policies import approval_met, approver_sets, flow_for, may_decide, may_request
+from accessflows.selectors import open_targets, requestors_of, targets_of
 from tests.factories import AccessFlowFactory, GroupFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -47,6 +47,34 @@ def test_a_flow_is_offered_with_what_it_gives_now():
     offered = requestable_targets(person)
     assert [target.resource for target in offered] != [gone]
     assert len(offered) == len(targets_of(flow)) == 1
+
+
+@pytest.mark.parametrize("closed", ["resource", "permission", "integration", None])
+def test_what_can_be_given_is_the_same_in_the_database_and_in_memory(closed):
+    flow = AccessFlowFactory(targets=2)
+    target = flow.targets.first()
+    if closed == "integration":
+        target.resource.integration.is_active = False
+        target.resource.integration.save()
+    elif closed:
+        thing = getattr(target, closed)
+        thing.vanished_at = flow.created_at
+        thing.save()
+    asked = list(open_targets().filter(flow=flow))
+    assert targets_of(flow) == asked
+    assert (target in asked) == (closed is None)
+
+
+def test_a_flow_and_whether_one_may_ask_through_it_come_together():
+    named, other = UserFactory.create_batch(2)
+    gone = UserFactory(is_active=False)
+    flow = AccessFlowFactory(requestor_users=[named, gone])
+    assert [flow_for(flow.pk, each) for each in (named, other, gone)] == [
+        (flow, True),
+        (flow, False),
+        (flow, False),
+    ]
+    assert flow_for(flow.pk + 1, named) == (None, False)
 
 
 def test_a_flow_whose_integrations_are_disabled_is_not_offered():
