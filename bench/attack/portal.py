@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,7 @@ class Portal:
             try:
                 if Browser([port]).get("/healthz").status == 200:
                     return
-            except OSError:
+            except (OSError, HTTPException):  # nobody there, or our own call came back to us
                 time.sleep(0.1)
         raise SystemExit(f"The portal did not start: {self.log_file.read_text()[-3000:]}")
 

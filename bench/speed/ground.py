@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,7 @@ class Web(Processes):
             except urllib.error.HTTPError as answer:
                 answer.close()
                 return
-            except OSError:
+            except (OSError, HTTPException):  # nobody there, or our own call came back to us
                 time.sleep(0.1)
         raise SystemExit(f"The web processes did not start:\n{self.log.read_text()[-3000:]}")
 
