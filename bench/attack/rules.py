@@ -172,6 +172,11 @@ RULES = (
             Edit(
                 "apono_portal/settings.py", '    "django.middleware.csrf.CsrfViewMiddleware",\n', ""
             ),
+            Edit(  # else it does not start at all
+                "mfa/checks.py",
+                'yield 18, "Forms sent by other sites are taken.", f"Add {CSRF}."',
+                "pass",
+            ),
         ),
     ),
     Rule(
