@@ -231,6 +231,11 @@ RULES = (
                 "require_evidence(user=actor, window=window) if request.require_mfa else None",
                 "None",
             ),
+            Edit(  # an approval without evidence does not count
+                "requests_app/policies.py",
+                "return state is not None and evidence_holds(verification=decision.verification, state=state)",
+                "return True",
+            ),
         ),
     ),
     Rule(
@@ -271,13 +276,18 @@ RULES = (
         ),
     ),
     Rule(
-        "a request asks only for what its flow gives",
+        "a request asks only for what a flow gives this person",
         ("tampering",),
         (
             Edit(
+                "requests_app/wishes.py",
+                "return requestable_targets(user_id).prefetch_related(None).filter(pk__in=pks)",
+                'return FlowTarget.objects.filter(pk__in=pks).select_related("flow")',
+            ),
+            Edit(
                 "requests_app/prospects.py",
-                "for target in given if target.pk in wanted",
-                "for target in FlowTarget.objects.filter(pk__in=wanted)",
+                "if flow is None or not allowed:",
+                "if flow is None:",
             ),
         ),
     ),

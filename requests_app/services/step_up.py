@@ -32,8 +32,8 @@ def step_up(
 
     All but those whose numbers are in ``leave_out``, which stay parked. A page that lists them adds
     which it has ``shown``: what was parked since, maybe by somebody with a stolen password, stays
-    parked, too. With ``recovery`` it is a recovery code. One transaction: there is no verification without its releases. A wrong code is
-    an outcome, not an exception, so that its count is kept.
+    parked, too. With ``recovery`` it is a recovery code. One transaction: there is no verification
+    without its releases. A wrong code is an outcome, not an exception, so that its count is kept.
     """
     released: list[AccessRequest] = []
 
