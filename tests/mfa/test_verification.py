@@ -24,6 +24,12 @@ def test_a_right_code_is_evidence_of_person_device_and_epoch(person, device, ent
     assert (row.epoch, row.lane, row.address) == (state.epoch, "unknown", HERE.address)
 
 
+def test_a_wrong_code_writes_nothing_on_the_authenticator(device, enter):
+    before = type(device).objects.filter(pk=device.pk).values().get()
+    assert enter(wrong_for(device)).outcome == Outcome.BAD
+    assert type(device).objects.filter(pk=device.pk).values().get() == before
+
+
 def test_a_wrong_code_is_an_outcome_and_is_kept(device, enter):
     result = enter(wrong_for(device))
     assert result.outcome == Outcome.BAD
