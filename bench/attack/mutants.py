@@ -127,7 +127,7 @@ def _meet(portal: Portal, name: str, attacks: tuple[str, ...], attempts: int) ->
             campaign = Campaign(portal, say=lambda text: None)
             result = run_campaign(campaign, attempts, attacks, owners=OWNERS)
         except NotAtWork as error:
-            trouble = str(error)
+            trouble = trouble or str(error)
             continue
         finally:
             portal.stop()

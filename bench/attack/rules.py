@@ -280,14 +280,9 @@ RULES = (
         ("tampering",),
         (
             Edit(
-                "requests_app/wishes.py",
-                "return requestable_targets(user_id).prefetch_related(None).filter(pk__in=pks)",
-                'return FlowTarget.objects.filter(pk__in=pks).select_related("flow")',
-            ),
-            Edit(
-                "requests_app/prospects.py",
-                "if flow is None or not allowed:",
-                "if flow is None:",
+                "accessflows/querysets.py",
+                "return self.active().filter(named)",
+                "return self.active().filter(named | Q(pk__gte=0))",
             ),
         ),
     ),
