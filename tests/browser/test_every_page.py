@@ -19,11 +19,11 @@ from tests.house.test_urls import VIEWS
 pytestmark = pytest.mark.django_db(transaction=True)
 LOOKS = os.environ.get("SCREENSHOTS")  # a folder, to look at what was walked
 FULL = bool(os.environ.get("FULL_LOOK"))
-# Once the document is there nothing may shift; until then parts of it stand alone for a moment.
+# Nothing may shift, not even while the page arrives.
 SHIFTS = """() => new Promise(resolve => {
-  const moved = [], [{domInteractive}] = performance.getEntriesByType("navigation");
+  const moved = [];
   new PerformanceObserver(list => {
-    for (const shift of list.getEntries()) if (shift.startTime > domInteractive && !shift.hadRecentInput)
+    for (const shift of list.getEntries()) if (!shift.hadRecentInput)
       moved.push(`${shift.value.toFixed(4)} of ${shift.sources.map(
         ({node, previousRect: was, currentRect: is}) =>
           `${node?.className || node?.nodeName} ${was.x},${was.y} to ${is.x},${is.y}`)}`);
