@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import connection, connections
 from django.db.backends.base.operations import BaseDatabaseOperations
+from django.http import HttpRequest
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
@@ -146,22 +148,23 @@ def verified(signed_in: Callable[[User], Client]) -> Callable[[User], Client]:
     """``verified(user)``: a person with MFA who has just entered a right code in this browser."""
 
     def browser(user: User) -> Client:
-        from mfa.window import SESSION_KEY
         from tests.factories import VerificationFactory
 
         success = VerificationFactory(user=user)
         fresh = User.objects.select_related("mfa_state").get(pk=user.pk)
         client = signed_in(fresh)
-        session = client.session
-        session[SESSION_KEY] = {
-            "user_id": user.pk,
-            "device_id": success.device_id,
-            "epoch": success.epoch,
-            "verified_at": success.at.isoformat(),
-            "verification_id": success.pk,
-            "auth": fresh.get_session_auth_hash(),
-        }
-        session.save()
+        open_window_in(client, fresh, success)
         return client
 
     return browser
+
+
+def open_window_in(client: Client, user: User, success: Any) -> None:
+    """Open the window of the client's session, as the page of the code does."""
+    from mfa.window import open_window
+
+    request = HttpRequest()
+    request.user, request.session = user, client.session
+    open_window(request, success)
+    request.session.save()
+    client.cookies[settings.SESSION_COOKIE_NAME] = request.session.session_key

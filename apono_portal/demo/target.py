@@ -217,31 +217,33 @@ def _order_rows() -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
     yield (
         "order_items",
         ("order_id", "line", "product", "quantity", "unit_price"),
-        [
-            (
-                order,
-                line,
-                dice.choice(_PRODUCTS),
-                dice.randint(1, 4),
-                dice.randint(900, 24900) / 100,
-            )
-            for order in range(1, _ROWS + 1)
-            for line in range(1, dice.randint(2, 4))
-        ],
+        _items(dice),
     )
     yield (
         "shipments",
         ("order_id", "carrier", "shipped_at", "delivered_at"),
-        [
-            (
-                order,
-                dice.choice(("Post", "Courier", "Pick-up")),
-                at + timedelta(days=1),
-                at + timedelta(days=3) if dice.random() > 0.2 else None,
-            )
-            for order, at in enumerate(placed, start=1)
-        ],
+        _shipments(dice, placed),
     )
+
+
+def _items(dice: random.Random) -> list[Row]:
+    return [
+        (order, line, dice.choice(_PRODUCTS), dice.randint(1, 4), dice.randint(900, 24900) / 100)
+        for order in range(1, _ROWS + 1)
+        for line in range(1, dice.randint(2, 4))
+    ]
+
+
+def _shipments(dice: random.Random, placed: list[datetime]) -> list[Row]:
+    return [
+        (
+            order,
+            dice.choice(("Post", "Courier", "Pick-up")),
+            at + timedelta(days=1),
+            at + timedelta(days=3) if dice.random() > 0.2 else None,
+        )
+        for order, at in enumerate(placed, start=1)
+    ]
 
 
 def _billing_rows() -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:

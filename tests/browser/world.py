@@ -12,9 +12,8 @@ from accessflows.models import AccessFlow, CanaryRun
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.services import record
-from mfa.window import SESSION_KEY
 from requests_app.models import AccessRequest, GrantState, Status
-from tests.conftest import BACKEND
+from tests.conftest import BACKEND, open_window_in
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -128,20 +127,6 @@ class World:
         user = User.objects.select_related("mfa_state").get(pk=self.people[role].pk)
         client.force_login(user, backend=BACKEND)
         if role in {"admin", "requester", "approver"}:
-            _open_window(client, user)
+            open_window_in(client, user, VerificationFactory(user=user))
         name = settings.SESSION_COOKIE_NAME
         return {"name": name, "value": client.cookies[name].value, "url": url}
-
-
-def _open_window(client: Client, user: User) -> None:
-    success = VerificationFactory(user=user)
-    session = client.session
-    session[SESSION_KEY] = {
-        "user_id": user.pk,
-        "device_id": success.device_id,
-        "epoch": success.epoch,
-        "verified_at": success.at.isoformat(),
-        "verification_id": success.pk,
-        "auth": user.get_session_auth_hash(),
-    }
-    session.save()
