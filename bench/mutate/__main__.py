@@ -33,7 +33,7 @@ ENFORCEMENT = [
     "requests_app/services/credentials.py",
     "requests_app/services/activation.py",
 ]
-TESTS = ["tests/mfa", "tests/requests_app", "tests/users", "tests/house"]
+TESTS = ["tests/mfa", "tests/requests_app", "tests/users", "tests/house", "tests/notices"]
 # They start servers and workers of their own, and test those, or look at files only.
 IGNORED = [
     "tests/requests_app/test_killed_worker.py",
