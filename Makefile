@@ -12,8 +12,8 @@
 #   make mutate  break single conditions, and see a test fail for each
 #   make lives   random lives of requests against the two promises (LIVES=100 make lives is a quick one)
 #   make tour    take the pictures of docs/tour.md anew from a demo, and measure its pages
-#   make look    every page in a real browser, both themes, four widths, and the first run without JavaScript
-#                (SCREENSHOTS=folder keeps pictures)
+#   make look    every page in a real browser, both themes, four widths, and the first run by
+#                keyboard and without JavaScript (SCREENSHOTS=folder keeps pictures)
 #   make fix     format, and mend what the linters can mend
 #   make lock    resolve pyproject.toml into the requirements files anew
 
@@ -106,7 +106,7 @@ tour: .venv/ready-to-test
 
 look: .venv/ready-to-test
 	@CHROMIUM="$$($(PY) -c 'from tests.chromium import ensure_chromium; print(ensure_chromium())')" FULL_LOOK=1 \
-	  WITHOUT_SCRIPT=1 $(PY) -m pytest -q -n $(WORKERS) tests/browser/test_every_page.py tests/browser/test_first_run.py
+	  $(PY) -m pytest -q -n $(WORKERS) tests/browser/test_every_page.py tests/browser/test_first_run.py
 
 check: lint types migrations deploy test
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from playwright.sync_api import Page, expect
 
 from tests.browser.authenticator import Phone
+from tests.browser.hands import Hand, Mouse
 
 SOON_MS = 30_000
 
@@ -20,49 +21,52 @@ class Person:
     password: str = field(repr=False)
     phone: Phone | None = None
     has_script: bool = True
+    hand: Hand = field(default_factory=Mouse)
 
     def sign_in(self) -> None:
         self.page.goto("/sign-in/")
-        self.page.get_by_label("Email").fill(self.email)
-        self.page.get_by_label("Password").fill(self.password)
-        self.page.get_by_role("button", name="Sign in").click()
+        self.hand.write(self.page.get_by_label("Email"), self.email)
+        self.hand.write(self.page.get_by_label("Password"), self.password)
+        self.hand.press(self.page.get_by_role("button", name="Sign in"))
         expect(self.page.get_by_role("heading", name="My Access", level=1)).to_be_visible()
 
     def go_to(self, name: str) -> None:
         """Follow the main navigation."""
-        self.page.get_by_role("navigation", name="Main").get_by_role("link", name=name).click()
+        self.hand.press(
+            self.page.get_by_role("navigation", name="Main").get_by_role("link", name=name)
+        )
         expect(self.page.get_by_role("heading", name=name, level=1)).to_be_visible()
 
     def set_up_mfa(self, before_the_code: Callable[[], None] = lambda: None) -> None:
         """From the banner to an authenticator that is on, by camera."""
         page = self.page
-        page.get_by_role("link", name="Set Up MFA").click()
+        self.hand.press(page.get_by_role("link", name="Set Up MFA"))
         expect(page.get_by_role("heading", name="Security & Privacy", level=1)).to_be_visible()
-        page.get_by_role("button", name="Set up").click()
+        self.hand.press(page.get_by_role("button", name="Set up"))
         dialog = page.get_by_role("dialog", name="Multi-Factor Authentication")
         self.phone = Phone.scan(dialog.get_by_role("img", name="QR code").screenshot())
         before_the_code()
-        dialog.get_by_label("Six-digit code", exact=True).fill(self.phone.code())
-        dialog.get_by_role("button", name="Turn on MFA").click()
+        self.hand.write(dialog.get_by_label("Six-digit code", exact=True), self.phone.code())
+        self.hand.press(dialog.get_by_role("button", name="Turn on MFA"))
         expect(page.get_by_role("heading", name="MFA is on")).to_be_visible()
-        page.get_by_role("link", name="Done").click()
+        self.hand.press(page.get_by_role("link", name="Done"))
         expect(page.get_by_role("link", name="Set Up MFA")).to_have_count(0)
 
     def verify(self) -> None:
         """Enter the next code on the step-up page."""
         assert self.phone is not None
-        self.page.get_by_label("Six-digit code", exact=True).fill(self.phone.code())
-        self.page.get_by_role("button", name="Verify").click()
+        self.hand.write(self.page.get_by_label("Six-digit code", exact=True), self.phone.code())
+        self.hand.press(self.page.get_by_role("button", name="Verify"))
 
     def ask_for(self, flow: str, target: str, duration: str, justification: str) -> None:
         page = self.page
         self.go_to("New Request")
-        page.get_by_role("checkbox", name=f"{target} through {flow}").check()
-        page.get_by_label("Duration", exact=True).fill(duration)
+        self.hand.tick(page.get_by_role("checkbox", name=f"{target} through {flow}"))
+        self.hand.write(page.get_by_label("Duration", exact=True), duration)
         if not self.has_script:
-            page.get_by_role("button", name="Continue").click()
-        page.get_by_label("Justification").fill(justification)
-        page.get_by_role("button", name="Request access").click()
+            self.hand.press(page.get_by_role("button", name="Continue"))
+        self.hand.write(page.get_by_label("Justification"), justification)
+        self.hand.press(page.get_by_role("button", name="Request access"))
 
     def open_request(self, reference: str) -> None:
         self.page.goto(f"/requests/{reference}/")
@@ -93,7 +97,7 @@ class Person:
     def reveal(self) -> dict[str, str]:
         """Reveal the credentials and read the description list."""
         with self.page.expect_response("**/credentials/") as answered:
-            self.page.get_by_role("button", name="Reveal credentials").click()
+            self.hand.press(self.page.get_by_role("button", name="Reveal credentials"))
         assert "no-store" in answered.value.headers["cache-control"]
         expect(self.page.get_by_text("Shown once.")).to_be_visible()
         terms = self.page.locator(".creds > div")

@@ -12,26 +12,35 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, expect
 
 from apono_portal.demo.postgres_binaries import available_versions
+from tests.browser.hands import Keyboard, Mouse
 from tests.browser.person import Person
 from tests.fixtures.stack import Stack, stack  # noqa: F401
 
 pytestmark = [pytest.mark.smoke, pytest.mark.target]
 
 Credential = dict[str, str]
-HAS_SCRIPT = not os.environ.get("WITHOUT_SCRIPT")  # `make look` walks it without, too
+# `make look` walks it in every way, the other runs with the mouse.
+WAYS = ["with the mouse", "by keyboard", "without script"]
+LOOKED_AT = WAYS[1:] if os.environ.get("FULL_LOOK") else WAYS[:1]
 
 
-@pytest.fixture
-def arrive(stack: Stack, new_context: Callable[..., BrowserContext]) -> Callable[[str], Person]:  # noqa: F811
+@pytest.fixture(params=LOOKED_AT)
+def arrive(
+    request: pytest.FixtureRequest,
+    stack: Stack,  # noqa: F811
+    new_context: Callable[..., BrowserContext],
+) -> Callable[[str], Person]:
     """``arrive("admin")`` is that person of the demo in a browser of their own, signed in."""
+    has_script = request.param != "without script"
+    hand = Keyboard() if request.param == "by keyboard" else Mouse()
 
     def come(role: str) -> Person:
-        context = new_context(base_url=stack.url, java_script_enabled=HAS_SCRIPT)
+        context = new_context(base_url=stack.url, java_script_enabled=has_script)
         account, page = stack.accounts[role], context.new_page()
-        person = Person(page, account["email"], account["password"], has_script=HAS_SCRIPT)
+        person = Person(page, account["email"], account["password"], None, has_script, hand)
         person.sign_in()
         return person
 
@@ -56,29 +65,29 @@ def test_from_the_first_sign_in_to_a_credential_that_ends(arrive):
 def create_a_flow_and_protect_it(admin: Person) -> None:
     page = admin.page
     admin.go_to("Access Flows")
-    page.get_by_role("link", name="Create Access Flow").click()
-    page.get_by_role("link", name="Self Serve").click()
-    page.get_by_label("Access Flow Name").fill("Orders for support")
-    page.get_by_role("group", name="Groups").first.get_by_label("Support").check()
-    page.get_by_label("Demo PostgreSQL / orders · orders_read").check()
-    page.get_by_label("Longest duration").fill("1h")
-    save(page)
+    admin.hand.press(page.get_by_role("link", name="Create Access Flow"))
+    admin.hand.press(page.get_by_role("link", name="Self Serve"))
+    admin.hand.write(page.get_by_label("Access Flow Name"), "Orders for support")
+    admin.hand.tick(page.get_by_role("group", name="Groups").first.get_by_label("Support"))
+    admin.hand.tick(page.get_by_label("Demo PostgreSQL / orders · orders_read"))
+    admin.hand.write(page.get_by_label("Longest duration"), "1h")
+    save(admin)
     expect(page.get_by_text("Off", exact=True)).to_be_visible()
-    page.get_by_role("link", name="Done").click()
+    admin.hand.press(page.get_by_role("link", name="Done"))
 
-    page.get_by_role("button", name="Actions for Orders for support").click()
-    page.get_by_role("link", name="Edit").locator("visible=true").click()
+    admin.hand.press(page.get_by_role("button", name="Actions for Orders for support"))
+    admin.hand.press(page.get_by_role("link", name="Edit").locator("visible=true"))
     expect(page.get_by_role("heading", name="Edit Access Flow")).to_be_visible()
-    page.get_by_role("switch", name="Require MFA").check()
-    save(page)
-    page.get_by_role("link", name="Done").click()
+    admin.hand.tick(page.get_by_role("switch", name="Require MFA"))
+    save(admin)
+    admin.hand.press(page.get_by_role("link", name="Done"))
     row = page.get_by_role("row").filter(has_text="Orders for support")
     expect(row.get_by_text("Required")).to_be_visible()
 
 
-def save(page: Page) -> None:
-    page.get_by_role("button", name="Save Access Flow").click()
-    expect(page.get_by_role("heading", name="Access flow saved")).to_be_visible()
+def save(admin: Person) -> None:
+    admin.hand.press(admin.page.get_by_role("button", name="Save Access Flow"))
+    expect(admin.page.get_by_role("heading", name="Access flow saved")).to_be_visible()
 
 
 def open_access_for_a_minute(requester: Person) -> tuple[str, psycopg.Connection]:
@@ -125,7 +134,7 @@ def use_and_end(requester: Person, reference: str) -> None:
 
     requester.open_request(reference)
     assert credential["Password"] not in requester.page.content()
-    requester.page.get_by_role("button", name="End now").click()
+    requester.hand.press(requester.page.get_by_role("button", name="End now"))
     requester.wait_for_status("Revoked")
     assert_over(session, credential)
 
@@ -188,13 +197,13 @@ def decide(approver: Person, requester: Person) -> None:
     page = approver.page
     approver.set_up_mfa()
     approver.go_to("Approvals")
-    page.get_by_role("link", name="Enter code").click()
+    approver.hand.press(page.get_by_role("link", name="Enter code"))
     approver.verify()
     page.goto(f"/approvals/{approved}/")
-    page.get_by_role("button", name="Approve").click()
+    approver.hand.press(page.get_by_role("button", name="Approve"))
     page.goto(f"/approvals/{rejected}/")
-    page.get_by_label("Reason").fill("One invoice at a time.")
-    page.get_by_role("button", name="Reject").click()
+    approver.hand.write(page.get_by_label("Reason"), "One invoice at a time.")
+    approver.hand.press(page.get_by_role("button", name="Reject"))
 
     requester.look_until_status(approved, "Active", within_s=30)
     requester.look_until_status(rejected, "Rejected", within_s=5)
@@ -211,13 +220,13 @@ def reset_mfa(admin: Person, requester: Person) -> None:
     """The requester's session ends at once; after signing in the banner is back."""
     page = admin.page
     admin.go_to("Users")
-    page.get_by_label("Search by name or email").fill("irma")
-    page.get_by_role("button", name="Search").click()
+    admin.hand.write(page.get_by_label("Search by name or email"), "irma")
+    admin.hand.press(page.get_by_role("button", name="Search"))
     expect(page.get_by_role("img", name="MFA set up")).to_be_visible()
-    page.get_by_role("button", name="Reset MFA for Irma Solberg").click()
+    admin.hand.press(page.get_by_role("button", name="Reset MFA for Irma Solberg"))
     dialog = page.get_by_role("dialog", name="Reset MFA")
-    dialog.get_by_label("Reason").fill("New phone")
-    dialog.get_by_role("button", name="Reset MFA").click()
+    admin.hand.write(dialog.get_by_label("Reason"), "New phone")
+    admin.hand.press(dialog.get_by_role("button", name="Reset MFA"))
     expect(page.get_by_role("button", name="Reset MFA for Irma Solberg")).to_have_count(0)
 
     requester.page.goto("/requests/")
@@ -232,10 +241,10 @@ def read_the_record(auditor: Person, first: str, second: str) -> None:
     rows = page.get_by_role("table").first
     for told in ("MFA reset", "Access revoked", "Access expired", "Credential shown"):
         expect(rows.get_by_role("rowheader", name=told).first).to_be_visible()
-    page.get_by_label("Action").select_option("MFA verified")
-    page.get_by_role("searchbox", name="Actor", exact=True).fill("Irma Solberg")
-    page.get_by_role("button", name="Apply").click()
-    page.get_by_role("link", name="Details of event").first.click()
+    auditor.hand.choose(page.get_by_label("Action"), "MFA verified")
+    auditor.hand.write(page.get_by_role("searchbox", name="Actor", exact=True), "Irma Solberg")
+    auditor.hand.press(page.get_by_role("button", name="Apply"))
+    auditor.hand.press(page.get_by_role("link", name="Details of event").first)
     details = page.locator("tr.details")
     for told in ("Irma Solberg", "requester@demo.example", "127.0.0.1", "Authenticator"):
         expect(details.get_by_text(told).first).to_be_visible()
