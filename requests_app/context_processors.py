@@ -14,12 +14,17 @@ NAMED_IN_BANNER = 3
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """Return the counts, and the banner of what is parked. Two queries; none for strangers."""
+    """Return the counts, and the banner of what is parked. Two queries; none for strangers.
+
+    A view that has read what is parked leaves it as ``request.parked``, and it is not asked for again.
+    """
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {"nav": {"my_requests_waiting": 0, "approvals_waiting": 0}}
     now = timezone.now()
-    names = [f"AR-{pk} {flow}" for pk, flow in _parked(user.pk, now)]
+    read: list[AccessRequest] | None = getattr(request, "parked", None)
+    parked = _parked(user.pk, now) if read is None else [(each.pk, each.flow_name) for each in read]
+    names = [f"AR-{pk} {flow}" for pk, flow in parked]
     counts = {
         "my_requests_waiting": len(names),
         "approvals_waiting": _waiting.first(user.pk, now) or 0,
