@@ -78,7 +78,7 @@ def test_an_admin_finds_reminds_and_deactivates(signed_in_as, settings):
     page.get_by_role("button", name="Search").click()
     page.get_by_role("link", name="Luca Moretti").click()
     page.get_by_role("link", name="Deactivate").click()
-    page.get_by_role("button", name="Deactivate").click()
+    page.get_by_role("button", name="Deactivate person").click()
     expect(page.get_by_text("Luca Moretti is deactivated.")).to_be_visible()
     assert not User.objects.get(email="luca@example.org").is_active
 
