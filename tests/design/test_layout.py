@@ -9,7 +9,13 @@ from django.template import Context, Template
 from django.test import RequestFactory
 
 
-def shell(*, role: str = "member", mfa: dict[str, Any] | None = None, **context: Any) -> str:
+def shell(
+    *,
+    role: str = "member",
+    mfa: dict[str, Any] | None = None,
+    layout: str = "app",
+    **context: Any,
+) -> str:
     request = RequestFactory().get("/")
     request.user = SimpleNamespace(
         name="Mara Lindqvist",
@@ -19,7 +25,9 @@ def shell(*, role: str = "member", mfa: dict[str, Any] | None = None, **context:
         is_authenticated=True,
     )
     request.mfa = SimpleNamespace(**(mfa or {"enrolled": False, "is_open": False}))
-    page = Template('{% extends "layouts/app.html" %}{% block title %}Page{% endblock %}')
+    page = Template(
+        f'{{% extends "layouts/{layout}.html" %}}{{% block title %}}Page{{% endblock %}}'
+    )
     return page.render(Context({"request": request, **context}))
 
 
@@ -38,6 +46,14 @@ ADMIN = ["Access Flows", "Integrations", "Users", "Activity", "Insights", "Audit
 )
 def test_navigation_follows_the_role(role: str, items: list[str]) -> None:
     assert navigation(shell(role=role)) == items
+
+
+@pytest.mark.parametrize(
+    ("layout", "area"), [("app", "Portal"), ("admin", "Admin"), ("account", "Account")]
+)
+def test_the_way_here_begins_with_the_group_of_the_page(layout: str, area: str) -> None:
+    crumbs = shell(layout=layout).partition('aria-label="Breadcrumb">')[2].partition("</nav>")[0]
+    assert re.sub(r"<[^>]+>", "", crumbs) == area
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Pages of requests: what each answers, for whom, and with what."""
 
+import re
+
 import pytest
 from django.urls import reverse
 
@@ -46,6 +48,17 @@ def test_the_page_of_an_open_request_offers_its_credential_and_its_end(signed_in
     page = answer.content.decode()
     for word in ("Reveal credentials", "End now", "jit_abc", "left"):
         assert word in page
+
+
+@pytest.mark.parametrize(("targets", "look"), [(1, "btn-primary"), (2, "btn-tonal")])
+def test_one_button_is_filled_and_repeated_ones_are_not(signed_in, targets, look):
+    person = UserFactory()
+    flow = AccessFlowFactory(requestor_users=[person], targets=targets)
+    ask = AccessRequestFactory(requester=person, flow=flow, status=Status.ACTIVE)
+    for number, target in enumerate(flow.targets.all(), start=1):
+        GrantFactory(request=ask, resource=target.resource, login=f"jit_{number}", login_oid=number)
+    page = signed_in(person).get(reverse("requests:detail", args=[ask.pk])).content.decode()
+    assert re.findall(r'btn (btn-\w+)"><svg[^>]*><use href="#i-eye"', page) == [look] * targets
 
 
 def test_another_persons_request_is_not_found(signed_in):
