@@ -39,6 +39,11 @@ SELECTION: dict[str, list[str]] = {
         "--ignore=tests/demo/test_supervisor.py",
     ],
 }
+# The targets of both versions are met on the first database.
+ENVIRONMENT: dict[str, dict[str, str]] = {
+    "sqlite": {},
+    "postgresql": {"APONO_TEST_POSTGRES": str(max(available_versions(), default=0))},
+}
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 4 * 2**30
 COUNTS = re.compile(r"(?:\d+ (?:passed|failed|errors?|skipped|xfailed),? ?)+in [\d.]+s")
@@ -73,7 +78,7 @@ def folder_of_all() -> Iterator[None]:
     """Have what tests write lie in memory, where there is enough: databases there wait for no disk."""
     fits = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES
     with tempfile.TemporaryDirectory(prefix="apono-", dir=MEMORY if fits else None) as folder:
-        Path(folder).chmod(0o711)  # servers run as an account of their own and pass through
+        Path(folder).chmod(0o711)  # servers run as an account of their own, which passes through
         tempfile.tempdir = os.environ["TMPDIR"] = folder
         try:
             yield
@@ -93,7 +98,7 @@ def run_pytest(database: str, workers: str) -> tuple[int, str]:
     command += SELECTION[database]
     counts = "did not finish"
     with database_url(database) as url:
-        environment = {**os.environ, "DATABASE_URL": url}
+        environment = {**ENVIRONMENT[database], **os.environ, "DATABASE_URL": url}
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, text=True
         ) as process:
@@ -112,6 +117,7 @@ def database_url(database: str) -> Iterator[str]:
         if database == "sqlite":
             yield f"sqlite:///{folder}/portal.sqlite3"
             return
+        Path(folder).chmod(0o711)
         versions = available_versions()
         if not versions:
             raise DemoError(NO_SERVER)
