@@ -5,8 +5,8 @@ from typing import Protocol
 from playwright.sync_api import Locator, expect
 
 MOST_STOPS = 400
-# What is focused has an outline or a ring of its own, or what is drawn around it has; and the middle
-# of it, or of what is drawn for it, is in sight and not beneath something else.
+# What is focused has an outline of its own, or what is drawn around or for it has one, or a ring as
+# the cells of a code; its middle is in sight and not beneath something else.
 FOCUS = """() => {
   const at = document.activeElement;
   if (!at || at === document.body) return null;
@@ -14,9 +14,11 @@ FOCUS = """() => {
     const s = getComputedStyle(e);
     return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0;
   };
+  const ringed = e => getComputedStyle(e).boxShadow.includes('inset');
   const around = [...(at.labels || [])];
   for (let e = at, up = 0; e && up < 4; e = e.parentElement, up++) around.push(e);
   const beside = at.nextElementSibling ? [at.nextElementSibling] : [];
+  const cells = [...(at.previousElementSibling?.children || [])];
   const shown = [at, ...around.slice(0, (at.labels || []).length), ...beside].find(e => {
     const r = e.getBoundingClientRect();
     return r.width > 4 && r.height > 4;
@@ -27,7 +29,8 @@ FOCUS = """() => {
   const top = document.elementFromPoint(x, y);
   const onTop = !!top && (shown.contains(top) || top.contains(shown) || around.includes(top));
   const inSight = r.bottom > 0 && r.top < innerHeight && r.right > 0 && r.left < innerWidth;
-  return { what: at.outerHTML.slice(0, 160), ring: [...around, ...beside].some(drawn), inSight, onTop };
+  const what = at.outerHTML.slice(0, 160);
+  return { what, ring: [...around, ...beside].some(drawn) || cells.some(ringed), inSight, onTop };
 }"""
 
 
