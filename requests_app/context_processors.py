@@ -16,7 +16,8 @@ NAMED_IN_BANNER = 3
 def navigation(request: HttpRequest) -> dict[str, Any]:
     """Return the counts, and the banner of what is parked. Two queries; none for strangers.
 
-    A view that has read what is parked leaves it as ``request.parked``, and it is not asked for again.
+    A view that has read what is parked leaves it as ``request.parked``, one that knows how many
+    wait for approval leaves ``request.approvals_waiting``, and it is not asked for again.
     """
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
@@ -25,10 +26,10 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
     read: list[AccessRequest] | None = getattr(request, "parked", None)
     parked = _parked(user.pk, now) if read is None else [(each.pk, each.flow_name) for each in read]
     names = [f"AR-{pk} {flow}" for pk, flow in parked]
-    counts = {
-        "my_requests_waiting": len(names),
-        "approvals_waiting": _waiting.first(user.pk, now) or 0,
-    }
+    waiting: int | None = getattr(request, "approvals_waiting", None)
+    if waiting is None:
+        waiting = _waiting.first(user.pk, now) or 0
+    counts = {"my_requests_waiting": len(names), "approvals_waiting": waiting}
     return {"nav": counts} | _banner(request, names)
 
 

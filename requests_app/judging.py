@@ -8,15 +8,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.db.models import CharField, Exists, OuterRef, Q, Value
 
-from accessflows.models import AccessFlow
-from accessflows.policies import approver_sets, further_sets
+from accessflows.models import AccessFlow, EscalationTier
+from accessflows.policies import NAMED_PEOPLE
 from requests_app.models import AccessRequest, RequestedTarget, Status
-from requests_app.presentation import roles_of, title_of
 
 LOOK_BACK = timedelta(days=30)
 MOST_NAMES = 5
+MOST_PEOPLE = 100  # looked at: a group may have a great many
 MOST_REQUESTS = 5
+MOST_COUNTED = 1000
 
 
 @dataclass(frozen=True)
@@ -29,33 +32,60 @@ class WhyYou:
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """An earlier request of the same person, which the approver may see."""
-
-    request: AccessRequest
-    title: str
-    roles: str
-
-
-@dataclass(frozen=True)
 class History:
-    """What the requester has asked for lately: counted as a whole, and the last ones by name."""
+    """What the requester has asked for lately: counted as a whole, and the last ones the approver may see."""
 
     asked: int
     rejected: int
     same_flow: int
-    last: list[Earlier]
+    last: list[AccessRequest]
 
 
 def why_you(request: AccessRequest, user: Any) -> WhyYou | None:
-    if request.flow is None:
+    """Two queries, however many people are asked."""
+    flow = request.flow
+    if flow is None:
         return None
-    sets = [*approver_sets(request.flow), *further_sets(request.flow, request.escalation_tier)]
-    mine = [each.label for each in sets if user.pk in each.members]
-    others = frozenset().union(*(each.members for each in sets)) - {user.pk}
-    if not request.flow.allow_self_approval:
-        others -= {request.requester_id or 0}
-    return WhyYou(", ".join(mine), rule_of(request), _names(others))
+    sets = _sets_asked(request, user)
+    mine = [label for _, label, is_mine in sets if is_mine]
+    people = _people_asked(flow, [pk for pk, _, _ in sets])
+    left_out = {user.pk} if flow.allow_self_approval else {user.pk, request.requester_id}
+    others = {each for each in people if each[0] not in left_out}
+    has_more = len(people) == MOST_PEOPLE
+    return WhyYou(", ".join(mine), rule_of(request), _names(others, has_more=has_more))
+
+
+def _sets_asked(request: AccessRequest, user: Any) -> list[tuple[int, str, bool]]:
+    """Return number and name of each group that is asked, and whether the person is in it. If the
+    person is named, the people who are come last, under no number."""
+    flow: Any = AccessFlow
+    at_first = flow.approver_groups.through.objects.filter(accessflow=request.flow_id)
+    later = EscalationTier.objects.filter(
+        flow=request.flow_id or 0, position__lte=request.escalation_tier
+    )
+    asked = Q(pk__in=at_first.values("group")) | Q(pk__in=later.order_by().values("group"))
+    memberships: Any = get_user_model().groups.through
+    own = memberships.objects.filter(group=OuterRef("pk"), user=user.pk)
+    groups = Group.objects.filter(asked).annotate(is_mine=Exists(own)).order_by()
+    named = flow.approver_users.through.objects.filter(accessflow=request.flow_id, user=user.pk)
+    label = Value(NAMED_PEOPLE, output_field=CharField())
+    both = groups.values_list("pk", "name", "is_mine").union(
+        named.values_list(Value(0), label, Value(True)),  # noqa: FBT003
+        all=True,
+    )
+    return sorted(both, key=lambda each: (each[0] == 0, each[1]))
+
+
+def _people_asked(flow: AccessFlow, groups: list[int]) -> list[tuple[int, str]]:
+    """Return number and name of the active people who are asked, of `MOST_PEOPLE` at most. Who is
+    asked twice may come twice."""
+    memberships: Any = get_user_model().groups.through
+    named: Any = type(flow).approver_users.through
+    members = memberships.objects.filter(group__in=groups, user__is_active=True)
+    by_name = named.objects.filter(accessflow=flow.pk, user__is_active=True)
+    columns = ("user_id", "user__name")
+    both = members.values_list(*columns).union(by_name.values_list(*columns), all=True)
+    return list(both[:MOST_PEOPLE])
 
 
 def rule_of(request: AccessRequest) -> str:
@@ -67,22 +97,17 @@ def rule_of(request: AccessRequest) -> str:
 
 
 def history_of(request: AccessRequest, viewer: Any, now: datetime) -> History:
-    """Count all of it; name what the viewer may see."""
-    earlier = AccessRequest.objects.filter(requester=request.requester_id or 0).exclude(
-        pk=request.pk
-    )
-    lately = list(
-        earlier.filter(created_at__gt=now - LOOK_BACK).values_list("status", "flow_id")[:1000]
-    )
-    last = earlier.visible_to(viewer).prefetch_related("targets").order_by("-pk")
+    """Count all of it; name what the viewer may see. One query; targets are for the page to read."""
+    visible = AccessRequest.objects.visible_to(viewer).filter(pk=OuterRef("pk"))
+    earlier = AccessRequest.objects.filter(requester=request.requester_id or 0)
+    earlier = earlier.exclude(pk=request.pk).annotate(is_visible=Exists(visible)).order_by("-pk")
+    found: list[Any] = list(earlier.only("status", "flow", "created_at")[:MOST_COUNTED])
+    lately = [each for each in found if each.created_at > now - LOOK_BACK]
     return History(
         asked=len(lately),
-        rejected=sum(status == Status.REJECTED for status, _ in lately),
-        same_flow=sum(flow == request.flow_id for _, flow in lately),
-        last=[
-            Earlier(each, title_of(each), ", ".join(roles_of(each)))
-            for each in last[:MOST_REQUESTS]
-        ],
+        rejected=sum(each.status == Status.REJECTED for each in lately),
+        same_flow=sum(each.flow_id == request.flow_id for each in lately),
+        last=[each for each in found if each.is_visible][:MOST_REQUESTS],
     )
 
 
@@ -101,8 +126,9 @@ def mark_of(request: AccessRequest, rights: Iterable[tuple[RequestedTarget, list
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _names(people: frozenset[int]) -> str:
-    found = get_user_model()._default_manager.filter(pk__in=people).order_by("name")
-    names = [str(each).partition(" <")[0] for each in found[:MOST_NAMES]]
-    more = len(people) - len(names)
-    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+def _names(people: set[tuple[int, str]], *, has_more: bool) -> str:
+    names = sorted(name for _, name in people)
+    more = len(names) - MOST_NAMES
+    if more <= 0:
+        return ", ".join(names)
+    return f"{', '.join(names[:MOST_NAMES])} and {'many' if has_more else more} more"

@@ -297,6 +297,19 @@ def moving_mark(requests: Iterable[AccessRequest]) -> str:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a request asks for."""
+
+    request: AccessRequest
+    title: str
+    roles: list[str]
+
+
+def asked_by(requests: Iterable[AccessRequest]) -> list[Asked]:
+    return [Asked(each, title_of(each), roles_of(each)) for each in requests]
+
+
+@dataclass(frozen=True)
 class Row:
     """A request in a list."""
 

@@ -1,9 +1,9 @@
 """What pages read: one's own access and requests, and what waits for a decision."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db.models import Prefetch, QuerySet, prefetch_related_objects
+from django.db.models import Count, Prefetch, QuerySet, Window, prefetch_related_objects
 from django.utils import timezone
 
 from accessflows.models import Permission
@@ -17,6 +17,7 @@ from requests_app.models import PENDING, AccessRequest, Decision, RequestedTarge
 
 IN_USE = (Status.ACTIVE, Status.ENDING)
 UNDER_WAY = (*PENDING, Status.GRANTING)
+QUEUE_SHOWN = 50
 
 
 def with_targets(requests: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:
@@ -66,14 +67,26 @@ def _parked(user_id: int, now: datetime) -> QuerySet[AccessRequest]:
 def request_to_decide(user: Any, pk: int) -> AccessRequest | None:
     """Return a request through a flow that names the person as approver; an own one if it allows."""
     found = AccessRequest.objects.decidable_by(user).select_related("flow")
-    return with_targets(found).prefetch_related("decisions").filter(pk=pk).first()
+    return found.filter(pk=pk).first()
 
 
-def queue_of(user: Any) -> list[AccessRequest]:
-    """Return what waits for this person's decision, oldest first."""
+class Queue(NamedTuple):
+    """The oldest requests that wait for a person's decision, and how many wait in all."""
+
+    oldest: list[AccessRequest]
+    waiting: int
+
+    def find(self, pk: int) -> AccessRequest | None:
+        return next((each for each in self.oldest if each.pk == pk), None)
+
+
+def queue_of(user: Any) -> Queue:
+    """One query."""
     waiting = AccessRequest.objects.awaiting_decision_by(user)
     waiting = waiting.filter(pending_until__gt=timezone.now()).order_by("pk")
-    return list(with_targets(waiting.select_related("requester", "flow")))
+    counted = waiting.select_related("flow").annotate(waiting=Window(Count("pk")))
+    found: list[Any] = list(counted[:QUEUE_SHOWN])
+    return Queue(found, found[0].waiting if found else 0)
 
 
 def decided_by(user: Any) -> QuerySet[Decision]:

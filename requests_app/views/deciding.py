@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import prefetch_related_objects
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -14,8 +15,8 @@ from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.forms import DecisionForm
 from requests_app.judging import history_of, mark_of, why_you
 from requests_app.models import AccessRequest, Decision, Status
-from requests_app.presentation import decision_rows, page_of, rows_of
-from requests_app.selectors import decided_by, queue_of, request_to_decide, rights_of
+from requests_app.presentation import Evidence, asked_by, decision_rows
+from requests_app.selectors import Queue, decided_by, queue_of, request_to_decide, rights_of
 from requests_app.services import decide_request
 from requests_app.views.answers import conflict, to_step_up
 
@@ -25,21 +26,21 @@ DRAFT = "draft-reason-{pk}"
 @require_GET
 def approvals(request: HttpRequest) -> HttpResponse:
     """The queue, with its oldest request open beside it; or what the person has decided."""
-    waiting = queue_of(request.user)
     if request.GET.get("show") == "decided":
-        context = {"queue": waiting, "decided": decision_rows(decided_by(request.user)[:50])}
+        context = {"decided": decision_rows(decided_by(request.user)[:50])}
         return render(request, "requests_app/decided.html", context)
-    chosen = waiting[0] if waiting else None
-    return render(request, "requests_app/approvals.html", _context(request, waiting, chosen, None))
+    queue = queue_of(request.user)
+    chosen = queue.oldest[0] if queue.oldest else None
+    return render(request, "requests_app/approvals.html", _context(request, queue, chosen, None))
 
 
 @require_GET
 def decide(request: HttpRequest, pk: int) -> HttpResponse:
-    found = _find(request, pk)
+    queue = queue_of(request.user)
+    found = queue.find(pk) or _find(request, pk)
     if found.status != Status.PENDING_APPROVAL:
         return redirect("requests:detail", pk=pk)
-    context = _context(request, queue_of(request.user), found, None)
-    return render(request, "requests_app/approvals.html", context)
+    return render(request, "requests_app/approvals.html", _context(request, queue, found, None))
 
 
 @require_POST
@@ -101,26 +102,30 @@ def _find(request: HttpRequest, pk: int) -> AccessRequest:
 
 
 def _context(
-    request: HttpRequest,
-    queue: list[AccessRequest],
-    chosen: AccessRequest | None,
-    form: DecisionForm | None,
+    request: HttpRequest, queue: Queue, chosen: AccessRequest | None, form: DecisionForm | None
 ) -> dict[str, Any]:
+    request.approvals_waiting = queue.waiting  # type: ignore[attr-defined]
+    if chosen is None:
+        return {"chosen": None}
     now = timezone.now()
-    context: dict[str, Any] = {"queue": rows_of(queue, request.user, now), "chosen": None}
-    if chosen is not None:
-        rights = rights_of(chosen)
-        initial = {
-            "fingerprint": chosen.flow_fingerprint,
-            "shown": mark_of(chosen, rights),
-            "reason": request.session.pop(DRAFT.format(pk=chosen.pk), ""),
-        }
-        context |= {
-            "rights": rights,
-            "why": why_you(chosen, request.user),
-            "history": history_of(chosen, request.user, now),
-            "chosen": page_of(chosen, request.user, now),
-            "form": form or DecisionForm(initial=initial),
-            "needs_code": chosen.require_mfa and not request.mfa.is_open,  # type: ignore[attr-defined]
-        }
-    return context
+    history = history_of(chosen, request.user, now)
+    prefetch_related_objects([chosen, *queue.oldest, *history.last], "targets")
+    rights = rights_of(chosen)
+    initial = {
+        "fingerprint": chosen.flow_fingerprint,
+        "shown": mark_of(chosen, rights),
+        "reason": request.session.pop(DRAFT.format(pk=chosen.pk), ""),
+    }
+    return {
+        "queue": asked_by(queue.oldest),
+        "left": queue.waiting - len(queue.oldest),
+        "chosen": asked_by([chosen])[0],
+        "evidence": Evidence.of_request(chosen, now),
+        "rights": rights,
+        "why": why_you(chosen, request.user),
+        "decisions": list(chosen.decisions.all()),
+        "history": history,
+        "last": asked_by(history.last),
+        "form": form or DecisionForm(initial=initial),
+        "needs_code": chosen.require_mfa and not request.mfa.is_open,  # type: ignore[attr-defined]
+    }

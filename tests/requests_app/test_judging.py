@@ -1,9 +1,14 @@
 """What an approver is shown beside a request, and that a decision is bound to it."""
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
 
+from accessflows.models import EscalationTier
+from requests_app.judging import MOST_PEOPLE
 from requests_app.models import AccessRequest, Status
+from requests_app.selectors import QUEUE_SHOWN
 from tests.factories import AccessFlowFactory, AccessRequestFactory, GroupFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +70,52 @@ def test_history_is_no_dearer_for_many(theo, waiting, signed_in, questions_of):
         20, requester=waiting.requester, flow=waiting.flow, status=Status.EXPIRED
     )
     assert questions_of(client, address) == few
+
+
+def test_of_a_great_many_who_are_asked_a_few_are_named(theo, waiting, signed_in):
+    group = waiting.flow.approver_groups.get()
+    group.user_set.add(*UserFactory.create_batch(7, name="Vera Novak"))
+    page = shown(signed_in(theo), waiting).content.decode()
+    assert (
+        "Also asked: Priya Raman, Vera Novak, Vera Novak, Vera Novak, Vera Novak and 3 more" in page
+    )
+    group.user_set.add(*UserFactory.create_batch(MOST_PEOPLE, name="Vera Novak"))
+    assert "and many more" in shown(signed_in(theo), waiting).content.decode()
+
+
+def test_people_named_one_by_one_are_told_once(theo, waiting, signed_in):
+    waiting.flow.approver_users.add(
+        theo, waiting.flow.approver_groups.get().user_set.get(name="Priya Raman")
+    )
+    page = shown(signed_in(theo), waiting).content.decode()
+    assert "Orders owners, Named people, one is enough" in page
+    assert "Also asked: Priya Raman. " in page
+
+
+def test_a_further_group_is_asked_once_it_is_its_turn(theo, waiting, signed_in):
+    further = GroupFactory(name="Duty", members=[theo, UserFactory(name="Ole Lund")])
+    EscalationTier.objects.create(
+        flow=waiting.flow, position=1, group=further, wait=timedelta(hours=1)
+    )
+    client = signed_in(theo)
+    assert "Ole Lund" not in shown(client, waiting).content.decode()
+    AccessRequest.objects.update(escalation_tier=1)
+    page = shown(client, waiting).content.decode()
+    assert "Duty, Orders owners, one is enough" in page
+    assert "Also asked: Ole Lund, Priya Raman" in page
+
+
+def test_a_long_queue_shows_its_oldest_and_counts_all(theo, waiting, signed_in):
+    AccessRequestFactory.create_batch(
+        QUEUE_SHOWN + 1,
+        requester=waiting.requester,
+        flow=waiting.flow,
+        status=Status.PENDING_APPROVAL,
+    )
+    page = signed_in(theo).get(reverse("requests:approvals")).content.decode()
+    assert page.count('<a href="/approvals/AR-') == QUEUE_SHOWN
+    assert "2 more: decide on these first." in page
+    assert f'Waiting <span class="n">{QUEUE_SHOWN + 2}</span>' in page
 
 
 @pytest.mark.parametrize("changed", ["rights", "evidence"])

@@ -8,7 +8,13 @@ from audit.events import EventName
 from audit.services import record
 from bench.speed.plans import MOST_QUESTIONS, PAGES, questions_in, scans_of
 from requests_app.models import Status
-from tests.factories import AccessRequestFactory, GrantFactory
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    GrantFactory,
+    GroupFactory,
+    UserFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -21,6 +27,9 @@ def crowded(admin_user):
     for status in (Status.PENDING_APPROVAL, Status.EXPIRED, Status.REVOKED):
         AccessRequestFactory(requester=admin_user, status=status)
     GrantFactory(request=AccessRequestFactory(requester=admin_user, status=Status.ACTIVE))
+    owners = GroupFactory(members=[admin_user, UserFactory()])
+    flow = AccessFlowFactory(approval="any_of", approver_groups=[owners], targets=1)
+    AccessRequestFactory.create_batch(2, flow=flow, status=Status.PENDING_APPROVAL)
     record(event=EventName.MFA_VERIFY, actor=admin_user)
 
 
