@@ -25,6 +25,7 @@ def put_in(functions: Functions, broken: CodeType, scope: str) -> None:
     """Give every function of a scope, and what it has made so far, the code of the broken file."""
     codes = {code.co_qualname: code for code in _codes_in(broken)}
     inside = f"{scope}.<locals>."
+    found = False
     for (filename, name), living in functions.items():
         if filename != broken.co_filename or not (name == scope or name.startswith(inside)):
             continue
@@ -33,6 +34,9 @@ def put_in(functions: Functions, broken: CodeType, scope: str) -> None:
             if code is None or code.co_freevars != function.__code__.co_freevars:
                 raise CannotPatch(name)
             function.__code__ = code
+            found = True
+    if not found:
+        raise CannotPatch(scope)
 
 
 def _codes_in(code: CodeType) -> Iterator[CodeType]:

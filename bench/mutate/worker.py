@@ -12,6 +12,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from bench.mutate.slow import meets_slowly
 OPTIONS = ["-q", "-n0", "--no-header"]
 AT_IMPORT = "at import"
 HOUSE = "tests/house/"
-MOST_S = 20  # what the tests of one mutant may take: the quickest and most particular come first
+MOST_S = 40  # what the tests of one mutant may take: the most particular come first
 FEWEST_TESTS = 30  # but this many, however long they take
 
 
@@ -37,7 +38,8 @@ class Worker:
 
     def __init__(self, home: Path, job: dict[str, Any], reached: set[probes.Place]) -> None:
         self._home, self._job = home, job
-        self._at_import = frozenset(reached)
+        self._reached_at_import = reached
+        self._at_import: frozenset[probes.Place] = frozenset()
         self._sources: dict[str, str] = job["sources"]
         self._template = home / f"template-{os.getpid()}.sqlite3"
         self._items: dict[str, pytest.Item] = {}
@@ -47,6 +49,9 @@ class Worker:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self._items = {item.nodeid: item for item in session.items}
+        self._at_import = frozenset(self._reached_at_import)
+        for path in self._sources:  # commands are imported late, and would be left whole
+            import_module(path.removesuffix(".py").replace("/", "."))
         self._warm_up(session)
         self._functions = functions_of({self._file(path) for path in self._sources})
         self._reach_all()
@@ -87,7 +92,7 @@ class Worker:
             for test, found in (json.loads(note.read_text()) or {}).items():
                 if not found["failed"]:
                     self._seconds[test] = found["seconds"]
-                    cost = found["seconds"] * (20 + len(found["reached"]))
+                    cost = found["seconds"] ** 0.3 * (20 + len(found["reached"]))
                     for path, line in found["reached"]:
                         near[path, line].append((cost, test))
         self._near = near
@@ -120,7 +125,7 @@ class Worker:
         return {"name": mutant.name, "verdict": verdict, "killer": killer, "seconds": seconds}
 
     def _tests_for(self, mutant: Mutant) -> list[str]:
-        """Tests that reach the statement: who noticed it last time, then the quickest ones.
+        """Tests that reach the statement: who noticed it last time, then those that reach little else.
 
         What runs at import is met by every test that reaches anything in the file, and by those of
         the house, which ask every path and every view.

@@ -35,6 +35,9 @@ FOCUS = """() => {
 
 
 class Hand(Protocol):
+    def reach(self, thing: Locator) -> None:
+        """Bring the focus there."""
+
     def press(self, thing: Locator) -> None:
         """Press a button or follow a link."""
 
@@ -49,6 +52,9 @@ class Hand(Protocol):
 
 
 class Mouse:
+    def reach(self, thing: Locator) -> None:
+        thing.click()
+
     def press(self, thing: Locator) -> None:
         thing.click()
 
@@ -65,38 +71,38 @@ class Mouse:
 class Keyboard:
     """Tab to get there, and then Enter, Space or letters. Every stop on the way must be seen."""
 
+    def reach(self, thing: Locator) -> None:
+        expect(thing).to_be_visible()
+        keyboard = thing.page.keyboard
+        for _ in range(MOST_STOPS):
+            if thing.evaluate("e => e === document.activeElement"):
+                return
+            keyboard.press("Tab")
+            self._look_where_it_is(thing)
+        raise AssertionError(f"{thing} is not reached by Tab.")
+
     def press(self, thing: Locator) -> None:
-        self._reach(thing)
+        self.reach(thing)
         thing.page.keyboard.press("Enter")
 
     def tick(self, box: Locator) -> None:
-        self._reach(box)
+        self.reach(box)
         if not box.is_checked():
             box.page.keyboard.press("Space")
         expect(box).to_be_checked()
 
     def write(self, field: Locator, text: str) -> None:
-        self._reach(field)
+        self.reach(field)
         field.page.keyboard.press("ControlOrMeta+a")
         field.page.keyboard.type(text)
 
     def choose(self, field: Locator, label: str) -> None:
-        self._reach(field)
+        self.reach(field)
         field.page.keyboard.type(label)
         expect(field.locator("option:checked")).to_have_text(label)
 
-    def _reach(self, wanted: Locator) -> None:
-        expect(wanted).to_be_visible()
-        keyboard = wanted.page.keyboard
-        for _ in range(MOST_STOPS):
-            if wanted.evaluate("e => e === document.activeElement"):
-                return
-            keyboard.press("Tab")
-            self._look_where_it_is(wanted)
-        raise AssertionError(f"{wanted} is not reached by Tab.")
-
-    def _look_where_it_is(self, wanted: Locator) -> None:
-        focus = wanted.page.evaluate(FOCUS)
+    def _look_where_it_is(self, at: Locator) -> None:
+        focus = at.page.evaluate(FOCUS)
         if focus is not None:  # the browser's own bars lie between the page's end and its start
             assert focus["ring"], f"No focus is drawn at {focus['what']}"
             assert focus["inSight"], f"Out of sight: {focus['what']}"

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.authenticator import Phone
 from tests.browser.hands import Hand, Mouse
@@ -46,7 +46,7 @@ class Person:
         dialog = page.get_by_role("dialog", name="Multi-Factor Authentication")
         self.phone = Phone.scan(dialog.get_by_role("img", name="QR code").screenshot())
         before_the_code()
-        self.hand.write(dialog.get_by_label("Six-digit code", exact=True), self.phone.code())
+        self._write_code(dialog.get_by_label("Six-digit code", exact=True))
         self.hand.press(dialog.get_by_role("button", name="Turn on MFA"))
         expect(page.get_by_role("heading", name="MFA is on")).to_be_visible()
         self.hand.press(page.get_by_role("link", name="Done"))
@@ -54,9 +54,14 @@ class Person:
 
     def verify(self) -> None:
         """Enter the next code on the step-up page."""
-        assert self.phone is not None
-        self.hand.write(self.page.get_by_label("Six-digit code", exact=True), self.phone.code())
+        self._write_code(self.page.get_by_label("Six-digit code", exact=True))
         self.hand.press(self.page.get_by_role("button", name="Verify"))
+
+    def _write_code(self, field: Locator) -> None:
+        """Look at the phone once the cursor is in the field: a code does not last."""
+        assert self.phone is not None
+        self.hand.reach(field)
+        self.hand.write(field, self.phone.code())
 
     def ask_for(self, flow: str, target: str, duration: str, justification: str) -> None:
         page = self.page
