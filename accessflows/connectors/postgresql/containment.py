@@ -5,6 +5,7 @@ sessions are told to end once: at the end of a time none can come back, so that 
 and one that holds a lock on its own role lets go of it. What counts is the killing after the cut.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import psycopg
@@ -46,7 +47,7 @@ _MEMBERSHIPS = sql.SQL(
     " FROM pg_auth_members m JOIN pg_roles granted ON granted.oid = m.roleid"
     " JOIN pg_roles member ON member.oid = m.member WHERE m.member = ANY(%(oids)s::oid[])"
 )
-_REVOKE = sql.SQL("REVOKE {permission} FROM {role}")
+_REVOKE = sql.SQL("REVOKE {permission} FROM {roles}")
 
 FoundByGrant = dict[GrantIdentity, Found]
 Outcome = Containment | ConnectorError
@@ -210,19 +211,21 @@ def _memberships(session: Session, role_oids: Sequence[int]) -> list[psycopg.row
 
 def _revoke_memberships(session: Session, role_oids: Sequence[int]) -> None:
     """Take the rights away. A refusal here is not fatal: the role is cut already, and what stays
-    is read from the catalog afterwards, never from the command's own word."""
-    revokes = [
-        _REVOKE.format(
-            permission=sql.Identifier(row["permission"]), role=sql.Identifier(row["role"])
-        )
-        for row in _memberships(session, role_oids)
-    ]
+    is read from the catalog afterwards, never from the command's own word.
+
+    One statement takes a permission from many: after each the server goes through all that the broker
+    may administer anew, which with thousands of open grants takes longer than everything else.
+    """
+    memberships = _memberships(session, role_oids)
+    holders: dict[str, list[str]] = defaultdict(list)
+    for row in memberships:
+        holders[row["permission"]].append(row["role"])
     try:
-        session.run(revokes)
+        session.run([_revoke(permission, roles) for permission, roles in holders.items()])
     except psycopg.Error:
         if session.connection.broken:
             raise
-        for revoke in revokes:
+        for revoke in [_revoke(row["permission"], [row["role"]]) for row in memberships]:
             try:
                 session.run([revoke])
             except psycopg.Error as error:
@@ -233,3 +236,8 @@ def _revoke_memberships(session: Session, role_oids: Sequence[int]) -> None:
                     at=address(session.target),
                     why=query_failure(error, session.target).sentence,
                 )
+
+
+def _revoke(permission: str, roles: Sequence[str]) -> sql.Composed:
+    names = sql.SQL(", ").join(map(sql.Identifier, roles))
+    return _REVOKE.format(permission=sql.Identifier(permission), roles=names)
