@@ -5,7 +5,7 @@ from a backup, is left alone until its own end: somebody may use it rightly.
 """
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -40,24 +40,30 @@ class Comparison:
 
 
 def compare(
-    roll: RollCall, known: Mapping[uuid.UUID, Grant], active: Iterable[Grant], *, since: datetime
+    roll: RollCall,
+    known: Container[uuid.UUID],
+    ended: Mapping[uuid.UUID, Grant],
+    active: Iterable[Grant],
+    *,
+    since: datetime,
 ) -> Comparison:
     """Compare a roll call with the portal's rows, read after it.
 
-    ``known`` are the grants that the markers name, ``active`` those of this integration. ``since`` is
-    the portal's time before the roll was called: what changed after it proves nothing.
+    ``known`` are those of the grants the markers name of which there is a row, ``ended`` those of them
+    that were proven gone, ``active`` the open ones of this integration. ``since`` is the portal's time
+    before the roll was called: what changed after it proves nothing.
     """
     findings: list[Finding] = []
     to_remove: list[FoundRole] = []
     for role in roll.roles:
         if role.grant_id is None:
             continue
-        grant = known.get(role.grant_id)
-        if grant is None:
+        grant = ended.get(role.grant_id)
+        if role.grant_id not in known:
             over = is_past_its_end(role, roll.server_time)
             findings.append(Finding(Kind.UNKNOWN, role.name, _unknown(role, over=over)))
             to_remove += [role] if over else []
-        elif grant.state == GrantState.ENDED and grant.ended_at and grant.ended_at < since:
+        elif grant and grant.ended_at and grant.ended_at < since:
             findings.append(Finding(Kind.BACK, role.name, _BACK, grant))
             to_remove.append(role)
     by_oid = {role.identity.role_oid: role for role in roll.roles}

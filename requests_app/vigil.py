@@ -16,15 +16,17 @@ from collections import defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any, ClassVar
 
 import structlog
 from django.utils import timezone
 
 from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.protocol import Connector, GrantIdentity, Target
+from accessflows.models import Integration
 from requests_app.models import Grant
 from requests_app.sessions_told import sessions_told
-from requests_app.targets import asking, reach
+from requests_app.targets import asking, reach_integration
 
 log = structlog.get_logger(__name__)
 
@@ -49,9 +51,16 @@ class Place:
 class Watched:
     """A login and when it must have ended."""
 
+    COLUMNS: ClassVar = (
+        "pk", "integration_id", "deadline", "login", "login_oid", "system_identifier"
+    )  # fmt: skip
     identity: GrantIdentity
-    integration_id: int | None
+    integration_id: int
     deadline: datetime
+
+    @classmethod
+    def of(cls, integration_id: int, deadline: datetime, *identity: Any) -> "Watched":
+        return cls(GrantIdentity(*identity), integration_id, deadline)
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,7 @@ class Memory:
     """What ends soon, and where. Replaced as a whole, since several threads read it."""
 
     watched: dict[uuid.UUID, Watched] = field(default_factory=dict)
-    places: dict[int | None, Place] = field(default_factory=dict)
+    places: dict[int, Place] = field(default_factory=dict)
 
 
 class Vigil:
@@ -73,7 +82,7 @@ class Vigil:
         self._is_lost = False
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="vigil")
-        self._running: dict[int | None, Future[None]] = {}
+        self._running: dict[int, Future[None]] = {}
         self._told: dict[uuid.UUID, datetime] = {}
         self._thread = threading.Thread(target=self._run, name="vigil", daemon=True)
 
@@ -97,18 +106,10 @@ class Vigil:
         """Remember what ends within `LOOK_AHEAD`. Returns 0: this is no step."""
         if self._looked_at is not None and timedelta(0) <= now - self._looked_at < LOOK_EVERY:
             return 0
-        ending = Grant.objects.ending_before(now + LOOK_AHEAD).select_related("integration")
-        watched: dict[uuid.UUID, Watched] = {}
-        places: dict[int | None, Place] = {}
-        for grant in ending.order_by("deadline")[:MOST]:
-            if grant.integration_id not in places:
-                try:
-                    _, connector, target = reach(grant)
-                except ConnectorError:
-                    continue
-                places[grant.integration_id] = Place(connector, target)
-            if grant.identity is not None:
-                watched[grant.pk] = Watched(grant.identity, grant.integration_id, grant.deadline)
+        ending = Grant.objects.ending_before(now + LOOK_AHEAD).exclude(login_oid=None)
+        rows = list(ending.order_by("deadline").values_list(*Watched.COLUMNS)[:MOST])
+        places = _places({integration_id for _, integration_id, *_ in rows})
+        watched = {pk: Watched.of(*row) for pk, *row in rows if row[0] in places}
         self._memory, self._looked_at = Memory(watched, places), now
         self._told = {key: at for key, at in list(self._told.items()) if key in watched}
         sessions_told.forget_all_but(watched)
@@ -117,7 +118,7 @@ class Vigil:
     def tell_on_time(self, now: datetime) -> list[Future[None]]:
         """Have the sessions of what ends within `GET_READY` told to end at that moment."""
         memory = self._memory
-        soon: dict[int | None, list[tuple[datetime, uuid.UUID]]] = defaultdict(list)
+        soon: dict[int, list[tuple[datetime, uuid.UUID]]] = defaultdict(list)
         for key, watched in list(memory.watched.items()):
             known = self._told.get(key) == watched.deadline
             if not known and now < watched.deadline <= now + GET_READY:
@@ -135,7 +136,7 @@ class Vigil:
     def keep(self, now: datetime) -> list[Future[None]]:
         """Contain what is past its end, a target each in a thread of its own."""
         memory = self._memory
-        due: dict[int | None, dict[uuid.UUID, GrantIdentity]] = defaultdict(dict)
+        due: dict[int, dict[uuid.UUID, GrantIdentity]] = defaultdict(dict)
         for key, watched in list(memory.watched.items()):
             if watched.deadline + timedelta(seconds=GRACE_S) <= now:
                 due[watched.integration_id][key] = watched.identity
@@ -182,3 +183,14 @@ class Vigil:
             if not isinstance(answers.get(identity), ConnectorError):
                 self._memory.watched.pop(key, None)
         log.warning("contained_without_database", grants=len(identities))
+
+
+def _places(integration_ids: set[int]) -> dict[int, Place]:
+    """Where logins are, without the targets that cannot be asked at all."""
+    found: dict[int, Place] = {}
+    for pk, integration in Integration.objects.in_bulk(integration_ids).items():
+        try:
+            found[pk] = Place(*reach_integration(integration))
+        except ConnectorError:
+            continue
+    return found

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import structlog
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -21,6 +21,7 @@ from requests_app.targets import asking, reach_integration
 
 log = structlog.get_logger(__name__)
 
+AT_ONCE = 1000  # rows that are held at once
 MOST_REMOVED = 20  # in one look; the next one goes on
 
 
@@ -60,12 +61,17 @@ def look_over(integration_id: int, worker_id: str) -> int:
 
 
 def _look(integration: Integration, since: datetime) -> int:
-    """The target is asked first and the rows are read after it: a row comes before its login."""
+    """The target is asked first and the rows are read after it: a row comes before its login.
+
+    Rows are read one after the other, and only what is compared of them: there may be many.
+    """
     connector, target = reach_integration(integration)
-    active = _active(integration)
+    identities = identities_of(_active(integration).iterator(chunk_size=AT_ONCE))
     with asking():
-        roll = connector.roll_call(target, settings.PORTAL_ID, identities_of(active))
-    comparison = compare(roll, _known(roll), _active(integration), since=since)
+        roll = connector.roll_call(target, settings.PORTAL_ID, identities)
+    known, ended = _known(roll)
+    active = _active(integration).iterator(chunk_size=AT_ONCE)
+    comparison = compare(roll, known, ended, active, since=since)
     note_drift(integration=integration, findings=comparison.findings)
     _end_dropped(connector, target, comparison)
     removed = 0
@@ -74,16 +80,21 @@ def _look(integration: Integration, since: datetime) -> int:
     return removed
 
 
-def _active(integration: Integration) -> list[Grant]:
+def _active(integration: Integration) -> QuerySet[Grant]:
     active = Grant.objects.filter(integration=integration, state=GrantState.ACTIVE)
-    return list(active.exclude(login_oid=None).select_related("request"))
+    return active.exclude(login_oid=None).defer("residue", "proof").order_by()
 
 
-def _known(roll: RollCall) -> dict[uuid.UUID, Grant]:
-    named = {role.grant_id for role in roll.roles if role.grant_id is not None}
-    return {
-        grant.pk: grant for grant in Grant.objects.select_related("request").filter(pk__in=named)
-    }
+def _known(roll: RollCall) -> tuple[set[uuid.UUID], dict[uuid.UUID, Grant]]:
+    """The grants that the markers name, and of them the ended ones."""
+    named = [role.grant_id for role in roll.roles if role.grant_id is not None]
+    known: set[uuid.UUID] = set()
+    ended: dict[uuid.UUID, Grant] = {}
+    for first in range(0, len(named), AT_ONCE):
+        grants = Grant.objects.filter(pk__in=named[first : first + AT_ONCE])
+        known.update(grants.values_list("pk", flat=True))
+        ended |= {each.pk: each for each in grants.filter(state=GrantState.ENDED)}
+    return known, ended
 
 
 def _end_dropped(connector: Connector, target: Target, comparison: Comparison) -> None:

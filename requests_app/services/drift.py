@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
+from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
 from accessflows.connectors.protocol import FoundRole, Proof, Residue
@@ -66,7 +67,8 @@ def _row(integration: Integration, finding: Finding) -> Drift:
     )
 
 
-def _tell(event: EventName, integration: Integration, drifts: Collection[Drift]) -> None:
+def _tell(event: EventName, integration: Integration, drifts: list[Drift]) -> None:
+    prefetch_related_objects(drifts, "grant__request")
     of_grants = [
         (drift.grant, drift.grant.request, _told(drift)) for drift in drifts if drift.grant
     ]
