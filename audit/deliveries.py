@@ -8,8 +8,10 @@ event: event, channel and recipient are unique.
 
 import logging
 import smtplib
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -24,6 +26,8 @@ LONGEST_PAUSE = timedelta(hours=1)
 LEASE = timedelta(minutes=2)  # longer than a mail server or a receiver takes to answer
 KEEP_TRYING = timedelta(days=7)
 BATCH = 50
+AT_ONCE = 500  # of those that are written, so that few are held at once
+BUDGET_S = 5.0  # of one call, so that a worker can stop although a server keeps it waiting
 LONGEST_SUBJECT = 200
 SECURITY = "security"
 NO_LONGER_OF_USE = "It waited until it was of no more use."
@@ -75,7 +79,10 @@ def enqueue_mail(
 
 def enqueue(deliveries: Iterable[Delivery]) -> int:
     """Write deliveries, leaving out those there are. Returns how many were asked for."""
-    return len(Delivery.objects.bulk_create(deliveries, ignore_conflicts=True))
+    asked, waiting = 0, iter(deliveries)
+    while some := list(islice(waiting, AT_ONCE)):
+        asked += len(Delivery.objects.bulk_create(some, ignore_conflicts=True))
+    return asked
 
 
 def on_one_line(subject: str) -> str:
@@ -105,9 +112,10 @@ def deliver_due(
     """Send what is due on a channel; return how many were. Several workers may do so at once.
 
     What is for a recipient that was just found down is given back: it would only wait for nothing.
+    A call takes nothing more on once `BUDGET_S` are over.
     """
     down: set[str] = set()
-    done = 0
+    done, give_up_at = 0, time.monotonic() + BUDGET_S
     for delivery in _taken(now, channel):
         if delivery.recipient in down:
             _give_back(delivery, now)
@@ -120,6 +128,8 @@ def deliver_due(
             _put_off(delivery, now, refused)
             if refused.is_down:
                 down.add(delivery.recipient)
+        if time.monotonic() > give_up_at:
+            break
     return done
 
 

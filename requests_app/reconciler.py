@@ -104,10 +104,13 @@ def must_hurry(now: datetime) -> bool:
     return fresh.exists()
 
 
-def work(lane: Lane, worker_id: str) -> int:
-    """Do what waits in a lane until nothing more does. Returns the number of grants stepped on."""
+def work(lane: Lane, worker_id: str, *, goes_on: Callable[[], bool] = lambda: True) -> int:
+    """Do what waits in a lane until nothing more does. Returns the number of grants stepped on.
+
+    ``goes_on`` is asked between two claims: a worker that is told to stop leaves the rest to others.
+    """
     done = 0
-    while lane.stage is not Stage.CLEAN or not must_hurry(timezone.now()):
+    while goes_on() and (lane.stage is not Stage.CLEAN or not must_hurry(timezone.now())):
         lease, grants = claim(
             worker_id,
             integration_id=lane.integration_id,

@@ -47,7 +47,8 @@ class Worker:
     ever delays an end. A lane runs once at a time in a worker: a target that hangs holds one thread,
     and there are threads for many of those, made only when they are needed.
     Sessions are ended on time, and ends kept while the portal's database is lost, by the vigil.
-    ``chores`` are called once an interval, beside the rest; they are given the present moment.
+    ``chores`` are called once an interval, beside the rest; they are given the present moment, and
+    leave what would take them longer than some seconds to their next call.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Worker:
         self._stopping = False
 
     def stop(self) -> None:
-        """End the loop within an interval, after the steps that have begun.
+        """End the loop within an interval, after the steps that have begun; nothing else is begun.
 
         Only a flag, as a signal handler must not take the lock of an event it may have interrupted.
         """
@@ -93,10 +94,13 @@ class Worker:
                 self._wake.wait(self._interval_s)
             self._wake.clear()
         self._vigil.stop()
-        self._urgent.shutdown()
-        self._others.shutdown()
+        self._urgent.shutdown(cancel_futures=True)
+        self._others.shutdown(cancel_futures=True)
         self._close_all()
         log.info("worker_stopped", worker=self.name)
+
+    def _goes_on(self) -> bool:
+        return not self._stopping
 
     def _pause(self, pause_s: float) -> None:
         """Wait for the next turn, and glance now and then whether somebody wants one now."""
@@ -127,7 +131,7 @@ class Worker:
         expired = expire_due(now=now)
         for lane in lanes(timezone.now()):
             pool = self._urgent if lane.stage is Stage.CONTAIN else self._others
-            self._dispatch(pool, lane, partial(work, lane, self.name))
+            self._dispatch(pool, lane, partial(work, lane, self.name, goes_on=self._goes_on))
         if waiting_to_begin().exists():
             self._dispatch(self._others, BEGINNING, begin_waiting)
         self._tend(now)

@@ -5,8 +5,10 @@ in which they are committed, but every one gets a place without gaps, so a mark 
 none. Deliveries and mark are written in one transaction: a worker that dies between has done neither.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import chain
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -18,23 +20,24 @@ from apono_portal.notices.models import ReadMark, Webhook
 from apono_portal.notices.news import TELLING, News, bundled, news_of
 from apono_portal.notices.payloads import body_for
 from apono_portal.notices.recipients import ASKING, asked_by_mail, is_settled_by, people_told_of
-from apono_portal.notices.wording import page, words_for
+from apono_portal.notices.wording import Words, page, words_for
 from apono_portal.users.models import User
 from audit.deliveries import enqueue, on_one_line, withdraw
 from audit.models import Delivery, Event, SealedEvent
 from requests_app.models import AccessRequest, Decision
 
 BATCH = 500
-MOST_BATCHES = 20  # of one call, so that it stays short
+BUDGET_S = 5.0  # of one call, so that a worker can stop
 
 
 def fan_out(now: datetime) -> int:
     """Make deliveries of what was sealed since the last look. Returns how many."""
-    made = 0
-    for _ in range(MOST_BATCHES):
-        if not _unread(_mark()).exists():
+    made, give_up_at = 0, time.monotonic() + BUDGET_S
+    while time.monotonic() < give_up_at and _unread(_mark()).exists():
+        news = _read_on()
+        if news is None:
             break
-        made += _read_on()
+        made += news
     return made
 
 
@@ -46,8 +49,8 @@ def _unread(position: int) -> QuerySet[SealedEvent]:
     return SealedEvent.objects.filter(position__gt=position).order_by("position")
 
 
-def _read_on() -> int:
-    """Read one batch. One worker does at a time; another one finds the row locked and leaves."""
+def _read_on() -> int | None:
+    """Read one batch. One worker does at a time; another one finds the row locked and gets None."""
     ReadMark.objects.bulk_create([ReadMark(pk=ReadMark.ONLY)], ignore_conflicts=True)
     with transaction.atomic():
         marks = ReadMark.objects.filter(pk=ReadMark.ONLY)
@@ -55,7 +58,7 @@ def _read_on() -> int:
             marks = marks.select_for_update(skip_locked=True)
         mark = marks.first()
         if mark is None:
-            return 0
+            return None
         places = list(_unread(mark.position)[:BATCH])
         if not places:
             return 0
@@ -74,7 +77,7 @@ def _tell(event_ids: list[int]) -> int:
     for each in bundled([item for item in news if item]):
         if is_settled_by(each):
             _withdraw_questions(each)
-        made += enqueue([*_mails(each), *_posts(each, webhooks)])
+        made += enqueue(chain(_mails(each), _posts(each, webhooks)))
     return made
 
 
@@ -95,12 +98,14 @@ def _withdraw_questions(news: News) -> None:
 
 def _mails(news: News) -> Iterator[Delivery]:
     told = people_told_of(news)
-    for user in User.objects.active().filter(pk__in=told).order_by("pk"):
-        yield _mail(news, told[user.pk], user)
+    words = {kind: words_for(news, kind) for kind in set(told.values())}
+    people = User.objects.active().filter(pk__in=told).order_by("pk")
+    for user in people.iterator(chunk_size=BATCH):
+        kind = told[user.pk]
+        yield _mail(news, kind, user, words[kind])
 
 
-def _mail(news: News, kind: Kind, user: User) -> Delivery:
-    words = words_for(news, kind)
+def _mail(news: News, kind: Kind, user: User, words: Words) -> Delivery:
     body = render_to_string(
         "notices/mail/notice.txt",
         {

@@ -13,7 +13,7 @@ from audit.events import EventName
 from audit.origin import SYSTEM, Origin
 from requests_app.exceptions import RequestRefused
 from requests_app.grants import send_to_end
-from requests_app.leases import take_batch
+from requests_app.leases import BATCH, take_batch
 from requests_app.lifecycle import conflict_on, lock_request, transition, transition_all
 from requests_app.models import (
     PENDING,
@@ -67,6 +67,8 @@ def end_all_access_of(
 def end_groundless() -> int:
     """End what lost its ground by whatever path: person, flow or integration gone or switched off, or
     the person no longer among those who may ask (docs/decisions/0024-lost-eligibility-ends-access.md).
+
+    Up to `BATCH` for each reason, so that a worker can stop in between. Returns how many.
     """
     lost = {
         "The person is no longer active in the portal.": Q(requester=None)
@@ -79,7 +81,7 @@ def end_groundless() -> int:
         & Exists(_vanished_targets()),
     }
     return sum(
-        _stop_each(AccessRequest.objects.filter(condition), None, reason, SYSTEM)
+        _stop_each(AccessRequest.objects.filter(condition), None, reason, SYSTEM, most=BATCH)
         for reason, condition in lost.items()
     )
 
@@ -102,12 +104,12 @@ def _may_still_ask() -> Q:
 
 
 def end_vanished(*, grants: Collection[Grant]) -> int:
-    """End the requests of which no login is left on any target. Returns how many."""
+    """End up to `BATCH` requests of which no login is left on any target. Returns how many."""
     gone = [grant.pk for grant in grants]
     others_live = Grant.objects.live().filter(request=OuterRef("pk")).exclude(pk__in=gone)
     concerned = AccessRequest.objects.filter(grants__in=gone).exclude(Exists(others_live))
     reason = "The login was dropped on the target, not by the portal."
-    return _stop_each(concerned, None, reason, SYSTEM)
+    return _stop_each(concerned, None, reason, SYSTEM, most=BATCH)
 
 
 def expire_due(*, now: datetime) -> int:
@@ -206,12 +208,17 @@ def _stop(
 
 
 def _stop_each(
-    concerned: QuerySet[AccessRequest], actor: Any | None, reason: str, origin: Origin
+    concerned: QuerySet[AccessRequest],
+    actor: Any | None,
+    reason: str,
+    origin: Origin,
+    *,
+    most: int | None = None,
 ) -> int:
     stoppable = [*PENDING, Status.GRANTING, Status.ACTIVE]
     pks = concerned.filter(status__in=stoppable).order_by("pk").values_list("pk", flat=True)
     stopped = 0
-    for pk in dict.fromkeys(pks):
+    for pk in dict.fromkeys(pks[:most]):
         with transaction.atomic():
             request = lock_request(pk)
             if request.status in stoppable:

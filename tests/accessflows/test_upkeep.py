@@ -53,6 +53,16 @@ def test_before_its_turn_nothing_is_asked(checked):
     assert checked.health != Integration.Health.DOWN
 
 
+def test_what_takes_too_long_together_is_checked_one_after_the_other(monkeypatch):
+    monkeypatch.setattr("accessflows.upkeep.BUDGET_S", -1)
+    IntegrationFactory.create_batch(2)
+    seen = []
+    for _ in range(3):
+        check_due(timezone.now())
+        seen.append(checks().count())
+    assert seen == [1, 2, 2]
+
+
 def test_of_two_workers_one_checks():
     integration = IntegrationFactory()
     seen = Integration.objects.get(pk=integration.pk)

@@ -47,6 +47,25 @@ def enqueued() -> Delivery:
     return Delivery.objects.get(event_id=event.pk)
 
 
+def test_a_slow_server_does_not_hold_a_worker_that_shall_stop(down, db, monkeypatch):
+    monkeypatch.setattr("audit.deliveries.BUDGET_S", -1)
+    deliveries = [enqueued(), enqueued()]
+    deliver_due(timezone.now())
+    assert sorted(each.tries for each in Delivery.objects.all()) == [0, 1]
+    deliver_due(timezone.now())
+    assert Delivery.objects.filter(tries=1).count() == len(deliveries)
+
+
+def test_many_are_written_some_at_a_time(delivery, monkeypatch):
+    monkeypatch.setattr("audit.deliveries.AT_ONCE", 2)
+    told = [
+        Delivery(event_id=delivery.event_id, kind="security", recipient=f"{name}@example.org", subject="s", body="b")
+        for name in ("ada", "bela", "petra", "chidi")
+    ]  # fmt: skip
+    assert enqueue(iter(told)) == 4
+    assert Delivery.objects.count() == 4
+
+
 def test_a_mail_reaches_a_real_server_once(mail_server, delivery):  # noqa: F811
     assert deliver_due(timezone.now()) == 1
     assert deliver_due(timezone.now()) == 0

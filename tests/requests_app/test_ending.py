@@ -133,6 +133,14 @@ def test_what_lost_its_ground_ends(status, then, lost):
     assert request.message
 
 
+def test_what_lost_its_ground_ends_in_batches(monkeypatch):
+    monkeypatch.setattr("requests_app.services.ending.BATCH", 2)
+    requests = [request_at(Status.PENDING_APPROVAL) for _ in range(3)]
+    type(requests[0].flow).objects.update(is_active=False)
+    assert [end_groundless() for _ in range(3)] == [2, 1, 0]
+    assert {stands(request) for request in requests} == {Status.CANCELLED}
+
+
 @pytest.mark.parametrize(("status", "then"), LIVE)
 def test_who_leaves_the_group_that_may_ask_loses_what_is_open(status, then):
     request, group = request_at(status), Group.objects.create(name="Engineering")

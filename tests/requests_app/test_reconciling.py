@@ -13,7 +13,7 @@ from accessflows.models import Integration
 from audit.events import EventName
 from audit.models import Event
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.reconciler import Lane, Stage, lanes, next_turn, sweep
+from requests_app.reconciler import Lane, Stage, lanes, next_turn, sweep, work
 from requests_app.services import begin_activation, cancel_request, end_access
 from requests_app.services.activation import record_activation
 from tests.factories import (
@@ -92,6 +92,17 @@ def test_containment_comes_first_and_cleaning_waits_for_a_fresh_end():
     Grant.objects.filter(pk=grants[2].pk).update(tries=1)
     found = lanes(timezone.now())
     assert [lane.stage for lane in found] == [Stage.CONTAIN, Stage.ACTIVATE, Stage.CLEAN]
+
+
+def test_a_worker_that_is_told_to_stop_leaves_the_rest_of_a_lane():
+    first = AccessRequestFactory()
+    of_same = {"flow": first.flow, "requester": first.requester}
+    for request in [first, *(AccessRequestFactory(**of_same) for _ in range(2))]:
+        begin_activation(request_pk=request.pk)
+    [lane] = lanes(timezone.now())
+    answers = iter([True, True, False])
+    assert work(lane, WORKER, goes_on=lambda: next(answers)) == 2
+    assert sorted(Grant.objects.values_list("tries", flat=True)) == [0, 1, 1]
 
 
 def test_the_next_turn_is_the_next_end():
