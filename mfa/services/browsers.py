@@ -8,7 +8,6 @@ from audit.events import EventName
 from audit.origin import Origin
 from audit.services import record
 from mfa.exceptions import NoSuchBrowser
-from mfa.locking import lock_state
 from mfa.models import KnownBrowser
 from mfa.services.evidence import require_evidence
 from mfa.window import Window
@@ -17,7 +16,6 @@ from mfa.window import Window
 def forget_browser(*, user: Any, browser_id: int, window: Window | None, origin: Origin) -> None:
     """Take a browser off the person's list. It needs the open window: a lane protects its owner."""
     with transaction.atomic():
-        lock_state(user.pk)
         require_evidence(user=user, window=window)
         browser = KnownBrowser.objects.filter(pk=browser_id, user_id=user.pk).first()
         if browser is None:

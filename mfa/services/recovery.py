@@ -13,7 +13,6 @@ from mfa import notices
 from mfa.codes import normalise_recovery_code, recovery_code_hash
 from mfa.exceptions import RecoveryCodesOff
 from mfa.lanes import Lane
-from mfa.locking import lock_state
 from mfa.models import Outcome, RecoveryCode, Verification
 from mfa.recovery_codes import recovery_codes_left, replace_recovery_codes
 from mfa.services.evidence import require_evidence
@@ -53,7 +52,6 @@ def make_recovery_codes(*, user: Any, window: Window | None, origin: Origin) -> 
     if not settings.MFA_RECOVERY_CODES:
         raise RecoveryCodesOff
     with transaction.atomic():
-        lock_state(user.pk)
         require_evidence(user=user, window=window)
         codes = replace_recovery_codes(user_id=user.pk)
         event = record(

@@ -101,8 +101,9 @@ class Person:
 
     def reveal(self) -> dict[str, str]:
         """Reveal the credentials and read the description list."""
-        with self.page.expect_response("**/credentials/") as answered:
-            self.hand.press(self.page.get_by_role("button", name="Reveal credentials"))
+        reveal = self.page.get_by_role("button", name="Reveal credentials")
+        with self.page.expect_response("**/credentials/", timeout=SOON_MS) as answered:
+            self.hand.press(reveal)
         assert "no-store" in answered.value.headers["cache-control"]
         expect(self.page.get_by_text("Shown once.")).to_be_visible()
         terms = self.page.locator(".creds > div")

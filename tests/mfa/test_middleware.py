@@ -1,10 +1,18 @@
 """The one place that turns people away for want of a window, on the way to marked pages."""
 
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.messages.middleware import MessageMiddleware
+from django.http import Http404, HttpResponse
+from django.test import RequestFactory
 from django.urls import reverse
 
+from mfa.decorators import mfa_required
+from mfa.exceptions import NotAllowed, NotEnrolled, WindowClosed
+from mfa.middleware import VerifiedWindowMiddleware
 from mfa.models import RecoveryCode
 from tests.factories import AuthenticatorFactory, UserFactory
 from tests.mfa.conftest import opened_browser
@@ -113,3 +121,72 @@ def test_the_session_key_of_before_the_code_is_worth_nothing(device, signed_in):
     assert after != before
     browser.cookies["session"] = before
     assert browser.post(CODES).headers["Location"].startswith("/sign-in/")
+
+
+def told(browser, address: str = "/account/security/") -> list[str]:
+    """What the next page tells the person, once."""
+    return [str(message) for message in browser.get(address).context["messages"]]
+
+
+def test_a_form_turned_away_says_that_nothing_was_changed(device, petra):
+    petra.post(CODES)
+    assert told(petra) == ["Enter a code, then send the form once more. Nothing was changed."]
+
+
+def test_a_page_turned_away_says_nothing_of_a_form(admin_device, signed_in):
+    browser = signed_in(admin_device.user)
+    browser.get(HOLDS)
+    assert told(browser) == []
+
+
+def test_who_is_led_to_set_up_is_told_why(petra):
+    petra.post(CODES)
+    assert told(petra) == ["Set up MFA first. What you asked for needs it."]
+
+
+# What a service refuses under its lock although the door let it through: two tabs, or a reset in
+# between.
+
+
+def asked_by(browser, user) -> Any:
+    """A request as the middleware sees it, with the person's session and state."""
+    request = RequestFactory().get("/somewhere/")
+    request.user, request.session = user, browser.session
+    MessageMiddleware(lambda request: HttpResponse()).process_request(request)
+    VerifiedWindowMiddleware(lambda request: HttpResponse())(request)
+    return request
+
+
+MIDDLEWARE = VerifiedWindowMiddleware(lambda request: HttpResponse())
+
+
+def test_a_window_that_closed_meanwhile_leads_to_the_code(device, petra):
+    answer = MIDDLEWARE.process_exception(asked_by(petra, device.user), WindowClosed())
+    assert following(answer) == "/somewhere/"
+
+
+def test_who_lost_the_authenticator_meanwhile_is_led_to_set_up(petra, person):
+    answer = MIDDLEWARE.process_exception(asked_by(petra, person), NotEnrolled())
+    assert answer.headers["Location"] == "/account/security/"
+
+
+def test_somebody_elses_missing_mfa_leads_nobody_to_set_up(device, petra):
+    assert MIDDLEWARE.process_exception(asked_by(petra, device.user), NotEnrolled()) is None
+
+
+@pytest.mark.parametrize("enrolled", [True, False])
+def test_what_has_nothing_to_do_with_the_window_is_left_alone(enrolled, request, petra, person):
+    if enrolled:
+        request.getfixturevalue("device")
+    assert MIDDLEWARE.process_exception(asked_by(petra, person), ValueError()) is None
+
+
+def test_what_is_not_allowed_does_not_exist(device, petra):
+    with pytest.raises(Http404):
+        MIDDLEWARE.process_exception(asked_by(petra, device.user), NotAllowed())
+
+
+def test_a_stranger_at_a_marked_page_is_left_to_the_sign_in(petra):
+    view = mfa_required(lambda request: HttpResponse())
+    request = asked_by(petra, AnonymousUser())
+    assert MIDDLEWARE.process_view(request, view, [], {}) is None

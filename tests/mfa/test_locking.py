@@ -1,0 +1,98 @@
+"""What decides on a person's MFA locks their state before it reads anything else of it."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from mfa.codes import new_recovery_code
+from mfa.exceptions import MfaError
+from mfa.lanes import Lane
+from mfa.locking import lock_states
+from mfa.models import MfaState
+from mfa.recovery_codes import replace_recovery_codes
+from mfa.services import (
+    advance_epoch,
+    begin_set_up,
+    confirm_set_up,
+    forget_browser,
+    make_recovery_codes,
+    require_admin_evidence,
+    require_evidence,
+    reset_mfa,
+    reset_mfa_from_console,
+    verify_code,
+    verify_recovery_code,
+)
+from tests.factories import AuthenticatorFactory, UserFactory, VerificationFactory
+from tests.mfa.conftest import HERE
+from tests.mfa.test_evidence import window_of
+
+Deed = Callable[[Any, Any], Any]
+DEEDS: dict[str, Deed] = {
+    "begins to set up": lambda user, window: begin_set_up(
+        user=user, session_started_at=timezone.now(), origin=HERE
+    ),
+    "confirms": lambda user, window: confirm_set_up(
+        user=user, device_id=1, code="123456", origin=HERE
+    ),
+    "enters a code": lambda user, window: verify_code(
+        user=user, code="123456", lane=Lane(), origin=HERE
+    ),
+    "enters a recovery code": lambda user, window: verify_recovery_code(
+        user=user, code=new_recovery_code(), lane=Lane(), origin=HERE
+    ),
+    "shows evidence": lambda user, window: require_evidence(user=user, window=window),
+    "shows an admin's evidence": lambda user, window: require_admin_evidence(
+        actor=user, window=window
+    ),
+    "makes recovery codes": lambda user, window: make_recovery_codes(
+        user=user, window=window, origin=HERE
+    ),
+    "forgets a browser": lambda user, window: forget_browser(
+        user=user, browser_id=1, window=window, origin=HERE
+    ),
+    "resets": lambda user, window: reset_mfa(
+        actor=user, user=user, reason="Lost", window=window, origin=HERE
+    ),
+    "resets at the console": lambda user, window: reset_mfa_from_console(
+        user=user, reason="Lost", operator="root"
+    ),
+    "changes the password": lambda user, window: advance_epoch(user=user),
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("deed", DEEDS)
+def test_the_lock_comes_first(deed):
+    user = UserFactory(admin=True)
+    window = window_of(user, VerificationFactory(user=user))
+    replace_recovery_codes(user_id=user.pk)
+    with CaptureQueriesContext(connections["default"]) as asked:
+        _do(DEEDS[deed], user, window)
+    read = [each["sql"] for each in asked if "mfa_" in each["sql"] or "otp_" in each["sql"]]
+    assert 'FROM "mfa_mfastate"' in read[0]
+    if connection.features.has_select_for_update:
+        assert read[0].endswith("FOR UPDATE")
+
+
+def _do(deed: Deed, user: Any, window: Any) -> None:
+    """Whether it is let through is not what is asked here."""
+    with suppress(MfaError):
+        deed(user, window)
+
+
+@pytest.mark.django_db
+def test_several_are_locked_in_one_order():
+    one, two = sorted(AuthenticatorFactory.create_batch(2), key=lambda device: device.user_id)
+    MfaState.objects.bulk_create(
+        [MfaState(user_id=each.user_id) for each in (one, two)], ignore_conflicts=True
+    )
+    with CaptureQueriesContext(connections["default"]) as asked:
+        locked = lock_states(two.user_id, one.user_id, two.user_id)
+    assert list(locked) == [one.user_id, two.user_id]
+    assert len(asked) == 2
