@@ -24,18 +24,24 @@ class Page(Generic[Row]):
 
 
 def page_of(
-    found: models.QuerySet[Row], *, before: int | None, after: int | None, size: int = PAGE_SIZE
+    found: models.QuerySet[Row],
+    *,
+    before: int | None,
+    after: int | None,
+    size: int = PAGE_SIZE,
+    order: str = "pk",
 ) -> Page[Row]:
     """Return the rows next to a key.
 
     ``before`` asks for older rows than that key, ``after`` for newer ones, neither for the newest.
+    ``order`` names what has the order of the keys.
     """
     if after is not None:
-        rows = list(found.filter(pk__gt=after).order_by("pk")[: size + 1])
+        rows = list(found.filter(pk__gt=after).order_by(order)[: size + 1])
         return _page(rows[:size][::-1], has_newer=len(rows) > size, has_older=True)
     if before is not None:
         found = found.filter(pk__lt=before)
-    rows = list(found.order_by("-pk")[: size + 1])
+    rows = list(found.order_by(f"-{order}")[: size + 1])
     return _page(rows[:size], has_newer=before is not None, has_older=len(rows) > size)
 
 
@@ -65,17 +71,18 @@ def expected_rows(found: models.QuerySet[Any], *, filtered: bool) -> int | None:
 
 def _by_keys(found: models.QuerySet[Any]) -> int:
     ends = found.order_by().aggregate(first=Min("pk"), last=Max("pk"))
-    return int(ends["last"] - ends["first"]) + 1
+    return int(ends["last"] - ends["first"]) + 1 if ends["last"] is not None else 0
 
 
-def about(found: models.QuerySet[Any], *, filtered: bool) -> str:
-    """Say how many rows there are, without counting for long: exact up to 10,000 of them.
+def about(found: models.QuerySet[Any], *, filtered: bool, most: int | None = None) -> str:
+    """Say how many rows there are, without counting for long: exact up to ``most``, or `COUNTED`.
 
-    Beyond that an unfiltered table is judged by its keys.
+    Beyond that an unfiltered table is judged by its keys. They are read at every size, so that a page
+    asks as much of a small portal as of a large one.
     """
-    counted = found.order_by()[: COUNTED + 1].count()
-    if counted <= COUNTED:
+    keys = None if filtered else _by_keys(found)
+    most = COUNTED if most is None else most
+    counted = found.order_by()[: most + 1].count()
+    if counted <= most:
         return f"{counted:,} row{'' if counted == 1 else 's'}"
-    if filtered:
-        return f"more than {COUNTED:,} rows"
-    return f"about {_by_keys(found):,} rows"
+    return f"more than {most:,} rows" if keys is None else f"about {keys:,} rows"

@@ -3,8 +3,10 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.db import models
+from django.db import connections, models
 from django.db.models import Q
+
+from audit.words import TellsWords, asked_of_index
 
 if TYPE_CHECKING:
     from audit.models import Delivery, Event  # noqa: F401
@@ -25,23 +27,30 @@ class EventQuerySet(models.QuerySet["Event"]):
         return found.filter(at__lt=until) if until else found
 
     def by_actor(self, text: str) -> "EventQuerySet":
-        """Events whose actor's name or e-mail address holds every word of ``text``."""
+        """Events of whose actor's name or e-mail address words begin with those of ``text``."""
         found = self.all()
         for word in text.split():
-            found = found.filter(actor_label__icontains=word)
+            found = found.filter(actor_label__begins_at=word)
         return found
 
     def matching(self, text: str) -> "EventQuerySet":
-        """Events in whose actor, target, request or address every word of ``text`` stands."""
+        """Events in whose actor, target, request or address each word of ``text`` begins one."""
         found = self.all()
         for word in text.split():
             found = found.filter(
-                Q(actor_label__icontains=word)
-                | Q(target_label__icontains=word)
-                | Q(request_label__icontains=word)
+                Q(actor_label__begins_at=word)
+                | Q(target_label__begins_at=word)
+                | Q(request_label__begins_at=word)
                 | Q(address__startswith=word)
             )
         return found
+
+    def telling(self, text: str) -> "EventQuerySet":
+        """Events in which an index finds all words of ``text`` somewhere; all, where there is none."""
+        asked = asked_of_index(text)
+        if asked and connections[self.db].vendor == "postgresql":
+            return self.filter(TellsWords(asked))
+        return self.all()
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):

@@ -11,10 +11,17 @@ from audit.access import readers_only
 from audit.details import details_of
 from audit.export import download_for, exported_log
 from audit.forms import LogForm
-from audit.keyset import about, expected_rows, page_of
+from audit.keyset import about, expected_rows
 from audit.models import ExportProgress
 from audit.origin import Origin
-from audit.selectors import chain_standing, released_by, sealed_place, wanted_events
+from audit.selectors import (
+    about_events,
+    chain_standing,
+    page_of_events,
+    released_by,
+    sealed_place,
+    wanted_events,
+)
 from audit.services import record_export
 
 
@@ -24,8 +31,8 @@ def log(request: HttpRequest) -> HttpResponse:
     form = LogForm(request.GET)
     if not form.is_valid():
         return render(request, "audit/log.html", {"form": form}, status=422)
-    asked, found = form.cleaned_data, wanted_events(form.wanted)
-    page = page_of(found, before=asked["before"], after=asked["after"])
+    asked = form.cleaned_data
+    page = page_of_events(form.wanted, before=asked["before"], after=asked["after"])
     opened = next((event for event in page.rows if event.pk == asked["open"]), None)
     context = {
         "form": form,
@@ -33,7 +40,7 @@ def log(request: HttpRequest) -> HttpResponse:
         "opened": opened,
         "details": details_of(opened, released=released_by(opened)) if opened else None,
         "place": sealed_place(opened) if opened else None,
-        "about": about(found, filtered=form.is_filtered),
+        "about": about_events(form.wanted, filtered=form.is_filtered),
         "chain": chain_standing(),
     }
     return render(request, "audit/log.html", context)

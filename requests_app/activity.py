@@ -101,10 +101,18 @@ def _said_of_request(wanted: Wanted) -> Q:
     }.get(wanted.mfa, Q())
 
 
+def with_rows(found: AccessRequestQuerySet) -> AccessRequestQuerySet:
+    """Return the requests with what a closed row tells of them."""
+    return found.prefetch_related("targets", Prefetch("decisions", queryset=_proven_decisions()))
+
+
 def in_full(found: AccessRequestQuerySet) -> AccessRequestQuerySet:
-    """Return the requests with all a row, open or exported, tells of them."""
-    decisions = Decision.objects.select_related("verification")
-    return found.prefetch_related("targets", "grants", Prefetch("decisions", queryset=decisions))
+    """Return the requests with all an export tells of them."""
+    return with_rows(found).prefetch_related("grants", "extensions")
+
+
+def _proven_decisions() -> QuerySet[Decision]:
+    return Decision.objects.select_related("verification")
 
 
 def names_to_suggest() -> dict[str, list[str]]:
@@ -166,8 +174,7 @@ def exported(wanted: Wanted, form: str) -> Iterator[str]:
 
 
 def _exported_requests(wanted: Wanted) -> Iterator[AccessRequest]:
-    found = in_full(wanted_requests(wanted)).prefetch_related("extensions")
-    for batch in batches_of(found):
+    for batch in batches_of(in_full(wanted_requests(wanted))):
         yield from batch
 
 

@@ -41,6 +41,8 @@ PAGES = {
     "audit log of an event": "/audit-log/?event=mfa:verify",
     "audit log of a request": "/audit-log/?request=AR-1010",
     "audit log with words": "/audit-log/?event=mfa:reset&text=petra",
+    "audit log of an actor": "/audit-log/?actor=petra.nov",
+    "audit log with words alone": "/audit-log/?text=AR-1010",
 }
 _SCAN = re.compile(rf"Seq Scan on ({'|'.join(GROWING)})\b")
 _READS = ("SELECT", "WITH", "(SELECT")

@@ -13,10 +13,10 @@ from audit.services import record_export
 from requests_app.activity import (
     evidence_of,
     exported,
-    in_full,
     names_to_suggest,
     rows_of,
     wanted_requests,
+    with_rows,
 )
 from requests_app.activity_form import ActivityForm
 
@@ -28,7 +28,7 @@ def activity(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return render(request, "requests_app/activity.html", {"form": form}, status=422)
     asked, found = form.cleaned_data, wanted_requests(form.wanted)
-    page = page_of(in_full(found), before=asked["before"], after=asked["after"])
+    page = page_of(with_rows(found), before=asked["before"], after=asked["after"])
     opened = next((each for each in page.rows if each.pk == asked["open"]), None)
     context = {
         "form": form,

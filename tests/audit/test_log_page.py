@@ -14,6 +14,7 @@ from audit.keyset import PAGE_SIZE
 from audit.models import Event, SealedEvent
 from audit.origin import Origin
 from audit.seals import seal_new_events
+from audit.selectors import Wanted, wanted_events
 from audit.services import record
 from audit.verification import verify_log
 
@@ -45,7 +46,14 @@ def test_a_row_says_who_what_when_and_from_where(auditor_client, admin_user, mem
         ("actor=ada+example.org", ["user"]),
         ("request=AR-77", ["request"]),
         ("request=77", ["request"]),
+        ("actor=exam+ada.admin", ["user"]),
+        ("actor=ada+max", []),
+        ("actor=da", []),
+        ("actor=%5C'a%25&text=a_a", []),
         ("text=max", ["user", "mfa"]),
+        ("text=example.o+MEMBER", ["user", "mfa"]),
+        ("text=ad+ma", ["user"]),
+        ("text=@+-", ["request", "user", "mfa"]),
         ("text=192.0.2", ["user"]),
         ("text=AR-77", ["request"]),
         ("since=2026-06-01", ["request"]),
@@ -171,6 +179,44 @@ def test_text_from_outside_stays_text(auditor_client, admin_user):
     assert script not in auditor_client.get(f"/audit-log/?text={script}").content.decode()
 
 
+def test_the_page_asks_as_much_of_a_small_log_as_of_a_large_one(
+    auditor_client, questions_of, monkeypatch
+):
+    written(4)
+    small = questions_of(auditor_client, "/audit-log/")
+    monkeypatch.setattr("audit.selectors.COUNTED", 3)
+    assert questions_of(auditor_client, "/audit-log/") == small
+
+
+@pytest.mark.parametrize("window", [1, 1000])
+def test_pages_of_words_are_the_same_whether_they_are_common_or_rare(
+    auditor_client, monkeypatch, window
+):
+    monkeypatch.setattr("audit.selectors.WINDOW", window)
+    numbers = written(2 * PAGE_SIZE + 1, actor_label="Xenia Fox <xenia@example.org>")
+    written(3)
+    first = auditor_client.get("/audit-log/?actor=fox")
+    assert rows_of(first) == numbers[: -PAGE_SIZE - 1 : -1]
+    older = auditor_client.get(f"/audit-log/?actor=fox&before={first.context['page'].older_than}")
+    assert rows_of(older) == numbers[PAGE_SIZE::-1][:PAGE_SIZE]
+    assert older.context["page"].older_than
+    newer = auditor_client.get(f"/audit-log/?actor=fox&after={older.context['page'].newer_than}")
+    assert rows_of(newer) == rows_of(first)
+    assert newer.context["page"].newer_than is None
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite looks at each")
+@pytest.mark.parametrize(
+    "asked",
+    [Wanted(actor="petra.nov 10"), Wanted(text="AR-10 10.0"), Wanted(actor="\\'x", text="Jörg")],
+)
+def test_an_index_answers_for_words(asked):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off")
+    assert "event_words" in wanted_events(asked)[:50].explain()
+
+
 @pytest.mark.parametrize("count", [10, 100])
 def test_the_page_asks_the_database_as_often_for_many_rows(
     auditor_client, count, django_assert_max_num_queries
@@ -179,7 +225,7 @@ def test_the_page_asks_the_database_as_often_for_many_rows(
     with django_assert_max_num_queries(12) as seen:
         auditor_client.get(f"/audit-log/?open={numbers[-1]}")
     about_events = [q for q in seen.captured_queries if 'FROM "audit_event"' in q["sql"]]
-    assert len(about_events) == 2  # the rows, and how many there are
+    assert len(about_events) == 3  # the rows, how many there are, the first and the last of all
 
 
 def test_nothing_can_be_posted(auditor_client):
@@ -229,7 +275,7 @@ def test_an_open_row_shows_its_place_in_the_chain(auditor_client):
 def test_the_page_says_about_how_many_rows_an_export_holds(
     auditor_client, monkeypatch, query, said
 ):
-    monkeypatch.setattr("audit.keyset.COUNTED", 3)
+    monkeypatch.setattr("audit.selectors.COUNTED", 3)
     written(4)
     written(2, event=EventName.USER_CHANGE, actor_label="Xenia")
     assert said in page_text(auditor_client, query)
