@@ -33,27 +33,18 @@ def _in_use(device_id: int, user_id: int) -> QuerySet[Any, Any]:
     return devices.order_by().values_list("pk", flat=True)
 
 
-def window_holds(
-    window: Window | None,
-    *,
-    user: Any,
-    state: MfaState,
-    verification: Verification | None,
-    now: datetime,
-) -> bool:
-    """Whether a window permits something now. ``user`` and ``state`` are fresh, under the lock."""
-    if window is None or verification is None or not user.is_active:
-        return False
-    told_truly = (window.verification_id, window.device_id, window.verified_at) == (
-        verification.pk,
-        verification.device_id,
-        verification.at,
-    )
+def window_holds(window: Window, *, of: Verification, state: MfaState, now: datetime) -> bool:
+    """Whether a window of a success permits something now.
+
+    The success, with its person, and the state are fresh, under the lock.
+    """
+    told = (window.verification_id, window.device_id, window.verified_at)
     return (
-        told_truly
-        and window.belongs_to(user, state.epoch)
+        told == (of.pk, of.device_id, of.at)
+        and of.user.is_active
+        and window.belongs_to(of.user, state.epoch)
         and window.holds_at(now)
-        and evidence_holds(verification=verification, state=state)
+        and evidence_holds(verification=of, state=state)
     )
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from audit.prepared import prepared
 from mfa.exceptions import NotEnrolled, WindowClosed
 from mfa.locking import lock_state
-from mfa.models import Authenticator, Verification
+from mfa.models import Authenticator, MfaState, Verification
 from mfa.policies import window_holds
 from mfa.window import Window
 
@@ -23,12 +23,16 @@ def require_evidence(*, user: Any, window: Window | None) -> Verification:
     """
     with transaction.atomic(savepoint=False):
         state = lock_state(user.pk)
-        found: Verification | None = _stood_on.first(window.verification_id) if window else None
-        holds = found is not None and window_holds(
-            window, user=found.user, state=state, verification=found, now=timezone.now()
-        )
-    if found is None or not holds:
+        found = _what_it_stands_on(window, state) if window else None
+    if found is None:
         raise WindowClosed
+    return found
+
+
+def _what_it_stands_on(window: Window, state: MfaState) -> Verification | None:
+    found: Verification | None = _stood_on.first(window.verification_id)
+    if found is None or not window_holds(window, of=found, state=state, now=timezone.now()):
+        return None
     return found
 
 

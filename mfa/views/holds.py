@@ -30,7 +30,7 @@ def holds(request: HttpRequest) -> HttpResponse:
 def lift_hold(request: HttpRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(get_user_model(), pk=pk)
     form = ReasonForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         try:
             services.lift_hold(
                 actor=request.user,

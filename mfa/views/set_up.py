@@ -77,7 +77,7 @@ def confirm_password(request: HttpRequest) -> HttpResponse:
     """Ask for the password once more, then begin the set-up."""
     user: Any = request.user
     form = PasswordForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         password = form.cleaned_data["password"]
         if authenticate(request, username=user.get_username(), password=password) == user:
             stamp_password(request)

@@ -12,7 +12,7 @@ from audit.events import EventName
 from audit.models import Event
 from mfa.exceptions import NotAllowed, NotHeldOff, ReasonMissing, WindowClosed
 from mfa.lanes import Lane
-from mfa.models import Outcome, Verification
+from mfa.models import KnownBrowser, Outcome, Verification
 from mfa.selectors import lanes_at_month_limit
 from mfa.services import lift_hold
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
@@ -62,9 +62,23 @@ def test_the_person_and_the_admins_are_told_once(clock, person, device, enter, a
     assert Event.objects.filter(event=EventName.MFA_CAP).count() == 1
 
 
-def test_the_known_browser_goes_on(clock, person, device, enter):
-    from mfa.models import KnownBrowser
+@pytest.mark.parametrize(
+    ("lane", "place"),
+    [(Lane(), "in browsers new to your account"), (None, "in one of your known browsers")],
+)
+def test_the_person_is_told_where_it_was(clock, person, device, enter, lane, place):
+    enter(code_for(device))
+    browser = KnownBrowser.objects.get()
+    lane = lane or Lane(browser.lane, browser.pk)
+    clock.shift(timedelta(days=40))
+    fail(person, 99, lane=lane.label)
+    enter(wrong_for(device), lane)
+    deliver_due(timezone.now())
+    [told] = [each for each in mail.outbox if each.subject.endswith("Your codes are held off")]
+    assert place in " ".join(told.body.split())
 
+
+def test_the_known_browser_goes_on(clock, person, device, enter):
     enter(code_for(device))
     clock.shift(30)
     fail(person, 100)

@@ -86,6 +86,10 @@ def test_an_admin_page_lets_an_admin_without_mfa_in(admin_client):
     assert admin_client.get(HOLDS).status_code == 200
 
 
+def test_an_admin_page_lets_an_admin_in_who_has_verified(admin_device, signed_in):
+    assert opened_browser(admin_device, signed_in).get(HOLDS).status_code == 200
+
+
 def test_a_setting_demands_mfa_of_admins(admin_client, settings):
     settings.MFA_ADMINS_MUST_ENROL = True
     assert admin_client.get(HOLDS).headers["Location"] == "/account/security/"

@@ -174,6 +174,9 @@ def test_wrong_codes_end_in_a_hold_that_says_until_when(petra):
 def test_an_old_sign_in_is_asked_for_the_password(person, signed_in):
     browser = signed_in(person)
     assert browser.post(SET_UP).headers["Location"] == AGAIN
+    asked = browser.get(AGAIN)
+    assert asked.status_code == 200
+    assert not asked.context["form"].errors
     assert not Authenticator.objects.exists()
     wrong = browser.post(AGAIN, {"password": "not it"})
     assert wrong.status_code == 422
@@ -252,6 +255,10 @@ def test_the_open_window_is_shown_and_closed(device, signed_in):
     assert Event.objects.filter(event=EventName.MFA_CLOSE_WINDOW).count() == 1
 
 
+def test_the_page_says_how_long_a_success_lasts(petra, settings):
+    assert "in the next 60 minutes" in text_of(petra.get(SECURITY))
+
+
 def test_closing_a_closed_window_is_quiet(device, petra):
     petra.post("/account/security/close-window/")
     assert not Event.objects.filter(event=EventName.MFA_CLOSE_WINDOW).exists()
@@ -281,7 +288,8 @@ def test_a_browser_is_forgotten_by_its_owner_only(device, signed_in):
     foreign = KnownBrowser.objects.get(user=other.user)
     refused = browser.post(f"/account/security/browsers/{foreign.pk}/forget/", follow=True)
     assert "not on your list" in text_of(refused)
-    browser.post(f"/account/security/browsers/{own.pk}/forget/")
+    done = browser.post(f"/account/security/browsers/{own.pk}/forget/", follow=True)
+    assert "That browser is forgotten." in text_of(done)
     assert list(KnownBrowser.objects.all()) == [foreign]
     assert Event.objects.filter(event=EventName.MFA_FORGET_BROWSER).count() == 1
 
@@ -307,6 +315,24 @@ def test_the_latest_tries_are_shown_with_outcome_and_address(device, petra, ente
     text = text_of(petra.get(SECURITY))
     for words in ("Verified", "Code did not match", "192.0.2.7"):
         assert words in text
+
+
+def test_the_tries_of_others_are_not_shown(petra, enter):
+    other = AuthenticatorFactory()
+    enter(code_for(other), user=other.user)
+    assert list(petra.get(SECURITY).context["verifications"]) == []
+
+
+def test_after_set_up_the_session_keeps_nothing_of_what_was_before(petra):
+    from mfa.recency import SET_UP as SET_UP_KEY
+    from mfa.window import SESSION_KEY
+
+    code = pyotp.TOTP(begun(petra)).now()
+    session = petra.session
+    session[SESSION_KEY] = {"of": "another authenticator"}
+    session.save()
+    petra.post(CONFIRM, {"code": code})
+    assert not {SET_UP_KEY, SESSION_KEY} & set(petra.session.keys())
 
 
 def test_the_page_costs_the_same_for_a_long_history(

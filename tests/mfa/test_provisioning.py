@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pyotp
 import pytest
+import qrcode
 import zxingcpp
 from PIL import Image, ImageDraw
 
@@ -35,6 +36,18 @@ def test_the_picture_says_what_the_link_says(pending):
     given = provisioning_of(pending, pending.user.email)
     found = zxingcpp.read_barcodes(drawn(given.qr))
     assert [code.text for code in found] == [given.uri]
+
+
+def test_every_module_is_drawn_and_no_other(pending):
+    """A reader corrects a few wrong ones; a worn screen needs that for itself."""
+    given = provisioning_of(pending, pending.user.email)
+    code = qrcode.QRCode(error_correction=qrcode.ERROR_CORRECT_M, border=4)
+    code.add_data(given.uri)
+    image = drawn(given.qr, scale=1)
+    modules = [
+        [image.getpixel((x, y)) == 0 for x in range(given.qr.size)] for y in range(given.qr.size)
+    ]
+    assert modules == code.get_matrix()
 
 
 def test_the_picture_has_a_quiet_zone_of_four_modules(pending):

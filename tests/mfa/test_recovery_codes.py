@@ -76,6 +76,15 @@ def test_the_owner_is_told_with_how_many_are_left(person, codes):
     assert codes[0] not in mail.outbox[0].body
 
 
+def test_the_owner_is_told_of_new_ones(person, device, enter):
+    window = window_of(person, enter(code_for(device)).verification)
+    codes = make_recovery_codes(user=person, window=window, origin=HERE)
+    deliver_due(timezone.now())
+    told = [message for message in mail.outbox if "recovery codes" in message.subject.lower()]
+    assert [message.to for message in told] == [[person.email]]
+    assert not any(code in told[0].body for code in codes)
+
+
 def test_the_setting_switches_them_off(person, codes, settings):
     settings.MFA_RECOVERY_CODES = False
     with pytest.raises(RecoveryCodesOff):

@@ -189,6 +189,8 @@ def test_the_console_lets_the_last_admin_back_in(admin):
     assert event.metadata["console"] is True
     assert event.metadata["reason"] == "Phone lost, no other admin"
     assert event.metadata["operator"]
+    assert (admin.email, "Your MFA was reset") in mails()
+    assert "at the portal" in mail.outbox[0].body
 
 
 @pytest.mark.parametrize(
