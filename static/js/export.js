@@ -19,6 +19,7 @@ function words({ rows, expected, finished }) {
 async function follow(address, status) {
   for (let misses = 0; misses < MOST_MISSES; ) {
     await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+    if (document.hidden) continue;
     const answer = await fetch(address, { credentials: "same-origin" }).catch(() => null);
     if (!answer?.ok) {
       misses += 1;

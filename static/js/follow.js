@@ -2,8 +2,8 @@
 //
 // <div data-follow="granting-activating">...</div>
 //
-// The page is read again, often at first; as soon as the mark differs, it is loaded anew. Without script the page has a
-// link that looks again.
+// The page is read again, often at first; as soon as the mark differs, it is loaded anew. A tab that is out of sight asks
+// nothing until it is seen again. Without script the page has a link that looks again.
 
 const SOON_MS = 300;
 const LATER_MS = 1000;
@@ -16,6 +16,11 @@ addEventListener("beforeunload", () => {
   leaving = true;
 });
 
+function seen() {
+  if (!document.hidden) return null;
+  return new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+}
+
 async function markNow() {
   const response = await fetch(location.href, { credentials: "same-origin", headers: { Accept: "text/html" } });
   if (!response.ok || response.redirected) return null;
@@ -26,7 +31,7 @@ async function markNow() {
 async function follow(mark) {
   for (let looks = 0; looks < MOST_LOOKS; looks += 1) {
     await new Promise((resolve) => setTimeout(resolve, looks < SOON_LOOKS ? SOON_MS : LATER_MS));
-    if (document.hidden) continue;
+    await seen();
     const now = await markNow().catch(() => null);
     if (leaving) return;
     if (now !== null && now !== mark) {
