@@ -27,7 +27,7 @@ from requests_app.views.answers import to_code
 from requests_app.wishes import MOST_TARGETS, Wish, shelf_of, wish_again, wish_of
 
 USUAL_DURATION = "1h"
-USUAL_DURATIONS = ("30m", "1h", "2h", "4h", "8h")
+USUAL_DURATIONS = ("30 min", "1 h", "2 h", "4 h", "8 h")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

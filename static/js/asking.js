@@ -46,16 +46,27 @@ function soon(names) {
   timer = setTimeout(follow, TYPING_MS, names);
 }
 
+const plain = (duration) => duration.replace(/\s|in/g, "");
+
+function markUsual() {
+  const typed = plain(form.elements.duration.value);
+  for (const usual of form.querySelectorAll("[name=usual]")) usual.checked = plain(usual.value) === typed;
+}
+
 function takeOver() {
   for (const each of form.querySelectorAll("[data-scripted]")) {
     each.hidden = false;
     each.disabled = false;
   }
   for (const each of form.querySelectorAll("[data-unscripted]")) each.hidden = true;
+  markUsual();
 
   form.addEventListener("input", ({ target }) => {
     if (target.name === "q") soon(["shelf", "outlook"]);
-    if (target.name === "duration") soon(["outlook"]);
+    if (target.name === "duration") {
+      markUsual();
+      soon(["outlook"]);
+    }
   });
   form.addEventListener("change", ({ target }) => {
     if (target.matches("select")) follow(["shelf", "outlook"]);

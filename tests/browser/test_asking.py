@@ -75,6 +75,18 @@ def test_two_flows_by_keyboard_alone(arrive):
     }
 
 
+def test_a_usual_duration_is_marked_however_it_came(arrive):
+    page = arrive()
+    duration = page.get_by_label("Duration", exact=True)
+    expect(page.get_by_role("radio", name="1 h")).to_be_checked()  # what the form begins with
+    page.get_by_text("4 h", exact=True).click()
+    expect(duration).to_have_value("4 h")
+    duration.fill("30m")
+    expect(page.get_by_role("radio", name="30 min")).to_be_checked()
+    duration.fill("35m")
+    expect(page.locator("[name=usual]:checked")).to_have_count(0)
+
+
 def test_two_flows_without_script(arrive):
     page = arrive(java_script_enabled=False)
     expect(page.get_by_role("button", name="Request access")).to_be_hidden()
