@@ -155,7 +155,7 @@ def test_history_outlives_people_flows_and_integrations(auditor_client, protecte
 
 
 def test_pages_are_read_by_key_and_meet_without_gap(auditor_client, monkeypatch):
-    monkeypatch.setattr(keyset.page_of, "__kwdefaults__", {"size": 3})
+    monkeypatch.setitem(keyset.page_of.__kwdefaults__, "size", 3)
     flow = AccessFlowFactory(targets=1)
     numbers = [AccessRequestFactory(flow=flow).pk for _ in range(5)][::-1]
     first = auditor_client.get("/activity/")
