@@ -98,6 +98,12 @@ def test_a_row_that_does_not_open_is_named_and_left_alone(rotated, devices):
     )
 
 
+def test_a_row_that_does_not_open_is_not_counted_as_sealed(rotated, devices):
+    Authenticator.objects.filter(pk=devices[2].pk).update(key="siv1.AAAA")
+    [*_, last] = reseal(keys(), batch=3)
+    assert (last.seen, last.resealed, last.broken) == (7, 6, [devices[2].pk])
+
+
 def test_it_is_on_the_record_with_counts_and_without_keys(rotated, devices):
     call_command("reseal")
     event = Event.objects.get(event=EventName.MFA_RESEAL)

@@ -85,6 +85,13 @@ def test_every_changed_character_breaks_it():
             unseal(changed, purpose=PURPOSE, owner=1)
 
 
+@pytest.mark.parametrize("stray", ["!", " ", "\n", "é"])
+def test_a_sealed_text_has_one_spelling(stray):
+    text = seal(bytes(20), purpose=PURPOSE, owner=1)
+    with pytest.raises(SealBroken):
+        unseal(f"{text[:9]}{stray}{text[9:]}", purpose=PURPOSE, owner=1)
+
+
 @given(st.text(max_size=90))
 def test_no_text_opens_by_chance_and_none_crashes(text):
     for attempt in (text, f"{sealing.VERSION}.{text}"):
