@@ -13,7 +13,7 @@ from requests_app.services.escalation import escalate_due
 from requests_app.services.extension import extend_access
 from requests_app.services.flow_deletion import delete_flow
 from requests_app.services.integration_deletion import delete_integration
-from requests_app.services.step_up import release_parked, step_up
+from requests_app.services.step_up import step_up
 from requests_app.services.submission import submit_request, submit_requests
 from requests_app.services.void_approvals import drop_void_approvals_of
 
@@ -29,7 +29,6 @@ __all__ = [
     "escalate_due",
     "extend_access",
     "lapse_overdue",
-    "release_parked",
     "reset_credential",
     "reveal_credential",
     "step_up",

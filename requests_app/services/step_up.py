@@ -12,7 +12,7 @@ from audit.origin import SYSTEM, Origin
 from audit.prepared import prepared
 from mfa.lanes import Lane
 from mfa.models import Verification
-from mfa.services import VerificationResult, lock_state, verify_code, verify_recovery_code
+from mfa.services import VerificationResult, verify_code, verify_recovery_code
 from requests_app.lifecycle import lock_request, pending_until, transition
 from requests_app.models import AccessRequest, Status
 from requests_app.policies import evidence_fields, next_escalation, next_status, why_void
@@ -47,21 +47,6 @@ def step_up(
     return result, released
 
 
-def release_parked(
-    *,
-    user: Any,
-    verification: Verification,
-    origin: Origin = SYSTEM,
-    leave_out: Collection[int] = (),
-) -> list[AccessRequest]:
-    """Send the person's parked requests on; cancel, with the reason, those whose ground is gone.
-
-    Returns the released ones. Inside a transaction, which holds the person's MFA state from here on.
-    """
-    lock_state(user.pk)
-    return _release_all(user, verification, origin, leave_out)
-
-
 @prepared(int)
 def _parked(user_id: int) -> QuerySet[Any, Any]:
     own = AccessRequest.objects.filter(requester=user_id)
@@ -73,9 +58,12 @@ def _release_all(
     verification: Verification,
     origin: Origin,
     leave_out: Collection[int],
-    shown: Collection[int] | None = None,
+    shown: Collection[int] | None,
 ) -> list[AccessRequest]:
-    """Under the lock of the person's MFA state."""
+    """Send the person's parked requests on; cancel, with the reason, those whose ground is gone.
+
+    Under the lock of the person's MFA state. Returns the released ones.
+    """
     wanted = [pk for pk in _parked(user.pk) if pk not in leave_out]
     requests = [lock_request(pk) for pk in wanted if shown is None or pk in shown]
     return [

@@ -11,7 +11,16 @@ from django.test import RequestFactory
 from apono_portal.users.backends import EmailBackend
 from mfa.models import Authenticator, MfaState, Outcome, Verification
 from mfa.services import advance_epoch
-from mfa.window import SESSION_KEY, WindowState, close_window, open_window, state_of
+from mfa.window import (
+    SESSION_KEY,
+    WindowState,
+    close_window,
+    end_session,
+    epoch_of,
+    open_window,
+    state_of,
+    stored_window,
+)
 from tests.factories import AuthenticatorFactory, UserFactory, VerificationFactory, code_for
 from tests.mfa.conftest import wrong_for
 
@@ -182,6 +191,20 @@ def test_what_is_not_a_window_is_closed_and_harmless(person, device, value):
     assert not state_of(request).is_open
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"user_id": "1"}, {"epoch": None}, {"auth": None}, {"auth": 7}, {"device_id": 1.0}]
+)
+def test_a_value_of_other_kinds_is_no_window_at_all(opened, wrong):
+    assert stored_window(opened) is not None
+    opened.session[SESSION_KEY] |= wrong
+    assert stored_window(opened) is None
+
+
+def test_somebody_without_a_state_is_in_the_first_epoch(person):
+    MfaState.objects.filter(user=person).delete()
+    assert epoch_of(fresh(person)) == 0
+
+
 def test_a_success_of_an_earlier_epoch_is_not_passed_off_as_one_of_this(opened, person):
     state = advance_epoch(user=person)
     value = opened.session[SESSION_KEY]
@@ -230,6 +253,38 @@ def test_a_page_costs_one_query(opened, django_assert_num_queries):
     with django_assert_num_queries(1):
         state = state_of(request)
         assert (state.enrolled, state.is_open, bool(state.expires_at)) == (True, True, True)
+        name = state.authenticator_name
+    assert name == Authenticator.objects.get().name
+
+
+def test_somebody_without_an_authenticator_has_no_name_of_one(person):
+    for user in (fresh(person), EmailBackend().get_user(person.pk)):
+        state = state_of(request_of(user))
+        assert (state.enrolled, state.authenticator_name) == (False, "")
+
+
+def test_what_was_read_before_a_set_up_does_not_hide_it(person):
+    """The person came with what was known of them when the request began."""
+    request = request_of(person)
+    request.user = EmailBackend().get_user(person.pk)
+    assert not state_of(request).enrolled
+    AuthenticatorFactory(user=person)
+    assert WindowState(request, fresh=True).enrolled
+
+
+@pytest.mark.parametrize("end", [close_window, end_session])
+def test_what_ends_it_ends_it_for_the_rest_of_this_request(opened, end):
+    assert state_of(opened).is_open
+    end(opened)
+    assert not state_of(opened).is_open
+
+
+def test_opening_it_opens_it_for_the_rest_of_this_request(clock, person, device, enter):
+    request = request_of(person)
+    request.session.create()
+    assert not state_of(request).is_open
+    open_window(request, enter(code_for(device)).verification)
+    assert state_of(request).is_open
 
 
 def test_somebody_without_a_state_is_not_enrolled(person):

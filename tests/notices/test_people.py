@@ -13,12 +13,19 @@ from audit.deliveries import deliver_due
 from audit.events import EventName
 from audit.models import Delivery
 from audit.services import record
+from mfa.lanes import Lane
 from requests_app.models import Decision, GrantState, Status
-from requests_app.services import cancel_request, end_access, lapse_overdue
+from requests_app.services import cancel_request, end_access, lapse_overdue, step_up
 from requests_app.services.activation import record_activation
 from requests_app.services.drift import note_drift
 from requests_app.services.ending import close_when_ended
-from tests.factories import GrantFactory, IntegrationFactory, UserFactory
+from tests.factories import (
+    AuthenticatorFactory,
+    GrantFactory,
+    IntegrationFactory,
+    UserFactory,
+    code_for,
+)
 from tests.notices.conftest import mailed, read_on
 
 pytestmark = pytest.mark.django_db
@@ -46,19 +53,13 @@ def test_the_question_says_all_that_is_decided_on(desk, settings):
     assert f"{settings.PORTAL_URL}/approvals/{request.reference}/" in body
 
 
-def test_a_parked_request_is_asked_about_once_it_is_released(desk, open_window_of):
-    from requests_app.services import release_parked
-
+def test_a_parked_request_is_asked_about_once_it_is_released(desk):
     type(desk.flow).objects.filter(pk=desk.flow.pk).update(require_mfa=True)
     desk.flow.refresh_from_db()
     desk.ask()
     assert mailed() == []
-    success = open_window_of(desk.requester)
-    from mfa.models import Verification
-
-    release_parked(
-        user=desk.requester, verification=Verification.objects.get(pk=success.verification_id)
-    )
+    device = AuthenticatorFactory(user=desk.requester)
+    step_up(user=desk.requester, code=code_for(device), lane=Lane())
     assert len(to(desk.approvers[0])) == 1
     assert "verified with" in mail.outbox[0].body
 

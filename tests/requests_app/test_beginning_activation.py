@@ -9,16 +9,18 @@ from django.utils import timezone
 from accessflows.models import Integration
 from audit.events import EventName
 from audit.models import Event
+from mfa.lanes import Lane
 from mfa.models import Authenticator
 from mfa.services import advance_epoch
 from requests_app.models import GrantState, Status
-from requests_app.services import begin_activation, release_parked
+from requests_app.services import begin_activation, step_up
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
+    AuthenticatorFactory,
     DecisionFactory,
     UserFactory,
-    VerificationFactory,
+    code_for,
     take_fingerprint,
 )
 
@@ -136,8 +138,9 @@ def test_a_request_parked_again_goes_on_with_a_new_code():
     request = granting(require_mfa=True)
     advance_epoch(user=request.requester)
     begun(request)
-    verification = VerificationFactory(user=request.requester)
-    release_parked(user=request.requester, verification=verification)
+    Authenticator.objects.filter(user=request.requester).delete()
+    device = AuthenticatorFactory(user=request.requester)
+    step_up(user=request.requester, code=code_for(device), lane=Lane())
     assert begun(request).grants.count() == 1
 
 
