@@ -95,6 +95,9 @@ class EventName(models.TextChoices):
     AUDIT_PRUNE = "audit:prune", "Old events removed"
 
 
+LABELS = {str(value): str(label) for value, label in EventName.choices}
+
+
 def event_choices() -> list[tuple[str, str]]:
     """Return the vocabulary as a function, so that a new word needs no migration."""
     return EventName.choices

@@ -2,14 +2,17 @@
 
 import datetime as dt
 import re
+from functools import cache
 from itertools import groupby
 from typing import Any
 
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
+from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
-from audit.events import EventName
+from audit.events import LABELS, EventName
 from audit.selectors import Wanted
 
 EARLIEST, LATEST = dt.date(2000, 1, 1), dt.date(2999, 12, 31)
@@ -26,6 +29,12 @@ def event_choices() -> list[tuple[str, Any]]:
     """Every event under its subject, for a select."""
     groups = [(name, list(found)) for name, found in groupby(EventName.choices, key=_subject)]
     return [("", "Any action"), *groups]
+
+
+@cache
+def _event_options(chosen: str) -> SafeString:
+    choices = {"choices": event_choices(), "chosen": chosen}
+    return render_to_string("audit/_event_options.html", choices)
 
 
 class DayField(forms.DateField):
@@ -72,6 +81,12 @@ class LogForm(forms.Form):
 
     def clean_request(self) -> int | None:
         return cleaned_reference(self.cleaned_data["request"])
+
+    @property
+    def event_options(self) -> SafeString:
+        """The choices of the filter by action as they are drawn, of which there are many."""
+        chosen = self.data.get("event", "")
+        return _event_options(chosen if chosen in LABELS else "")
 
     @property
     def is_filtered(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from django.db import models
 from django.db.models import Max, Min
 
-PAGE_SIZE = 50
+PAGE_SIZE = 25
 BATCH = 1000
 COUNTED = 10_000
 

@@ -6,7 +6,7 @@ from django.db import models
 from django.utils import timezone
 
 from audit.browsers import name_browser
-from audit.events import TROUBLE, event_choices
+from audit.events import LABELS, TROUBLE, event_choices
 from audit.querysets import DeliveryQuerySet, EventQuerySet
 
 
@@ -47,6 +47,10 @@ class Event(models.Model):
     @property
     def number(self) -> str:
         return str(self.pk)
+
+    def get_event_display(self) -> str:  # type: ignore[no-redef]
+        """As Django's, which would read the whole vocabulary anew for each row."""
+        return LABELS.get(self.event, self.event)
 
     @property
     def actor_name(self) -> str:

@@ -14,6 +14,7 @@ from audit.forms import LogForm
 from audit.keyset import about, expected_rows
 from audit.models import ExportProgress
 from audit.origin import Origin
+from audit.rows import address_without, rows_of
 from audit.selectors import (
     about_events,
     chain_standing,
@@ -37,6 +38,8 @@ def log(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "page": page,
+        "rows": rows_of(page.rows, opened),
+        "address": address_without(request.GET, "open"),
         "opened": opened,
         "details": details_of(opened, released=released_by(opened)) if opened else None,
         "place": sealed_place(opened) if opened else None,

@@ -6,16 +6,17 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Value
+from django.utils import timezone
 
 from accessflows.models import AccessFlow, Integration
 from audit.chain import instant
 from audit.export import csv_lines, json_lines
 from audit.keyset import batches_of
 from requests_app.models import AccessRequest, Decision, Extension, RequestedTarget
-from requests_app.presentation import Evidence, roles_of, title_of
+from requests_app.presentation import Evidence, roles_of, status_word_of, title_of
 from requests_app.proof_words import proof_in_a_line
 from requests_app.querysets import AccessRequestQuerySet
-from requests_app.templatetags.moments import person
+from requests_app.templatetags.moments import moment, person
 
 MOST_NAMES = 200
 COLUMNS = (
@@ -133,33 +134,34 @@ def _first_names(model: type[AccessFlow] | type[Integration]) -> QuerySet[Any]:
     return chosen
 
 
-@dataclass(frozen=True)
-class Row:
-    """A request in the list of all."""
-
-    request: AccessRequest
-    title: str
-    roles: list[str]
-    approvers: list[str]
-
-    @property
-    def evidence(self) -> str:
-        """In a word: is there MFA, was it needed?"""
-        if self.request.verified_at:
-            return "verified"
-        return "missing" if self.request.require_mfa else "not_required"
+def rows_of(requests: list[AccessRequest], opened: AccessRequest | None) -> list[dict[str, Any]]:
+    """Return requests, read with `with_rows`, as the list shows them: plain words."""
+    return [_row(each, opened is not None and each.pk == opened.pk) for each in requests]
 
 
-def rows_of(requests: list[AccessRequest]) -> list[Row]:
-    return [
-        Row(
-            request=request,
-            title=title_of(request),
-            roles=roles_of(request),
-            approvers=[person(decision.approver_label) for decision in request.decisions.all()],
-        )
-        for request in requests
-    ]
+def _row(request: AccessRequest, opened: bool) -> dict[str, Any]:  # noqa: FBT001
+    automatic = request.approval == AccessFlow.Approval.AUTOMATIC
+    until = moment(request.ended_at) if request.ended_at else f"until {moment(request.ends_at)}"
+    return {
+        "number": str(request.pk),
+        "reference": request.reference,
+        "instant": timezone.localtime(request.created_at).isoformat(),
+        "asked": moment(request.created_at),
+        "requester": person(request.requester_label),
+        "title": title_of(request) or request.flow_name,
+        "roles": roles_of(request),
+        "flow": request.flow_name,
+        "verified": moment(request.verified_at),
+        "verified_with": request.verified_with,
+        "unverified": "Not verified" if request.require_mfa else "Not required",
+        "approvers": ", ".join(person(each.approver_label) for each in request.decisions.all()),
+        "unapproved": "Automatic" if automatic else "None yet",
+        "status": status_word_of(request.status),
+        "since": moment(request.status_changed_at),
+        "started": moment(request.starts_at),
+        "ended": until if request.starts_at else "",
+        "opened": opened,
+    }
 
 
 def evidence_of(request: AccessRequest, now: datetime) -> Evidence | None:

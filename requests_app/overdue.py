@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from accessflows.durations import spell
+from audit.prepared import prepared
 from requests_app.models import AccessRequest, Grant
 from requests_app.standing import OVERDUE_AFTER
 
@@ -33,8 +35,7 @@ def overdue_access(request: HttpRequest) -> dict[str, Any]:
 
 
 def find_overdue(now: datetime) -> Overdue | None:
-    late = Grant.objects.past_their_end(now - OVERDUE_AFTER).select_related("request")
-    grants = list(late.order_by("deadline")[:100])
+    grants = _late(now - OVERDUE_AFTER)
     if not grants:
         return None
     requests = list(dict.fromkeys(grant.request for grant in grants))
@@ -44,6 +45,12 @@ def find_overdue(now: datetime) -> Overdue | None:
         requests=requests[:NAMED],
         more=len(requests) - len(requests[:NAMED]),
     )
+
+
+@prepared(datetime)
+def _late(moment: datetime) -> QuerySet[Grant]:
+    late = Grant.objects.past_their_end(moment).select_related("request")
+    return late.order_by("deadline")[:100]
 
 
 def _age(late: timedelta) -> str:

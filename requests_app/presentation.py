@@ -3,11 +3,23 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
+
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 
 from accessflows.durations import spell
 from accessflows.models import AccessFlow
-from requests_app.models import AccessRequest, Decision, Extension, Grant, GrantState, Status
+from requests_app.models import (
+    STATUS_LABELS,
+    AccessRequest,
+    Decision,
+    Extension,
+    Grant,
+    GrantState,
+    Status,
+)
 from requests_app.policies import may_ask_again, may_end, may_extend
 from requests_app.proof_words import proof_lines
 from requests_app.standing import stand_of
@@ -166,6 +178,13 @@ def title_of(request: AccessRequest) -> str:
 
 def roles_of(request: AccessRequest) -> list[str]:
     return list(dict.fromkeys(target.permission for target in request.targets.all()))
+
+
+@cache
+def status_word_of(status: str) -> SafeString:
+    """Return a status as tables draw it, which is the same for every request."""
+    told = {"status": status, "label": STATUS_LABELS.get(status, status)}
+    return render_to_string("components/status_word.html", told)
 
 
 def next_after_mfa(request: AccessRequest) -> str:

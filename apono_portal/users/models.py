@@ -20,6 +20,9 @@ class Role(models.TextChoices):
     MEMBER = "member", "Member"
 
 
+ROLE_LABELS = {str(value): str(label) for value, label in Role.choices}
+
+
 class User(AbstractBaseUser, PermissionsMixin):
     """A person, known by e-mail address. Groups say what they may request and decide."""
 
@@ -50,6 +53,10 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return f"{self.name} <{self.email}>"
+
+    def get_role_display(self) -> str:  # type: ignore[no-redef]
+        """As Django's, which would make its table of words anew for each row."""
+        return ROLE_LABELS.get(self.role, self.role)
 
     @property
     def initials(self) -> str:

@@ -1,7 +1,8 @@
 """The list of people in the order of their names, page by page, read by key."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q, Subquery, Value
 from django.db.models.functions import Concat
@@ -11,7 +12,7 @@ from apono_portal.users.models import User
 if TYPE_CHECKING:
     from apono_portal.users.managers import UserQuerySet
 
-PAGE_SIZE = 50
+PAGE_SIZE = 25
 COUNTED = 10_000
 WINDOW = 5000
 UP_TO = {"gt": "search_words__lte", "lt": "search_words__gte"}
@@ -61,6 +62,27 @@ def span_of(page: Page, found: "UserQuerySet") -> str:
     return f"{count:,} {'person' if count == 1 else 'people'}"
 
 
+def rows_of(people: list[User], held_off: Collection[int]) -> list[dict[str, Any]]:
+    """Return people, read with `people_rows`, as the list shows them."""
+    return [_row(person, person.pk in held_off) for person in people]
+
+
+def _row(person: Any, held_off: bool) -> dict[str, Any]:  # noqa: FBT001
+    return {
+        "pk": person.pk,
+        "name": person.name,
+        "email": person.email,
+        "initials": person.initials,
+        "role": person.get_role_display(),
+        "groups": ", ".join(group.name for group in person.groups.all()),
+        "active": person.is_active,
+        "held_off": held_off,
+        "enrolled": person.enrolled,
+        "verified_at": person.last_verified_at,
+        "signed_in_at": person.last_login,
+    }
+
+
 def _walk(found: "UserQuerySet", pk: int | None, way: str) -> "UserQuerySet":
     return _in_order(_beyond(found, pk, way), way)
 
@@ -69,8 +91,8 @@ def _search(found: "UserQuerySet", pk: int | None, way: str) -> "UserQuerySet":
     """Return the same people by whichever way is quick.
 
     They are looked for along the order, as far as the next `WINDOW` people go: that answers when
-    many match. When few do, or few people are left, all who match are sorted, since to go on until
-    50 match is slow just when what was typed is a name that comes late in the order.
+    many match. When few do, or few people are left, all who match are sorted, since to go on until a page
+    is full is slow just when what was typed is a name that comes late in the order.
     """
     last = _walk(User.objects.all(), pk, way).values("search_words")[WINDOW : WINDOW + 1]
     near = _walk(found, pk, way).filter(**{UP_TO[way]: Subquery(last)})

@@ -1,12 +1,14 @@
 """``{% load moments %}{{ request.ends_at|moment }}``: an instant as people say it."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django import template
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.dates import MONTHS
 
 register = template.Library()
+
+NEAR = {-1: "yesterday ", 1: "tomorrow "}
 
 
 @register.filter
@@ -15,10 +17,14 @@ def moment(instant: datetime | None) -> str:
     if instant is None:
         return ""
     local = timezone.localtime(instant)
-    days = (local.date() - timezone.localdate()) // timedelta(days=1)
-    clock = date_format(local, "H:i")
-    words = {0: clock, 1: f"tomorrow {clock}", -1: f"yesterday {clock}"}
-    return words.get(days) or date_format(local, "j M Y, H:i" if abs(days) > 300 else "j M, H:i")
+    days = local.toordinal() - timezone.localtime().toordinal()
+    clock = f"{local.hour:02}:{local.minute:02}"
+    if days == 0:
+        return clock
+    if days in NEAR:
+        return f"{NEAR[days]}{clock}"
+    year = f" {local.year}" if abs(days) > 300 else ""
+    return f"{local.day} {MONTHS[local.month]:.3}{year}, {clock}"
 
 
 @register.filter

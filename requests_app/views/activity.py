@@ -9,6 +9,7 @@ from audit.access import readers_only
 from audit.export import download_for
 from audit.keyset import about, expected_rows, page_of
 from audit.origin import Origin
+from audit.rows import address_without
 from audit.services import record_export
 from requests_app.activity import (
     evidence_of,
@@ -33,7 +34,8 @@ def activity(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "page": page,
-        "rows": rows_of(page.rows),
+        "rows": rows_of(page.rows, opened),
+        "address": address_without(request.GET, "open"),
         "opened": opened,
         "evidence": evidence_of(opened, timezone.now()) if opened else None,
         "about": about(found, filtered=form.is_filtered),

@@ -12,7 +12,7 @@ from apono_portal.users import services
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.forms import NewPersonForm, PeopleFilterForm, PersonForm, ResetMfaForm
 from apono_portal.users.models import User
-from apono_portal.users.roll import page_of, span_of
+from apono_portal.users.roll import page_of, rows_of, span_of
 from apono_portal.users.selectors import held_off_now, live_requests_of, people_rows
 from audit.access import admins_only, readers_only
 from mfa.decorators import mfa_required_if_enrolled
@@ -32,11 +32,13 @@ def people_list(request: HttpRequest) -> HttpResponse:
         after=asked.get("after"),
         searched=filters.is_searched,
     )
+    held_off = held_off_now(timezone.now(), [person.pk for person in page.people])
     context = {
         "page": page,
+        "rows": rows_of(page.people, held_off),
         "filters": filters,
         "span": span_of(page, found),
-        "held_off": held_off_now(timezone.now(), [person.pk for person in page.people]),
+        "may_change": request.user.is_account_admin,  # type: ignore[union-attr]
     }
     return render(request, "users/list.html", context)
 
