@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections import defaultdict
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -32,11 +33,11 @@ log = structlog.get_logger(__name__)
 
 LOOK_AHEAD = timedelta(minutes=10)
 LOOK_EVERY = timedelta(seconds=5)
-MOST = 5000
+MOST = 5000  # of what is past its end, and of what is to come
 # How far past an end the ordinary way may be before it is helped along. In seconds.
 GRACE_S = 0.4
 GET_READY = timedelta(seconds=1)  # before an end
-TOGETHER = timedelta(seconds=0.1)  # ends this close are told in one statement
+TOGETHER = timedelta(seconds=0.2)  # ends this close are told in one statement
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,9 @@ class Vigil:
         if self._looked_at is not None and timedelta(0) <= now - self._looked_at < LOOK_EVERY:
             return 0
         ending = Grant.objects.ending_before(now + LOOK_AHEAD).exclude(login_oid=None)
-        rows = list(ending.order_by("deadline").values_list(*Watched.COLUMNS)[:MOST])
+        told = ending.order_by("deadline").values_list(*Watched.COLUMNS)
+        # What is past its end and waits in a long line keeps nothing out that is still to come.
+        rows = [*told.filter(deadline__lte=now)[:MOST], *told.filter(deadline__gt=now)[:MOST]]
         places = _places({integration_id for _, integration_id, *_ in rows})
         watched = {pk: Watched.of(*row) for pk, *row in rows if row[0] in places}
         self._memory, self._looked_at = Memory(watched, places), now
@@ -116,21 +119,22 @@ class Vigil:
         return 0
 
     def tell_on_time(self, now: datetime) -> list[Future[None]]:
-        """Have the sessions of what ends within `GET_READY` told to end at that moment."""
+        """Have the sessions of what ends within `GET_READY` told to end at that moment.
+
+        What was missed, as by a process that was held up, is told at once.
+        """
         memory = self._memory
         soon: dict[int, list[tuple[datetime, uuid.UUID]]] = defaultdict(list)
         for key, watched in list(memory.watched.items()):
             known = self._told.get(key) == watched.deadline
-            if not known and now < watched.deadline <= now + GET_READY:
-                soon[watched.integration_id].append((watched.deadline, key))
+            if not known and watched.deadline <= now + GET_READY:
+                soon[watched.integration_id].append((max(watched.deadline, now), key))
         begun = []
         for place, ends in soon.items():
-            first, _ = min(ends)
-            together = [(at, key) for at, key in ends if at <= first + TOGETHER]
-            self._told.update({key: at for at, key in together})
-            at, _ = max(together)
-            logins = {memory.watched[key].identity: key for _, key in together}
-            begun.append(self._pool.submit(self._tell, memory.places[place], logins, at))
+            for at, keys in _together(ends):
+                self._told.update({key: memory.watched[key].deadline for key in keys})
+                logins = {memory.watched[key].identity: key for key in keys}
+                begun.append(self._pool.submit(self._tell, memory.places[place], logins, at))
         return begun
 
     def keep(self, now: datetime) -> list[Future[None]]:
@@ -183,6 +187,17 @@ class Vigil:
             if not isinstance(answers.get(identity), ConnectorError):
                 self._memory.watched.pop(key, None)
         log.warning("contained_without_database", grants=len(identities))
+
+
+def _together(
+    ends: list[tuple[datetime, uuid.UUID]],
+) -> Iterator[tuple[datetime, list[uuid.UUID]]]:
+    """Yield ends that are told in one statement, with the moment of the last of them."""
+    waiting = sorted(ends)
+    while waiting:
+        group = [each for each in waiting if each[0] <= waiting[0][0] + TOGETHER]
+        yield group[-1][0], [key for _, key in group]
+        del waiting[: len(group)]
 
 
 def _places(integration_ids: set[int]) -> dict[int, Place]:

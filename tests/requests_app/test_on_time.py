@@ -75,6 +75,42 @@ def test_each_end_is_told_once_and_again_if_it_was_moved(real_flow, grant):
     vigil.stop()
 
 
+@pytest.mark.target
+def test_of_many_ends_in_one_second_each_is_told_at_once(real_flow):
+    grants = [real_flow.active_grant(duration=timedelta(minutes=5)) for _ in range(3)]
+    first = grants[0].deadline
+    for number, each in enumerate(grants):
+        each.deadline = first + number * timedelta(seconds=0.3)
+        each.save()
+    vigil = Vigil(interval_s=1)
+    vigil.look_ahead(timezone.now())
+    close = first - timedelta(seconds=0.2)
+    assert len(vigil.tell_on_time(close)) == len(grants)
+    assert vigil.tell_on_time(close) == []
+    vigil.stop()
+
+
+@pytest.mark.target
+def test_an_end_that_was_missed_is_told_late_rather_than_never(real_flow, grant):
+    vigil = Vigil(interval_s=1)
+    vigil.look_ahead(timezone.now())
+    assert len(vigil.tell_on_time(grant.deadline + timedelta(seconds=2))) == 1
+    vigil.stop()
+
+
+@pytest.mark.target
+def test_a_long_line_of_past_ends_hides_none_that_is_to_come(real_flow, grant, monkeypatch):
+    monkeypatch.setattr("requests_app.vigil.MOST", 1)
+    past = timezone.now() - timedelta(minutes=1)
+    line = {"integration": grant.integration, "login": "jit_x", "deadline": past}
+    for number in range(2):
+        GrantFactory(state=GrantState.ENDING, login_oid=number + 1, **line)
+    vigil = Vigil(interval_s=1)
+    vigil.look_ahead(timezone.now())
+    assert len(vigil.tell_on_time(grant.deadline - timedelta(seconds=0.5))) == 2
+    vigil.stop()
+
+
 def test_an_end_or_a_request_that_may_go_on_makes_a_worker_hurry():
     assert not is_urgent(timezone.now())
     ending = GrantFactory(state=GrantState.ENDING)

@@ -26,9 +26,9 @@ _MEMBERSHIPS = sql.SQL(
 def roll_call(target: Target, portal_id: str, identities: Sequence[GrantIdentity]) -> RollCall:
     """Read what is there of this portal. Roles of ours that lost their marker are known by OID."""
     with broker_session(target) as session:
-        known = [one.role_oid for one in identities]
-        roles = {role.oid: role for role in with_oids(session, known)}
-        roles |= {role.oid: role for role in marked_roles(session, portal_id)}
+        roles = {role.oid: role for role in marked_roles(session, portal_id)}
+        unmarked = [one.role_oid for one in identities if one.role_oid not in roles]
+        roles |= {role.oid: role for role in with_oids(session, unmarked)}
         memberships = _memberships(session, sorted(roles))
         found = tuple(
             _found(session, role, memberships.get(role.oid, ())) for role in roles.values()
