@@ -10,7 +10,7 @@ from bench.speed import result
 from bench.speed.ground import running_ground
 from bench.speed.turns import Unexpected, say
 
-PARTS = ("verify", "writers", "memory", "pages", "worker", "growth", "reseal")
+PARTS = ("verify", "writers", "memory", "pages", "worker", "growth", "reseal", "run")
 
 
 def main() -> int:
