@@ -1,6 +1,6 @@
 """Everything a person may ask for: searched by words, narrowed by names, in a fixed order."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -56,11 +56,10 @@ def narrowed(
     return targets.filter(**{NARROWED[name]: value for name, value in names.items() if value})
 
 
-def names_of(targets: QuerySet[FlowTarget]) -> dict[str, list[str]]:
-    """Return the names there are to narrow by, `MOST_NAMES` of a kind at most. One query."""
-    rows = targets.select_related(None).prefetch_related(None).order_by()
-    found = list(rows.values_list(*NARROWED.values()).distinct())
+def names_in(rows: Iterable[Sequence[str]]) -> dict[str, list[str]]:
+    """Return the names there are to narrow by, `MOST_NAMES` of a kind at most, of rows of them."""
+    columns = [set(column) for column in zip(*rows, strict=True)] or [set() for _ in NARROWED]
     return {
-        name: sorted({row[at] for row in found}, key=str.casefold)[:MOST_NAMES]
-        for at, name in enumerate(NARROWED)
+        name: sorted(column, key=str.casefold)[:MOST_NAMES]
+        for name, column in zip(NARROWED, columns, strict=True)
     }

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from typing import Any
 
@@ -11,9 +11,9 @@ from django import forms
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet, prefetch_related_objects
 
-from accessflows.catalogue import NARROWED, names_of, narrowed, requestable_targets
+from accessflows.catalogue import NARROWED, names_in, narrowed, requestable_targets
 from accessflows.durations import spell
-from accessflows.models import AccessFlow, FlowTarget
+from accessflows.models import AccessFlow, FlowTarget, Resource
 from audit.prepared import Prepared, prepared
 from requests_app.models import AccessRequest
 from requests_app.outlook import names_of_approvers
@@ -21,7 +21,7 @@ from requests_app.prospects import Asking
 
 MOST_TARGETS = 50
 LARGEST_ID_DIGITS = 18
-PAGE_SIZE = 30
+PAGE_SIZE = 25
 
 
 @dataclass(frozen=True)
@@ -117,13 +117,12 @@ class LookForm(forms.Form):
 
 
 @dataclass(frozen=True)
-class Row:
-    """One target through one flow, to be ticked."""
+class Group:
+    """Rows under the resource they are of; under none, those that are ticked and out of sight."""
 
-    target: FlowTarget
-    ticked: bool
-    longest: str
-    approvers: str
+    resource: str
+    system: str
+    rows: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -133,8 +132,8 @@ class Shelf:
     look: LookForm
     names: Mapping[str, list[str]]
     page: Page[FlowTarget]
-    groups: list[tuple[FlowTarget, list[Row]]]
-    elsewhere: list[Row]
+    groups: list[Group]
+    elsewhere: Group | None
 
     @property
     def is_narrowed(self) -> bool:
@@ -145,27 +144,79 @@ def shelf_of(user: Any, data: Mapping[str, Any], wish: Wish) -> Shelf:
     """Return a page of what the person may ask for, with what is ticked."""
     look = LookForm(data)
     look.full_clean()
-    everything = requestable_targets(user)
-    found = narrowed(everything, words=look.cleaned_data.get("q", ""), names=look.names)
-    page: Page[FlowTarget] = Paginator(found, PAGE_SIZE).get_page(data.get("page"))
-    ticked = {target.pk for target in wish.targets}
+    everything = _everything(user.pk)
+    page = _page_of(user, look, data, len(everything))
     in_sight = list(page.object_list)
-    groups = groupby(in_sight, key=lambda target: target.resource_id)
-    rows = {target.pk: _row(target, ticked) for target in in_sight}
+    ticked = {target.pk for target in wish.targets}
+    hidden = [target for target in wish.targets if target not in in_sight]
+    draw = partial(_rows, ticked=ticked, approvers=_approvers_of([*in_sight, *hidden]))
     return Shelf(
         look=look,
-        names=names_of(everything),
+        names=names_in(row[1:] for row in everything),
         page=page,
         groups=[
-            (members[0], [rows[each.pk] for each in members])
-            for members in (list(group) for _, group in groups)
+            _group(draw(list(members)), resource)
+            for resource, members in groupby(in_sight, key=lambda target: target.resource)
         ],
-        elsewhere=[_row(target, ticked) for target in wish.targets if target.pk not in rows],
+        elsewhere=_group(draw(hidden)) if hidden else None,
     )
 
 
-def _row(target: FlowTarget, ticked: Collection[int]) -> Row:
-    flow = target.flow
-    return Row(
-        target, target.pk in ticked, spell(flow.max_duration), ", ".join(names_of_approvers(flow))
-    )
+@prepared(int)
+def _everything(user_id: int) -> QuerySet[Any, Any]:
+    """The number of each target the person may ask for, and what the list is narrowed by."""
+    rows = requestable_targets(user_id).select_related(None).prefetch_related(None).order_by()
+    return rows.values_list("pk", *NARROWED.values())
+
+
+@prepared(int)
+def _first_page(user_id: int) -> QuerySet[FlowTarget]:
+    return requestable_targets(user_id).prefetch_related(None)[:PAGE_SIZE]
+
+
+def _page_of(user: Any, look: LookForm, data: Mapping[str, Any], count: int) -> Page[FlowTarget]:
+    """Return a page of what is looked for. The first of all is what mostly is; its query is prepared."""
+    targets = requestable_targets(user).prefetch_related(None)
+    words = look.cleaned_data.get("q", "")
+    pages = Paginator(narrowed(targets, words=words, names=look.names), PAGE_SIZE)
+    if not any(look.cleaned_data.values()):
+        pages.count = count  # type: ignore[misc]
+    page: Page[FlowTarget] = pages.get_page(data.get("page"))
+    if page.number == 1 and not any(look.cleaned_data.values()):
+        page.object_list = _first_page(user.pk)
+    return page
+
+
+def _approvers_of(targets: list[FlowTarget]) -> dict[int, str]:
+    """Return the names of who approves, by flow."""
+    flows = {target.flow_id: target.flow for target in targets}
+    prefetch_related_objects(list(flows.values()), "approver_groups", "approver_users")
+    return {pk: ", ".join(names_of_approvers(flow)) for pk, flow in flows.items()}
+
+
+def _group(rows: list[dict[str, Any]], resource: Resource | None = None) -> Group:
+    system = resource.integration if resource else None
+    told = f"{system.name} · {system.get_kind_display()}" if system else ""
+    return Group(resource.name if resource else "", told, rows)
+
+
+def _rows(
+    targets: list[FlowTarget], *, ticked: Collection[int], approvers: Mapping[int, str]
+) -> list[dict[str, Any]]:
+    """Return targets as the list shows them, each to be ticked: plain words."""
+    return [
+        {
+            "number": str(target.pk),
+            "ticked": target.pk in ticked,
+            "resource": target.resource.name,
+            "permission": target.permission.name,
+            "description": target.permission.description,
+            "words": target.words,
+            "flow": target.flow.name,
+            "mfa": target.flow.require_mfa,
+            "approvers": approvers[target.flow_id],
+            "approval": target.flow.get_approval_display(),
+            "longest": spell(target.flow.max_duration),
+        }
+        for target in targets
+    ]
