@@ -180,7 +180,7 @@ def _page_of(user: Any, look: LookForm, data: Mapping[str, Any], count: int) -> 
     words = look.cleaned_data.get("q", "")
     pages = Paginator(narrowed(targets, words=words, names=look.names), PAGE_SIZE)
     if not any(look.cleaned_data.values()):
-        pages.count = count  # type: ignore[misc]
+        pages.count = count
     page: Page[FlowTarget] = pages.get_page(data.get("page"))
     if page.number == 1 and not any(look.cleaned_data.values()):
         page.object_list = _first_page(user.pk)

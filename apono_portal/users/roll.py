@@ -1,6 +1,6 @@
 """The list of people in the order of their names, page by page, read by key."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,22 +62,24 @@ def span_of(page: Page, found: "UserQuerySet") -> str:
     return f"{count:,} {'person' if count == 1 else 'people'}"
 
 
-def rows_of(people: list[User], held_off: Collection[int]) -> list[dict[str, Any]]:
-    """Return people, read with `people_rows`, as the list shows them."""
-    return [_row(person, person.pk in held_off) for person in people]
+def rows_of(
+    people: list[User], groups: Mapping[int, list[str]], held_off: Collection[int]
+) -> list[dict[str, Any]]:
+    """Return people, read with `people_rows`, as the list shows them: plain words."""
+    return [_row(each, groups.get(each.pk, []), each.pk in held_off) for each in people]
 
 
-def _row(person: Any, held_off: bool) -> dict[str, Any]:  # noqa: FBT001
+def _row(person: Any, groups: list[str], held_off: bool) -> dict[str, Any]:  # noqa: FBT001
     return {
         "pk": person.pk,
         "name": person.name,
         "email": person.email,
         "initials": person.initials,
         "role": person.get_role_display(),
-        "groups": ", ".join(group.name for group in person.groups.all()),
+        "groups": ", ".join(groups),
         "active": person.is_active,
         "held_off": held_off,
-        "enrolled": person.enrolled,
+        "enrolled": person.authenticator_id is not None,
         "verified_at": person.last_verified_at,
         "signed_in_at": person.last_login,
     }

@@ -2,31 +2,57 @@
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
-from accessflows.enrolment import enrolled
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Event
-from mfa.models import Verification
+from audit.prepared import Prepared, prepared
+from mfa.models import Authenticator, Verification
 from mfa.selectors import people_with_lane_held_off
 from requests_app.models import LIVE, AccessRequest
 
 if TYPE_CHECKING:
     from apono_portal.users.managers import UserQuerySet
 
+COOL_OFF: timedelta = settings.AXES_COOLOFF_TIME
+
 
 def people_rows(people: "UserQuerySet") -> "UserQuerySet":
-    """Return people with ``enrolled`` and ``last_verified_at``, groups prefetched."""
+    """Return people with ``authenticator_id`` and ``last_verified_at``, None where there is none.
+
+    Each is looked up for the few people that are shown. Whether one exists would be found by reading
+    all authenticators, if the planner takes that for quicker.
+    """
+    devices = Authenticator.objects.confirmed().filter(user=OuterRef("pk")).order_by("pk")
     passed = Verification.objects.passed().filter(user=OuterRef("pk")).order_by("-at")
     return people.annotate(
-        enrolled=enrolled(),
+        authenticator_id=Subquery(devices.values("pk")[:1]),
         last_verified_at=Subquery(passed.values("at")[:1]),
-    ).prefetch_related("groups")
+    )
+
+
+def groups_of(user_ids: Collection[int]) -> dict[int, list[str]]:
+    """Return the names of the groups of some people, by person. One query."""
+    found: dict[int, list[str]] = {}
+    for user_id, name in _groups_of(len(user_ids))(*user_ids) if user_ids else ():
+        found.setdefault(user_id, []).append(name)
+    return found
+
+
+@cache
+def _groups_of(count: int) -> Prepared:
+    @prepared(*[int] * count)
+    def groups_of_so_many(*user_ids: int) -> QuerySet[Any, Any]:
+        members = User.groups.through.objects.filter(user__in=user_ids)
+        return members.order_by("group__name").values_list("user_id", "group__name")
+
+    return groups_of_so_many
 
 
 def held_off_now(now: datetime, user_ids: Collection[int] | None = None) -> set[int]:
@@ -34,14 +60,26 @@ def held_off_now(now: datetime, user_ids: Collection[int] | None = None) -> set[
 
     ``user_ids`` looks among these only. Others than they may be meant: somebody else's tries.
     """
-    ids = [str(pk) for pk in user_ids] if user_ids is not None else None
-    cool_off: timedelta = settings.AXES_COOLOFF_TIME
-    locks = Event.objects.filter(event=EventName.SESSION_LOCK, at__gt=now - cool_off)
-    locks = locks.exclude(target_id="")
-    if ids is not None:
-        locks = locks.filter(target_type=User._meta.label_lower, target_id__in=ids)
-    found = {int(target) for target in locks.order_by().values_list("target_id", flat=True)}
-    return found | people_with_lane_held_off(now=now, user_ids=user_ids)
+    if user_ids is not None and not user_ids:
+        return set()
+    locked = _locked(len(user_ids or ()))(now - COOL_OFF, *map(str, user_ids or ()))
+    return {int(pk) for pk in locked} | people_with_lane_held_off(now=now, user_ids=user_ids)
+
+
+@cache
+def _locked(count: int) -> Prepared:
+    """Whose sign-in was locked lately: among so many people, of all if that is 0."""
+
+    @prepared(datetime, *[str] * count)
+    def locked(since: datetime, *user_ids: str) -> QuerySet[Any, Any]:
+        locks = Event.objects.filter(event=EventName.SESSION_LOCK, at__gt=since)
+        locks = locks.exclude(target_id="").order_by()
+        if user_ids:
+            kind = User._meta.label_lower
+            locks = locks.filter(target_type=kind, target_id__in=user_ids)
+        return locks.values_list("target_id", flat=True)
+
+    return locked
 
 
 def group_rows() -> QuerySet[Group]:
