@@ -28,6 +28,14 @@ def moment(instant: datetime | None) -> str:
 
 
 @register.filter
+def other_day(instant: datetime) -> str:
+    """Return nothing for today, else what belongs behind a clock: `` tomorrow``, `` on 12 May``."""
+    local = timezone.localtime(instant)
+    days = (local.date() - timezone.localdate()).days
+    return {0: "", 1: " tomorrow"}.get(days) or (date_format(local, " \\o\\n j M") if days else "")
+
+
+@register.filter
 def person(label: str) -> str:
     """Return the name of a ``Name <address>`` snapshot."""
     return label.partition(" <")[0]

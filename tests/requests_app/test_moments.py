@@ -1,0 +1,24 @@
+"""Instants as people say them."""
+
+from datetime import UTC, datetime
+
+import pytest
+import time_machine
+
+from requests_app.templatetags.moments import moment, other_day
+
+NOW = datetime(2026, 5, 12, 14, 11, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("instant", "said", "behind_a_clock"),
+    [
+        (datetime(2026, 5, 12, 23, 59, tzinfo=UTC), "23:59", ""),
+        (datetime(2026, 5, 13, 0, 1, tzinfo=UTC), "tomorrow 00:01", " tomorrow"),
+        (datetime(2026, 6, 11, 14, 11, tzinfo=UTC), "11 Jun, 14:11", " on 11 Jun"),
+        (datetime(2027, 5, 12, 14, 11, tzinfo=UTC), "12 May 2027, 14:11", " on 12 May"),
+    ],
+)
+def test_another_day_is_named(instant: datetime, said: str, behind_a_clock: str) -> None:
+    with time_machine.travel(NOW, tick=False):
+        assert (moment(instant), other_day(instant)) == (said, behind_a_clock)
