@@ -31,8 +31,10 @@ def moment(instant: datetime | None) -> str:
 def other_day(instant: datetime) -> str:
     """Return nothing for today, else what belongs behind a clock: `` tomorrow``, `` on 12 May``."""
     local = timezone.localtime(instant)
-    days = (local.date() - timezone.localdate()).days
-    return {0: "", 1: " tomorrow"}.get(days) or (date_format(local, " \\o\\n j M") if days else "")
+    days = local.toordinal() - timezone.localtime().toordinal()
+    if days in (0, 1):
+        return " tomorrow" if days else ""
+    return f" on {local.day} {MONTHS[local.month]:.3}"
 
 
 @register.filter
