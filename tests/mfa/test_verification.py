@@ -9,6 +9,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from audit.events import EventName
 from audit.models import Event
+from mfa.lanes import Lane
 from mfa.models import Authenticator, MfaState, Outcome, Verification
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE, wrong_for
@@ -72,6 +73,41 @@ def test_without_a_device_there_is_nothing_to_verify(enter):
     result = enter("123456")
     assert result.outcome == Outcome.NO_DEVICE
     assert not result.ok
+
+
+def test_a_refusal_without_a_device_has_a_row_of_its_own(person, device, enter):
+    """A wrong code of a moment ago in the same lane is not taken for it."""
+    enter(wrong_for(device))
+    Authenticator.objects.all().delete()
+    result = enter("123456")
+    assert result.outcome == Outcome.NO_DEVICE
+    assert list(Verification.objects.order_by("pk").values_list("outcome", flat=True)) == [
+        Outcome.BAD,
+        Outcome.NO_DEVICE,
+    ]
+
+
+def test_each_hold_has_a_row_of_its_own(device, enter):
+    with time_machine.travel(1_800_000_000, tick=False) as clock:
+        for _ in range(2):
+            for _ in range(5):
+                enter(wrong_for(device))
+            for _ in range(3):
+                assert enter(code_for(device)).outcome == Outcome.THROTTLED
+            clock.shift(16 * 60)
+        blocked = Verification.objects.filter(outcome=Outcome.THROTTLED)
+        assert blocked.count() == Event.objects.filter(event=EventName.MFA_THROTTLE).count() == 2
+
+
+def test_only_tries_that_were_looked_at_end_a_session(person, device, enter):
+    """Blocked ones say nothing of whoever sits there: an owner may wait through a hold."""
+    lane = Lane(session_ref="s")
+    for outcome in ("bad", "bad", "bad", "throttled", "no_device", "throttled"):
+        Verification.objects.create(
+            user=person, outcome=outcome, lane="known:1", session_ref="s", epoch=0
+        )
+    assert not enter(wrong_for(device), lane).session_must_end
+    assert enter(wrong_for(device), lane).session_must_end
 
 
 def test_trying_without_a_device_again_and_again_writes_one_row(person, enter):

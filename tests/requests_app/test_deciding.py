@@ -131,6 +131,27 @@ def test_one_from_each_group_takes_both(approver):
     assert decide(other, request).status == Status.GRANTING
 
 
+def test_a_word_that_waits_for_others_is_on_the_record_as_that(approver):
+    groups = [GroupFactory(members=[each]) for each in (approver, UserFactory())]
+    request = waiting(approver, approval="all_of", approver_users=[], approver_groups=groups)
+    decide(approver, request, reason="Matches INC-733")
+    assert stands(request) == Status.PENDING_APPROVAL
+    told = Event.objects.get(event=EventName.REQUEST_APPROVE)
+    assert (told.actor_id, told.metadata["waits_for_others"]) == (approver.pk, True)
+    assert told.metadata["reason"] == "Matches INC-733"
+
+
+@pytest.mark.parametrize(("before_s", "over"), [(1, False), (0, True)])
+def test_the_time_to_decide_is_over_to_the_second(approver, before_s, over):
+    request = waiting(approver)
+    with time_machine.travel(request.pending_until - timedelta(seconds=before_s), tick=False):
+        if over:
+            with pytest.raises(Conflict, match="is over"):
+                decide(approver, request)
+        else:
+            assert decide(approver, request).status == Status.GRANTING
+
+
 def test_nobody_approves_twice(approver):
     groups = [GroupFactory(members=[approver]), GroupFactory(members=[UserFactory()])]
     request = waiting(approver, approval="all_of", approver_users=[], approver_groups=groups)

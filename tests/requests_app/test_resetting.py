@@ -69,6 +69,20 @@ def test_a_protected_one_wants_an_open_window():
     assert not Event.objects.filter(event=EventName.GRANT_RESET).exists()
 
 
+@pytest.mark.parametrize("cut", [True, False])
+def test_it_is_on_the_record_when_and_whether_sessions_were_to_be_cut(cut):
+    before = timezone.now()
+    other, grant = shown(revealed_at=before), shown(revealed_at=before)
+    Integration.objects.update(cut_sessions_on_reset=cut)
+    with pytest.raises(RequestRefused):
+        reset(grant)
+    told = Event.objects.get(event=EventName.GRANT_RESET).metadata
+    assert (told["login"], told["sessions_cut"]) == ("jit_x", cut)
+    other.refresh_from_db()
+    grant.refresh_from_db()
+    assert other.revealed_at == before < grant.revealed_at
+
+
 def test_a_target_that_does_not_answer_is_told():
     with pytest.raises(RequestRefused, match="Reset again"):
         reset(shown())

@@ -11,6 +11,7 @@ import time_machine
 from django.apps import apps
 from django.contrib.sessions.models import Session
 from django.urls import reverse
+from django.utils import timezone
 from psycopg.conninfo import conninfo_to_dict
 
 from accessflows.connectors.protocol import Credential
@@ -78,6 +79,27 @@ def test_a_target_that_does_not_answer_costs_no_turn():
     grant.refresh_from_db()
     assert grant.revealed_at is None
     assert Event.objects.filter(event=EventName.GRANT_RETRY).exists()
+
+
+def test_nobody_elses_turn_is_taken_or_given_back():
+    shown_at = timezone.now()
+    others = [ready(), ready(revealed_at=shown_at)]
+    with pytest.raises(RequestRefused):
+        reveal(ready())
+    assert [Grant.objects.get(pk=each.pk).revealed_at for each in others] == [None, shown_at]
+
+
+def test_the_turn_is_on_the_record_before_the_target_is_asked():
+    grant = ready()
+    with pytest.raises(RequestRefused):
+        reveal(grant)
+    told = Event.objects.get(event=EventName.GRANT_REVEAL)
+    assert (told.actor_id, told.metadata["login"]) == (grant.request.requester_id, "jit_x")
+
+
+def test_a_grant_whose_login_is_not_known_shows_nothing():
+    with pytest.raises(Conflict):
+        reveal(GrantFactory())
 
 
 @pytest.mark.target

@@ -20,6 +20,7 @@ from tests.factories import (
     AccessRequestFactory,
     AuthenticatorFactory,
     DecisionFactory,
+    GroupFactory,
     UserFactory,
     code_for,
     take_fingerprint,
@@ -266,6 +267,35 @@ def test_what_is_left_out_stays_parked_and_is_on_the_record(authenticator):
     assert (released, stands(odd)) == ([mine], Status.PENDING_MFA)
     told = Event.objects.get(event=EventName.MFA_VERIFY)
     assert told.metadata["left_out"] == [odd.reference]
+
+
+def test_only_what_was_left_out_is_recorded_as_left_out(authenticator):
+    """What was parked since the page was shown stays parked, too, but nobody left it out."""
+    shown, odd, newcomer = (park(authenticator) for _ in range(3))
+    step_up(
+        user=authenticator.user,
+        code=code_for(authenticator),
+        lane=Lane(),
+        origin=FROM,
+        leave_out={odd.pk},
+        shown={shown.pk, odd.pk},
+    )
+    assert stands(newcomer) == Status.PENDING_MFA
+    told = Event.objects.get(event=EventName.MFA_VERIFY)
+    assert told.metadata["left_out"] == [odd.reference]
+
+
+def test_a_released_request_is_passed_on_when_nobody_decides(authenticator):
+    request = park(authenticator, approval="any_of", approver_users=[UserFactory()])
+    wait = timedelta(hours=1)
+    group = GroupFactory(members=[UserFactory()])
+    request.flow.escalation_tiers.create(position=1, wait=wait, group=group)
+    take_fingerprint(request.flow)
+    type(request).objects.update(flow_fingerprint=request.flow.fingerprint)
+    with time_machine.travel(timezone.now(), tick=False):
+        enter(authenticator)
+        assert stands(request) == Status.PENDING_APPROVAL
+        assert request.escalates_at == timezone.now() + wait
 
 
 def test_the_page_leaves_out_what_is_marked(authenticator, signed_in):

@@ -47,6 +47,21 @@ def flow_for(user, **fields):
     return AccessFlowFactory(requestor_users=[user], **({"targets": 1} | fields))
 
 
+def test_the_first_of_several_refusals_is_told_and_it_is_of_the_flow(user):
+    flow = flow_for(user, is_active=False)
+    told = refusal(user, flow, targets=[], duration=timedelta(0), justification="")
+    assert told.field == "flow"
+
+
+def test_the_first_further_group_is_asked_after_its_own_wait(user):
+    flow = flow_for(user, approval="any_of", approver_users=[UserFactory()])
+    for position in (1, 2):
+        group, wait = GroupFactory(members=[UserFactory()]), timedelta(hours=position)
+        flow.escalation_tiers.create(position=position, wait=wait, group=group)
+    with time_machine.travel(timezone.now(), tick=False):
+        assert ask(user, flow).escalates_at == timezone.now() + timedelta(hours=1)
+
+
 def test_an_automatic_flow_goes_on_to_granting(user):
     request = ask(user, flow_for(user))
     assert request.status == Status.GRANTING

@@ -1,0 +1,119 @@
+"""What decides on access locks MFA states first, then the request: one order, so nobody waits in a circle."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accessflows.connectors.errors import ConnectorError
+from mfa.lanes import Lane
+from requests_app.exceptions import Conflict, RequestRefused
+from requests_app.models import Decision, Status
+from requests_app.services import (
+    begin_activation,
+    decide_request,
+    extend_access,
+    reset_credential,
+    reveal_credential,
+    step_up,
+    submit_request,
+)
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    AuthenticatorFactory,
+    GrantFactory,
+    UserFactory,
+    code_for,
+)
+
+pytestmark = pytest.mark.django_db
+STATE, REQUEST = '"mfa_mfastate"', '"requests_app_accessrequest"'
+
+
+def ask_for(status: Status, **flow: Any) -> Any:
+    requester = UserFactory()
+    made = AccessFlowFactory(requestor_users=[requester], targets=1, **flow)
+    return AccessRequestFactory(requester=requester, flow=made, status=status)
+
+
+def submitting() -> Callable[[], Any]:
+    user = UserFactory()
+    flow = AccessFlowFactory(requestor_users=[user], targets=1)
+    return lambda: submit_request(
+        actor=user,
+        flow=flow,
+        target_ids=[flow.targets.get().pk],
+        duration=flow.max_duration,
+        justification="Look into OPS-1.",
+        window=None,
+    )
+
+
+def stepping_up() -> Callable[[], Any]:
+    device = AuthenticatorFactory()
+    code = code_for(device)
+    return lambda: step_up(user=device.user, code=code, lane=Lane())
+
+
+def deciding() -> Callable[[], Any]:
+    approver = UserFactory()
+    request = ask_for(Status.PENDING_APPROVAL, approval="any_of", approver_users=[approver])
+    return lambda: decide_request(
+        actor=approver,
+        request=request,
+        verdict=Decision.Verdict.APPROVE,
+        reason="",
+        fingerprint=request.flow_fingerprint,
+        window=None,
+    )
+
+
+def extending() -> Callable[[], Any]:
+    request = ask_for(Status.ACTIVE, max_extensions=1)
+    return lambda: extend_access(actor=request.requester, request=request, used=0, window=None)
+
+
+def activating() -> Callable[[], Any]:
+    request = ask_for(Status.GRANTING)
+    return lambda: begin_activation(request_pk=request.pk)
+
+
+def showing(service: Callable[..., Any], **fields: Any) -> Callable[[], Any]:
+    grant = GrantFactory(login="jit_x", login_oid=1, system_identifier="1", **fields)
+    return lambda: service(actor=grant.request.requester, grant=grant, window=None)
+
+
+DEEDS: dict[str, Callable[[], Callable[[], Any]]] = {
+    "submitting": submitting,
+    "stepping up": stepping_up,
+    "deciding": deciding,
+    "extending": extending,
+    "activating": activating,
+    "revealing": lambda: showing(reveal_credential),
+    "resetting": lambda: showing(reset_credential, revealed_at=timezone.now()),
+}
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_the_state_is_locked_before_the_request(deed):
+    do = DEEDS[deed]()
+    # No target answers here, and nothing of that comes before the locks.
+    refusals = suppress(Conflict, RequestRefused, ConnectorError)
+    with CaptureQueriesContext(connections["default"]) as asked, refusals:
+        do()
+    locks = [sql for sql in (each["sql"] for each in asked) if _locks(sql)]
+    assert locks
+    assert STATE in locks[0]
+
+
+def _locks(sql: str) -> bool:
+    """On SQLite nothing in the SQL says so: there the whole row of a state or a request is read."""
+    if connection.features.has_select_for_update:
+        return sql.endswith("FOR UPDATE")
+    whole = f'FROM {STATE} WHERE "mfa_mfastate"."user_id" =' in sql
+    return whole or (f'FROM {REQUEST} WHERE {REQUEST}."id" =' in sql and "flow_name" in sql)
