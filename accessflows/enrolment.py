@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from accessflows.models import AccessFlow
 from mfa.models import Authenticator
@@ -14,21 +14,39 @@ def enrolled() -> Exists:
     return Exists(Authenticator.objects.confirmed().filter(user=OuterRef("pk")))
 
 
-def asks_for_protected(people: QuerySet[Any]) -> QuerySet[Any]:
-    """Return the people whom an active flow that requires MFA names, or a group of theirs.
-
-    Asked of each person of the query, so that a page of fifty does not gather all members of a group.
-    """
-    protected = AccessFlow.objects.active().requiring_mfa().order_by().values("pk")
-    by_person = AccessFlow.requestor_users.through._default_manager
-    by_group = AccessFlow.requestor_groups.through._default_manager
-    memberships = get_user_model().groups.through._default_manager
-    groups = by_group.filter(accessflow__in=protected).values("group")
-    named = by_person.filter(user=OuterRef("pk"), accessflow__in=protected)
-    member = memberships.filter(user=OuterRef("pk"), group__in=groups)
-    return people.filter(Exists(named) | Exists(member))
-
-
 def in_need_of_mfa(people: QuerySet[Any]) -> QuerySet[Any]:
-    """Return the active people who may ask for protected access and have not set up MFA."""
-    return asks_for_protected(people.filter(~enrolled(), is_active=True))
+    """Return the active people who may ask for protected access and have not set up MFA.
+
+    Asked of one person after the other, for a page of them. As a condition that something exists the
+    planner would gather all members of the groups first.
+    """
+    devices = Authenticator.objects.confirmed().filter(user=OuterRef("pk")).order_by()
+    named, members = _protected()
+    asked = {
+        "device": devices,
+        "named": named.filter(user=OuterRef("pk")),
+        "member": members.filter(user=OuterRef("pk")),
+    }
+    looked_up = {name: Subquery(rows.values("pk")[:1]) for name, rows in asked.items()}
+    lacking = people.alias(**looked_up).filter(is_active=True, device=None)
+    return lacking.filter(Q(named__isnull=False) | Q(member__isnull=False))
+
+
+def all_in_need_of_mfa(people: QuerySet[Any]) -> QuerySet[Any]:
+    """The same people, gathered, to be counted."""
+    named, members = _protected()
+    asking = named.values("user").union(members.values("user"), all=True)
+    return people.filter(~enrolled(), is_active=True, pk__in=asking)
+
+
+def _protected() -> tuple[QuerySet[Any], QuerySet[Any]]:
+    """People named by active flows that require MFA, and members of groups that are."""
+    flows = AccessFlow.objects.active().requiring_mfa().order_by().values("pk")
+    by_person: Any = AccessFlow.requestor_users.through
+    by_group: Any = AccessFlow.requestor_groups.through
+    memberships: Any = get_user_model().groups.through
+    groups = by_group.objects.filter(accessflow__in=flows).values("group")
+    return (
+        by_person.objects.filter(accessflow__in=flows),
+        memberships.objects.filter(group__in=groups),
+    )
