@@ -29,7 +29,8 @@ def in_need_of_mfa(people: QuerySet[Any]) -> QuerySet[Any]:
     }
     looked_up = {name: Subquery(rows.values("pk")[:1]) for name, rows in asked.items()}
     lacking = people.alias(**looked_up).filter(is_active=True, device=None)
-    return lacking.filter(Q(named__isnull=False) | Q(member__isnull=False))
+    found: QuerySet[Any] = lacking.filter(Q(named__isnull=False) | Q(member__isnull=False))
+    return found
 
 
 def all_in_need_of_mfa(people: QuerySet[Any]) -> QuerySet[Any]:

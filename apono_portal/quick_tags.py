@@ -1,25 +1,30 @@
-"""``{% url %}`` and ``|date`` as Django has them, for pages that use them by the hundred.
+"""``{% url %}`` and ``|date`` as Django has them, and ``{% kept %}``, for pages that use them by the hundred.
 
 An address is looked up once for each name and then only given its numbers; a date format is read once.
-What is out of the ordinary goes Django's own way. They are built-ins of every template (settings).
+What is out of the ordinary goes Django's own way. ``{% kept "part.html" with a=b only %}`` includes a
+part and keeps what it drew for these values. They are built-ins of every template (settings).
 """
 
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
-from django.template import Library, Node
+from django.conf import settings
+from django.template import Library, Node, TemplateSyntaxError
 from django.template.base import Parser, Token
 from django.template.context import Context
 from django.template.defaultfilters import date as any_date
 from django.template.defaulttags import URLNode
 from django.template.defaulttags import url as any_url
+from django.template.loader import get_template
+from django.template.loader_tags import do_include
 from django.urls import NoReverseMatch, get_script_prefix, get_urlconf, reverse
 from django.utils.dates import MONTHS
 from django.utils.html import conditional_escape
 
 register = Library()
 
+MOST_KEPT = 1000
 STAND_IN = 10**18  # no number of ours is as large
 _PARTS = {
     "j": "{at.day}",
@@ -66,6 +71,32 @@ def _with_stand_ins(name: str, args: int, kwargs: list[str], app: str | None) ->
 def url(parser: Parser, token: Token) -> Node:
     found: Any = any_url(parser, token)
     return AddressNode(found.view_name, found.args, found.kwargs, found.asvar)
+
+
+class KeptNode(Node):
+    def __init__(self, name: str, values: dict[str, Any]) -> None:
+        self._name, self._names, self._values = name, tuple(values), list(values.values())
+
+    def render(self, context: Context) -> str:
+        given = [each.resolve(context) for each in self._values]
+        draw = _drawn.__wrapped__ if settings.DEBUG else _drawn
+        return draw(self._name, self._names, get_script_prefix(), *given)
+
+
+@lru_cache(
+    maxsize=MOST_KEPT, typed=True
+)  # text that is safe is of another type than text that is not
+def _drawn(name: str, names: tuple[str, ...], prefix: str, *values: Any) -> str:
+    return get_template(name).render(dict(zip(names, values, strict=True)))
+
+
+@register.tag
+def kept(parser: Parser, token: Token) -> Node:
+    """The values are all a part is drawn from, so ``only`` stands at the end. They must be plain ones."""
+    found: Any = do_include(parser, token)
+    if not found.isolated_context:
+        raise TemplateSyntaxError("kept draws from the values it is given only: end it with only.")
+    return KeptNode(found.template.var, found.extra_context)
 
 
 @register.filter(expects_localtime=True)

@@ -13,7 +13,7 @@ from audit.chain import instant
 from audit.export import csv_lines, json_lines
 from audit.keyset import batches_of
 from requests_app.models import AccessRequest, Decision, Extension, RequestedTarget
-from requests_app.presentation import Evidence, roles_of, status_word_of, title_of
+from requests_app.presentation import Evidence, roles_of, title_of
 from requests_app.proof_words import proof_in_a_line
 from requests_app.querysets import AccessRequestQuerySet
 from requests_app.templatetags.moments import moment, person
@@ -156,7 +156,8 @@ def _row(request: AccessRequest, opened: bool) -> dict[str, Any]:  # noqa: FBT00
         "unverified": "Not verified" if request.require_mfa else "Not required",
         "approvers": ", ".join(person(each.approver_label) for each in request.decisions.all()),
         "unapproved": "Automatic" if automatic else "None yet",
-        "status": status_word_of(request.status),
+        "status": request.status,
+        "word": request.get_status_display(),
         "since": moment(request.status_changed_at),
         "started": moment(request.starts_at),
         "ended": until if request.starts_at else "",

@@ -3,16 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
-
-from django.template.loader import render_to_string
-from django.utils.safestring import SafeString
 
 from accessflows.durations import spell
 from accessflows.models import AccessFlow
 from requests_app.models import (
-    STATUS_LABELS,
     AccessRequest,
     Decision,
     Extension,
@@ -178,13 +173,6 @@ def title_of(request: AccessRequest) -> str:
 
 def roles_of(request: AccessRequest) -> list[str]:
     return list(dict.fromkeys(target.permission for target in request.targets.all()))
-
-
-@cache
-def status_word_of(status: str) -> SafeString:
-    """Return a status as tables draw it, which is the same for every request."""
-    told = {"status": status, "label": STATUS_LABELS.get(status, status)}
-    return render_to_string("components/status_word.html", told)
 
 
 def next_after_mfa(request: AccessRequest) -> str:

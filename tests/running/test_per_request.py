@@ -6,11 +6,12 @@ import pytest
 from csp.middleware import CSPMiddleware
 from django.db import connection, connections
 from django.http import HttpResponse
-from django.template import Context, Engine, Template
+from django.template import Context, Engine, Template, TemplateSyntaxError
 from django.test import RequestFactory
 from django.test.utils import override_settings
 from django.urls import NoReverseMatch, clear_script_prefix, set_script_prefix
 from django.utils import timezone
+from django.utils.safestring import mark_safe
 
 from accessflows.models import AccessFlow
 from apono_portal.headers import ContentSecurityPolicyMiddleware
@@ -128,6 +129,20 @@ def test_addresses_follow_where_the_portal_is_mounted():
         assert template.render(Context()) == "/portal/requests/AR-7/"
     finally:
         clear_script_prefix()
+
+
+def test_what_is_kept_is_drawn_from_what_it_is_given():
+    source = '{% kept "components/status_word.html" with status=status label=label only %}'
+    for label in ("<b>", mark_safe("<b>"), "<b>", 1, True):
+        told = {"status": "active", "label": label}
+        assert Template(source).render(Context(told)) == Template(
+            source.replace("kept", "include")
+        ).render(Context(told))
+
+
+def test_what_is_kept_says_what_it_is_drawn_from():
+    with pytest.raises(TemplateSyntaxError):
+        Template('{% kept "components/status_word.html" with status=status %}')
 
 
 def django_template(source):
