@@ -6,17 +6,16 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Value
-from django.utils import timezone
 
 from accessflows.models import AccessFlow, Integration
 from audit.chain import instant
 from audit.export import csv_lines, json_lines
 from audit.keyset import batches_of
+from audit.prepared import prepared
 from requests_app.models import AccessRequest, Decision, Extension, RequestedTarget
-from requests_app.presentation import Evidence, roles_of, title_of
+from requests_app.presentation import Evidence
 from requests_app.proof_words import proof_in_a_line
 from requests_app.querysets import AccessRequestQuerySet
-from requests_app.templatetags.moments import moment, person
 
 MOST_NAMES = 200
 COLUMNS = (
@@ -102,67 +101,33 @@ def _said_of_request(wanted: Wanted) -> Q:
     }.get(wanted.mfa, Q())
 
 
-def with_rows(found: AccessRequestQuerySet) -> AccessRequestQuerySet:
-    """Return the requests with what a closed row tells of them."""
-    return found.prefetch_related("targets", Prefetch("decisions", queryset=_proven_decisions()))
-
-
 def in_full(found: AccessRequestQuerySet) -> AccessRequestQuerySet:
     """Return the requests with all an export tells of them."""
-    return with_rows(found).prefetch_related("grants", "extensions")
-
-
-def _proven_decisions() -> QuerySet[Decision]:
-    return Decision.objects.select_related("verification")
+    decisions = Prefetch("decisions", queryset=Decision.objects.select_related("verification"))
+    return found.prefetch_related("targets", decisions, "grants", "extensions")
 
 
 def names_to_suggest() -> dict[str, list[str]]:
     """Return names of flows and of integrations for the filters. One query."""
     found: dict[str, list[str]] = {"flows": [], "integrations": []}
+    for kind, name in _names():
+        found[kind].append(name)
+    return found
+
+
+@prepared()
+def _names() -> QuerySet[Any, Any]:
     flows, integrations = (_first_names(model) for model in (AccessFlow, Integration))
     both = flows.values_list(Value("flows"), "name").union(
         integrations.values_list(Value("integrations"), "name"), all=True
     )
-    for kind, name in both.order_by("name"):
-        found[kind].append(name)
-    return found
+    return both.order_by("name")
 
 
 def _first_names(model: type[AccessFlow] | type[Integration]) -> QuerySet[Any]:
     first = model._default_manager.order_by("name").values("pk")[:MOST_NAMES]
     chosen: QuerySet[Any] = model._default_manager.filter(pk__in=first).order_by()
     return chosen
-
-
-def rows_of(requests: list[AccessRequest], opened: AccessRequest | None) -> list[dict[str, Any]]:
-    """Return requests, read with `with_rows`, as the list shows them: plain words."""
-    return [_row(each, opened is not None and each.pk == opened.pk) for each in requests]
-
-
-def _row(request: AccessRequest, opened: bool) -> dict[str, Any]:  # noqa: FBT001
-    automatic = request.approval == AccessFlow.Approval.AUTOMATIC
-    until = moment(request.ended_at) if request.ended_at else f"until {moment(request.ends_at)}"
-    return {
-        "number": str(request.pk),
-        "reference": request.reference,
-        "instant": timezone.localtime(request.created_at).isoformat(),
-        "asked": moment(request.created_at),
-        "requester": person(request.requester_label),
-        "title": title_of(request) or request.flow_name,
-        "roles": roles_of(request),
-        "flow": request.flow_name,
-        "verified": moment(request.verified_at),
-        "verified_with": request.verified_with,
-        "unverified": "Not verified" if request.require_mfa else "Not required",
-        "approvers": ", ".join(person(each.approver_label) for each in request.decisions.all()),
-        "unapproved": "Automatic" if automatic else "None yet",
-        "status": request.status,
-        "word": request.get_status_display(),
-        "since": moment(request.status_changed_at),
-        "started": moment(request.starts_at),
-        "ended": until if request.starts_at else "",
-        "opened": opened,
-    }
 
 
 def evidence_of(request: AccessRequest, now: datetime) -> Evidence | None:

@@ -16,8 +16,9 @@ def moment(instant: datetime | None) -> str:
     """Return ``14:11`` for today, ``tomorrow 14:11``, and ``12 May, 14:11`` for other days."""
     if instant is None:
         return ""
-    local = timezone.localtime(instant)
-    days = local.toordinal() - timezone.localtime().toordinal()
+    zone = timezone.get_current_timezone()
+    local = instant.astimezone(zone)
+    days = local.toordinal() - timezone.now().astimezone(zone).toordinal()
     clock = f"{local.hour:02}:{local.minute:02}"
     if days == 0:
         return clock
@@ -30,8 +31,9 @@ def moment(instant: datetime | None) -> str:
 @register.filter
 def other_day(instant: datetime) -> str:
     """Return nothing for today, else what belongs behind a clock: `` tomorrow``, `` on 12 May``."""
-    local = timezone.localtime(instant)
-    days = local.toordinal() - timezone.localtime().toordinal()
+    zone = timezone.get_current_timezone()
+    local = instant.astimezone(zone)
+    days = local.toordinal() - timezone.now().astimezone(zone).toordinal()
     if days in (0, 1):
         return " tomorrow" if days else ""
     return f" on {local.day} {MONTHS[local.month]:.3}"

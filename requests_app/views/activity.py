@@ -15,11 +15,10 @@ from requests_app.activity import (
     evidence_of,
     exported,
     names_to_suggest,
-    rows_of,
     wanted_requests,
-    with_rows,
 )
 from requests_app.activity_form import ActivityForm
+from requests_app.activity_rows import rows_of
 
 
 @require_safe
@@ -29,7 +28,7 @@ def activity(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return render(request, "requests_app/activity.html", {"form": form}, status=422)
     asked, found = form.cleaned_data, wanted_requests(form.wanted)
-    page = page_of(with_rows(found), before=asked["before"], after=asked["after"])
+    page = page_of(found, before=asked["before"], after=asked["after"])
     opened = next((each for each in page.rows if each.pk == asked["open"]), None)
     context = {
         "form": form,
