@@ -35,6 +35,8 @@ def _as_json(value: object) -> object:
 class JsonRecord:
     """A frozen dataclass that turns into JSON. Fields with `repr=False` are secrets and stay out."""
 
+    __slots__ = ()
+
     def as_dict(self) -> dict[str, object]:
         return {f.name: _as_json(getattr(self, f.name)) for f in fields(self) if f.repr}  # type: ignore[arg-type]
 
@@ -101,7 +103,7 @@ def grant_id_of(role_name: str) -> uuid.UUID | None:
     return grant_id if role_name_of(grant_id) == role_name else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GrantIdentity(JsonRecord):
     """Which role on which server is the grant's: a name can be taken by others, these three not."""
 
@@ -252,7 +254,7 @@ class MarkedRole(JsonRecord):
     can_login: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Membership(JsonRecord):
     """`admin`: may hand it on. `may_set`: may act as that role, where membership can be without it."""
 
@@ -261,7 +263,7 @@ class Membership(JsonRecord):
     may_set: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FoundRole(JsonRecord):
     """A role as it stands on the target. `name` is the one it has now.
 

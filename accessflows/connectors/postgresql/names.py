@@ -51,7 +51,7 @@ def lock_key(grant_id: uuid.UUID) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Marker:
     """The comment on a role of ours. `deadline` is the one approved, in UTC."""
 

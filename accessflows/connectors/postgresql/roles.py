@@ -41,7 +41,7 @@ _LOCK = sql.SQL("SELECT pg_advisory_xact_lock(key) FROM unnest(%(keys)s::bigint[
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Role:
     """A role as the catalogs have it. `valid_until` None means for ever."""
 
@@ -174,7 +174,7 @@ def list_marked_roles(target: Target, portal_id: str | None) -> list[MarkedRole]
 def marked_roles(session: Session, portal_id: str | None) -> list[Role]:
     return [
         role
-        for role in map(Role.of, session.rows(_WITH_COMMENT))
+        for role in map(Role.of, session.connection.execute(_WITH_COMMENT))
         if role.marker is not None and portal_id in (None, role.marker.portal_id)
     ]
 

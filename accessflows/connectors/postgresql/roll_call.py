@@ -37,11 +37,14 @@ def roll_call(target: Target, portal_id: str, identities: Sequence[GrantIdentity
 
 
 def _memberships(session: Session, oids: Sequence[int]) -> dict[int, tuple[Membership, ...]]:
+    """Those of many are the same few, and kept once."""
     found: dict[int, tuple[Membership, ...]] = {}
-    for row in session.rows(_MEMBERSHIPS, {"oids": list(oids)}) if oids else ():
+    alike: dict[tuple[Membership, ...], tuple[Membership, ...]] = {}
+    for row in session.connection.execute(_MEMBERSHIPS, {"oids": list(oids)}) if oids else ():
         may_set = session.has_membership_options and row["may_set"]
         one = Membership(row["name"], admin=row["admin"], may_set=may_set)
-        found[row["oid"]] = (*found.get(row["oid"], ()), one)
+        together = (*found.get(row["oid"], ()), one)
+        found[row["oid"]] = alike.setdefault(together, together)
     return found
 
 
