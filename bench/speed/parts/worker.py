@@ -87,6 +87,9 @@ def _rush(ground: Ground, target: BenchTarget, worker: Processes) -> list[Row]:
             _show_until(time.time() + PROVING_S, watch)
         rate = (_proven(ground) - proven) / (time.time() - began_proving)
         memory = _largest_mb(process.pid)
+    drifts = _ask(ground, "SELECT count(*) FROM requests_app_drift")[0]
+    if drifts:
+        raise Unexpected(f"{drifts} logins were not as the portal would have made them")
     told = [*_of_target(watch, ends, set(made["with_password"])), *_of_proofs(ground, rate)]
     return [*told, bound(f"worker: most memory, {RUSH:,} open", memory, "MB", "<= 120")]
 
