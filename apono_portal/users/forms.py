@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from accessflows.enrolment import enrolled, in_need_of_mfa
 from accessflows.forms import RowsField
@@ -110,23 +111,41 @@ class PeopleFilterForm(forms.Form):
     @property
     def is_searched(self) -> bool:
         """Whether no index holds those asked for in their order, so that they have to be looked for."""
-        chosen = self.cleaned_data
+        chosen = self._chosen
         return bool(chosen.get("q") or chosen.get("mfa") or chosen.get("status") == "held_off")
 
     def apply(self, people: "UserQuerySet") -> "UserQuerySet":
-        self.full_clean()
-        chosen = self.cleaned_data
+        """Return those asked for."""
+        return self._filtered(people).matching(self._chosen.get("q", ""))
+
+    def apply_nearby(self, people: "UserQuerySet") -> "UserQuerySet | None":
+        """Return the same for a look at a few people; None where an index leads to them."""
+        if not self.is_searched:
+            return None
+        return self._filtered(people).matching(self._chosen.get("q", ""), by="looks_like")
+
+    @cached_property
+    def _held_off(self) -> set[int]:
+        return held_off_now(timezone.now())
+
+    @property
+    def _chosen(self) -> dict[str, Any]:
+        self.is_valid()
+        return self.cleaned_data
+
+    def _filtered(self, people: "UserQuerySet") -> "UserQuerySet":
+        chosen = self._chosen
         if chosen.get("role"):
             people = people.filter(role=chosen["role"])
         if chosen.get("status") == "held_off":
-            people = people.filter(pk__in=held_off_now(timezone.now()))
+            people = people.filter(pk__in=self._held_off)
         elif chosen.get("status"):
             people = people.filter(is_active=chosen["status"] == "active")
         if chosen.get("mfa") == "in_need":
             people = in_need_of_mfa(people)  # type: ignore[assignment]
         elif chosen.get("mfa"):
             people = people.filter(enrolled() if chosen["mfa"] == "set_up" else ~enrolled())
-        return people.matching(chosen.get("q", ""))
+        return people
 
 
 class PersonForm(forms.Form):

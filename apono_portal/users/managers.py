@@ -24,12 +24,15 @@ class UserQuerySet(models.QuerySet["User"]):
     def account_admins(self) -> "UserQuerySet":
         return self.active().filter(role="admin")
 
-    def matching(self, text: str) -> "UserQuerySet":
-        """People of whose name or e-mail address a word begins with each word of ``text``."""
+    def matching(self, text: str, *, by: str = "begins_words") -> "UserQuerySet":
+        """People of whose name or e-mail address a word begins with each word of ``text``.
+
+        ``by`` says how they are found: by an index, or "looks_like" where few are to be looked at.
+        """
         if not text.strip():
             return self.all()
         words = folded_words(text)[:MOST_WORDS]
-        return self.filter(search_words__begins_words=words) if words else self.none()
+        return self.filter(**{f"search_words__{by}": words}) if words else self.none()
 
 
 class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q, Subquery, Value
@@ -29,13 +31,20 @@ class Page:
 
 
 def page_of(
-    found: "UserQuerySet", *, before: int | None, after: int | None, searched: bool = False
+    found: "UserQuerySet",
+    *,
+    before: int | None,
+    after: int | None,
+    nearby: "UserQuerySet | None" = None,
 ) -> Page:
     """Return the people who come after a person, or before, or first of all.
 
     Page 1,000 costs what page 1 does. A person who is not there any more leads to the beginning.
+    ``nearby`` are the same people, asked for in a way that suits a look at a few: those must be
+    searched for, since no index has them in their order.
     """
-    look = _search if searched else _walk
+    searched = nearby is not None
+    look = _walk if nearby is None else partial(_search, nearby)
     if before is not None:
         people = list(look(found, before, "lt")[: PAGE_SIZE + 1])
         more, people = len(people) > PAGE_SIZE, people[:PAGE_SIZE][::-1]
@@ -46,7 +55,7 @@ def page_of(
         page = _page(people, searched, has_before=after is not None, has_after=more)
     if people or (before is None and after is None):
         return page
-    return page_of(found, before=None, after=None, searched=searched)
+    return page_of(found, before=None, after=None, nearby=nearby)
 
 
 def span_of(page: Page, found: "UserQuerySet") -> str:
@@ -63,13 +72,24 @@ def span_of(page: Page, found: "UserQuerySet") -> str:
 
 
 def rows_of(
-    people: list[User], groups: Mapping[int, list[str]], held_off: Collection[int]
+    people: list[User],
+    seen: Mapping[int, tuple[int | None, datetime | None]],
+    groups: Mapping[int, list[str]],
+    held_off: Collection[int],
 ) -> list[dict[str, Any]]:
-    """Return people, read with `people_rows`, as the list shows them: plain words."""
-    return [_row(each, groups.get(each.pk, []), each.pk in held_off) for each in people]
+    """Return people as the list shows them: plain words."""
+    return [
+        _row(each, *seen[each.pk], groups.get(each.pk, []), each.pk in held_off) for each in people
+    ]
 
 
-def _row(person: Any, groups: list[str], held_off: bool) -> dict[str, Any]:  # noqa: FBT001
+def _row(
+    person: User,
+    authenticator: int | None,
+    verified_at: datetime | None,
+    groups: list[str],
+    held_off: bool,  # noqa: FBT001
+) -> dict[str, Any]:
     return {
         "pk": person.pk,
         "name": person.name,
@@ -79,8 +99,8 @@ def _row(person: Any, groups: list[str], held_off: bool) -> dict[str, Any]:  # n
         "groups": ", ".join(groups),
         "active": person.is_active,
         "held_off": held_off,
-        "enrolled": person.authenticator_id is not None,
-        "verified_at": person.last_verified_at,
+        "enrolled": authenticator is not None,
+        "verified_at": verified_at,
         "signed_in_at": person.last_login,
     }
 
@@ -89,7 +109,9 @@ def _walk(found: "UserQuerySet", pk: int | None, way: str) -> "UserQuerySet":
     return _in_order(_beyond(found, pk, way), way)
 
 
-def _search(found: "UserQuerySet", pk: int | None, way: str) -> "UserQuerySet":
+def _search(
+    nearby: "UserQuerySet", found: "UserQuerySet", pk: int | None, way: str
+) -> "UserQuerySet":
     """Return the same people by whichever way is quick.
 
     They are looked for along the order, as far as the next `WINDOW` people go: that answers when
@@ -97,10 +119,10 @@ def _search(found: "UserQuerySet", pk: int | None, way: str) -> "UserQuerySet":
     is full is slow just when what was typed is a name that comes late in the order.
     """
     last = _walk(User.objects.all(), pk, way).values("search_words")[WINDOW : WINDOW + 1]
-    near = _walk(found, pk, way).filter(**{UP_TO[way]: Subquery(last)})
+    near = _walk(nearby, pk, way).filter(**{UP_TO[way]: Subquery(last)})
     numbers = list(near.values_list("pk", flat=True)[: PAGE_SIZE + 1])
     if len(numbers) > PAGE_SIZE:
-        return _in_order(found.filter(pk__in=numbers), way)
+        return _in_order(User.objects.filter(pk__in=numbers), way)
     return _sorted(_beyond(found, pk, way), way)
 
 

@@ -71,4 +71,18 @@ class BeginsWords(Lookup):
         return f"{WORDS_SQL.format(column)} @@ %s::tsquery", (*given, asked)
 
 
+class LooksLike(BeginsWords):
+    """``search_words__looks_like=["pet", "exa"]``: the same, by looking at each. No index is asked, and
+    the planner knows nothing of it."""
+
+    lookup_name = "looks_like"
+
+    def as_postgresql(
+        self, compiler: Any, connection: BaseDatabaseWrapper
+    ) -> tuple[str, tuple[Any, ...]]:
+        found, values = self.as_sql(compiler, connection)
+        return f"COALESCE({found}, FALSE)", values
+
+
 models.CharField.register_lookup(BeginsWords)
+models.CharField.register_lookup(LooksLike)

@@ -13,7 +13,7 @@ from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.forms import NewPersonForm, PeopleFilterForm, PersonForm, ResetMfaForm
 from apono_portal.users.models import User
 from apono_portal.users.roll import page_of, rows_of, span_of
-from apono_portal.users.selectors import groups_of, held_off_now, live_requests_of, people_rows
+from apono_portal.users.selectors import groups_of, held_off_now, live_requests_of, seen_of
 from audit.access import admins_only, readers_only
 from mfa.decorators import mfa_required_if_enrolled
 from mfa.exceptions import MfaError, WindowClosed
@@ -27,16 +27,16 @@ def people_list(request: HttpRequest) -> HttpResponse:
     found = filters.apply(User.objects.all())
     asked = filters.cleaned_data
     page = page_of(
-        people_rows(found),
+        found,
         before=asked.get("before"),
         after=asked.get("after"),
-        searched=filters.is_searched,
+        nearby=filters.apply_nearby(User.objects.all()),
     )
     numbers = [person.pk for person in page.people]
     held_off = held_off_now(timezone.now(), numbers)
     context = {
         "page": page,
-        "rows": rows_of(page.people, groups_of(numbers), held_off),
+        "rows": rows_of(page.people, seen_of(numbers), groups_of(numbers), held_off),
         "filters": filters,
         "span": span_of(page, found),
         "may_change": request.user.is_account_admin,  # type: ignore[union-attr]
