@@ -136,6 +136,14 @@ def _page(request: HttpRequest, found: AccessRequest) -> dict[str, Any]:
     return {
         "page": page,
         "moving": page.moving,
+        "found_in": _found_in(request.user, found),
         "rights": rights_of(found),
         "timeline": timeline_of(events_of(found), request.user),
     }
+
+
+def _found_in(viewer: Any, found: AccessRequest) -> str:
+    """Return the name of the page that lists such a request for this person."""
+    if found.requester_id == viewer.pk:
+        return "requests:list"
+    return "requests:activity" if viewer.reads_everything else "requests:approvals"

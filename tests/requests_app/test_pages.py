@@ -81,6 +81,20 @@ def test_an_auditor_reads_but_is_offered_nothing(signed_in, auditor_user):
     assert "End now" not in page.content.decode()
 
 
+def test_the_way_to_a_request_is_the_list_it_stands_in(signed_in, auditor_user):
+    grant = GrantFactory(login="jit_abc", login_oid=1)
+    address = reverse("requests:detail", args=[grant.request_id])
+    for viewer, way in (
+        (grant.request.requester, ["Portal", "My Requests"]),
+        (auditor_user, ["Admin", "Activity"]),
+    ):
+        page = signed_in(viewer).get(address).content.decode()
+        crumbs = page.partition('aria-label="Breadcrumb">')[2].partition("</nav>")[0]
+        assert re.findall(r"<(?:a|span)[^>]*>([^<]+)<", crumbs)[:-1] == way
+        [current] = re.findall(r'aria-current="true"[^>]*><svg.*?</svg>([A-Z][A-Za-z ]+)', page)
+        assert current == way[1]
+
+
 def test_the_queue_opens_its_oldest_request(signed_in):
     approver = UserFactory()
     flow = AccessFlowFactory(approval="any_of", approver_users=[approver], targets=1)
