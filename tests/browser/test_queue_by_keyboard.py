@@ -46,6 +46,7 @@ def approver(page: Page, live_server) -> Page:
 
 def asks(page: Page, name: str) -> None:
     expect(page.get_by_role("heading", level=2, name=f"{name} asks for")).to_be_visible()
+    expect(page.locator(".queue-list a:focus")).to_have_count(1)  # its keys work from here on
 
 
 def test_the_queue_is_worked_by_keyboard_alone(approver: Page):
