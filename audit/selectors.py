@@ -12,7 +12,7 @@ from audit.prepared import prepared
 from audit.querysets import EventQuerySet
 
 LAST = 10
-WINDOW = 5000
+WINDOW = 2000
 COUNTED_BY_WORDS = 1000
 
 

@@ -37,24 +37,29 @@ class BeginsAt(Lookup):
     lookup_name = "begins_at"
 
     def get_prep_lookup(self) -> str:
-        words = " ".join(parted(str(self.rhs)))
-        escaped = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        return f"% {escaped}%"
+        return " ".join(_escaped(word) for word in parted(str(self.rhs)))
 
     def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         label, given = self.process_lhs(compiler, connection)
         for sign in SIGNS:
             label = f"replace({label}, '{sign.replace(chr(39), chr(39) * 2)}', ' ')"
-        return f"(' ' || {label}) LIKE %s ESCAPE '\\'", (*given, self.rhs)
+        return f"(' ' || {label}) LIKE %s ESCAPE '\\'", (*given, f"% {self.rhs}%")
 
     def as_postgresql(
         self, compiler: Any, connection: BaseDatabaseWrapper
     ) -> tuple[str, tuple[Any, ...]]:
+        """A condition the planner knows nothing of: its guess at LIKE is far off, and the index has
+        said already that few rows are left. Most labels hold no such word and need not be parted."""
         label, given = self.process_lhs(compiler, connection)
-        found = f"(' ' || {_PARTED_SQL.format(label)}) LIKE lower(%s)"
-        # A condition the planner knows nothing of: its guess at LIKE is far off, and the index has
-        # said already that few rows are left.
-        return f"COALESCE({found}, FALSE)", (*given, self.rhs)
+        longest = max(str(self.rhs).split(" "), key=len)
+        holds = f"lower({label}) LIKE lower(%s)"
+        begins = f"(' ' || {_PARTED_SQL.format(label)}) LIKE lower(%s)"
+        values = (*given, f"%{longest}%", *given, f"% {self.rhs}%")
+        return f"COALESCE({holds} AND {begins}, FALSE)", values
+
+
+def _escaped(word: str) -> str:
+    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def asked_of_index(text: str) -> str:
