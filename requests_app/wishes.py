@@ -1,27 +1,27 @@
 """What somebody has ticked on New Request, and the askings that come of it."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache, partial
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from django import forms
 from django.core.paginator import Page, Paginator
-from django.db.models import QuerySet, prefetch_related_objects
+from django.db.models import QuerySet, Value, prefetch_related_objects
 
 from accessflows.catalogue import NARROWED, names_in, narrowed, requestable_targets
 from accessflows.durations import spell
-from accessflows.models import AccessFlow, FlowTarget, Resource
+from accessflows.models import APPROVAL_LABELS, AccessFlow, FlowTarget, Integration
 from audit.prepared import Prepared, prepared
 from requests_app.models import AccessRequest
-from requests_app.outlook import names_of_approvers
 from requests_app.prospects import Asking
 
 MOST_TARGETS = 50
 LARGEST_ID_DIGITS = 18
 PAGE_SIZE = 25
+KINDS = dict(Integration.Kind.choices)
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Shelf:
 
     look: LookForm
     names: Mapping[str, list[str]]
-    page: Page[FlowTarget]
+    page: Page[Any]
     groups: list[Group]
     elsewhere: Group | None
 
@@ -140,25 +140,61 @@ class Shelf:
         return any(self.look.cleaned_data.values())
 
 
+class Offer(NamedTuple):
+    """A target through one flow, as far as a row tells of it."""
+
+    pk: int
+    resource_id: int
+    resource: str
+    system: str
+    kind: str
+    permission: str
+    description: str
+    rights: dict[str, Any]
+    flow_id: int
+    flow: str
+    require_mfa: bool
+    approval: str
+    longest: timedelta
+
+
+OFFERED = (
+    "pk",
+    "resource_id",
+    "resource__name",
+    "resource__integration__name",
+    "resource__integration__kind",
+    "permission__name",
+    "permission__description",
+    "permission__rights",
+    "flow_id",
+    "flow__name",
+    "flow__require_mfa",
+    "flow__approval",
+    "flow__max_duration",
+)
+
+
 def shelf_of(user: Any, data: Mapping[str, Any], wish: Wish) -> Shelf:
     """Return a page of what the person may ask for, with what is ticked."""
     look = LookForm(data)
     look.full_clean()
     everything = _everything(user.pk)
     page = _page_of(user, look, data, len(everything))
-    in_sight = list(page.object_list)
+    in_sight = [Offer(*each) for each in page.object_list]
     ticked = {target.pk for target in wish.targets}
-    hidden = [target for target in wish.targets if target not in in_sight]
-    draw = partial(_rows, ticked=ticked, approvers=_approvers_of([*in_sight, *hidden]))
+    hidden = _offers(user.pk, ticked - {offer.pk for offer in in_sight})
+    approvers = _approvers_of({offer.flow_id for offer in (*in_sight, *hidden)})
+    draw = partial(_rows, ticked=ticked, approvers=approvers)
     return Shelf(
         look=look,
         names=names_in(row[1:] for row in everything),
         page=page,
         groups=[
-            _group(draw(list(members)), resource)
-            for resource, members in groupby(in_sight, key=lambda target: target.resource)
+            _group(list(members), draw)
+            for _, members in groupby(in_sight, key=lambda offer: offer.resource_id)
         ],
-        elsewhere=_group(draw(hidden)) if hidden else None,
+        elsewhere=Group("", "", draw(hidden)) if hidden else None,
     )
 
 
@@ -169,54 +205,76 @@ def _everything(user_id: int) -> QuerySet[Any, Any]:
     return rows.values_list("pk", *NARROWED.values())
 
 
+def _offered(user_id: int) -> QuerySet[FlowTarget]:
+    return requestable_targets(user_id).select_related(None).prefetch_related(None)
+
+
 @prepared(int)
-def _first_page(user_id: int) -> QuerySet[FlowTarget]:
-    return requestable_targets(user_id).prefetch_related(None)[:PAGE_SIZE]
+def _first_page(user_id: int) -> QuerySet[Any, Any]:
+    return _offered(user_id).values_list(*OFFERED)[:PAGE_SIZE]
 
 
-def _page_of(user: Any, look: LookForm, data: Mapping[str, Any], count: int) -> Page[FlowTarget]:
+def _page_of(user: Any, look: LookForm, data: Mapping[str, Any], count: int) -> Page[Any]:
     """Return a page of what is looked for. The first of all is what mostly is; its query is prepared."""
-    targets = requestable_targets(user).prefetch_related(None)
-    words = look.cleaned_data.get("q", "")
-    pages = Paginator(narrowed(targets, words=words, names=look.names), PAGE_SIZE)
+    found = narrowed(_offered(user.pk), words=look.cleaned_data.get("q", ""), names=look.names)
+    pages = Paginator(found.values_list(*OFFERED), PAGE_SIZE)
     if not any(look.cleaned_data.values()):
         pages.count = count
-    page: Page[FlowTarget] = pages.get_page(data.get("page"))
+    page: Page[Any] = pages.get_page(data.get("page"))
     if page.number == 1 and not any(look.cleaned_data.values()):
         page.object_list = _first_page(user.pk)
     return page
 
 
-def _approvers_of(targets: list[FlowTarget]) -> dict[int, str]:
-    """Return the names of who approves, by flow."""
-    flows = {target.flow_id: target.flow for target in targets}
-    prefetch_related_objects(list(flows.values()), "approver_groups", "approver_users")
-    return {pk: ", ".join(names_of_approvers(flow)) for pk, flow in flows.items()}
+def _offers(user_id: int, pks: Collection[int]) -> list[Offer]:
+    found = _offered(user_id).filter(pk__in=pks).values_list(*OFFERED) if pks else ()
+    return [Offer(*each) for each in found]
 
 
-def _group(rows: list[dict[str, Any]], resource: Resource | None = None) -> Group:
-    system = resource.integration if resource else None
-    told = f"{system.name} · {system.get_kind_display()}" if system else ""
-    return Group(resource.name if resource else "", told, rows)
+def _approvers_of(flows: Collection[int]) -> dict[int, list[str]]:
+    """Return the names of the groups, then of the people, who approve through some flows. One query."""
+    found: dict[int, list[str]] = {}
+    rows = _approvers(len(flows))(*flows, *flows) if flows else ()
+    for flow_id, _, name in sorted(rows):
+        found.setdefault(flow_id, []).append(name)
+    return found
+
+
+@cache
+def _approvers(count: int) -> Prepared:
+    @prepared(*[int] * count * 2)
+    def approvers(*flows: int) -> QuerySet[Any, Any]:
+        flow: Any = AccessFlow
+        groups = flow.approver_groups.through.objects.filter(accessflow__in=flows[:count])
+        people = flow.approver_users.through.objects.filter(accessflow__in=flows[count:])
+        named: QuerySet[Any, Any] = groups.values_list("accessflow_id", Value(0), "group__name")
+        return named.union(people.values_list("accessflow_id", Value(1), "user__name"), all=True)
+
+    return approvers
+
+
+def _group(offers: list[Offer], draw: Callable[[list[Offer]], list[dict[str, Any]]]) -> Group:
+    first = offers[0]
+    return Group(first.resource, f"{first.system} · {KINDS[first.kind]}", draw(offers))
 
 
 def _rows(
-    targets: list[FlowTarget], *, ticked: Collection[int], approvers: Mapping[int, str]
+    offers: list[Offer], *, ticked: Collection[int], approvers: Mapping[int, list[str]]
 ) -> list[dict[str, Any]]:
-    """Return targets as the list shows them, each to be ticked: plain words."""
+    """Return offers as the list shows them, each to be ticked: plain words."""
     return [
         {
-            "number": str(target.pk),
-            "ticked": target.pk in ticked,
-            "resource": target.resource.name,
-            "permission": target.permission.name,
-            "description": target.permission.description,
-            "words": target.words,
-            "flow": target.flow.name,
-            "mfa": target.flow.require_mfa,
-            "approvers": approvers[target.flow_id],
-            "approval": target.flow.get_approval_display(),
-            "longest": spell(target.flow.max_duration),
+            "number": str(offer.pk),
+            "ticked": offer.pk in ticked,
+            "resource": offer.resource,
+            "permission": offer.permission,
+            "description": offer.description,
+            "words": offer.rights.get("words", {}).get(offer.resource, []),
+            "flow": offer.flow,
+            "mfa": offer.require_mfa,
+            "approvers": ", ".join(approvers.get(offer.flow_id, [])),
+            "approval": APPROVAL_LABELS[offer.approval],
+            "longest": spell(offer.longest),
         }
-        for target in targets
+        for offer in offers
     ]
