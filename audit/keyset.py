@@ -9,7 +9,8 @@ from django.db.models import Max, Min
 
 PAGE_SIZE = 25
 BATCH = 1000
-COUNTED = 10_000
+COUNTED = 10_000  # to say how far an export is
+SAID = 1000  # on a page
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -74,15 +75,14 @@ def _by_keys(found: models.QuerySet[Any]) -> int:
     return int(ends["last"] - ends["first"]) + 1 if ends["last"] is not None else 0
 
 
-def about(found: models.QuerySet[Any], *, filtered: bool, most: int | None = None) -> str:
-    """Say how many rows there are, without counting for long: exact up to ``most``, or `COUNTED`.
+def about(found: models.QuerySet[Any], *, filtered: bool) -> str:
+    """Say how many rows there are, without counting for long: exact up to `SAID` of them.
 
     Beyond that an unfiltered table is judged by its keys. They are read at every size, so that a page
     asks as much of a small portal as of a large one.
     """
     keys = None if filtered else _by_keys(found)
-    most = COUNTED if most is None else most
-    counted = found.order_by()[: most + 1].count()
-    if counted <= most:
+    counted = found.order_by()[: SAID + 1].count()
+    if counted <= SAID:
         return f"{counted:,} row{'' if counted == 1 else 's'}"
-    return f"more than {most:,} rows" if keys is None else f"about {keys:,} rows"
+    return f"more than {SAID:,} rows" if keys is None else f"about {keys:,} rows"

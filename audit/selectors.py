@@ -1,19 +1,20 @@
 """Reading the audit log: what is asked for, and what belongs to one row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 
 from audit.events import EventName
-from audit.keyset import COUNTED, Page, about, page_of
+from audit.keyset import Page, about, page_of
 from audit.models import ChainState, Event, Seal, SealedEvent
 from audit.prepared import prepared
 from audit.querysets import EventQuerySet
 
 LAST = 10
 WINDOW = 2000
-COUNTED_BY_WORDS = 1000
+LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def page_of_events(wanted: Wanted, *, before: int | None, after: int | None) -> 
     """
     if not wanted.words:
         return page_of(wanted_events(wanted), before=before, after=after)
-    near = page_of(_near(_wanted_events(wanted), before, after), before=before, after=after)
+    near = page_of(_near(wanted, before, after), before=before, after=after)
     if near.newer_than if after is not None else near.older_than:
         return near
     # In an order no index has, so that none tempts the planner to walk along it.
@@ -62,19 +63,30 @@ def page_of_events(wanted: Wanted, *, before: int | None, after: int | None) -> 
     return page_of(found, before=before, after=after, order="place")
 
 
-def _near(found: EventQuerySet, before: int | None, after: int | None) -> EventQuerySet:
+def _near(wanted: Wanted, before: int | None, after: int | None) -> EventQuerySet:
+    """Of the next `WINDOW` events that are wanted but for the words, those that tell them."""
+    all_the_same = _wanted_events(replace(wanted, actor="", text=""))
     if after is not None:
-        return found.filter(pk__lt=after + WINDOW)
+        beyond = all_the_same.filter(pk__gt=after).order_by("pk").values("pk")
+        return _wanted_events(wanted).filter(
+            pk__lte=Coalesce(Subquery(beyond[WINDOW : WINDOW + 1]), Value(LARGEST_ID))
+        )
     if before is not None:
-        return found.filter(pk__gte=before - WINDOW)
-    latest = Event.objects.order_by("-pk").values("pk")[:1]
-    return found.filter(pk__gt=Subquery(latest) - WINDOW)
+        all_the_same = all_the_same.filter(pk__lt=before)
+    beyond = all_the_same.order_by("-pk").values("pk")
+    return _wanted_events(wanted).filter(
+        pk__gte=Coalesce(Subquery(beyond[WINDOW : WINDOW + 1]), Value(0))
+    )
 
 
-def about_events(wanted: Wanted, *, filtered: bool) -> str:
-    """Say how many there are. Words are dear to count by."""
-    most = COUNTED_BY_WORDS if wanted.words else COUNTED
-    return about(wanted_events(wanted), filtered=filtered, most=most)
+def about_page(wanted: Wanted, page: Page[Event], *, filtered: bool) -> str:
+    """Say how many rows there are. For words they are not counted beyond the page."""
+    if not wanted.words:
+        return about(wanted_events(wanted), filtered=filtered)
+    count = len(page.rows)
+    if page.newer_than or page.older_than:
+        return f"more than {count:,} rows"
+    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def released_by(event: Event) -> list[Event]:

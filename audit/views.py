@@ -16,7 +16,7 @@ from audit.models import ExportProgress
 from audit.origin import Origin
 from audit.rows import address_without, rows_of
 from audit.selectors import (
-    about_events,
+    about_page,
     chain_standing,
     page_of_events,
     released_by,
@@ -43,7 +43,7 @@ def log(request: HttpRequest) -> HttpResponse:
         "opened": opened,
         "details": details_of(opened, released=released_by(opened)) if opened else None,
         "place": sealed_place(opened) if opened else None,
-        "about": about_events(form.wanted, filtered=form.is_filtered),
+        "about": about_page(form.wanted, page, filtered=form.is_filtered),
         "chain": chain_standing(),
     }
     return render(request, "audit/log.html", context)

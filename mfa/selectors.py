@@ -91,6 +91,9 @@ def _held_off(count: int) -> Prepared:
         if user_ids:
             ledger = ledger.filter(user__in=user_ids)
         lanes = ledger.order_by().values("user_id", "lane")
+        # Few have failed as often as any limit wants; only for these it is asked what was lifted.
+        often = lanes.annotate(n=Count("pk")).filter(n__gte=min(each.failures for each in LIMITS))
+        lanes = lanes.filter(user__in=often.values("user_id"))
         spent = Q()
         for number, (limit, begin) in enumerate(zip(LIMITS, begins, strict=True)):
             counting = Q(at__gt=begin) & (SINCE_LIFTED if limit is MONTH else Q())

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from apono_portal.users.managers import UserQuerySet
 
 PAGE_SIZE = 25
-COUNTED = 10_000
-WINDOW = 5000
+COUNTED = 1000
+WINDOW = 15_000
 UP_TO = {"gt": "search_words__lte", "lt": "search_words__gte"}
 
 

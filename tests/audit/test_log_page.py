@@ -184,7 +184,7 @@ def test_the_page_asks_as_much_of_a_small_log_as_of_a_large_one(
 ):
     written(4)
     small = questions_of(auditor_client, "/audit-log/")
-    monkeypatch.setattr("audit.selectors.COUNTED", 3)
+    monkeypatch.setattr("audit.keyset.SAID", 3)
     assert questions_of(auditor_client, "/audit-log/") == small
 
 
@@ -275,7 +275,7 @@ def test_an_open_row_shows_its_place_in_the_chain(auditor_client):
 def test_the_page_says_about_how_many_rows_an_export_holds(
     auditor_client, monkeypatch, query, said
 ):
-    monkeypatch.setattr("audit.selectors.COUNTED", 3)
+    monkeypatch.setattr("audit.keyset.SAID", 3)
     written(4)
     written(2, event=EventName.USER_CHANGE, actor_label="Xenia")
     assert said in page_text(auditor_client, query)
