@@ -1,8 +1,16 @@
 """What counts as a code, before anything is counted."""
 
+import re
+
 import pytest
 
-from mfa.codes import new_recovery_code, normalise_code, normalise_recovery_code, recovery_code_hash
+from mfa.codes import (
+    RECOVERY_CODES,
+    new_recovery_code,
+    normalise_code,
+    normalise_recovery_code,
+    recovery_code_hash,
+)
 from mfa.exceptions import MalformedCode
 from mfa.forms import CodeForm
 from mfa.models import Verification
@@ -63,6 +71,11 @@ def test_recovery_codes_are_read_as_people_type_them():
     typed = f" {code.upper().replace('-', ' ')} "
     assert normalise_recovery_code(typed) == code.replace("-", "")
     assert recovery_code_hash(1, typed) == recovery_code_hash(1, code)
+
+
+def test_a_recovery_code_is_four_groups_of_five_and_there_are_ten():
+    assert re.fullmatch(r"([a-z2-7]{5}-){3}[a-z2-7]{5}", new_recovery_code())
+    assert RECOVERY_CODES == 10
 
 
 def test_a_recovery_code_of_somebody_else_has_another_hash():

@@ -97,6 +97,7 @@ def test_the_browser_of_set_up_is_known(petra, person):
     assert cookie["httponly"]
     assert cookie["samesite"] == "Lax"
     assert cookie["path"] == "/"
+    assert cookie["max-age"] == 400 * 24 * 60 * 60
     assert "This browser" in text_of(petra.get(SECURITY))
 
 
@@ -315,6 +316,14 @@ def test_the_latest_tries_are_shown_with_outcome_and_address(device, petra, ente
     text = text_of(petra.get(SECURITY))
     for words in ("Verified", "Code did not match", "192.0.2.7"):
         assert words in text
+
+
+def test_the_ten_latest_tries_are_shown(petra, person):
+    now = timezone.now()
+    Verification.objects.bulk_create(
+        Verification(user=person, outcome=Outcome.BAD, epoch=0, at=now) for _ in range(11)
+    )
+    assert len(petra.get(SECURITY).context["verifications"]) == 10
 
 
 def test_the_tries_of_others_are_not_shown(petra, enter):
