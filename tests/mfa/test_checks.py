@@ -187,6 +187,18 @@ def test_the_next_sealing_key_gets_the_next_name(settings, capsys):
     assert capsys.readouterr().out.startswith("k2:")
 
 
+def test_without_any_the_first_is_k1(settings, capsys):
+    settings.SEALING_KEYS = ""
+    call_command("make_sealing_key")
+    assert capsys.readouterr().out.startswith("k1:")
+
+
+@pytest.mark.parametrize("name", ["a", "8letters"])
+def test_a_key_name_has_one_to_eight_letters(capsys, name):
+    call_command("make_sealing_key", id=name)
+    assert capsys.readouterr().out.startswith(f"{name}:")
+
+
 @pytest.mark.parametrize("name", ["t1", "ninechars", "a-b", "é"])
 def test_an_unusable_key_name_is_refused(capsys, name):
     with pytest.raises(CommandError):

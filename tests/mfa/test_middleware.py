@@ -10,11 +10,12 @@ from django.http import Http404, HttpResponse
 from django.test import RequestFactory
 from django.urls import reverse
 
-from mfa.decorators import mfa_required
+from mfa.decorators import mfa_required, mfa_required_if_enrolled
 from mfa.exceptions import NotAllowed, NotEnrolled, WindowClosed
 from mfa.middleware import VerifiedWindowMiddleware
 from mfa.models import RecoveryCode
-from tests.factories import AuthenticatorFactory, UserFactory
+from mfa.window import open_window
+from tests.factories import AuthenticatorFactory, UserFactory, VerificationFactory
 from tests.mfa.conftest import opened_browser
 
 CODES = "/account/security/recovery-codes/"  # marked @mfa_required
@@ -188,6 +189,27 @@ def test_what_has_nothing_to_do_with_the_window_is_left_alone(enrolled, request,
 def test_what_is_not_allowed_does_not_exist(device, petra):
     with pytest.raises(Http404):
         MIDDLEWARE.process_exception(asked_by(petra, device.user), NotAllowed())
+
+
+def open_state(request) -> Any:
+    """The same request once its session is verified."""
+    open_window(request, VerificationFactory(user=request.user))
+    return request
+
+
+@pytest.mark.parametrize("mark", [mfa_required, mfa_required_if_enrolled])
+def test_a_mark_is_what_turns_away_and_an_open_window_what_lets_in(mark, device, petra):
+    def view(request):
+        return HttpResponse()
+
+    request = asked_by(petra, with_state(device.user))
+    assert MIDDLEWARE.process_view(request, view, [], {}) is None
+    assert following(MIDDLEWARE.process_view(request, mark(view), [], {})) == "/somewhere/"
+    assert MIDDLEWARE.process_view(open_state(request), mark(view), [], {}) is None
+
+
+def with_state(user) -> Any:
+    return type(user).objects.select_related("mfa_state").get(pk=user.pk)
 
 
 def test_a_stranger_at_a_marked_page_is_left_to_the_sign_in(petra):

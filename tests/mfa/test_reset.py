@@ -180,7 +180,13 @@ def test_limits_survive_a_reset(person, device, enter, admin):
     assert enter(code_for(fresh)).outcome == Outcome.THROTTLED
 
 
-def test_the_console_lets_the_last_admin_back_in(admin):
+def test_the_console_wants_a_reason(admin):
+    AuthenticatorFactory(user=admin)
+    with pytest.raises(CommandError, match="--reason"):
+        call_command("reset_mfa", admin.email)
+
+
+def test_the_console_lets_the_last_admin_back_in(admin, capsys):
     AuthenticatorFactory(user=admin)
     call_command("reset_mfa", "ADA@example.org", reason="Phone lost, no other admin")
     assert not Authenticator.objects.of(admin.pk).exists()
@@ -189,6 +195,7 @@ def test_the_console_lets_the_last_admin_back_in(admin):
     assert event.metadata["console"] is True
     assert event.metadata["reason"] == "Phone lost, no other admin"
     assert event.metadata["operator"]
+    assert "Every session of that person has ended" in capsys.readouterr().out
     assert (admin.email, "Your MFA was reset") in mails()
     assert "at the portal" in mail.outbox[0].body
 
