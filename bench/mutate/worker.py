@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ class Worker:
         self._home, self._job = home, job
         self._reached_at_import = reached
         self._at_import: frozenset[probes.Place] = frozenset()
+        self._kept: list[Callable[..., Any]] = []
         self._sources: dict[str, str] = job["sources"]
         self._template = home / f"template-{os.getpid()}.sqlite3"
         self._items: dict[str, pytest.Item] = {}
@@ -50,8 +52,9 @@ class Worker:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self._items = {item.nodeid: item for item in session.items}
         self._at_import = frozenset(self._reached_at_import)
-        for path in self._sources:  # commands are imported late, and would be left whole
-            import_module(path.removesuffix(".py").replace("/", "."))
+        # Commands are imported late, and would be left whole.
+        names = [path.removesuffix(".py").replace("/", ".") for path in self._sources]
+        self._kept = _kept_in([import_module(name) for name in names])
         self._warm_up(session)
         self._functions = functions_of({self._file(path) for path in self._sources})
         self._reach_all()
@@ -103,7 +106,7 @@ class Worker:
         for number, item in enumerate(items):
             reached: set[probes.Place] = set()
             probes.report_to(reached.add)
-            _forget_prepared()
+            _forget(self._kept)
             started = time.monotonic()
             failed = _fails(item, items[(number + 1) % len(items)])
             found[item.nodeid] = {
@@ -189,7 +192,7 @@ class Worker:
         own.write_bytes(self._template.read_bytes())
         connections.settings["default"]["NAME"] = str(own)
         connections["default"].settings_dict["NAME"] = str(own)
-        _forget_prepared()
+        _forget(self._kept)
 
     # Sharing the work
 
@@ -211,9 +214,20 @@ class Worker:
                 left.unlink(missing_ok=True)
 
 
-def _forget_prepared() -> None:
-    """Have prepared queries be built anew, so that a test reaches what builds them."""
+def _forget(kept: Iterable[Callable[..., Any]]) -> None:
+    """Have what is made once a process be made anew, so that a test reaches what makes it."""
     connections["default"].__dict__.pop("_prepared_statements", None)
+    for each in kept:
+        each.cache_clear()  # type: ignore[attr-defined]
+
+
+def _kept_in(modules: Iterable[ModuleType]) -> list[Callable[..., Any]]:
+    return [
+        each
+        for module in modules
+        for each in vars(module).values()
+        if hasattr(each, "cache_clear") and each.__module__ == module.__name__
+    ]
 
 
 def _fails(item: pytest.Item, following: pytest.Item) -> bool:

@@ -107,6 +107,10 @@ def test_somebody_elses_window_is_refused(window):
     assert refused(other, replace(window, user_id=other.pk))
 
 
+def test_without_its_row_on_the_ledger_it_is_refused(person, window):
+    assert refused(person, replace(window, verification_id=window.verification_id + 1))
+
+
 def test_a_failed_try_is_no_evidence(person, device, enter):
     assert refused(person, window_of(person, enter(wrong_for(device)).verification))
 

@@ -44,6 +44,8 @@ def test_begin_makes_a_sealed_unconfirmed_key(clock, person):
     assert row.key.startswith("siv1.")
     assert len(row.key) <= 80
     assert len(device.secret) == 20
+    begun = Event.objects.get(event=EventName.MFA_BEGIN_SET_UP)
+    assert (begun.actor_id, begun.address) == (person.pk, HERE.address)
 
 
 def test_begin_again_replaces_the_key(clock, person):

@@ -5,6 +5,7 @@ import base64
 import pyotp
 import pytest
 import time_machine
+from django.utils import timezone
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from audit.events import EventName
@@ -97,6 +98,26 @@ def test_each_hold_has_a_row_of_its_own(device, enter):
             clock.shift(16 * 60)
         blocked = Verification.objects.filter(outcome=Outcome.THROTTLED)
         assert blocked.count() == Event.objects.filter(event=EventName.MFA_THROTTLE).count() == 2
+
+
+def test_a_hold_of_a_day_is_one_row_however_long_one_tries(person, device, enter):
+    with time_machine.travel(1_800_000_000, tick=False) as clock:
+        Verification.objects.bulk_create(
+            Verification(user=person, outcome="bad", lane="unknown", epoch=0, at=timezone.now())
+            for _ in range(20)
+        )
+        for _ in range(5):
+            assert enter(code_for(device)).outcome == Outcome.THROTTLED
+            clock.shift(20 * 60)
+        assert Verification.objects.filter(outcome=Outcome.THROTTLED).count() == 1
+
+
+def test_trying_without_a_device_writes_a_row_every_quarter_of_an_hour(person, enter):
+    with time_machine.travel(1_800_000_000, tick=False) as clock:
+        for _ in range(3):
+            enter("123456")
+            clock.shift(16 * 60)
+    assert Verification.objects.filter(outcome=Outcome.NO_DEVICE).count() == 3
 
 
 def test_only_tries_that_were_looked_at_end_a_session(person, device, enter):
