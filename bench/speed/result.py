@@ -59,6 +59,7 @@ def keep(part: str, rows: list[Row], seconds: float) -> None:
         "commit": commit(),
         "seconds": round(seconds),
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
+        "load": round(os.getloadavg()[0], 1),  # above the number of cores: walls waited for others
         "rows": [row.name for row in rows],
     }
     known = {each["name"]: each for each in kept.get("rows", [])}
