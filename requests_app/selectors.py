@@ -17,7 +17,7 @@ from requests_app.models import PENDING, AccessRequest, Decision, RequestedTarge
 
 IN_USE = (Status.ACTIVE, Status.ENDING)
 UNDER_WAY = (*PENDING, Status.GRANTING)
-QUEUE_SHOWN = 50
+QUEUE_SHOWN = 25
 
 
 def with_targets(requests: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:
@@ -37,6 +37,11 @@ def access_of(user: Any) -> dict[str, list[AccessRequest]]:
         [each for part in found.values() for each in part], "targets", "grants"
     )
     return found
+
+
+def own_requests_listed(user: Any) -> QuerySet[AccessRequest]:
+    """Return one's own requests with what a list tells of them."""
+    return AccessRequest.objects.of(user).prefetch_related("targets")
 
 
 def own_requests(user: Any) -> QuerySet[AccessRequest]:
@@ -82,11 +87,15 @@ class Queue(NamedTuple):
 
 def queue_of(user: Any) -> Queue:
     """One query."""
-    waiting = AccessRequest.objects.awaiting_decision_by(user)
-    waiting = waiting.filter(pending_until__gt=timezone.now()).order_by("pk")
-    counted = waiting.select_related("flow").annotate(waiting=Window(Count("pk")))
-    found: list[Any] = list(counted[:QUEUE_SHOWN])
+    found = _queue(user.pk, timezone.now())
     return Queue(found, found[0].waiting if found else 0)
+
+
+@prepared(int, datetime)
+def _queue(user_id: int, now: datetime) -> QuerySet[AccessRequest]:
+    waiting = AccessRequest.objects.awaiting_decision_by(user_id).filter(pending_until__gt=now)
+    counted = waiting.select_related("flow").annotate(waiting=Window(Count("pk")))
+    return counted.order_by("pk")[:QUEUE_SHOWN]
 
 
 def decided_by(user: Any) -> QuerySet[Decision]:

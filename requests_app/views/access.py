@@ -19,7 +19,13 @@ from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.models import AccessRequest, Grant
 from requests_app.presentation import moving_mark, page_of, rows_of
 from requests_app.psql import options_of, psql_command
-from requests_app.selectors import access_of, events_of, own_requests, request_in_full, rights_of
+from requests_app.selectors import (
+    access_of,
+    events_of,
+    own_requests_listed,
+    request_in_full,
+    rights_of,
+)
 from requests_app.services import cancel_request, end_access, reset_credential, reveal_credential
 from requests_app.timeline import timeline_of
 from requests_app.views.answers import conflict, to_step_up
@@ -40,7 +46,7 @@ def my_access(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def my_requests(request: HttpRequest) -> HttpResponse:
-    page = Paginator(own_requests(request.user), PAGE_SIZE).get_page(request.GET.get("page"))
+    page = Paginator(own_requests_listed(request.user), PAGE_SIZE).get_page(request.GET.get("page"))
     rows = rows_of(list(page.object_list), request.user, timezone.now())
     return render(request, "requests_app/my_requests.html", {"page": page, "rows": rows})
 
