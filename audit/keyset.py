@@ -82,7 +82,7 @@ def about(found: models.QuerySet[Any], *, filtered: bool) -> str:
     asks as much of a small portal as of a large one.
     """
     keys = None if filtered else _by_keys(found)
-    counted = found.order_by()[: SAID + 1].count()
+    counted = found.order_by("-pk")[: SAID + 1].count()  # the newest, as the page itself
     if counted <= SAID:
         return f"{counted:,} row{'' if counted == 1 else 's'}"
     return f"more than {SAID:,} rows" if keys is None else f"about {keys:,} rows"
