@@ -9,6 +9,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.test import RequestFactory
 
 from apono_portal.users.backends import EmailBackend
+from apono_portal.users.models import User
 from mfa.models import Authenticator, MfaState, Outcome, Verification
 from mfa.services import advance_epoch
 from mfa.window import (
@@ -20,6 +21,7 @@ from mfa.window import (
     open_window,
     state_of,
     stored_window,
+    with_authenticator,
 )
 from tests.factories import AuthenticatorFactory, UserFactory, VerificationFactory, code_for
 from tests.mfa.conftest import wrong_for
@@ -261,6 +263,20 @@ def test_somebody_without_an_authenticator_has_no_name_of_one(person):
     for user in (fresh(person), EmailBackend().get_user(person.pk)):
         state = state_of(request_of(user))
         assert (state.enrolled, state.authenticator_name) == (False, "")
+
+
+def test_people_bring_their_authenticator_along(person, device):
+    [found] = with_authenticator(User.objects.filter(pk=person.pk))
+    assert (found.authenticator_id, found.authenticator_name) == (device.pk, device.name)
+
+
+def test_a_window_opened_after_a_set_up_in_the_same_request_is_open(person):
+    request = request_of(person)
+    request.user = EmailBackend().get_user(person.pk)
+    request.session.create()
+    assert not state_of(request).enrolled
+    open_window(request, VerificationFactory(user=person))
+    assert state_of(request).is_open
 
 
 def test_what_was_read_before_a_set_up_does_not_hide_it(person):

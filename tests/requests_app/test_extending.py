@@ -13,7 +13,8 @@ from audit.models import Event
 from mfa.exceptions import WindowClosed
 from mfa.services import advance_epoch
 from requests_app.exceptions import Conflict, RequestRefused
-from requests_app.models import Drift, Extension, Grant, GrantState, Status
+from requests_app.models import AccessRequest, Drift, Extension, Grant, GrantState, Status
+from requests_app.policies import when_to_remind
 from requests_app.services import end_access, extend_access, reveal_credential
 from requests_app.services.ending import expire_due
 from requests_app.services.extension import carry_on_extensions
@@ -270,13 +271,27 @@ def test_two_overlapping_requests_leave_each_others_ends_alone(flow):
     first, second = flow.active_grant(), flow.active_grant(duration=timedelta(hours=2))
     ends = valid_until(flow, first), second.deadline
     extend(second.request)
-    assert (valid_until(flow, first), first.deadline) == (ends[0], after(first).ends_at)
+    first_ends_at = after(first).ends_at
+    assert (valid_until(flow, first), first.deadline) == (ends[0], first_ends_at)
     assert after(second).ends_at == ends[1] + HALF_AN_HOUR
     end_access(actor=flow.requester, request=first.request)
     settle()
     assert valid_until(flow, first) is None
     assert valid_until(flow, second) is not None
     assert after(second).status == Status.ACTIVE
+
+
+def test_of_two_that_end_together_one_is_moved_and_reminded_of_anew(flow):
+    first, second = flow.active_grant(), flow.active_grant()
+    together = first.deadline
+    for model, field in ((Grant, "deadline"), (AccessRequest, "ends_at")):
+        model.objects.update(**{field: together})
+    second.refresh_from_db()
+    extend(second.request)
+    later, earlier = after(second), after(first)
+    assert (first.deadline, earlier.ends_at) == (together, together)
+    assert (second.deadline, later.ends_at) == (together + HALF_AN_HOUR,) * 2
+    assert later.remind_at == when_to_remind(later.starts_at, later.ends_at)
 
 
 @pytest.mark.parametrize("step", ["extended", "between target and portal"])

@@ -143,9 +143,11 @@ def test_before_the_target_is_asked_the_permission_is_asked_again():
     assert confirm_activation(grant=begun(require_mfa=True).grants.get())
 
 
+@pytest.mark.parametrize("tries", [0, 1])
 @pytest.mark.parametrize("loss", ["epoch", "authenticator"])
-def test_a_reset_right_before_gives_it_up(loss):
+def test_a_reset_right_before_gives_it_up(loss, tries):
     request = begun(require_mfa=True)
+    request.grants.update(tries=tries)
     if loss == "epoch":
         advance_epoch(user=request.requester)
     else:

@@ -1,6 +1,6 @@
 """Asking: what the server takes from the flow, what it refuses, and what it parks."""
 
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 import time_machine
@@ -47,10 +47,18 @@ def flow_for(user, **fields):
     return AccessFlowFactory(requestor_users=[user], **({"targets": 1} | fields))
 
 
-def test_the_first_of_several_refusals_is_told_and_it_is_of_the_flow(user):
-    flow = flow_for(user, is_active=False)
-    told = refusal(user, flow, targets=[], duration=timedelta(0), justification="")
-    assert told.field == "flow"
+@pytest.mark.parametrize(
+    ("at", "is_open"), [("2026-03-02T12:00Z", True), ("2026-03-03T12:00Z", False)]
+)
+def test_a_flow_of_mondays_is_open_on_mondays(user, at, is_open):
+    mondays = {"available_days": [0], "available_from": time(9), "available_until": time(17)}
+    flow = flow_for(user, available_zone="UTC", **mondays)
+    with time_machine.travel(at, tick=False):
+        if is_open:
+            assert ask(user, flow).status == Status.GRANTING
+            return
+        told = refusal(user, flow, targets=[], duration=timedelta(0), justification="")
+    assert told.field == "flow"  # the first of several refusals
 
 
 def test_the_first_further_group_is_asked_after_its_own_wait(user):

@@ -109,6 +109,32 @@ def test_twenty_are_carried_on_at_a_time_each_once(clock):
     assert carry_on_extensions(now=due) == 1
 
 
+def test_what_is_settled_does_not_stand_in_the_way_of_what_waits(clock):
+    extension = extend(open_access())
+    request = open_access()
+    ends = {"from_end": request.ends_at, "to_end": request.ends_at + HALF_AN_HOUR}
+    Extension.objects.bulk_create(
+        Extension(
+            request=request,
+            number=number,
+            state=Extension.State.FAILED,
+            next_try_at=timezone.now() - timedelta(hours=1),
+            require_mfa=False,
+            **ends,
+        )
+        for number in range(1, 21)
+    )
+    assert carry_on_extensions(now=extension.next_try_at) == 1
+
+
+def test_a_login_that_is_not_known_yet_is_waited_for(clock):
+    request = open_access()
+    Grant.objects.update(login="", login_oid=None, system_identifier="")
+    extension = extend(request)
+    assert extension.state == Extension.State.ASKED
+    assert "does not know yet" in extension.message
+
+
 def test_a_try_under_way_is_not_begun_by_a_second_worker(clock):
     """The first worker has set the next turn; the second has read the row before that."""
     extension = extend(open_access())
