@@ -31,6 +31,7 @@ OPTIONS = ["-q", "-n0", "--no-header"]
 AT_IMPORT = "at import"
 HOUSE = "tests/house/"
 MOST_S = 40  # what the tests of one mutant may take: the most particular come first
+MOST_AT_IMPORT_S = 120  # there every test of the file may be the one
 FEWEST_TESTS = 30  # but this many, however long they take
 
 
@@ -137,19 +138,22 @@ class Worker:
         places: Iterable[probes.Place] = [(mutant.path, mutant.line)]
         if self._is_at_import(mutant):
             places = [place for place in self._near if place[0] == mutant.path]
-            best |= {test: s for test, s in self._seconds.items() if test.startswith(HOUSE)}
+            house = (test for test in self._seconds if test.startswith(HOUSE))
+            best |= dict.fromkeys(house, float("inf"))
             best |= dict.fromkeys(self._of_the_same_name(mutant.path), 0.0)
         for place in places:
             for cost, test in self._near.get(place, []):
                 best[test] = min(cost, best.get(test, cost))
         before = self._job["killers"].get(mutant.name)
-        return list(self._affordable(sorted(best, key=lambda each: (each != before, best[each]))))
+        most_s = MOST_AT_IMPORT_S if self._is_at_import(mutant) else MOST_S
+        ranked = sorted(best, key=lambda each: (each != before, best[each]))
+        return list(self._affordable(ranked, most_s))
 
-    def _affordable(self, tests: Iterable[str]) -> Iterable[str]:
+    def _affordable(self, tests: Iterable[str], most_s: float) -> Iterable[str]:
         spent = 0.0
         for number, test in enumerate(tests):
             spent += self._seconds[test]
-            if number < FEWEST_TESTS or spent < MOST_S:
+            if number < FEWEST_TESTS or spent < most_s:
                 yield test
 
     def _is_at_import(self, mutant: Mutant) -> bool:

@@ -21,6 +21,7 @@ def test_a_right_code_is_evidence_of_person_device_and_epoch(person, device, ent
     result = enter(code_for(device))
     row = Verification.objects.get()
     assert result.ok
+    assert not result.session_must_end
     assert result.verification == row
     assert (row.user, row.device_id, row.device_name) == (person, device.pk, device.name)
     assert (row.epoch, row.lane, row.address) == (state.epoch, "unknown", HERE.address)
