@@ -5,6 +5,7 @@ the picture of the QR code, and the database client only what the page shows.
 """
 
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -194,16 +195,19 @@ def decide(approver: Person, requester: Person) -> None:
         references.append(requester.reference)
     approved, rejected = references
 
-    page = approver.page
+    page, queue = approver.page, re.compile("/approvals/$")
     approver.set_up_mfa()
     approver.go_to("Approvals")
     approver.hand.press(page.get_by_role("link", name="Enter code"))
     approver.verify()
+    expect(page.get_by_role("heading", name="Approvals", level=1)).to_be_visible()
     page.goto(f"/approvals/{approved}/")
     approver.hand.press(page.get_by_role("button", name="Approve"))
+    expect(page).to_have_url(queue)
     page.goto(f"/approvals/{rejected}/")
     approver.hand.write(page.get_by_label("Reason"), "One invoice at a time.")
     approver.hand.press(page.get_by_role("button", name="Reject"))
+    expect(page).to_have_url(queue)
 
     requester.look_until_status(approved, "Active", within_s=30)
     requester.look_until_status(rejected, "Rejected", within_s=5)
