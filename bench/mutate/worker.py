@@ -131,8 +131,8 @@ class Worker:
     def _tests_for(self, mutant: Mutant) -> list[str]:
         """Tests that reach the statement: who noticed it last time, then those that reach little else.
 
-        What runs at import is met by every test that reaches anything in the file, and by those of
-        the house, which ask every path and every view.
+        What runs at import is met by every test that reaches anything in the file, by those beside
+        them, which may be turned away before, and by those of the house, which ask every view.
         """
         best: dict[str, float] = {}
         places: Iterable[probes.Place] = [(mutant.path, mutant.line)]
@@ -140,6 +140,7 @@ class Worker:
             places = [place for place in self._near if place[0] == mutant.path]
             house = (test for test in self._seconds if test.startswith(HOUSE))
             best |= dict.fromkeys(house, float("inf"))
+            best |= self._beside(places)
             best |= dict.fromkeys(self._of_the_same_name(mutant.path), 0.0)
         for place in places:
             for cost, test in self._near.get(place, []):
@@ -158,6 +159,11 @@ class Worker:
 
     def _is_at_import(self, mutant: Mutant) -> bool:
         return not mutant.scope or (mutant.path, mutant.line) in self._at_import
+
+    def _beside(self, places: Iterable[probes.Place]) -> dict[str, float]:
+        """All tests of the files in which one reaches any of the places, the quickest first."""
+        files = {test.partition("::")[0] for place in places for _, test in self._near[place]}
+        return {test: s for test, s in self._seconds.items() if test.partition("::")[0] in files}
 
     def _of_the_same_name(self, path: str) -> list[str]:
         """Tests in the file that is named after this one: it may have no function to be reached."""
