@@ -37,6 +37,7 @@ def meets_slowly(
                 "-x",
                 "-n0",
                 "--no-header",
+                f"--basetemp={home / f'pytest-slow-{os.getpid()}'}",
                 "-p",
                 PLUGIN,
                 *tests,

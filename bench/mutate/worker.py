@@ -256,7 +256,9 @@ def main() -> int:
     codes: Callable[[str], str] = lambda path: str(Path.cwd() / path)  # noqa: E731
     probes.load_as({codes(p): probes.probed(p, s, codes(p)) for p, s in job["sources"].items()})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    arguments = [*OPTIONS, *(f"--ignore={path}" for path in job["ignored"]), *job["tests"]]
+    # Of its own: pytest tidies away what it takes for left behind, and many are started in here.
+    folder = f"--basetemp={home / f'pytest-{os.getpid()}'}"
+    arguments = [*OPTIONS, folder, *(f"--ignore={path}" for path in job["ignored"]), *job["tests"]]
     return int(pytest.main(arguments, plugins=[Worker(home, job, reached)]))
 
 
