@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bench.attack.campaign import Campaign
 
 PATIENCE_S = 3
+_WORDS_OF_TIME = re.compile(r"(<time [^>]*>)[^<]*")
 _ROW = re.compile(r"<tr\b.*?</tr>", re.S)
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="[^"]*"')
 # What a person did last, and whether they are held off now, is no setting.
@@ -118,6 +119,10 @@ def _terms(form: Form) -> str:
 
 
 def _rows(text: str) -> str:
-    """The rows of the flows, without how many people there are to ask: some leave in a story."""
+    """The rows of the flows, without how many people there are to ask: some leave in a story.
+
+    Of a moment its datetime stays; its words depend on the day they are read.
+    """
     rows = (_COUNT.sub("", _TOKEN.sub("", row)) for row in _ROW.findall(text))
+    rows = (_WORDS_OF_TIME.sub(r"\1", row) for row in rows)
     return "\n".join(" ".join(row.split()) for row in rows)
