@@ -68,7 +68,8 @@ def main() -> int:
         finally:
             verdicts = known | _verdicts(home)
             _keep(tree, verdicts)
-        return _report(mutants, verdicts, arguments, time.monotonic() - started)
+        seconds = None if known else time.monotonic() - started
+        return _report(mutants, verdicts, arguments, seconds)
 
 
 def _arguments() -> argparse.Namespace:
@@ -179,8 +180,12 @@ def _fingerprint(tree: Path) -> str:
 
 
 def _report(
-    mutants: list[Mutant], verdicts: dict[str, Any], arguments: argparse.Namespace, seconds: float
+    mutants: list[Mutant],
+    verdicts: dict[str, Any],
+    arguments: argparse.Namespace,
+    seconds: float | None,
 ) -> int:
+    """``seconds`` is how long a whole run took; None for one that took up another."""
     reasons: dict[str, str] = tomllib.loads(EXPLAINED.read_text()) if EXPLAINED.exists() else {}
     left = [m.name for m in mutants if verdicts.get(m.name, {}).get("verdict") not in GOOD]
     bare = [name for name in left if name not in reasons]
@@ -189,15 +194,16 @@ def _report(
         print(f"{verdicts.get(name, {}).get('verdict', 'not run')}: {name}")
     for name in sorted(reasons.keys() - set(left)) if not arguments.only else ():
         print(f"explained, but noticed or gone: {name}")
-    print(f"{len(mutants)} mutants, {dict(counts)}, {len(bare)} not explained, {seconds:.0f} s")
+    print(f"{len(mutants)} mutants, {dict(counts)}, {len(bare)} not explained")
     if not arguments.only:
         content = {
             "mutants": len(mutants),
             **dict(sorted(counts.items())),
             "not_explained": bare,
             "explained": {name: reasons[name] for name in left if name in reasons},
-            "seconds": round(seconds),
         }
+        if seconds is not None:
+            content["seconds"] = round(seconds)
         RESULT.parent.mkdir(parents=True, exist_ok=True)
         RESULT.write_text(json.dumps(content, indent=2) + "\n")
     return 1 if bare else 0

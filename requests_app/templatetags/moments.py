@@ -16,9 +16,7 @@ def moment(instant: datetime | None) -> str:
     """Return ``14:11`` for today, ``tomorrow 14:11``, and ``12 May, 14:11`` for other days."""
     if instant is None:
         return ""
-    zone = timezone.get_current_timezone()
-    local = instant.astimezone(zone)
-    days = local.toordinal() - timezone.now().astimezone(zone).toordinal()
+    local, days = _local(instant)
     clock = f"{local.hour:02}:{local.minute:02}"
     if days == 0:
         return clock
@@ -31,12 +29,17 @@ def moment(instant: datetime | None) -> str:
 @register.filter
 def other_day(instant: datetime) -> str:
     """Return nothing for today, else what belongs behind a clock: `` tomorrow``, `` on 12 May``."""
-    zone = timezone.get_current_timezone()
-    local = instant.astimezone(zone)
-    days = local.toordinal() - timezone.now().astimezone(zone).toordinal()
+    local, days = _local(instant)
     if days in (0, 1):
         return " tomorrow" if days else ""
     return f" on {local.day} {MONTHS[local.month]:.3}"
+
+
+def _local(instant: datetime) -> tuple[datetime, int]:
+    """Return an instant as clocks here show it, and how many days from today that is."""
+    zone = timezone.get_current_timezone()
+    local = instant.astimezone(zone)
+    return local, local.toordinal() - timezone.now().astimezone(zone).toordinal()
 
 
 @register.filter

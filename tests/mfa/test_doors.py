@@ -10,7 +10,7 @@ from django.utils import timezone
 from audit.events import EventName
 from audit.models import Event
 from mfa.models import KnownBrowser
-from tests.factories import AuthenticatorFactory, UserFactory
+from tests.factories import AuthenticatorFactory
 from tests.mfa.conftest import freshly_signed_in, opened_browser
 
 NUMBERED = {"mfa:lift_hold", "mfa:forget_browser"}
@@ -106,9 +106,3 @@ def test_a_browser_may_be_dropped_a_day_after_its_only_use(person):
     )
     droppable = KnownBrowser.objects.droppable(now).values_list("nonce_hash", flat=True)
     assert set(droppable) == {"25", "47"}
-
-
-@pytest.mark.django_db
-def test_an_admin_lifts_holds_with_an_open_window(signed_in):
-    browser = opened_browser(AuthenticatorFactory(user=UserFactory(admin=True)), signed_in)
-    assert browser.get(address_of("mfa:holds")).status_code == 200

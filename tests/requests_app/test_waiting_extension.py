@@ -135,8 +135,7 @@ def test_a_login_that_is_not_known_yet_is_waited_for(clock):
     assert "does not know yet" in extension.message
 
 
-def test_a_try_under_way_is_not_begun_by_a_second_worker(clock):
-    """The first worker has set the next turn; the second has read the row before that."""
+def test_a_try_under_way_is_due_to_nobody_else(clock):
     extension = extend(open_access())
     Extension.objects.update(next_try_at=timezone.now() + PATIENCE)
     assert carry_on_extensions(now=extension.next_try_at) == 0
