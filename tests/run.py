@@ -17,6 +17,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from apono_portal.demo.errors import DemoError
@@ -67,10 +68,10 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     print()
-    for name, (_, counts) in results.items():
-        print(f"{NAMES[name]:<10} {counts}")
+    for result in results:
+        print(f"{NAMES[result.database]:<10} {result.counts}", *result.troubles, sep="\n  ")
     print(f"{'Together':<10} {time.monotonic() - started:.0f} s")
-    return max(code for code, _ in results.values())
+    return max(result.code for result in results)
 
 
 @contextmanager
@@ -86,17 +87,32 @@ def folder_of_all() -> Iterator[None]:
             tempfile.tempdir = None
 
 
-def run_all(databases: list[str], workers: str) -> dict[str, tuple[int, str]]:
+@dataclass
+class Result:
+    """A run's exit code, the counts of its last line, and its summary of what went wrong."""
+
+    database: str
+    code: int = 1
+    counts: str = "did not finish"
+    troubles: list[str] = field(default_factory=list)
+
+    def read(self, line: str) -> None:
+        if found := COUNTS.search(line):
+            self.counts = found.group()
+        if line.startswith(("FAILED ", "ERROR ")):
+            self.troubles.append(line.rstrip())
+
+
+def run_all(databases: list[str], workers: str) -> list[Result]:
     with ThreadPoolExecutor(len(databases)) as pool:
-        runs = {name: pool.submit(run_pytest, name, workers) for name in databases}
-        return {name: run.result() for name, run in runs.items()}
+        return list(pool.map(lambda name: run_pytest(name, workers), databases))
 
 
-def run_pytest(database: str, workers: str) -> tuple[int, str]:
-    """Run pytest on one database. Return its exit code and the counts of its last line."""
+def run_pytest(database: str, workers: str) -> Result:
+    """Run pytest on one database, and show what it says as it says it."""
     command = [sys.executable, "-m", "pytest", "-q", "-rsfE", "-n", workers, "--dist=worksteal"]
     command += SELECTION[database]
-    counts = "did not finish"
+    result = Result(database)
     with database_url(database) as url:
         environment = {**ENVIRONMENT[database], **os.environ, "DATABASE_URL": url}
         with subprocess.Popen(
@@ -105,9 +121,9 @@ def run_pytest(database: str, workers: str) -> tuple[int, str]:
             assert process.stdout is not None
             for line in process.stdout:
                 print(f"{NAMES[database]:<10}  {line}", end="", flush=True)
-                if found := COUNTS.search(line):
-                    counts = found.group()
-    return process.returncode, counts
+                result.read(line)
+    result.code = process.returncode
+    return result
 
 
 @contextmanager
