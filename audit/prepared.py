@@ -11,12 +11,15 @@ queryset's own. Nothing but the SQL is remembered.
 
     [person] = _people(7)
 
+A list of values is named by a list, ``[int]``; the SQL is made once for each length.
+
 Values must reach the database as they are: an argument may be compared with a column, nothing else.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
@@ -31,43 +34,50 @@ from django.db.models.sql import InsertQuery, UpdateQuery
 from django.db.transaction import TransactionManagementError
 
 Build = Callable[..., QuerySet[Any, Any]]
+Kind = type | list[type]
 BuildUpdate = Callable[..., tuple[QuerySet[Any, Any], dict[str, Any]]]
 
 
-def prepared(*kinds: type) -> Callable[[Build], "Prepared"]:
-    """Make a function that returns a queryset a prepared query; ``kinds`` are int, str or datetime."""
+def prepared(*kinds: Kind) -> Callable[[Build], "Prepared"]:
+    """Make a function that returns a queryset a prepared query; ``kinds`` are int, str or datetime, or
+    lists of one of them."""
     return lambda build: Prepared(build, kinds)
 
 
 class Prepared:
     """A query with places for values."""
 
-    def __init__(self, build: Build, kinds: Sequence[type]) -> None:
+    def __init__(self, build: Build, kinds: Sequence[Kind]) -> None:
         self._build = build
         self._kinds = kinds
+        self._lists = [place for place, kind in enumerate(kinds) if isinstance(kind, list)]
 
     def __call__(self, *values: Any) -> list[Any]:
-        statement = self._statement()
+        lengths = tuple(len(values[place]) for place in self._lists)
+        statement: _Statement = _kept((self, lengths), lambda: self._compiled(lengths))
         if statement.locks and connection.get_autocommit():
             raise TransactionManagementError("A row lock needs a transaction around it.")
         with connection.cursor() as cursor:
-            cursor.execute(statement.sql, statement.with_values(values))
+            cursor.execute(statement.sql, statement.with_values(self._one_by_one(values)))
             return statement.answers(cursor.fetchall())
 
     def first(self, *values: Any) -> Any | None:
         """Return the first answer. The queryset should ask for no more than one."""
         return next(iter(self(*values)), None)
 
-    def _statement(self) -> "_Statement":
-        return _kept(self, self._compiled)
-
-    def _compiled(self) -> "_Statement":
-        marks = [_mark(kind, number) for number, kind in enumerate(self._kinds)]
+    def _compiled(self, lengths: Sequence[int]) -> "_Statement":
+        marks = _marks(self._kinds, lengths)
         queryset = self._build(*marks)
         compiler: Any = queryset.query.get_compiler(connection=connection)
-        sql, params = _marked(compiler, marks, self._build.__name__)
+        sql, params = _marked(compiler, self._one_by_one(marks), self._build.__name__)
         locks = queryset.query.select_for_update and connection.features.has_select_for_update
         return _Statement(sql, params, bool(locks), _reader(queryset, compiler))
+
+    def _one_by_one(self, values: Sequence[Any]) -> Sequence[Any]:
+        if not self._lists:
+            return values
+        lists = [value if place in self._lists else [value] for place, value in enumerate(values)]
+        return [each for some in lists for each in some]
 
 
 def prepared_update(*kinds: type) -> Callable[[BuildUpdate], "PreparedUpdate"]:
@@ -136,7 +146,7 @@ def _kept(owner: object, make: Callable[[], "_Statement"]) -> "_Statement":
     return statement
 
 
-def _marked(compiler: Any, marks: list[Any], name: str) -> tuple[str, list[Any]]:
+def _marked(compiler: Any, marks: Sequence[Any], name: str) -> tuple[str, list[Any]]:
     """Return the SQL, and its parameters with places where the marks stood."""
     sql, params = compiler.as_sql()
     places = {_adapted(mark): _Place(number) for number, mark in enumerate(marks)}
@@ -193,6 +203,17 @@ def _instances(rows: Any, compiler: Any, database: str) -> Iterator[Model]:
         for name, position in compiler.annotation_col_map.items():
             setattr(instance, name, row[position])
         yield instance
+
+
+def _marks(kinds: Sequence[Kind], lengths: Sequence[int]) -> list[Any]:
+    """Return a mark for each value; for a list as many as it is long."""
+    numbers, length = count(), iter(lengths)
+    return [
+        [_mark(kind[0], next(numbers)) for _ in range(next(length))]
+        if isinstance(kind, list)
+        else _mark(kind, next(numbers))
+        for kind in kinds
+    ]
 
 
 def _mark(kind: type, number: int) -> Any:

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Count, F, Max, Min, Q, QuerySet
 from django.utils import timezone
 
-from audit.prepared import Prepared, prepared
+from audit.prepared import prepared
 from mfa.exceptions import AlreadyEnrolled, SetUpGone
 from mfa.lanes import RECOVERY_LANE
 from mfa.limits import LIMITS, MONTH
@@ -77,31 +76,26 @@ def people_with_lane_held_off(
     if user_ids is not None and not user_ids:
         return set()
     begins = [now - limit.period for limit in LIMITS]
-    return set(_held_off(len(user_ids or ()))(*begins, *(user_ids or ())))
+    return set(_held_off(*begins, user_ids or ()))
 
 
-@cache
-def _held_off(count: int) -> Prepared:
-    """Who is held off now: among so many people, of all if that is 0."""
-
-    @prepared(*[datetime] * len(LIMITS), *[int] * count)
-    def held_off(*given: Any) -> QuerySet[Any, Any]:
-        begins, user_ids = given[: len(LIMITS)], given[len(LIMITS) :]
-        ledger = Verification.objects.failures().since(begins[LIMITS.index(MONTH)])
-        if user_ids:
-            ledger = ledger.filter(user__in=user_ids)
-        lanes = ledger.order_by().values("user_id", "lane")
-        # Few have failed as often as any limit wants; only for these it is asked what was lifted.
-        often = lanes.annotate(n=Count("pk")).filter(n__gte=min(each.failures for each in LIMITS))
-        lanes = lanes.filter(user__in=often.values("user_id"))
-        spent = Q()
-        for number, (limit, begin) in enumerate(zip(LIMITS, begins, strict=True)):
-            counting = Q(at__gt=begin) & (SINCE_LIFTED if limit is MONTH else Q())
-            lanes = lanes.annotate(**{f"n{number}": Count("pk", filter=counting)})
-            spent |= Q(**{f"n{number}__gte": limit.failures})
-        return lanes.filter(spent).values_list("user_id", flat=True)
-
-    return held_off
+@prepared(*[datetime] * len(LIMITS), [int])
+def _held_off(*given: Any) -> QuerySet[Any, Any]:
+    """Who is held off now: among some people, of all if there are none."""
+    *begins, user_ids = given
+    ledger = Verification.objects.failures().since(begins[LIMITS.index(MONTH)])
+    if user_ids:
+        ledger = ledger.filter(user__in=user_ids)
+    lanes = ledger.order_by().values("user_id", "lane")
+    # Few have failed as often as any limit wants; only for these it is asked what was lifted.
+    often = lanes.annotate(n=Count("pk")).filter(n__gte=min(each.failures for each in LIMITS))
+    lanes = lanes.filter(user__in=often.values("user_id"))
+    spent = Q()
+    for number, (limit, begin) in enumerate(zip(LIMITS, begins, strict=True)):
+        counting = Q(at__gt=begin) & (SINCE_LIFTED if limit is MONTH else Q())
+        lanes = lanes.annotate(**{f"n{number}": Count("pk", filter=counting)})
+        spent |= Q(**{f"n{number}__gte": limit.failures})
+    return lanes.filter(spent).values_list("user_id", flat=True)
 
 
 def set_up_under_way(*, user: Any, device_id: int | None) -> Authenticator:

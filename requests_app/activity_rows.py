@@ -1,14 +1,13 @@
 """Requests as the list of all shows them: plain words, from what is read for a page at once."""
 
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from accessflows.models import AccessFlow
-from audit.prepared import Prepared, prepared
+from audit.prepared import prepared
 from requests_app.models import AccessRequest, Decision, RequestedTarget
 from requests_app.templatetags.moments import moment, person
 
@@ -21,33 +20,25 @@ def rows_of(requests: list[AccessRequest], opened: AccessRequest | None) -> list
     pks = [request.pk for request in requests]
     if not pks:
         return []
-    targets = _by_request(_targets_of(len(pks))(*pks))
-    decisions = _by_request(_decisions_of(len(pks))(*pks))
+    targets = _by_request(_targets_of(pks))
+    decisions = _by_request(_decisions_of(pks))
     return [
         _row(each, targets.get(each.pk, []), decisions.get(each.pk, []), each == opened)
         for each in requests
     ]
 
 
-@cache
-def _targets_of(count: int) -> Prepared:
-    @prepared(*[int] * count)
-    def targets(*pks: int) -> QuerySet[Any, Any]:
-        found = RequestedTarget.objects.filter(request__in=pks)
-        return found.values_list("request_id", "integration_name", "resource", "permission")
-
-    return targets
+@prepared([int])
+def _targets_of(pks: list[int]) -> QuerySet[Any, Any]:
+    found = RequestedTarget.objects.filter(request__in=pks)
+    return found.values_list("request_id", "integration_name", "resource", "permission")
 
 
-@cache
-def _decisions_of(count: int) -> Prepared:
-    @prepared(*[int] * count)
-    def decisions(*pks: int) -> QuerySet[Any, Any]:
-        found = Decision.objects.filter(request__in=pks)
-        proof = ("verification__at", "verification__device_name")
-        return found.values_list("request_id", "approver_label", "verdict", "at", "reason", *proof)
-
-    return decisions
+@prepared([int])
+def _decisions_of(pks: list[int]) -> QuerySet[Any, Any]:
+    found = Decision.objects.filter(request__in=pks)
+    proof = ("verification__at", "verification__device_name")
+    return found.values_list("request_id", "approver_label", "verdict", "at", "reason", *proof)
 
 
 def _by_request(rows: Iterable[Told]) -> dict[int, list[Told]]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache, partial
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from django.db.models import QuerySet, Value, prefetch_related_objects
 from accessflows.catalogue import NARROWED, names_in, narrowed, requestable_targets
 from accessflows.durations import spell
 from accessflows.models import APPROVAL_LABELS, AccessFlow, FlowTarget, Integration
-from audit.prepared import Prepared, prepared
+from audit.prepared import prepared
 from requests_app.models import AccessRequest
 from requests_app.prospects import Asking
 
@@ -60,7 +60,7 @@ def wish_of(user: Any, texts: Iterable[str]) -> Wish:
     if len(wanted) > MOST_TARGETS:
         return Wish(error=f"Choose at most {MOST_TARGETS} at once. Nothing was sent.")
     numbers = {int(text) for text in wanted if _is_id(text)}
-    found = _wished(len(numbers))(user.pk, *sorted(numbers)) if numbers else []
+    found = _wished(user.pk, sorted(numbers)) if numbers else []
     if len(found) == len(wanted):
         return Wish(found)
     return Wish(
@@ -68,15 +68,10 @@ def wish_of(user: Any, texts: Iterable[str]) -> Wish:
     )
 
 
-@cache
-def _wished(count: int) -> Prepared:
-    """So many targets by number, of those the person may ask for."""
-
-    @prepared(int, *[int] * count)
-    def wished(user_id: int, *pks: int) -> QuerySet[FlowTarget]:
-        return requestable_targets(user_id).prefetch_related(None).filter(pk__in=pks)
-
-    return wished
+@prepared(int, [int])
+def _wished(user_id: int, pks: list[int]) -> QuerySet[FlowTarget]:
+    """Targets by number, of those the person may ask for."""
+    return requestable_targets(user_id).prefetch_related(None).filter(pk__in=pks)
 
 
 def wish_again(request: AccessRequest) -> Wish:
@@ -234,23 +229,19 @@ def _offers(user_id: int, pks: Collection[int]) -> list[Offer]:
 def _approvers_of(flows: Collection[int]) -> dict[int, list[str]]:
     """Return the names of the groups, then of the people, who approve through some flows. One query."""
     found: dict[int, list[str]] = {}
-    rows = _approvers(len(flows))(*flows, *flows) if flows else ()
+    rows = _approvers(flows) if flows else ()
     for flow_id, _, name in sorted(rows):
         found.setdefault(flow_id, []).append(name)
     return found
 
 
-@cache
-def _approvers(count: int) -> Prepared:
-    @prepared(*[int] * count * 2)
-    def approvers(*flows: int) -> QuerySet[Any, Any]:
-        flow: Any = AccessFlow
-        groups = flow.approver_groups.through.objects.filter(accessflow__in=flows[:count])
-        people = flow.approver_users.through.objects.filter(accessflow__in=flows[count:])
-        named: QuerySet[Any, Any] = groups.values_list("accessflow_id", Value(0), "group__name")
-        return named.union(people.values_list("accessflow_id", Value(1), "user__name"), all=True)
-
-    return approvers
+@prepared([int])
+def _approvers(flows: list[int]) -> QuerySet[Any, Any]:
+    flow: Any = AccessFlow
+    groups = flow.approver_groups.through.objects.filter(accessflow__in=flows)
+    people = flow.approver_users.through.objects.filter(accessflow__in=flows)
+    named: QuerySet[Any, Any] = groups.values_list("accessflow_id", Value(0), "group__name")
+    return named.union(people.values_list("accessflow_id", Value(1), "user__name"), all=True)
 
 
 def _group(offers: list[Offer], draw: Callable[[list[Offer]], list[dict[str, Any]]]) -> Group:

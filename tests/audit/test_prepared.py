@@ -53,6 +53,20 @@ def test_it_answers_with_plain_values():
     assert labels_by.first(8) is None
 
 
+def test_a_list_of_values_may_be_of_any_length():
+    @prepared(str, [int])
+    def of_some(label, actor_ids):
+        found = Event.objects.filter(actor_label=label, actor_id__in=actor_ids)
+        return found.order_by("pk").values_list("actor_id", flat=True)
+
+    for actor_id in (7, 8, 9):
+        event(actor_id=actor_id).save()
+    assert of_some("Ada", [8]) == [8]
+    assert of_some("Ada", [9, 7]) == [7, 9]
+    assert of_some("Ada", [9, 8]) == [8, 9]
+    assert of_some("Bob", [7, 8]) == []
+
+
 def test_a_value_the_query_changes_is_refused():
     @prepared(int)
     def doubled(number):
