@@ -61,17 +61,20 @@ class AccessFlowQuerySet(models.QuerySet["AccessFlow"]):
         """Active flows that name the person, or a group of the person, as requestor."""
         flow = self.model
         named = _naming(user, flow.requestor_users.through, flow.requestor_groups.through)
-        return self.active().filter(named)
+        return self.active().filter(pk__in=named)
 
     def decidable_by(self, user: Any) -> "AccessFlowQuerySet":
         """Flows that name the person, or a group of the person, as approver."""
+        return self.filter(pk__in=self.numbers_decidable_by(user))
+
+    def numbers_decidable_by(self, user: Any) -> models.QuerySet[Any, Any]:
+        """The same as their numbers, read off the tables that name them."""
         flow = self.model
-        named = _naming(user, flow.approver_users.through, flow.approver_groups.through)
-        return self.filter(named)
+        return _naming(user, flow.approver_users.through, flow.approver_groups.through)
 
 
-def _naming(user: Any, people: Any, groups: Any) -> Q:
-    """Flows that name the person in one table, or a group of the person in the other.
+def _naming(user: Any, people: Any, groups: Any) -> models.QuerySet[Any, Any]:
+    """Numbers of flows that name the person in one table, or a group of the person in the other.
 
     Asked from the person's side: a flow's groups may have a million members, a person has few groups.
     """
@@ -79,7 +82,8 @@ def _naming(user: Any, people: Any, groups: Any) -> Q:
     mine = memberships._default_manager.filter(user=_id(user)).values("group")
     by_person = people._default_manager.filter(user=_id(user)).values("accessflow")
     by_group = groups._default_manager.filter(group__in=mine).values("accessflow")
-    return Q(pk__in=by_person.union(by_group))
+    named: models.QuerySet[Any, Any] = by_person.union(by_group)
+    return named
 
 
 def _id(user: Any) -> int:

@@ -121,7 +121,6 @@ TEMPLATES = [
                 "apono_portal.context_processors.portal",
                 "accessflows.context_processors.mfa_banner",
                 "requests_app.context_processors.navigation",
-                "requests_app.overdue.overdue_access",
             ],
         },
     },

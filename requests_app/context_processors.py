@@ -1,5 +1,6 @@
-"""What every page says about one's requests: the counts in the navigation, what is parked."""
+"""What every page says about requests: the counts in the navigation, what is parked, what is overdue."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -8,42 +9,88 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from audit.prepared import prepared
-from requests_app.models import AccessRequest
+from requests_app.models import AccessRequest, Grant
+from requests_app.overdue import find_overdue
+from requests_app.standing import OVERDUE_AFTER
 
 NAMED_IN_BANNER = 3
+PARKED, WAITING, LATE = range(3)
+News = QuerySet[Any, Any]  # rows of what they tell of, a number, and words
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """Return the counts, and the banner of what is parked. Two queries; none for strangers.
+    """Return the counts, the banner of what is parked, and for account admins and auditors what is
+    overdue. One query, another if anything is overdue; none for strangers.
 
-    A view that has read what is parked leaves it as ``request.parked``, one that knows how many
-    wait for approval leaves ``request.approvals_waiting``, and it is not asked for again.
+    A view that knows how many wait for approval leaves ``request.approvals_waiting``, and they are not
+    counted again.
     """
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {"nav": {"my_requests_waiting": 0, "approvals_waiting": 0}}
     now = timezone.now()
-    read: list[AccessRequest] | None = getattr(request, "parked", None)
-    parked = _parked(user.pk, now) if read is None else [(each.pk, each.flow_name) for each in read]
-    names = [f"AR-{pk} {flow}" for pk, flow in parked]
     waiting: int | None = getattr(request, "approvals_waiting", None)
+    told = _ask(user, now, counted=waiting is not None)
+    parked = sorted(((pk, flow) for what, pk, flow in told if what == PARKED), reverse=True)
     if waiting is None:
-        waiting = _waiting.first(user.pk, now) or 0
-    counts = {"my_requests_waiting": len(names), "approvals_waiting": waiting}
-    return {"nav": counts} | _banner(request, names)
+        waiting = _number(told, WAITING)
+    counts = {"my_requests_waiting": len(parked), "approvals_waiting": waiting}
+    overdue = find_overdue(now) if _number(told, LATE) else None
+    names = [f"AR-{pk} {flow}" for pk, flow in parked]
+    return {"nav": counts, "overdue": overdue} | _banner(request, names)
+
+
+def _number(told: Iterable[tuple[int, int, str]], wanted: int) -> int:
+    return sum(number for what, number, _ in told if what == wanted)
+
+
+def _ask(user: Any, now: datetime, *, counted: bool) -> list[tuple[int, int, str]]:
+    if user.reads_everything:
+        ask = _parked_and_late if counted else _all
+        return ask(user.pk, now, now - OVERDUE_AFTER)
+    ask = _parked_only if counted else _parked_and_waiting
+    return ask(user.pk, now)
 
 
 @prepared(int, datetime)
-def _parked(user_id: int, now: datetime) -> QuerySet[Any, Any]:
+def _parked_only(user_id: int, now: datetime) -> News:
+    return _parked(user_id, now)
+
+
+@prepared(int, datetime)
+def _parked_and_waiting(user_id: int, now: datetime) -> News:
+    return _parked(user_id, now).union(_waiting(user_id, now), all=True)
+
+
+@prepared(int, datetime, datetime)
+def _parked_and_late(user_id: int, now: datetime, moment: datetime) -> News:
+    return _parked(user_id, now).union(_late(moment), all=True)
+
+
+@prepared(int, datetime, datetime)
+def _all(user_id: int, now: datetime, moment: datetime) -> News:
+    return _parked(user_id, now).union(_waiting(user_id, now), _late(moment), all=True)
+
+
+def _parked(user_id: int, now: datetime) -> News:
     parked = AccessRequest.objects.filter(requester=user_id).parked()
-    return parked.filter(pending_until__gt=now).values_list("pk", "flow_name")
+    parked = parked.filter(pending_until__gt=now).order_by()
+    return parked.values_list(Value(PARKED), "pk", "flow_name")
 
 
-@prepared(int, datetime)
-def _waiting(user_id: int, now: datetime) -> QuerySet[Any, Any]:
+def _waiting(user_id: int, now: datetime) -> News:
     waiting = AccessRequest.objects.awaiting_decision_by(user_id).filter(pending_until__gt=now)
-    counted = waiting.order_by().values(all=Value(1)).annotate(number=Count("pk"))
-    return counted.values_list("number", flat=True)
+    return _counted(waiting, WAITING)
+
+
+def _late(moment: datetime) -> News:
+    return _counted(Grant.objects.past_their_end(moment), LATE)
+
+
+def _counted(found: QuerySet[Any], what: int) -> News:
+    counted = found.order_by().values(what=Value(what)).annotate(number=Count("pk"))
+    told: News = counted.values_list("what", "number", Value(""))
+    return told
 
 
 def _banner(request: HttpRequest, names: list[str]) -> dict[str, Any]:

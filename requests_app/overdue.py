@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.utils import timezone
 
 from accessflows.durations import spell
 from audit.prepared import prepared
@@ -24,14 +21,6 @@ class Overdue:
     longest: str
     requests: list[AccessRequest]
     more: int
-
-
-def overdue_access(request: HttpRequest) -> dict[str, Any]:
-    """One query for account admins and auditors, none for others."""
-    user = getattr(request, "user", None)
-    if user is None or not user.is_authenticated or not user.reads_everything:
-        return {}
-    return {"overdue": find_overdue(timezone.now())}
 
 
 def find_overdue(now: datetime) -> Overdue | None:

@@ -132,7 +132,6 @@ def _page(
     request: HttpRequest, form: Form, held: datetime | None, *, recovery: bool, status: int
 ) -> HttpResponse:
     parked, left_out = parked_requests_of(request.user), _left_out(request)
-    request.parked = parked  # type: ignore[attr-defined]
     elsewhere = made_elsewhere(parked, Origin.of(request))
     context: dict[str, Any] = {
         "form": form,
