@@ -32,11 +32,6 @@ class Row:
         return self.ratio <= float(bound) if sign == "<=" else self.ratio >= float(bound)
 
 
-def against(name: str, value: float, unit: str, beside: float, target: str | None = None) -> Row:
-    """A row whose ratio is to another figure of the same unit."""
-    return Row(name, round(value, 3), unit, round(value / beside, 2), target)
-
-
 def bound(name: str, value: float, unit: str, target: str) -> Row:
     """A row whose value itself is bounded."""
     return Row(name, round(value, 3), unit, round(value, 2), target)

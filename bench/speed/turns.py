@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from bench.speed.ground import HOST, Ground, Processes
 
 CLIENTS = 2
-WINDOWS = 5
+WINDOWS = 9
 TIMEOUT_S = 60
 FORM = "application/x-www-form-urlencoded"
 CSRF_SECRET = "b" * 32
@@ -85,6 +85,15 @@ class System:
     def cost(self) -> float:
         """Median CPU of the web processes for one operation, in milliseconds."""
         return statistics.median(self.cpu_ms)
+
+    def cost_beside(self, other: "System") -> float:
+        """Median of how many times the other's CPU one operation takes, window by window.
+
+        Two windows of one round are moments apart and meet the machine in the same mood; two medians
+        of a whole run may not.
+        """
+        rounds = zip(self.cpu_ms, other.cpu_ms, strict=True)
+        return statistics.median(ours / theirs for ours, theirs in rounds)
 
     def p50(self) -> float:
         return statistics.median(self.wall_ms)

@@ -5,7 +5,7 @@ from typing import Any
 
 from bench.speed.codes import FreshCodes, wrong_code
 from bench.speed.ground import FLOOR, PORTAL, Ground, Web
-from bench.speed.result import Row, against
+from bench.speed.result import Row
 from bench.speed.turns import CSRF_SECRET, Deal, System, Unexpected, Visitor, say, take_turns
 
 PEOPLE = 700  # of each kind: nobody is asked for more than three codes in a run
@@ -121,18 +121,23 @@ def measure(ground: Ground) -> list[Row]:
 def rows(systems: list[System]) -> list[Row]:
     form, page, raw, right, wrong, step_up, submit = systems
     made = [
-        against(f"{form.name}, CPU", form.cost(), "ms", form.cost()),
-        against(f"{page.name}, CPU", page.cost(), "ms", form.cost()),
-        against(f"{raw.name}, CPU", raw.cost(), "ms", form.cost()),
-        against(f"{right.name}, CPU beside the floor's post", right.cost(), "ms", form.cost(), "<= 2.6"),
-        against(f"{right.name}, CPU beside raw", right.cost(), "ms", raw.cost(), "<= 1.2"),
-        against(f"{wrong.name}, CPU beside the floor's post", wrong.cost(), "ms", form.cost(), "<= 2.2"),
-        against(f"{step_up.name}, CPU beside the floor's page", step_up.cost(), "ms", page.cost(), "<= 1.5"),
-        against(f"{submit.name}, CPU beside the floor's post", submit.cost(), "ms", form.cost(), "<= 2.2"),
-    ]  # fmt: skip
+        cost(form, "CPU", form),
+        cost(page, "CPU", form),
+        cost(raw, "CPU", form),
+        cost(right, "CPU beside the floor's post", form, "<= 2.6"),
+        cost(right, "CPU beside raw", raw, "<= 1.2"),
+        cost(wrong, "CPU beside the floor's post", form, "<= 2.2"),
+        cost(step_up, "CPU beside the floor's page", page, "<= 1.5"),
+        cost(submit, "CPU beside the floor's post", form, "<= 2.2"),
+    ]
     for system in systems:
         made += walls(system)
     return made
+
+
+def cost(system: System, what: str, beside: System, target: str | None = None) -> Row:
+    ratio = round(system.cost_beside(beside), 2)
+    return Row(f"{system.name}, {what}", round(system.cost(), 3), "ms", ratio, target)
 
 
 def walls(system: System) -> list[Row]:
