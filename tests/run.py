@@ -26,18 +26,17 @@ from apono_portal.demo.postgres_server import PostgresServer
 from tests.chromium import NoChromium, ensure_chromium
 
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-# The second database repeats what may depend on it: of the browser tests the smoke tests, and
-# nothing that asks no database of the portal's at all. The supervisor is walked there by the smoke
-# test that starts a whole demo.
+# The second database repeats what may depend on it: nothing that is seen in a browser, and nothing
+# that asks no database of the portal's at all.
 SELECTION: dict[str, list[str]] = {
-    "sqlite": [],
+    "sqlite": ["-m", "not server"],
     "postgresql": [
         "-m",
-        "not browser or smoke",
+        "not browser and not anywhere",
         "--needs-database",
         "--ignore=tests/connectors",
         "--ignore=tests/design",
-        "--ignore=tests/demo/test_supervisor.py",
+        "--ignore=tests/house",
     ],
 }
 # The targets of both versions are met on the first database.

@@ -20,7 +20,7 @@ from tests.browser.hands import Keyboard, Mouse
 from tests.browser.person import Person
 from tests.fixtures.stack import Stack, stack  # noqa: F401
 
-pytestmark = [pytest.mark.smoke, pytest.mark.target]
+pytestmark = pytest.mark.target
 
 Credential = dict[str, str]
 # `make look` walks it in every way, the other runs with the mouse.

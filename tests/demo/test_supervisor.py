@@ -75,6 +75,7 @@ def test_it_runs_restarts_and_ends(stack: Stack):  # noqa: F811
     assert "Everything has ended." in stack.output
 
 
+@pytest.mark.anywhere
 def test_nothing_outlives_a_supervisor_that_is_killed(stack: Stack):  # noqa: F811
     assert any("postgres" in told for told in processes_of(stack).values())
     stack.send(signal.SIGKILL)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
@@ -526,7 +526,7 @@ def test_lives_keep_the_two_promises(monkeypatch, settings):
 
 
 PROFILE = settings(
-    max_examples=MANY or 14,
+    max_examples=MANY or (14 if connection.vendor == "sqlite" else 6),
     stateful_step_count=40,
     derandomize=not MANY,
     phases=[Phase.generate, Phase.shrink] if MANY else [Phase.generate],

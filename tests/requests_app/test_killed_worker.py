@@ -23,6 +23,7 @@ from tests.fixtures.postgres import versions_to_test
 
 pytestmark = [
     pytest.mark.target,
+    pytest.mark.server,
     pytest.mark.django_db(transaction=True),
     # What a process does when it is killed does not depend on the target's version.
     pytest.mark.parametrize("pg_version", versions_to_test()[-1:], indirect=True),

@@ -18,6 +18,8 @@ from tests.factories import (
     UserFactory,
 )
 
+pytestmark = pytest.mark.anywhere
+
 WRITABLE = {User, Group}
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 OURS = {"users", "notices", "auth", "accessflows", "requests_app", "mfa", "audit"}
