@@ -114,6 +114,8 @@ def run_pytest(database: str, workers: str) -> Result:
     result = Result(database)
     with database_url(database) as url:
         environment = {**ENVIRONMENT[database], **os.environ, "DATABASE_URL": url}
+        # The run starts some hundred processes; each would compile all of the portal anew.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, text=True
         ) as process:
