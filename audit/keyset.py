@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from django.db import models
-from django.db.models import Max, Min
+from django.db.models import Max, Min, Subquery
+
+from audit.prepared import Prepared
 
 PAGE_SIZE = 25
 BATCH = 1000
@@ -31,18 +33,20 @@ def page_of(
     after: int | None,
     size: int = PAGE_SIZE,
     order: str = "pk",
+    newest: Prepared | None = None,
 ) -> Page[Row]:
     """Return the rows next to a key.
 
     ``before`` asks for older rows than that key, ``after`` for newer ones, neither for the newest.
-    ``order`` names what has the order of the keys.
+    ``order`` names what has the order of the keys. ``newest`` asks for the newest, if that is prepared.
     """
     if after is not None:
         rows = list(found.filter(pk__gt=after).order_by(order)[: size + 1])
         return _page(rows[:size][::-1], has_newer=len(rows) > size, has_older=True)
     if before is not None:
         found = found.filter(pk__lt=before)
-    rows = list(found.order_by(f"-{order}")[: size + 1])
+        newest = None
+    rows = newest() if newest else list(found.order_by(f"-{order}")[: size + 1])
     return _page(rows[:size], has_newer=before is not None, has_older=len(rows) > size)
 
 
@@ -70,6 +74,29 @@ def expected_rows(found: models.QuerySet[Any], *, filtered: bool) -> int | None:
     return None if filtered else _by_keys(found)
 
 
+class _Counted(Subquery):
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
+    output_field = models.IntegerField()
+
+
+def with_extent(found: Any, *, filtered: bool) -> Any:
+    """Have each row bring along what `about_rows` says of all, so that it takes no other question."""
+    newest = found.order_by("-pk").values("pk")
+    told = found.annotate(counted=_Counted(newest[: SAID + 1]))
+    if filtered:
+        return told
+    oldest = found.order_by("pk").values("pk")
+    return told.annotate(first_key=Subquery(oldest[:1]), last_key=Subquery(newest[:1]))
+
+
+def about_rows(rows: list[Any], *, filtered: bool) -> str:
+    """Say how many rows there are, as `about` does, of rows read `with_extent`."""
+    if not rows:
+        return ""
+    keys = None if filtered else rows[0].last_key - rows[0].first_key + 1
+    return _in_words(rows[0].counted, keys)
+
+
 def _by_keys(found: models.QuerySet[Any]) -> int:
     ends = found.order_by().aggregate(first=Min("pk"), last=Max("pk"))
     return int(ends["last"] - ends["first"]) + 1 if ends["last"] is not None else 0
@@ -78,11 +105,14 @@ def _by_keys(found: models.QuerySet[Any]) -> int:
 def about(found: models.QuerySet[Any], *, filtered: bool) -> str:
     """Say how many rows there are, without counting for long: exact up to `SAID` of them.
 
-    Beyond that an unfiltered table is judged by its keys. They are read at every size, so that a page
-    asks as much of a small portal as of a large one.
+    Beyond that an unfiltered table is judged by its keys.
     """
     keys = None if filtered else _by_keys(found)
     counted = found.order_by("-pk")[: SAID + 1].count()  # the newest, as the page itself
+    return _in_words(counted, keys)
+
+
+def _in_words(counted: int, keys: int | None) -> str:
     if counted <= SAID:
         return f"{counted:,} row{'' if counted == 1 else 's'}"
     return f"more than {SAID:,} rows" if keys is None else f"about {keys:,} rows"

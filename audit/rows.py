@@ -1,6 +1,7 @@
 """Events as the log's table shows them: plain words, made once for each row."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.http import QueryDict
@@ -10,11 +11,14 @@ from audit.models import Event
 
 
 def rows_of(events: Iterable[Event], opened: Event | None) -> list[dict[str, Any]]:
-    return [_row(event, opened is not None and event.pk == opened.pk) for event in events]
+    zone = timezone.get_current_timezone()
+    return [
+        _row(event, event.at.astimezone(zone), opened is not None and event.pk == opened.pk)
+        for event in events
+    ]
 
 
-def _row(event: Event, opened: bool) -> dict[str, Any]:  # noqa: FBT001
-    at = timezone.localtime(event.at)
+def _row(event: Event, at: datetime, opened: bool) -> dict[str, Any]:  # noqa: FBT001
     return {
         "number": event.number,
         "at": at,
@@ -25,7 +29,15 @@ def _row(event: Event, opened: bool) -> dict[str, Any]:  # noqa: FBT001
         "target": _target(event),
         "address": event.address or "Portal",
         "opened": opened,
+        **toggle_of(event.number, opened),
     }
+
+
+def toggle_of(number: str, opened: bool) -> dict[str, str]:  # noqa: FBT001
+    """Return what a row's link to its details adds to the address, and whether they are shown."""
+    if opened:
+        return {"toggle": "", "expanded": "true"}
+    return {"toggle": f"open={number}", "expanded": "false"}
 
 
 def _target(event: Event) -> str:

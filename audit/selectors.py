@@ -7,7 +7,7 @@ from django.db.models import F, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 
 from audit.events import EventName
-from audit.keyset import Page, about, page_of
+from audit.keyset import PAGE_SIZE, Page, about_rows, page_of, with_extent
 from audit.models import ChainState, Event, Seal, SealedEvent
 from audit.prepared import prepared
 from audit.querysets import EventQuerySet
@@ -54,7 +54,9 @@ def page_of_events(wanted: Wanted, *, before: int | None, after: int | None) -> 
     sorted: to go on until a page is full is slow just when the words are rare.
     """
     if not wanted.words:
-        return page_of(wanted_events(wanted), before=before, after=after)
+        filtered = wanted != Wanted()
+        found = with_extent(wanted_events(wanted), filtered=filtered)
+        return page_of(found, before=before, after=after, newest=None if filtered else _newest)
     near = page_of(_near(wanted, before, after), before=before, after=after)
     if near.newer_than if after is not None else near.older_than:
         return near
@@ -79,10 +81,16 @@ def _near(wanted: Wanted, before: int | None, after: int | None) -> EventQuerySe
     )
 
 
-def about_page(wanted: Wanted, page: Page[Event], *, filtered: bool) -> str:
+@prepared()
+def _newest() -> QuerySet[Event]:
+    told: QuerySet[Event] = with_extent(Event.objects.all(), filtered=False)
+    return told.order_by("-pk")[: PAGE_SIZE + 1]
+
+
+def about_page(wanted: Wanted, page: Page[Event]) -> str:
     """Say how many rows there are. For words they are not counted beyond the page."""
     if not wanted.words:
-        return about(wanted_events(wanted), filtered=filtered)
+        return about_rows(page.rows, filtered=wanted != Wanted())
     count = len(page.rows)
     if page.newer_than or page.older_than:
         return f"more than {count:,} rows"

@@ -43,7 +43,7 @@ def log(request: HttpRequest) -> HttpResponse:
         "opened": opened,
         "details": details_of(opened, released=released_by(opened)) if opened else None,
         "place": sealed_place(opened) if opened else None,
-        "about": about_page(form.wanted, page, filtered=form.is_filtered),
+        "about": about_page(form.wanted, page),
         "chain": chain_standing(),
     }
     return render(request, "audit/log.html", context)

@@ -1,58 +1,109 @@
 """Requests as the list of all shows them: plain words, from what is read for a page at once."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
 from django.utils import timezone
 
 from accessflows.models import AccessFlow
+from audit.keyset import PAGE_SIZE, Page, page_of, with_extent
 from audit.prepared import prepared
+from audit.rows import toggle_of
+from requests_app.activity import Wanted, wanted_requests
 from requests_app.models import AccessRequest, Decision, RequestedTarget
-from requests_app.templatetags.moments import moment, person
+from requests_app.templatetags.moments import person, teller
 
 VERDICTS = {str(value): str(label) for value, label in Decision.Verdict.choices}
-Told = tuple[Any, ...]
+SHOWN = (
+    "requester_label",
+    "flow_name",
+    "require_mfa",
+    "approval",
+    "status",
+    "status_changed_at",
+    "created_at",
+    "starts_at",
+    "ends_at",
+    "ended_at",
+    "verified_at",
+    "verified_with",
+)
+TARGET, DECISION = range(2)
+Target = tuple[str, str, str]
+
+
+def page_of_requests(
+    wanted: Wanted, *, before: int | None, after: int | None
+) -> Page[AccessRequest]:
+    """Return a page with what the list shows of each request, and how many there are. One query."""
+    filtered = wanted != Wanted()
+    found = with_extent(wanted_requests(wanted).only(*SHOWN), filtered=filtered)
+    return page_of(found, before=before, after=after, newest=None if filtered else _newest)
+
+
+@prepared()
+def _newest() -> QuerySet[AccessRequest]:
+    shown = AccessRequest.objects.only(*SHOWN)
+    told: QuerySet[AccessRequest] = with_extent(shown, filtered=False)
+    return told.order_by("-pk")[: PAGE_SIZE + 1]
 
 
 def rows_of(requests: list[AccessRequest], opened: AccessRequest | None) -> list[dict[str, Any]]:
-    """Two queries, whatever the number."""
+    """One query, whatever the number; another for what is opened."""
     pks = [request.pk for request in requests]
-    if not pks:
-        return []
-    targets = _by_request(_targets_of(pks))
-    decisions = _by_request(_decisions_of(pks))
+    targets: dict[int, list[Target]] = {pk: [] for pk in pks}
+    approvers: dict[int, list[str]] = {pk: [] for pk in pks}
+    for kind, _, pk, *told in sorted(_surroundings(pks)) if pks else ():
+        if kind == TARGET:
+            targets[pk].append((told[0], told[1], told[2]))
+        else:
+            approvers[pk].append(person(told[0]))
+    tell, zone = teller(), timezone.get_current_timezone()
     return [
-        _row(each, targets.get(each.pk, []), decisions.get(each.pk, []), each == opened)
+        {
+            "instant": each.created_at.astimezone(zone).isoformat(),
+            **_row(each, sorted(targets[each.pk]), approvers[each.pk], tell),
+            "opened": each == opened,
+            **toggle_of(str(each.pk), each == opened),
+            "decisions": decisions_of(each) if each == opened else [],
+        }
         for each in requests
     ]
 
 
 @prepared([int])
-def _targets_of(pks: list[int]) -> QuerySet[Any, Any]:
-    found = RequestedTarget.objects.filter(request__in=pks)
-    return found.values_list("request_id", "integration_name", "resource", "permission")
+def _surroundings(pks: list[int]) -> QuerySet[Any, Any]:
+    """What some requests ask for, and who decided on them."""
+    targets = RequestedTarget.objects.filter(request__in=pks).order_by()
+    decisions = Decision.objects.filter(request__in=pks).order_by()
+    rows: QuerySet[Any, Any] = targets.values_list(
+        Value(TARGET), "pk", "request_id", "integration_name", "resource", "permission"
+    )
+    said = ("pk", "request_id", "approver_label", Value(""), Value(""))
+    return rows.union(decisions.values_list(Value(DECISION), *said), all=True)
 
 
-@prepared([int])
-def _decisions_of(pks: list[int]) -> QuerySet[Any, Any]:
-    found = Decision.objects.filter(request__in=pks)
-    proof = ("verification__at", "verification__device_name")
-    return found.values_list("request_id", "approver_label", "verdict", "at", "reason", *proof)
-
-
-def _by_request(rows: Iterable[Told]) -> dict[int, list[Told]]:
-    found: dict[int, list[Told]] = {}
-    for pk, *told in rows:
-        found.setdefault(pk, []).append(tuple(told))
-    return found
+def decisions_of(request: AccessRequest) -> list[dict[str, Any]]:
+    return [
+        {
+            "verdict": VERDICTS.get(each.verdict, each.verdict),
+            "at": each.at,
+            "approver": each.approver_label,
+            "reason": each.reason,
+            "mfa_at": each.verification.at if each.verification else None,
+            "mfa_with": each.verification.device_name if each.verification else "",
+        }
+        for each in request.decisions.select_related("verification")
+    ]
 
 
 def _row(
     request: AccessRequest,
-    targets: list[Told],
-    decisions: list[Told],
-    opened: bool,  # noqa: FBT001
+    targets: list[Target],
+    approvers: list[str],
+    moment: Callable[[datetime | None], str],
 ) -> dict[str, Any]:
     automatic = request.approval == AccessFlow.Approval.AUTOMATIC
     until = moment(request.ended_at) if request.ended_at else f"until {moment(request.ends_at)}"
@@ -60,7 +111,6 @@ def _row(
     return {
         "number": str(request.pk),
         "reference": request.reference,
-        "instant": timezone.localtime(request.created_at).isoformat(),
         "asked": moment(request.created_at),
         "requester": person(request.requester_label),
         "title": ", ".join(resources) or request.flow_name,
@@ -70,26 +120,11 @@ def _row(
         "verified": moment(request.verified_at),
         "verified_with": request.verified_with,
         "unverified": "Not verified" if request.require_mfa else "Not required",
-        "approvers": ", ".join(person(label) for label, *_ in decisions),
-        "decisions": [_decision(*told) for told in decisions] if opened else [],
+        "approvers": ", ".join(approvers),
         "unapproved": "Automatic" if automatic else "None yet",
         "status": request.status,
         "word": request.get_status_display(),
         "since": moment(request.status_changed_at),
         "started": moment(request.starts_at),
         "ended": until if request.starts_at else "",
-        "opened": opened,
-    }
-
-
-def _decision(
-    approver: str, verdict: str, at: Any, reason: str, mfa_at: Any, mfa_with: str | None
-) -> dict[str, Any]:
-    return {
-        "verdict": VERDICTS.get(verdict, verdict),
-        "at": at,
-        "approver": approver,
-        "reason": reason,
-        "mfa_at": mfa_at,
-        "mfa_with": mfa_with or "",
     }

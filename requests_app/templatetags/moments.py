@@ -1,6 +1,7 @@
 """``{% load moments %}{{ request.ends_at|moment }}``: an instant as people say it."""
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, tzinfo
 
 from django import template
 from django.utils import timezone
@@ -14,9 +15,16 @@ NEAR = {-1: "yesterday ", 1: "tomorrow "}
 @register.filter
 def moment(instant: datetime | None) -> str:
     """Return ``14:11`` for today, ``tomorrow 14:11``, and ``12 May, 14:11`` for other days."""
-    if instant is None:
-        return ""
-    local, days = _local(instant)
+    return teller()(instant)
+
+
+def teller() -> Callable[[datetime | None], str]:
+    """Return what tells many moments: it reads the clock once."""
+    zone, today = _here_and_now()
+    return lambda instant: "" if instant is None else _told(*_local(instant, zone, today))
+
+
+def _told(local: datetime, days: int) -> str:
     clock = f"{local.hour:02}:{local.minute:02}"
     if days == 0:
         return clock
@@ -29,17 +37,22 @@ def moment(instant: datetime | None) -> str:
 @register.filter
 def other_day(instant: datetime) -> str:
     """Return nothing for today, else what belongs behind a clock: `` tomorrow``, `` on 12 May``."""
-    local, days = _local(instant)
+    local, days = _local(instant, *_here_and_now())
     if days in (0, 1):
         return " tomorrow" if days else ""
     return f" on {local.day} {MONTHS[local.month]:.3}"
 
 
-def _local(instant: datetime) -> tuple[datetime, int]:
-    """Return an instant as clocks here show it, and how many days from today that is."""
+def _here_and_now() -> tuple[tzinfo, int]:
+    """Return the zone the portal speaks in, and today's number there."""
     zone = timezone.get_current_timezone()
+    return zone, timezone.now().astimezone(zone).toordinal()
+
+
+def _local(instant: datetime, zone: tzinfo, today: int) -> tuple[datetime, int]:
+    """Return an instant as clocks here show it, and how many days from today that is."""
     local = instant.astimezone(zone)
-    return local, local.toordinal() - timezone.now().astimezone(zone).toordinal()
+    return local, local.toordinal() - today
 
 
 @register.filter

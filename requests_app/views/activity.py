@@ -7,7 +7,7 @@ from django.views.decorators.http import require_GET, require_safe
 
 from audit.access import readers_only
 from audit.export import download_for
-from audit.keyset import about, expected_rows, page_of
+from audit.keyset import about, about_rows, expected_rows
 from audit.origin import Origin
 from audit.rows import address_without
 from audit.services import record_export
@@ -18,7 +18,8 @@ from requests_app.activity import (
     wanted_requests,
 )
 from requests_app.activity_form import ActivityForm
-from requests_app.activity_rows import rows_of
+from requests_app.activity_rows import page_of_requests, rows_of
+from requests_app.models import AccessRequest
 
 
 @require_safe
@@ -27,9 +28,10 @@ def activity(request: HttpRequest) -> HttpResponse:
     form = ActivityForm(request.GET)
     if not form.is_valid():
         return render(request, "requests_app/activity.html", {"form": form}, status=422)
-    asked, found = form.cleaned_data, wanted_requests(form.wanted)
-    page = page_of(found, before=asked["before"], after=asked["after"])
-    opened = next((each for each in page.rows if each.pk == asked["open"]), None)
+    asked = form.cleaned_data
+    page = page_of_requests(form.wanted, before=asked["before"], after=asked["after"])
+    listed = any(each.pk == asked["open"] for each in page.rows)
+    opened = AccessRequest.objects.filter(pk=asked["open"]).first() if listed else None
     context = {
         "form": form,
         "page": page,
@@ -37,7 +39,7 @@ def activity(request: HttpRequest) -> HttpResponse:
         "address": address_without(request.GET, "open"),
         "opened": opened,
         "evidence": evidence_of(opened, timezone.now()) if opened else None,
-        "about": about(found, filtered=form.is_filtered),
+        "about": about_rows(page.rows, filtered=form.is_filtered),
         "names": names_to_suggest(),
     }
     return render(request, "requests_app/activity.html", context)
