@@ -34,9 +34,16 @@ class Finding:
 class Comparison:
     """``to_remove`` are past their own end and nobody's; ``dropped`` are gone under their session."""
 
-    findings: tuple[Finding, ...]
-    to_remove: tuple[FoundRole, ...]
-    dropped: tuple[Grant, ...]
+    findings: tuple[Finding, ...] = ()
+    to_remove: tuple[FoundRole, ...] = ()
+    dropped: tuple[Grant, ...] = ()
+
+    def __add__(self, other: "Comparison") -> "Comparison":
+        return Comparison(
+            self.findings + other.findings,
+            self.to_remove + other.to_remove,
+            self.dropped + other.dropped,
+        )
 
 
 def compare(
@@ -50,8 +57,8 @@ def compare(
     """Compare a roll call with the portal's rows, read after it.
 
     ``known`` are those of the grants the markers name of which there is a row, ``ended`` those of them
-    that were proven gone, ``active`` the open ones of this integration. ``since`` is the portal's time
-    before the roll was called: what changed after it proves nothing.
+    that were proven gone, ``active`` the open ones of this integration in the roll's range of OIDs.
+    ``since`` is the portal's time before the roll was called: what changed after it proves nothing.
     """
     findings: list[Finding] = []
     to_remove: list[FoundRole] = []

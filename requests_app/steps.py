@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import structlog
-from django.conf import settings
 from django.utils import timezone
 
 from accessflows.connectors.errors import ConnectorError, TargetRefused, TargetUnavailable
@@ -30,7 +29,7 @@ from requests_app.services.activation import (
 )
 from requests_app.services.proof import record_containment, record_end, record_nothing_made
 from requests_app.sessions_told import sessions_told
-from requests_app.targets import asking, reach
+from requests_app.targets import asking, call_rolls, reach
 
 log = structlog.get_logger(__name__)
 
@@ -155,10 +154,13 @@ def _is_in_use(grant: Grant) -> bool:
         with asking():
             integration, connector, target = reach(grant)
             identity = connector.locate(target, grant.spec(integration))
-            roll = connector.roll_call(target, settings.PORTAL_ID, [identity] if identity else [])
+        known = [identity] if identity else []
+        rolls = call_rolls(connector, target, lambda after: known)
+        return any(
+            role.grant_id == grant.pk and role.can_login for _, roll in rolls for role in roll.roles
+        )
     except ConnectorError:
         return False
-    return any(role.grant_id == grant.pk and role.can_login for role in roll.roles)
 
 
 def _identity_of(grant: Grant) -> GrantIdentity:

@@ -1,19 +1,22 @@
 """Reaching the target of a grant, and turning whatever goes wrong there into a sentence."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import structlog
+from django.conf import settings
 from django.db import Error as DatabaseTrouble
 
 from accessflows.connectors.errors import ConnectorError, TargetRefused, TargetUnavailable
-from accessflows.connectors.protocol import Connector, Target
+from accessflows.connectors.protocol import Connector, GrantIdentity, RollCall, Target
 from accessflows.connectors.registry import connector_for
 from accessflows.models import Integration
 from mfa.sealing import SealBroken
 from requests_app.models import Grant
 
 log = structlog.get_logger(__name__)
+
+AT_ONCE = 500  # logins that are held at once
 
 
 def reach(grant: Grant) -> tuple[Integration, Connector, Target]:
@@ -52,3 +55,22 @@ def asking() -> Iterator[None]:
         raise TargetUnavailable(
             f"The connector broke off ({name}). The portal tries again."
         ) from None
+
+
+def call_rolls(
+    connector: Connector, target: Target, known: Callable[[int], Sequence[GrantIdentity]]
+) -> Iterator[tuple[int, RollCall]]:
+    """Call the roll in the order of OIDs, some at a time. Yields after which OID, and the answer.
+
+    ``known`` returns up to `AT_ONCE` of those the portal knows after an OID, in order.
+    """
+    after: int | None = 0
+    while after is not None:
+        identities = known(after)
+        upto = identities[-1].role_oid if len(identities) == AT_ONCE else None
+        with asking():
+            roll = connector.roll_call(
+                target, settings.PORTAL_ID, identities, after=after, upto=upto
+            )
+        yield after, roll
+        after = roll.upto

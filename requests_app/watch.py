@@ -3,6 +3,7 @@
 import secrets
 import uuid
 from datetime import datetime
+from functools import partial
 
 import structlog
 from django.conf import settings
@@ -11,17 +12,22 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accessflows.connectors.errors import ConnectorError
-from accessflows.connectors.protocol import Connector, FoundRole, RollCall, Target
+from accessflows.connectors.protocol import (
+    Connector,
+    FoundRole,
+    GrantIdentity,
+    RollCall,
+    Target,
+)
 from accessflows.models import Integration
 from requests_app.drift import Comparison, compare, identities_of
 from requests_app.models import Grant, GrantState, TargetWatch
 from requests_app.services.drift import note_drift, record_removal
 from requests_app.services.ending import end_vanished
-from requests_app.targets import asking, reach_integration
+from requests_app.targets import AT_ONCE, asking, call_rolls, reach_integration
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 1000  # rows that are held at once
 MOST_REMOVED = 20  # in one look; the next one goes on
 
 
@@ -63,15 +69,18 @@ def look_over(integration_id: int, worker_id: str) -> int:
 def _look(integration: Integration, since: datetime) -> int:
     """The target is asked first and the rows are read after it: a row comes before its login.
 
-    Rows are read one after the other, and only what is compared of them: there may be many.
+    Both are read some at a time in the order of the logins' OIDs: there may be many.
     """
     connector, target = reach_integration(integration)
-    identities = identities_of(_active(integration).iterator(chunk_size=AT_ONCE))
-    with asking():
-        roll = connector.roll_call(target, settings.PORTAL_ID, identities)
-    known, ended = _known(roll)
-    active = _active(integration).iterator(chunk_size=AT_ONCE)
-    comparison = compare(roll, known, ended, active, since=since)
+    active = _active(integration)
+    comparison = Comparison()
+    for after, roll in call_rolls(connector, target, partial(_identities, active)):
+        known, ended = _known(roll)
+        here = active.filter(login_oid__gt=after)
+        if roll.upto is not None:
+            here = here.filter(login_oid__lte=roll.upto)
+        rows = here.iterator(chunk_size=AT_ONCE)
+        comparison += compare(roll, known, ended, rows, since=since)
     note_drift(integration=integration, findings=comparison.findings)
     _end_dropped(connector, target, comparison)
     removed = 0
@@ -82,7 +91,11 @@ def _look(integration: Integration, since: datetime) -> int:
 
 def _active(integration: Integration) -> QuerySet[Grant]:
     active = Grant.objects.filter(integration=integration, state=GrantState.ACTIVE)
-    return active.exclude(login_oid=None).defer("residue", "proof").order_by()
+    return active.exclude(login_oid=None).defer("residue", "proof").order_by("login_oid")
+
+
+def _identities(active: QuerySet[Grant], after: int) -> list[GrantIdentity]:
+    return identities_of(active.filter(login_oid__gt=after)[:AT_ONCE])
 
 
 def _known(roll: RollCall) -> tuple[set[uuid.UUID], dict[uuid.UUID, Grant]]:

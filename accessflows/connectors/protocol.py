@@ -283,11 +283,12 @@ class FoundRole(JsonRecord):
 
 @dataclass(frozen=True)
 class RollCall(JsonRecord):
-    """What is there of one portal, by the target's clock."""
+    """What is there of one portal, by the target's clock, as far as the OID `upto`: to the end if None."""
 
     server_time: datetime
     system_identifier: str
     roles: tuple[FoundRole, ...]
+    upto: int | None = None
 
 
 class Connector(Protocol):
@@ -366,9 +367,19 @@ class Connector(Protocol):
         """All roles with this portal's marker, or with any portal's when None."""
 
     def roll_call(
-        self, target: Target, portal_id: str, identities: Sequence[GrantIdentity]
+        self,
+        target: Target,
+        portal_id: str,
+        identities: Sequence[GrantIdentity],
+        *,
+        after: int = 0,
+        upto: int | None = None,
     ) -> RollCall:
-        """The roles with this portal's marker, and those of `identities` whatever their marker."""
+        """The roles with this portal's marker, and those of `identities` whatever their marker.
+
+        In the order of their OIDs, from behind `after` on and no further than `upto`. There may be
+        thousands, so an answer may stop before that and say where.
+        """
 
     def canary(
         self, target: Target, resource: str, permission: str, *, portal_id: str

@@ -150,7 +150,13 @@ class HonestTarget:
         )
 
     def roll_call(
-        self, target: Target, portal_id: str, identities: Sequence[GrantIdentity]
+        self,
+        target: Target,
+        portal_id: str,
+        identities: Sequence[GrantIdentity],
+        *,
+        after: int = 0,
+        upto: int | None = None,
     ) -> RollCall:
         return self._ask(lambda: RollCall(timezone.now(), SYSTEM, tuple(self._roles())))  # type: ignore[return-value]
 

@@ -190,3 +190,19 @@ def test_one_worker_looks_at_a_time(real_flow, grant):
     assert look(real_flow) == set()
     look_over(real_flow.integration.pk, WORKER)
     assert not Drift.objects.exists()
+
+
+def test_a_target_with_more_logins_than_are_held_at_once_is_read_to_its_end(real_flow, monkeypatch):
+    monkeypatch.setattr("requests_app.targets.AT_ONCE", 2)
+    monkeypatch.setattr("requests_app.watch.AT_ONCE", 2)
+    monkeypatch.setattr("accessflows.connectors.postgresql.roles.AT_ONCE", 2)
+    *grants, forgotten = [real_flow.active_grant() for _ in range(6)]
+    forget(forgotten)
+    assert look(real_flow) == {Kind.UNKNOWN}
+    for each in grants:
+        real_flow.pg.ask(f"COMMENT ON ROLE {each.login} IS NULL")
+    assert look(real_flow) == {Kind.UNKNOWN, Kind.UNMARKED}
+    assert Drift.objects.open().filter(kind=Kind.UNMARKED).count() == len(grants)
+    real_flow.pg.ask(f"DROP ROLE {grants[2].login}")
+    look(real_flow)
+    assert Drift.objects.open().get(kind=Kind.DROPPED).login == grants[2].login

@@ -35,10 +35,16 @@ _SERVER = sql.SQL(
     " FROM pg_roles WHERE rolname = current_user"
 )
 # As ALTER ROLE and DROP ROLE judge it; before version 16 CREATEROLE is enough for every role.
+# pg_has_role() for each would go through all that the broker may administer each time.
 _UNDER_CONTROL = sql.SQL(
-    "SELECT oid::bigint AS oid FROM pg_roles r WHERE NOT rolsuper"
+    "WITH RECURSIVE held AS ("
+    "  SELECT oid, rolsuper FROM pg_roles WHERE rolname = current_user"
+    "  UNION SELECT m.roleid, false FROM pg_auth_members m JOIN held ON m.member = held.oid)"
+    " SELECT r.oid::bigint AS oid FROM pg_roles r WHERE NOT rolsuper"
     " AND (current_setting('server_version_num')::int < 160000"
-    "   OR pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION'))"
+    "   OR EXISTS (SELECT FROM held WHERE held.rolsuper) OR r.oid IN ("
+    "     SELECT m.roleid FROM pg_auth_members m JOIN held ON m.member = held.oid"
+    "     WHERE m.admin_option))"
 )
 _PLACES = sql.SQL(
     "SELECT datname AS name, has_database_privilege(oid, 'CONNECT') AS broker_connects,"
@@ -173,7 +179,7 @@ def _version(session: Session) -> Check:
 def _earlier_grants(session: Session, portal_id: str | None) -> Check:
     """Since version 16 only who made a role, or was given ADMIN, may end it: another broker may not."""
     name = "Earlier grants"
-    mine = {row["oid"] for row in session.rows(_UNDER_CONTROL)}
+    mine = {row["oid"] for row in session.connection.execute(_UNDER_CONTROL)}
     beyond = [role.name for role in marked_roles(session, portal_id) if role.oid not in mine]
     if not beyond:
         return Check.green(name, "The broker may end every login the portal has made here.")

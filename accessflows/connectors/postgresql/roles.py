@@ -1,7 +1,7 @@
 """Reading login roles back from the catalogs, and telling ours from everybody else's."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -34,11 +34,16 @@ _BY_NAME = _COLUMNS + sql.SQL("WHERE r.rolname = %(name)s")
 _BY_IDENTITY = _COLUMNS + sql.SQL(
     "WHERE r.oid = ANY(%(oids)s::oid[]) OR r.rolname = ANY(%(names)s::name[])"
 )
-_WITH_COMMENT = _COLUMNS + sql.SQL("WHERE d.description LIKE '{%%' ORDER BY r.oid")
+_WITH_COMMENT = _COLUMNS + sql.SQL(
+    "WHERE d.description LIKE '{%%' AND r.oid > %(after)s::oid AND r.oid <= %(upto)s::oid"
+    " ORDER BY r.oid LIMIT %(most)s"
+)
 _LOCK = sql.SQL("SELECT pg_advisory_xact_lock(key) FROM unnest(%(keys)s::bigint[]) AS key")
 
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_OID = 2**32 - 1
+AT_ONCE = 500  # roles that are held at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +173,28 @@ def _judge(identity: GrantIdentity, same_oid: Role | None, same_name: Role | Non
 def list_marked_roles(target: Target, portal_id: str | None) -> list[MarkedRole]:
     """All roles with this portal's marker, or any portal's when None, whatever their name is now."""
     with broker_session(target) as session:
-        return _marked(session, portal_id)
+        return list(_marked(session, portal_id))
 
 
-def marked_roles(session: Session, portal_id: str | None) -> list[Role]:
-    return [
+def marked_slice(
+    session: Session, portal_id: str | None, after: int = 0, upto: int = LAST_OID
+) -> tuple[list[Role], int]:
+    """The next marked roles in the order of their OIDs, and up to which OID these are all."""
+    rows = session.rows(_WITH_COMMENT, {"after": after, "upto": upto, "most": AT_ONCE})
+    roles = [
         role
-        for role in map(Role.of, session.connection.execute(_WITH_COMMENT))
+        for role in map(Role.of, rows)
         if role.marker is not None and portal_id in (None, role.marker.portal_id)
     ]
+    return roles, rows[-1]["oid"] if len(rows) == AT_ONCE else upto
+
+
+def marked_roles(session: Session, portal_id: str | None) -> Iterator[Role]:
+    """All of them, few at a time."""
+    after = 0
+    while after < LAST_OID:
+        roles, after = marked_slice(session, portal_id, after)
+        yield from roles
 
 
 def with_oids(session: Session, oids: Sequence[int]) -> list[Role]:
@@ -184,18 +202,16 @@ def with_oids(session: Session, oids: Sequence[int]) -> list[Role]:
     return [Role.of(row) for row in session.rows(_BY_IDENTITY, values)] if oids else []
 
 
-def _marked(session: Session, portal_id: str | None) -> list[MarkedRole]:
-    return [
-        MarkedRole(
-            identity=GrantIdentity(
-                role_name_of(role.marker.grant_id), role.oid, session.system_identifier
-            ),
-            grant_id=role.marker.grant_id,
-            portal_id=role.marker.portal_id,
-            deadline=role.marker.deadline,
-            valid_until=role.valid_until,
-            can_login=role.can_login,
-        )
-        for role in marked_roles(session, portal_id)
-        if role.marker is not None
-    ]
+def _marked(session: Session, portal_id: str | None) -> Iterator[MarkedRole]:
+    for role in marked_roles(session, portal_id):
+        if role.marker is not None:
+            yield MarkedRole(
+                identity=GrantIdentity(
+                    role_name_of(role.marker.grant_id), role.oid, session.system_identifier
+                ),
+                grant_id=role.marker.grant_id,
+                portal_id=role.marker.portal_id,
+                deadline=role.marker.deadline,
+                valid_until=role.valid_until,
+                can_login=role.can_login,
+            )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from accessflows.connectors.postgresql.roles import Role, marked_roles, with_oids
+from accessflows.connectors.postgresql.roles import LAST_OID, Role, marked_slice, with_oids
 from accessflows.connectors.postgresql.session import Session, broker_session
 from accessflows.connectors.protocol import (
     FoundRole,
@@ -23,17 +23,27 @@ _MEMBERSHIPS = sql.SQL(
 )
 
 
-def roll_call(target: Target, portal_id: str, identities: Sequence[GrantIdentity]) -> RollCall:
+def roll_call(
+    target: Target,
+    portal_id: str,
+    identities: Sequence[GrantIdentity],
+    *,
+    after: int = 0,
+    upto: int | None = None,
+) -> RollCall:
     """Read what is there of this portal. Roles of ours that lost their marker are known by OID."""
     with broker_session(target) as session:
-        roles = {role.oid: role for role in marked_roles(session, portal_id)}
-        unmarked = [one.role_oid for one in identities if one.role_oid not in roles]
+        marked, last = marked_slice(session, portal_id, after, upto or LAST_OID)
+        roles = {role.oid: role for role in marked}
+        oids = [one.role_oid for one in identities if after < one.role_oid <= last]
+        unmarked = [oid for oid in oids if oid not in roles]
         roles |= {role.oid: role for role in with_oids(session, unmarked)}
         memberships = _memberships(session, sorted(roles))
         found = tuple(
             _found(session, role, memberships.get(role.oid, ())) for role in roles.values()
         )
-        return RollCall(session.server_time, session.system_identifier, found)
+        reached = None if last == LAST_OID else last
+        return RollCall(session.server_time, session.system_identifier, found, reached)
 
 
 def _memberships(session: Session, oids: Sequence[int]) -> dict[int, tuple[Membership, ...]]:

@@ -205,8 +205,15 @@ class WebhookConnector:
         ]
 
     def roll_call(
-        self, target: Target, portal_id: str, identities: Sequence[GrantIdentity]
+        self,
+        target: Target,
+        portal_id: str,
+        identities: Sequence[GrantIdentity],
+        *,
+        after: int = 0,
+        upto: int | None = None,
     ) -> RollCall:
+        """A receiver lists everything in one answer."""
         answer = call(target, "list", {"portal": portal_id})
         return RollCall(answer.moment("server_time"), _receiver(answer), tuple(_listed(answer)))
 
