@@ -2,7 +2,7 @@
 
 import threading
 import uuid
-from collections.abc import Container
+from collections.abc import Iterable
 
 
 class SessionsTold:
@@ -20,9 +20,10 @@ class SessionsTold:
         with self._lock:
             return self._told.get(grant, 0)
 
-    def forget_all_but(self, grants: Container[uuid.UUID]) -> None:
+    def forget_all_but(self, grants: Iterable[uuid.UUID]) -> None:
         with self._lock:
-            self._told = {key: number for key, number in self._told.items() if key in grants}
+            if self._told:
+                self._told = {key: self._told[key] for key in grants if key in self._told}
 
 
 sessions_told = SessionsTold()

@@ -17,17 +17,19 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import structlog
+from django.db import transaction
 from django.utils import timezone
 
 from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.protocol import Connector, GrantIdentity, Target
 from accessflows.models import Integration
+from requests_app.ends import Ends
 from requests_app.models import Grant
 from requests_app.sessions_told import sessions_told
-from requests_app.targets import asking, reach_integration
+from requests_app.targets import AT_ONCE, asking, reach_integration
 
 log = structlog.get_logger(__name__)
 
@@ -49,27 +51,12 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Watched:
-    """A login and when it must have ended."""
-
-    COLUMNS: ClassVar = (
-        "pk", "integration_id", "deadline", "login", "login_oid", "system_identifier"
-    )  # fmt: skip
-    identity: GrantIdentity
-    integration_id: int
-    deadline: datetime
-
-    @classmethod
-    def of(cls, integration_id: int, deadline: datetime, *identity: Any) -> "Watched":
-        return cls(GrantIdentity(*identity), integration_id, deadline)
-
-
-@dataclass(frozen=True)
 class Memory:
     """What ends soon, and where. Replaced as a whole, since several threads read it."""
 
-    watched: dict[uuid.UUID, Watched] = field(default_factory=dict)
+    ends: Ends = field(default_factory=Ends)
     places: dict[int, Place] = field(default_factory=dict)
+    contained: set[int] = field(default_factory=set)  # numbers of ends
 
 
 class Vigil:
@@ -84,7 +71,7 @@ class Vigil:
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="vigil")
         self._running: dict[int, Future[None]] = {}
-        self._told: dict[uuid.UUID, datetime] = {}
+        self._told: set[bytes] = set()
         self._thread = threading.Thread(target=self._run, name="vigil", daemon=True)
 
     def start(self) -> None:
@@ -107,15 +94,15 @@ class Vigil:
         """Remember what ends within `LOOK_AHEAD`. Returns 0: this is no step."""
         if self._looked_at is not None and timedelta(0) <= now - self._looked_at < LOOK_EVERY:
             return 0
-        ending = Grant.objects.ending_before(now + LOOK_AHEAD).exclude(login_oid=None)
-        told = ending.order_by("deadline").values_list(*Watched.COLUMNS)
-        # What is past its end and waits in a long line keeps nothing out that is still to come.
-        rows = [*told.filter(deadline__lte=now)[:MOST], *told.filter(deadline__gt=now)[:MOST]]
-        places = _places({integration_id for _, integration_id, *_ in rows})
-        watched = {pk: Watched.of(*row) for pk, *row in rows if row[0] in places}
-        self._memory, self._looked_at = Memory(watched, places), now
-        self._told = {key: at for key, at in list(self._told.items()) if key in watched}
-        sessions_told.forget_all_but(watched)
+        with (
+            transaction.atomic()
+        ):  # else a pooler may give the rest of a cursor to another connection
+            ends = Ends(_ends_until(now + LOOK_AHEAD, now))
+        places = _places({ends.integration_id(number) for number in range(len(ends))})
+        self._memory, self._looked_at = Memory(ends, places), now
+        marks = map(ends.mark, range(len(ends)))
+        self._told = {mark for mark in marks if mark in self._told}
+        sessions_told.forget_all_but(ends.keys())
         return 0
 
     def tell_on_time(self, now: datetime) -> list[Future[None]]:
@@ -124,32 +111,34 @@ class Vigil:
         What was missed, as by a process that was held up, is told at once.
         """
         memory = self._memory
-        soon: dict[int, list[tuple[datetime, uuid.UUID]]] = defaultdict(list)
-        for key, watched in list(memory.watched.items()):
-            known = self._told.get(key) == watched.deadline
-            if not known and watched.deadline <= now + GET_READY:
-                soon[watched.integration_id].append((max(watched.deadline, now), key))
+        soon: dict[int, list[tuple[datetime, int]]] = defaultdict(list)
+        for number in memory.ends.until(now + GET_READY):
+            integration_id = memory.ends.integration_id(number)
+            if integration_id in memory.places and memory.ends.mark(number) not in self._told:
+                at = max(memory.ends.deadline(number), now)
+                soon[integration_id].append((at, number))
         begun = []
-        for place, ends in soon.items():
-            for at, keys in _together(ends):
-                self._told.update({key: memory.watched[key].deadline for key in keys})
-                logins = {memory.watched[key].identity: key for key in keys}
-                begun.append(self._pool.submit(self._tell, memory.places[place], logins, at))
+        for integration_id, due in soon.items():
+            for at, numbers in _together(due):
+                self._told.update(map(memory.ends.mark, numbers))
+                logins = {memory.ends.identity(each): memory.ends.key(each) for each in numbers}
+                place = memory.places[integration_id]
+                begun.append(self._pool.submit(self._tell, place, logins, at))
         return begun
 
     def keep(self, now: datetime) -> list[Future[None]]:
         """Contain what is past its end, a target each in a thread of its own."""
         memory = self._memory
-        due: dict[int, dict[uuid.UUID, GrantIdentity]] = defaultdict(dict)
-        for key, watched in list(memory.watched.items()):
-            if watched.deadline + timedelta(seconds=GRACE_S) <= now:
-                due[watched.integration_id][key] = watched.identity
-        for place, identities in due.items():
-            running = self._running.get(place)
-            if running is None or running.done():
-                self._running[place] = self._pool.submit(
-                    self._contain, memory.places[place], identities
-                )
+        due: dict[int, list[int]] = defaultdict(list)
+        for number in memory.ends.until(now - timedelta(seconds=GRACE_S)):
+            if number not in memory.contained:
+                due[memory.ends.integration_id(number)].append(number)
+        for integration_id, numbers in due.items():
+            running = self._running.get(integration_id)
+            if integration_id in memory.places and (running is None or running.done()):
+                place = memory.places[integration_id]
+                task = self._pool.submit(self._contain, place, memory, numbers)
+                self._running[integration_id] = task
         return list(self._running.values())
 
     def _run(self) -> None:
@@ -176,22 +165,29 @@ class Vigil:
         for identity, number in told.items():
             sessions_told.note(logins[identity], number)
 
-    def _contain(self, place: Place, identities: dict[uuid.UUID, GrantIdentity]) -> None:
+    def _contain(self, place: Place, memory: Memory, numbers: list[int]) -> None:
+        identities = {number: memory.ends.identity(number) for number in numbers}
         try:
             with asking():
                 answers = place.connector.contain_many(place.target, list(identities.values()))
         except ConnectorError as error:
-            log.warning("vigil_retry", grants=len(identities), reason=error.sentence)
+            log.warning("vigil_retry", grants=len(numbers), reason=error.sentence)
             return
-        for key, identity in identities.items():
+        for number, identity in identities.items():
             if not isinstance(answers.get(identity), ConnectorError):
-                self._memory.watched.pop(key, None)
-        log.warning("contained_without_database", grants=len(identities))
+                memory.contained.add(number)
+        log.warning("contained_without_database", grants=len(numbers))
 
 
-def _together(
-    ends: list[tuple[datetime, uuid.UUID]],
-) -> Iterator[tuple[datetime, list[uuid.UUID]]]:
+def _ends_until(latest: datetime, now: datetime) -> Iterator[Any]:
+    """What is past its end and waits in a long line keeps nothing out that is still to come."""
+    ending = Grant.objects.ending_before(latest).exclude(login_oid=None).order_by("deadline")
+    told = ending.values_list(*Ends.COLUMNS)
+    for some in (told.filter(deadline__lte=now), told.filter(deadline__gt=now)):
+        yield from some[:MOST].iterator(chunk_size=AT_ONCE)
+
+
+def _together(ends: list[tuple[datetime, int]]) -> Iterator[tuple[datetime, list[int]]]:
     """Yield ends that are told in one statement, with the moment of the last of them."""
     waiting = sorted(ends)
     while waiting:

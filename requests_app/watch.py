@@ -7,6 +7,7 @@ from functools import partial
 
 import structlog
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -79,8 +80,11 @@ def _look(integration: Integration, since: datetime) -> int:
         here = active.filter(login_oid__gt=after)
         if roll.upto is not None:
             here = here.filter(login_oid__lte=roll.upto)
-        rows = here.iterator(chunk_size=AT_ONCE)
-        comparison += compare(roll, known, ended, rows, since=since)
+        with (
+            transaction.atomic()
+        ):  # else a pooler may give the rest of a cursor to another connection
+            rows = here.iterator(chunk_size=AT_ONCE)
+            comparison += compare(roll, known, ended, rows, since=since)
     note_drift(integration=integration, findings=comparison.findings)
     _end_dropped(connector, target, comparison)
     removed = 0
