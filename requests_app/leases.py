@@ -63,8 +63,9 @@ def renew(grants: Iterable[Grant], lease: str) -> bool:
     return mine.update(lease_until=Now() + settings.WORKER_LEASE) == len(pks)
 
 
-def release(grant: Grant, lease: str) -> None:
-    Grant.objects.filter(pk=grant.pk, lease_by=lease).update(lease_by="", lease_until=None)
+def release(grants: Iterable[Grant], lease: str) -> None:
+    mine = Grant.objects.filter(pk__in=[grant.pk for grant in grants], lease_by=lease)
+    mine.update(lease_by="", lease_until=None)
 
 
 def retry_later(

@@ -7,6 +7,7 @@ its evidence was voided before anything was made on a target, as by a reset, and
 when that of an approver was.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -66,6 +67,12 @@ def lock_request(pk: int) -> AccessRequest:
     """Lock and reload a request. Inside a transaction, after `lock_state` where MFA is decided on."""
     request: AccessRequest = AccessRequest.objects.select_for_update().get(pk=pk)
     return request
+
+
+def lock_requests(pks: Collection[int]) -> dict[int, AccessRequest]:
+    """Lock and reload many, in the order everybody takes them. Inside a transaction."""
+    locked = AccessRequest.objects.select_for_update().filter(pk__in=pks).order_by("pk")
+    return {request.pk: request for request in locked}
 
 
 def lock_with_state(pk: int) -> tuple[AccessRequest, MfaState | None]:

@@ -32,8 +32,8 @@ class Stage(StrEnum):
 
     @property
     def batch(self) -> int:
-        """Containment takes many over one connection; the others one, so that leases stay short."""
-        return 250 if self is Stage.CONTAIN else 1
+        """How many are taken over one connection: opening takes one, so that leases stay short."""
+        return {Stage.CONTAIN: 250, Stage.ACTIVATE: 1, Stage.CLEAN: 20}[self]
 
     @property
     def lease(self) -> timedelta:

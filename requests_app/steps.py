@@ -27,12 +27,13 @@ from requests_app.services.activation import (
     fail_activation,
     record_activation,
 )
-from requests_app.services.proof import record_containment, record_end, record_nothing_made
+from requests_app.services.proof import record_containment, record_ends, record_nothing_made
 from requests_app.sessions_told import sessions_told
 from requests_app.targets import asking, call_rolls, reach
 
 log = structlog.get_logger(__name__)
 
+_TRACES_LEFT = "The target still shows traces of the login. The portal cleans again."
 SOON = timedelta(seconds=0.5)  # unreachable or busy: that may be over any moment
 SOON_ENOUGH = timedelta(seconds=5)  # it refuses us: somebody has to mend that first
 
@@ -77,7 +78,7 @@ def activate(grants: list[Grant], lease: str) -> None:
         _give_up(grant, lease, sentence)
         return
     if not confirm_activation(grant=grant):
-        release(grant, lease)
+        release([grant], lease)
         return
     try:
         with asking():
@@ -94,28 +95,63 @@ def activate(grants: list[Grant], lease: str) -> None:
 
 
 def clean(grants: list[Grant], lease: str) -> None:
-    """List what one grant left behind, put it away, and have the target prove that it is gone."""
-    [grant] = grants
+    """List what each left behind, put it away, and have the target prove of all that they are gone.
+
+    A target that does not answer would keep each of them waiting, so the rest is given back.
+    """
     try:
         with asking():
-            _, connector, target = reach(grant)
-            identity = _identity_of(grant)
-            note_residue(grant, lease, connector.find_residue(target, identity))
-            if not renew(grants, lease):
-                return
-            connector.clean(target, identity)
-            if not renew(grants, lease):
-                return
-            proof = connector.prove(target, identity)
-        if not proof.holds:
-            raise TargetUnavailable(
-                "The target still shows traces of the login. The portal cleans again."
-            )
+            _, connector, target = reach(grants[0])
     except ConnectorError as error:
         _retry(grants, lease, "clean", error)
         return
-    record_end(grant=grant, lease=lease, proof=proof.as_dict())
-    _log_done("grant_ended", grant)
+    cleaned: dict[Grant, GrantIdentity] = {}
+    for number, grant in enumerate(grants):
+        try:
+            if identity := _put_away(grant, lease, connector, target):
+                cleaned[grant] = identity
+        except ConnectorError as error:
+            _retry([grant], lease, "clean", error)
+            if isinstance(error, TargetUnavailable):
+                release(grants[number + 1 :], lease)
+                break
+    if cleaned:
+        _prove(cleaned, lease, connector, target)
+
+
+def _put_away(
+    grant: Grant, lease: str, connector: Connector, target: Target
+) -> GrantIdentity | None:
+    """Clean up after one grant. None if another worker holds it by now."""
+    with asking():
+        identity = _identity_of(grant)
+        note_residue(grant, lease, connector.find_residue(target, identity))
+        if not renew([grant], lease):
+            return None
+        connector.clean(target, identity)
+    return identity
+
+
+def _prove(
+    cleaned: dict[Grant, GrantIdentity], lease: str, connector: Connector, target: Target
+) -> None:
+    try:
+        with asking():
+            proofs = connector.prove_many(target, list(cleaned.values()))
+    except ConnectorError as error:
+        _retry(cleaned, lease, "clean", error)
+        return
+    proven: dict[Grant, dict[str, object]] = {}
+    for grant, identity in cleaned.items():
+        proof = proofs.get(identity, TargetUnavailable("The target gave no answer."))
+        if isinstance(proof, ConnectorError):
+            _retry([grant], lease, "clean", proof)
+        elif not proof.holds:
+            _retry([grant], lease, "clean", TargetUnavailable(_TRACES_LEFT))
+        else:
+            proven[grant] = proof.as_dict()
+    for grant in record_ends(proven=proven, lease=lease):
+        _log_done("grant_ended", grant)
 
 
 def _identify(
@@ -171,7 +207,7 @@ def _identity_of(grant: Grant) -> GrantIdentity:
 
 def _give_up(grant: Grant, lease: str, sentence: str) -> None:
     fail_activation(grant=grant, sentence=sentence)
-    release(grant, lease)
+    release([grant], lease)
     log.warning("activation_failed", grant=str(grant.pk), reason=sentence)
 
 

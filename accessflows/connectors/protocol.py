@@ -363,6 +363,11 @@ class Connector(Protocol):
 
     def prove(self, target: Target, identity: GrantIdentity) -> Proof: ...
 
+    def prove_many(
+        self, target: Target, identities: Sequence[GrantIdentity]
+    ) -> dict[GrantIdentity, Proof | ConnectorError]:
+        """`prove` for many at once. One failure does not stop the others."""
+
     def list_marked_roles(self, target: Target, portal_id: str | None) -> list[MarkedRole]:
         """All roles with this portal's marker, or with any portal's when None."""
 

@@ -25,6 +25,11 @@ from requests_app.models import (
 )
 from requests_app.policies import may_end
 
+_CLOSINGS = {
+    Status.EXPIRED: EventName.REQUEST_EXPIRE,
+    Status.REVOKED: EventName.REQUEST_REVOKE,
+}
+
 
 def end_access(*, actor: Any, request: AccessRequest, origin: Origin = SYSTEM) -> AccessRequest:
     """Begin the end of access now, by hand. Stops an activation that is under way, too."""
@@ -153,15 +158,14 @@ def lapse_overdue(*, now: datetime) -> int:
     return done
 
 
-def close_when_ended(*, request: AccessRequest) -> None:
-    """Close an ending request once all its grants are proven gone. In a transaction that locks it."""
-    if request.status != Status.ENDING:
-        return
-    if request.grants.exclude(state=GrantState.ENDED).exists():
-        return
-    to = Status(request.ends_as)
-    event = EventName.REQUEST_EXPIRE if to == Status.EXPIRED else EventName.REQUEST_REVOKE
-    transition(request, to=to, event=event, actor=None, ended_at=timezone.now())
+def close_when_ended(*, requests: Collection[AccessRequest]) -> None:
+    """Close ending requests once all their grants are proven gone. In a transaction that locks them."""
+    left = Grant.objects.filter(request__in=requests).exclude(state=GrantState.ENDED)
+    unproven = set(left.values_list("request_id", flat=True))
+    over = [r for r in requests if r.status == Status.ENDING and r.pk not in unproven]
+    for to, event in _CLOSINGS.items():
+        ended = [request for request in over if request.ends_as == to]
+        transition_all(ended, to=to, event=event, actor=None, ended_at=timezone.now())
 
 
 def _lock_for(actor: Any, request: AccessRequest) -> AccessRequest:

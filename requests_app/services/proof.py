@@ -1,16 +1,15 @@
 """What the target said about an end, put on the record."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from accessflows.connectors.protocol import Containment
 from audit.events import EventName
-from audit.services import record, record_each
+from audit.services import record_each
 from requests_app.grants import FREE
-from requests_app.lifecycle import lock_request
+from requests_app.lifecycle import lock_requests
 from requests_app.models import Grant, GrantState
 from requests_app.services.ending import close_when_ended
 
@@ -46,36 +45,45 @@ def record_nothing_made(*, grant: Grant, lease: str) -> None:
     """Close a grant whose activation left nothing on the target."""
     now = timezone.now()
     Grant.objects.filter(pk=grant.pk, lease_by=lease, contained_at=None).update(contained_at=now)
-    record_end(
-        grant=grant,
-        lease=lease,
-        proof={
-            "holds": True,
-            "role_gone": True,
-            "sessions_gone": True,
-            "residue_none": True,
-            "checked_at": now.isoformat(),
-            "method": "Looked for the login of this grant on the target: none was ever made.",
-            "details": {},
-        },
-    )
+    proof = {
+        "holds": True,
+        "role_gone": True,
+        "sessions_gone": True,
+        "residue_none": True,
+        "checked_at": now.isoformat(),
+        "method": "Looked for the login of this grant on the target: none was ever made.",
+        "details": {},
+    }
+    record_ends(proven={grant: proof}, lease=lease)
 
 
-def record_end(*, grant: Grant, lease: str, proof: dict[str, Any]) -> None:
-    """Store the proof. With the last grant of a request the request has ended."""
+def record_ends(*, proven: Mapping[Grant, Mapping[str, object]], lease: str) -> list[Grant]:
+    """Store the proofs where the lease still holds. With its last grant a request has ended.
+
+    Returns the news of it.
+    """
     with transaction.atomic():
-        request = lock_request(grant.request_id)
-        now = timezone.now()
-        held = Grant.objects.filter(
-            pk=grant.pk, state__in=[GrantState.ENDING, GrantState.CONTAINED], lease_by=lease
+        requests = lock_requests({grant.request_id for grant in proven})
+        news = [grant for grant in proven if _end(grant, lease, proven[grant])]
+        told = {
+            grant: {
+                "login": grant.login,
+                "proof": proven[grant],
+                "left_behind": len(grant.residue),
+            }
+            for grant in news
+        }
+        about = [(grant, requests[grant.request_id], told[grant]) for grant in news]
+        record_each(event=EventName.GRANT_PROVE, actor=None, about=about)
+        close_when_ended(
+            requests=[requests[pk] for pk in sorted({each.request_id for each in news})]
         )
-        if not held.update(state=GrantState.ENDED, ended_at=now, proof=proof, **FREE):
-            return
-        record(
-            event=EventName.GRANT_PROVE,
-            actor=None,
-            target=grant,
-            request=request,
-            metadata={"login": grant.login, "proof": proof, "left_behind": len(grant.residue)},
-        )
-        close_when_ended(request=request)
+    return news
+
+
+def _end(grant: Grant, lease: str, proof: Mapping[str, object]) -> bool:
+    held = Grant.objects.filter(
+        pk=grant.pk, state__in=[GrantState.ENDING, GrantState.CONTAINED], lease_by=lease
+    )
+    now = timezone.now()
+    return bool(held.update(state=GrantState.ENDED, ended_at=now, proof=proof, **FREE))

@@ -143,6 +143,11 @@ class HonestTarget:
     def prove(self, target: Target, identity: GrantIdentity) -> Proof:
         return self._ask(lambda: self._prove(identity))  # type: ignore[return-value]
 
+    def prove_many(
+        self, target: Target, identities: Sequence[GrantIdentity]
+    ) -> dict[GrantIdentity, Proof | ConnectorError]:
+        return self._ask(lambda: {each: self._prove(each) for each in identities})  # type: ignore[return-value]
+
     def _prove(self, identity: GrantIdentity) -> Proof:
         gone = identity.role_name not in self.logins
         return Proof(

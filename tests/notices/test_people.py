@@ -148,7 +148,7 @@ def open_access(request):
 def end_proven(request):
     request.refresh_from_db()
     request.grants.update(state=GrantState.ENDED)
-    close_when_ended(request=request)
+    close_when_ended(requests=[request])
 
 
 def test_what_opens_at_once_is_not_told_by_mail(desk):

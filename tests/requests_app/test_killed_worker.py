@@ -129,7 +129,8 @@ def test_a_worker_killed_while_opening_is_taken_over(real_flow, when):
         ("find_residue", "before"),
         ("clean", "before"),
         ("clean", "after"),
-        ("prove", "after"),
+        ("prove_many", "before"),
+        ("prove_many", "after"),
     ],
 )
 def test_a_worker_killed_while_ending_is_taken_over(real_flow, method, when):

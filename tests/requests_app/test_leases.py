@@ -63,7 +63,7 @@ def test_whoever_lost_the_lease_gives_nothing_back(grant):
     lease, _ = take(grant=grant)
     Grant.objects.update(lease_until=Now() - timedelta(seconds=1))
     second, _ = take("two", grant=grant)
-    release(grant, lease)
+    release([grant], lease)
     retry_later([grant], lease, step="contain", sentence="Late")
     grant.refresh_from_db()
     assert (grant.lease_by, grant.tries) == (second, 0)

@@ -91,9 +91,12 @@ def clean(target: Target, identity: GrantIdentity) -> Cleaning:
         if role is None:
             return Cleaning(was_absent=True)
         _require_contained(session, role)
-        join_roles(session, [role.oid])
         prepared = _roll_back_prepared(session, role)
         databases = databases_with_traces(session, role.oid)
+        if (
+            databases
+        ):  # else the role is dropped as it is: after each GRANT the server reads all anew
+            join_roles(session, [role.oid])
         items = [
             item
             for database in databases
@@ -112,6 +115,8 @@ def clean(target: Target, identity: GrantIdentity) -> Cleaning:
 def _roll_back_prepared(session: Session, role: Role) -> tuple[str, ...]:
     """Only in their own database and only as their owner, which the broker has joined."""
     left = prepared_by(session, [role.oid])
+    if left:
+        join_roles(session, [role.oid])
     for each in left:
         with broker_session(session.target, database=each.database) as there:
             roll_back(there, role.name, each.gid)

@@ -38,6 +38,7 @@ class PostgreSQLConnector:
     find_residue = staticmethod(residue.find_residue)
     clean = staticmethod(cleaning.clean)
     prove = staticmethod(proof.prove)
+    prove_many = staticmethod(proof.prove_many)
     list_marked_roles = staticmethod(roles.list_marked_roles)
     roll_call = staticmethod(roll_call.roll_call)
     canary = staticmethod(canary.canary)

@@ -1,10 +1,16 @@
 """Proving an end: the target's own catalogs, read back in every database."""
 
-from psycopg import sql
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
 
+from psycopg import sql
+from psycopg.rows import DictRow
+
+from accessflows.connectors.errors import ConnectorError, TargetMismatch
 from accessflows.connectors.postgresql.prepared import prepared_by
-from accessflows.connectors.postgresql.session import Session, broker_session
-from accessflows.connectors.postgresql.sessions import open_sessions_of
+from accessflows.connectors.postgresql.session import broker_session
+from accessflows.connectors.postgresql.sessions import count_sessions
 from accessflows.connectors.protocol import GrantIdentity, Proof, Target
 
 METHOD = (
@@ -12,14 +18,15 @@ METHOD = (
     "by OID, pg_shdepend for the whole server, and owners and access lists in every database."
 )
 
-_ROLE = sql.SQL(
-    "SELECT clock_timestamp() AS checked_at,"
-    " EXISTS (SELECT FROM pg_roles WHERE oid = %(oid)s::oid) AS oid_there,"
-    " EXISTS (SELECT FROM pg_roles WHERE rolname = %(name)s) AS name_there,"
+_ROLES = sql.SQL(
+    "SELECT asked.oid::bigint AS oid, asked.name, clock_timestamp() AS checked_at,"
+    " EXISTS (SELECT FROM pg_roles WHERE oid = asked.oid) AS oid_there,"
+    " EXISTS (SELECT FROM pg_roles WHERE rolname = asked.name) AS name_there,"
     " (SELECT count(*) FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass"
-    "   AND refobjid = %(oid)s::oid) AS dependencies,"
-    " (SELECT count(*) FROM pg_auth_members WHERE %(oid)s::oid IN (roleid, member, grantor))"
-    "   AS memberships"
+    "   AND refobjid = asked.oid) AS dependencies,"
+    " (SELECT count(*) FROM pg_auth_members"
+    "   WHERE roleid = asked.oid OR member = asked.oid OR grantor = asked.oid) AS memberships"
+    " FROM unnest(%(oids)s::oid[], %(names)s::name[]) AS asked (oid, name)"
 )
 _DATABASES = sql.SQL(
     "SELECT datname AS name, has_database_privilege(oid, 'CONNECT') AS readable FROM pg_database"
@@ -50,64 +57,99 @@ _ACCESS_LISTS = {
     "pg_database": "datacl",
     "pg_tablespace": "spcacl",
 }
-_OWNED = "SELECT {catalog} AS place, count(*) AS number FROM {table} WHERE {column} = %(oid)s::oid"
-_LISTED = (
-    "SELECT {catalog} AS place, count(*) AS number FROM {table} WHERE {column} IS NOT NULL AND"
-    " EXISTS (SELECT FROM aclexplode({column}) x WHERE %(oid)s::oid IN (x.grantee, x.grantor))"
+_OWNED = (
+    "SELECT {catalog} AS place, {column}::bigint AS oid, count(*) AS number FROM {table}"
+    " WHERE {column} = ANY(%(oids)s::oid[]) GROUP BY {column}"
 )
+_LISTED = (
+    "SELECT {catalog} AS place, named.oid::bigint AS oid, count(*) AS number FROM {table}"
+    " CROSS JOIN LATERAL ("
+    "   SELECT DISTINCT each.oid FROM aclexplode({column}) x"
+    "   CROSS JOIN LATERAL (VALUES (x.grantee), (x.grantor)) AS each (oid)"
+    "   WHERE each.oid = ANY(%(oids)s::oid[])) named"
+    " WHERE {column} IS NOT NULL GROUP BY named.oid"
+)
+
+Traces = dict[int, dict[str, int]]  # of each OID, how many in which place
 
 
 def prove(target: Target, identity: GrantIdentity) -> Proof:
     """What is left of a grant. Changes nothing and can be asked again at any time."""
+    proof = prove_many(target, [identity])[identity]
+    if isinstance(proof, ConnectorError):
+        raise proof
+    return proof
+
+
+def prove_many(
+    target: Target, identities: Sequence[GrantIdentity]
+) -> dict[GrantIdentity, Proof | ConnectorError]:
+    """`prove` for many: each catalog is read once for all of them."""
+    proven: dict[GrantIdentity, Proof | ConnectorError] = {}
     with broker_session(target) as session:
-        session.check_server(identity.system_identifier)
-        said = session.row(_ROLE, {"oid": identity.role_oid, "name": identity.role_name})
-        sessions = open_sessions_of(session, identity.role_oid)
-        prepared = [each.gid for each in prepared_by(session, [identity.role_oid])]
+        for identity in identities:
+            try:
+                session.check_server(identity.system_identifier)
+            except TargetMismatch as mismatch:
+                proven[identity] = mismatch
+        asked = [each for each in identities if each not in proven]
+        oids = [each.role_oid for each in asked]
+        names = [each.role_name for each in asked]
+        rows = session.rows(_ROLES, {"oids": oids, "names": names})
+        said = {(row["oid"], row["name"]): row for row in rows}
+        sessions = count_sessions(session, oids)
+        prepared = prepared_by(session, oids)
         databases = session.rows(_DATABASES)
-    traces: dict[str, int] = {}
-    unread: list[str] = []
-    for database in databases:
-        if database["readable"]:
-            traces |= _traces_in(target, database["name"], identity)
-        else:
-            unread.append(database["name"])
+    readable = [each["name"] for each in databases if each["readable"]]
+    unread = [each["name"] for each in databases if not each["readable"]]
+    traces: Traces = defaultdict(dict)
+    for database in readable if asked else []:
+        _add_traces(traces, target, database, asked)
+    for identity in asked:
+        oid = identity.role_oid
+        gids = [each.gid for each in prepared if each.owner_oid == oid]
+        left = {"sessions": sessions[oid], "prepared_transactions": gids, "traces": traces[oid]}
+        read = {"databases_read": readable, "databases_known_from_pg_shdepend_only": unread}
+        proven[identity] = _proof(identity, said[oid, identity.role_name], left, read)
+    return proven
+
+
+def _proof(
+    identity: GrantIdentity, said: DictRow, left: dict[str, Any], read: dict[str, list[str]]
+) -> Proof:
+    counted = {name: said[name] for name in ("dependencies", "memberships")}
     return Proof(
         role_gone=not said["oid_there"] and not said["name_there"],
-        sessions_gone=sessions == 0,
-        residue_none=not (said["dependencies"] or said["memberships"] or prepared or traces),
+        sessions_gone=left["sessions"] == 0,
+        residue_none=not any([*counted.values(), left["prepared_transactions"], left["traces"]]),
         checked_at=said["checked_at"],
         method=METHOD,
         details={
             "role": identity.role_name,
             "role_oid": identity.role_oid,
             "system_identifier": identity.system_identifier,
-            "sessions": sessions,
-            "prepared_transactions": prepared,
-            "dependencies": said["dependencies"],
-            "memberships": said["memberships"],
-            "traces": traces,
-            "databases_read": [each["name"] for each in databases if each["name"] not in unread],
-            "databases_known_from_pg_shdepend_only": unread,
+            **left,
+            **counted,
+            **read,
         },
     )
 
 
-def _traces_in(target: Target, database: str, identity: GrantIdentity) -> dict[str, int]:
+def _add_traces(
+    traces: Traces, target: Target, database: str, identities: Sequence[GrantIdentity]
+) -> None:
     with broker_session(target, database=database) as session:
-        session.check_server(identity.system_identifier)
-        return _count_traces(session, database, identity.role_oid)
-
-
-def _count_traces(session: Session, database: str, role_oid: int) -> dict[str, int]:
-    questions = [
-        sql.SQL(text).format(
-            catalog=sql.Literal(f"{catalog}.{column}"),
-            table=sql.Identifier("pg_catalog", catalog),
-            column=sql.Identifier(column),
-        )
-        for text, columns in ((_OWNED, _OWNERS), (_LISTED, _ACCESS_LISTS))
-        for catalog, column in columns.items()
-    ]
-    rows = session.rows(sql.SQL(" UNION ALL ").join(questions), {"oid": role_oid})
-    return {f"{database}: {row['place']}": row["number"] for row in rows if row["number"]}
+        for system_identifier in {each.system_identifier for each in identities}:
+            session.check_server(system_identifier)
+        questions = [
+            sql.SQL(text).format(
+                catalog=sql.Literal(f"{catalog}.{column}"),
+                table=sql.Identifier("pg_catalog", catalog),
+                column=sql.Identifier(column),
+            )
+            for text, columns in ((_OWNED, _OWNERS), (_LISTED, _ACCESS_LISTS))
+            for catalog, column in columns.items()
+        ]
+        oids = [each.role_oid for each in identities]
+        for row in session.rows(sql.SQL(" UNION ALL ").join(questions), {"oids": oids}):
+            traces[row["oid"]][f"{database}: {row['place']}"] = row["number"]

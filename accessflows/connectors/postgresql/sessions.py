@@ -1,6 +1,7 @@
 """Ending open sessions, by the role's OID: it is kept when the role is renamed or dropped."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import structlog
@@ -14,12 +15,14 @@ _WAIT_S = 5.0
 _PAUSE_S = 0.02
 _QUIET_SCANS = 2  # a login that was under way shows up between two scans
 
+# The function beneath pg_stat_activity: the view goes through all roles to name each session's.
 _SCAN = sql.SQL(
-    "SELECT usesysid::bigint AS oid, pid FROM pg_stat_activity WHERE usesysid = ANY(%(oids)s::oid[])"
+    "SELECT usesysid::bigint AS oid, pid FROM pg_stat_get_activity(NULL)"
+    " WHERE usesysid = ANY(%(oids)s::oid[])"
 )
 _SIGNAL = sql.SQL(
-    "SELECT usesysid::bigint AS oid, pid, pg_terminate_backend(pid) AS told FROM pg_stat_activity"
-    " WHERE usesysid = ANY(%(oids)s::oid[])"
+    "SELECT usesysid::bigint AS oid, pid, pg_terminate_backend(pid) AS told"
+    " FROM pg_stat_get_activity(NULL) WHERE usesysid = ANY(%(oids)s::oid[])"
 )
 
 
@@ -49,7 +52,11 @@ def end_sessions_of(
 
 
 def open_sessions_of(session: Session, role_oid: int) -> int:
-    return len(session.rows(_SCAN, {"oids": [role_oid]}))
+    return count_sessions(session, [role_oid])[role_oid]
+
+
+def count_sessions(session: Session, role_oids: Sequence[int]) -> Counter[int]:
+    return Counter(row["oid"] for row in session.rows(_SCAN, {"oids": list(role_oids)}))
 
 
 def signal_sessions_of(session: Session, role_oids: Sequence[int]) -> list[tuple[int, int]]:

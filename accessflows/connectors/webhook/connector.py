@@ -4,9 +4,11 @@ A grant is known to the receiver by its reference, the same name that is a login
 receiver lets its owner in with is in the answer to `issue_credential`, and nowhere else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 from accessflows.connectors.errors import (
     ClockSkew,
@@ -44,6 +46,8 @@ LONGEST_RECEIVER_ID = 32
 LONGEST_PASSWORD = 4096
 MOST_SKEW = timedelta(seconds=30)
 AT_ONCE = 8
+
+Answered = TypeVar("Answered")
 
 
 class WebhookConnector:
@@ -157,14 +161,7 @@ class WebhookConnector:
     def contain_many(
         self, target: Target, identities: Sequence[GrantIdentity]
     ) -> dict[GrantIdentity, Containment | ConnectorError]:
-        def contained(identity: GrantIdentity) -> Containment | ConnectorError:
-            try:
-                return self.contain(target, identity)
-            except ConnectorError as error:
-                return error
-
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return dict(zip(identities, pool.map(contained, identities), strict=True))
+        return _each(partial(self.contain, target), identities)
 
     def end_sessions_at(
         self, target: Target, identities: Sequence[GrantIdentity], moment: datetime
@@ -189,6 +186,11 @@ class WebhookConnector:
             method="Asked the receiver, which looked whether anything of the grant is left.",
             details={"receiver": identity.system_identifier},
         )
+
+    def prove_many(
+        self, target: Target, identities: Sequence[GrantIdentity]
+    ) -> dict[GrantIdentity, Proof | ConnectorError]:
+        return _each(partial(self.prove, target), identities)
 
     def list_marked_roles(self, target: Target, portal_id: str | None) -> list[MarkedRole]:
         return [
@@ -218,6 +220,21 @@ class WebhookConnector:
         return RollCall(answer.moment("server_time"), _receiver(answer), tuple(_listed(answer)))
 
     canary = canary.canary
+
+
+def _each(
+    call: Callable[[GrantIdentity], Answered], identities: Sequence[GrantIdentity]
+) -> dict[GrantIdentity, Answered | ConnectorError]:
+    """Make a call about each, some at a time."""
+
+    def answer(identity: GrantIdentity) -> Answered | ConnectorError:
+        try:
+            return call(identity)
+        except ConnectorError as error:
+            return error
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(identities, pool.map(answer, identities), strict=True))
 
 
 def _identity(reference: str, receiver: str) -> GrantIdentity:
