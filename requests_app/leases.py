@@ -43,7 +43,8 @@ def claim(
         free = Grant.objects.unleased().filter(pk__in=pks, state=state)
         free.update(lease_by=lease, lease_until=Now() + lasts)
     held = Grant.objects.filter(pk__in=pks, lease_by=lease)
-    return lease, list(held.select_related("integration", "request").order_by("next_try_at", "pk"))
+    held = held.select_related("request").prefetch_related("integration")  # which is one for all
+    return lease, list(held.order_by("next_try_at", "pk"))
 
 
 def take_batch(requests: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:

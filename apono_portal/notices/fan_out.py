@@ -15,18 +15,18 @@ from django.db import connection, transaction
 from django.db.models import Prefetch, QuerySet
 from django.template.loader import render_to_string
 
-from apono_portal.notices.kinds import Kind
 from apono_portal.notices.models import ReadMark, Webhook
 from apono_portal.notices.news import TELLING, News, bundled, news_of
 from apono_portal.notices.payloads import body_for
 from apono_portal.notices.recipients import ASKING, asked_by_mail, is_settled_by, people_told_of
-from apono_portal.notices.wording import Words, page, words_for
+from apono_portal.notices.wording import Words, words_for
+from apono_portal.told_pages import page
 from apono_portal.users.models import User
 from audit.deliveries import enqueue, on_one_line, withdraw
 from audit.models import Delivery, Event, SealedEvent
 from requests_app.models import AccessRequest, Decision
 
-BATCH = 500
+BATCH = 200  # of events, so that few requests are held at once
 BUDGET_S = 5.0  # of one call, so that a worker can stop
 
 
@@ -83,9 +83,11 @@ def _tell(event_ids: list[int]) -> int:
 
 def _requests_of(events: Iterable[Event]) -> dict[int, AccessRequest]:
     wanted = {event.request_id for event in events if event.request_id}
-    found = AccessRequest.objects.filter(pk__in=wanted).select_related("flow", "requester")
+    found = AccessRequest.objects.filter(pk__in=wanted)
     decisions = Prefetch("decisions", Decision.objects.order_by("at", "pk"))
-    return {each.pk: each for each in found.prefetch_related("targets", decisions)}
+    # Many are of the same few flows and people, which are held once.
+    found = found.prefetch_related("flow", "requester", "targets", decisions)
+    return {each.pk: each for each in found}
 
 
 def _withdraw_questions(news: News) -> None:
@@ -97,33 +99,34 @@ def _withdraw_questions(news: News) -> None:
 
 
 def _mails(news: News) -> Iterator[Delivery]:
+    """There may be thousands of people, so what all of them are told is written once."""
     told = people_told_of(news)
     words = {kind: words_for(news, kind) for kind in set(told.values())}
+    bodies = {kind: _body(each) for kind, each in words.items()}
     people = User.objects.active().filter(pk__in=told).order_by("pk")
     for user in people.iterator(chunk_size=BATCH):
         kind = told[user.pk]
-        yield _mail(news, kind, user, words[kind])
+        yield Delivery(
+            event_id=news.event.pk,
+            kind=kind,
+            recipient=user.email,
+            subject=on_one_line(f"{settings.PORTAL_NAME}: {words[kind].subject}"),
+            body=f"Hello {user.name},\n\n{bodies[kind]}",
+            useful_until=news.useful_until,
+        )
 
 
-def _mail(news: News, kind: Kind, user: User, words: Words) -> Delivery:
-    body = render_to_string(
+def _body(words: Words) -> str:
+    """What follows the greeting."""
+    return render_to_string(
         "notices/mail/notice.txt",
         {
-            "person": user,
             "subject": words.subject,
             "paragraphs": [each for each in words.paragraphs if each],
             "url": words.url,
             "choose_url": page("notices:choose"),
             "portal_name": settings.PORTAL_NAME,
         },
-    )
-    return Delivery(
-        event_id=news.event.pk,
-        kind=kind,
-        recipient=user.email,
-        subject=on_one_line(f"{settings.PORTAL_NAME}: {words.subject}"),
-        body=body,
-        useful_until=news.useful_until,
     )
 
 

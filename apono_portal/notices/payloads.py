@@ -9,7 +9,8 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from apono_portal.notices.models import Webhook
 from apono_portal.notices.news import News
-from apono_portal.notices.wording import Words, evidence_sentence, page
+from apono_portal.notices.wording import Words, evidence_sentence
+from apono_portal.told_pages import page
 from audit.models import Event
 from mfa.models import Verification
 from requests_app.models import AccessRequest

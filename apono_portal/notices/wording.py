@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
@@ -14,6 +13,7 @@ from django.utils.formats import date_format
 from accessflows.durations import spell
 from apono_portal.notices.kinds import Kind
 from apono_portal.notices.news import NAMED, News
+from apono_portal.told_pages import page
 from audit.events import EventName
 from audit.models import Event
 from requests_app.models import AccessRequest
@@ -40,10 +40,6 @@ def words_for(news: News, kind: Kind) -> Words:
 def instant(at: datetime | None) -> str:
     """A mail is read later, so the day and the zone are always said."""
     return date_format(timezone.localtime(at), "j F Y, H:i e") if at else "an unknown time"
-
-
-def page(name: str, *args: object) -> str:
-    return f"{settings.PORTAL_URL}{reverse(name, args=args)}"
 
 
 def quoted(text: str) -> str:

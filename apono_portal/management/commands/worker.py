@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from accessflows.canaries import run_due_canaries
 from accessflows.upkeep import check_due, run_asked_checks
 from apono_portal.notices.chores import fan_out, post_due
+from apono_portal.one_arena import share_one_arena
 from audit.checking import LogChecker
 from audit.deliveries import deliver_due
 from audit.seals import seal_new_events
@@ -34,6 +35,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        share_one_arena()
         worker = Worker(
             f"{socket.gethostname()[:30]}:{os.getpid()}",
             interval_s=settings.WORKER_INTERVAL_S,

@@ -10,11 +10,11 @@ from django.conf import settings
 from django.contrib.auth.tokens import default_token_generator
 from django.db import transaction
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
 from accessflows.authority import require_admin
+from apono_portal.told_pages import page
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.models import User
 from audit.deliveries import enqueue_mail
@@ -95,8 +95,7 @@ def _write_password(user: User, password: str, origin: Origin, *, how: str) -> N
 def link_to_set_password(user: User) -> str:
     uid = urlsafe_base64_encode(force_bytes(user.pk))
     token = default_token_generator.make_token(user)
-    path = reverse("users:set_password", kwargs={"uidb64": uid, "token": token})
-    return f"{settings.PORTAL_URL}{path}"
+    return page("users:set_password", uid, token)
 
 
 def _mail(event: Event, user: User) -> None:

@@ -91,7 +91,7 @@ def _rush(ground: Ground, target: BenchTarget, worker: Processes) -> list[Row]:
     if drifts:
         raise Unexpected(f"{drifts} logins were not as the portal would have made them")
     told = [*_of_target(watch, ends, set(made["with_password"])), *_of_proofs(ground, rate)]
-    return [*told, bound(f"worker: most memory, {RUSH:,} open", memory, "MB", "<= 120")]
+    return [*told, bound(f"worker: most memory, {RUSH:,} open", memory, "MB", "<= 90")]
 
 
 def _of_target(watch: Watch, ends: dict[str, float], with_session: set[str]) -> list[Row]:
