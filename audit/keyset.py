@@ -74,7 +74,9 @@ def expected_rows(found: models.QuerySet[Any], *, filtered: bool) -> int | None:
     return None if filtered else _by_keys(found)
 
 
-class _Counted(Subquery):
+class Counted(Subquery):
+    """How many rows a query has, in a column."""
+
     template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
     output_field = models.IntegerField()
 
@@ -82,7 +84,7 @@ class _Counted(Subquery):
 def with_extent(found: Any, *, filtered: bool) -> Any:
     """Have each row bring along what `about_rows` says of all, so that it takes no other question."""
     newest = found.order_by("-pk").values("pk")
-    told = found.annotate(counted=_Counted(newest[: SAID + 1]))
+    told = found.annotate(counted=Counted(newest[: SAID + 1]))
     if filtered:
         return told
     oldest = found.order_by("pk").values("pk")

@@ -1,6 +1,6 @@
 """Reads that cross models: a set-up under way, and who is held off by the 30-day limit."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -75,14 +75,25 @@ def people_with_lane_held_off(
     """Return the numbers of people one of whose lanes takes no codes now (mfa/limits.py). One query."""
     if user_ids is not None and not user_ids:
         return set()
-    begins = [now - limit.period for limit in LIMITS]
-    return set(_held_off(*begins, user_ids or ()))
+    return set(_people_held_off(*begins_of_limits(now), user_ids or ()))
+
+
+def begins_of_limits(now: datetime) -> list[datetime]:
+    return [now - limit.period for limit in LIMITS]
 
 
 @prepared(*[datetime] * len(LIMITS), [int])
-def _held_off(*given: Any) -> QuerySet[Any, Any]:
+def _people_held_off(*given: Any) -> QuerySet[Any, Any]:
+    return _held_off(given[:-1], given[-1])
+
+
+def lanes_held_off(begins: Sequence[datetime], user_ids: Collection[int]) -> QuerySet[Any, Any]:
+    """The question whose lanes are held off, to be asked together with others (`begins_of_limits`)."""
+    return _held_off(begins, user_ids)
+
+
+def _held_off(begins: Sequence[datetime], user_ids: Collection[int]) -> QuerySet[Any, Any]:
     """Who is held off now: among some people, of all if there are none."""
-    *begins, user_ids = given
     ledger = Verification.objects.failures().since(begins[LIMITS.index(MONTH)])
     if user_ids:
         ledger = ledger.filter(user__in=user_ids)

@@ -1,20 +1,26 @@
 """The list of people in the order of their names, page by page, read by key."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Q, Subquery, Value
-from django.db.models.functions import Concat
+from django.db.models import Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, Concat
+from django.utils import timezone
 
 from apono_portal.users.models import User
+from apono_portal.users.selectors import Known
+from audit.keyset import Counted
+from audit.prepared import prepared
+from requests_app.templatetags.moments import teller
 
 if TYPE_CHECKING:
     from apono_portal.users.managers import UserQuerySet
 
 PAGE_SIZE = 25
+SHOWN = ("name", "email", "role", "is_active", "last_login")
 COUNTED = 1000
 WINDOW = 15_000
 UP_TO = {"gt": "search_words__lte", "lt": "search_words__gte"}
@@ -36,16 +42,22 @@ def page_of(
     before: int | None,
     after: int | None,
     nearby: "UserQuerySet | None" = None,
+    all_of_them: bool = False,
 ) -> Page:
     """Return the people who come after a person, or before, or first of all.
 
     Page 1,000 costs what page 1 does. A person who is not there any more leads to the beginning.
     ``nearby`` are the same people, asked for in a way that suits a look at a few: those must be
-    searched for, since no index has them in their order.
+    searched for, since no index has them in their order. ``all_of_them``: nothing narrows the list.
     """
     searched = nearby is not None
     look = _walk if nearby is None else partial(_search, nearby)
-    if before is not None:
+    if all_of_them and before is None and after is None:
+        people = _first_of_all()
+        page = _page(
+            people[:PAGE_SIZE], searched, has_before=False, has_after=len(people) > PAGE_SIZE
+        )
+    elif before is not None:
         people = list(look(found, before, "lt")[: PAGE_SIZE + 1])
         more, people = len(people) > PAGE_SIZE, people[:PAGE_SIZE][::-1]
         page = _page(people, searched, has_before=more, has_after=True)
@@ -58,37 +70,33 @@ def page_of(
     return page_of(found, before=None, after=None, nearby=nearby)
 
 
-def span_of(page: Page, found: "UserQuerySet") -> str:
+@prepared()
+def _first_of_all() -> QuerySet[User]:
+    return _walk(User.objects.all(), None, "gt")[: PAGE_SIZE + 1]
+
+
+def span_of(page: Page) -> str:
     """Say how many people there are, or from whom to whom the page goes.
 
     Only the first page of a list that an index holds is worth a count, which stops at `COUNTED`.
     """
     if page.before or (page.after and page.was_searched):
         return f"{page.people[0].name} to {page.people[-1].name}"
-    count = len(page.people) if page.was_searched else found.order_by()[: COUNTED + 1].count()
+    counted = page.people and not page.was_searched
+    count: int = page.people[0].counted if counted else len(page.people)  # type: ignore[attr-defined]
     if count > COUNTED:
         return f"More than {COUNTED:,} people"
     return f"{count:,} {'person' if count == 1 else 'people'}"
 
 
-def rows_of(
-    people: list[User],
-    seen: Mapping[int, tuple[int | None, datetime | None]],
-    groups: Mapping[int, list[str]],
-    held_off: Collection[int],
-) -> list[dict[str, Any]]:
+def rows_of(people: list[User], known: Mapping[int, Known]) -> list[dict[str, Any]]:
     """Return people as the list shows them: plain words."""
-    return [
-        _row(each, *seen[each.pk], groups.get(each.pk, []), each.pk in held_off) for each in people
-    ]
+    tell, zone = teller(), timezone.get_current_timezone()
+    return [_row(each, known[each.pk], tell, zone) for each in people]
 
 
 def _row(
-    person: User,
-    authenticator: int | None,
-    verified_at: datetime | None,
-    groups: list[str],
-    held_off: bool,  # noqa: FBT001
+    person: User, known: Known, tell: Callable[[datetime | None], str], zone: tzinfo
 ) -> dict[str, Any]:
     return {
         "pk": person.pk,
@@ -96,17 +104,25 @@ def _row(
         "email": person.email,
         "initials": person.initials,
         "role": person.get_role_display(),
-        "groups": ", ".join(groups),
+        "groups": ", ".join(known.groups),
         "active": person.is_active,
-        "held_off": held_off,
-        "enrolled": authenticator is not None,
-        "verified_at": verified_at,
-        "signed_in_at": person.last_login,
+        "held_off": known.held_off,
+        "enrolled": known.authenticator is not None,
+        "verified": tell(known.verified_at),
+        "verified_at": _instant(known.verified_at, zone),
+        "signed_in": tell(person.last_login),
+        "signed_in_at": _instant(person.last_login, zone),
     }
 
 
+def _instant(at: datetime | None, zone: tzinfo) -> str:
+    return at.astimezone(zone).isoformat() if at else ""
+
+
 def _walk(found: "UserQuerySet", pk: int | None, way: str) -> "UserQuerySet":
-    return _in_order(_beyond(found, pk, way), way)
+    """Along an index, with how many are found in all."""
+    counted = Counted(found.order_by().values("pk")[: COUNTED + 1])
+    return _in_order(_beyond(found, pk, way), way).annotate(counted=counted).only(*SHOWN)
 
 
 def _search(
@@ -118,12 +134,12 @@ def _search(
     many match. When few do, or few people are left, all who match are sorted, since to go on until a page
     is full is slow just when what was typed is a name that comes late in the order.
     """
-    last = _walk(User.objects.all(), pk, way).values("search_words")[WINDOW : WINDOW + 1]
-    near = _walk(nearby, pk, way).filter(**{UP_TO[way]: Subquery(last)})
-    numbers = list(near.values_list("pk", flat=True)[: PAGE_SIZE + 1])
-    if len(numbers) > PAGE_SIZE:
-        return _in_order(User.objects.filter(pk__in=numbers), way)
-    return _sorted(_beyond(found, pk, way), way)
+    everybody = _in_order(_beyond(User.objects.all(), pk, way), way).values("search_words")
+    end = _in_order(User.objects.all(), "lt" if way == "gt" else "gt").values("search_words")
+    last = Coalesce(Subquery(everybody[WINDOW : WINDOW + 1]), Subquery(end[:1]))
+    near = _in_order(_beyond(nearby, pk, way), way).filter(**{UP_TO[way]: last}).only(*SHOWN)
+    page = near[: PAGE_SIZE + 1]
+    return page if len(page) > PAGE_SIZE else _sorted(_beyond(found, pk, way), way).only(*SHOWN)
 
 
 def _in_order(people: "UserQuerySet", way: str) -> "UserQuerySet":

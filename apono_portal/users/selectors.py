@@ -1,31 +1,83 @@
 """Reads about people that cross models."""
 
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import (
+    BigIntegerField,
+    Count,
+    DateTimeField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+)
 
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Event
 from audit.prepared import prepared
+from mfa.limits import LIMITS
 from mfa.models import Authenticator, Verification
-from mfa.selectors import people_with_lane_held_off
+from mfa.selectors import begins_of_limits, lanes_held_off, people_with_lane_held_off
 from requests_app.models import LIVE, AccessRequest
 
 COOL_OFF: timedelta = settings.AXES_COOLOFF_TIME
+SEEN, MEMBER, HELD, LOCKED = range(4)
 
 
-def seen_of(user_ids: Collection[int]) -> dict[int, tuple[int | None, datetime | None]]:
-    """Return the number of the authenticator of some people and when each passed last. One query."""
-    rows = _seen(user_ids) if user_ids else []
-    return {pk: (authenticator, verified_at) for pk, authenticator, verified_at in rows}
+@dataclass
+class Known:
+    """What the list tells of a person beside the person's own row."""
+
+    authenticator: int | None = None
+    verified_at: datetime | None = None
+    groups: list[str] = field(default_factory=list)
+    held_off: bool = False
 
 
-@prepared([int])
+def known_of(user_ids: Collection[int], now: datetime) -> dict[int, Known]:
+    """Return what is known of some people: their authenticator, when each passed last, their groups,
+    whether codes or sign-ins are held off. One query."""
+    found = {pk: Known() for pk in user_ids}
+    if not found:
+        return found
+    texts = [str(pk) for pk in user_ids]
+    for what, pk, authenticator, at, words in _known(
+        user_ids, now - COOL_OFF, texts, *begins_of_limits(now)
+    ):
+        person = found[int(words) if what == LOCKED else pk]
+        if what == SEEN:
+            person.authenticator, person.verified_at = authenticator, at
+        elif what == MEMBER:
+            person.groups.append(words)
+        else:
+            person.held_off = True
+    for person in found.values():
+        person.groups.sort(key=str.casefold)
+    return found
+
+
+@prepared([int], datetime, [str], *[datetime] * len(LIMITS))
+def _known(
+    user_ids: list[int], locked_since: datetime, texts: list[str], *begins: datetime
+) -> QuerySet[Any, Any]:
+    """Rows of what they tell of, a person, an authenticator, an instant, and words."""
+    nothing = (Value(None, BigIntegerField()), Value(None, DateTimeField()))
+    rows: QuerySet[Any, Any] = _seen(user_ids).union(
+        _members(user_ids).values_list(Value(MEMBER), "user_id", *nothing, "group__name"),
+        lanes_held_off(begins, user_ids).values_list(Value(HELD), "user_id", *nothing, Value("")),
+        _locked(locked_since, texts).values_list(Value(LOCKED), Value(0), *nothing, "target_id"),
+        all=True,
+    )
+    return rows
+
+
 def _seen(user_ids: list[int]) -> QuerySet[Any, Any]:
     """Each is looked up: that one exists would be found by reading all authenticators, if the planner
     takes that for quicker."""
@@ -33,44 +85,36 @@ def _seen(user_ids: list[int]) -> QuerySet[Any, Any]:
     passed = Verification.objects.passed().filter(user=OuterRef("pk")).order_by("-at")
     people = User.objects.filter(pk__in=user_ids).order_by()
     looked_up = (Subquery(devices.values("pk")[:1]), Subquery(passed.values("at")[:1]))
-    rows: QuerySet[Any, Any] = people.values_list("pk", *looked_up)
+    rows: QuerySet[Any, Any] = people.values_list(Value(SEEN), "pk", *looked_up, Value(""))
     return rows
 
 
-def groups_of(user_ids: Collection[int]) -> dict[int, list[str]]:
-    """Return the names of the groups of some people, by person. One query."""
-    found: dict[int, list[str]] = {}
-    for user_id, name in _groups_of(user_ids) if user_ids else ():
-        found.setdefault(user_id, []).append(name)
-    return found
+def _members(user_ids: list[int]) -> QuerySet[Any, Any]:
+    return User.groups.through.objects.filter(user__in=user_ids).order_by()
 
 
-@prepared([int])
-def _groups_of(user_ids: list[int]) -> QuerySet[Any, Any]:
-    members = User.groups.through.objects.filter(user__in=user_ids)
-    return members.order_by("group__name").values_list("user_id", "group__name")
-
-
-def held_off_now(now: datetime, user_ids: Collection[int] | None = None) -> set[int]:
+def held_off_now(now: datetime) -> set[int]:
     """Return the numbers of the people whose codes or sign-ins are held off somewhere. Two queries.
 
-    ``user_ids`` looks among these only. Others than they may be meant: somebody else's tries.
+    Others than they may be meant: somebody else's tries.
     """
-    if user_ids is not None and not user_ids:
-        return set()
-    locked = _locked(now - COOL_OFF, [str(pk) for pk in user_ids or ()])
-    return {int(pk) for pk in locked} | people_with_lane_held_off(now=now, user_ids=user_ids)
+    locked = _all_locked(now - COOL_OFF)
+    return {int(pk) for pk in locked} | people_with_lane_held_off(now=now)
 
 
-@prepared(datetime, [str])
-def _locked(since: datetime, user_ids: list[str]) -> QuerySet[Any, Any]:
+@prepared(datetime)
+def _all_locked(since: datetime) -> QuerySet[Any, Any]:
+    return _locked(since, []).values_list("target_id", flat=True)
+
+
+def _locked(since: datetime, user_ids: list[str]) -> QuerySet[Event]:
     """Whose sign-in was locked lately: among some people, of all if there are none."""
     locks = Event.objects.filter(event=EventName.SESSION_LOCK, at__gt=since)
     locks = locks.exclude(target_id="").order_by()
     if user_ids:
         kind = User._meta.label_lower
         locks = locks.filter(target_type=kind, target_id__in=user_ids)
-    return locks.values_list("target_id", flat=True)
+    return locks
 
 
 def group_rows() -> QuerySet[Group]:

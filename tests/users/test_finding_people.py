@@ -163,12 +163,12 @@ def test_what_is_searched_for_comes_in_order_however_many_match(monkeypatch, win
     assert [person.name for person in back.people] == seen[:2]
 
 
-def test_a_deep_page_asks_as_many_questions_as_any_and_few(admin_client, questions_of, monkeypatch):
+def test_a_deep_page_asks_no_more_questions_than_any_and_few(admin_client, questions_of, monkeypatch):
     monkeypatch.setattr(roll, "PAGE_SIZE", 5)
     UserFactory.create_batch(4)
     few = questions_of(admin_client, "/users/?q=person")
     UserFactory.create_batch(20)
-    assert questions_of(admin_client, "/users/?q=person") == few
+    assert questions_of(admin_client, "/users/?q=person") <= few
     last = User.objects.order_by("search_words").values_list("pk", flat=True)[12]
     assert questions_of(admin_client, f"/users/?q=person&after={last}") <= 12
 

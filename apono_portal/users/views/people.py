@@ -13,7 +13,7 @@ from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.forms import NewPersonForm, PeopleFilterForm, PersonForm, ResetMfaForm
 from apono_portal.users.models import User
 from apono_portal.users.roll import page_of, rows_of, span_of
-from apono_portal.users.selectors import groups_of, held_off_now, live_requests_of, seen_of
+from apono_portal.users.selectors import known_of, live_requests_of
 from audit.access import admins_only, readers_only
 from mfa.decorators import mfa_required_if_enrolled
 from mfa.exceptions import MfaError, WindowClosed
@@ -31,14 +31,14 @@ def people_list(request: HttpRequest) -> HttpResponse:
         before=asked.get("before"),
         after=asked.get("after"),
         nearby=filters.apply_nearby(User.objects.all()),
+        all_of_them=not filters.is_filtered,
     )
-    numbers = [person.pk for person in page.people]
-    held_off = held_off_now(timezone.now(), numbers)
+    known = known_of([person.pk for person in page.people], timezone.now())
     context = {
         "page": page,
-        "rows": rows_of(page.people, seen_of(numbers), groups_of(numbers), held_off),
+        "rows": rows_of(page.people, known),
         "filters": filters,
-        "span": span_of(page, found),
+        "span": span_of(page),
         "may_change": request.user.is_account_admin,  # type: ignore[union-attr]
     }
     return render(request, "users/list.html", context)
