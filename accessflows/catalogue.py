@@ -17,6 +17,13 @@ SEARCHED = (
     "permission__name",
     "permission__description",
 )
+ORDER = (
+    "resource__integration__name",
+    "resource__name",
+    "permission__name",
+    "flow__name",
+    "pk",
+)
 # What the list is narrowed by, and where that stands.
 NARROWED = {
     "flow": "flow__name",
@@ -28,19 +35,13 @@ NARROWED = {
 
 def requestable_targets(user: Any) -> QuerySet[FlowTarget]:
     """Return each target of each flow the person may ask through, with all a row says of it."""
-    flows = AccessFlow.objects.requestable_by(user).values("pk")
+    flows = AccessFlow.objects.numbers_requestable_by(user)
     return (
         open_targets()
-        .filter(flow__in=flows)
+        .filter(flow__is_active=True, flow__in=flows)
         .select_related("flow")
         .prefetch_related("flow__approver_groups", "flow__approver_users")
-        .order_by(
-            "resource__integration__name",
-            "resource__name",
-            "permission__name",
-            "flow__name",
-            "pk",
-        )
+        .order_by(*ORDER)
     )
 
 

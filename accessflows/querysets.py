@@ -59,16 +59,19 @@ class AccessFlowQuerySet(models.QuerySet["AccessFlow"]):
 
     def requestable_by(self, user: Any) -> "AccessFlowQuerySet":
         """Active flows that name the person, or a group of the person, as requestor."""
+        return self.active().filter(pk__in=self.numbers_requestable_by(user))
+
+    def numbers_requestable_by(self, user: Any) -> models.QuerySet[Any, Any]:
+        """Numbers of such flows, active or not, read off the tables that name the person."""
         flow = self.model
-        named = _naming(user, flow.requestor_users.through, flow.requestor_groups.through)
-        return self.active().filter(pk__in=named)
+        return _naming(user, flow.requestor_users.through, flow.requestor_groups.through)
 
     def decidable_by(self, user: Any) -> "AccessFlowQuerySet":
         """Flows that name the person, or a group of the person, as approver."""
         return self.filter(pk__in=self.numbers_decidable_by(user))
 
     def numbers_decidable_by(self, user: Any) -> models.QuerySet[Any, Any]:
-        """The same as their numbers, read off the tables that name them."""
+        """Their numbers, read off the tables that name the person."""
         flow = self.model
         return _naming(user, flow.approver_users.through, flow.approver_groups.through)
 

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
-from django.db.models import CharField, Exists, OuterRef, Q, Value
+from django.db.models import CharField, Exists, OuterRef, QuerySet, Value
 
 from accessflows.models import AccessFlow, EscalationTier
 from accessflows.policies import NAMED_PEOPLE
+from audit.prepared import prepared
 from requests_app.models import AccessRequest, RequestedTarget, Status
 
 LOOK_BACK = timedelta(days=30)
@@ -48,7 +48,7 @@ def why_you(request: AccessRequest, user: Any) -> WhyYou | None:
         return None
     sets = _sets_asked(request, user)
     mine = [label for _, label, is_mine in sets if is_mine]
-    people = _people_asked(flow, [pk for pk, _, _ in sets])
+    people = _people_asked(flow.pk, [pk for pk, _, _ in sets])
     left_out = {user.pk} if flow.allow_self_approval else {user.pk, request.requester_id}
     others = {each for each in people if each[0] not in left_out}
     has_more = len(people) == MOST_PEOPLE
@@ -58,34 +58,47 @@ def why_you(request: AccessRequest, user: Any) -> WhyYou | None:
 def _sets_asked(request: AccessRequest, user: Any) -> list[tuple[int, str, bool]]:
     """Return number and name of each group that is asked, and whether the person is in it. If the
     person is named, the people who are come last, under no number."""
+    asked = {
+        (pk, name, is_mine)
+        for pk, name, is_mine, position in _sets(request.flow_id, user.pk)
+        if position <= request.escalation_tier
+    }
+    return sorted(asked, key=lambda each: (each[0] == 0, each[1]))
+
+
+@prepared(int, int)
+def _sets(flow_id: int, user_id: int) -> QuerySet[Any, Any]:
+    """The same whatever its turn, each with the tier from which it is asked."""
     flow: Any = AccessFlow
-    at_first = flow.approver_groups.through.objects.filter(accessflow=request.flow_id)
-    later = EscalationTier.objects.filter(
-        flow=request.flow_id or 0, position__lte=request.escalation_tier
-    )
-    asked = Q(pk__in=at_first.values("group")) | Q(pk__in=later.order_by().values("group"))
     memberships: Any = get_user_model().groups.through
-    own = memberships.objects.filter(group=OuterRef("pk"), user=user.pk)
-    groups = Group.objects.filter(asked).annotate(is_mine=Exists(own)).order_by()
-    named = flow.approver_users.through.objects.filter(accessflow=request.flow_id, user=user.pk)
+    own = memberships.objects.filter(group=OuterRef("group"), user=user_id)
+    first = flow.approver_groups.through.objects.filter(accessflow=flow_id)
+    later = EscalationTier.objects.filter(flow=flow_id).order_by()
+    named = flow.approver_users.through.objects.filter(accessflow=flow_id, user=user_id)
     label = Value(NAMED_PEOPLE, output_field=CharField())
-    both = groups.values_list("pk", "name", "is_mine").union(
-        named.values_list(Value(0), label, Value(True)),  # noqa: FBT003
+    asked: QuerySet[Any, Any] = first.values_list(
+        "group_id", "group__name", Exists(own), Value(0)
+    ).union(
+        later.values_list("group_id", "group__name", Exists(own), "position"),
+        named.values_list(Value(0), label, Value(True), Value(0)),  # noqa: FBT003
         all=True,
     )
-    return sorted(both, key=lambda each: (each[0] == 0, each[1]))
+    return asked
 
 
-def _people_asked(flow: AccessFlow, groups: list[int]) -> list[tuple[int, str]]:
-    """Return number and name of the active people who are asked, of `MOST_PEOPLE` at most. Who is
-    asked twice may come twice."""
+@prepared(int, [int])
+def _people_asked(flow_id: int, groups: list[int]) -> QuerySet[Any, Any]:
+    """Number and name of the active people who are asked, of `MOST_PEOPLE` at most. Who is asked twice
+    may come twice."""
     memberships: Any = get_user_model().groups.through
-    named: Any = type(flow).approver_users.through
+    flow: Any = AccessFlow
     members = memberships.objects.filter(group__in=groups, user__is_active=True)
-    by_name = named.objects.filter(accessflow=flow.pk, user__is_active=True)
+    by_name = flow.approver_users.through.objects.filter(accessflow=flow_id, user__is_active=True)
     columns = ("user_id", "user__name")
-    both = members.values_list(*columns).union(by_name.values_list(*columns), all=True)
-    return list(both[:MOST_PEOPLE])
+    both: QuerySet[Any, Any] = members.values_list(*columns).union(
+        by_name.values_list(*columns), all=True
+    )
+    return both[:MOST_PEOPLE]
 
 
 def rule_of(request: AccessRequest) -> str:
@@ -98,17 +111,33 @@ def rule_of(request: AccessRequest) -> str:
 
 def history_of(request: AccessRequest, viewer: Any, now: datetime) -> History:
     """Count all of it; name what the viewer may see. One query; targets are for the page to read."""
-    visible = AccessRequest.objects.visible_to(viewer).filter(pk=OuterRef("pk"))
-    earlier = AccessRequest.objects.filter(requester=request.requester_id or 0)
-    earlier = earlier.exclude(pk=request.pk).annotate(is_visible=Exists(visible)).order_by("-pk")
-    found: list[Any] = list(earlier.only("status", "flow", "created_at")[:MOST_COUNTED])
+    about = (request.requester_id or 0, request.pk)
+    if viewer.reads_everything:
+        found = visible = _earlier(*about)
+    else:
+        found = _earlier_and_visible(*about, viewer.pk)
+        visible = [each for each in found if each.is_visible]
     lately = [each for each in found if each.created_at > now - LOOK_BACK]
     return History(
         asked=len(lately),
         rejected=sum(each.status == Status.REJECTED for each in lately),
         same_flow=sum(each.flow_id == request.flow_id for each in lately),
-        last=[each for each in found if each.is_visible][:MOST_REQUESTS],
+        last=visible[:MOST_REQUESTS],
     )
+
+
+@prepared(int, int)
+def _earlier(requester_id: int, but: int) -> QuerySet[AccessRequest]:
+    earlier = AccessRequest.objects.filter(requester=requester_id).exclude(pk=but)
+    return earlier.order_by("-pk").only("status", "flow", "created_at")[:MOST_COUNTED]
+
+
+@prepared(int, int, int)
+def _earlier_and_visible(requester_id: int, but: int, viewer_id: int) -> QuerySet[AccessRequest]:
+    visible = AccessRequest.objects.visible_to_member(viewer_id).filter(pk=OuterRef("pk"))
+    earlier = AccessRequest.objects.filter(requester=requester_id).exclude(pk=but)
+    earlier = earlier.annotate(is_visible=Exists(visible)).order_by("-pk")
+    return earlier.only("status", "flow", "created_at")[:MOST_COUNTED]
 
 
 def mark_of(request: AccessRequest, rights: Iterable[tuple[RequestedTarget, list[str]]]) -> str:

@@ -37,6 +37,10 @@ class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
         """One's own, those one may decide on, and everything for admins and auditors."""
         if user.reads_everything:
             return self.all()
+        return self.visible_to_member(user)
+
+    def visible_to_member(self, user: Any) -> "AccessRequestQuerySet":
+        """One's own, and those one may decide on. ``user`` may be a primary key, too."""
         return self.filter(Q(requester=user) | _decidable_by(user))
 
     def parked(self) -> "AccessRequestQuerySet":

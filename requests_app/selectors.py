@@ -129,13 +129,17 @@ def events_of(request: AccessRequest) -> list[Event]:
 def rights_of(request: AccessRequest) -> list[tuple[RequestedTarget, list[str]]]:
     """Return each target of a request with what it lets one do now, as the target itself says."""
     targets = list(request.targets.all())
-    offered = Permission.objects.present().filter(
-        integration__in={target.integration_id for target in targets},
-        name__in={target.permission for target in targets},
-    )
+    integrations = {target.integration_id for target in targets if target.integration_id}
+    names = {target.permission for target in targets}
+    offered = _permissions(integrations, names) if integrations else []
     known = {(each.integration_id, each.name): each for each in offered}
     found = [(each, known.get((each.integration_id or 0, each.permission))) for each in targets]
     return [
         (target, permission.words_on(target.resource) if permission else [])
         for target, permission in found
     ]
+
+
+@prepared([int], [str])
+def _permissions(integrations: list[int], names: list[str]) -> QuerySet[Permission]:
+    return Permission.objects.present().filter(integration__in=integrations, name__in=names)

@@ -11,7 +11,7 @@ from django import forms
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet, Value, prefetch_related_objects
 
-from accessflows.catalogue import NARROWED, names_in, narrowed, requestable_targets
+from accessflows.catalogue import NARROWED, ORDER, names_in, narrowed, requestable_targets
 from accessflows.durations import spell
 from accessflows.models import APPROVAL_LABELS, AccessFlow, FlowTarget, Integration
 from audit.prepared import prepared
@@ -175,10 +175,10 @@ def shelf_of(user: Any, data: Mapping[str, Any], wish: Wish) -> Shelf:
     look = LookForm(data)
     look.full_clean()
     everything = _everything(user.pk)
-    page = _page_of(user, look, data, len(everything))
-    in_sight = [Offer(*each) for each in page.object_list]
+    page = Paginator(_found(user, look, everything), PAGE_SIZE).get_page(data.get("page"))
+    in_sight = _offers(list(page.object_list))
     ticked = {target.pk for target in wish.targets}
-    hidden = _offers(user.pk, ticked - {offer.pk for offer in in_sight})
+    hidden = _offers(list(ticked - {offer.pk for offer in in_sight}))
     approvers = _approvers_of({offer.flow_id for offer in (*in_sight, *hidden)})
     draw = partial(_rows, ticked=ticked, approvers=approvers)
     return Shelf(
@@ -195,35 +195,33 @@ def shelf_of(user: Any, data: Mapping[str, Any], wish: Wish) -> Shelf:
 
 @prepared(int)
 def _everything(user_id: int) -> QuerySet[Any, Any]:
-    """The number of each target the person may ask for, and what the list is narrowed by."""
-    rows = requestable_targets(user_id).select_related(None).prefetch_related(None).order_by()
+    """The number of each target the person may ask for, and what the list is narrowed by, in order."""
+    rows = requestable_targets(user_id).select_related(None).prefetch_related(None)
     return rows.values_list("pk", *NARROWED.values())
 
 
-def _offered(user_id: int) -> QuerySet[FlowTarget]:
-    return requestable_targets(user_id).select_related(None).prefetch_related(None)
+def _found(user: Any, look: LookForm, everything: list[tuple[Any, ...]]) -> list[int]:
+    """Return the numbers of what is looked for. Only words need another question."""
+    words = look.cleaned_data.get("q", "")
+    if words:
+        found = narrowed(requestable_targets(user.pk), words=words, names=look.names)
+        return list(found.values_list("pk", flat=True))
+    wanted = [look.names[name] for name in NARROWED]
+    return [
+        pk
+        for pk, *names in everything
+        if all(name in ("", has) for name, has in zip(wanted, names, strict=True))
+    ]
 
 
-@prepared(int)
-def _first_page(user_id: int) -> QuerySet[Any, Any]:
-    return _offered(user_id).values_list(*OFFERED)[:PAGE_SIZE]
+def _offers(pks: list[int]) -> list[Offer]:
+    """Return some of what the person may ask for, by number, in the order of the list."""
+    return [Offer(*each) for each in _offered(pks)] if pks else []
 
 
-def _page_of(user: Any, look: LookForm, data: Mapping[str, Any], count: int) -> Page[Any]:
-    """Return a page of what is looked for. The first of all is what mostly is; its query is prepared."""
-    found = narrowed(_offered(user.pk), words=look.cleaned_data.get("q", ""), names=look.names)
-    pages = Paginator(found.values_list(*OFFERED), PAGE_SIZE)
-    if not any(look.cleaned_data.values()):
-        pages.count = count
-    page: Page[Any] = pages.get_page(data.get("page"))
-    if page.number == 1 and not any(look.cleaned_data.values()):
-        page.object_list = _first_page(user.pk)
-    return page
-
-
-def _offers(user_id: int, pks: Collection[int]) -> list[Offer]:
-    found = _offered(user_id).filter(pk__in=pks).values_list(*OFFERED) if pks else ()
-    return [Offer(*each) for each in found]
+@prepared([int])
+def _offered(pks: list[int]) -> QuerySet[Any, Any]:
+    return FlowTarget.objects.filter(pk__in=pks).order_by(*ORDER).values_list(*OFFERED)
 
 
 def _approvers_of(flows: Collection[int]) -> dict[int, list[str]]:

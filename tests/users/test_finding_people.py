@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.utils import timezone
 
 from apono_portal.users import roll, services
@@ -17,6 +17,13 @@ from audit.services import record
 from tests.factories import UserFactory, VerificationFactory
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def prepared_anew():
+    """Sizes are changed here, and are part of what is prepared."""
+    yield
+    connections["default"].__dict__.pop("_prepared_statements", None)
 
 
 def found(text: str) -> list[str]:
@@ -163,7 +170,9 @@ def test_what_is_searched_for_comes_in_order_however_many_match(monkeypatch, win
     assert [person.name for person in back.people] == seen[:2]
 
 
-def test_a_deep_page_asks_no_more_questions_than_any_and_few(admin_client, questions_of, monkeypatch):
+def test_a_deep_page_asks_no_more_questions_than_any_and_few(
+    admin_client, questions_of, monkeypatch
+):
     monkeypatch.setattr(roll, "PAGE_SIZE", 5)
     UserFactory.create_batch(4)
     few = questions_of(admin_client, "/users/?q=person")
