@@ -155,8 +155,8 @@ class Verification(models.Model):
             models.Index(fields=["user", "lane", "at"], name="verification_by_lane"),
             models.Index(fields=["user", "-at"], name="verification_by_user"),
             models.Index(
-                fields=["at"],
-                name="verification_failures",
+                fields=["at", "user"],
+                name="verification_failures_of",
                 condition=models.Q(outcome__in=["bad", "replay"]),
             ),
         ]
