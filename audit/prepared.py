@@ -16,7 +16,7 @@ A list of values is named by a list, ``[int]``; the SQL is made once for each le
 Values must reach the database as they are: an argument may be compared with a column, nothing else.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -109,6 +109,24 @@ class PreparedUpdate:
             query.get_compiler(connection=connection), marks, self._build.__name__
         )
         return _Statement(sql, params, locks=False, answers=list)
+
+
+def leave_related(parents: Iterable[Model], name: str, children: Iterable[Model]) -> None:
+    """Leave rows that were read on those they belong to, as ``prefetch_related`` does: ``parent.name.all()``
+    asks for nothing then."""
+    found = list(parents)
+    if not found:
+        return
+    relation: Any = found[0]._meta.get_field(name)
+    by_parent: dict[Any, list[Model]] = {each.pk: [] for each in found}
+    for child in children:
+        by_parent[getattr(child, relation.field.attname)].append(child)
+    for parent in found:
+        mine: Any = relation.related_model._default_manager.all()
+        mine._result_cache, mine._prefetch_done = by_parent[parent.pk], True
+        for child in by_parent[parent.pk]:
+            relation.field.set_cached_value(child, parent)
+        vars(parent).setdefault("_prefetched_objects_cache", {})[name] = mine
 
 
 def insert(row: Model) -> None:

@@ -10,15 +10,19 @@ from django.utils import timezone
 from audit.models import Event
 
 
-def rows_of(events: Iterable[Event], opened: Event | None) -> list[dict[str, Any]]:
+def rows_of(events: Iterable[Event], opened: Event | None, address: str) -> list[dict[str, Any]]:
+    """``address`` is the page's, to which a row adds that it is to be opened."""
     zone = timezone.get_current_timezone()
     return [
-        _row(event, event.at.astimezone(zone), opened is not None and event.pk == opened.pk)
+        {
+            **_row(event, event.at.astimezone(zone)),
+            **toggle_of(address, event.number, f"#e{event.number}", event == opened),
+        }
         for event in events
     ]
 
 
-def _row(event: Event, at: datetime, opened: bool) -> dict[str, Any]:  # noqa: FBT001
+def _row(event: Event, at: datetime) -> dict[str, Any]:
     return {
         "number": event.number,
         "at": at,
@@ -28,16 +32,14 @@ def _row(event: Event, at: datetime, opened: bool) -> dict[str, Any]:  # noqa: F
         "actor": event.actor_name,
         "target": _target(event),
         "address": event.address or "Portal",
-        "opened": opened,
-        **toggle_of(event.number, opened),
     }
 
 
-def toggle_of(number: str, opened: bool) -> dict[str, str]:  # noqa: FBT001
-    """Return what a row's link to its details adds to the address, and whether they are shown."""
+def toggle_of(address: str, number: str, place: str, opened: bool) -> dict[str, Any]:  # noqa: FBT001
+    """Return whether a row's details are shown, and the link that shows them, or hides them."""
     if opened:
-        return {"toggle": "", "expanded": "true"}
-    return {"toggle": f"open={number}", "expanded": "false"}
+        return {"opened": True, "expanded": "true", "toggle": f"{address}{place}"}
+    return {"opened": False, "expanded": "false", "toggle": f"{address}open={number}{place}"}
 
 
 def _target(event: Event) -> str:

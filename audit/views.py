@@ -38,8 +38,7 @@ def log(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "page": page,
-        "rows": rows_of(page.rows, opened),
-        "address": address_without(request.GET, "open"),
+        "rows": rows_of(page.rows, opened, address_without(request.GET, "open")),
         "opened": opened,
         "details": details_of(opened, released=released_by(opened)) if opened else None,
         "place": sealed_place(opened) if opened else None,

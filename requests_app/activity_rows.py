@@ -50,7 +50,9 @@ def _newest() -> QuerySet[AccessRequest]:
     return told.order_by("-pk")[: PAGE_SIZE + 1]
 
 
-def rows_of(requests: list[AccessRequest], opened: AccessRequest | None) -> list[dict[str, Any]]:
+def rows_of(
+    requests: list[AccessRequest], opened: AccessRequest | None, address: str
+) -> list[dict[str, Any]]:
     """One query, whatever the number; another for what is opened."""
     pks = [request.pk for request in requests]
     targets: dict[int, list[Target]] = {pk: [] for pk in pks}
@@ -65,8 +67,7 @@ def rows_of(requests: list[AccessRequest], opened: AccessRequest | None) -> list
         {
             "instant": each.created_at.astimezone(zone).isoformat(),
             **_row(each, sorted(targets[each.pk]), approvers[each.pk], tell),
-            "opened": each == opened,
-            **toggle_of(str(each.pk), each == opened),
+            **toggle_of(address, str(each.pk), f"#r{each.pk}", each == opened),
             "decisions": decisions_of(each) if each == opened else [],
         }
         for each in requests

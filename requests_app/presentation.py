@@ -17,11 +17,11 @@ from requests_app.models import (
 )
 from requests_app.policies import may_ask_again, may_end, may_extend
 from requests_app.proof_words import proof_lines
+from requests_app.selectors import MOVING
 from requests_app.standing import stand_of
 from requests_app.templatetags.moments import moment, person
 
 ENDING_SOON = timedelta(minutes=15)
-MOVING = {Status.GRANTING, Status.ENDING}
 FAILED_ENDS = {Status.REJECTED, Status.LAPSED, Status.CANCELLED, Status.FAILED}
 
 
@@ -350,14 +350,18 @@ def rows_of(requests: Iterable[AccessRequest], viewer: Any, now: datetime) -> li
 
 def note_on(request: AccessRequest) -> str:
     """Say the one time that matters about where a request stands."""
-    status = Status(request.status)
-    return {
-        Status.PENDING_MFA: f"Parked until {moment(request.pending_until)}",
-        Status.PENDING_APPROVAL: f"Lapses {moment(request.pending_until)}",
-        Status.GRANTING: "Being opened",
-        Status.ACTIVE: f"Ends {moment(request.ends_at)}",
-        Status.ENDING: "Being removed",
-    }.get(status, moment(request.status_changed_at))
+    match request.status:
+        case Status.PENDING_MFA:
+            return f"Parked until {moment(request.pending_until)}"
+        case Status.PENDING_APPROVAL:
+            return f"Lapses {moment(request.pending_until)}"
+        case Status.GRANTING:
+            return "Being opened"
+        case Status.ACTIVE:
+            return f"Ends {moment(request.ends_at)}"
+        case Status.ENDING:
+            return "Being removed"
+    return moment(request.status_changed_at)
 
 
 @dataclass(frozen=True)

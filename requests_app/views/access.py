@@ -22,7 +22,7 @@ from requests_app.psql import options_of, psql_command
 from requests_app.selectors import (
     access_of,
     events_of,
-    own_requests_listed,
+    read_targets,
     request_in_full,
     rights_of,
 )
@@ -46,8 +46,11 @@ def my_access(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def my_requests(request: HttpRequest) -> HttpResponse:
-    page = Paginator(own_requests_listed(request.user), PAGE_SIZE).get_page(request.GET.get("page"))
-    rows = rows_of(list(page.object_list), request.user, timezone.now())
+    own = AccessRequest.objects.of(request.user)
+    page = Paginator(own, PAGE_SIZE).get_page(request.GET.get("page"))
+    listed = list(page.object_list)
+    read_targets(listed)
+    rows = rows_of(listed, request.user, timezone.now())
     return render(request, "requests_app/my_requests.html", {"page": page, "rows": rows})
 
 

@@ -35,8 +35,7 @@ def activity(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "page": page,
-        "rows": rows_of(page.rows, opened),
-        "address": address_without(request.GET, "open"),
+        "rows": rows_of(page.rows, opened, address_without(request.GET, "open")),
         "opened": opened,
         "evidence": evidence_of(opened, timezone.now()) if opened else None,
         "about": about_rows(page.rows, filtered=form.is_filtered),

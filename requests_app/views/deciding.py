@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import prefetch_related_objects
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -16,7 +15,14 @@ from requests_app.forms import DecisionForm
 from requests_app.judging import history_of, mark_of, why_you
 from requests_app.models import AccessRequest, Decision, Status
 from requests_app.presentation import Evidence, asked_by, decision_rows
-from requests_app.selectors import Queue, decided_by, queue_of, request_to_decide, rights_of
+from requests_app.selectors import (
+    Queue,
+    decided_by,
+    queue_of,
+    read_targets,
+    request_to_decide,
+    rights_of,
+)
 from requests_app.services import decide_request
 from requests_app.views.answers import conflict, to_step_up
 
@@ -109,7 +115,7 @@ def _context(
         return {"chosen": None}
     now = timezone.now()
     history = history_of(chosen, request.user, now)
-    prefetch_related_objects([chosen, *queue.oldest, *history.last], "targets")
+    read_targets([chosen, *queue.oldest, *history.last])
     rights = rights_of(chosen)
     initial = {
         "fingerprint": chosen.flow_fingerprint,

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
-from audit.prepared import insert, prepared, prepared_update
+from audit.prepared import insert, leave_related, prepared, prepared_update
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -85,6 +85,22 @@ def test_a_row_lock_needs_a_transaction():
     if connection.features.has_select_for_update:
         with pytest.raises(TransactionManagementError):
             locked(1)
+
+
+def test_related_rows_are_left_on_what_they_belong_to(django_assert_num_queries):
+    from requests_app.models import AccessRequest
+    from tests.factories import AccessRequestFactory
+
+    AccessRequestFactory()
+    AccessRequestFactory().targets.all().delete()
+    prefetched = AccessRequest.objects.prefetch_related("targets").order_by("pk")
+    wanted = [list(each.targets.all()) for each in prefetched]
+    found = list(AccessRequest.objects.order_by("pk"))
+    leave_related(found, "targets", [row for rows in wanted for row in rows])
+    with django_assert_num_queries(0):
+        assert [list(each.targets.all()) for each in found] == wanted
+        assert all(row.request is each for each in found for row in each.targets.all())
+    assert [len(rows) for rows in wanted] == [1, 0]
 
 
 def test_an_inserted_row_is_as_a_saved_one():
