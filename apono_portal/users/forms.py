@@ -1,6 +1,6 @@
 """Forms of people and their sign-in. They parse and validate; services write."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib.auth import authenticate
@@ -9,18 +9,14 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.functional import cached_property
 
-from accessflows.enrolment import enrolled, in_need_of_mfa
 from accessflows.forms import RowsField
 from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import Role, User
+from apono_portal.users.roll import Asked, Choice
 from apono_portal.users.selectors import held_off_now
 from audit.forms import LARGEST_ID
 from mfa.policies import LONGEST_REASON
-
-if TYPE_CHECKING:
-    from apono_portal.users.managers import UserQuerySet
 
 
 class SignInForm(AuthenticationForm):
@@ -109,43 +105,21 @@ class PeopleFilterForm(forms.Form):
         return any(self.cleaned_data.get(name) for name in self.FILTERS)
 
     @property
-    def is_searched(self) -> bool:
-        """Whether no index holds those asked for in their order, so that they have to be looked for."""
-        chosen = self._chosen
-        return bool(chosen.get("q") or chosen.get("mfa") or chosen.get("status") == "held_off")
-
-    def apply(self, people: "UserQuerySet") -> "UserQuerySet":
-        """Return those asked for."""
-        return self._filtered(people).matching(self._chosen.get("q", ""))
-
-    def apply_nearby(self, people: "UserQuerySet") -> "UserQuerySet | None":
-        """Return the same for a look at a few people; None where an index leads to them."""
-        if not self.is_searched:
-            return None
-        return self._filtered(people).matching(self._chosen.get("q", ""), by="looks_like")
-
-    @cached_property
-    def _held_off(self) -> set[int]:
-        return held_off_now(timezone.now())
-
-    @property
-    def _chosen(self) -> dict[str, Any]:
+    def asked(self) -> Asked:
+        """Who is asked for."""
         self.is_valid()
-        return self.cleaned_data
-
-    def _filtered(self, people: "UserQuerySet") -> "UserQuerySet":
-        chosen = self._chosen
-        if chosen.get("role"):
-            people = people.filter(role=chosen["role"])
-        if chosen.get("status") == "held_off":
-            people = people.filter(pk__in=self._held_off)
-        elif chosen.get("status"):
-            people = people.filter(is_active=chosen["status"] == "active")
-        if chosen.get("mfa") == "in_need":
-            people = in_need_of_mfa(people)  # type: ignore[assignment]
-        elif chosen.get("mfa"):
-            people = people.filter(enrolled() if chosen["mfa"] == "set_up" else ~enrolled())
-        return people
+        chosen = self.cleaned_data
+        status = chosen.get("status", "")
+        held_off = frozenset(held_off_now(timezone.now())) if status == "held_off" else None
+        return Asked(
+            Choice(
+                role=chosen.get("role", ""),
+                status=status if held_off is None else "",
+                mfa=chosen.get("mfa", ""),
+            ),
+            words=chosen.get("q", "").strip(),
+            among=held_off,
+        )
 
 
 class PersonForm(forms.Form):

@@ -3,17 +3,18 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db.models import Q, QuerySet, Subquery, Value
+from django.db.models import Q, Subquery, Value
 from django.db.models.functions import Coalesce, Concat
 from django.utils import timezone
 
+from accessflows.enrolment import enrolled, in_need_of_mfa
 from apono_portal.users.models import User
 from apono_portal.users.selectors import Known
 from audit.keyset import Counted
-from audit.prepared import prepared
+from audit.prepared import Prepared, prepared
 from requests_app.templatetags.moments import teller
 
 if TYPE_CHECKING:
@@ -36,43 +37,91 @@ class Page:
     was_searched: bool
 
 
-def page_of(
-    found: "UserQuerySet",
-    *,
-    before: int | None,
-    after: int | None,
-    nearby: "UserQuerySet | None" = None,
-    all_of_them: bool = False,
-) -> Page:
+class Choice(NamedTuple):
+    """What people are narrowed to by choices, of which there are few."""
+
+    role: str = ""
+    status: str = ""
+    mfa: str = ""
+
+    def of(self, people: "UserQuerySet") -> "UserQuerySet":
+        if self.role:
+            people = people.filter(role=self.role)
+        if self.status:
+            people = people.filter(is_active=self.status == "active")
+        if self.mfa == "in_need":
+            people = in_need_of_mfa(people)  # type: ignore[assignment]
+        elif self.mfa:
+            people = people.filter(enrolled() if self.mfa == "set_up" else ~enrolled())
+        return people
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which people are asked for: by a choice, by words, among those of some numbers."""
+
+    choice: Choice
+    words: str = ""
+    among: frozenset[int] | None = None
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether no index holds those asked for in their order, so that they have to be looked for."""
+        return bool(self.words or self.choice.mfa) or self.among is not None
+
+    @property
+    def is_a_choice(self) -> bool:
+        return not self.words and self.among is None
+
+    def found(self, *, by: str = "begins_words") -> "UserQuerySet":
+        people = self.choice.of(User.objects.all())
+        if self.among is not None:
+            people = people.filter(pk__in=self.among)
+        return people.matching(self.words, by=by)
+
+
+def page_of(asked: Asked, *, before: int | None, after: int | None) -> Page:
     """Return the people who come after a person, or before, or first of all.
 
     Page 1,000 costs what page 1 does. A person who is not there any more leads to the beginning.
-    ``nearby`` are the same people, asked for in a way that suits a look at a few: those must be
-    searched for, since no index has them in their order. ``all_of_them``: nothing narrows the list.
     """
-    searched = nearby is not None
-    look = _walk if nearby is None else partial(_search, nearby)
-    if all_of_them and before is None and after is None:
-        people = _first_of_all()
-        page = _page(
-            people[:PAGE_SIZE], searched, has_before=False, has_after=len(people) > PAGE_SIZE
-        )
-    elif before is not None:
-        people = list(look(found, before, "lt")[: PAGE_SIZE + 1])
+    if before is not None:
+        people = _next(asked, before, "lt")
         more, people = len(people) > PAGE_SIZE, people[:PAGE_SIZE][::-1]
-        page = _page(people, searched, has_before=more, has_after=True)
+        page = _page(people, asked.is_searched, has_before=more, has_after=True)
     else:
-        people = list(look(found, after, "gt")[: PAGE_SIZE + 1])
+        people = _next(asked, after, "gt")
         more, people = len(people) > PAGE_SIZE, people[:PAGE_SIZE]
-        page = _page(people, searched, has_before=after is not None, has_after=more)
+        page = _page(people, asked.is_searched, has_before=after is not None, has_after=more)
     if people or (before is None and after is None):
         return page
-    return page_of(found, before=None, after=None, nearby=nearby)
+    return page_of(asked, before=None, after=None)
 
 
-@prepared()
-def _first_of_all() -> QuerySet[User]:
-    return _walk(User.objects.all(), None, "gt")[: PAGE_SIZE + 1]
+def _next(asked: Asked, pk: int | None, way: str) -> list[User]:
+    """Return the next people, one more than a page shows. The first of a choice are prepared for.
+
+    Whoever must be looked for is looked for by whichever way is quick: along the order, as far as the
+    next `WINDOW` people go, which answers when many match. When few do, or few people are left, all who
+    match are sorted, since to go on until a page is full is slow just when what was typed is a name
+    that comes late in the order.
+    """
+    first = _first_of(asked.choice) if asked.is_a_choice and pk is None else None
+    people = first() if first else list(_along(asked, pk, way))
+    if len(people) > PAGE_SIZE or not asked.is_searched:
+        return people
+    return list(_sorted(_beyond(asked.found(), pk, way), way).only(*SHOWN)[: PAGE_SIZE + 1])
+
+
+@cache
+def _first_of(choice: Choice) -> Prepared:
+    return prepared()(lambda: _along(Asked(choice), None, "gt"))
+
+
+def _along(asked: Asked, pk: int | None, way: str) -> "UserQuerySet":
+    """Along the order: by an index that holds it, or through the people nearby."""
+    people = _near(asked, pk, way) if asked.is_searched else _walk(asked.found(), pk, way)
+    return people.only(*SHOWN)[: PAGE_SIZE + 1]
 
 
 def span_of(page: Page) -> str:
@@ -120,26 +169,18 @@ def _instant(at: datetime | None, zone: tzinfo) -> str:
 
 
 def _walk(found: "UserQuerySet", pk: int | None, way: str) -> "UserQuerySet":
-    """Along an index, with how many are found in all."""
+    """In the order of an index, with how many are found in all."""
     counted = Counted(found.order_by().values("pk")[: COUNTED + 1])
-    return _in_order(_beyond(found, pk, way), way).annotate(counted=counted).only(*SHOWN)
+    return _in_order(_beyond(found, pk, way), way).annotate(counted=counted)
 
 
-def _search(
-    nearby: "UserQuerySet", found: "UserQuerySet", pk: int | None, way: str
-) -> "UserQuerySet":
-    """Return the same people by whichever way is quick.
-
-    They are looked for along the order, as far as the next `WINDOW` people go: that answers when
-    many match. When few do, or few people are left, all who match are sorted, since to go on until a page
-    is full is slow just when what was typed is a name that comes late in the order.
-    """
+def _near(asked: Asked, pk: int | None, way: str) -> "UserQuerySet":
+    """Among the next `WINDOW` people, or all there are, asked for in a way that suits a look at a few."""
     everybody = _in_order(_beyond(User.objects.all(), pk, way), way).values("search_words")
     end = _in_order(User.objects.all(), "lt" if way == "gt" else "gt").values("search_words")
     last = Coalesce(Subquery(everybody[WINDOW : WINDOW + 1]), Subquery(end[:1]))
-    near = _in_order(_beyond(nearby, pk, way), way).filter(**{UP_TO[way]: last}).only(*SHOWN)
-    page = near[: PAGE_SIZE + 1]
-    return page if len(page) > PAGE_SIZE else _sorted(_beyond(found, pk, way), way).only(*SHOWN)
+    found = _in_order(_beyond(asked.found(by="looks_like"), pk, way), way)
+    return found.filter(**{UP_TO[way]: last})
 
 
 def _in_order(people: "UserQuerySet", way: str) -> "UserQuerySet":

@@ -159,14 +159,13 @@ def test_what_is_searched_for_comes_in_order_however_many_match(monkeypatch, win
     monkeypatch.setattr(roll, "WINDOW", window)
     for name in ("Zoe Fox", "Ada Fox", "Kim Lee", "Bea Fox"):
         UserFactory(name=name)
-    foxes, seen = User.objects.matching("fox"), []
-    nearby = User.objects.matching("fox", by="looks_like")
-    page = roll.page_of(foxes, before=None, after=None, nearby=nearby)
+    foxes, seen = roll.Asked(roll.Choice(), words="fox"), []
+    page = roll.page_of(foxes, before=None, after=None)
     seen += [person.name for person in page.people]
-    page = roll.page_of(foxes, before=None, after=page.after, nearby=nearby)
+    page = roll.page_of(foxes, before=None, after=page.after)
     seen += [person.name for person in page.people]
     assert seen == ["Ada Fox", "Bea Fox", "Zoe Fox"]
-    back = roll.page_of(foxes, before=page.before, after=None, nearby=nearby)
+    back = roll.page_of(foxes, before=page.before, after=None)
     assert [person.name for person in back.people] == seen[:2]
 
 

@@ -24,15 +24,9 @@ from mfa.models import Authenticator
 @require_GET
 def people_list(request: HttpRequest) -> HttpResponse:
     filters = PeopleFilterForm(request.GET)
-    found = filters.apply(User.objects.all())
-    asked = filters.cleaned_data
-    page = page_of(
-        found,
-        before=asked.get("before"),
-        after=asked.get("after"),
-        nearby=filters.apply_nearby(User.objects.all()),
-        all_of_them=not filters.is_filtered,
-    )
+    asked = filters.asked
+    place = filters.cleaned_data
+    page = page_of(asked, before=place.get("before"), after=place.get("after"))
     known = known_of([person.pk for person in page.people], timezone.now())
     context = {
         "page": page,
