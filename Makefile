@@ -21,7 +21,6 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-input --progress-bar off
-WORKERS ?= 2
 GRANTS ?= 500
 REPEATS ?= 20
 LOCK := $(PY) -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
@@ -66,13 +65,13 @@ run: .venv/ready-to-run
 
 # --- Testing -----------------------------------------------------------------------------------
 test: .venv/ready-to-test
-	@$(PY) -m tests.run --workers $(WORKERS)
+	@$(PY) -m tests.run $(if $(WORKERS),--workers $(WORKERS))
 
 test-sqlite: .venv/ready-to-test
-	@$(PY) -m tests.run --workers $(WORKERS) sqlite
+	@$(PY) -m tests.run $(if $(WORKERS),--workers $(WORKERS)) sqlite
 
 test-postgresql: .venv/ready-to-test
-	@$(PY) -m tests.run --workers $(WORKERS) postgresql
+	@$(PY) -m tests.run $(if $(WORKERS),--workers $(WORKERS)) postgresql
 
 # --- Proving (docs/security.md) ------------------------------------------------------------------
 ATTEMPTS ?= 100000
@@ -98,7 +97,7 @@ bench-active: .venv/ready-to-test
 	@$(PY) -m bench.active --repeats $(REPEATS)
 
 mutate: .venv/ready-to-test
-	@$(PY) -m bench.mutate --workers $(WORKERS)
+	@$(PY) -m bench.mutate --workers $(or $(WORKERS),2)
 
 # --- Looking -------------------------------------------------------------------------------------
 tour: .venv/ready-to-test
@@ -106,7 +105,7 @@ tour: .venv/ready-to-test
 
 look: .venv/ready-to-test
 	@CHROMIUM="$$($(PY) -c 'from tests.chromium import ensure_chromium; print(ensure_chromium())')" FULL_LOOK=1 \
-	  $(PY) -m pytest -q -n $(WORKERS) tests/browser/test_every_page.py tests/browser/test_first_run.py
+	  $(PY) -m pytest -q -n $(or $(WORKERS),2) tests/browser/test_every_page.py tests/browser/test_first_run.py
 
 check: lint types migrations deploy test
 

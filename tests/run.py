@@ -44,6 +44,8 @@ ENVIRONMENT: dict[str, dict[str, str]] = {
     "sqlite": {},
     "postgresql": {"APONO_TEST_POSTGRES": str(max(available_versions(), default=0))},
 }
+# On two processors: one waits where another works, and both databases end at about the same time.
+WORKERS = {"sqlite": "3", "postgresql": "2"}
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 4 * 2**30
 COUNTS = re.compile(r"(?:\d+ (?:passed|failed|errors?|skipped|xfailed),? ?)+in [\d.]+s")
@@ -55,7 +57,7 @@ NO_SERVER = (
 
 def main() -> int:
     parser = ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--workers", default="2", help="pytest-xdist workers for each database")
+    parser.add_argument("--workers", help="pytest-xdist workers for each database")
     parser.add_argument("databases", nargs="*", metavar="sqlite|postgresql")
     options = parser.parse_args()
     started = time.monotonic()
@@ -102,9 +104,9 @@ class Result:
             self.troubles.append(line.rstrip())
 
 
-def run_all(databases: list[str], workers: str) -> list[Result]:
+def run_all(databases: list[str], workers: str | None) -> list[Result]:
     with ThreadPoolExecutor(len(databases)) as pool:
-        return list(pool.map(lambda name: run_pytest(name, workers), databases))
+        return list(pool.map(lambda name: run_pytest(name, workers or WORKERS[name]), databases))
 
 
 def run_pytest(database: str, workers: str) -> Result:

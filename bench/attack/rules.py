@@ -281,8 +281,8 @@ RULES = (
         (
             Edit(
                 "accessflows/querysets.py",
-                "return self.active().filter(named)",
-                "return self.active().filter(named | Q(pk__gte=0))",
+                "return self.active().filter(pk__in=self.numbers_requestable_by(user))",
+                "return self.active()",
             ),
         ),
     ),
