@@ -17,8 +17,8 @@ from audit.keyring import chain_keys, newest_key_id
 from audit.models import ChainState, Event, Seal, SealedEvent
 from audit.verify_export import FIELDS, GENESIS, Record, digest_of, hash_of, link_of, mac_of
 
-BATCH = 500
-MOST_BATCHES = 20  # of one call, so that it stays short
+BATCH = 200
+MOST_BATCHES = 50  # of one call, so that it stays short
 
 WRITERS_SQL = """
     SELECT DISTINCT virtualtransaction FROM pg_locks

@@ -17,7 +17,7 @@ from requests_app.models import AccessRequest, Grant, GrantState
 
 FIRST_DELAY = timedelta(seconds=1)
 LONGEST_DELAY = timedelta(seconds=60)
-BATCH = 250  # requests that are moved on in one transaction
+BATCH = 100  # requests that are moved on in one transaction
 
 
 def claim(

@@ -16,7 +16,7 @@ from requests_app.models import Grant
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 500  # logins that are held at once
+AT_ONCE = 200  # logins that are held at once
 
 
 def reach(grant: Grant) -> tuple[Integration, Connector, Target]:

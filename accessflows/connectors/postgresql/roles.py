@@ -43,7 +43,7 @@ _LOCK = sql.SQL("SELECT pg_advisory_xact_lock(key) FROM unnest(%(keys)s::bigint[
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_OID = 2**32 - 1
-AT_ONCE = 500  # roles that are held at once
+AT_ONCE = 200  # roles that are held at once
 
 
 @dataclass(frozen=True, slots=True)
