@@ -17,6 +17,8 @@ from requests_app.models import AccessRequest, Grant, GrantState
 
 FIRST_DELAY = timedelta(seconds=1)
 LONGEST_DELAY = timedelta(seconds=60)
+# Of a grant all, and of its request what steps ask of it: hundreds are held at once.
+_NEEDED = (*(field.name for field in Grant._meta.concrete_fields), "request__pending_until")
 BATCH = 100  # requests that are moved on in one transaction
 
 
@@ -43,8 +45,9 @@ def claim(
         free = Grant.objects.unleased().filter(pk__in=pks, state=state)
         free.update(lease_by=lease, lease_until=Now() + lasts)
     held = Grant.objects.filter(pk__in=pks, lease_by=lease)
-    held = held.select_related("request").prefetch_related("integration")  # which is one for all
-    return lease, list(held.order_by("next_try_at", "pk"))
+    held = held.select_related("request").only(*_NEEDED)
+    # The integration is one for all, and held once.
+    return lease, list(held.prefetch_related("integration").order_by("next_try_at", "pk"))
 
 
 def take_batch(requests: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:
