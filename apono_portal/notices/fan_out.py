@@ -6,7 +6,7 @@ none. Deliveries and mark are written in one transaction: a worker that dies bet
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import chain
 
@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Prefetch, QuerySet
 from django.template.loader import render_to_string
 
+from apono_portal.notices.kinds import Kind
 from apono_portal.notices.models import ReadMark, Webhook
 from apono_portal.notices.news import TELLING, News, bundled, news_of
 from apono_portal.notices.payloads import body_for
@@ -27,7 +28,10 @@ from audit.models import Delivery, Event, SealedEvent
 from requests_app.models import AccessRequest, Decision
 
 BATCH = 200  # of events, so that few requests are held at once
+MOST_PEOPLE = 2000  # who are told at once, but for one event that alone is for more
 BUDGET_S = 5.0  # of one call, so that a worker can stop
+
+Told = tuple[News, dict[int, Kind]]
 
 
 def fan_out(now: datetime) -> int:
@@ -62,22 +66,44 @@ def _read_on() -> int | None:
         places = list(_unread(mark.position)[:BATCH])
         if not places:
             return 0
-        made = _tell([place.event_id for place in places])
-        mark.position = places[-1].position
+        told, mark.position = _first_piece(places)
+        made = _tell(told)
         mark.save()
     return made
 
 
-def _tell(event_ids: list[int]) -> int:
+def _first_piece(places: list[SealedEvent]) -> tuple[list[Told], int]:
+    """What is told of as many events as are for few people, one at least; and the last one's place.
+
+    So what is written at once stays short, whatever number of approvers every request has.
+    """
+    news = _news_of([place.event_id for place in places])
+    told: list[Told] = []
+    people = 0
+    for place in places:
+        if each := news.get(place.event_id):
+            told.append((each, people_told_of(each)))
+            people += len(told[-1][1])
+        if people >= MOST_PEOPLE:
+            return told, place.position
+    return told, places[-1].position
+
+
+def _news_of(event_ids: list[int]) -> dict[int, News]:
     events = Event.objects.filter(pk__in=event_ids, event__in=TELLING).order_by("pk")
     requests = _requests_of(events)
     news = [news_of(event, requests.get(event.request_id or 0)) for event in events]
+    return {each.event.pk: each for each in news if each}
+
+
+def _tell(told: list[Told]) -> int:
+    people = {news.event.pk: who for news, who in told}
     webhooks = list(Webhook.objects.filter(is_active=True))
     made = 0
-    for each in bundled([item for item in news if item]):
+    for each in bundled(sorted((news for news, _ in told), key=lambda news: news.event.pk)):
         if is_settled_by(each):
             _withdraw_questions(each)
-        made += enqueue(chain(_mails(each), _posts(each, webhooks)))
+        made += enqueue(chain(_mails(each, people[each.event.pk]), _posts(each, webhooks)))
     return made
 
 
@@ -98,9 +124,8 @@ def _withdraw_questions(news: News) -> None:
     )
 
 
-def _mails(news: News) -> Iterator[Delivery]:
+def _mails(news: News, told: Mapping[int, Kind]) -> Iterator[Delivery]:
     """There may be thousands of people, so what all of them are told is written once."""
-    told = people_told_of(news)
     words = {kind: words_for(news, kind) for kind in set(told.values())}
     bodies = {kind: _body(each) for kind, each in words.items()}
     people = User.objects.active().filter(pk__in=told).order_by("pk")

@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from accessflows.connectors.errors import TargetRefused
+from accessflows.connectors.postgresql.preflight import _UNDER_CONTROL
+from accessflows.connectors.postgresql.session import broker_session
 from accessflows.connectors.postgresql.setup_sql import broker_setup_sql
 from accessflows.connectors.protocol import Check
 from accessflows.connectors.registry import connector_for
@@ -226,6 +228,30 @@ def test_effective_rights_follow_memberships(pg_target: PgTarget) -> None:
         assert {right.via for right in rights} == {"orders_read"}
     finally:
         pg_target.ask("DROP ROLE outer_role")
+
+
+def test_control_is_judged_as_the_server_judges_it(
+    pg_target: PgTarget, make_grant: MakeGrant
+) -> None:
+    """Its own, one through a role the broker is in, and one that is beyond it."""
+    own = make_grant().role
+    pg_target.ask(
+        "CREATE ROLE keeper; GRANT keeper TO portal_broker; CREATE ROLE kept; CREATE ROLE beyond"
+    )
+    pg_target.ask(f"GRANT kept TO keeper WITH ADMIN OPTION; GRANT {own} TO keeper")
+    as_the_server = "SELECT oid::bigint AS oid FROM pg_roles WHERE NOT rolsuper AND pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')"
+    try:
+        with broker_session(pg_target.target) as session:
+            mine = {row["oid"] for row in session.rows(_UNDER_CONTROL)}
+            wanted = {row["oid"] for row in session.rows(as_the_server)}
+            beyond = session.row("SELECT oid::bigint AS oid FROM pg_roles WHERE rolname = 'beyond'")
+    finally:
+        pg_target.ask("DROP ROLE keeper, kept, beyond")
+    if pg_target.version < 16:
+        assert wanted <= mine
+    else:
+        assert mine == wanted
+        assert beyond["oid"] not in mine
 
 
 def test_results_turn_into_json(pg_target: PgTarget, make_grant: MakeGrant) -> None:

@@ -7,6 +7,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apono_portal.notices.chores import fan_out
+from apono_portal.notices.fan_out import _read_on
 from apono_portal.notices.models import ReadMark
 from audit.events import EventName
 from audit.models import Delivery, Event
@@ -81,3 +82,15 @@ def test_two_workers_that_read_at_once_tell_once():
         worker.join()
     fan_out(timezone.now())
     assert Delivery.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_what_is_for_many_people_is_told_event_by_event_and_once(monkeypatch):
+    monkeypatch.setattr("apono_portal.notices.fan_out.MOST_PEOPLE", 3)
+    admins = [UserFactory(admin=True) for _ in range(2)]
+    for integration in IntegrationFactory.create_batch(3):
+        record(event=EventName.INTEGRATION_CHECK, actor=None, target=integration, metadata=TOLD)
+    seal_new_events(timezone.now())
+    assert [_read_on() for _ in range(3)] == [4, 2, 0]
+    pairs = Delivery.objects.values_list("event_id", "recipient")
+    assert len(set(pairs)) == len(pairs) == 3 * len(admins)

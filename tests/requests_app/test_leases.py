@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audit.events import EventName
@@ -50,6 +52,17 @@ def test_a_lease_is_as_long_as_the_setting_says(grant):
     beyond = Grant.objects.filter(lease_until__gt=Now() + settings.WORKER_LEASE)
     within = Grant.objects.filter(lease_until__gt=Now() + settings.WORKER_LEASE / 2)
     assert (beyond.count(), within.count()) == (0, 1)
+
+
+def test_grants_of_one_integration_share_it_and_what_steps_ask_of_requests(grant):
+    other = GrantFactory(state=grant.state, integration=grant.integration)
+    Grant.objects.filter(pk=other.pk).update(next_try_at=grant.next_try_at)
+    _, held = take(grant=grant, limit=2)
+    with CaptureQueriesContext(connection) as asked:
+        assert held[0].integration is held[1].integration
+        assert all((each.request.reference, each.request.pending_until) for each in held)
+        assert all(each.spec(each.integration) for each in held)
+    assert len(asked) == 0
 
 
 def test_whoever_lost_the_lease_cannot_renew_it(grant):
