@@ -27,30 +27,35 @@ class Page(Generic[Row]):
 
 
 def page_of(
-    found: models.QuerySet[Row],
+    found: models.QuerySet[Any, Any],
     *,
     before: int | None,
     after: int | None,
-    size: int = PAGE_SIZE,
     order: str = "pk",
-    newest: Prepared | None = None,
-) -> Page[Row]:
-    """Return the rows next to a key.
+) -> Page[Any]:
+    """Return the rows next to a key, models or named rows that have it as ``pk``.
 
     ``before`` asks for older rows than that key, ``after`` for newer ones, neither for the newest.
-    ``order`` names what has the order of the keys. ``newest`` asks for the newest, if that is prepared.
+    ``order`` names what has the order of the keys.
     """
     if after is not None:
-        rows = list(found.filter(pk__gt=after).order_by(order)[: size + 1])
-        return _page(rows[:size][::-1], has_newer=len(rows) > size, has_older=True)
+        rows = list(found.filter(pk__gt=after).order_by(order)[: PAGE_SIZE + 1])
+        more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE][::-1]
+        return _page(rows, has_newer=more, has_older=True)
     if before is not None:
         found = found.filter(pk__lt=before)
-        newest = None
-    rows = newest() if newest else list(found.order_by(f"-{order}")[: size + 1])
-    return _page(rows[:size], has_newer=before is not None, has_older=len(rows) > size)
+    rows = list(found.order_by(f"-{order}")[: PAGE_SIZE + 1])
+    more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE]
+    return _page(rows, has_newer=before is not None, has_older=more)
 
 
-def _page(rows: list[Row], *, has_newer: bool, has_older: bool) -> Page[Row]:
+def newest_page(newest: Prepared) -> Page[Any]:
+    """Return the newest rows, for which and for one more a query is prepared."""
+    rows = newest()
+    return _page(rows[:PAGE_SIZE], has_newer=False, has_older=len(rows) > PAGE_SIZE)
+
+
+def _page(rows: list[Any], *, has_newer: bool, has_older: bool) -> Page[Any]:
     return Page(
         rows=rows,
         newer_than=rows[0].pk if rows and has_newer else None,

@@ -27,10 +27,12 @@ from django.db.models import Model, QuerySet
 from django.db.models.query import (
     FlatValuesListIterable,
     ModelIterable,
+    NamedValuesListIterable,
     ValuesListIterable,
     get_related_populators,
 )
 from django.db.models.sql import InsertQuery, UpdateQuery
+from django.db.models.utils import create_namedtuple_class
 from django.db.transaction import TransactionManagementError
 
 Build = Callable[..., QuerySet[Any, Any]]
@@ -203,6 +205,9 @@ def _reader(queryset: Any, compiler: Any) -> Callable[[list[Any]], list[Any]]:
         return lambda rows: [row[0] for row in converted(rows)]
     if kind is ValuesListIterable:
         return lambda rows: [tuple(row) for row in converted(rows)]
+    if kind is NamedValuesListIterable:
+        named = create_namedtuple_class(*queryset._fields)
+        return lambda rows: [tuple.__new__(named, row) for row in converted(rows)]
     if kind is not ModelIterable:
         raise TypeError(f"{kind.__name__} is not prepared for.")
     return lambda rows: list(_instances(converted(rows), compiler, queryset.db))

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 
 from django.db.models import F, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 
 from audit.events import EventName
-from audit.keyset import PAGE_SIZE, Page, about_rows, page_of, with_extent
+from audit.keyset import PAGE_SIZE, Page, about_rows, newest_page, page_of, with_extent
 from audit.models import ChainState, Event, Seal, SealedEvent
-from audit.prepared import prepared
+from audit.prepared import Prepared, prepared
 from audit.querysets import EventQuerySet
 
 LAST = 10
@@ -54,9 +55,10 @@ def page_of_events(wanted: Wanted, *, before: int | None, after: int | None) -> 
     sorted: to go on until a page is full is slow just when the words are rare.
     """
     if not wanted.words:
-        filtered = wanted != Wanted()
-        found = with_extent(wanted_events(wanted), filtered=filtered)
-        return page_of(found, before=before, after=after, newest=None if filtered else _newest)
+        if wanted == Wanted(event=wanted.event) and before is None and after is None:
+            return newest_page(_newest(wanted.event))
+        found = with_extent(wanted_events(wanted), filtered=wanted != Wanted())
+        return page_of(found, before=before, after=after)
     near = page_of(_near(wanted, before, after), before=before, after=after)
     if near.newer_than if after is not None else near.older_than:
         return near
@@ -81,10 +83,11 @@ def _near(wanted: Wanted, before: int | None, after: int | None) -> EventQuerySe
     )
 
 
-@prepared()
-def _newest() -> QuerySet[Event]:
-    told: QuerySet[Event] = with_extent(Event.objects.all(), filtered=False)
-    return told.order_by("-pk")[: PAGE_SIZE + 1]
+@cache
+def _newest(event: str) -> Prepared:
+    """The first page of an action, or of all."""
+    found = with_extent(wanted_events(Wanted(event=event)), filtered=bool(event))
+    return prepared()(lambda: found.order_by("-pk")[: PAGE_SIZE + 1])
 
 
 def about_page(wanted: Wanted, page: Page[Event]) -> str:

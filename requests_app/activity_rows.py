@@ -2,21 +2,23 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django.db.models import QuerySet, Value
 from django.utils import timezone
 
 from accessflows.models import AccessFlow
-from audit.keyset import PAGE_SIZE, Page, page_of, with_extent
-from audit.prepared import prepared
+from audit.keyset import PAGE_SIZE, Page, newest_page, page_of, with_extent
+from audit.prepared import Prepared, prepared
 from audit.rows import toggle_of
 from requests_app.activity import Wanted, wanted_requests
-from requests_app.models import AccessRequest, Decision, RequestedTarget
+from requests_app.models import STATUS_LABELS, AccessRequest, Decision, RequestedTarget
 from requests_app.templatetags.moments import person, teller
 
 VERDICTS = {str(value): str(label) for value, label in Decision.Verdict.choices}
 SHOWN = (
+    "pk",
     "requester_label",
     "flow_name",
     "require_mfa",
@@ -34,24 +36,30 @@ TARGET, DECISION = range(2)
 Target = tuple[str, str, str]
 
 
-def page_of_requests(
-    wanted: Wanted, *, before: int | None, after: int | None
-) -> Page[AccessRequest]:
+def page_of_requests(wanted: Wanted, *, before: int | None, after: int | None) -> Page[Any]:
     """Return a page with what the list shows of each request, and how many there are. One query."""
+    of_a_choice = wanted == Wanted(status=wanted.status, mfa=wanted.mfa)
+    if of_a_choice and before is None and after is None:
+        return newest_page(_newest(wanted.status, wanted.mfa))
+    return page_of(_listed(wanted), before=before, after=after)
+
+
+@cache
+def _newest(status: str, mfa: str) -> Prepared:
+    """The first page of a choice, of which there are few."""
+    found = _listed(Wanted(status=status, mfa=mfa))
+    return prepared()(lambda: found.order_by("-pk")[: PAGE_SIZE + 1])
+
+
+def _listed(wanted: Wanted) -> QuerySet[Any, Any]:
     filtered = wanted != Wanted()
-    found = with_extent(wanted_requests(wanted).only(*SHOWN), filtered=filtered)
-    return page_of(found, before=before, after=after, newest=None if filtered else _newest)
-
-
-@prepared()
-def _newest() -> QuerySet[AccessRequest]:
-    shown = AccessRequest.objects.only(*SHOWN)
-    told: QuerySet[AccessRequest] = with_extent(shown, filtered=False)
-    return told.order_by("-pk")[: PAGE_SIZE + 1]
+    extent = ("counted",) if filtered else ("counted", "first_key", "last_key")
+    told: QuerySet[Any, Any] = with_extent(wanted_requests(wanted), filtered=filtered)
+    return told.values_list(*SHOWN, *extent, named=True)
 
 
 def rows_of(
-    requests: list[AccessRequest], opened: AccessRequest | None, address: str
+    requests: list[Any], opened: AccessRequest | None, address: str
 ) -> list[dict[str, Any]]:
     """One query, whatever the number; another for what is opened."""
     pks = [request.pk for request in requests]
@@ -67,8 +75,8 @@ def rows_of(
         {
             "instant": each.created_at.astimezone(zone).isoformat(),
             **_row(each, sorted(targets[each.pk]), approvers[each.pk], tell),
-            **toggle_of(address, str(each.pk), f"#r{each.pk}", each == opened),
-            "decisions": decisions_of(each) if each == opened else [],
+            **toggle_of(address, str(each.pk), f"#r{each.pk}", _is(opened, each)),
+            "decisions": decisions_of(opened) if opened and _is(opened, each) else [],
         }
         for each in requests
     ]
@@ -100,8 +108,12 @@ def decisions_of(request: AccessRequest) -> list[dict[str, Any]]:
     ]
 
 
+def _is(opened: AccessRequest | None, row: Any) -> bool:
+    return opened is not None and opened.pk == row.pk
+
+
 def _row(
-    request: AccessRequest,
+    request: Any,
     targets: list[Target],
     approvers: list[str],
     moment: Callable[[datetime | None], str],
@@ -111,7 +123,7 @@ def _row(
     resources = dict.fromkeys(resource for _, resource, _ in targets)
     return {
         "number": str(request.pk),
-        "reference": request.reference,
+        "reference": f"AR-{request.pk}",
         "asked": moment(request.created_at),
         "requester": person(request.requester_label),
         "title": ", ".join(resources) or request.flow_name,
@@ -124,7 +136,7 @@ def _row(
         "approvers": ", ".join(approvers),
         "unapproved": "Automatic" if automatic else "None yet",
         "status": request.status,
-        "word": request.get_status_display(),
+        "word": STATUS_LABELS.get(request.status, request.status),
         "since": moment(request.status_changed_at),
         "started": moment(request.starts_at),
         "ended": until if request.starts_at else "",

@@ -53,6 +53,16 @@ def test_it_answers_with_plain_values():
     assert labels_by.first(8) is None
 
 
+def test_it_answers_with_named_values():
+    @prepared(int)
+    def named(actor_id):
+        return Event.objects.filter(actor_id=actor_id).values_list("pk", "actor_label", named=True)
+
+    event().save()
+    [row] = named(7)
+    assert (row.actor_label, row.pk) == ("Ada", Event.objects.get(actor_id=7).pk)
+
+
 def test_a_list_of_values_may_be_of_any_length():
     @prepared(str, [int])
     def of_some(label, actor_ids):

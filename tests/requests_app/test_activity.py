@@ -154,10 +154,9 @@ def test_history_outlives_people_flows_and_integrations(auditor_client, protecte
     assert "Irma Solberg" in page
 
 
-def test_pages_are_read_by_key_and_meet_without_gap(auditor_client, monkeypatch):
-    monkeypatch.setitem(keyset.page_of.__kwdefaults__, "size", 3)
+def test_pages_are_read_by_key_and_meet_without_gap(auditor_client):
     flow = AccessFlowFactory(targets=1)
-    numbers = [AccessRequestFactory(flow=flow).pk for _ in range(5)][::-1]
+    numbers = [AccessRequestFactory(flow=flow).pk for _ in range(keyset.PAGE_SIZE + 2)][::-1]
     first = auditor_client.get("/activity/")
     rest = found(auditor_client, f"before={first.context['page'].older_than}")
     assert [row.pk for row in first.context["page"].rows] + rest == numbers
