@@ -40,7 +40,7 @@ PAGES = {
     "audit log": "/audit-log/",
     "audit log of an event": "/audit-log/?event=mfa:verify",
     "audit log of a request": "/audit-log/?request=AR-1010",
-    "audit log with words": "/audit-log/?event=mfa:reset&text=petra",
+    "audit log with words": "/audit-log/?event=mfa:verify&text=pet",
     "audit log of an actor": "/audit-log/?actor=petra.nov",
     "audit log with words alone": "/audit-log/?text=AR-1010",
 }
