@@ -119,7 +119,11 @@ def _first_of(choice: Choice) -> Prepared:
 
 
 def _along(asked: Asked, pk: int | None, way: str) -> "UserQuerySet":
-    """Along the order: by an index that holds it, or through the people nearby."""
+    """Along the order: by an index that holds it, or through the people nearby. Whom words mean the
+    index of the order tells alone, so that only those on the page are read."""
+    if asked.words:
+        numbers = _near(asked, pk, way).values("pk")[: PAGE_SIZE + 1]
+        return _in_order(User.objects.filter(pk__in=numbers), way).only(*SHOWN)
     people = _near(asked, pk, way) if asked.is_searched else _walk(asked.found(), pk, way)
     return people.only(*SHOWN)[: PAGE_SIZE + 1]
 
