@@ -80,6 +80,7 @@ class System:
     cpu_ms: list[float] = field(default_factory=list)
     database_ms: list[float] = field(default_factory=list)
     wall_ms: list[float] = field(default_factory=list)
+    wall_ms_of_windows: list[float] = field(default_factory=list)  # medians
     rates: list[float] = field(default_factory=list)
 
     def cost(self) -> float:
@@ -92,14 +93,21 @@ class System:
         Two windows of one round are moments apart and meet the machine in the same mood; two medians
         of a whole run may not.
         """
-        rounds = zip(self.cpu_ms, other.cpu_ms, strict=True)
-        return statistics.median(ours / theirs for ours, theirs in rounds)
+        return _beside(self.cpu_ms, other.cpu_ms)
+
+    def p50_beside(self, other: "System") -> float:
+        """The same of how long one operation takes."""
+        return _beside(self.wall_ms_of_windows, other.wall_ms_of_windows)
 
     def p50(self) -> float:
         return statistics.median(self.wall_ms)
 
     def p95(self) -> float:
         return statistics.quantiles(self.wall_ms, n=20)[-1]
+
+
+def _beside(ours: list[float], theirs: list[float]) -> float:
+    return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
 
 
 def take_turns(
@@ -146,6 +154,7 @@ def _window(ground: Ground, system: System, clients: int, *, counts: bool) -> No
         system.cpu_ms.append(web.cpu_s * 1000 / len(taken))
         system.database_ms.append(database.cpu_s * 1000 / len(taken))
         system.wall_ms += taken
+        system.wall_ms_of_windows.append(statistics.median(taken))
         system.rates.append(len(taken) / lasted)
 
 
