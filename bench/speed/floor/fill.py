@@ -20,6 +20,9 @@ from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 from django.contrib.sessions.models import Session  # noqa: E402
 from django_otp.plugins.otp_totp.models import TOTPDevice  # noqa: E402
 
+from bench.speed.floor.models import AuditRow  # noqa: E402
+
+ROWS = 1000  # as many as a list of the portal counts
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -31,6 +34,10 @@ def fill(number: int) -> list[dict[str, Any]]:
     devices = TOTPDevice.objects.bulk_create(
         TOTPDevice(user=user, name="app", key=secrets.token_hex(20), confirmed=True)
         for user in users
+    )
+    AuditRow.objects.bulk_create(
+        AuditRow(event="mfa:verify", actor=users[n % number], address="127.0.0.1")
+        for n in range(ROWS)
     )
     sessions = Session.objects.bulk_create(_session(user) for user in users)
     return [

@@ -4,5 +4,6 @@ from bench.speed.floor import views
 
 urlpatterns = [
     path("note/", views.note, name="note"),
+    path("rows/", views.rows, name="rows"),
     path("raw/", views.raw, name="raw"),
 ]

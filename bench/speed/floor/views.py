@@ -1,7 +1,8 @@
-"""A form that stores a row, and a bare verification with django-otp."""
+"""A form that stores a row, a list of rows, and a bare verification with django-otp."""
 
 from django import forms
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django_otp import verify_token
@@ -28,6 +29,13 @@ def note(request: HttpRequest) -> HttpResponse:
         form.save()
         return redirect("note")
     return render(request, "floor/note.html", {"form": form})
+
+
+@login_required
+def rows(request: HttpRequest) -> HttpResponse:
+    found = AuditRow.objects.select_related("actor").order_by("-pk")
+    page = Paginator(found, 25).get_page(request.GET.get("page"))
+    return render(request, "floor/rows.html", {"page": page})
 
 
 @login_required

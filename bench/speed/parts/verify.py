@@ -31,6 +31,10 @@ class Floor:
         answer = visitor.get("/note/", self.cookies(self._people.next()))
         expect(answer.status == 200 and b"<form" in answer.body, "the floor's page", answer)
 
+    def rows(self, visitor: Visitor) -> None:
+        answer = visitor.get("/rows/", self.cookies(self._people.next()))
+        expect(answer.body.count(b"<tr>") == 25, "the floor's rows", answer)
+
     def raw(self, visitor: Visitor) -> None:
         person, code = self._codes.next()
         fields = {"device": person["device"], "token": code}
