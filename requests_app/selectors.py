@@ -32,13 +32,19 @@ def access_of(user: Any) -> dict[str, list[AccessRequest]]:
     open_ones = _open(user.pk)
     in_use = [each for each in open_ones if each.status in IN_USE]
     found = {
-        "in_use": sorted(in_use, key=lambda each: (each.ends_at, each.pk)),
+        "in_use": sorted(in_use, key=_next_to_end),
         "under_way": [each for each in open_ones if each.status in UNDER_WAY],
         "over": _over(user.pk),
     }
     read_targets([*open_ones, *found["over"]])
     _read_grants([each for each in open_ones if each.status in MOVING])
     return found
+
+
+def _next_to_end(request: AccessRequest) -> tuple[bool, float, int]:
+    """What was ended before it was ever opened has no end of its own, and comes last."""
+    ends_at = request.ends_at
+    return ends_at is None, ends_at.timestamp() if ends_at else 0, request.pk
 
 
 @prepared(int)

@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 
 from requests_app.models import Status
+from requests_app.selectors import access_of
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -30,6 +31,15 @@ def test_the_page_of_a_request_says_its_status(signed_in, status):
     answer = signed_in(ask.requester).get(reverse("requests:detail", args=[ask.pk]))
     assert answer.status_code == 200
     assert status.label in answer.content.decode()
+
+
+def test_what_ended_before_it_was_opened_stands_behind_what_is_open(member_client, member_user):
+    stopped = AccessRequestFactory(
+        requester=member_user, status=Status.ENDING, starts_at=None, ends_at=None
+    )
+    opened = AccessRequestFactory(requester=member_user, status=Status.ACTIVE)
+    assert access_of(member_user)["in_use"] == [opened, stopped]
+    assert member_client.get(reverse("requests:my_access")).status_code == 200
 
 
 @pytest.mark.parametrize("status", EVERY_STATUS)

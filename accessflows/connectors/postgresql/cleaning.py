@@ -93,9 +93,8 @@ def clean(target: Target, identity: GrantIdentity) -> Cleaning:
         _require_contained(session, role)
         prepared = _roll_back_prepared(session, role)
         databases = databases_with_traces(session, role.oid)
-        if (
-            databases
-        ):  # else the role is dropped as it is: after each GRANT the server reads all anew
+        # A role that left nothing is dropped as it is: after each GRANT the server reads all anew.
+        if databases:
             join_roles(session, [role.oid])
         items = [
             item
@@ -113,7 +112,7 @@ def clean(target: Target, identity: GrantIdentity) -> Cleaning:
 
 
 def _roll_back_prepared(session: Session, role: Role) -> tuple[str, ...]:
-    """Only in their own database and only as their owner, which the broker has joined."""
+    """Only in their own database and only as their owner, which the broker joins for it."""
     left = prepared_by(session, [role.oid])
     if left:
         join_roles(session, [role.oid])
