@@ -91,7 +91,7 @@ bench: .venv/ready-to-test
 LIVES ?= 2000
 
 lives: .venv/ready-to-test
-	@LIVES=$(LIVES) $(PY) -m pytest -q -n0 --show-capture=no tests/lives
+	@LIVES=$(LIVES) $(PY) -m pytest -q -n0 --show-capture=no tests/stateful
 
 bench-active: .venv/ready-to-test
 	@$(PY) -m bench.active --repeats $(REPEATS)

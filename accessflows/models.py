@@ -12,7 +12,6 @@ from django.utils import timezone
 
 from accessflows.availability import Availability
 from accessflows.connectors.protocol import Target
-from accessflows.durations import spell
 from accessflows.querysets import (
     AccessFlowQuerySet,
     IntegrationQuerySet,
@@ -20,7 +19,8 @@ from accessflows.querysets import (
     ResourceQuerySet,
 )
 from accessflows.tickets import LONGEST_PATTERNS
-from mfa import sealing
+from apono_portal.core.crypto import encryption
+from apono_portal.core.formatting.durations import spell
 
 SHOWN_OF_EACH = 3  # in a list of flows
 
@@ -97,8 +97,8 @@ class Integration(models.Model):
 
     @property
     def broker_password(self) -> str:
-        return sealing.unseal(
-            self.sealed_password, purpose=sealing.BROKER_PASSWORD, owner=self.seal_id
+        return encryption.unseal(
+            self.sealed_password, purpose=encryption.BROKER_PASSWORD, owner=self.seal_id
         ).decode()
 
     def target(self) -> Target:
@@ -190,7 +190,7 @@ class AccessFlow(models.Model):
     """The rule: requestors, targets, longest duration, approval, Require MFA.
 
     ``version`` and ``fingerprint`` change with everything that matters to a request
-    (accessflows.fingerprint says what that is); a request keeps those it was made under.
+    (accessflows.flows.fingerprint says what that is); a request keeps those it was made under.
     """
 
     class Approval(models.TextChoices):
@@ -342,7 +342,7 @@ class FlowTarget(models.Model):
 
     @property
     def can_be_given(self) -> bool:
-        """Whether it is there now, as `accessflows.selectors.open_targets` asks the database."""
+        """Whether it is there now, as `accessflows.flows.selectors.open_targets` asks the database."""
         resource, permission = self.resource, self.permission
         there = resource.vanished_at is None and permission.vanished_at is None
         return there and resource.integration.is_active

@@ -14,7 +14,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from apono_portal.logs import FORMATS, logging_for
+from apono_portal.observability.logs import FORMATS, logging_for
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -71,7 +71,7 @@ PORTAL_ID = env.str("PORTAL_ID", default=_address.netloc)
 INSTALLED_APPS = [
     "apono_portal.apps.PortalConfig",
     "apono_portal.users.apps.UsersConfig",
-    "apono_portal.notices.apps.NoticesConfig",
+    "apono_portal.notifications.apps.NotificationsConfig",
     "requests_app",
     "accessflows",
     "mfa",
@@ -114,12 +114,16 @@ TEMPLATES = [
         "APP_DIRS": True,
         "OPTIONS": {
             "builtins": ["apono_portal.quick_tags"],
+            "libraries": {
+                "datetimes": "apono_portal.core.formatting.datetimes",
+                "durations": "apono_portal.core.formatting.durations",
+            },
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "apono_portal.context_processors.portal",
-                "accessflows.context_processors.mfa_banner",
+                "accessflows.mfa_banner.mfa_banner",
                 "requests_app.context_processors.navigation",
             ],
         },
@@ -194,7 +198,7 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_USERNAME_FORM_FIELD = "username"
 AXES_LOCKOUT_CALLABLE = "apono_portal.users.views.locked_out"
-AXES_CLIENT_IP_CALLABLE = "audit.origin.client_address"
+AXES_CLIENT_IP_CALLABLE = "apono_portal.core.web.client.client_address"
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]
 AXES_USERNAME_CALLABLE = "apono_portal.users.sign_in.name_for_axes"
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # blocked tries never extend the block

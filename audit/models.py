@@ -5,7 +5,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 
-from audit.browsers import name_browser
+from apono_portal.core.web.user_agent import name_browser
 from audit.events import LABELS, TROUBLE, event_choices
 from audit.querysets import DeliveryQuerySet, EventQuerySet
 
@@ -14,7 +14,7 @@ class Event(models.Model):
     """One thing that happened. Labels are snapshots, so a row reads the same for ever.
 
     Actor, target and request are kept by number and label instead of foreign keys: a row must never
-    be touched again, also when what it speaks of is deleted (audit/immutability.py).
+    be touched again, also when what it speaks of is deleted (audit/integrity/triggers.py).
     """
 
     at = models.DateTimeField(default=timezone.now, db_index=True)
@@ -112,7 +112,7 @@ class SealedEvent(models.Model):
 
 
 class RetentionStub(models.Model):
-    """Stands for the beginning of the chain after retention removed it (audit/retention.py)."""
+    """Stands for the beginning of the chain after retention removed it (audit/integrity/retention.py)."""
 
     through_position = models.BigIntegerField(unique=True)
     through_seal = models.BigIntegerField()
@@ -205,7 +205,7 @@ class LogCheck(models.Model):
 
 
 class ExportProgress(models.Model):
-    """How far an export has come, for the page it was asked for on (audit/progress.py).
+    """How far an export has come, for the page it was asked for on (audit/log/export_progress.py).
 
     The page chooses the token. ``expected`` is None where counting the rows would take long.
     """
@@ -222,11 +222,11 @@ class ExportProgress(models.Model):
 
 
 class Delivery(models.Model):
-    """A message that an event sends to the outside world, at least once (audit/deliveries.py).
+    """A message that an event sends to the outside world, at least once (audit/outbox/deliveries.py).
 
     It is written in the transaction of the event and carried out by a worker. The text is final and
     holds no secret. A link that does something by being opened is put in while the mail is sent:
-    ``late_part`` says what is to be made, ``late_about`` for whom (audit/late_parts.py).
+    ``late_part`` says what is to be made, ``late_about`` for whom (audit/outbox/deferred_parts.py).
     """
 
     class Channel(models.TextChoices):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from django.db import connections, models
 from django.db.models import Q
 
-from audit.words import TellsWords, asked_of_index
+from audit.search import TellsWords, asked_of_index
 
 if TYPE_CHECKING:
     from audit.models import Delivery, Event  # noqa: F401

@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 from django.db import IntegrityError, models, transaction
 
+from apono_portal.core.db.prepared import insert
+from apono_portal.core.web.client import SYSTEM, Origin
 from audit.events import EventName
 from audit.models import Event, LogCheck
-from audit.origin import SYSTEM, Origin
-from audit.prepared import insert
 
 SYSTEM_LABEL = "System"
 STRANGER_LABEL = "Somebody not signed in"

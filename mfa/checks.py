@@ -11,8 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.module_loading import import_string
 
-from audit.keyring import parse_keyring
-from mfa import sealing
+from apono_portal.core.crypto import encryption
+from apono_portal.core.crypto.keyring import parse_keyring
 
 PER_PROCESS_CACHES = ("locmem.LocMemCache", "dummy.DummyCache")
 LONGEST_WINDOW = timedelta(hours=1)
@@ -43,7 +43,7 @@ def check_rows(
     for alias in databases or []:
         if Authenticator._meta.db_table not in connections[alias].introspection.table_names():
             continue
-        rows = Authenticator.objects.using(alias).exclude(key__startswith=f"{sealing.VERSION}.")
+        rows = Authenticator.objects.using(alias).exclude(key__startswith=f"{encryption.VERSION}.")
         if count := rows.count():
             message = f"{count} TOTP keys in database {alias!r} are not sealed."
             hint = "Delete these rows; their owners set up MFA again."

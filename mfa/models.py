@@ -10,8 +10,8 @@ from django.utils import timezone
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from audit.browsers import name_browser
-from mfa import sealing
+from apono_portal.core.crypto import encryption
+from apono_portal.core.web.user_agent import name_browser
 from mfa.querysets import AuthenticatorQuerySet, KnownBrowserQuerySet, VerificationQuerySet
 
 
@@ -53,12 +53,12 @@ class Authenticator(TOTPDevice):  # type: ignore[misc]
     @property
     def bin_key(self) -> bytes:
         """The shared secret, 20 bytes, unsealed for this row's owner only."""
-        return sealing.unseal(self.key, purpose=sealing.TOTP_KEY, owner=self.user_id)
+        return encryption.unseal(self.key, purpose=encryption.TOTP_KEY, owner=self.user_id)
 
     @staticmethod
     def new_sealed_key(user_id: int) -> str:
         """Return a fresh 20-byte secret (RFC 4226, section 4, R6), sealed for its owner."""
-        return sealing.seal(secrets.token_bytes(20), purpose=sealing.TOTP_KEY, owner=user_id)
+        return encryption.seal(secrets.token_bytes(20), purpose=encryption.TOTP_KEY, owner=user_id)
 
     def throttle_increment(self, commit: bool = True) -> None:  # noqa: FBT001, FBT002 - django-otp's
         """Nothing: failures are counted in the ledger, by lane; one count for all would let a
@@ -100,7 +100,7 @@ class KnownBrowser(models.Model):
 
     @property
     def lane(self) -> str:
-        return f"known:{self.pk}"
+        return f"trusted:{self.pk}"
 
 
 class RecoveryCode(models.Model):

@@ -8,10 +8,9 @@ from django.db.models import Count, QuerySet, Value
 from django.http import HttpRequest
 from django.utils import timezone
 
-from audit.prepared import prepared
+from apono_portal.core.db.prepared import prepared
+from requests_app.grants.status import OVERDUE_AFTER, find_overdue
 from requests_app.models import AccessRequest, Grant
-from requests_app.overdue import find_overdue
-from requests_app.standing import OVERDUE_AFTER
 
 NAMED_IN_BANNER = 3
 PARKED, WAITING, LATE = range(3)

@@ -12,14 +12,16 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from apono_portal.core.web.client import SYSTEM, Origin
 from audit.events import EventName
 from audit.models import Event
-from audit.origin import SYSTEM, Origin
 from audit.services import record_each
 from mfa.models import MfaState
-from mfa.services import lock_states
+from mfa.verification.locking import lock_states
 from requests_app.exceptions import Conflict
 from requests_app.models import AccessRequest, Decision, Status
 
@@ -147,3 +149,13 @@ def conflict_on(request: AccessRequest) -> Conflict:
         f"{request.reference} is {request.get_status_display()} since {since:%H:%M:%S}{by}. "
         "Somebody was first; what you asked for was not done."
     )
+
+
+BATCH = 100  # requests that are moved on in one transaction
+
+
+def take_batch(requests: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:
+    """Lock up to `BATCH` rows, leaving those that another worker holds to it."""
+    if connection.features.has_select_for_update_skip_locked:
+        requests = requests.select_for_update(skip_locked=True)
+    return requests[:BATCH]

@@ -477,9 +477,9 @@ class Drift(models.Model):
 
 
 class DayFigures(models.Model):
-    """What is counted of one day in one time zone (requests_app/insights/keeping.py).
+    """What is counted of one day in one time zone (requests_app/insights/daily_rollup.py).
 
-    ``figures`` is what `requests_app.insights.counting.figures_between` returns, ``coverage`` what
+    ``figures`` is what `requests_app.insights.aggregation.figures_between` returns, ``coverage`` what
     `coverage_now` said when the day was counted last; a day counted afterwards has none.
     """
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
-from accessflows.durations import spell
-from accessflows.fingerprint import fingerprint_now
+from accessflows.flows.fingerprint import fingerprint_now
+from accessflows.flows.policies import approval_met, may_request
 from accessflows.models import AccessFlow, FlowTarget, Permission, Resource
-from accessflows.policies import approval_met, may_request
 from accessflows.tickets import example_of, looks_right, read_references
+from apono_portal.core.formatting.durations import spell
 from mfa.models import MfaState, Verification
-from mfa.policies import evidence_holds
+from mfa.verification.policies import evidence_holds
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest, Decision, Extension, Grant, GrantState, Status
 

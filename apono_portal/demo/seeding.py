@@ -17,9 +17,13 @@ from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.protocol import Target
 from accessflows.connectors.registry import connector_for
 from accessflows.exceptions import Refused
+from accessflows.flows import services as flows_services
+from accessflows.flows.terms import FlowTerms
+from accessflows.integrations import checks
+from accessflows.integrations import services as integrations_services
+from accessflows.integrations.terms import ADDRESS_TERMS, IntegrationTerms
 from accessflows.models import AccessFlow, Integration
-from accessflows.services import checks, flows, integrations
-from accessflows.terms import ADDRESS_TERMS, FlowTerms, IntegrationTerms
+from apono_portal.core.web.client import SYSTEM
 from apono_portal.demo.environment import write_private
 from apono_portal.demo.errors import DemoError
 from apono_portal.users.models import Role, User
@@ -27,7 +31,6 @@ from apono_portal.users.services.groups import create_group
 from apono_portal.users.services.people import create_user
 from audit.events import EventName
 from audit.models import Event
-from audit.origin import SYSTEM
 from audit.services import record
 
 INTEGRATION = "Demo PostgreSQL"
@@ -173,13 +176,13 @@ def seed_integration(actor: User, target: Target) -> Integration | None:
     if found is None and _once_made(EventName.INTEGRATION_CREATE, INTEGRATION):
         return None
     if found is None:
-        found = integrations.create_integration(
+        found = integrations_services.create_integration(
             actor=actor, window=None, terms=terms, origin=SYSTEM
         )
     else:
         follow_server(actor, found, target)
     if any(getattr(found, name) != getattr(terms, name) for name in ADDRESS_TERMS):
-        found = integrations.change_integration(
+        found = integrations_services.change_integration(
             actor=actor, window=None, integration=found, terms=terms, origin=SYSTEM
         )
     if not found.system_identifier:
@@ -229,7 +232,7 @@ def seed_flow(actor: User, integration: Integration, flow: Flow) -> bool:
         max_extensions=flow.extensions,
         extension_duration=HALF_AN_HOUR,
     )
-    flows.create_flow(actor=actor, window=None, terms=terms, origin=SYSTEM)
+    flows_services.create_flow(actor=actor, window=None, terms=terms, origin=SYSTEM)
     return True
 
 

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from accessflows.views.deed import deed_of
+from accessflows.acting import deed_of
 from apono_portal.users import services
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.forms import GroupForm, printable

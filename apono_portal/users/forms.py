@@ -10,13 +10,13 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accessflows.forms import RowsField
+from accessflows.form_fields import RowsField
+from apono_portal.users.directory import Asked, Choice
 from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import Role, User
-from apono_portal.users.roll import Asked, Choice
 from apono_portal.users.selectors import held_off_now
-from audit.forms import LARGEST_ID
-from mfa.policies import LONGEST_REASON
+from audit.log.forms import LARGEST_ID
+from mfa.verification.policies import LONGEST_REASON
 
 
 class SignInForm(AuthenticationForm):

@@ -18,13 +18,13 @@ from django.db.models import (
     Value,
 )
 
+from apono_portal.core.db.prepared import prepared
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Event
-from audit.prepared import prepared
-from mfa.limits import LIMITS
 from mfa.models import Authenticator, Verification
-from mfa.selectors import begins_of_limits, lanes_held_off, people_with_lane_held_off
+from mfa.verification.rate_limits import LIMITS
+from mfa.verification.selectors import begins_of_limits, lanes_held_off, people_with_lane_held_off
 from requests_app.models import LIVE, AccessRequest
 
 COOL_OFF: timedelta = settings.AXES_COOLOFF_TIME

@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from apono_portal.users.managers import normalise_email
-from mfa.recency import stamp_password
-from mfa.window import close_window
+from mfa.enrolment.reauthentication import stamp_password
+from mfa.verification.window import close_window
 
 
 def stamp_session(request: HttpRequest) -> None:

@@ -2,17 +2,17 @@
 
 from django.db import migrations
 
-from audit import immutability
+from audit.integrity import triggers
 
 
 def arm(apps, schema_editor):
     connection = schema_editor.connection
-    immutability.run(connection, immutability.refuse_sql(connection.vendor, "audit_event"))
+    triggers.run(connection, triggers.refuse_sql(connection.vendor, "audit_event"))
 
 
 def disarm(apps, schema_editor):
     connection = schema_editor.connection
-    immutability.run(connection, immutability.permit_sql(connection.vendor, "audit_event"))
+    triggers.run(connection, triggers.permit_sql(connection.vendor, "audit_event"))
 
 
 class Migration(migrations.Migration):

@@ -2,19 +2,19 @@
 
 from django.db import migrations
 
-from audit import immutability
+from audit.integrity import triggers
 
 
 def arm(apps, schema_editor):
     connection = schema_editor.connection
-    immutability.run(connection, immutability.remove_sql(connection.vendor))
-    immutability.run(connection, immutability.install_sql(connection.vendor))
+    triggers.run(connection, triggers.remove_sql(connection.vendor))
+    triggers.run(connection, triggers.install_sql(connection.vendor))
 
 
 def disarm(apps, schema_editor):
     connection = schema_editor.connection
-    immutability.run(connection, immutability.remove_sql(connection.vendor))
-    immutability.run(connection, immutability.refuse_sql(connection.vendor, "audit_event"))
+    triggers.run(connection, triggers.remove_sql(connection.vendor))
+    triggers.run(connection, triggers.refuse_sql(connection.vendor, "audit_event"))
 
 
 class Migration(migrations.Migration):

@@ -5,7 +5,7 @@ PostgreSQL's own text search, without extensions (PostgreSQL manual, 12.9).
 
 from django.db import migrations
 
-from audit.words import WORDS_SQL
+from audit.search import WORDS_SQL
 
 
 def index(apps, schema_editor):

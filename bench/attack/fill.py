@@ -18,17 +18,16 @@ django.setup()
 from django.contrib.auth.hashers import make_password  # noqa: E402
 from django.contrib.auth.models import Group  # noqa: E402
 
+from accessflows.flows.services import create_flow
+from accessflows.flows.terms import FlowTerms
+from accessflows.integrations.checks import check_integration
+from accessflows.integrations.services import create_integration
+from accessflows.integrations.terms import IntegrationTerms  # noqa: E402
 from accessflows.models import AccessFlow, Integration, Permission, Resource  # noqa: E402
-from accessflows.services import (  # noqa: E402
-    check_integration,
-    create_flow,
-    create_integration,
-)
-from accessflows.terms import FlowTerms, IntegrationTerms  # noqa: E402
+from apono_portal.core.crypto import encryption  # noqa: E402
+from apono_portal.core.web.client import SYSTEM  # noqa: E402
 from apono_portal.users.models import Role, User  # noqa: E402
-from audit.origin import SYSTEM  # noqa: E402
 from bench.attack.target import FORBIDDEN, RIGHTFUL  # noqa: E402
-from mfa import sealing  # noqa: E402
 from mfa.models import Authenticator, MfaState  # noqa: E402
 
 CAST = {
@@ -102,8 +101,8 @@ def enrol(people: list[dict[str, Any]]) -> None:
             user_id=person["id"],
             name="Authenticator app",
             confirmed=True,
-            key=sealing.seal(
-                bytes.fromhex(person["secret"]), purpose=sealing.TOTP_KEY, owner=person["id"]
+            key=encryption.seal(
+                bytes.fromhex(person["secret"]), purpose=encryption.TOTP_KEY, owner=person["id"]
             ),
         )
         for person in people

@@ -8,21 +8,22 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import connections
 
+from accessflows.flows.services import create_flow
+from accessflows.flows.terms import FlowTerms
+from accessflows.integrations.checks import check_integration
+from accessflows.integrations.services import create_integration
+from accessflows.integrations.terms import IntegrationTerms
 from accessflows.models import AccessFlow, Integration, Permission, Resource
-from accessflows.services import check_integration, create_flow, create_integration
-from accessflows.terms import FlowTerms, IntegrationTerms
+from apono_portal.core.web.client import SYSTEM
 from apono_portal.users.models import Role, User
-from audit.origin import SYSTEM
 from bench.chaos.ground import BUILDER, Ground
 from bench.chaos.judge import Key
 from requests_app.exceptions import Conflict
+from requests_app.grants.activation import begin_activation
+from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.ending import end_access
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.services import (
-    begin_activation,
-    end_access,
-    reveal_credential,
-    submit_request,
-)
+from requests_app.submission.services import submit_request
 
 DAY = timedelta(hours=8)
 

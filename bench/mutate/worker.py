@@ -29,7 +29,7 @@ from bench.mutate.slow import meets_slowly
 
 OPTIONS = ["-q", "-n0", "--no-header"]
 AT_IMPORT = "at import"
-HOUSE = "tests/house/"
+HOUSE = "tests/architecture/"
 MOST_S = 40  # what the tests of one mutant may take: the most particular come first
 MOST_AT_IMPORT_S = 120  # there every test of the file may be the one
 FEWEST_TESTS = 30  # but this many, however long they take

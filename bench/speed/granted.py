@@ -22,12 +22,16 @@ from django.contrib.auth.models import Group  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from accessflows.connectors.postgresql.names import Marker  # noqa: E402
+from accessflows.flows.services import create_flow
+from accessflows.flows.terms import FlowTerms
+from accessflows.integrations.checks import check_integration
+from accessflows.integrations.services import create_integration  # noqa: E402
+from accessflows.integrations.terms import IntegrationTerms  # noqa: E402
 from accessflows.models import AccessFlow, Integration, Permission, Resource  # noqa: E402
-from accessflows.services import check_integration, create_flow, create_integration  # noqa: E402
-from accessflows.terms import FlowTerms, IntegrationTerms  # noqa: E402
+from apono_portal.core.web.client import SYSTEM  # noqa: E402
 from apono_portal.users.models import Role, User  # noqa: E402
-from audit.origin import SYSTEM  # noqa: E402
 from bench.speed.target import DATABASE, PERMISSION, Login, make_logins  # noqa: E402
+from requests_app.grants.ending import cancel_request, end_access
 from requests_app.models import (  # noqa: E402
     AccessRequest,
     Grant,
@@ -35,7 +39,7 @@ from requests_app.models import (  # noqa: E402
     RequestedTarget,
     Status,
 )
-from requests_app.services import cancel_request, end_access, submit_request  # noqa: E402
+from requests_app.submission.services import submit_request  # noqa: E402
 
 FLOW, TARGET = "Orders on the target", "orders server"
 HOURS = timedelta(hours=8)

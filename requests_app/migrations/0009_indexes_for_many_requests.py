@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-from audit.online_indexes import AddIndexOnline
+from apono_portal.core.db.concurrent_index import AddIndexOnline
 
 
 class Migration(migrations.Migration):

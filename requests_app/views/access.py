@@ -13,22 +13,18 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accessflows.connectors.protocol import Credential
 from accessflows.models import Integration
-from audit.origin import Origin
+from apono_portal.core.web.client import Origin
 from mfa.exceptions import WindowClosed
+from requests_app.approvals.selectors import rights_of
 from requests_app.exceptions import Conflict, RequestRefused
+from requests_app.grants.credentials import reset_credential, reveal_credential
+from requests_app.grants.ending import cancel_request, end_access
+from requests_app.grants.psql import options_of, psql_command
 from requests_app.models import AccessRequest, Grant
-from requests_app.presentation import moving_mark, page_of, rows_of
-from requests_app.psql import options_of, psql_command
-from requests_app.selectors import (
-    access_of,
-    events_of,
-    read_targets,
-    request_in_full,
-    rights_of,
-)
-from requests_app.services import cancel_request, end_access, reset_credential, reveal_credential
-from requests_app.timeline import timeline_of
-from requests_app.views.answers import conflict, to_step_up
+from requests_app.presenters.request import moving_mark, page_of, rows_of
+from requests_app.presenters.timeline import timeline_of
+from requests_app.selectors import access_of, events_of, read_targets, request_in_full
+from requests_app.views.responses import conflict, to_step_up
 
 PAGE_SIZE = 25
 

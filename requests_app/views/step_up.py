@@ -13,19 +13,19 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from audit.origin import Origin
-from mfa.forms import CodeForm, RecoveryCodeForm
-from mfa.lanes import lane_of, remember
-from mfa.services import VerificationResult
-from mfa.window import end_session, open_window
+from apono_portal.core.formatting.datetimes import relative_datetime
+from apono_portal.core.web.client import Origin
+from mfa.verification.attempts import VerificationResult
+from mfa.verification.forms import CodeForm, RecoveryCodeForm
+from mfa.verification.throttle_scope import lane_of, remember
+from mfa.verification.window import end_session, open_window
 from requests_app.models import AccessRequest
-from requests_app.parked_rows import parked_rows
-from requests_app.parking import made_elsewhere
-from requests_app.presentation import rows_of
+from requests_app.presenters.pending_mfa import parked_rows
+from requests_app.presenters.request import rows_of
 from requests_app.selectors import held_off_until_of, parked_requests_of
-from requests_app.services import step_up
-from requests_app.templatetags.moments import moment
-from requests_app.views.answers import safe_next
+from requests_app.submission.pending_mfa import made_elsewhere
+from requests_app.submission.step_up import step_up
+from requests_app.views.responses import safe_next
 
 BAD_CODE = 422
 NUMBER = re.compile(r"[0-9]{1,18}")
@@ -114,7 +114,7 @@ def _turn_back(
     """Say what was wrong. Five failures in a row end the session; the requests stay parked."""
     if result.session_must_end:
         end_session(request)
-        again = f" Codes are taken again from {moment(result.held_off_until)}."
+        again = f" Codes are taken again from {relative_datetime(result.held_off_until)}."
         messages.error(
             request,
             "Five codes in a row did not match, so you were signed out. Your requests stay parked."

@@ -2,10 +2,10 @@
 
 import pytest
 
+from accessflows.integrations.checks import check_integration
 from accessflows.models import Integration, Permission, Resource
-from accessflows.services import check_integration
+from apono_portal.core.web.client import SYSTEM
 from apono_portal.demo.postgres_server import available_versions
-from audit.origin import SYSTEM
 from tests.factories import IntegrationFactory
 from tests.fixtures.postgres import (  # noqa: F401
     PgTarget,

@@ -6,9 +6,9 @@ import pytest
 from django.utils import timezone
 
 from accessflows.connectors.postgresql.connector import PostgreSQLConnector
+from accessflows.integrations.checks import run_check
+from accessflows.integrations.scheduled_checks import run_asked_checks
 from accessflows.models import CheckRun, Integration
-from accessflows.services.checks import run_check
-from accessflows.upkeep import run_asked_checks
 from audit.models import Event
 from tests.factories import IntegrationFactory
 

@@ -9,10 +9,10 @@ import time_machine
 
 from accessflows.availability import Availability
 from accessflows.exceptions import TermsRefused
-from accessflows.terms import FlowTerms
-from accessflows.validation import check_terms
+from accessflows.flows.terms import FlowTerms
+from accessflows.flows.validation import check_terms
 from requests_app.exceptions import RequestRefused
-from requests_app.services import submit_request
+from requests_app.submission.services import submit_request
 from tests.factories import AccessFlowFactory, UserFactory
 
 HELSINKI = ZoneInfo("Europe/Helsinki")

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from accessflows.durations import parse_duration, spell
+from apono_portal.core.formatting.durations import parse_duration, spell
 
 
 @pytest.mark.parametrize(

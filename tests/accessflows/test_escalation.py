@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from accessflows.decision_rules import rule_errors
+from accessflows.flows.policies import approval_met, may_decide
+from accessflows.flows.terms import FlowTerms
+from accessflows.flows.validation import rule_errors
 from accessflows.models import AccessFlow
-from accessflows.policies import approval_met, may_decide
-from accessflows.terms import FlowTerms
 from tests.factories import AccessFlowFactory, GroupFactory, UserFactory
 
 pytestmark = pytest.mark.django_db

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from accessflows.fingerprint import fingerprint_now, fingerprint_of, terms_of
+from accessflows.flows.fingerprint import fingerprint_now, fingerprint_of, terms_of
 from accessflows.models import EscalationTier
 from tests.factories import AccessFlowFactory, FlowTargetFactory, GroupFactory, UserFactory
 

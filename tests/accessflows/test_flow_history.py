@@ -5,13 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from accessflows.difference import difference
-from accessflows.fingerprint import terms_of
+from accessflows.flows.diff import difference
+from accessflows.flows.fingerprint import terms_of
+from accessflows.flows.history import PAGE_SIZE, history_of, stamp_version
+from accessflows.flows.services import change_flow, set_flow_active
+from accessflows.flows.terms import FlowTerms
 from accessflows.models import AccessFlow
-from accessflows.services import change_flow, set_flow_active
-from accessflows.terms import FlowTerms
-from accessflows.versions import PAGE_SIZE, history_of, stamp_version
-from audit.origin import SYSTEM
+from apono_portal.core.web.client import SYSTEM
 from tests.factories import AccessFlowFactory, UserFactory, take_fingerprint
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from accessflows.fingerprint import fingerprint_of, terms_of
+from accessflows.flows.fingerprint import fingerprint_of, terms_of
 from accessflows.models import AccessFlow
 from audit.models import Event
 from tests.factories import (

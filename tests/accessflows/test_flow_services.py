@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 from accessflows.exceptions import TermsRefused
+from accessflows.flows.services import change_flow, create_flow, set_flow_active
+from accessflows.flows.terms import FlowTerms
 from accessflows.models import AccessFlow, Integration, Permission, Resource
-from accessflows.services import change_flow, create_flow, set_flow_active
-from accessflows.terms import FlowTerms
-from audit.origin import SYSTEM
+from apono_portal.core.web.client import SYSTEM
 from mfa.exceptions import NotAllowed, WindowClosed
 from tests.factories import AccessFlowFactory, AuthenticatorFactory, UserFactory
 

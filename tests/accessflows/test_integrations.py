@@ -3,11 +3,11 @@
 import pytest
 from django.utils import timezone
 
+from accessflows.integrations.checks import check_integration
+from accessflows.integrations.scheduled_checks import run_asked_checks
 from accessflows.models import Integration, Permission, Resource
-from accessflows.services import check_integration
-from accessflows.upkeep import run_asked_checks
+from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
-from audit.origin import SYSTEM
 from tests.factories import AccessFlowFactory, IntegrationFactory
 
 

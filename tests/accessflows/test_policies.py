@@ -4,10 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from accessflows.catalogue import requestable_targets
+from accessflows.flows.catalogue import requestable_targets
+from accessflows.flows.policies import (
+    approval_met,
+    approver_sets,
+    flow_for,
+    may_decide,
+    may_request,
+)
+from accessflows.flows.selectors import open_targets, requestors_of, targets_of
 from accessflows.models import AccessFlow
-from accessflows.policies import approval_met, approver_sets, flow_for, may_decide, may_request
-from accessflows.selectors import open_targets, requestors_of, targets_of
 from tests.factories import AccessFlowFactory, GroupFactory, UserFactory
 
 pytestmark = pytest.mark.django_db

@@ -2,10 +2,10 @@
 
 import pytest
 
+from accessflows.integrations.checks import check_integration
 from accessflows.models import Integration
-from accessflows.services import check_integration
+from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
-from audit.origin import SYSTEM
 from tests.factories import IntegrationFactory
 
 pytestmark = pytest.mark.django_db
@@ -67,15 +67,15 @@ def test_a_wrong_one_typed_into_the_whole_form_replaces_nothing(checked, admin_c
 
 
 def test_an_integration_changed_meanwhile_keeps_what_it_has(checked, admin_client, monkeypatch):
-    from accessflows.services import integrations
+    from accessflows.integrations import services as integrations_services
 
-    real = integrations._require_same_server
+    real = integrations_services._require_same_server
 
     def slow(*args, **kwargs):
         real(*args, **kwargs)
         Integration.objects.update(database="orders")
 
-    monkeypatch.setattr(integrations, "_require_same_server", slow)
+    monkeypatch.setattr(integrations_services, "_require_same_server", slow)
     answer = admin_client.post(address(checked), {"password": checked.broker_password})
     assert "changed meanwhile" in html_of(answer)
 

@@ -5,9 +5,10 @@ import time
 import pytest
 
 from accessflows.exceptions import TermsRefused
-from accessflows.fingerprint import fingerprint_of, terms_of
+from accessflows.flows.fingerprint import fingerprint_of, terms_of
+from accessflows.flows.terms import FlowTerms
+from accessflows.flows.validation import check_terms
 from accessflows.models import AccessFlow
-from accessflows.terms import FlowTerms
 from accessflows.tickets import (
     LONGEST_PATTERNS,
     example_of,
@@ -15,7 +16,6 @@ from accessflows.tickets import (
     pattern_error,
     read_references,
 )
-from accessflows.validation import check_terms
 from tests.factories import AccessFlowFactory, UserFactory
 
 

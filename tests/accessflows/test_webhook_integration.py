@@ -3,8 +3,8 @@
 import pytest
 from django.utils import timezone
 
+from accessflows.integrations.scheduled_checks import run_asked_checks
 from accessflows.models import Integration
-from accessflows.upkeep import run_asked_checks
 from audit.models import Event
 from tests.fixtures.webhook import new_secret, receiver  # noqa: F401
 

@@ -6,11 +6,11 @@ import pytest
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from audit import checking, immutability
-from audit.checking import LOST_AFTER, LogChecker
 from audit.events import EventName
+from audit.integrity import background_verification, triggers
+from audit.integrity.background_verification import LOST_AFTER, LogChecker
+from audit.integrity.checkpoints import seal_new_events
 from audit.models import ChainState, Event, LogCheck
-from audit.seals import seal_new_events
 from audit.services import record
 
 ASK, PAGE = "/audit-log/verification/ask/", "/audit-log/verification/"
@@ -26,7 +26,7 @@ def log(db) -> list[int]:
 @pytest.fixture
 def slow(monkeypatch):
     """Every slice checks one record."""
-    monkeypatch.setattr(checking, "SLICE_S", -1)
+    monkeypatch.setattr(background_verification, "SLICE_S", -1)
 
 
 def page_of(client) -> str:
@@ -34,7 +34,7 @@ def page_of(client) -> str:
 
 
 def tamper(number: int) -> None:
-    immutability.run(connection, immutability.remove_sql(connection.vendor))
+    triggers.run(connection, triggers.remove_sql(connection.vendor))
     Event.objects.filter(pk=number).update(actor_label="Somebody else")
 
 

@@ -9,7 +9,9 @@ from django.core import mail
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from audit.deliveries import (
+from audit.events import EventName
+from audit.models import Delivery
+from audit.outbox.deliveries import (
     KEEP_TRYING,
     LEASE,
     NotTaken,
@@ -19,8 +21,6 @@ from audit.deliveries import (
     requeue,
     withdraw,
 )
-from audit.events import EventName
-from audit.models import Delivery
 from audit.services import record
 from tests.fixtures.mail import mail_server, use_server  # noqa: F401
 
@@ -48,7 +48,7 @@ def enqueued() -> Delivery:
 
 
 def test_a_slow_server_does_not_hold_a_worker_that_shall_stop(down, db, monkeypatch):
-    monkeypatch.setattr("audit.deliveries.BUDGET_S", -1)
+    monkeypatch.setattr("audit.outbox.deliveries.BUDGET_S", -1)
     deliveries = [enqueued(), enqueued()]
     deliver_due(timezone.now())
     assert sorted(each.tries for each in Delivery.objects.all()) == [0, 1]
@@ -57,7 +57,7 @@ def test_a_slow_server_does_not_hold_a_worker_that_shall_stop(down, db, monkeypa
 
 
 def test_many_are_written_some_at_a_time(delivery, monkeypatch):
-    monkeypatch.setattr("audit.deliveries.AT_ONCE", 2)
+    monkeypatch.setattr("audit.outbox.deliveries.AT_ONCE", 2)
     told = [
         Delivery(event_id=delivery.event_id, kind="security", recipient=f"{name}@example.org", subject="s", body="b")
         for name in ("ada", "bela", "petra", "chidi")

@@ -11,16 +11,16 @@ import time_machine
 from django.urls import reverse
 from django.utils import timezone
 
-from audit import keyset
-from audit.chain import event_record
+from apono_portal.core.crypto.keyring import chain_keys
+from apono_portal.core.db import keyset
+from apono_portal.core.web.client import Origin
 from audit.events import EventName
-from audit.export import exported_log, harmless
-from audit.keyring import chain_keys
+from audit.integrity.chain import event_record
+from audit.integrity.checkpoints import seal_new_events
+from audit.integrity.retention import prune_log
+from audit.log.export import exported_log, harmless
+from audit.log.selectors import Wanted
 from audit.models import Event
-from audit.origin import Origin
-from audit.retention import prune_log
-from audit.seals import seal_new_events
-from audit.selectors import Wanted
 from audit.services import record
 from audit.verify_export import FIELDS, Verifier, hash_of, records_in
 
@@ -62,7 +62,7 @@ def test_the_export_holds_what_the_filters_ask_for(auditor_client, admin_user):
 @pytest.mark.parametrize("query", ["", "?event=session:sign_in"])
 def test_the_export_goes_on_past_its_batch(auditor_client, monkeypatch, query):
     monkeypatch.setattr(keyset, "BATCH", 2)
-    monkeypatch.setattr("audit.chain.CHUNK", 2)
+    monkeypatch.setattr("audit.integrity.chain.CHUNK", 2)
     numbers = [record(event=EventName.SESSION_SIGN_IN, actor=None).pk for _ in range(5)]
     seal_new_events(timezone.now())
     assert [int(row["event_id"]) for row in table(auditor_client, query)] == numbers
@@ -173,7 +173,7 @@ def test_the_export_has_the_event_as_it_was_hashed(auditor_client):
 @pytest.mark.parametrize("wanted", [Wanted(), Wanted(event="session:sign_in")])
 def test_memory_does_not_grow_with_the_rows(monkeypatch, form, wanted):
     monkeypatch.setattr(keyset, "BATCH", 50)
-    monkeypatch.setattr("audit.chain.CHUNK", 50)
+    monkeypatch.setattr("audit.integrity.chain.CHUNK", 50)
     peaks = []
     for more in (100, 900):
         Event.objects.bulk_create(

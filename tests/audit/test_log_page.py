@@ -8,15 +8,15 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from audit import immutability
+from apono_portal.core.db.keyset import PAGE_SIZE
+from apono_portal.core.web.client import Origin
 from audit.events import EventName
-from audit.keyset import PAGE_SIZE
+from audit.integrity import triggers
+from audit.integrity.checkpoints import seal_new_events
+from audit.integrity.verification import verify_log
+from audit.log.selectors import Wanted, wanted_events
 from audit.models import Event, SealedEvent
-from audit.origin import Origin
-from audit.seals import seal_new_events
-from audit.selectors import Wanted, wanted_events
 from audit.services import record
-from audit.verification import verify_log
 
 HERE = Origin("192.0.2.7", "Firefox")
 
@@ -184,7 +184,7 @@ def test_the_page_asks_as_much_of_a_small_log_as_of_a_large_one(
 ):
     written(4)
     small = questions_of(auditor_client, "/audit-log/")
-    monkeypatch.setattr("audit.keyset.SAID", 3)
+    monkeypatch.setattr("apono_portal.core.db.keyset.SAID", 3)
     assert questions_of(auditor_client, "/audit-log/") == small
 
 
@@ -192,7 +192,7 @@ def test_the_page_asks_as_much_of_a_small_log_as_of_a_large_one(
 def test_pages_of_words_are_the_same_whether_they_are_common_or_rare(
     auditor_client, monkeypatch, window
 ):
-    monkeypatch.setattr("audit.selectors.WINDOW", window)
+    monkeypatch.setattr("audit.log.selectors.WINDOW", window)
     numbers = written(2 * PAGE_SIZE + 1, actor_label="Xenia Fox <xenia@example.org>")
     written(3)
     first = auditor_client.get("/audit-log/?actor=fox")
@@ -252,7 +252,7 @@ def test_the_page_says_how_far_the_log_is_sealed_and_verified(auditor_client):
 def test_the_page_says_what_the_last_verification_found(auditor_client):
     [number] = written(1)
     seal_new_events(timezone.now())
-    immutability.run(connection, immutability.remove_sql(connection.vendor))
+    triggers.run(connection, triggers.remove_sql(connection.vendor))
     Event.objects.filter(pk=number).update(actor_label="Somebody else")
     verify_log()
     page = page_text(auditor_client)
@@ -275,7 +275,7 @@ def test_an_open_row_shows_its_place_in_the_chain(auditor_client):
 def test_the_page_says_about_how_many_rows_an_export_holds(
     auditor_client, monkeypatch, query, said
 ):
-    monkeypatch.setattr("audit.keyset.SAID", 3)
+    monkeypatch.setattr("apono_portal.core.db.keyset.SAID", 3)
     written(4)
     written(2, event=EventName.USER_CHANGE, actor_label="Xenia")
     assert said in page_text(auditor_client, query)

@@ -8,13 +8,13 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from audit import immutability, retention
 from audit.events import EventName
+from audit.integrity import retention, triggers
+from audit.integrity.checkpoints import seal_new_events
+from audit.integrity.retention import PruneRefused, delete_covered, prune_log
+from audit.integrity.verification import verify_log
 from audit.models import Event, RetentionStub, Seal, SealedEvent
-from audit.retention import PruneRefused, delete_covered, prune_log
-from audit.seals import seal_new_events
 from audit.services import record
-from audit.verification import verify_log
 
 pytestmark = pytest.mark.django_db
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
@@ -124,7 +124,7 @@ def test_places_and_seals_go_after_what_they_vouch_for(monkeypatch):
 
 def test_a_place_no_stub_covers_stays_even_without_its_event(log):
     prune_log(before=MARCH)
-    immutability.run(connection, immutability.permit_sql(connection.vendor, "audit_event"))
+    triggers.run(connection, triggers.permit_sql(connection.vendor, "audit_event"))
     Event.objects.filter(pk=log[3][0]).delete()
     refused(f"DELETE FROM audit_sealedevent WHERE event_id = {log[3][0]}")
 
@@ -141,7 +141,7 @@ def test_what_a_stub_covers_may_not_be_edited(monkeypatch):
 )
 def test_a_stub_that_was_edited_is_found(column, value):
     prune_log(before=MARCH)
-    immutability.run(connection, immutability.remove_sql(connection.vendor))
+    triggers.run(connection, triggers.remove_sql(connection.vendor))
     RetentionStub.objects.update(**{column: value})
     assert "forged" in [finding.kind for finding in verify_log().findings]
 
@@ -174,7 +174,7 @@ def test_the_command_prunes(capsys):
 
 
 def test_the_command_refuses_to_prune_a_log_that_does_not_verify(log):
-    immutability.run(connection, immutability.remove_sql(connection.vendor))
+    triggers.run(connection, triggers.remove_sql(connection.vendor))
     Event.objects.filter(pk=log[1][0]).delete()
     with pytest.raises(CommandError, match="does not verify"):
         call_command("audit", "prune", "--before", "2026-03-01")
@@ -184,7 +184,7 @@ def test_the_command_refuses_to_prune_a_log_that_does_not_verify(log):
 def test_the_command_verifies_and_names(log, capsys):
     call_command("audit", "verify")
     assert "Nothing was found." in capsys.readouterr().out
-    immutability.run(connection, immutability.remove_sql(connection.vendor))
+    triggers.run(connection, triggers.remove_sql(connection.vendor))
     Event.objects.filter(pk=log[2][1]).update(actor_id=9)
     with pytest.raises(SystemExit):
         call_command("audit", "verify")

@@ -7,13 +7,13 @@ import pytest
 from django.db import DatabaseError, connection, connections, transaction
 from django.utils import timezone
 
-from audit import seals
-from audit.chain import unsealed
 from audit.events import EventName
+from audit.integrity import checkpoints
+from audit.integrity.chain import unsealed
+from audit.integrity.checkpoints import seal_new_events
+from audit.integrity.verification import verify_log
 from audit.models import ChainState, Event, Seal, SealedEvent
-from audit.seals import seal_new_events
 from audit.services import record
-from audit.verification import verify_log
 
 
 def written(count: int) -> list[int]:
@@ -44,7 +44,7 @@ def test_a_sweep_seals_what_was_written_and_the_next_what_came_then():
 
 @pytest.mark.django_db
 def test_a_backlog_is_sealed_in_several_seals(monkeypatch):
-    monkeypatch.setattr(seals, "BATCH", 4)
+    monkeypatch.setattr(checkpoints, "BATCH", 4)
     numbers = written(10)
     assert seal_new_events(timezone.now()) == 10
     assert sealed_ids() == numbers
@@ -63,7 +63,7 @@ def test_writing_an_event_is_one_statement(django_assert_num_queries):
 @pytest.mark.parametrize("table", ["seal", "sealedevent", "retentionstub"])
 @pytest.mark.parametrize("verb", ["UPDATE audit_{} SET link = 'x'", "DELETE FROM audit_{}"])
 def test_seals_refuse_change(table, verb):
-    from audit.retention import prune_log
+    from audit.integrity.retention import prune_log
 
     written(2)
     seal_new_events(timezone.now())
@@ -189,7 +189,7 @@ def test_a_sealer_leaves_the_chain_to_the_one_that_holds_it():
 
     def hold() -> None:
         with transaction.atomic():
-            assert seals.lock_chain()
+            assert checkpoints.lock_chain()
             held.set()
             go_on.wait(20)
 

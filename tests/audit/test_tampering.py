@@ -11,14 +11,15 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from audit import immutability, verify_export
-from audit.chain import event_record, seal_record
+from apono_portal.core.crypto.keyring import chain_keys
+from audit import verify_export
 from audit.events import EventName
-from audit.keyring import chain_keys
+from audit.integrity import triggers
+from audit.integrity.chain import event_record, seal_record
+from audit.integrity.checkpoints import seal_new_events
+from audit.integrity.verification import verify_log, whole_log
 from audit.models import Event, Seal, SealedEvent
-from audit.seals import seal_new_events
 from audit.services import record
-from audit.verification import verify_log, whole_log
 from audit.verify_export import FIELDS, GENESIS, Report, hash_of, link_of
 
 pytestmark = pytest.mark.django_db
@@ -36,7 +37,7 @@ def log() -> list[int]:
             told = {"turn": turn, "step": step, "verification": 7}
             numbers.append(record(event=EventName.MFA_VERIFY, actor=None, metadata=told).pk)
         seal_new_events(timezone.now())
-    immutability.run(connection, immutability.remove_sql(connection.vendor))
+    triggers.run(connection, triggers.remove_sql(connection.vendor))
     return numbers
 
 

@@ -12,12 +12,12 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from apono_portal.users.models import Role, User
-from audit.checking import LogChecker
-from audit.deliveries import deliver_due
 from audit.events import EventName
-from audit.seals import seal_new_events
+from audit.integrity.background_verification import LogChecker
+from audit.integrity.checkpoints import seal_new_events
+from audit.outbox.deliveries import deliver_due
 from audit.services import record
-from requests_app.insights.keeping import keep_figures
+from requests_app.insights.daily_rollup import keep_figures
 from requests_app.models import Status
 from tests.conftest import BACKEND
 from tests.factories import (

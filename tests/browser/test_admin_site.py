@@ -8,9 +8,9 @@ from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from playwright.sync_api import Page, expect
 
-from accessflows.services import set_flow_active
+from accessflows.flows.services import set_flow_active
+from apono_portal.core.web.client import SYSTEM
 from apono_portal.users.models import User
-from audit.origin import SYSTEM
 from requests_app.models import Status
 from tests.factories import AccessFlowFactory, AccessRequestFactory, GroupFactory, UserFactory
 

@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from accessflows.integrations.scheduled_checks import run_asked_checks
 from accessflows.models import AccessFlow
-from accessflows.upkeep import run_asked_checks
 from apono_portal.users.models import User
 from requests_app.models import Status
 from tests.conftest import BACKEND

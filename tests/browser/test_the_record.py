@@ -10,11 +10,11 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from apono_portal.core.crypto.keyring import chain_keys
 from audit.events import EventName
-from audit.keyring import chain_keys
-from audit.seals import seal_new_events
+from audit.integrity.checkpoints import seal_new_events
+from audit.integrity.verification import verify_log
 from audit.services import record
-from audit.verification import verify_log
 from audit.verify_export import Verifier, records_in
 from requests_app.models import GrantState, Status
 from tests.conftest import BACKEND

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from accessflows.connectors.errors import TargetRefused
+from accessflows.connectors.postgresql.connection import broker_session
 from accessflows.connectors.postgresql.preflight import _UNDER_CONTROL
-from accessflows.connectors.postgresql.session import broker_session
 from accessflows.connectors.postgresql.setup_sql import broker_setup_sql
 from accessflows.connectors.protocol import Check
 from accessflows.connectors.registry import connector_for

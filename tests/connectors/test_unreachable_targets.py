@@ -95,7 +95,7 @@ def test_target_that_stops_in_the_middle_is_given_up(
 ) -> None:
     """The server process is stopped after the connection is open: no timeout of its own can help."""
     from accessflows.connectors.postgresql import containment
-    from accessflows.connectors.postgresql.session import Session
+    from accessflows.connectors.postgresql.connection import Session
 
     stopped: list[int] = []
 

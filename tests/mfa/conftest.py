@@ -7,13 +7,14 @@ from django.conf import settings
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
+from apono_portal.core.web.client import Origin
 from apono_portal.users.models import User
-from audit.origin import Origin
-from mfa.lanes import Lane
+from mfa.enrolment.reauthentication import SIGNED_IN_AT
 from mfa.models import Authenticator
-from mfa.recency import SIGNED_IN_AT
-from mfa.services import VerificationResult, verify_code
-from mfa.window import open_window
+from mfa.verification.attempts import VerificationResult
+from mfa.verification.services import verify_code
+from mfa.verification.throttle_scope import Lane
+from mfa.verification.window import open_window
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 
 HERE = Origin("192.0.2.7", "Firefox of the tests")

@@ -175,7 +175,7 @@ def run_manage(*arguments: str, **environment: str) -> subprocess.CompletedProce
 def test_the_first_sealing_key_is_made_before_anything_is_set():
     made = run_manage("make_sealing_key")
     assert made.returncode == 0, made.stderr
-    from audit.keyring import parse_keyring
+    from apono_portal.core.crypto.keyring import parse_keyring
 
     assert list(parse_keyring(made.stdout.strip())) == ["k1"]
 

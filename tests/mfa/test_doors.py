@@ -13,17 +13,17 @@ from mfa.models import KnownBrowser
 from tests.factories import AuthenticatorFactory
 from tests.mfa.conftest import freshly_signed_in, opened_browser
 
-NUMBERED = {"mfa:lift_hold", "mfa:forget_browser"}
-SHOWN_ONLY = {"mfa:security", "mfa:holds"}
+NUMBERED = {"mfa:lift_lockout", "mfa:forget_browser"}
+SHOWN_ONLY = {"mfa:security", "mfa:lockouts"}
 POSTED_ONLY = {
     "mfa:confirm",
     "mfa:close_window",
     "mfa:forget_browser",
     "mfa:recovery_codes",
 }
-BOTH = {"mfa:set_up", "mfa:confirm_password", "mfa:lift_hold"}
+BOTH = {"mfa:set_up", "mfa:confirm_password", "mfa:lift_lockout"}
 WINDOW_ALWAYS = {"mfa:forget_browser", "mfa:recovery_codes"}
-WINDOW_IF_ENROLLED = {"mfa:holds", "mfa:lift_hold"}
+WINDOW_IF_ENROLLED = {"mfa:lockouts", "mfa:lift_lockout"}
 KEPT_BY_NOBODY = {
     "mfa:security": "get",
     "mfa:set_up": "get",

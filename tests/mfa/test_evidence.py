@@ -9,15 +9,11 @@ from django.utils import timezone
 
 from mfa.exceptions import NotEnrolled, WindowClosed
 from mfa.models import Authenticator, KnownBrowser, MfaState, Outcome, Verification
-from mfa.policies import evidence_holds
-from mfa.services import (
-    advance_epoch,
-    forget_browser,
-    lock_state,
-    require_admin_evidence,
-    require_evidence,
-)
-from mfa.window import Window
+from mfa.verification.evidence import require_admin_evidence, require_evidence
+from mfa.verification.locking import advance_epoch, lock_state
+from mfa.verification.policies import evidence_holds
+from mfa.verification.trusted_browsers import forget_browser
+from mfa.verification.window import Window
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE, wrong_for
 

@@ -7,14 +7,14 @@ import time_machine
 from django.core import mail
 from django.utils import timezone
 
-from audit.deliveries import deliver_due
 from audit.events import EventName
 from audit.models import Event
+from audit.outbox.deliveries import deliver_due
 from mfa.exceptions import NotAllowed, NotHeldOff, ReasonMissing, WindowClosed
-from mfa.lanes import Lane
 from mfa.models import KnownBrowser, Outcome, Verification
-from mfa.selectors import lanes_at_month_limit
-from mfa.services import lift_hold
+from mfa.verification.lockouts import lift_hold
+from mfa.verification.selectors import lanes_at_month_limit
+from mfa.verification.throttle_scope import Lane
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE, wrong_for
 
@@ -90,7 +90,7 @@ def test_the_page_lists_who_is_held_off_and_nobody_else(clock, person, device):
     other = UserFactory()
     fail(person, 100)
     fail(other, 99)
-    fail(other, 100, lane="known:3", every=timedelta(days=1))  # most of them too old
+    fail(other, 100, lane="trusted:3", every=timedelta(days=1))  # most of them too old
     holds = lanes_at_month_limit(now=timezone.now())
     assert [(hold.user, hold.lane, hold.failures) for hold in holds] == [(person, "unknown", 100)]
 
@@ -158,7 +158,7 @@ def test_where_there_is_no_hold_there_is_nothing_to_lift(clock, person, device, 
     ("lane", "place"),
     [
         ("unknown", "New browsers, codes"),
-        ("known:7", "Known browser 7, codes"),
+        ("trusted:7", "Known browser 7, codes"),
         ("recovery", "New browsers, recovery codes"),
         ("recovery:7", "Known browser 7, recovery codes"),
         ("set_up", "While setting up"),

@@ -7,13 +7,20 @@ import time_machine
 from django.test import RequestFactory
 from django.utils import timezone
 
+from apono_portal.core.web.client import Origin
 from audit.events import EventName
 from audit.models import Event
-from audit.origin import Origin
-from mfa.known_browsers import MOST_KNOWN_BROWSERS
-from mfa.lanes import Lane, cookie_name, lane_of, session_ref_of, signed_cookie, still_known
 from mfa.models import KnownBrowser, MfaState, Outcome, Verification
-from mfa.services import advance_epoch
+from mfa.verification.locking import advance_epoch
+from mfa.verification.throttle_scope import (
+    Lane,
+    cookie_name,
+    lane_of,
+    session_ref_of,
+    signed_cookie,
+    still_known,
+)
+from mfa.verification.trusted_browsers import MOST_KNOWN_BROWSERS
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import wrong_for
 
@@ -171,7 +178,7 @@ def test_a_browser_forgotten_between_page_and_lock_is_charged_to_unknown(
 def test_a_change_of_password_keeps_known_browsers_known(clock, person, device, enter):
     cookie = enter(code_for(device)).device_cookie
     advance_epoch(user=person)
-    assert lane_of(request_with(person, cookie)).label.startswith("known:")
+    assert lane_of(request_with(person, cookie)).label.startswith("trusted:")
 
 
 def test_a_known_browser_is_not_made_known_twice(clock, known, device, enter):
@@ -255,7 +262,7 @@ def test_the_origin_of_a_known_browser_is_kept(clock, person, device, enter):
 
 
 def test_recovery_codes_have_a_lane_for_each_known_browser_and_one_for_all_others():
-    assert Lane("known:7", 7).for_recovery.label == "recovery:7"
+    assert Lane("trusted:7", 7).for_recovery.label == "recovery:7"
     assert Lane().for_recovery.label == "recovery"
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mfa.limits import (
+from mfa.verification.rate_limits import (
     DAY,
     LIMITS,
     MONTH,

@@ -9,25 +9,21 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from mfa.codes import new_recovery_code
-from mfa.exceptions import MfaError
-from mfa.lanes import Lane
-from mfa.locking import lock_states
-from mfa.models import MfaState
-from mfa.recovery_codes import replace_recovery_codes
-from mfa.services import (
-    advance_epoch,
-    begin_set_up,
-    confirm_set_up,
-    forget_browser,
+from mfa.enrolment.recovery_codes import (
     make_recovery_codes,
-    require_admin_evidence,
-    require_evidence,
-    reset_mfa,
-    reset_mfa_from_console,
-    verify_code,
+    replace_recovery_codes,
     verify_recovery_code,
 )
+from mfa.enrolment.services import begin_set_up, confirm_set_up
+from mfa.exceptions import MfaError
+from mfa.models import MfaState
+from mfa.reset import reset_mfa, reset_mfa_from_console
+from mfa.verification.codes import new_recovery_code
+from mfa.verification.evidence import require_admin_evidence, require_evidence
+from mfa.verification.locking import advance_epoch, lock_states
+from mfa.verification.services import verify_code
+from mfa.verification.throttle_scope import Lane
+from mfa.verification.trusted_browsers import forget_browser
 from tests.factories import AuthenticatorFactory, UserFactory, VerificationFactory
 from tests.mfa.conftest import HERE
 from tests.mfa.test_evidence import window_of

@@ -6,14 +6,13 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
-from audit.deliveries import deliver_due
 from audit.events import EventName
 from audit.models import Delivery
+from audit.outbox.deliveries import deliver_due
 from audit.services import record
-from mfa import notices
-from mfa.lanes import Lane
-from mfa.recovery_codes import replace_recovery_codes
-from mfa.services import verify_recovery_code
+from mfa import emails
+from mfa.enrolment.recovery_codes import replace_recovery_codes, verify_recovery_code
+from mfa.verification.throttle_scope import Lane
 from tests.factories import UserFactory, code_for
 from tests.mfa.conftest import HERE, wrong_for
 
@@ -49,14 +48,14 @@ def all_notices(person, device, enter):
     codes = replace_recovery_codes(user_id=person.pk)
     verify_recovery_code(user=person, code=codes[0], lane=Lane(), origin=HERE)
     admin = UserFactory(admin=True)
-    notices.set_up(event=happened(), user=person, origin=HERE)
-    notices.reset(event=happened(), user=admin, by="Ada", reason="{{ 7|add:7 }} <b>")
-    notices.five_failures(event=happened(), user=person, origin=HERE)
-    notices.month_limit_reached(event=happened(), user=person, known_browser=True)
-    notices.hold_lifted(event=happened(), user=person, by="Ada", reason="why")
-    notices.recovery_codes_made(event=happened(), user=person, origin=HERE)
-    notices.password_changed(event=happened(), user=person, origin=HERE, how="through a link")
-    notices.new_browser(event=happened(), user=person, origin=HERE)
+    emails.set_up(event=happened(), user=person, origin=HERE)
+    emails.reset(event=happened(), user=admin, by="Ada", reason="{{ 7|add:7 }} <b>")
+    emails.five_failures(event=happened(), user=person, origin=HERE)
+    emails.month_limit_reached(event=happened(), user=person, known_browser=True)
+    emails.hold_lifted(event=happened(), user=person, by="Ada", reason="why")
+    emails.recovery_codes_made(event=happened(), user=person, origin=HERE)
+    emails.password_changed(event=happened(), user=person, origin=HERE, how="through a link")
+    emails.new_browser(event=happened(), user=person, origin=HERE)
     return [code_for(device), device.key, device.secret.hex(), *codes]
 
 
@@ -77,7 +76,7 @@ def test_no_subject_is_of_two_lines(db):
     person = UserFactory(name="Petra\r\nBcc: evil@example.org", admin=True)
     UserFactory(admin=True)
     event = record(event=EventName.MFA_RESET, actor=person)
-    notices.reset(event=event, user=person, by="Ada", reason="x")
+    emails.reset(event=event, user=person, by="Ada", reason="x")
     assert len(sent()) == 2
     assert not any("\n" in message.subject for message in mail.outbox)
 

@@ -6,13 +6,14 @@ from django.utils import timezone
 from audit.events import EventName
 from audit.services import record
 from mfa.admin import AuthenticatorAdmin
+from mfa.enrolment.recovery_codes import recovery_codes_left, replace_recovery_codes
 from mfa.exceptions import NotAllowed
-from mfa.limits import MONTH
 from mfa.models import Authenticator, KnownBrowser, MfaState, RecoveryCode, Verification
-from mfa.policies import LONGEST_REASON, require_account_admin, required_reason
-from mfa.recovery_codes import recovery_codes_left, replace_recovery_codes
-from mfa.selectors import lanes_at_month_limit, people_with_lane_held_off
-from mfa.services import advance_epoch, reset_mfa_from_console
+from mfa.reset import reset_mfa_from_console
+from mfa.verification.locking import advance_epoch
+from mfa.verification.policies import LONGEST_REASON, require_account_admin, required_reason
+from mfa.verification.rate_limits import MONTH
+from mfa.verification.selectors import lanes_at_month_limit, people_with_lane_held_off
 from tests.factories import AuthenticatorFactory, UserFactory
 from tests.mfa.test_holds import fail
 

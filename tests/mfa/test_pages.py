@@ -318,8 +318,8 @@ def test_the_tries_of_others_are_not_shown(petra, enter):
 
 
 def test_after_set_up_the_session_keeps_nothing_of_what_was_before(petra):
-    from mfa.recency import SET_UP as SET_UP_KEY
-    from mfa.window import SESSION_KEY
+    from mfa.enrolment.reauthentication import SET_UP as SET_UP_KEY
+    from mfa.verification.window import SESSION_KEY
 
     code = pyotp.TOTP(begun(petra)).now()
     session = petra.session

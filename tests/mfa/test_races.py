@@ -8,19 +8,15 @@ from threading import Barrier
 import pytest
 from django.db import connections
 
-from audit.origin import SYSTEM
+from apono_portal.core.web.client import SYSTEM
+from mfa.enrolment.recovery_codes import replace_recovery_codes, verify_recovery_code
+from mfa.enrolment.services import begin_set_up, confirm_set_up
 from mfa.exceptions import AlreadyEnrolled, MfaError
-from mfa.lanes import Lane
 from mfa.models import Authenticator, MfaState, Outcome, RecoveryCode, Verification
-from mfa.recovery_codes import replace_recovery_codes
-from mfa.services import (
-    begin_set_up,
-    confirm_set_up,
-    lock_state,
-    reset_mfa_from_console,
-    verify_code,
-    verify_recovery_code,
-)
+from mfa.reset import reset_mfa_from_console
+from mfa.verification.locking import lock_state
+from mfa.verification.services import verify_code
+from mfa.verification.throttle_scope import Lane
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import wrong_for
 

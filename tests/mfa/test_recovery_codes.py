@@ -5,13 +5,18 @@ import time_machine
 from django.core import mail
 from django.utils import timezone
 
-from audit.deliveries import deliver_due
-from mfa.codes import new_recovery_code
+from audit.outbox.deliveries import deliver_due
+from mfa.enrolment.recovery_codes import (
+    make_recovery_codes,
+    recovery_codes_left,
+    replace_recovery_codes,
+    verify_recovery_code,
+)
 from mfa.exceptions import RecoveryCodesOff, WindowClosed
-from mfa.lanes import Lane
 from mfa.models import Outcome, RecoveryCode
-from mfa.recovery_codes import recovery_codes_left, replace_recovery_codes
-from mfa.services import make_recovery_codes, require_evidence, verify_recovery_code
+from mfa.verification.codes import new_recovery_code
+from mfa.verification.evidence import require_evidence
+from mfa.verification.throttle_scope import Lane
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE, wrong_for
 from tests.mfa.test_evidence import window_of

@@ -3,8 +3,8 @@
 import pytest
 import time_machine
 
-from mfa.lanes import Lane
 from mfa.models import KnownBrowser, Outcome
+from mfa.verification.throttle_scope import Lane
 from tests.factories import code_for
 
 START = 1_800_000_000  # the beginning of a step

@@ -6,11 +6,11 @@ import secrets
 import pytest
 from django.core.management import CommandError, call_command
 
+from apono_portal.core.crypto import encryption
+from apono_portal.core.crypto.rotation import Sealed, reseal
 from audit.events import EventName
 from audit.models import Event
-from mfa import sealing
 from mfa.models import Authenticator
-from mfa.resealing import Sealed, reseal
 from tests.factories import BROKER_PASSWORD, AuthenticatorFactory, IntegrationFactory, code_for
 
 
@@ -31,15 +31,17 @@ def rotated(settings, devices):
 
 
 def keys() -> Sealed:
-    return Sealed(Authenticator.objects.all(), "key", sealing.TOTP_KEY, "user_id")
+    return Sealed(Authenticator.objects.all(), "key", encryption.TOTP_KEY, "user_id")
 
 
 def sealed_with() -> set[str]:
-    return {sealing.sealed_with(key) for key in Authenticator.objects.values_list("key", flat=True)}
+    return {
+        encryption.sealed_with(key) for key in Authenticator.objects.values_list("key", flat=True)
+    }
 
 
 def test_everything_is_sealed_with_the_newest_key_and_opens_without_the_old(rotated, devices):
-    call_command("reseal")
+    call_command("rotate_keys")
     assert sealed_with() == {"next"}
     rotated.SEALING_KEYS = rotated.SEALING_KEYS.split(",")[0]
     for device in devices:
@@ -49,7 +51,7 @@ def test_everything_is_sealed_with_the_newest_key_and_opens_without_the_old(rota
 def test_broker_passwords_are_sealed_anew_too(rotated, devices):
     integration = IntegrationFactory()
     rotated.SEALING_KEYS = f"{new_key('last')},{rotated.SEALING_KEYS}"
-    call_command("reseal")
+    call_command("rotate_keys")
     rotated.SEALING_KEYS = rotated.SEALING_KEYS.split(",")[0]
     integration.refresh_from_db()
     assert integration.broker_password == BROKER_PASSWORD
@@ -66,9 +68,9 @@ def test_a_run_cut_short_is_taken_up_again(rotated, devices):
 
 
 def test_a_second_run_changes_nothing(rotated, devices):
-    call_command("reseal")
+    call_command("rotate_keys")
     before = list(Authenticator.objects.order_by("pk").values_list("key", flat=True))
-    call_command("reseal")
+    call_command("rotate_keys")
     assert list(Authenticator.objects.order_by("pk").values_list("key", flat=True)) == before
 
 
@@ -90,7 +92,7 @@ def test_codes_work_before_during_and_after(rotated, person, enter):
 def test_a_row_that_does_not_open_is_named_and_left_alone(rotated, devices):
     Authenticator.objects.filter(pk=devices[2].pk).update(key="siv1.AAAA")
     with pytest.raises(CommandError, match=rf"\[{devices[2].pk}\]"):
-        call_command("reseal")
+        call_command("rotate_keys")
     assert Authenticator.objects.get(pk=devices[2].pk).key == "siv1.AAAA"
     assert (
         sum(key.startswith("siv1.") for key in Authenticator.objects.values_list("key", flat=True))
@@ -105,7 +107,7 @@ def test_a_row_that_does_not_open_is_not_counted_as_sealed(rotated, devices):
 
 
 def test_it_is_on_the_record_with_counts_and_without_keys(rotated, devices):
-    call_command("reseal")
+    call_command("rotate_keys")
     event = Event.objects.get(event=EventName.MFA_RESEAL)
     assert event.metadata == {
         "key": "next",

@@ -8,15 +8,16 @@ from django.core import mail
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from audit.deliveries import deliver_due
 from audit.events import EventName
 from audit.models import Event
+from audit.outbox.deliveries import deliver_due
+from mfa.enrolment.recovery_codes import replace_recovery_codes
 from mfa.exceptions import NotAllowed, NotEnrolled, ReasonMissing, WindowClosed
-from mfa.lanes import Lane
 from mfa.models import Authenticator, KnownBrowser, MfaState, Outcome, RecoveryCode, Verification
-from mfa.policies import evidence_holds
-from mfa.recovery_codes import replace_recovery_codes
-from mfa.services import reset_mfa, verify_code
+from mfa.reset import reset_mfa
+from mfa.verification.policies import evidence_holds
+from mfa.verification.services import verify_code
+from mfa.verification.throttle_scope import Lane
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE
 from tests.mfa.test_evidence import window_of

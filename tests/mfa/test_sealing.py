@@ -9,13 +9,13 @@ from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.keyring import parse_keyring
-from mfa import sealing
+from apono_portal.core.crypto import encryption
+from apono_portal.core.crypto.encryption import SealBroken, seal, unseal
+from apono_portal.core.crypto.keyring import parse_keyring
 from mfa.models import Authenticator
-from mfa.sealing import SealBroken, seal, unseal
 from tests.factories import AuthenticatorFactory, UserFactory
 
-PURPOSE = sealing.TOTP_KEY
+PURPOSE = encryption.TOTP_KEY
 
 
 def key(key_id: str = "k1", size: int = 64) -> str:
@@ -34,7 +34,7 @@ def test_a_sealed_key_fits_its_column():
     longest = f"{'i' * 8}"
     assert len(seal(bytes(20), purpose=PURPOSE, owner=2**63)) <= 80
     assert (
-        len(f"{sealing.VERSION}.") + len(base64.urlsafe_b64encode(bytes(1 + len(longest) + 36)))
+        len(f"{encryption.VERSION}.") + len(base64.urlsafe_b64encode(bytes(1 + len(longest) + 36)))
         <= 80
     )
 
@@ -47,7 +47,7 @@ def test_a_key_moved_to_another_person_does_not_open(device):
 
 
 def test_a_broker_password_does_not_open_as_a_totp_key():
-    text = seal(bytes(20), purpose=sealing.BROKER_PASSWORD, owner=1)
+    text = seal(bytes(20), purpose=encryption.BROKER_PASSWORD, owner=1)
     with pytest.raises(SealBroken):
         unseal(text, purpose=PURPOSE, owner=1)
 
@@ -73,7 +73,7 @@ def test_the_newest_key_seals_and_older_ones_still_open(settings):
     text = seal(b"secret", purpose=PURPOSE, owner=1)
     settings.SEALING_KEYS = f"{new},{old}"
     assert unseal(text, purpose=PURPOSE, owner=1) == b"secret"
-    assert sealing.sealed_with(seal(b"x", purpose=PURPOSE, owner=1)) == "new"
+    assert encryption.sealed_with(seal(b"x", purpose=PURPOSE, owner=1)) == "new"
 
 
 def test_every_changed_character_breaks_it():
@@ -94,7 +94,7 @@ def test_a_sealed_text_has_one_spelling(stray):
 
 @given(st.text(max_size=90))
 def test_no_text_opens_by_chance_and_none_crashes(text):
-    for attempt in (text, f"{sealing.VERSION}.{text}"):
+    for attempt in (text, f"{encryption.VERSION}.{text}"):
         with pytest.raises(SealBroken):
             unseal(attempt, purpose=PURPOSE, owner=1)
 

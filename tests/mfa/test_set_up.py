@@ -7,13 +7,14 @@ import time_machine
 from django.core import mail
 from django.utils import timezone
 
-from audit.deliveries import deliver_due
 from audit.events import EventName
 from audit.models import Event
+from audit.outbox.deliveries import deliver_due
+from mfa.enrolment.selectors import set_up_under_way
+from mfa.enrolment.services import begin_set_up, confirm_set_up
 from mfa.exceptions import AlreadyEnrolled, MalformedCode, SetUpGone, SignInTooOld
 from mfa.models import Authenticator, MfaState, Outcome, RecoveryCode, Verification
-from mfa.selectors import set_up_under_way
-from mfa.services import advance_epoch, begin_set_up, confirm_set_up
+from mfa.verification.locking import advance_epoch
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE, wrong_for
 

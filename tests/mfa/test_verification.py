@@ -10,8 +10,8 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from audit.events import EventName
 from audit.models import Event
-from mfa.lanes import Lane
 from mfa.models import Authenticator, MfaState, Outcome, Verification
+from mfa.verification.throttle_scope import Lane
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE, wrong_for
 
@@ -126,7 +126,7 @@ def test_only_tries_that_were_looked_at_end_a_session(person, device, enter):
     lane = Lane(session_ref="s")
     for outcome in ("bad", "bad", "bad", "throttled", "no_device", "throttled"):
         Verification.objects.create(
-            user=person, outcome=outcome, lane="known:1", session_ref="s", epoch=0
+            user=person, outcome=outcome, lane="trusted:1", session_ref="s", epoch=0
         )
     assert not enter(wrong_for(device), lane).session_must_end
     assert enter(wrong_for(device), lane).session_must_end

@@ -9,9 +9,9 @@ from django.utils import timezone
 from accessflows.models import AccessFlow, Integration
 from apono_portal.users.models import User
 from mfa.models import Verification
-from mfa.window import Window
+from mfa.verification.window import Window
 from requests_app.models import AccessRequest, Grant
-from requests_app.reconciler import sweep
+from requests_app.worker.reconciler import sweep
 from tests.factories import (
     AccessFlowFactory,
     IntegrationFactory,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.urls import reverse
 
-from audit import keyset
+from apono_portal.core.db import keyset
 from audit.events import EventName
 from audit.models import Event
 from requests_app.models import (

@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
-from mfa.lanes import Lane
+from mfa.verification.throttle_scope import Lane
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest, Status
-from requests_app.prospects import Asking, Words
-from requests_app.services import step_up, submit_requests
+from requests_app.submission.evaluation import Asking, Words
+from requests_app.submission.services import submit_requests
+from requests_app.submission.step_up import step_up
 from tests.factories import (
     AccessFlowFactory,
     AuthenticatorFactory,

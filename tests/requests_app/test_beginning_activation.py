@@ -9,11 +9,12 @@ from django.utils import timezone
 from accessflows.models import Integration
 from audit.events import EventName
 from audit.models import Event
-from mfa.lanes import Lane
 from mfa.models import Authenticator
-from mfa.services import advance_epoch
+from mfa.verification.locking import advance_epoch
+from mfa.verification.throttle_scope import Lane
+from requests_app.grants.activation import begin_activation
 from requests_app.models import GrantState, Status
-from requests_app.services import begin_activation, step_up
+from requests_app.submission.step_up import step_up
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,

@@ -6,12 +6,12 @@ from django.utils import timezone
 from accessflows.connectors.postgresql import cleaning
 from accessflows.connectors.registry import connector_for
 from audit.models import Event
-from requests_app.leases import claim
+from requests_app.grants.ending import end_access
+from requests_app.grants.leases import claim
+from requests_app.grants.proof import record_ends
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.reconciler import Lane, Stage, work
-from requests_app.services import end_access
-from requests_app.services.proof import record_ends
-from requests_app.steps import clean
+from requests_app.worker.reconciler import Lane, Stage, work
+from requests_app.worker.steps import clean
 from tests.factories import AccessRequestFactory, GrantFactory
 from tests.requests_app.conftest import WORKER
 

@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from accessflows.connectors.protocol import Containment
 from audit.models import Event
-from requests_app.leases import claim
+from requests_app.grants.leases import claim
+from requests_app.grants.proof import record_containment
 from requests_app.models import Grant, GrantState
-from requests_app.reconciler import Lane, Stage, lanes, next_turn, work
-from requests_app.services.proof import record_containment
-from requests_app.steps import contain
+from requests_app.worker.reconciler import Lane, Stage, lanes, next_turn, work
+from requests_app.worker.steps import contain
 from tests.factories import GrantFactory
 from tests.requests_app.conftest import WORKER
 

@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from accessflows.connectors.registry import connector_for
 from audit.models import Event
+from requests_app.drift.scan import due_for_look, look_over
+from requests_app.grants.credentials import reveal_credential
 from requests_app.models import AccessRequest, Drift, Grant, GrantState, Status, TargetWatch
-from requests_app.services import reveal_credential
-from requests_app.watch import due_for_look, look_over
 from tests.requests_app.conftest import WORKER, RealFlow, settle
 
 pytestmark = [pytest.mark.target, pytest.mark.django_db]
@@ -193,8 +193,8 @@ def test_one_worker_looks_at_a_time(real_flow, grant):
 
 
 def test_a_target_with_more_logins_than_are_held_at_once_is_read_to_its_end(real_flow, monkeypatch):
-    monkeypatch.setattr("requests_app.targets.AT_ONCE", 2)
-    monkeypatch.setattr("requests_app.watch.AT_ONCE", 2)
+    monkeypatch.setattr("requests_app.grants.target_access.AT_ONCE", 2)
+    monkeypatch.setattr("requests_app.drift.scan.AT_ONCE", 2)
     monkeypatch.setattr("accessflows.connectors.postgresql.roles.AT_ONCE", 2)
     *grants, forgotten = [real_flow.active_grant() for _ in range(6)]
     forget(forgotten)

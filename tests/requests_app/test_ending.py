@@ -11,15 +11,16 @@ from django.utils import timezone
 from audit.events import EventName
 from audit.models import Event
 from requests_app.exceptions import Conflict, RequestRefused
-from requests_app.models import AccessRequest, GrantState, Status
-from requests_app.services import (
-    begin_activation,
+from requests_app.grants.activation import begin_activation
+from requests_app.grants.ending import (
     cancel_request,
     end_access,
     end_all_access_of,
+    end_groundless,
+    expire_due,
     lapse_overdue,
 )
-from requests_app.services.ending import end_groundless, expire_due
+from requests_app.models import AccessRequest, GrantState, Status
 from tests.factories import AccessRequestFactory, GrantFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -134,7 +135,7 @@ def test_what_lost_its_ground_ends(status, then, lost):
 
 
 def test_what_lost_its_ground_ends_in_batches(monkeypatch):
-    monkeypatch.setattr("requests_app.services.ending.BATCH", 2)
+    monkeypatch.setattr("requests_app.grants.ending.BATCH", 2)
     requests = [request_at(Status.PENDING_APPROVAL) for _ in range(3)]
     type(requests[0].flow).objects.update(is_active=False)
     assert [end_groundless() for _ in range(3)] == [2, 1, 0]

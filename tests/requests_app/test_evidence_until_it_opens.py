@@ -8,12 +8,13 @@ from django.utils import timezone
 
 from accessflows.connectors.postgresql.connector import PostgreSQLConnector
 from accessflows.models import Integration
+from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
-from audit.origin import SYSTEM
-from mfa.services import reset_mfa
-from requests_app import steps, targets
+from mfa.reset import reset_mfa
+from requests_app.grants import target_access
+from requests_app.grants.activation import begin_activation
 from requests_app.models import GrantState, Status
-from requests_app.services import begin_activation
+from requests_app.worker import steps
 from tests.factories import UserFactory, take_fingerprint
 from tests.requests_app.conftest import settle
 
@@ -81,7 +82,7 @@ def test_a_reset_during_the_call_ends_what_was_made(protected, monkeypatch):
             reset(protected.requester)
             return made
 
-    monkeypatch.setattr(targets, "connector_for", lambda kind: ResetMeanwhile())
+    monkeypatch.setattr(target_access, "connector_for", lambda kind: ResetMeanwhile())
     request = protected.request()
     settle()
     assert_nothing_is_open(protected, request)

@@ -11,14 +11,14 @@ from django.utils import timezone
 from audit.events import EventName
 from audit.models import Event
 from mfa.exceptions import WindowClosed
-from mfa.services import advance_epoch
+from mfa.verification.locking import advance_epoch
+from requests_app.drift.scan import due_for_look, look_over
 from requests_app.exceptions import Conflict, RequestRefused
+from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.ending import end_access, expire_due
+from requests_app.grants.extension import carry_on_extensions, extend_access
 from requests_app.models import AccessRequest, Drift, Extension, Grant, GrantState, Status
 from requests_app.policies import when_to_remind
-from requests_app.services import end_access, extend_access, reveal_credential
-from requests_app.services.ending import expire_due
-from requests_app.services.extension import carry_on_extensions
-from requests_app.watch import due_for_look, look_over
 from tests.factories import UserFactory, VerificationFactory, take_fingerprint
 from tests.requests_app.conftest import WORKER, settle, window_of
 

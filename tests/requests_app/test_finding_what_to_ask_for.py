@@ -5,7 +5,7 @@ import re
 import pytest
 
 from accessflows.models import FlowTarget, Permission, Resource
-from requests_app.wishes import PAGE_SIZE
+from requests_app.submission.selection import PAGE_SIZE
 from tests.factories import (
     AccessFlowFactory,
     FlowTargetFactory,

@@ -8,19 +8,17 @@ import pytest
 from django.db import connection, connections
 from django.db.models import Model
 
+from accessflows.flows.history import stamp_version
 from accessflows.models import AccessFlow, FlowVersion
-from accessflows.versions import stamp_version
+from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
-from audit.origin import SYSTEM
+from requests_app.deletion.flows import delete_flow
 from requests_app.exceptions import RequestRefused
+from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.ending import end_groundless
 from requests_app.models import AccessRequest, GrantState, Status
-from requests_app.services import (
-    delete_flow,
-    reveal_credential,
-    submission,
-    submit_request,
-)
-from requests_app.services.ending import end_groundless
+from requests_app.submission import services as submission_services
+from requests_app.submission.services import submit_request
 from tests.factories import AccessFlowFactory, AccessRequestFactory, GrantFactory, UserFactory
 from tests.requests_app.conftest import RealFlow, settle
 
@@ -111,14 +109,14 @@ def test_who_asks_while_it_is_deleted_is_refused_and_told(monkeypatch, admin_use
     irma = UserFactory()
     flow = AccessFlowFactory(requestor_users=[irma], targets=1)
     said = {"actor": admin_user, "window": None, "reason": "Moved", "origin": SYSTEM}
-    insert = submission.insert
+    insert = submission_services.insert
 
     def insert_late(row: Model) -> None:
         if isinstance(row, AccessRequest):
             elsewhere(lambda: delete_flow(flow=flow, **said))
         insert(row)
 
-    monkeypatch.setattr(submission, "insert", insert_late)
+    monkeypatch.setattr(submission_services, "insert", insert_late)
     target = flow.targets.get()
     with pytest.raises(RequestRefused, match="cannot be used any more"):
         submit_request(

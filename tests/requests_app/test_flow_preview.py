@@ -7,11 +7,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accessflows.fingerprint import terms_of, terms_of_draft
+from accessflows.flows.fingerprint import terms_of, terms_of_draft
+from accessflows.flows.terms import FlowTerms
 from accessflows.models import AccessFlow
-from accessflows.terms import FlowTerms
 from audit.models import Event
-from requests_app.flow_use import voided_by
+from requests_app.deletion.flows import voided_by
 from requests_app.models import Status
 from tests.factories import (
     AccessFlowFactory,

@@ -6,9 +6,9 @@ import pytest
 from django.urls import reverse
 
 from accessflows.models import EscalationTier
-from requests_app.judging import MOST_PEOPLE
+from requests_app.approvals.review import MOST_PEOPLE
+from requests_app.approvals.selectors import QUEUE_SHOWN
 from requests_app.models import AccessRequest, Status
-from requests_app.selectors import QUEUE_SHOWN
 from tests.factories import AccessFlowFactory, AccessRequestFactory, GroupFactory, UserFactory
 
 pytestmark = pytest.mark.django_db

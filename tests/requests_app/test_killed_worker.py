@@ -16,9 +16,10 @@ from django.db import connection
 
 from audit.events import EventName
 from audit.models import Event
+from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.ending import end_access
 from requests_app.models import GrantState, Status
-from requests_app.services import end_access, reveal_credential
-from requests_app.worker import Worker
+from requests_app.worker.loop import Worker
 from tests.fixtures.postgres import versions_to_test
 
 pytestmark = [

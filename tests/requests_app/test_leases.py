@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
-from requests_app.leases import claim, release, renew, retry_later
+from requests_app.grants.leases import claim, release, renew, retry_later
 from requests_app.models import Grant, GrantState
 from tests.factories import GrantFactory
 

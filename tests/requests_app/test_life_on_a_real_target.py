@@ -8,8 +8,9 @@ import time_machine
 from django.utils import timezone
 
 from audit.models import Event
+from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.ending import end_access
 from requests_app.models import GrantState, Status
-from requests_app.services import end_access, reveal_credential
 from tests.requests_app.conftest import settle
 
 pytestmark = [pytest.mark.target, pytest.mark.django_db]

@@ -7,14 +7,16 @@ import time_machine
 from django.urls import reverse
 from django.utils import timezone
 
+from accessflows.integrations.checks import check_integration
 from accessflows.models import AccessFlow, Integration
-from accessflows.services import check_integration
+from apono_portal.core.crypto import encryption
+from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
-from audit.origin import SYSTEM
-from mfa import sealing
+from requests_app.drift.scan import due_for_look, look_over
+from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.ending import end_access
+from requests_app.grants.extension import extend_access
 from requests_app.models import Drift, Grant, GrantState, Status, TargetWatch
-from requests_app.services import end_access, extend_access, reveal_credential
-from requests_app.watch import due_for_look, look_over
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -105,8 +107,8 @@ def test_an_end_waits_for_a_receiver_that_is_down(ask, receiver):  # noqa: F811
 
 def test_a_wrong_secret_opens_nothing(ask, receiver):  # noqa: F811
     mine = Integration.objects.get(kind=Integration.Kind.WEBHOOK)
-    mine.sealed_password = sealing.seal(
-        new_secret().encode(), purpose=sealing.BROKER_PASSWORD, owner=mine.seal_id
+    mine.sealed_password = encryption.seal(
+        new_secret().encode(), purpose=encryption.BROKER_PASSWORD, owner=mine.seal_id
     )
     mine.save()
     request = ask()

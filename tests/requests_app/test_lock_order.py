@@ -10,18 +10,15 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accessflows.connectors.errors import ConnectorError
-from mfa.lanes import Lane
+from mfa.verification.throttle_scope import Lane
+from requests_app.approvals.services import decide_request
 from requests_app.exceptions import Conflict, RequestRefused
+from requests_app.grants.activation import begin_activation
+from requests_app.grants.credentials import reset_credential, reveal_credential
+from requests_app.grants.extension import extend_access
 from requests_app.models import Decision, Status
-from requests_app.services import (
-    begin_activation,
-    decide_request,
-    extend_access,
-    reset_credential,
-    reveal_credential,
-    step_up,
-    submit_request,
-)
+from requests_app.submission.services import submit_request
+from requests_app.submission.step_up import step_up
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,

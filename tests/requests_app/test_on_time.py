@@ -9,11 +9,11 @@ from django.db import connection
 from django.utils import timezone
 
 from audit.models import Event
+from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.ending import end_access
 from requests_app.models import GrantState
-from requests_app.reconciler import is_urgent
-from requests_app.services import end_access, reveal_credential
-from requests_app.sessions_told import sessions_told
-from requests_app.vigil import Vigil
+from requests_app.worker.deadline_watchdog import Vigil, sessions_told
+from requests_app.worker.reconciler import is_urgent
 from tests.factories import AccessRequestFactory, GrantFactory
 from tests.requests_app.conftest import settle
 from tests.requests_app.test_vigil import lost
@@ -100,7 +100,7 @@ def test_an_end_that_was_missed_is_told_late_rather_than_never(real_flow, grant)
 
 @pytest.mark.target
 def test_a_long_line_of_past_ends_hides_none_that_is_to_come(real_flow, grant, monkeypatch):
-    monkeypatch.setattr("requests_app.vigil.MOST", 1)
+    monkeypatch.setattr("requests_app.worker.deadline_watchdog.MOST", 1)
     past = timezone.now() - timedelta(minutes=1)
     line = {"integration": grant.integration, "login": "jit_x", "deadline": past}
     for number in range(2):

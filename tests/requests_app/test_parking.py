@@ -6,12 +6,12 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from audit.origin import Origin
-from requests_app import parking
+from apono_portal.core.web.client import Origin
 from requests_app.exceptions import RequestRefused
 from requests_app.models import Status
-from requests_app.parking import made_elsewhere
-from requests_app.services import submit_request
+from requests_app.submission import pending_mfa
+from requests_app.submission.pending_mfa import made_elsewhere
+from requests_app.submission.services import submit_request
 from tests.factories import AccessFlowFactory, AccessRequestFactory, AuthenticatorFactory
 
 pytestmark = pytest.mark.django_db
@@ -59,7 +59,7 @@ def test_what_ran_out_does_not_count(person, flow):
 
 
 def test_other_peoples_and_released_ones_do_not_count(person, flow, monkeypatch):
-    monkeypatch.setattr(parking, "MOST_PARKED", 1)
+    monkeypatch.setattr(pending_mfa, "MOST_PARKED", 1)
     fill(AuthenticatorFactory().user, flow, 1)
     AccessRequestFactory(requester=person, flow=flow)
     assert ask(person, flow).status == Status.PENDING_MFA
@@ -68,7 +68,7 @@ def test_other_peoples_and_released_ones_do_not_count(person, flow, monkeypatch)
 def test_with_an_open_window_nothing_is_parked_and_nothing_refused(
     person, flow, monkeypatch, open_window_of
 ):
-    monkeypatch.setattr(parking, "MOST_PARKED", 0)
+    monkeypatch.setattr(pending_mfa, "MOST_PARKED", 0)
     assert ask(person, flow, window=open_window_of(person)).status == Status.GRANTING
 
 

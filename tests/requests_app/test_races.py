@@ -11,24 +11,21 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
+from apono_portal.core.web.client import SYSTEM
 from audit.events import EventName
 from audit.models import Event
-from audit.origin import SYSTEM
-from mfa.lanes import Lane
-from mfa.services import advance_epoch, reset_mfa
+from mfa.reset import reset_mfa
+from mfa.verification.locking import advance_epoch
+from mfa.verification.throttle_scope import Lane
+from requests_app.approvals.services import decide_request
 from requests_app.exceptions import Conflict
-from requests_app.leases import claim
+from requests_app.grants.activation import begin_activation
+from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.ending import cancel_request, end_access, expire_due
+from requests_app.grants.extension import extend_access
+from requests_app.grants.leases import claim
 from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
-from requests_app.services import (
-    begin_activation,
-    cancel_request,
-    decide_request,
-    end_access,
-    extend_access,
-    reveal_credential,
-    step_up,
-)
-from requests_app.services.ending import expire_due
+from requests_app.submission.step_up import step_up
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,

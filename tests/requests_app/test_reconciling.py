@@ -12,10 +12,10 @@ from django.utils import timezone
 from accessflows.models import Integration
 from audit.events import EventName
 from audit.models import Event
+from requests_app.grants.activation import begin_activation, record_activation
+from requests_app.grants.ending import cancel_request, end_access
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.reconciler import Lane, Stage, lanes, next_turn, sweep, work
-from requests_app.services import begin_activation, cancel_request, end_access
-from requests_app.services.activation import record_activation
+from requests_app.worker.reconciler import Lane, Stage, lanes, next_turn, sweep, work
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -122,7 +122,7 @@ def silent_port():
 
 @pytest.mark.target
 def test_a_silent_server_delays_no_other_end(real_flow, silent_port, transactional_db):
-    from requests_app.worker import Worker
+    from requests_app.worker.loop import Worker
 
     stuck = GrantFactory(state=GrantState.ENDING, login="jit_x", login_oid=1)
     AccessRequest.objects.filter(pk=stuck.request_id).update(

@@ -10,11 +10,15 @@ from accessflows.connectors.protocol import Activation, GrantIdentity
 from audit.events import EventName
 from audit.models import Event
 from mfa.models import Authenticator
-from mfa.services import advance_epoch
+from mfa.verification.locking import advance_epoch
+from requests_app.grants.activation import (
+    begin_activation,
+    confirm_activation,
+    fail_activation,
+    record_activation,
+)
 from requests_app.models import Decision, Grant, GrantState, Status
 from requests_app.policies import when_to_remind
-from requests_app.services import begin_activation
-from requests_app.services.activation import confirm_activation, fail_activation, record_activation
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,

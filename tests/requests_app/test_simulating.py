@@ -7,13 +7,13 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from accessflows.choices import write_pair
+from accessflows.flows.choices import write_pair
 from accessflows.models import AccessFlow
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest
-from requests_app.prospects import Asking, prospect_of
-from requests_app.services import submit_request
-from requests_app.simulation import simulate
+from requests_app.submission.evaluation import Asking, prospect_of
+from requests_app.submission.services import submit_request
+from requests_app.submission.simulator import simulate
 from tests.factories import AccessFlowFactory, GroupFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -188,7 +188,7 @@ def test_a_question_that_makes_no_sense_gets_a_sentence(admin_client, asked):
 
 
 def test_too_many_parked_are_foreseen(admin_client, monkeypatch):
-    monkeypatch.setattr("requests_app.parking.MOST_PARKED", 0)
+    monkeypatch.setattr("requests_app.submission.pending_mfa.MOST_PARKED", 0)
     person = UserFactory()
     flow = AccessFlowFactory(targets=1, requestor_users=[person], require_mfa=True)
     assert "already wait for your code" in ask(admin_client, person, flow).content.decode()

@@ -6,8 +6,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from requests_app.grants.status import Standing, stand_of, stand_of_request
 from requests_app.models import Drift, GrantState
-from requests_app.standing import Standing, stand_of, stand_of_request
 from tests.factories import GrantFactory
 
 pytestmark = pytest.mark.django_db

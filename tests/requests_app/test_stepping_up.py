@@ -8,13 +8,13 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from apono_portal.core.web.client import Origin
 from audit.events import EventName
 from audit.models import Event
-from audit.origin import Origin
-from mfa.lanes import Lane
 from mfa.models import Outcome
+from mfa.verification.throttle_scope import Lane
 from requests_app.models import AccessRequest, Status
-from requests_app.services import step_up
+from requests_app.submission.step_up import step_up
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,

@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
-from mfa.services import advance_epoch
+from mfa.verification.locking import advance_epoch
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest, Status
-from requests_app.services import submit_request
+from requests_app.submission.services import submit_request
 from tests.factories import (
     AccessFlowFactory,
     AuthenticatorFactory,

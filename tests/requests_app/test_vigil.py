@@ -10,9 +10,9 @@ import time_machine
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
+from requests_app.grants.credentials import reveal_credential
 from requests_app.models import Grant
-from requests_app.services import reveal_credential
-from requests_app.vigil import Vigil
+from requests_app.worker.deadline_watchdog import Vigil
 
 pytestmark = [pytest.mark.target, pytest.mark.django_db]
 

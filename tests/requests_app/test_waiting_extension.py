@@ -6,17 +6,18 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from apono_portal.core.web.client import Origin
 from audit.events import EventName
 from audit.models import Event
-from audit.origin import Origin
 from requests_app.exceptions import Conflict
-from requests_app.models import Extension, Grant, GrantState, Status
-from requests_app.services import end_access, extend_access
-from requests_app.services.extension import (
+from requests_app.grants.ending import end_access
+from requests_app.grants.extension import (
     PATIENCE,
     carry_on_extensions,
     carry_out_extension,
+    extend_access,
 )
+from requests_app.models import Extension, Grant, GrantState, Status
 from tests.factories import AccessFlowFactory, AccessRequestFactory, GrantFactory, UserFactory
 
 pytestmark = pytest.mark.django_db

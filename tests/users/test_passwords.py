@@ -8,12 +8,12 @@ import time_machine
 from django.core import mail
 from django.utils import timezone
 
+from apono_portal.core.web.client import SYSTEM
 from apono_portal.users import services
 from apono_portal.users.models import User
-from audit.deliveries import deliver_due
 from audit.models import Delivery, Event
-from audit.origin import SYSTEM
-from mfa.window import SESSION_KEY
+from audit.outbox.deliveries import deliver_due
+from mfa.verification.window import SESSION_KEY
 from tests.factories import PASSWORD, UserFactory
 
 CHANGE = "/account/password/"

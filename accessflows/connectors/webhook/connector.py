@@ -39,8 +39,8 @@ from accessflows.connectors.protocol import (
     role_name_of,
 )
 from accessflows.connectors.webhook import canary, preflight
-from accessflows.connectors.webhook.answers import LONGEST_SENTENCE, Answer
-from accessflows.connectors.webhook.calls import call
+from accessflows.connectors.webhook.client import call
+from accessflows.connectors.webhook.responses import LONGEST_SENTENCE, Answer
 
 LONGEST_RECEIVER_ID = 32
 LONGEST_PASSWORD = 4096

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 
-from accessflows.authority import require_admin
+from accessflows.permissions import require_admin
+from apono_portal.core.web.client import Origin
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.models import User
 from audit.events import EventName
-from audit.origin import Origin
 from audit.services import record
-from mfa.window import Window
+from mfa.verification.window import Window
 
 NAME_TAKEN = "Another group has this name. Choose a different one."
 

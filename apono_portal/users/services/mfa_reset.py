@@ -2,11 +2,12 @@
 
 from django.db import transaction
 
+from apono_portal.core.web.client import Origin
 from apono_portal.users.models import User
-from audit.origin import Origin
-from mfa.services import reset_mfa
-from mfa.window import Window
-from requests_app.services import drop_void_approvals_of, end_all_access_of
+from mfa.reset import reset_mfa
+from mfa.verification.window import Window
+from requests_app.approvals.invalidation import drop_void_approvals_of
+from requests_app.grants.ending import end_all_access_of
 
 
 def reset_mfa_of_user(
@@ -18,7 +19,7 @@ def reset_mfa_of_user(
     end_access: bool,
     origin: Origin,
 ) -> None:
-    """Reset a person's MFA as `mfa.services.reset_mfa` does, and end open access if ``end_access``.
+    """Reset a person's MFA as `mfa.reset.reset_mfa` does, and end open access if ``end_access``.
 
     What the person approved and is not open yet waits for approval again.
     """

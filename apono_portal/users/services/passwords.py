@@ -13,19 +13,19 @@ from django.template.loader import render_to_string
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
-from accessflows.authority import require_admin
+from accessflows.permissions import require_admin
+from apono_portal.core.web.client import Origin
 from apono_portal.told_pages import page
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.models import User
-from audit.deliveries import enqueue_mail
 from audit.events import EventName
-from audit.late_parts import PLACE
 from audit.models import Event
-from audit.origin import Origin
+from audit.outbox.deferred_parts import PLACE
+from audit.outbox.deliveries import enqueue_mail
 from audit.services import record
-from mfa import notices
-from mfa.services import advance_epoch
-from mfa.window import Window
+from mfa import emails
+from mfa.verification.locking import advance_epoch
+from mfa.verification.window import Window
 
 PASSWORD_LINK = "password_link"
 
@@ -89,7 +89,7 @@ def _write_password(user: User, password: str, origin: Origin, *, how: str) -> N
             origin=origin,
             metadata={"how": how},
         )
-        notices.password_changed(event=event, user=user, origin=origin, how=how)
+        emails.password_changed(event=event, user=user, origin=origin, how=how)
 
 
 def link_to_set_password(user: User) -> str:

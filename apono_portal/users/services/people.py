@@ -6,16 +6,15 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 
-from accessflows.authority import require_admin
+from accessflows.permissions import require_admin
+from apono_portal.core.web.client import Origin
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.models import Role, User
 from audit.events import EventName
-from audit.origin import Origin
 from audit.services import record
-from mfa.locking import lock_states
-from mfa.services import advance_epoch
-from mfa.window import Window
-from requests_app.services import end_all_access_of
+from mfa.verification.locking import advance_epoch, lock_states
+from mfa.verification.window import Window
+from requests_app.grants.ending import end_all_access_of
 
 EMAIL_TAKEN = "Somebody with this e-mail address is here already. Search for the address in Users."
 LAST_ADMIN = "This is the last active admin. Make somebody else an admin first, or nobody could run the portal."

@@ -7,13 +7,13 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from apono_portal.core.web.client import Origin
 from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Event
-from audit.origin import Origin
 from audit.services import STRANGER_LABEL, record
-from mfa import notices
+from mfa import emails
 
 TELL_AGAIN_AFTER = timedelta(minutes=15)
 
@@ -36,7 +36,7 @@ def record_sign_in(*, user: User, origin: Origin, new_browser: bool = False) -> 
         earlier = earlier.exclude(pk=event.pk)
         told = earlier.filter(at__gt=event.at - TELL_AGAIN_AFTER, metadata__new_browser=True)
         if new_browser and earlier.exists() and not told.exists():
-            notices.new_browser(event=event, user=user, origin=origin)
+            emails.new_browser(event=event, user=user, origin=origin)
 
 
 def record_sign_out(*, user: User, origin: Origin) -> None:

@@ -7,12 +7,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accessflows.views.deed import deed_of
+from accessflows.acting import deed_of
+from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.users import services
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.forms import GroupForm
 from apono_portal.users.selectors import group_rows
-from audit.access import admins_only, readers_only
 from mfa.decorators import mfa_required_if_enrolled
 
 PAGE_SIZE = 50

@@ -12,10 +12,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from apono_portal.core.web.client import Origin
 from apono_portal.users import services, sign_in
 from apono_portal.users.forms import ChangePasswordForm, NewPasswordForm
 from apono_portal.users.models import User
-from audit.origin import Origin
 
 
 @sensitive_post_parameters()

@@ -7,14 +7,14 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accessflows.views.deed import deed_of
+from accessflows.acting import deed_of
+from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.users import services
+from apono_portal.users.directory import page_of, rows_of, span_of
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.forms import NewPersonForm, PeopleFilterForm, PersonForm, ResetMfaForm
 from apono_portal.users.models import User
-from apono_portal.users.roll import page_of, rows_of, span_of
 from apono_portal.users.selectors import known_of, live_requests_of
-from audit.access import admins_only, readers_only
 from mfa.decorators import mfa_required_if_enrolled
 from mfa.exceptions import MfaError, WindowClosed
 from mfa.models import Authenticator

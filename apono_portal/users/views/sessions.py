@@ -13,9 +13,9 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from apono_portal.context_processors import THEMES
-from apono_portal.users import seen_browsers, services, sign_in
+from apono_portal.core.web.client import Origin
+from apono_portal.users import services, sign_in, sign_in_devices
 from apono_portal.users.forms import SignInForm
-from audit.origin import Origin
 
 YEAR_S = 365 * 24 * 3600
 
@@ -39,9 +39,9 @@ class SignIn(auth_views.LoginView):
         services.record_sign_in(
             user=person,
             origin=Origin.of(self.request),
-            new_browser=not seen_browsers.has_seen(self.request, person),
+            new_browser=not sign_in_devices.has_seen(self.request, person),
         )
-        seen_browsers.remember(response, person)
+        sign_in_devices.remember(response, person)
         return response
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:

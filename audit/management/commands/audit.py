@@ -9,12 +9,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from apono_portal.core.crypto.keyring import chain_keys
 from audit.events import EventName
-from audit.keyring import chain_keys
-from audit.retention import PruneRefused, prune_log
-from audit.seals import seal_new_events
+from audit.integrity.checkpoints import seal_new_events
+from audit.integrity.retention import PruneRefused, prune_log
+from audit.integrity.verification import verify_log, whole_log
 from audit.services import record
-from audit.verification import verify_log, whole_log
 from audit.verify_export import lines_of, parse_expected
 
 

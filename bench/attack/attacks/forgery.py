@@ -176,7 +176,7 @@ def _forged(value: str, own: int, victim: int) -> list[str]:
         value.replace(":", ""),
         f'"{value}"',
         f"{victim}",
-        "known:1",
+        "trusted:1",
         "1",
         f'[{victim}, "x"]',
         payload,

@@ -14,7 +14,7 @@ EXTRA = {
     "pending_until": "2036-01-01", "starts_at": "2026-01-01", "ends_at": "2036-01-01", "ends_as": "expired",
     "approver": "1", "decisions": "approve", "verdict": "approve", "fingerprint": "0" * 64,
     "is_active": "on", "role": "admin", "is_staff": "on", "is_superuser": "on", "groups": "1",
-    "epoch": "0", "mfa_epoch": "0", "confirmed": "1", "key": "0" * 40, "device_id": "1", "lane": "known:1",
+    "epoch": "0", "mfa_epoch": "0", "confirmed": "1", "key": "0" * 40, "device_id": "1", "lane": "trusted:1",
     "allow_self_approval": "on", "email": "owned@example.org", "password": "owned-by-a-robot-1",
 }  # fmt: skip
 

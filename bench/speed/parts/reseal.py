@@ -25,7 +25,7 @@ PAUSE_S = 0.1  # of each client, so that codes last
 CLIENTS = 2
 BEFORE_S = 10.0
 PATIENCE_S = 600.0
-DATABASE = "reseal"
+DATABASE = "rotate_keys"
 
 
 @dataclass
@@ -98,7 +98,7 @@ def _note(verify: Callable[[], None], told: Verified) -> None:
 
 def _reseal(environment: dict[str, str]) -> None:
     """Run the command and show what it says."""
-    command = [sys.executable, "-u", "manage.py", "reseal"]
+    command = [sys.executable, "-u", "manage.py", "rotate_keys"]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     ) as running:

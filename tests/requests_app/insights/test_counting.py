@@ -7,10 +7,10 @@ import time_machine
 
 from audit.events import EventName
 from audit.services import record
+from requests_app.insights.aggregation import figures_between, slowest_tenth
 from requests_app.insights.charts import bars_of, line_of, steps_for, width_of
-from requests_app.insights.counting import figures_between, slowest_tenth
 from requests_app.insights.coverage import coverage_now
-from requests_app.insights.reading import in_words
+from requests_app.insights.report import in_words
 from requests_app.models import GrantState, Status
 from tests.factories import (
     AccessFlowFactory,

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import time_machine
 
-from requests_app.insights.keeping import keep_figures
+from requests_app.insights.daily_rollup import keep_figures
 from requests_app.models import DayFigures
 from tests.factories import AccessFlowFactory, AuthenticatorFactory, UserFactory
 
