@@ -4,18 +4,18 @@ from typing import Any, TypedDict
 
 from django.http import HttpRequest
 
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from mfa.verification.window import Window
 
 
-class Deed(TypedDict):
+class ActionContext(TypedDict):
     """Who acts, with which verified window, from where."""
 
     actor: Any
     window: Window | None
-    origin: Origin
+    client_info: ClientInfo
 
 
-def deed_of(request: HttpRequest) -> Deed:
+def action_context(request: HttpRequest) -> ActionContext:
     state: Any = request.mfa  # type: ignore[attr-defined]
-    return {"actor": request.user, "window": state.window, "origin": Origin.of(request)}
+    return {"actor": request.user, "window": state.window, "client_info": ClientInfo.of(request)}

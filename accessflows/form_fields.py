@@ -7,12 +7,12 @@ from django import forms
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 
-from accessflows.exceptions import TermsRefused
+from accessflows.exceptions import InvalidInput
 
 UNKNOWN_CHOICE = "One of the choices is not known any more. Choose again."
 
 
-def add_refusal(form: forms.Form, refused: TermsRefused) -> None:
+def add_refusal(form: forms.Form, refused: InvalidInput) -> None:
     """Mark the fields a service refused."""
     for field, sentence in refused.errors.items():
         form.add_error(field if field in form.fields else None, sentence)

@@ -65,4 +65,4 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return found
 
     def due(self, now: datetime) -> "DeliveryQuerySet":
-        return self.waiting().filter(next_try_at__lte=now).order_by("next_try_at", "id")
+        return self.waiting().filter(next_attempt_at__lte=now).order_by("next_attempt_at", "id")

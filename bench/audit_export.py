@@ -108,10 +108,10 @@ def seal(events: int, folder: Path) -> dict[str, object]:
     _portal()
     from django.utils import timezone
 
-    from audit.integrity.checkpoints import seal_new_events
+    from audit.integrity.checkpoints import write_checkpoints
 
     done = 0
-    while sealed := seal_new_events(timezone.now()):
+    while sealed := write_checkpoints(timezone.now()):
         done += sealed
     assert done == events
     return {"peak MB": peak_mb()}

@@ -7,21 +7,21 @@ from django.contrib.auth import get_user_model
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from apono_portal.core.web.client import SYSTEM, Origin
+from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.models import Event
 from audit.outbox.deliveries import enqueue_mail
 
 NOT_YOU = "If this was not you, change your password and tell an account admin at once."
 
 
-def set_up(*, event: Event, user: Any, origin: Origin) -> None:
+def set_up(*, event: Event, user: Any, client_info: ClientInfo) -> None:
     _tell(
         user,
         event,
         "MFA was turned on",
         "An authenticator app was set up for your account. Requests that need MFA now ask for its codes.",
         NOT_YOU,
-        origin=origin,
+        client_info=client_info,
     )
 
 
@@ -56,14 +56,14 @@ def reminded(*, event: Event, user: Any) -> None:
     )
 
 
-def five_failures(*, event: Event, user: Any, origin: Origin) -> None:
+def five_failures(*, event: Event, user: Any, client_info: ClientInfo) -> None:
     _tell(
         user,
         event,
         "Five codes in a row did not match",
         "Five codes in a row did not match in one of your sessions. That session was ended.",
         "Whoever entered them had signed in with your password. " + NOT_YOU,
-        origin=origin,
+        client_info=client_info,
     )
 
 
@@ -97,52 +97,52 @@ def hold_lifted(*, event: Event, user: Any, by: str, reason: str) -> None:
     )
 
 
-def recovery_codes_made(*, event: Event, user: Any, origin: Origin) -> None:
+def recovery_codes_made(*, event: Event, user: Any, client_info: ClientInfo) -> None:
     _tell(
         user,
         event,
         "New recovery codes were made",
         "Ten new recovery codes were made for your account. The old ones no longer work.",
         NOT_YOU,
-        origin=origin,
+        client_info=client_info,
     )
 
 
-def recovery_code_used(*, event: Event, user: Any, origin: Origin, left: int) -> None:
+def recovery_code_used(*, event: Event, user: Any, client_info: ClientInfo, left: int) -> None:
     _tell(
         user,
         event,
         "A recovery code was used",
         f"One of your recovery codes was used in place of your authenticator app. {left} are left.",
         NOT_YOU,
-        origin=origin,
+        client_info=client_info,
     )
 
 
-def password_changed(*, event: Event, user: Any, origin: Origin, how: str) -> None:
+def password_changed(*, event: Event, user: Any, client_info: ClientInfo, how: str) -> None:
     _tell(
         user,
         event,
         "Your password was changed",
         f"Your password was changed {how}. Your other sessions were ended.",
         "If this was not you, tell an account admin at once: somebody else has your account.",
-        origin=origin,
+        client_info=client_info,
     )
 
 
-def new_browser(*, event: Event, user: Any, origin: Origin) -> None:
+def new_browser(*, event: Event, user: Any, client_info: ClientInfo) -> None:
     _tell(
         user,
         event,
         "Sign-in from a new browser",
         "Your password was used to sign in from a browser in which you have not signed in before.",
         NOT_YOU,
-        origin=origin,
+        client_info=client_info,
     )
 
 
 def _tell(
-    person: Any, event: Event, subject: str, *paragraphs: str, origin: Origin = SYSTEM
+    person: Any, event: Event, subject: str, *paragraphs: str, client_info: ClientInfo = SYSTEM
 ) -> None:
     body = render_to_string(
         "mfa/mail/notice.txt",
@@ -150,8 +150,8 @@ def _tell(
             "person": person,
             "paragraphs": paragraphs,
             "at": timezone.localtime(event.at),
-            "address": origin.address,
-            "browser": origin.user_agent,
+            "address": client_info.address,
+            "browser": client_info.user_agent,
             "portal_name": settings.PORTAL_NAME,
             "portal_url": settings.PORTAL_URL,
         },

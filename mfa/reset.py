@@ -4,12 +4,12 @@ from typing import Any
 
 from django.db import transaction
 
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.services import record
 from mfa import emails
 from mfa.exceptions import NotEnrolled
-from mfa.models import Authenticator, KnownBrowser, MfaState, RecoveryCode
+from mfa.models import Authenticator, MfaState, RecoveryCode, TrustedBrowser
 from mfa.verification.evidence import require_admin_evidence
 from mfa.verification.locking import lock_state, lock_states, raise_epoch
 from mfa.verification.policies import require_account_admin, required_reason
@@ -22,12 +22,12 @@ def reset_mfa(
     user: Any,
     reason: str,
     window: Window | None,
-    origin: Origin,
-    end_access: bool = False,
+    client_info: ClientInfo,
+    revoke_access: bool = False,
 ) -> None:
     """Remove a person's authenticator, end all their sessions and void their evidence, at once.
 
-    ``window`` is the actor's own. ``end_access`` only goes on the record here; the caller ends the
+    ``window`` is the actor's own. ``revoke_access`` only goes on the record here; the caller ends the
     access in the same transaction. Raises `NotAllowed`, `ReasonMissing`, `WindowClosed` and
     `NotEnrolled` (nothing to reset).
     """
@@ -41,8 +41,8 @@ def reset_mfa(
             event=EventName.MFA_RESET,
             actor=actor,
             target=user,
-            origin=origin,
-            metadata={"reason": reason, "end_access": end_access},
+            client_info=client_info,
+            metadata={"reason": reason, "revoke_access": revoke_access},
         )
         emails.reset(event=event, user=user, by=str(actor), reason=reason)
 
@@ -68,5 +68,5 @@ def _remove(state: MfaState) -> None:
         raise NotEnrolled("That person has not set up MFA, so there is nothing to reset.")
     Authenticator.objects.of(state.user_id).delete()
     RecoveryCode.objects.filter(user_id=state.user_id).delete()
-    KnownBrowser.objects.filter(user_id=state.user_id).delete()
+    TrustedBrowser.objects.filter(user_id=state.user_id).delete()
     raise_epoch(state)

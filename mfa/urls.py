@@ -24,5 +24,5 @@ urlpatterns = [
         name="forget_browser",
     ),
     path("mfa-holds/", lockout_views.holds, name="holds"),
-    path("mfa-holds/<int:pk>/lift/", lockout_views.lift_hold, name="lift_hold"),
+    path("mfa-holds/<int:pk>/lift/", lockout_views.lift_lockout, name="lift_lockout"),
 ]

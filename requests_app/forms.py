@@ -33,7 +33,7 @@ class JustificationField(forms.CharField):
         return None
 
 
-class WishForm(forms.Form):
+class RequestForm(forms.Form):
     """For how long and why. What is asked for is read by `requests_app.submission.selection`."""
 
     use_required_attribute = False

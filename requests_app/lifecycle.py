@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from apono_portal.core.web.client import SYSTEM, Origin
+from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.models import Event
 from audit.services import record_each
@@ -58,7 +58,7 @@ ALLOWED: dict[Status, frozenset[Status]] = {
 def pending_until(status: Status, now: datetime) -> datetime | None:
     """Until when a request may stand at a status; None where nothing runs out."""
     lifetimes = {
-        Status.PENDING_MFA: settings.PARKED_REQUEST_LIFETIME,
+        Status.PENDING_MFA: settings.PENDING_MFA_LIFETIME,
         Status.PENDING_APPROVAL: settings.APPROVAL_LIFETIME,
         Status.GRANTING: settings.ACTIVATION_LIFETIME,
     }
@@ -95,13 +95,19 @@ def transition(
     to: Status,
     event: EventName,
     actor: Any | None,
-    origin: Origin = SYSTEM,
+    client_info: ClientInfo = SYSTEM,
     metadata: dict[str, Any] | None = None,
     **changes: Any,
 ) -> AccessRequest:
     """Move one request on (`transition_all`)."""
     transition_all(
-        [request], to=to, event=event, actor=actor, origin=origin, metadata=metadata, **changes
+        [request],
+        to=to,
+        event=event,
+        actor=actor,
+        client_info=client_info,
+        metadata=metadata,
+        **changes,
     )
     return request
 
@@ -112,7 +118,7 @@ def transition_all(
     to: Status,
     event: EventName,
     actor: Any | None,
-    origin: Origin = SYSTEM,
+    client_info: ClientInfo = SYSTEM,
     metadata: dict[str, Any] | None = None,
     **changes: Any,
 ) -> None:
@@ -137,7 +143,7 @@ def transition_all(
             setattr(request, name, value)
     told = {"from": came_from.value, "to": to.value, **(metadata or {})}
     about = [(request, request, told) for request in requests]
-    record_each(event=event, actor=actor, about=about, origin=origin)
+    record_each(event=event, actor=actor, about=about, client_info=client_info)
 
 
 def conflict_on(request: AccessRequest) -> Conflict:

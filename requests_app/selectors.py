@@ -10,9 +10,9 @@ from django.utils import timezone
 from apono_portal.core.db.prepared import leave_related, prepared
 from audit.models import Event
 from mfa.verification.attempts import failures_in
-from mfa.verification.rate_limits import held_off_until
-from mfa.verification.throttle_scope import Lane
-from mfa.verification.window import cap_lifted_at_of
+from mfa.verification.rate_limits import locked_until
+from mfa.verification.throttle_scope import ThrottleScope
+from mfa.verification.window import lockout_lifted_at_of
 from requests_app.models import PENDING, AccessRequest, Grant, RequestedTarget, Status
 
 IN_USE = (Status.ACTIVE, Status.ENDING)
@@ -82,11 +82,11 @@ def own_requests(user: Any) -> QuerySet[AccessRequest]:
     return with_targets(AccessRequest.objects.of(user))
 
 
-def held_off_until_of(user: Any, lane: Lane) -> datetime | None:
-    """Return from when codes of this lane are taken again, None if they are now."""
+def held_off_until_of(user: Any, scope: ThrottleScope) -> datetime | None:
+    """Return from when codes of this scope are taken again, None if they are now."""
     now = timezone.now()
-    return held_off_until(
-        failures_in(user.pk, lane.label, now), now, month_since=cap_lifted_at_of(user)
+    return locked_until(
+        failures_in(user.pk, scope.label, now), now, month_since=lockout_lifted_at_of(user)
     )
 
 
@@ -100,7 +100,7 @@ def parked_requests_of(user: Any) -> list[AccessRequest]:
 @prepared(int, datetime)
 def _parked(user_id: int, now: datetime) -> QuerySet[AccessRequest]:
     own = AccessRequest.objects.filter(requester=user_id)
-    return own.parked().filter(pending_until__gt=now).order_by("pk")
+    return own.pending_mfa().filter(pending_until__gt=now).order_by("pk")
 
 
 def request_in_full(user: Any, pk: int) -> AccessRequest | None:

@@ -5,14 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 from accessflows.models import AccessFlow
-from apono_portal.core.formatting.durations import spell
+from apono_portal.core.formatting.durations import format_duration
 
 _WORDS = {
     "name": "Access Flow Name",
     "description": "Description",
     "require_mfa": "Require MFA",
-    "requestor_groups": "Groups who can request",
-    "requestor_users": "People who can request",
+    "requester_groups": "Groups who can request",
+    "requester_users": "People who can request",
     "targets": "What they get",
     "max_duration_s": "Longest duration",
     "max_extensions": "Extensions",
@@ -89,7 +89,7 @@ def _said(term: str, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(sorted(str(each["label"]) for each in value)) or "Nobody"
     if term in {"max_duration_s", "extension_duration_s"} and value is not None:
-        return spell(timedelta(seconds=value))
+        return format_duration(timedelta(seconds=value))
     if term == "approval" and value in AccessFlow.Approval.values:
         return str(AccessFlow.Approval(value).label)
     return str(value) if value not in (None, "") else "Nothing"

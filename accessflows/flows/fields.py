@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 
 from accessflows.flows.validation import MOST_APPROVALS, MOST_EXTENSIONS, MOST_TIERS
 from accessflows.tickets import LONGEST_PATTERNS
-from apono_portal.core.formatting.durations import parse_duration, spell
+from apono_portal.core.formatting.durations import format_duration, parse_duration
 
 ROW = "escalation_"
 
@@ -35,7 +35,7 @@ class DurationTextField(forms.CharField):
             raise ValidationError(str(error)) from None
 
     def prepare_value(self, value: Any) -> Any:
-        return spell(value) if isinstance(value, timedelta) else value
+        return format_duration(value) if isinstance(value, timedelta) else value
 
 
 class DecisionFields(forms.Form):

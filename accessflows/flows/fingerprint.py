@@ -17,10 +17,10 @@ from django.contrib.auth.models import Group
 from django.db.models import QuerySet, Value
 
 from accessflows.flows.selectors import targets_named_by
-from accessflows.flows.terms import FlowTerms
+from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow, EscalationTier, FlowTarget, Permission, Resource
 from apono_portal.core.db.prepared import prepared
-from apono_portal.core.formatting.durations import spell
+from apono_portal.core.formatting.durations import format_duration
 
 ALWAYS = "Always"
 _NOT_OF_MATTER = {"name", "description", "label", "availability"}
@@ -34,8 +34,8 @@ def terms_of(flow: AccessFlow) -> dict[str, Any]:
     targets = flow.targets.select_related("resource__integration", "permission")
     return {
         **_plain(flow),
-        "requestor_users": _named(flow.requestor_users),
-        "requestor_groups": _named(flow.requestor_groups),
+        "requester_users": _named(flow.requester_users),
+        "requester_groups": _named(flow.requester_groups),
         "targets": _targets((each.resource, each.permission) for each in targets),
         "approver_users": _named(flow.approver_users),
         "approver_groups": _named(flow.approver_groups),
@@ -45,7 +45,7 @@ def terms_of(flow: AccessFlow) -> dict[str, Any]:
     }
 
 
-def terms_of_draft(draft: FlowTerms) -> dict[str, Any]:
+def terms_of_draft(draft: FlowInput) -> dict[str, Any]:
     """Return what `terms_of` will return once a flow is saved with these terms."""
     people = get_user_model()._default_manager
     resources = Resource.objects.select_related("integration").in_bulk(
@@ -55,8 +55,8 @@ def terms_of_draft(draft: FlowTerms) -> dict[str, Any]:
     groups = Group.objects.in_bulk({group for _, group in draft.escalation})
     return {
         **_plain(draft),
-        "requestor_users": _named(people.filter(pk__in=draft.requestor_users)),
-        "requestor_groups": _named(Group.objects.filter(pk__in=draft.requestor_groups)),
+        "requester_users": _named(people.filter(pk__in=draft.requester_users)),
+        "requester_groups": _named(Group.objects.filter(pk__in=draft.requester_groups)),
         "targets": _targets(
             (resources[resource], permissions[permission])
             for resource, permission in draft.targets
@@ -89,8 +89,8 @@ def fingerprint_now(flow: AccessFlow, targets: Iterable[FlowTarget] | None = Non
 
 
 _NAMED = (
-    ("requestor_users", "user_id"),
-    ("requestor_groups", "group_id"),
+    ("requester_users", "user_id"),
+    ("requester_groups", "group_id"),
     ("approver_users", "user_id"),
     ("approver_groups", "group_id"),
 )
@@ -133,7 +133,7 @@ def _named(related: Any) -> list[dict[str, Any]]:
     return [{"id": each.pk, "label": str(each)} for each in related.order_by("pk")]
 
 
-def _plain(source: AccessFlow | FlowTerms) -> dict[str, Any]:
+def _plain(source: AccessFlow | FlowInput) -> dict[str, Any]:
     """The terms that a flow and a draft of it call by the same names."""
     return {
         "name": source.name,
@@ -158,7 +158,7 @@ def _escalation(steps: Iterable[tuple[timedelta, Group]]) -> list[dict[str, Any]
         {
             "group": group.pk,
             "wait_s": int(wait.total_seconds()),
-            "label": f"{position}. {group} after {spell(wait)}",
+            "label": f"{position}. {group} after {format_duration(wait)}",
         }
         for position, (wait, group) in enumerate(steps, start=1)
     ]

@@ -15,7 +15,7 @@ from accessflows.flows.fields import (
     TicketFields,
     initial_rows,
 )
-from accessflows.flows.terms import FlowTerms
+from accessflows.flows.terms import FlowInput
 from accessflows.form_fields import UNKNOWN_CHOICE, RowsField, Switch, TimeOfDay
 from accessflows.models import AccessFlow, Integration
 from accessflows.querysets import AccessFlowQuerySet
@@ -77,8 +77,8 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
     description = forms.CharField(
         label="Description", max_length=200, required=False, help_text="Shown to requesters."
     )
-    requestor_groups = RowsField(label="Groups")
-    requestor_users = RowsField(label="People")
+    requester_groups = RowsField(label="Groups")
+    requester_users = RowsField(label="People")
     targets = forms.MultipleChoiceField(
         label="Resources and permissions",
         widget=forms.CheckboxSelectMultiple,
@@ -144,13 +144,13 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         )
         super().__init__(*args, **kwargs)
         fields: dict[str, Any] = self.fields
-        fields["requestor_groups"].queryset = Group.objects.order_by("name")
+        fields["requester_groups"].queryset = Group.objects.order_by("name")
         fields["approver_groups"].queryset = Group.objects.order_by("name")
-        fields["requestor_users"].queryset = people_choices(flow, "requestable")
+        fields["requester_users"].queryset = people_choices(flow, "requestable")
         fields["approver_users"].queryset = people_choices(flow, "decidable")
         fields["targets"].choices = target_choices(flow)
 
-    def terms(self) -> FlowTerms:
+    def terms(self) -> FlowInput:
         """Return the valid form as terms."""
         values = {
             name: value
@@ -158,17 +158,17 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
             if name != "seen_version" and not name.startswith(ROW)
         }
         values["escalation"] = self.escalation()
-        for name in ("requestor_users", "requestor_groups", "approver_users", "approver_groups"):
+        for name in ("requester_users", "requester_groups", "approver_users", "approver_groups"):
             values[name] = frozenset(each.pk for each in values[name])
         values["targets"] = frozenset(read_pair(choice) for choice in values["targets"])
         values["available_days"] = tuple(sorted(values["available_days"]))
         if not values["available_days"]:
             values["available_zone"] = ""
-        return FlowTerms(**values)
+        return FlowInput(**values)
 
 
 def _initial_of(flow: AccessFlow) -> dict[str, Any]:
-    terms = FlowTerms.of(flow)
+    terms = FlowInput.of(flow)
     pairs = [write_pair(pair) for pair in terms.targets]
     rows = initial_rows(terms.escalation)
     return {**vars(terms), **rows, "targets": pairs, "seen_version": flow.version}

@@ -10,7 +10,7 @@ from accessflows.flows.diff import Difference, difference
 from accessflows.flows.fingerprint import fingerprint_of, terms_of, terms_of_draft
 from accessflows.flows.policies import NAMED_PEOPLE
 from accessflows.flows.selectors import Impact, impact_on, people_among, requestors_of
-from accessflows.flows.terms import FlowTerms
+from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow
 
 SHOWN = 10
@@ -45,9 +45,9 @@ class DraftImpact:
     nobody: tuple[str, ...]
 
 
-def impact_of_draft(draft: FlowTerms, flow: AccessFlow | None) -> DraftImpact:
+def impact_of_draft(draft: FlowInput, flow: AccessFlow | None) -> DraftImpact:
     """Compare a draft with the flow as it is, or with nothing if it is a new one."""
-    after = people_among(draft.requestor_users, draft.requestor_groups)
+    after = people_among(draft.requester_users, draft.requester_groups)
     before = requestors_of(flow) if flow else after.none()
     terms, old = terms_of_draft(draft), terms_of(flow) if flow else None
     return DraftImpact(
@@ -66,7 +66,7 @@ def _names(people: QuerySet[Any]) -> Names:
     return Names(tuple(str(each.name) for each in first), people.count())
 
 
-def _nobody(draft: FlowTerms) -> tuple[str, ...]:
+def _nobody(draft: FlowInput) -> tuple[str, ...]:
     if draft.approval == AccessFlow.Approval.AUTOMATIC:
         return ()
     empty = Group.objects.filter(pk__in=draft.approver_groups).exclude(user__is_active=True)

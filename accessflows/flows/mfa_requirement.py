@@ -36,15 +36,15 @@ def in_need_of_mfa(people: QuerySet[Any]) -> QuerySet[Any]:
 def all_in_need_of_mfa(people: QuerySet[Any]) -> QuerySet[Any]:
     """The same people, gathered, to be counted."""
     named, members = _protected()
-    asking = named.values("user").union(members.values("user"), all=True)
-    return people.filter(~enrolled(), is_active=True, pk__in=asking)
+    draft = named.values("user").union(members.values("user"), all=True)
+    return people.filter(~enrolled(), is_active=True, pk__in=draft)
 
 
 def _protected() -> tuple[QuerySet[Any], QuerySet[Any]]:
     """People named by active flows that require MFA, and members of groups that are."""
     flows = AccessFlow.objects.active().requiring_mfa().order_by().values("pk")
-    by_person: Any = AccessFlow.requestor_users.through
-    by_group: Any = AccessFlow.requestor_groups.through
+    by_person: Any = AccessFlow.requester_users.through
+    by_group: Any = AccessFlow.requester_groups.through
     memberships: Any = get_user_model().groups.through
     groups = by_group.objects.filter(accessflow__in=flows).values("group")
     return (

@@ -31,7 +31,7 @@ class DecisionLike(Protocol):
 
 
 def may_request(flow: AccessFlow, user: Any) -> bool:
-    """Is the flow active, and is this person, active now, a requestor by name or by group?"""
+    """Is the flow active, and is this person, active now, a requester by name or by group?"""
     return user.is_active and _requestable.first(flow.pk, user.pk) is not None
 
 

@@ -32,7 +32,7 @@ def given_now(targets: Iterable[FlowTarget]) -> list[FlowTarget]:
 
 def requestors_of(flow: AccessFlow) -> QuerySet[Any]:
     """Return the active people who may ask through a flow."""
-    return people_among(flow.requestor_users.values("pk"), flow.requestor_groups.values("pk"))
+    return people_among(flow.requester_users.values("pk"), flow.requester_groups.values("pk"))
 
 
 def people_among(users: Any, groups: Any) -> QuerySet[Any]:
@@ -76,8 +76,8 @@ def impact_of(flow: AccessFlow) -> Impact:
     return impact_on(requestors_of(flow))
 
 
-def impact_on(requestors: QuerySet[Any]) -> Impact:
-    people = requestors.values("pk")
+def impact_on(requesters: QuerySet[Any]) -> Impact:
+    people = requesters.values("pk")
     enrolled = Authenticator.objects.confirmed().filter(user__in=people).values("user").distinct()
     count = people.count()
     return Impact(count, count - enrolled.count())
@@ -90,8 +90,8 @@ def flow_rows(flows: QuerySet[AccessFlow]) -> QuerySet[AccessFlow]:
     """
     targets = FlowTarget.objects.select_related("resource__integration", "permission")
     return flows.annotate(people_count=_people_count()).prefetch_related(
-        "requestor_groups",
-        "requestor_users",
+        "requester_groups",
+        "requester_users",
         "approver_groups",
         "approver_users",
         Prefetch("targets", queryset=targets),
@@ -101,7 +101,7 @@ def flow_rows(flows: QuerySet[AccessFlow]) -> QuerySet[AccessFlow]:
 def _people_count() -> Any:
     people = get_user_model()._default_manager.filter(is_active=True)
     flow = OuterRef(OuterRef("pk"))
-    named = AccessFlow.requestor_users.through._default_manager.filter(accessflow=flow)
+    named = AccessFlow.requester_users.through._default_manager.filter(accessflow=flow)
     memberships: Any = get_user_model().groups.through
     grouped = memberships._default_manager.filter(group__requestable_flows=flow)
     counted = (

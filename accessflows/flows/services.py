@@ -10,15 +10,15 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accessflows.exceptions import Refused, TermsRefused
+from accessflows.exceptions import InvalidInput, Refused
 from accessflows.flows.diff import Difference, difference
 from accessflows.flows.fingerprint import terms_of
 from accessflows.flows.history import stamp_version
-from accessflows.flows.terms import PEOPLE_TERMS, PLAIN_TERMS, FlowTerms
+from accessflows.flows.terms import PEOPLE_TERMS, PLAIN_TERMS, FlowInput
 from accessflows.flows.validation import check_terms, check_with_targets
 from accessflows.models import AccessFlow, EscalationTier, FlowTarget
 from accessflows.permissions import require_admin
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.services import record
 from mfa.verification.window import Window
@@ -36,9 +36,9 @@ class FlowChange:
 
 
 def create_flow(
-    *, actor: Any, window: Window | None, terms: FlowTerms, origin: Origin
+    *, actor: Any, window: Window | None, terms: FlowInput, client_info: ClientInfo
 ) -> AccessFlow:
-    """Make an active flow. Raises TermsRefused by field; asks the targets before anything is written."""
+    """Make an active flow. Raises InvalidInput by field; asks the targets before anything is written."""
     check_terms(terms)
     check_with_targets(terms.targets)
     try:
@@ -51,11 +51,11 @@ def create_flow(
                 event=EventName.FLOW_CREATE,
                 actor=actor,
                 target=flow,
-                origin=origin,
+                client_info=client_info,
                 metadata={"version": flow.version, "terms": terms_of(flow)},
             )
     except IntegrityError:
-        raise TermsRefused({"name": NAME_TAKEN}) from None
+        raise InvalidInput({"name": NAME_TAKEN}) from None
     return flow
 
 
@@ -64,13 +64,13 @@ def change_flow(
     actor: Any,
     window: Window | None,
     flow: AccessFlow,
-    terms: FlowTerms,
-    origin: Origin,
+    terms: FlowInput,
+    client_info: ClientInfo,
     seen_version: int | None = None,
 ) -> FlowChange:
     """Save a flow's terms. ``seen_version`` is the version they were written over, if known."""
     check_terms(terms, flow=flow)
-    check_with_targets(terms.targets - FlowTerms.of(flow).targets)
+    check_with_targets(terms.targets - FlowInput.of(flow).targets)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
@@ -80,13 +80,13 @@ def change_flow(
                     "Somebody else saved this flow while you were editing. Nothing of yours was saved; "
                     "open the flow again to see what it says now."
                 )
-            return _write_change(actor=actor, flow=flow, terms=terms, origin=origin)
+            return _write_change(actor=actor, flow=flow, terms=terms, client_info=client_info)
     except IntegrityError:
-        raise TermsRefused({"name": NAME_TAKEN}) from None
+        raise InvalidInput({"name": NAME_TAKEN}) from None
 
 
 def set_flow_active(
-    *, actor: Any, window: Window | None, flow: AccessFlow, is_active: bool, origin: Origin
+    *, actor: Any, window: Window | None, flow: AccessFlow, is_active: bool, client_info: ClientInfo
 ) -> bool:
     """Switch a flow on or off, and return whether that changed anything.
 
@@ -99,7 +99,7 @@ def set_flow_active(
         )
         if changed:
             event = EventName.FLOW_ACTIVATE if is_active else EventName.FLOW_DEACTIVATE
-            record(event=event, actor=actor, target=flow, origin=origin)
+            record(event=event, actor=actor, target=flow, client_info=client_info)
     return bool(changed)
 
 
@@ -110,7 +110,9 @@ def _locked(flow: AccessFlow) -> AccessFlow:
     return found
 
 
-def _write_change(*, actor: Any, flow: AccessFlow, terms: FlowTerms, origin: Origin) -> FlowChange:
+def _write_change(
+    *, actor: Any, flow: AccessFlow, terms: FlowInput, client_info: ClientInfo
+) -> FlowChange:
     before, fingerprint = terms_of(flow), flow.fingerprint
     for name, value in _plain(terms).items():
         setattr(flow, name, value)
@@ -123,7 +125,7 @@ def _write_change(*, actor: Any, flow: AccessFlow, terms: FlowTerms, origin: Ori
             event=EventName.FLOW_CHANGE,
             actor=actor,
             target=flow,
-            origin=origin,
+            client_info=client_info,
             metadata={
                 "version": flow.version,
                 "changes": [each.as_dict() for each in differences],
@@ -132,11 +134,11 @@ def _write_change(*, actor: Any, flow: AccessFlow, terms: FlowTerms, origin: Ori
     return FlowChange(flow, differences, voids_waiting=flow.fingerprint != fingerprint)
 
 
-def _plain(terms: FlowTerms) -> dict[str, Any]:
+def _plain(terms: FlowInput) -> dict[str, Any]:
     return {name: getattr(terms, name) for name in PLAIN_TERMS}
 
 
-def _write_related(flow: AccessFlow, terms: FlowTerms) -> None:
+def _write_related(flow: AccessFlow, terms: FlowInput) -> None:
     for name in PEOPLE_TERMS:
         getattr(flow, name).set(getattr(terms, name))
     if terms.escalation != tuple(flow.escalation_tiers.values_list("wait", "group_id")):

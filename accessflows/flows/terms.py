@@ -9,7 +9,7 @@ from accessflows.models import AccessFlow
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlowTerms:
+class FlowInput:
     """All terms of an access flow. People and groups by id, targets as (resource id, permission id).
 
     ``escalation`` are (wait, group id), in order.
@@ -18,8 +18,8 @@ class FlowTerms:
     name: str
     description: str = ""
     require_mfa: bool = False
-    requestor_users: frozenset[int] = frozenset()
-    requestor_groups: frozenset[int] = frozenset()
+    requester_users: frozenset[int] = frozenset()
+    requester_groups: frozenset[int] = frozenset()
     targets: frozenset[tuple[int, int]]
     max_duration: timedelta
     max_extensions: int = 0
@@ -47,7 +47,7 @@ class FlowTerms:
         )
 
     @classmethod
-    def of(cls, flow: AccessFlow) -> "FlowTerms":
+    def of(cls, flow: AccessFlow) -> "FlowInput":
         """Return the terms a flow has now."""
         values: dict[str, Any] = {name: getattr(flow, name) for name in PLAIN_TERMS}
         values["available_days"] = tuple(flow.available_days)
@@ -78,6 +78,6 @@ PLAIN_TERMS = (
     "allow_self_approval",
 )
 
-PEOPLE_TERMS = ("requestor_users", "requestor_groups", "approver_users", "approver_groups")
+PEOPLE_TERMS = ("requester_users", "requester_groups", "approver_users", "approver_groups")
 
 OTHER_INTEGRATION_TERMS = ("name", "connection_limit", "cut_sessions_on_reset")

@@ -12,21 +12,21 @@ from django.contrib.auth.models import Group
 from accessflows.availability import DAYS
 from accessflows.connectors.errors import ConnectorError, TargetUnavailable
 from accessflows.connectors.registry import connector_for
-from accessflows.exceptions import TermsRefused
-from accessflows.flows.terms import FlowTerms
+from accessflows.exceptions import InvalidInput
+from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow, Permission, Resource
 from accessflows.tickets import pattern_error
 from apono_portal.core.crypto import encryption
-from apono_portal.core.formatting.durations import LONGEST, spell
+from apono_portal.core.formatting.durations import LONGEST, format_duration
 
 Pair = tuple[int, int]
 
 
-def check_terms(terms: FlowTerms, *, flow: AccessFlow | None = None) -> None:
-    """Raise TermsRefused with a sentence for every field that does not hold. Asks no target."""
+def check_terms(terms: FlowInput, *, flow: AccessFlow | None = None) -> None:
+    """Raise InvalidInput with a sentence for every field that does not hold. Asks no target."""
     errors = {
         "name": _name_error(terms.name, flow),
-        "requestor_groups": _requestor_error(terms),
+        "requester_groups": _requestor_error(terms),
         "targets": _targets_error(terms.targets),
         "max_duration": _duration_error(terms.max_duration),
         "available_days": _availability_error(terms),
@@ -36,13 +36,13 @@ def check_terms(terms: FlowTerms, *, flow: AccessFlow | None = None) -> None:
         "ticket_pattern": pattern_error(terms.ticket_pattern),
     }
     if found := {field: sentence for field, sentence in errors.items() if sentence}:
-        raise TermsRefused(found)
+        raise InvalidInput(found)
 
 
 def check_with_targets(pairs: Iterable[Pair]) -> None:
     """Ask the target systems whether these roles may ever be granted. Never inside a transaction.
 
-    Pairs a flow already had need no asking: they were asked when they came, and every activation
+    Pairs a flow already had need no draft: they were asked when they came, and every activation
     asks again, so that a flow can be tightened while its target is down.
     """
     for permission in (
@@ -51,14 +51,14 @@ def check_with_targets(pairs: Iterable[Pair]) -> None:
         .order_by("pk")
     ):
         if sentence := _refusal(permission):
-            raise TermsRefused({"targets": sentence})
+            raise InvalidInput({"targets": sentence})
 
 
 def _refusal(permission: Permission) -> str:
     integration = permission.integration
     try:
         connector_for(integration.kind).check_permission(integration.target(), permission.name)
-    except encryption.SealBroken:
+    except encryption.DecryptionFailed:
         return f"The broker's password of {integration} cannot be opened. Enter it again there."
     except TargetUnavailable as unavailable:
         return (
@@ -81,13 +81,13 @@ def _name_error(name: str, flow: AccessFlow | None) -> str:
     return ""
 
 
-def _requestor_error(terms: FlowTerms) -> str:
-    if not terms.requestor_users and not terms.requestor_groups:
+def _requestor_error(terms: FlowInput) -> str:
+    if not terms.requester_users and not terms.requester_groups:
         return "Choose at least one group or person who can request."
-    return _people_error(terms.requestor_users, terms.requestor_groups)
+    return _people_error(terms.requester_users, terms.requester_groups)
 
 
-def _availability_error(terms: FlowTerms) -> str:
+def _availability_error(terms: FlowInput) -> str:
     times = (terms.available_from, terms.available_until)
     if not terms.available_days:
         return "Choose the days on which it can be requested." if any(times) else ""
@@ -100,11 +100,11 @@ def _availability_error(terms: FlowTerms) -> str:
     return ""
 
 
-def _approval_error(terms: FlowTerms) -> str:
+def _approval_error(terms: FlowInput) -> str:
     return "" if terms.approval in AccessFlow.Approval.values else "Choose how it is decided."
 
 
-def _approver_error(terms: FlowTerms) -> str:
+def _approver_error(terms: FlowInput) -> str:
     if terms.approval == AccessFlow.Approval.AUTOMATIC:
         if terms.approver_users or terms.approver_groups:
             return (
@@ -128,7 +128,9 @@ def _people_error(users: frozenset[int], groups: frozenset[int]) -> str:
 def _duration_error(duration: timedelta) -> str:
     if duration <= timedelta(0):
         return "The longest duration is more than zero."
-    return f"The longest duration is at most {spell(LONGEST)}." if duration > LONGEST else ""
+    return (
+        f"The longest duration is at most {format_duration(LONGEST)}." if duration > LONGEST else ""
+    )
 
 
 def _targets_error(pairs: frozenset[Pair]) -> str:
@@ -172,7 +174,7 @@ MOST_EXTENSIONS = 10
 SHORTEST_WAIT = timedelta(minutes=1)
 
 
-def rule_errors(terms: FlowTerms) -> dict[str, str]:
+def rule_errors(terms: FlowInput) -> dict[str, str]:
     """Return a sentence, maybe empty, for each of these fields of the form."""
     return {
         "approvals_required": _approvals_error(terms),
@@ -182,7 +184,7 @@ def rule_errors(terms: FlowTerms) -> dict[str, str]:
     }
 
 
-def _approvals_error(terms: FlowTerms) -> str:
+def _approvals_error(terms: FlowInput) -> str:
     if not 1 <= terms.approvals_required <= MOST_APPROVALS:
         return f"Between 1 and {MOST_APPROVALS} approvals can be asked for."
     if terms.approval == AccessFlow.Approval.AUTOMATIC and terms.approvals_required > 1:
@@ -190,24 +192,22 @@ def _approvals_error(terms: FlowTerms) -> str:
     return ""
 
 
-def _extensions_error(terms: FlowTerms) -> str:
+def _extensions_error(terms: FlowInput) -> str:
     if not 0 <= terms.max_extensions <= MOST_EXTENSIONS:
         return f"Access can be extended between 0 and {MOST_EXTENSIONS} times."
     return ""
 
 
-def _extension_duration_error(terms: FlowTerms) -> str:
+def _extension_duration_error(terms: FlowInput) -> str:
     if terms.extension_duration < SHORTEST_WAIT:
-        return f"An extension lasts at least {spell(SHORTEST_WAIT)}."
+        return f"An extension lasts at least {format_duration(SHORTEST_WAIT)}."
     longest = terms.max_duration + terms.max_extensions * terms.extension_duration
     if terms.max_extensions and longest > LONGEST:
-        return (
-            f"With all extensions access would last {spell(longest)}; {spell(LONGEST)} is the most."
-        )
+        return f"With all extensions access would last {format_duration(longest)}; {format_duration(LONGEST)} is the most."
     return ""
 
 
-def _escalation_error(terms: FlowTerms) -> dict[str, str]:
+def _escalation_error(terms: FlowInput) -> dict[str, str]:
     """The first sentence, at the row it is about."""
     tiers = terms.escalation
     if not tiers:
@@ -235,10 +235,10 @@ def _tier_error(
     if group in seen:
         return "This group is asked before. Choose another."
     if wait < SHORTEST_WAIT:
-        return f"Wait at least {spell(SHORTEST_WAIT)}."
+        return f"Wait at least {format_duration(SHORTEST_WAIT)}."
     if passed >= settings.APPROVAL_LIFETIME:
         return (
-            f"A request lapses after {spell(settings.APPROVAL_LIFETIME)} without a decision, before "
+            f"A request lapses after {format_duration(settings.APPROVAL_LIFETIME)} without a decision, before "
             "this group would be asked. Wait less."
         )
     return ""

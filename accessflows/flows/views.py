@@ -8,8 +8,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accessflows.acting import deed_of
-from accessflows.exceptions import Refused, TermsRefused
+from accessflows.acting import action_context
+from accessflows.exceptions import InvalidInput, Refused
 from accessflows.flows.forms import FlowFilterForm, FlowForm
 from accessflows.flows.history import events_about, history_of, last_difference, versions_of
 from accessflows.flows.policies import approver_sets
@@ -55,9 +55,9 @@ def create(request: HttpRequest) -> HttpResponse:
     form = FlowForm(request.POST if request.method == "POST" else None, like=like)
     if form.is_bound and form.is_valid():
         try:
-            flow = create_flow(**deed_of(request), terms=form.terms())
+            flow = create_flow(**action_context(request), terms=form.terms())
             return redirect("flows:saved", pk=flow.pk)
-        except TermsRefused as refused:
+        except InvalidInput as refused:
             add_refusal(form, refused)
         except Refused as refused:
             form.add_error(None, refused.sentence)
@@ -73,9 +73,9 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     if form.is_bound and form.is_valid():
         seen = form.cleaned_data["seen_version"]
         try:
-            change_flow(**deed_of(request), flow=flow, terms=form.terms(), seen_version=seen)
+            change_flow(**action_context(request), flow=flow, terms=form.terms(), seen_version=seen)
             return redirect("flows:saved", pk=flow.pk)
-        except TermsRefused as refused:
+        except InvalidInput as refused:
             add_refusal(form, refused)
         except Refused as refused:
             form.add_error(None, refused.sentence)
@@ -117,7 +117,7 @@ def deactivate(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _switch(request: HttpRequest, pk: int, *, is_active: bool) -> HttpResponse:
     flow = get_object_or_404(AccessFlow, pk=pk)
-    changed = set_flow_active(**deed_of(request), flow=flow, is_active=is_active)
+    changed = set_flow_active(**action_context(request), flow=flow, is_active=is_active)
     if not changed:
         messages.info(request, f"{flow.name} was {'active' if is_active else 'inactive'} already.")
     elif is_active:

@@ -14,7 +14,7 @@ from accessflows.integrations.jobs import finish, hold, stopped, take
 from accessflows.models import CanaryRun, Integration, Permission, Resource
 from accessflows.permissions import require_admin
 from apono_portal.core.crypto import encryption
-from apono_portal.core.web.client import SYSTEM, Origin
+from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.services import record
 from mfa.verification.window import Window
@@ -33,7 +33,7 @@ def request_canary(
     integration: Integration,
     resource: Resource,
     permission: Permission,
-    origin: Origin,
+    client_info: ClientInfo,
 ) -> CanaryRun:
     """Ask for a canary with a permission on a resource of an integration. A worker runs it."""
     try:
@@ -46,7 +46,7 @@ def request_canary(
                 requested_by=actor,
                 requested_by_label=str(actor),
             )
-            _record(run, actor, origin, state="requested")
+            _record(run, actor, client_info, state="requested")
     except IntegrityError:
         raise Refused("A canary is under way on this integration. Wait for its end.") from None
     return run
@@ -67,7 +67,7 @@ def run_canary(*, run: CanaryRun) -> bool:
             steps.append(check.as_dict())
             if not hold(run, lease, steps=steps):
                 return False
-    except encryption.SealBroken:
+    except encryption.DecryptionFailed:
         sentence = "The sealed secret cannot be opened. Enter it again in the integration."
         steps.append(Check.red("Reach", sentence).as_dict())
     except ConnectorError as error:
@@ -99,11 +99,11 @@ def _finish(
             _record(run, None, SYSTEM, state=state.value, reason=failed)
 
 
-def _record(run: CanaryRun, actor: Any | None, origin: Origin, **told: str) -> None:
+def _record(run: CanaryRun, actor: Any | None, client_info: ClientInfo, **told: str) -> None:
     record(
         event=EventName.INTEGRATION_CANARY,
         actor=actor,
         target=run.integration,
-        origin=origin,
+        client_info=client_info,
         metadata={"resource": run.resource, "permission": run.permission, **told},
     )

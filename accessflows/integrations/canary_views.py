@@ -1,4 +1,4 @@
-"""Canaries: asking for one, and its page with every step as it comes."""
+"""Canaries: draft for one, and its page with every step as it comes."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -6,7 +6,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from accessflows.acting import deed_of
+from accessflows.acting import action_context
 from accessflows.exceptions import Refused
 from accessflows.integrations.canaries import request_canary
 from accessflows.integrations.forms import CanaryForm
@@ -25,7 +25,9 @@ def run_canary(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, "Choose a resource and a permission that are there now.")
         return redirect("integrations:detail", pk=pk)
     try:
-        run = request_canary(**deed_of(request), integration=integration, **form.cleaned_data)
+        run = request_canary(
+            **action_context(request), integration=integration, **form.cleaned_data
+        )
     except Refused as refused:
         messages.error(request, refused.sentence)
         return redirect("integrations:detail", pk=pk)

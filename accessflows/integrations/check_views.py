@@ -1,4 +1,4 @@
-"""Checks that were asked for: asking, and the page that says how far one is."""
+"""Checks that were asked for: draft, and the page that says how far one is."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -6,7 +6,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from accessflows.acting import deed_of
+from accessflows.acting import action_context
 from accessflows.exceptions import Refused
 from accessflows.integrations.checks import request_check
 from accessflows.models import CheckRun, Integration
@@ -20,7 +20,7 @@ from mfa.decorators import mfa_required_if_enrolled
 def check(request: HttpRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
     try:
-        run = request_check(**deed_of(request), integration=integration)
+        run = request_check(**action_context(request), integration=integration)
     except Refused as refused:
         messages.info(request, refused.sentence)
         return redirect("integrations:detail", pk=pk)

@@ -8,12 +8,12 @@ from django.utils import timezone
 
 from accessflows.connectors.protocol import CapabilityRole, Check
 from accessflows.exceptions import Refused
-from accessflows.integrations.inspection import Listener, Survey, survey
+from accessflows.integrations.inspection import Inspection, Listener, inspect_target
 from accessflows.integrations.jobs import finish, hold, stopped, take
-from accessflows.integrations.terms import ADDRESS_TERMS
+from accessflows.integrations.terms import ADDRESS_FIELDS
 from accessflows.models import CheckRun, Integration, Permission, Resource
 from accessflows.permissions import require_admin
-from apono_portal.core.web.client import SYSTEM, Origin
+from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.services import record
 from mfa.verification.window import Window
@@ -32,7 +32,7 @@ STOPPED = "The worker was stopped in the middle. Check it again."
 
 
 class _Telling(Listener):
-    """Keeps a run's row up to date with its survey."""
+    """Keeps a run's row up to date with its inspect_target."""
 
     def __init__(self, run: CheckRun, lease: str) -> None:
         self._run, self._lease = run, lease
@@ -47,7 +47,7 @@ class _Telling(Listener):
 
 
 def request_check(
-    *, actor: Any, window: Window | None, integration: Integration, origin: Origin
+    *, actor: Any, window: Window | None, integration: Integration, client_info: ClientInfo
 ) -> CheckRun:
     """Ask for a check with discovery. A worker does it; one that is under way already is returned."""
     try:
@@ -57,7 +57,9 @@ def request_check(
                 integration=integration, requested_by=actor, requested_by_label=str(actor)
             )
             event, told = EventName.INTEGRATION_CHECK, {"state": "requested"}
-            record(event=event, actor=actor, target=integration, origin=origin, metadata=told)
+            record(
+                event=event, actor=actor, target=integration, client_info=client_info, metadata=told
+            )
     except IntegrityError:
         under_way = integration.check_runs.filter(finished_at=None).first()
         if under_way is None:
@@ -74,7 +76,11 @@ def run_check(*, run: CheckRun) -> bool:
     telling = _Telling(run, lease)
     try:
         found = check_integration(
-            actor=None, integration=run.integration, origin=SYSTEM, asked=True, listener=telling
+            actor=None,
+            integration=run.integration,
+            client_info=SYSTEM,
+            asked=True,
+            listener=telling,
         )
     except Refused as refused:
         _fail(run, lease, telling.steps, refused.sentence)
@@ -118,16 +124,16 @@ def check_integration(
     *,
     actor: Any | None,
     integration: Integration,
-    origin: Origin,
+    client_info: ClientInfo,
     asked: bool = False,
     listener: Listener | None = None,
-) -> Survey:
+) -> Inspection:
     """Ask the target about itself, then store health, resources and permissions.
 
     Nothing is stored when the integration was changed meanwhile: the answer was about another one.
     A check that nobody asked for is put on the record only when it says something new.
     """
-    said = survey(integration, listener or Listener())
+    said = inspect_target(integration, listener or Listener())
     with transaction.atomic():
         found = Integration.objects.select_for_update().filter(pk=integration.pk).first()
         if found is None or _address_of(found) != _address_of(integration):
@@ -138,10 +144,12 @@ def check_integration(
         if asked or actor is not None or _result_of(found) != before:
             event = EventName.INTEGRATION_CHECK
             metadata = _result_of(found)
-            record(event=event, actor=actor, target=found, origin=origin, metadata=metadata)
+            record(
+                event=event, actor=actor, target=found, client_info=client_info, metadata=metadata
+            )
         if any(seen.values()):
             event = EventName.INTEGRATION_DISCOVER
-            record(event=event, actor=actor, target=found, origin=origin, metadata=seen)
+            record(event=event, actor=actor, target=found, client_info=client_info, metadata=seen)
     return said
 
 
@@ -150,7 +158,7 @@ def _result_of(integration: Integration) -> dict[str, Any]:
     return {"health": integration.health, "failed": failed}
 
 
-def _store_health(integration: Integration, said: Survey) -> None:
+def _store_health(integration: Integration, said: Inspection) -> None:
     integration.health = said.health
     integration.health_checked_at = timezone.now()
     integration.next_check_at = integration.health_checked_at + CHECK_AGAIN[said.health]
@@ -162,7 +170,7 @@ def _store_health(integration: Integration, said: Survey) -> None:
     integration.save()
 
 
-def _store_inventory(integration: Integration, said: Survey) -> dict[str, list[str]]:
+def _store_inventory(integration: Integration, said: Inspection) -> dict[str, list[str]]:
     """Store what is there, mark what vanished, and return the names that came and went."""
     inventory = said.inventory
     if inventory is None:
@@ -201,5 +209,5 @@ def _rights_of(role: CapabilityRole, words: dict[str, list[str]]) -> dict[str, o
 
 
 def _address_of(integration: Integration) -> list[Any]:
-    """Return what a survey's answer is about: address and credential, still sealed."""
-    return [getattr(integration, name) for name in (*ADDRESS_TERMS, "sealed_password")]
+    """Return what a inspect_target's answer is about: address and credential, still sealed."""
+    return [getattr(integration, name) for name in (*ADDRESS_FIELDS, "encrypted_password")]

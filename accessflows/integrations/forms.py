@@ -10,7 +10,7 @@ from accessflows.connectors.webhook.client import parsed_url
 from accessflows.connectors.webhook.signing import key_of
 from accessflows.flows.terms import OTHER_INTEGRATION_TERMS
 from accessflows.form_fields import Switch
-from accessflows.integrations.terms import ADDRESS_TERMS, IntegrationTerms
+from accessflows.integrations.terms import ADDRESS_FIELDS, IntegrationInput
 from accessflows.models import Integration, Permission, Resource
 
 
@@ -88,10 +88,10 @@ class IntegrationForm(forms.Form):
         if integration:
             _make_secret_optional(self.fields["password"])
 
-    def terms(self) -> IntegrationTerms:
+    def terms(self) -> IntegrationInput:
         """Return the valid form as terms."""
         values = dict(self.cleaned_data)
-        return IntegrationTerms(**{**values, "password": values["password"] or None})
+        return IntegrationInput(**{**values, "password": values["password"] or None})
 
 
 class WebhookForm(forms.Form):
@@ -149,11 +149,11 @@ class WebhookForm(forms.Form):
             raise ValidationError(refused.sentence) from None
         return secret
 
-    def terms(self) -> IntegrationTerms:
+    def terms(self) -> IntegrationInput:
         """Return the valid form as terms. Host and port are those of the address."""
         values = dict(self.cleaned_data)
         url = parsed_url(values["url"])
-        return IntegrationTerms(
+        return IntegrationInput(
             **{**values, "password": values["password"] or None},
             host=url.hostname or "",
             port=url.port or (443 if url.scheme == "https" else 80),
@@ -192,7 +192,7 @@ def integration_form_for(kind: str) -> type[IntegrationForm] | type[WebhookForm]
 
 
 def _initial_of_integration(integration: Integration) -> dict[str, Any]:
-    names = (*ADDRESS_TERMS, *OTHER_INTEGRATION_TERMS)
+    names = (*ADDRESS_FIELDS, *OTHER_INTEGRATION_TERMS)
     return {name: getattr(integration, name) for name in names}
 
 

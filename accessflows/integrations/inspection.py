@@ -1,4 +1,4 @@
-"""Asking a target about itself: what the broker may do there, and what it offers. Stores nothing."""
+"""RequestDraft a target about itself: what the broker may do there, and what it offers. Stores nothing."""
 
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ ANOTHER_SERVER = (
 
 
 @dataclass(frozen=True)
-class Survey:
+class Inspection:
     """What a target said about itself. ``inventory`` is None when it could not be read."""
 
     checks: list[Check]
@@ -34,7 +34,7 @@ class Survey:
 
 
 class Listener:
-    """Is told how far a survey is. This one keeps it to itself."""
+    """Is told how far a inspect_target is. This one keeps it to itself."""
 
     def hear(self, *checks: Check) -> None:
         """These were done."""
@@ -43,7 +43,7 @@ class Listener:
         """So many of so many resources were looked at for what permissions let one do there."""
 
 
-def survey(integration: Integration, listener: Listener) -> Survey:
+def inspect_target(integration: Integration, listener: Listener) -> Inspection:
     """Ask the target, and turn what goes wrong into a red line."""
     try:
         connector, target = connector_for(integration.kind), integration.target()
@@ -51,15 +51,17 @@ def survey(integration: Integration, listener: Listener) -> Survey:
         listener.hear(*checks)
         inventory = connector.discover(target)
         if is_another_server(integration, inventory):
-            return Survey([*checks, Check("same_server", ok=False, sentence=ANOTHER_SERVER)], None)
+            return Inspection(
+                [*checks, Check("same_server", ok=False, sentence=ANOTHER_SERVER)], None
+            )
         listener.hear(_what_was_found(inventory))
         words = read_rights(integration, connector, target, inventory, listener.hear_read)
-        return Survey(checks, inventory, words)
-    except encryption.SealBroken:
+        return Inspection(checks, inventory, words)
+    except encryption.DecryptionFailed:
         sentence = "The sealed password cannot be opened. Enter the broker's password again."
-        return Survey([Check("broker_password", ok=False, sentence=sentence)], None)
+        return Inspection([Check("broker_password", ok=False, sentence=sentence)], None)
     except ConnectorError as error:
-        return Survey([Check("reachable", ok=False, sentence=error.sentence)], None)
+        return Inspection([Check("reachable", ok=False, sentence=error.sentence)], None)
 
 
 def _what_was_found(inventory: Inventory) -> Check:

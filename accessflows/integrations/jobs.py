@@ -11,15 +11,15 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accessflows.models import TargetRun
+from accessflows.models import IntegrationJob
 
-State = TargetRun.State
+State = IntegrationJob.State
 # Longer than any one step takes.
 LEASE = timedelta(minutes=2)
-Run = TypeVar("Run", bound=TargetRun)
+Run = TypeVar("Run", bound=IntegrationJob)
 
 
-def take(run: TargetRun) -> str:
+def take(run: IntegrationJob) -> str:
     """Return the lease under which a waiting run is this worker's, or "" if another has it."""
     lease = secrets.token_hex(8)
     waiting = _rows(run).filter(pk=run.pk, state=State.WAITING)
@@ -32,13 +32,13 @@ def take(run: TargetRun) -> str:
     return lease if taken else ""
 
 
-def hold(run: TargetRun, lease: str, **changes: Any) -> bool:
+def hold(run: IntegrationJob, lease: str, **changes: Any) -> bool:
     """Store how far a run is, and go on holding it. False if it is not this worker's any more."""
     return bool(_held(run, lease).update(lease_until=Now() + LEASE, **changes))
 
 
 def finish(
-    run: TargetRun, lease: str, *, state: str, at: datetime | None = None, **changes: Any
+    run: IntegrationJob, lease: str, *, state: str, at: datetime | None = None, **changes: Any
 ) -> bool:
     """Close a run. False if it is not this worker's any more."""
     ended = {"state": state, "finished_at": at or timezone.now()}
@@ -50,9 +50,9 @@ def stopped(model: type[Run]) -> "QuerySet[Run]":
     return model._default_manager.filter(state=State.RUNNING, lease_until__lt=Now())
 
 
-def _held(run: TargetRun, lease: str) -> "QuerySet[TargetRun]":
+def _held(run: IntegrationJob, lease: str) -> "QuerySet[IntegrationJob]":
     return _rows(run).filter(pk=run.pk, lease_by=lease, state=State.RUNNING)
 
 
-def _rows(run: TargetRun) -> "QuerySet[TargetRun]":
+def _rows(run: IntegrationJob) -> "QuerySet[IntegrationJob]":
     return type(run)._default_manager.all()

@@ -34,7 +34,7 @@ def check_due(now: datetime) -> int:
     return 0
 
 
-def run_asked_checks(now: datetime) -> int:
+def run_requested_checks(now: datetime) -> int:
     """Do the checks that admins asked for, one after the other. Returns 0: no grant waits for this."""
     close_stopped_checks(now=now)
     waiting = CheckRun.objects.filter(state=CheckRun.State.WAITING).order_by("pk")
@@ -45,10 +45,10 @@ def run_asked_checks(now: datetime) -> int:
 
 def _check(integration: Integration) -> None:
     try:
-        survey = check_integration(actor=None, integration=integration, origin=SYSTEM)
+        inspect_target = check_integration(actor=None, integration=integration, client_info=SYSTEM)
     except Refused:  # changed meanwhile, which makes it due anew
         return
-    log.info("integration_checked", integration=integration.pk, health=survey.health)
+    log.info("integration_checked", integration=integration.pk, health=inspect_target.health)
 
 
 def _take_turn(integration: Integration, now: datetime) -> bool:

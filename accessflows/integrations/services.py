@@ -8,17 +8,17 @@ from django.utils import timezone
 from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.protocol import Target
 from accessflows.connectors.registry import connector_for
-from accessflows.exceptions import TermsRefused
+from accessflows.exceptions import InvalidInput
 from accessflows.flows.fingerprint import fingerprint_of, terms_of
 from accessflows.flows.history import stamp_version
 from accessflows.flows.selectors import flows_through
 from accessflows.flows.terms import OTHER_INTEGRATION_TERMS
 from accessflows.integrations.inspection import ANOTHER_SERVER, is_another_server
-from accessflows.integrations.terms import ADDRESS_TERMS, IntegrationTerms
+from accessflows.integrations.terms import ADDRESS_FIELDS, IntegrationInput
 from accessflows.models import Integration
 from accessflows.permissions import require_admin
 from apono_portal.core.crypto import encryption
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.services import record
 from mfa.verification.window import Window
@@ -28,13 +28,13 @@ PASSWORD_AGAIN = "Enter the broker's password again, or a webhook's secret: it i
 
 
 def create_integration(
-    *, actor: Any, window: Window | None, terms: IntegrationTerms, origin: Origin
+    *, actor: Any, window: Window | None, terms: IntegrationInput, client_info: ClientInfo
 ) -> Integration:
     """Add an integration. The broker's password is sealed for this row; check it next."""
     if not terms.password:
-        raise TermsRefused({"password": "Enter the broker's password."})
+        raise InvalidInput({"password": "Enter the broker's password."})
     integration = Integration(**_all_terms(terms))
-    integration.sealed_password = _sealed(integration, terms.password)
+    integration.encrypted_password = _sealed(integration, terms.password)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
@@ -43,11 +43,11 @@ def create_integration(
                 event=EventName.INTEGRATION_CREATE,
                 actor=actor,
                 target=integration,
-                origin=origin,
+                client_info=client_info,
                 metadata={"terms": _all_terms(terms)},
             )
     except IntegrityError:
-        raise TermsRefused({"name": NAME_TAKEN}) from None
+        raise InvalidInput({"name": NAME_TAKEN}) from None
     return integration
 
 
@@ -56,25 +56,27 @@ def change_integration(
     actor: Any,
     window: Window | None,
     integration: Integration,
-    terms: IntegrationTerms,
-    origin: Origin,
+    terms: IntegrationInput,
+    client_info: ClientInfo,
 ) -> Integration:
     """Save an integration. A new address must lead to the same server, and costs the password.
 
     Access given on a server is ended there, so an integration stays with its server; and a broker's
     password is not sent where whoever typed the address does not already know it.
     """
-    moved = any(getattr(integration, name) != getattr(terms, name) for name in ADDRESS_TERMS)
+    moved = any(getattr(integration, name) != getattr(terms, name) for name in ADDRESS_FIELDS)
     if moved and not terms.password:
-        raise TermsRefused({"password": PASSWORD_AGAIN})
+        raise InvalidInput({"password": PASSWORD_AGAIN})
     if terms.password and integration.system_identifier:
         _require_same_server(integration, terms)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
-            return _write_change(actor=actor, pk=integration.pk, terms=terms, origin=origin)
+            return _write_change(
+                actor=actor, pk=integration.pk, terms=terms, client_info=client_info
+            )
     except IntegrityError:
-        raise TermsRefused({"name": NAME_TAKEN}) from None
+        raise InvalidInput({"name": NAME_TAKEN}) from None
 
 
 def replace_secret(
@@ -83,29 +85,31 @@ def replace_secret(
     window: Window | None,
     integration: Integration,
     password: str,
-    origin: Origin,
+    client_info: ClientInfo,
 ) -> Integration:
     """Replace the broker's password, or a webhook's secret, once the target has taken the new one.
 
     The old one stays sealed until then. An integration that was changed meanwhile is left as it is:
     the new password was tested at another address.
     """
-    address = {name: getattr(integration, name) for name in ADDRESS_TERMS}
-    terms = IntegrationTerms(name=integration.name, password=password, **address)
+    address = {name: getattr(integration, name) for name in ADDRESS_FIELDS}
+    terms = IntegrationInput(name=integration.name, password=password, **address)
     _require_same_server(integration, terms, refusal="The new one was not taken there.")
     with transaction.atomic():
         require_admin(actor=actor, window=window)
         found = Integration.objects.select_for_update().filter(pk=integration.pk).first()
-        if found is None or any(getattr(found, name) != address[name] for name in ADDRESS_TERMS):
-            raise TermsRefused({"password": "This integration was changed meanwhile. Try again."})
-        found.sealed_password = _sealed(found, password)
+        if found is None or any(getattr(found, name) != address[name] for name in ADDRESS_FIELDS):
+            raise InvalidInput(
+                {"password": "This integration was changed meanwhile. Attempt again."}
+            )
+        found.encrypted_password = _sealed(found, password)
         found.next_check_at = timezone.now()
-        found.save(update_fields=["sealed_password", "next_check_at"])
+        found.save(update_fields=["encrypted_password", "next_check_at"])
         record(
             event=EventName.INTEGRATION_CHANGE,
             actor=actor,
             target=found,
-            origin=origin,
+            client_info=client_info,
             metadata={"changes": {"password": {"from": "sealed", "to": "replaced"}}},
         )
     return found
@@ -117,7 +121,7 @@ def set_integration_active(
     window: Window | None,
     integration: Integration,
     is_active: bool,
-    origin: Origin,
+    client_info: ClientInfo,
 ) -> bool:
     """Enable or disable, and return whether that changed anything.
 
@@ -134,7 +138,7 @@ def set_integration_active(
                 event=event,
                 actor=actor,
                 target=integration,
-                origin=origin,
+                client_info=client_info,
                 metadata={"active": is_active},
             )
     return bool(changed)
@@ -142,10 +146,10 @@ def set_integration_active(
 
 def _require_same_server(
     integration: Integration,
-    terms: IntegrationTerms,
+    terms: IntegrationInput,
     refusal: str = "The new address could not be checked, so nothing was saved.",
 ) -> None:
-    """Raise TermsRefused unless these terms lead to the server the integration knows."""
+    """Raise InvalidInput unless these terms lead to the server the integration knows."""
     target = Target(
         host=terms.host,
         port=terms.port,
@@ -156,18 +160,20 @@ def _require_same_server(
         sslrootcert=terms.sslrootcert,
         url=terms.url,
     )
-    moved = any(getattr(integration, name) != getattr(terms, name) for name in ADDRESS_TERMS)
+    moved = any(getattr(integration, name) != getattr(terms, name) for name in ADDRESS_FIELDS)
     address = "url" if terms.kind == Integration.Kind.WEBHOOK else "host"
     field = address if moved else "password"
     try:
         inventory = connector_for(terms.kind).discover(target)
     except ConnectorError as error:
-        raise TermsRefused({field: f"{refusal} {error.sentence}"}) from None
+        raise InvalidInput({field: f"{refusal} {error.sentence}"}) from None
     if is_another_server(integration, inventory):
-        raise TermsRefused({field: ANOTHER_SERVER})
+        raise InvalidInput({field: ANOTHER_SERVER})
 
 
-def _write_change(*, actor: Any, pk: int, terms: IntegrationTerms, origin: Origin) -> Integration:
+def _write_change(
+    *, actor: Any, pk: int, terms: IntegrationInput, client_info: ClientInfo
+) -> Integration:
     integration = Integration.objects.select_for_update().get(pk=pk)
     changes = {
         name: {"from": getattr(integration, name), "to": value}
@@ -177,7 +183,7 @@ def _write_change(*, actor: Any, pk: int, terms: IntegrationTerms, origin: Origi
     for name, change in changes.items():
         setattr(integration, name, change["to"])
     if terms.password:
-        integration.sealed_password = _sealed(integration, terms.password)
+        integration.encrypted_password = _sealed(integration, terms.password)
         changes["password"] = {"from": "sealed", "to": "replaced"}
     if changes:
         integration.next_check_at = timezone.now()
@@ -187,7 +193,7 @@ def _write_change(*, actor: Any, pk: int, terms: IntegrationTerms, origin: Origi
             event=EventName.INTEGRATION_CHANGE,
             actor=actor,
             target=integration,
-            origin=origin,
+            client_info=client_info,
             metadata={"changes": changes},
         )
     return integration
@@ -200,11 +206,11 @@ def _restamp_flows(integration: Integration, *, changed_by: Any) -> None:
             stamp_version(flow=flow, changed_by=changed_by)
 
 
-def _all_terms(terms: IntegrationTerms) -> dict[str, Any]:
-    return {name: getattr(terms, name) for name in (*OTHER_INTEGRATION_TERMS, *ADDRESS_TERMS)}
+def _all_terms(terms: IntegrationInput) -> dict[str, Any]:
+    return {name: getattr(terms, name) for name in (*OTHER_INTEGRATION_TERMS, *ADDRESS_FIELDS)}
 
 
 def _sealed(integration: Integration, password: str) -> str:
     return encryption.seal(
-        password.encode(), purpose=encryption.BROKER_PASSWORD, owner=integration.seal_id
+        password.encode(), purpose=encryption.BROKER_PASSWORD, owner=integration.secret_id
     )

@@ -6,7 +6,7 @@ from accessflows.models import Integration
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntegrationTerms:
+class IntegrationInput:
     """All terms of an integration. ``password`` None keeps the one that is sealed."""
 
     name: str
@@ -24,4 +24,4 @@ class IntegrationTerms:
 
 
 # What decides which server the broker's password is sent to, and how well that is protected.
-ADDRESS_TERMS = ("kind", "host", "port", "database", "broker", "sslmode", "sslrootcert", "url")
+ADDRESS_FIELDS = ("kind", "host", "port", "database", "broker", "sslmode", "sslrootcert", "url")

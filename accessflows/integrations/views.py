@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accessflows.acting import deed_of
-from accessflows.exceptions import TermsRefused
+from accessflows.acting import action_context
+from accessflows.exceptions import InvalidInput
 from accessflows.flows.selectors import flows_through, integration_rows
 from accessflows.form_fields import add_refusal
 from accessflows.integrations.checks import request_check
@@ -63,12 +63,12 @@ def create(request: HttpRequest) -> HttpResponse:
     form = integration_form_for((typed or request.GET).get("kind", ""))(typed)
     if form.is_bound and form.is_valid():
         try:
-            integration = create_integration(**deed_of(request), terms=form.terms())
-        except TermsRefused as refused:
+            integration = create_integration(**action_context(request), terms=form.terms())
+        except InvalidInput as refused:
             add_refusal(form, refused)
         else:
             messages.success(request, f"{integration.name} is added, and being checked.")
-            run = request_check(**deed_of(request), integration=integration)
+            run = request_check(**action_context(request), integration=integration)
             return redirect("integrations:check_run", pk=integration.pk, run_pk=run.pk)
     return _form_page(request, form, integration=None)
 
@@ -83,8 +83,10 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     )
     if form.is_bound and form.is_valid():
         try:
-            change_integration(**deed_of(request), integration=integration, terms=form.terms())
-        except TermsRefused as refused:
+            change_integration(
+                **action_context(request), integration=integration, terms=form.terms()
+            )
+        except InvalidInput as refused:
             add_refusal(form, refused)
         else:
             messages.success(request, "Integration saved.")
@@ -100,8 +102,10 @@ def replace_secret(request: HttpRequest, pk: int) -> HttpResponse:
     form = SecretForm(request.POST if request.method == "POST" else None, integration=integration)
     if form.is_bound and form.is_valid():
         try:
-            replace_secret_service(**deed_of(request), integration=integration, **form.cleaned_data)
-        except TermsRefused as refused:
+            replace_secret_service(
+                **action_context(request), integration=integration, **form.cleaned_data
+            )
+        except InvalidInput as refused:
             add_refusal(form, refused)
         else:
             messages.success(request, "The target took it. It is sealed, and the old one is gone.")
@@ -130,7 +134,7 @@ def disable(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _switch(request: HttpRequest, pk: int, *, is_active: bool) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
-    set_integration_active(**deed_of(request), integration=integration, is_active=is_active)
+    set_integration_active(**action_context(request), integration=integration, is_active=is_active)
     effect = (
         "enabled. Flows give access there again."
         if is_active

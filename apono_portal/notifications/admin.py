@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from apono_portal.notifications.models import UnwantedMail, Webhook
+from apono_portal.notifications.models import EmailOptOut, Webhook
 from audit.admin import ReadOnlyAdmin
 
 
@@ -12,7 +12,7 @@ class WebhookAdmin(ReadOnlyAdmin):
     list_display = ("name", "host", "form", "is_active")
 
 
-@admin.register(UnwantedMail)
+@admin.register(EmailOptOut)
 class UnwantedMailAdmin(ReadOnlyAdmin):
     list_display = ("user", "kind")
     list_filter = ("kind",)

@@ -17,8 +17,8 @@ from django.template.loader import render_to_string
 
 from apono_portal.notifications.kinds import Kind
 from apono_portal.notifications.messages import Words, words_for
-from apono_portal.notifications.models import ReadMark, Webhook
-from apono_portal.notifications.notification import TELLING, News, bundled, news_of
+from apono_portal.notifications.models import ReadPosition, Webhook
+from apono_portal.notifications.notification import TELLING, Notification, bundled, news_of
 from apono_portal.notifications.payloads import body_for
 from apono_portal.notifications.recipients import (
     ASKING,
@@ -28,7 +28,7 @@ from apono_portal.notifications.recipients import (
 )
 from apono_portal.told_pages import page
 from apono_portal.users.models import User
-from audit.models import Delivery, Event, SealedEvent
+from audit.models import ChainEntry, Delivery, Event
 from audit.outbox.deliveries import enqueue, on_one_line, withdraw
 from requests_app.models import AccessRequest, Decision
 
@@ -36,7 +36,7 @@ BATCH = 200  # of events, so that few requests are held at once
 MOST_PEOPLE = 2000  # who are told at once, but for one event that alone is for more
 BUDGET_S = 5.0  # of one call, so that a worker can stop
 
-Told = tuple[News, dict[int, Kind]]
+Told = tuple[Notification, dict[int, Kind]]
 
 
 def fan_out(now: datetime) -> int:
@@ -51,18 +51,21 @@ def fan_out(now: datetime) -> int:
 
 
 def _mark() -> int:
-    return ReadMark.objects.filter(pk=ReadMark.ONLY).values_list("position", flat=True).first() or 0
+    return (
+        ReadPosition.objects.filter(pk=ReadPosition.ONLY).values_list("position", flat=True).first()
+        or 0
+    )
 
 
-def _unread(position: int) -> QuerySet[SealedEvent]:
-    return SealedEvent.objects.filter(position__gt=position).order_by("position")
+def _unread(position: int) -> QuerySet[ChainEntry]:
+    return ChainEntry.objects.filter(position__gt=position).order_by("position")
 
 
 def _read_on() -> int | None:
     """Read one batch. One worker does at a time; another one finds the row locked and gets None."""
-    ReadMark.objects.bulk_create([ReadMark(pk=ReadMark.ONLY)], ignore_conflicts=True)
+    ReadPosition.objects.bulk_create([ReadPosition(pk=ReadPosition.ONLY)], ignore_conflicts=True)
     with transaction.atomic():
-        marks = ReadMark.objects.filter(pk=ReadMark.ONLY)
+        marks = ReadPosition.objects.filter(pk=ReadPosition.ONLY)
         if connection.features.has_select_for_update_skip_locked:
             marks = marks.select_for_update(skip_locked=True)
         mark = marks.first()
@@ -77,7 +80,7 @@ def _read_on() -> int | None:
     return made
 
 
-def _first_piece(places: list[SealedEvent]) -> tuple[list[Told], int]:
+def _first_piece(places: list[ChainEntry]) -> tuple[list[Told], int]:
     """What is told of as many events as are for few people, one at least; and the last one's place.
 
     So what is written at once stays short, whatever number of approvers every request has.
@@ -94,7 +97,7 @@ def _first_piece(places: list[SealedEvent]) -> tuple[list[Told], int]:
     return told, places[-1].position
 
 
-def _news_of(event_ids: list[int]) -> dict[int, News]:
+def _news_of(event_ids: list[int]) -> dict[int, Notification]:
     events = Event.objects.filter(pk__in=event_ids, event__in=TELLING).order_by("pk")
     requests = _requests_of(events)
     news = [news_of(event, requests.get(event.request_id or 0)) for event in events]
@@ -121,7 +124,7 @@ def _requests_of(events: Iterable[Event]) -> dict[int, AccessRequest]:
     return {each.pk: each for each in found}
 
 
-def _withdraw_questions(news: News) -> None:
+def _withdraw_questions(news: Notification) -> None:
     withdraw(
         event_ids=asked_by_mail(news.subject_request),
         kinds=ASKING,
@@ -129,7 +132,7 @@ def _withdraw_questions(news: News) -> None:
     )
 
 
-def _mails(news: News, told: Mapping[int, Kind]) -> Iterator[Delivery]:
+def _mails(news: Notification, told: Mapping[int, Kind]) -> Iterator[Delivery]:
     """There may be thousands of people, so what all of them are told is written once."""
     words = {kind: words_for(news, kind) for kind in set(told.values())}
     bodies = {kind: _body(each) for kind, each in words.items()}
@@ -160,13 +163,13 @@ def _body(words: Words) -> str:
     )
 
 
-def _posts(news: News, webhooks: list[Webhook]) -> Iterator[Delivery]:
+def _posts(news: Notification, webhooks: list[Webhook]) -> Iterator[Delivery]:
     for webhook in webhooks:
         if news.kind.value in webhook.kinds:
             yield post_for(webhook, news)
 
 
-def post_for(webhook: Webhook, news: News) -> Delivery:
+def post_for(webhook: Webhook, news: Notification) -> Delivery:
     """Return the unsaved delivery that tells a webhook of news."""
     words = words_for(news, news.kind)
     return Delivery(

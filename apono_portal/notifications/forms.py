@@ -13,7 +13,7 @@ from apono_portal.notifications.kinds import (
     OF_REQUESTERS,
     Kind,
 )
-from apono_portal.notifications.models import UnwantedMail, Webhook
+from apono_portal.notifications.models import EmailOptOut, Webhook
 from apono_portal.notifications.services import Terms
 from audit.models import Delivery
 
@@ -50,7 +50,7 @@ class MailsForm(forms.Form):
     )
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
-        unwanted = set(UnwantedMail.objects.filter(user=user).values_list("kind", flat=True))
+        unwanted = set(EmailOptOut.objects.filter(user=user).values_list("kind", flat=True))
         wanted = {kind.value for kind in CHOSEN_BY_MAIL} - unwanted
         names = ("requests", "approvals", "targets")
         kwargs["initial"] = {name: sorted(wanted) for name in names}

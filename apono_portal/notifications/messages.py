@@ -11,9 +11,9 @@ from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
 
 from apono_portal.core.formatting.datetimes import person
-from apono_portal.core.formatting.durations import spell
+from apono_portal.core.formatting.durations import format_duration
 from apono_portal.notifications.kinds import Kind
-from apono_portal.notifications.notification import NAMED, News
+from apono_portal.notifications.notification import NAMED, Notification
 from apono_portal.told_pages import page
 from audit.events import EventName
 from audit.models import Event
@@ -32,7 +32,7 @@ class Words:
     url: str
 
 
-def words_for(news: News, kind: Kind) -> Words:
+def words_for(news: Notification, kind: Kind) -> Words:
     """Return the words for somebody who is told of news as that kind."""
     return _WORDS[kind](news)
 
@@ -64,10 +64,10 @@ def _page_of(request: AccessRequest) -> str:
     return page("requests:detail", request.pk)
 
 
-def _asks(news: News) -> Words:
+def _asks(news: Notification) -> Words:
     request = news.subject_request
     who = person(request.requester_label)
-    title, lasts = title_of(request), spell(request.duration)
+    title, lasts = title_of(request), format_duration(request.duration)
     wanted = "\n".join(f"  {target}" for target in request.targets.all())
     return Words(
         f"{request.reference} needs your decision: {who}, {title}, {lasts}",
@@ -82,7 +82,7 @@ def _asks(news: News) -> Words:
     )
 
 
-def _passed_on(news: News) -> Words:
+def _passed_on(news: Notification) -> Words:
     words = _asks(news)
     passed_on = (
         "Nobody has decided in time, so it was passed on to further approvers, you among them."
@@ -90,7 +90,7 @@ def _passed_on(news: News) -> Words:
     return Words(words.subject, [passed_on, *words.paragraphs], words.url)
 
 
-def _handled(news: News) -> Words:
+def _handled(news: Notification) -> Words:
     request = news.subject_request
     who = _actor(news.event)
     done = {
@@ -104,7 +104,7 @@ def _handled(news: News) -> Words:
     )
 
 
-def _code_needed(news: News) -> Words:
+def _code_needed(news: Notification) -> Words:
     request = news.subject_request
     until = instant(request.pending_until)
     return Words(
@@ -117,7 +117,7 @@ def _code_needed(news: News) -> Words:
     )
 
 
-def _decided(news: News) -> Words:
+def _decided(news: Notification) -> Words:
     request = news.subject_request
     who, title = _actor(news.event), title_of(request)
     if news.event.event == EventName.REQUEST_APPROVE:
@@ -137,7 +137,7 @@ def _decided(news: News) -> Words:
     )
 
 
-def _closed(news: News) -> Words:
+def _closed(news: Notification) -> Words:
     request = news.subject_request
     lapsed = news.event.event == EventName.REQUEST_LAPSE
     by = "" if lapsed or news.event.actor_id is None else f" by {_actor(news.event)}"
@@ -148,7 +148,7 @@ def _closed(news: News) -> Words:
     )
 
 
-def _open(news: News) -> Words:
+def _open(news: Notification) -> Words:
     request = news.subject_request
     approvers = [person(each.approver_label) for each in request.decisions.all()]
     by = f"Approved by {', '.join(approvers)}." if approvers else ""
@@ -159,7 +159,7 @@ def _open(news: News) -> Words:
     )
 
 
-def _extended(news: News) -> Words:
+def _extended(news: Notification) -> Words:
     request = news.subject_request
     return Words(
         f"{request.reference} was extended until {instant(_until(news))}: {title_of(request)}",
@@ -168,7 +168,7 @@ def _extended(news: News) -> Words:
     )
 
 
-def _ends_soon(news: News) -> Words:
+def _ends_soon(news: Notification) -> Words:
     request = news.subject_request
     return Words(
         f"{request.reference} ends on {instant(_until(news))}: {title_of(request)}",
@@ -180,7 +180,7 @@ def _ends_soon(news: News) -> Words:
     )
 
 
-def _ended(news: News) -> Words:
+def _ended(news: Notification) -> Words:
     request = news.subject_request
     revoked = news.event.event == EventName.REQUEST_REVOKE
     why = request.message if revoked else "Its time was up."
@@ -195,7 +195,7 @@ def _ended(news: News) -> Words:
     )
 
 
-def _failed(news: News) -> Words:
+def _failed(news: Notification) -> Words:
     request = news.subject_request
     return Words(
         f"{request.reference} could not be opened: {title_of(request)}",
@@ -204,7 +204,7 @@ def _failed(news: News) -> Words:
     )
 
 
-def _stuck(news: News) -> Words:
+def _stuck(news: Notification) -> Words:
     return Words(
         f"An end is held up: {news.event.request_label}, {news.event.target_label}",
         [
@@ -218,7 +218,7 @@ def _stuck(news: News) -> Words:
     )
 
 
-def _drift(news: News) -> Words:
+def _drift(news: Notification) -> Words:
     events = [news.event, *news.also]
     where = str(news.told.get("integration") or news.event.target_label)
     if news.event.event == EventName.GRANT_CUT_UNKNOWN:
@@ -234,7 +234,7 @@ def _drift(news: News) -> Words:
     return Words(subject, [said, *lines[:NAMED], more], page("integrations:list"))
 
 
-def _target(news: News) -> Words:
+def _target(news: Notification) -> Words:
     failed = ", ".join(map(str, news.told.get("failed") or [])) or "its checks"  # type: ignore[call-overload]
     return Words(
         f"Integration {news.event.target_label} needs attention",
@@ -246,13 +246,13 @@ def _target(news: News) -> Words:
     )
 
 
-def _security(news: News) -> Words:
+def _security(news: Notification) -> Words:
     event = news.event
     whose = f": {event.target_label or event.actor_label}"
     return Words(f"{event.get_event_display()}{whose}", [], page("audit:list"))
 
 
-def _test(news: News) -> Words:
+def _test(news: Notification) -> Words:
     return Words(f"{settings.PORTAL_NAME} can post here", [], page("notifications:webhooks"))
 
 
@@ -260,11 +260,11 @@ def _actor(event: Event) -> str:
     return person(event.actor_label) if event.actor_id else "the portal"
 
 
-def _until(news: News) -> datetime | None:
+def _until(news: Notification) -> datetime | None:
     return parse_datetime(str(news.told.get("until") or "")) or news.subject_request.ends_at
 
 
-_WORDS: dict[Kind, Callable[[News], Words]] = {
+_WORDS: dict[Kind, Callable[[Notification], Words]] = {
     Kind.DECISION_NEEDED: _asks,
     Kind.ESCALATED: _passed_on,
     Kind.HANDLED: _handled,

@@ -24,9 +24,9 @@ class Webhook(models.Model):
     form = models.CharField(max_length=8, choices=Form.choices, default=Form.FULL)
     kinds = models.JSONField(default=list)
     host = models.CharField(max_length=253)
-    seal_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    sealed_url = models.TextField(editable=False)
-    sealed_secret = models.TextField(editable=False)
+    secret_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    encrypted_url = models.TextField(editable=False)
+    encrypted_secret = models.TextField(editable=False)
     is_active = models.BooleanField("active", default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -38,11 +38,11 @@ class Webhook(models.Model):
 
     @property
     def url(self) -> str:
-        return self._unsealed(self.sealed_url, encryption.WEBHOOK_ADDRESS)
+        return self._unsealed(self.encrypted_url, encryption.WEBHOOK_ADDRESS)
 
     @property
     def secret(self) -> str:
-        return self._unsealed(self.sealed_secret, encryption.WEBHOOK_SECRET)
+        return self._unsealed(self.encrypted_secret, encryption.WEBHOOK_SECRET)
 
     @property
     def kind_labels(self) -> list[str]:
@@ -51,14 +51,14 @@ class Webhook(models.Model):
         return [kind.label for kind in Kind if kind.value in self.kinds]
 
     def _unsealed(self, text: str, purpose: str) -> str:
-        return encryption.unseal(text, purpose=purpose, owner=self.seal_id).decode()
+        return encryption.decrypt(text, purpose=purpose, owner=self.secret_id).decode()
 
 
-class UnwantedMail(models.Model):
+class EmailOptOut(models.Model):
     """A kind of notice a person does not want by mail. Without a row it is sent."""
 
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="unwanted_mails"
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="email_opt_outs"
     )
     kind = models.CharField(max_length=32, choices=Kind.choices)
 
@@ -71,7 +71,7 @@ class UnwantedMail(models.Model):
         return f"No mail to {self.user_id} when: {self.get_kind_display()}"
 
 
-class ReadMark(models.Model):
+class ReadPosition(models.Model):
     """One row: up to which position of the audit log's chain notices were made."""
 
     ONLY = 1

@@ -14,7 +14,7 @@ NAMED = 5  # of many things that happened at once
 
 
 @dataclass(frozen=True)
-class News:
+class Notification:
     """Something to tell. ``useful_until`` is when it is of no more use, ``also`` what came with it."""
 
     event: Event
@@ -39,22 +39,22 @@ class News:
         return self.request
 
 
-def news_of(event: Event, request: AccessRequest | None) -> News | None:
+def news_of(event: Event, request: AccessRequest | None) -> Notification | None:
     """Return what an event tells, None if it tells nothing or is history by now."""
     if event.event in _ABOUT_REQUESTS:
         if request is None:
             return None
         kind = _ABOUT_REQUESTS[event.event](event, request)
-        return News(event, kind, request, _useful_until(kind, request)) if kind else None
+        return Notification(event, kind, request, _useful_until(kind, request)) if kind else None
     if event.event in _ABOUT_THE_REST:
         kind = _ABOUT_THE_REST[event.event](event)
-        return News(event, kind, request) if kind else None
+        return Notification(event, kind, request) if kind else None
     return None
 
 
-def bundled(news: list[News]) -> list[News]:
+def bundled(news: list[Notification]) -> list[Notification]:
     """Put drift that was noticed on one target at one look together: one mail, not a hundred."""
-    first: dict[tuple[str, object], News] = {}
+    first: dict[tuple[str, object], Notification] = {}
     kept = []
     for each in news:
         key = (each.event.event, each.told.get("integration") or each.event.target_id)
@@ -75,7 +75,7 @@ def _useful_until(kind: Kind, request: AccessRequest) -> datetime | None:
 
 
 def _submitted(event: Event, request: AccessRequest) -> Kind | None:
-    """One that was parked goes to its approvers when it is released."""
+    """One that was pending_mfa goes to its approvers when it is released."""
     was_parked = event.metadata.get("require_mfa") and not event.metadata.get("verification")
     return None if was_parked else _waiting(event, request)
 
@@ -85,7 +85,7 @@ def _waiting(event: Event, request: AccessRequest) -> Kind | None:
 
 
 def _parked(event: Event, request: AccessRequest) -> Kind | None:
-    """Who parks a request by asking is on the page that says so."""
+    """Who parks a request by draft is on the page that says so."""
     by_portal = event.actor_id is None and request.status == Status.PENDING_MFA
     return Kind.CODE_NEEDED if by_portal else None
 
@@ -101,7 +101,7 @@ def _always(kind: Kind) -> Callable[..., Kind | None]:
 _ABOUT_REQUESTS: dict[str, Callable[[Event, AccessRequest], Kind | None]] = {
     EventName.REQUEST_SUBMIT: _submitted,
     EventName.REQUEST_RELEASE: _waiting,
-    EventName.REQUEST_PARK: _parked,
+    EventName.REQUEST_AWAIT_MFA: _parked,
     EventName.REQUEST_REOPEN: _waiting,
     EventName.REQUEST_ESCALATE: _always(Kind.ESCALATED),
     EventName.REQUEST_APPROVE: _approved,
@@ -141,8 +141,8 @@ _ABOUT_THE_REST: dict[str, Callable[[Event], Kind | None]] = {
     EventName.INTEGRATION_CHECK: _unwell,
     EventName.MFA_SET_UP: _always(Kind.SECURITY),
     EventName.MFA_RESET: _always(Kind.SECURITY),
-    EventName.MFA_CAP: _always(Kind.SECURITY),
-    EventName.MFA_LIFT_CAP: _always(Kind.SECURITY),
+    EventName.MFA_LOCK_OUT: _always(Kind.SECURITY),
+    EventName.MFA_LIFT_LOCKOUT: _always(Kind.SECURITY),
     EventName.SESSION_LOCK: _always(Kind.SECURITY),
     EventName.USER_CHANGE_PASSWORD: _always(Kind.SECURITY),
 }

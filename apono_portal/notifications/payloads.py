@@ -9,7 +9,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from apono_portal.notifications.messages import Words, evidence_sentence
 from apono_portal.notifications.models import Webhook
-from apono_portal.notifications.notification import News
+from apono_portal.notifications.notification import Notification
 from apono_portal.told_pages import page
 from audit.models import Event
 from mfa.models import Verification
@@ -19,7 +19,7 @@ from requests_app.models import AccessRequest
 _HARMLESS = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "@\u200b", "`": "'"})
 
 
-def body_for(webhook: Webhook, news: News, words: Words) -> str:
+def body_for(webhook: Webhook, news: Notification, words: Words) -> str:
     """Return the JSON for a webhook. A chat gets ``text`` alone, everybody else all of it."""
     text = text_of(news, words)
     if webhook.form == Webhook.Form.CHAT:
@@ -45,7 +45,7 @@ def body_for(webhook: Webhook, news: News, words: Words) -> str:
     return json.dumps(told, cls=DjangoJSONEncoder)
 
 
-def text_of(news: News, words: Words) -> str:
+def text_of(news: Notification, words: Words) -> str:
     """Return one line for people, with who proved what where a request stands on it."""
     parts = [words.subject.translate(_HARMLESS) + "."]
     if news.request is not None and news.request.require_mfa:

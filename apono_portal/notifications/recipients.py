@@ -4,8 +4,8 @@ from typing import Any
 
 from accessflows.flows.policies import approver_sets, further_sets
 from apono_portal.notifications.kinds import Kind
-from apono_portal.notifications.models import UnwantedMail
-from apono_portal.notifications.notification import News, waited_for_people
+from apono_portal.notifications.models import EmailOptOut
+from apono_portal.notifications.notification import Notification, waited_for_people
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Delivery, Event
@@ -15,7 +15,7 @@ ASKING = (Kind.DECISION_NEEDED, Kind.ESCALATED)
 FOR_ADMINS = (Kind.STUCK, Kind.DRIFT, Kind.TARGET)
 
 
-def people_told_of(news: News) -> dict[int, Kind]:
+def people_told_of(news: Notification) -> dict[int, Kind]:
     """Return the people to mail, by primary key, and as which kind of notice.
 
     Security is told by those floors themselves, in the transaction of what happened.
@@ -45,7 +45,7 @@ def approvers_to_ask(request: AccessRequest) -> set[int]:
     return asked - {decision.approver_id for decision in request.decisions.all()}
 
 
-def _asked_later(news: News) -> set[int]:
+def _asked_later(news: Notification) -> set[int]:
     """Return who is asked by this step of escalation and was not before."""
     request, tier = news.subject_request, int(str(news.told.get("tier") or 0))
     if request.flow is None:
@@ -58,17 +58,17 @@ def _asked_later(news: News) -> set[int]:
 
 def asked_by_mail(request: AccessRequest) -> list[int]:
     """Return the events by which approvers were asked to decide on a request."""
-    asking = (
+    draft = (
         EventName.REQUEST_SUBMIT,
         EventName.REQUEST_RELEASE,
         EventName.REQUEST_REOPEN,
         EventName.REQUEST_ESCALATE,
     )
-    found = Event.objects.about_request(request.pk).filter(event__in=asking)
+    found = Event.objects.about_request(request.pk).filter(event__in=draft)
     return list(found.values_list("pk", flat=True))
 
 
-def is_settled_by(news: News) -> bool:
+def is_settled_by(news: Notification) -> bool:
     """Is this the end of the approvers' turn?"""
     return news.told.get("from") == Status.PENDING_APPROVAL and news.kind in {
         Kind.DECIDED,
@@ -76,14 +76,14 @@ def is_settled_by(news: News) -> bool:
     }
 
 
-def _of_requester(news: News) -> dict[int, Kind]:
+def _of_requester(news: Notification) -> dict[int, Kind]:
     request = news.subject_request
     if request.requester_id is None or _is_seen_anyway(news, request):
         return {}
     return {request.requester_id: news.kind}
 
 
-def _is_seen_anyway(news: News, request: AccessRequest) -> bool:
+def _is_seen_anyway(news: Notification, request: AccessRequest) -> bool:
     """What opens without approval opens while its owner looks on; one's own end is no news.
 
     An approval is followed within seconds by the mail that access is open, so it has none of its
@@ -94,12 +94,12 @@ def _is_seen_anyway(news: News, request: AccessRequest) -> bool:
     if news.kind == Kind.ENDED:
         return request.end_asked_by_label == request.requester_label
     if news.event.event == EventName.REQUEST_APPROVE:
-        unwanted = UnwantedMail.objects.filter(user=request.requester_id, kind=Kind.ACTIVE)
+        unwanted = EmailOptOut.objects.filter(user=request.requester_id, kind=Kind.ACTIVE)
         return not unwanted.exists()
     return False
 
 
-def _spared(news: News) -> set[int]:
+def _spared(news: Notification) -> set[int]:
     """Return who was asked to decide by a mail that has left, and need not any more.
 
     When nobody decided in time, that mail has said until when.
@@ -120,6 +120,6 @@ def _admins() -> list[int]:
 
 
 def _who_want(told: dict[int, Kind]) -> dict[int, Kind]:
-    rows: Any = UnwantedMail.objects.filter(user__in=told).values_list("user", "kind")
+    rows: Any = EmailOptOut.objects.filter(user__in=told).values_list("user", "kind")
     unwanted = set(rows)
     return {pk: kind for pk, kind in told.items() if (pk, kind.value) not in unwanted}

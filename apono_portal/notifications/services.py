@@ -12,12 +12,12 @@ from django.db import IntegrityError, transaction
 from accessflows.connectors.webhook.signing import SECRET_PREFIX
 from accessflows.permissions import require_admin
 from apono_portal.core.crypto import encryption
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from apono_portal.notifications.exceptions import NoticeRefused
 from apono_portal.notifications.fan_out import post_for
 from apono_portal.notifications.kinds import CHOSEN_BY_MAIL, Kind
-from apono_portal.notifications.models import UnwantedMail, Webhook
-from apono_portal.notifications.notification import News
+from apono_portal.notifications.models import EmailOptOut, Webhook
+from apono_portal.notifications.notification import Notification
 from apono_portal.notifications.ssrf_guard import AddressRefused, checked_url
 from audit.events import EventName
 from audit.models import Delivery
@@ -47,7 +47,9 @@ class Made:
     secret: str = field(repr=False)
 
 
-def create_webhook(*, actor: Any, window: Window | None, terms: Terms, origin: Origin) -> Made:
+def create_webhook(
+    *, actor: Any, window: Window | None, terms: Terms, client_info: ClientInfo
+) -> Made:
     """Add a webhook with a secret of the portal's making."""
     webhook = Webhook(**_plain(terms))
     if not terms.url:
@@ -62,7 +64,7 @@ def create_webhook(*, actor: Any, window: Window | None, terms: Terms, origin: O
                 event=EventName.WEBHOOK_CREATE,
                 actor=actor,
                 target=webhook,
-                origin=origin,
+                client_info=client_info,
                 metadata={**_plain(terms), "host": webhook.host},
             )
     except IntegrityError:
@@ -71,7 +73,7 @@ def create_webhook(*, actor: Any, window: Window | None, terms: Terms, origin: O
 
 
 def change_webhook(
-    *, actor: Any, window: Window | None, webhook: Webhook, terms: Terms, origin: Origin
+    *, actor: Any, window: Window | None, webhook: Webhook, terms: Terms, client_info: ClientInfo
 ) -> Webhook:
     """Save a webhook. What already waits for it goes to the new address."""
     try:
@@ -95,7 +97,7 @@ def change_webhook(
                     event=EventName.WEBHOOK_CHANGE,
                     actor=actor,
                     target=webhook,
-                    origin=origin,
+                    client_info=client_info,
                     metadata={"changes": changes},
                 )
     except IntegrityError:
@@ -103,37 +105,50 @@ def change_webhook(
     return webhook
 
 
-def replace_secret(*, actor: Any, window: Window | None, webhook: Webhook, origin: Origin) -> Made:
+def replace_secret(
+    *, actor: Any, window: Window | None, webhook: Webhook, client_info: ClientInfo
+) -> Made:
     """Sign with a new secret from now on."""
     with transaction.atomic():
         require_admin(actor=actor, window=window)
         webhook = Webhook.objects.select_for_update().get(pk=webhook.pk)
         secret = _new_secret(webhook)
-        webhook.save(update_fields=["sealed_secret"])
-        record(event=EventName.WEBHOOK_REPLACE_SECRET, actor=actor, target=webhook, origin=origin)
+        webhook.save(update_fields=["encrypted_secret"])
+        record(
+            event=EventName.WEBHOOK_REPLACE_SECRET,
+            actor=actor,
+            target=webhook,
+            client_info=client_info,
+        )
     return Made(webhook, secret)
 
 
-def delete_webhook(*, actor: Any, window: Window | None, webhook: Webhook, origin: Origin) -> None:
+def delete_webhook(
+    *, actor: Any, window: Window | None, webhook: Webhook, client_info: ClientInfo
+) -> None:
     """Remove a webhook with its secret. What was delivered stays in the list of deliveries."""
     with transaction.atomic():
         require_admin(actor=actor, window=window)
-        record(event=EventName.WEBHOOK_DELETE, actor=actor, target=webhook, origin=origin)
+        record(event=EventName.WEBHOOK_DELETE, actor=actor, target=webhook, client_info=client_info)
         webhook.delete()
 
 
 def send_test(
-    *, actor: Any, window: Window | None, webhook: Webhook, origin: Origin
+    *, actor: Any, window: Window | None, webhook: Webhook, client_info: ClientInfo
 ) -> Delivery | None:
     """Have a test posted to one webhook: an event like any other, told to it alone."""
     with transaction.atomic():
         require_admin(actor=actor, window=window)
-        event = record(event=EventName.WEBHOOK_TEST, actor=actor, target=webhook, origin=origin)
-        enqueue([post_for(webhook, News(event, Kind.TEST))])
+        event = record(
+            event=EventName.WEBHOOK_TEST, actor=actor, target=webhook, client_info=client_info
+        )
+        enqueue([post_for(webhook, Notification(event, Kind.TEST))])
     return Delivery.objects.filter(event_id=event.pk).first()
 
 
-def send_again(*, actor: Any, window: Window | None, delivery: Delivery, origin: Origin) -> None:
+def send_again(
+    *, actor: Any, window: Window | None, delivery: Delivery, client_info: ClientInfo
+) -> None:
     """Have a delivery sent once more, as it was written."""
     with transaction.atomic():
         require_admin(actor=actor, window=window)
@@ -144,28 +159,28 @@ def send_again(*, actor: Any, window: Window | None, delivery: Delivery, origin:
             event=EventName.DELIVERY_SEND_AGAIN,
             actor=actor,
             target=delivery,
-            origin=origin,
+            client_info=client_info,
             metadata={"told_of": delivery.event_id, "was": delivery.state},
         )
         requeue(delivery)
 
 
-def choose_mails(*, actor: Any, wanted: Collection[str], origin: Origin) -> None:
+def choose_mails(*, actor: Any, wanted: Collection[str], client_info: ClientInfo) -> None:
     """Keep which notices a person wants by mail. Security notices are sent whatever is chosen."""
     unwanted = {kind.value for kind in CHOSEN_BY_MAIL} - set(wanted)
     with transaction.atomic():
-        mine = UnwantedMail.objects.select_for_update().filter(user=actor)
+        mine = EmailOptOut.objects.select_for_update().filter(user=actor)
         before = set(mine.values_list("kind", flat=True))
         if unwanted == before:
             return
         mine.exclude(kind__in=unwanted).delete()
-        rows = [UnwantedMail(user=actor, kind=kind) for kind in sorted(unwanted - before)]
-        UnwantedMail.objects.bulk_create(rows, ignore_conflicts=True)
+        rows = [EmailOptOut(user=actor, kind=kind) for kind in sorted(unwanted - before)]
+        EmailOptOut.objects.bulk_create(rows, ignore_conflicts=True)
         record(
-            event=EventName.NOTICE_CHOOSE,
+            event=EventName.NOTIFICATION_CHOOSE,
             actor=actor,
             target=actor,
-            origin=origin,
+            client_info=client_info,
             metadata={
                 "switched_off": sorted(unwanted - before),
                 "switched_on": sorted(before - unwanted),
@@ -188,14 +203,14 @@ def _seal_address(webhook: Webhook, text: str) -> None:
     except AddressRefused as refused:
         raise NoticeRefused(refused.sentence, field="url") from None
     webhook.host = urlsplit(url).hostname or ""
-    webhook.sealed_url = encryption.seal(
-        url.encode(), purpose=encryption.WEBHOOK_ADDRESS, owner=webhook.seal_id
+    webhook.encrypted_url = encryption.seal(
+        url.encode(), purpose=encryption.WEBHOOK_ADDRESS, owner=webhook.secret_id
     )
 
 
 def _new_secret(webhook: Webhook) -> str:
     secret = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
-    webhook.sealed_secret = encryption.seal(
-        secret.encode(), purpose=encryption.WEBHOOK_SECRET, owner=webhook.seal_id
+    webhook.encrypted_secret = encryption.seal(
+        secret.encode(), purpose=encryption.WEBHOOK_SECRET, owner=webhook.secret_id
     )
     return secret

@@ -8,11 +8,11 @@ import time
 from urllib.parse import SplitResult, urlsplit
 
 from accessflows.connectors.webhook.signing import key_of, signature_of
-from apono_portal.core.crypto.encryption import SealBroken
+from apono_portal.core.crypto.encryption import DecryptionFailed
 from apono_portal.notifications.models import Webhook
 from apono_portal.notifications.ssrf_guard import AddressRefused, checked_url, permitted_addresses
 from audit.models import Delivery
-from audit.outbox.deliveries import NotTaken
+from audit.outbox.deliveries import DeliveryFailed
 
 CONNECT_S, TOTAL_S = 5.0, 15.0
 GONE = 410  # Standard Webhooks: the receiver wants no more
@@ -34,17 +34,21 @@ class _ToAddress(http.client.HTTPConnection):
 
 
 def post_delivery(delivery: Delivery) -> None:
-    """Post a delivery to its webhook, or raise `NotTaken`. Tries of one delivery share their id."""
+    """Post a delivery to its webhook, or raise `DeliveryFailed`. Tries of one delivery share their id."""
     webhook = Webhook.objects.filter(pk=int(delivery.recipient), is_active=True).first()
     if webhook is None:
-        raise NotTaken("The webhook was switched off or deleted.", is_final=True)
+        raise DeliveryFailed("The webhook was switched off or deleted.", is_final=True)
     try:
         url, key = urlsplit(checked_url(webhook.url)), key_of(webhook.secret)
-        status = _post(url, delivery.body.encode(), f"msg_{delivery.pk}_{webhook.seal_id.hex}", key)
-    except SealBroken:
-        raise NotTaken("SEALING_KEYS does not open this webhook's address or secret.") from None
+        status = _post(
+            url, delivery.body.encode(), f"msg_{delivery.pk}_{webhook.secret_id.hex}", key
+        )
+    except DecryptionFailed:
+        raise DeliveryFailed(
+            "ENCRYPTION_KEYS does not open this webhook's address or secret."
+        ) from None
     except AddressRefused as refused:
-        raise NotTaken(refused.sentence) from None
+        raise DeliveryFailed(refused.sentence) from None
     if not 200 <= status < 300:
         raise _refusal(status)
 
@@ -54,7 +58,7 @@ def _post(url: SplitResult, body: bytes, message_id: str, key: bytes) -> int:
     port = url.port or (443 if url.scheme == "https" else 80)
     addresses = permitted_addresses(str(url.hostname), port)
     if not addresses:
-        raise NotTaken(f"The name {url.hostname} could not be looked up.", is_down=True)
+        raise DeliveryFailed(f"The name {url.hostname} could not be looked up.", endpoint_down=True)
     connection = _connected(url, addresses)
     cutter = threading.Timer(TOTAL_S, _cut, [connection.sock])
     cutter.daemon = True
@@ -75,7 +79,7 @@ def _post(url: SplitResult, body: bytes, message_id: str, key: bytes) -> int:
             return answer.status
     except (OSError, http.client.HTTPException) as error:
         name = type(error).__name__
-        raise NotTaken(f"{url.hostname} broke off ({name}).", is_down=True) from None
+        raise DeliveryFailed(f"{url.hostname} broke off ({name}).", endpoint_down=True) from None
     finally:
         cutter.cancel()
         connection.close()
@@ -89,15 +93,15 @@ def _connected(url: SplitResult, addresses: list[str]) -> _ToAddress:
             connection.connect()
         except ssl.SSLCertVerificationError:
             connection.close()
-            raise NotTaken(
-                f"The TLS certificate of {url.hostname} could not be verified.", is_down=True
+            raise DeliveryFailed(
+                f"The TLS certificate of {url.hostname} could not be verified.", endpoint_down=True
             ) from None
         except OSError as error:
             connection.close()
             why = type(error).__name__
         else:
             return connection
-    raise NotTaken(f"{url.hostname} does not answer ({why}).", is_down=True)
+    raise DeliveryFailed(f"{url.hostname} does not answer ({why}).", endpoint_down=True)
 
 
 def _cut(line: socket.socket) -> None:
@@ -107,9 +111,9 @@ def _cut(line: socket.socket) -> None:
         return
 
 
-def _refusal(status: int) -> NotTaken:
+def _refusal(status: int) -> DeliveryFailed:
     if status == GONE:
-        return NotTaken("The webhook answered 410: it wants no more.", is_final=True)
+        return DeliveryFailed("The webhook answered 410: it wants no more.", is_final=True)
     if 300 <= status < 400:
-        return NotTaken(f"The webhook answered {status}. Redirects are not followed.")
-    return NotTaken(f"The webhook answered {status}.")
+        return DeliveryFailed(f"The webhook answered {status}. Redirects are not followed.")
+    return DeliveryFailed(f"The webhook answered {status}.")

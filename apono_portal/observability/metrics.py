@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Count, Min, QuerySet
 
 from accessflows.models import Integration
-from audit.models import ChainState, Delivery, Event, Seal
+from audit.models import ChainState, Checkpoint, Delivery, Event
 from requests_app.grants.status import OVERDUE_AFTER
 from requests_app.models import LIVE, PENDING, AccessRequest, Drift, Grant, GrantState, Status
 
@@ -64,7 +64,7 @@ def _access(now: datetime) -> Iterator[Gauge]:
         "How long the latest of them is past its end.",
         _age(late.aggregate(at=Min("deadline"))["at"], now),
     )
-    retried = grants.filter(tries__gt=0)
+    retried = grants.filter(attempts__gt=0)
     yield _one("portal_grants_retried", "Grants whose last step failed.", retried.count())
 
 
@@ -80,7 +80,7 @@ def _record(now: datetime) -> Iterator[Gauge]:
     state, last = ChainState.objects.first(), Event.objects.order_by("-pk").first()
     behind = max((last.pk if last else 0) - (state.settled_id if state else 0), 0)
     yield _one("portal_events_unsealed", "Events not sealed yet.", behind)
-    seal = Seal.objects.order_by("-number").first()
+    seal = Checkpoint.objects.order_by("-number").first()
     yield _one(
         "portal_seal_age_seconds",
         "Age of the last seal.",

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accessflows.flows.mfa_requirement import enrolled, in_need_of_mfa
 from apono_portal.core.db.keyset import Counted
 from apono_portal.core.db.prepared import Prepared, prepared
-from apono_portal.core.formatting.datetimes import teller
+from apono_portal.core.formatting.datetimes import datetime_formatter
 from apono_portal.users.models import User
 from apono_portal.users.selectors import Known
 
@@ -144,7 +144,7 @@ def span_of(page: Page) -> str:
 
 def rows_of(people: list[User], known: Mapping[int, Known]) -> list[dict[str, Any]]:
     """Return people as the list shows them: plain words."""
-    tell, zone = teller(), timezone.get_current_timezone()
+    tell, zone = datetime_formatter(), timezone.get_current_timezone()
     return [_row(each, known[each.pk], tell, zone) for each in people]
 
 

@@ -14,9 +14,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from audit.integrity.chain import latest_seal, latest_stub
-from audit.integrity.checkpoints import seal_new_events
+from audit.integrity.checkpoints import write_checkpoints
 from audit.integrity.verification import (
     MOST_TOLD,
     new_verifier,
@@ -24,20 +24,20 @@ from audit.integrity.verification import (
     whole_log,
     write_down,
 )
-from audit.models import LogCheck
+from audit.models import LogVerification
 from audit.verify_export import Verifier
 
 SLICE_S = 2.0
 LOST_AFTER = timedelta(minutes=2)
-State = LogCheck.State
+State = LogVerification.State
 
 
-class LogChecker:
+class LogVerifier:
     """A chore of a worker. Each worker has one of its own."""
 
     def __init__(self) -> None:
         self._name = secrets.token_hex(8)
-        self._check: LogCheck | None = None
+        self._check: LogVerification | None = None
         self._steps: Iterator[None] = iter(())
         self._verifier = Verifier({})
 
@@ -54,11 +54,11 @@ class LogChecker:
 
     def _take_one(self, now: datetime) -> None:
         lost = Q(state=State.RUNNING, beat_at__lt=now - LOST_AFTER)
-        check = LogCheck.objects.filter(Q(state=State.WAITING) | lost).first()
+        check = LogVerification.objects.filter(Q(state=State.WAITING) | lost).first()
         if check is None:
             return
-        seal_new_events(now)
-        seen = LogCheck.objects.filter(pk=check.pk, state=check.state, held_by=check.held_by)
+        write_checkpoints(now)
+        seen = LogVerification.objects.filter(pk=check.pk, state=check.state, held_by=check.held_by)
         if seen.update(
             state=State.RUNNING,
             held_by=self._name,
@@ -69,9 +69,9 @@ class LogChecker:
             self._check, self._verifier = check, new_verifier()
             self._steps = self._verifier.steps(whole_log())
 
-    def _go_on(self, check: LogCheck) -> bool:
+    def _go_on(self, check: LogVerification) -> bool:
         """Do a slice, and say whether there is nothing more to do."""
-        held = LogCheck.objects.filter(pk=check.pk, held_by=self._name, state=State.RUNNING)
+        held = LogVerification.objects.filter(pk=check.pk, held_by=self._name, state=State.RUNNING)
         report, stop_at = self._verifier.report, time.monotonic() + SLICE_S
         for _ in self._steps:
             if time.monotonic() > stop_at:
@@ -87,8 +87,8 @@ class LogChecker:
             )
             if done:  # else another worker took it for lost
                 person = get_user_model()._default_manager.filter(pk=check.asked_by_id).first()
-                origin = Origin(check.address, check.user_agent)
-                write_down(report=report, actor=person, origin=origin)
+                client_info = ClientInfo(check.address, check.user_agent)
+                write_down(report=report, actor=person, client_info=client_info)
         return True
 
 
@@ -97,5 +97,5 @@ def _events_sealed() -> int:
     return (seal.last_position if seal else 0) - (stub.through_position if stub else 0)
 
 
-def latest_check() -> LogCheck | None:
-    return LogCheck.objects.order_by("-pk").first()
+def latest_check() -> LogVerification | None:
+    return LogVerification.objects.order_by("-pk").first()

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from django.db import models
 from django.db.models import Exists, OuterRef
 
-from audit.models import ChainState, Event, RetentionStub, Seal, SealedEvent
+from audit.models import ChainEntry, ChainState, Checkpoint, Event, RetentionStub
 from audit.verify_export import FIELDS, Record
 
 CHUNK = 1000
@@ -24,7 +24,7 @@ def event_record(values: dict[str, Any]) -> Record:
     return {**values, "at": instant(values["at"])}
 
 
-def seal_record(seal: Seal) -> Record:
+def seal_record(seal: Checkpoint) -> Record:
     fields = {name: getattr(seal, name) for name in FIELDS["seal"]}
     return {**fields, "sealed_at": instant(seal.sealed_at)}
 
@@ -39,8 +39,8 @@ def latest_stub() -> RetentionStub | None:
     return RetentionStub.objects.order_by("-through_position").first()
 
 
-def latest_seal() -> Seal | None:
-    return Seal.objects.order_by("-number").first()
+def latest_seal() -> Checkpoint | None:
+    return Checkpoint.objects.order_by("-number").first()
 
 
 def chain_state() -> ChainState:
@@ -48,7 +48,7 @@ def chain_state() -> ChainState:
 
 
 def unsealed() -> models.QuerySet[Event]:
-    place = SealedEvent.objects.filter(event_id=OuterRef("pk"))
+    place = ChainEntry.objects.filter(event_id=OuterRef("pk"))
     return Event.objects.filter(~Exists(place)).order_by("pk")
 
 
@@ -81,12 +81,12 @@ def _places(after: int, until: int) -> Iterator[Record]:
         after = chunk[-1].position
 
 
-def _chunk_of_places(after: int, until: int) -> list[SealedEvent]:
-    found = SealedEvent.objects.filter(position__gt=after, position__lte=until)
+def _chunk_of_places(after: int, until: int) -> list[ChainEntry]:
+    found = ChainEntry.objects.filter(position__gt=after, position__lte=until)
     return list(found.order_by("position")[:CHUNK])
 
 
-def with_events(places: list[SealedEvent]) -> Iterator[Record]:
+def with_events(places: list[ChainEntry]) -> Iterator[Record]:
     """Yield each place with the event that stands there, or as missing."""
     numbers = [place.event_id for place in places]
     rows = Event.objects.filter(pk__in=numbers).order_by().values(*FIELDS["event"])
@@ -99,17 +99,17 @@ def with_events(places: list[SealedEvent]) -> Iterator[Record]:
             yield {"kind": "missing", **marks, "event_id": place.event_id}
 
 
-def _seals(after: int, until: int) -> Iterator[Seal]:
-    found = Seal.objects.filter(number__lte=until).order_by("number")
+def _seals(after: int, until: int) -> Iterator[Checkpoint]:
+    found = Checkpoint.objects.filter(number__lte=until).order_by("number")
     while chunk := list(found.filter(number__gt=after)[:CHUNK]):
         yield from chunk
         after = chunk[-1].number
 
 
-def _uncovered(head: Seal | None) -> Iterator[Record]:
+def _uncovered(head: Checkpoint | None) -> Iterator[Record]:
     """Yield places beyond the last seal that no seal has come to cover meanwhile."""
-    covering = Seal.objects.filter(last_position__gte=OuterRef("position"))
-    beyond = SealedEvent.objects.filter(
+    covering = Checkpoint.objects.filter(last_position__gte=OuterRef("position"))
+    beyond = ChainEntry.objects.filter(
         ~Exists(covering), position__gt=head.last_position if head else 0
     )
     yield from with_events(list(beyond.order_by("position")[:CHUNK]))

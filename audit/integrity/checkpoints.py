@@ -21,7 +21,7 @@ from audit.integrity.chain import (
     seal_record,
     unsealed,
 )
-from audit.models import ChainState, Event, Seal, SealedEvent
+from audit.models import ChainEntry, ChainState, Checkpoint, Event
 from audit.verify_export import FIELDS, GENESIS, Record, digest_of, hash_of, link_of, mac_of
 
 BATCH = 200
@@ -38,8 +38,8 @@ WRITERS_SQL = """
 logger = logging.getLogger(__name__)
 
 
-def seal_new_events(now: datetime) -> int:
-    """Seal what is not sealed yet and return how many events were. One sealer works at a time."""
+def write_checkpoints(now: datetime) -> int:
+    """Checkpoint what is not sealed yet and return how many events were. One sealer works at a time."""
     done = 0
     for _ in range(MOST_BATCHES):
         sealed = _seal_batch(now)
@@ -107,17 +107,15 @@ def _writers() -> set[str]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def _write_seal(events: list[Record], settled_id: int, now: datetime) -> Seal:
+def _write_seal(events: list[Record], settled_id: int, now: datetime) -> Checkpoint:
     number, position, link, previous = _end_of_chain()
     first, places = position + 1, []
     for event in events:
         position, digest = position + 1, digest_of(event)
         link = link_of(link, position, digest)
-        places.append(
-            SealedEvent(position=position, event_id=event["id"], digest=digest, link=link)
-        )
-    SealedEvent.objects.bulk_create(places)
-    seal = Seal(
+        places.append(ChainEntry(position=position, event_id=event["id"], digest=digest, link=link))
+    ChainEntry.objects.bulk_create(places)
+    seal = Checkpoint(
         number=number + 1,
         first_position=first,
         last_position=position,

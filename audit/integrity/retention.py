@@ -13,11 +13,11 @@ from django.db.models import Max, Min
 from django.utils import timezone
 
 from apono_portal.core.crypto.keyring import chain_keys, newest_key_id
-from apono_portal.core.web.client import SYSTEM, Origin
+from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.integrity.chain import latest_stub, stub_record
 from audit.integrity.checkpoints import lock_chain
-from audit.models import Event, RetentionStub, Seal, SealedEvent
+from audit.models import ChainEntry, Checkpoint, Event, RetentionStub
 from audit.services import record
 from audit.verify_export import hash_of, mac_of
 
@@ -29,7 +29,7 @@ class PruneRefused(Exception):
 
 
 def prune_log(
-    *, actor: Any | None = None, before: datetime, origin: Origin = SYSTEM
+    *, actor: Any | None = None, before: datetime, client_info: ClientInfo = SYSTEM
 ) -> RetentionStub | None:
     """Remove whole seals, from the beginning on, whose events are all older than ``before``.
 
@@ -40,26 +40,26 @@ def prune_log(
         raise PruneRefused("The day lies in the future. Choose one that has passed.")
     with transaction.atomic():
         if lock_chain() is None:
-            raise PruneRefused("The log is being sealed at this moment. Try again.")
+            raise PruneRefused("The log is being sealed at this moment. Attempt again.")
         stub = _write_stub(before)
         if stub:
             told = {"before": before, "events": stub.events, "through_seal": stub.through_seal}
-            record(event=EventName.AUDIT_PRUNE, actor=actor, origin=origin, metadata=told)
+            record(event=EventName.AUDIT_PRUNE, actor=actor, client_info=client_info, metadata=told)
     delete_covered()
     return stub
 
 
 def _write_stub(before: datetime) -> RetentionStub | None:
     young = Event.objects.filter(at__gte=before).values("pk")
-    first_kept = SealedEvent.objects.filter(event_id__in=young).aggregate(at=Min("position"))["at"]
+    first_kept = ChainEntry.objects.filter(event_id__in=young).aggregate(at=Min("position"))["at"]
     earlier = latest_stub()
-    seals = Seal.objects.filter(number__gt=earlier.through_seal if earlier else 0)
+    seals = Checkpoint.objects.filter(number__gt=earlier.through_seal if earlier else 0)
     if first_kept is not None:
         seals = seals.filter(last_position__lt=first_kept)
     last = seals.order_by("-number").first()
     if last is None:
         return None
-    gone = SealedEvent.objects.filter(position__lte=last.last_position)
+    gone = ChainEntry.objects.filter(position__lte=last.last_position)
     if earlier:
         gone = gone.filter(position__gt=earlier.through_position)
     ages = Event.objects.filter(pk__in=gone.values("event_id")).aggregate(
@@ -87,12 +87,12 @@ def delete_covered() -> int:
     stub = latest_stub()
     if stub is None:
         return 0
-    places = SealedEvent.objects.filter(position__lte=stub.through_position).order_by("position")
+    places = ChainEntry.objects.filter(position__lte=stub.through_position).order_by("position")
     done = 0
     while chunk := list(places[:BATCH]):
         with transaction.atomic():
             events = Event.objects.filter(pk__in=[place.event_id for place in chunk])
             done += events.delete()[0]
             places.filter(position__lte=chunk[-1].position).order_by().delete()
-    Seal.objects.filter(number__lte=stub.through_seal).delete()
+    Checkpoint.objects.filter(number__lte=stub.through_seal).delete()
     return done

@@ -7,14 +7,14 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from apono_portal.core.db.prepared import prepared
 from audit.events import EventName
 from audit.log.selectors import LAST
-from audit.models import ChainState, Event, Seal, SealedEvent
+from audit.models import ChainEntry, ChainState, Checkpoint, Event
 
 
 @dataclass(frozen=True)
 class Standing:
     """How far the log is sealed, to which event, and what the last verification found."""
 
-    seal: Seal | None
+    seal: Checkpoint | None
     through: int | None
     state: ChainState
 
@@ -25,10 +25,10 @@ def chain_standing() -> Standing:
 
 
 @prepared()
-def _latest_seal() -> QuerySet[Seal]:
-    place = SealedEvent.objects.filter(position=OuterRef("last_position"))
+def _latest_seal() -> QuerySet[Checkpoint]:
+    place = ChainEntry.objects.filter(position=OuterRef("last_position"))
     through = Subquery(place.values("event_id")[:1])
-    return Seal.objects.annotate(through=through).order_by("-number")[:1]
+    return Checkpoint.objects.annotate(through=through).order_by("-number")[:1]
 
 
 @prepared()
@@ -41,5 +41,5 @@ def last_verifications() -> list[Event]:
     return list(Event.objects.filter(event=EventName.AUDIT_VERIFY).order_by("-pk")[:LAST])
 
 
-def sealed_place(event: Event) -> SealedEvent | None:
-    return SealedEvent.objects.filter(event_id=event.pk).first()
+def sealed_place(event: Event) -> ChainEntry | None:
+    return ChainEntry.objects.filter(event_id=event.pk).first()

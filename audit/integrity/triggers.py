@@ -9,14 +9,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 REFUSAL = "the audit log cannot be changed"
 # Table to the condition under which a row, OLD, may be deleted.
 _LAWFUL = {
-    "audit_event": """EXISTS (SELECT 1 FROM audit_sealedevent s, audit_retentionstub r
+    "audit_event": """EXISTS (SELECT 1 FROM audit_chainentry s, audit_retentionstub r
         WHERE s.event_id = OLD.id AND s.position <= r.through_position)""",
-    "audit_sealedevent": """EXISTS (SELECT 1 FROM audit_retentionstub r
+    "audit_chainentry": """EXISTS (SELECT 1 FROM audit_retentionstub r
         WHERE OLD.position <= r.through_position)
         AND NOT EXISTS (SELECT 1 FROM audit_event e WHERE e.id = OLD.event_id)""",
-    "audit_seal": """EXISTS (SELECT 1 FROM audit_retentionstub r
+    "audit_checkpoint": """EXISTS (SELECT 1 FROM audit_retentionstub r
         WHERE OLD.number <= r.through_seal)
-        AND NOT EXISTS (SELECT 1 FROM audit_sealedevent s WHERE s.position <= OLD.last_position)""",
+        AND NOT EXISTS (SELECT 1 FROM audit_chainentry s WHERE s.position <= OLD.last_position)""",
     "audit_retentionstub": "",
 }
 

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apono_portal.core.crypto.keyring import chain_keys
-from apono_portal.core.web.client import SYSTEM, Origin
+from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.integrity.chain import chain_records, chain_state, latest_stub
 from audit.models import ChainState
@@ -21,7 +21,7 @@ def verify_log(
     *,
     actor: Any | None = None,
     expected: tuple[int, str] | None = None,
-    origin: Origin = SYSTEM,
+    client_info: ClientInfo = SYSTEM,
 ) -> Report:
     """Walk the whole chain and put the result on the record. No lock is held meanwhile.
 
@@ -30,7 +30,7 @@ def verify_log(
     """
     report = new_verifier(expected).run(whole_log())
     with transaction.atomic():
-        write_down(report=report, actor=actor, origin=origin)
+        write_down(report=report, actor=actor, client_info=client_info)
     return report
 
 
@@ -38,12 +38,12 @@ def new_verifier(expected: tuple[int, str] | None = None) -> Verifier:
     return Verifier(chain_keys(), expected or _last_found_right())
 
 
-def write_down(*, report: Report, actor: Any | None, origin: Origin) -> None:
+def write_down(*, report: Report, actor: Any | None, client_info: ClientInfo) -> None:
     """Remember what was found and put it on the record. Call within a transaction."""
     event = record(
         event=EventName.AUDIT_VERIFY,
         actor=actor,
-        origin=origin,
+        client_info=client_info,
         metadata={
             "events": report.events,
             "through_event": report.last_sealed_id,

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.permissions import readers_only
 from audit.integrity.background_verification import latest_check
 from audit.integrity.selectors import chain_standing, last_verifications
@@ -27,5 +27,5 @@ def verification(request: HttpRequest) -> HttpResponse:
 @readers_only
 @require_POST
 def ask(request: HttpRequest) -> HttpResponse:
-    ask_for_check(actor=request.user, origin=Origin.of(request))
+    ask_for_check(actor=request.user, client_info=ClientInfo.of(request))
     return redirect("audit:verification")

@@ -20,7 +20,7 @@ from audit.integrity.chain import event_record, instant, latest_stub
 from audit.integrity.verification import whole_log
 from audit.log.export_progress import followed, token_in
 from audit.log.selectors import Wanted, wanted_events
-from audit.models import Event, SealedEvent
+from audit.models import ChainEntry, Event
 from audit.verify_export import FIELDS, FORMAT, GENESIS, Record
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -134,21 +134,21 @@ def _values(event: Event) -> Record:
     return event_record({name: getattr(event, name) for name in FIELDS["event"]})
 
 
-def _marks(place: SealedEvent | None, before: dict[int, str]) -> Record:
+def _marks(place: ChainEntry | None, before: dict[int, str]) -> Record:
     if place is None:
         return {"position": None}
     marks = {"position": place.position, "digest": place.digest, "link": place.link}
     return {**marks, "previous": before.get(place.position - 1)}
 
 
-def _places_of(batch: list[Event]) -> dict[int, SealedEvent]:
-    places = SealedEvent.objects.filter(event_id__in=[event.pk for event in batch])
+def _places_of(batch: list[Event]) -> dict[int, ChainEntry]:
+    places = ChainEntry.objects.filter(event_id__in=[event.pk for event in batch])
     return {place.event_id: place for place in places}
 
 
-def _links_before(places: Iterable[SealedEvent]) -> dict[int, str]:
+def _links_before(places: Iterable[ChainEntry]) -> dict[int, str]:
     numbers = [place.position - 1 for place in places]
-    found = SealedEvent.objects.filter(position__in=numbers).values_list("position", "link")
+    found = ChainEntry.objects.filter(position__in=numbers).values_list("position", "link")
     return dict(found)
 
 
@@ -161,7 +161,7 @@ def _rows(wanted: Wanted) -> Iterator[list[object]]:
             yield _cells(event, evidence, places.get(event.pk))
 
 
-def _cells(event: Event, evidence: "Evidence", place: SealedEvent | None) -> list[object]:
+def _cells(event: Event, evidence: "Evidence", place: ChainEntry | None) -> list[object]:
     said = json.dumps(event.metadata, ensure_ascii=False, sort_keys=True) if event.metadata else ""
     return [
         event.pk,

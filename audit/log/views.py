@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_safe
 
 from apono_portal.core.db.keyset import about, expected_rows
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.permissions import readers_only
 from audit.integrity.selectors import chain_standing, sealed_place
 from audit.log.details import details_of
@@ -55,7 +55,7 @@ def export(request: HttpRequest, form: str) -> HttpResponseBase:
         form=form,
         filters=asked.asked,
         rows=about(found, filtered=asked.is_filtered),
-        origin=Origin.of(request),
+        client_info=ClientInfo.of(request),
     )
     return download_for(
         request,

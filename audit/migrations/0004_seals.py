@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='Seal',
+            name='Checkpoint',
             fields=[
                 ('number', models.BigIntegerField(primary_key=True, serialize=False)),
                 ('first_position', models.BigIntegerField()),
@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='SealedEvent',
+            name='ChainEntry',
             fields=[
                 ('position', models.BigIntegerField(primary_key=True, serialize=False)),
                 ('event_id', models.BigIntegerField(unique=True)),

@@ -12,12 +12,12 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name='delivery',
-            name='late_about',
+            name='deferred_subject_id',
             field=models.BigIntegerField(blank=True, null=True),
         ),
         migrations.AddField(
             model_name='delivery',
-            name='late_part',
+            name='deferred_part',
             field=models.CharField(blank=True, max_length=32),
         ),
     ]

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             field=models.CharField(blank=True, max_length=320),
         ),
         migrations.CreateModel(
-            name='LogCheck',
+            name='LogVerification',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('state', models.CharField(choices=[('waiting', 'Waiting for a worker'), ('running', 'Under way'), ('done', 'Done')], default='waiting', max_length=8)),

@@ -25,7 +25,7 @@ def offer(name: str, make: Maker) -> None:
     _MAKERS[name] = make
 
 
-def put_in(body: str, *, part: str, about: int | None, since: datetime) -> str:
+def render_deferred(body: str, *, part: str, about: int | None, since: datetime) -> str:
     """Return the text with its part made, or raise `NoLongerWanted`."""
     if not part:
         return body

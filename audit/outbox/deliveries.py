@@ -19,7 +19,7 @@ from django.core.mail import EmailMessage
 from django.utils import timezone
 
 from audit.models import Delivery, Event
-from audit.outbox.deferred_parts import NoLongerWanted, put_in
+from audit.outbox.deferred_parts import NoLongerWanted, render_deferred
 
 FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(hours=1)
@@ -35,20 +35,22 @@ NO_LONGER_OF_USE = "It waited until it was of no more use."
 logger = logging.getLogger(__name__)
 
 
-class NotTaken(Exception):
+class DeliveryFailed(Exception):
     """The other side did not take it. ``sentence`` is safe to show.
 
-    ``is_final`` ends the tries; ``is_down`` says that nothing else would be taken there now.
+    ``is_final`` ends the attempts; ``endpoint_down`` says that nothing else would be taken there now.
     """
 
-    def __init__(self, sentence: str, *, is_final: bool = False, is_down: bool = False) -> None:
+    def __init__(
+        self, sentence: str, *, is_final: bool = False, endpoint_down: bool = False
+    ) -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.is_final = is_final
-        self.is_down = is_down
+        self.endpoint_down = endpoint_down
 
 
-# Hands a delivery over, or raises `NotTaken`.
+# Hands a delivery over, or raises `DeliveryFailed`.
 Carrier = Callable[[Delivery], None]
 
 
@@ -71,8 +73,8 @@ def enqueue_mail(
         recipient=recipient,
         subject=on_one_line(subject),
         body=body,
-        late_part=late[0],
-        late_about=late[1],
+        deferred_part=late[0],
+        deferred_subject_id=late[1],
     )
     enqueue([mail])
 
@@ -90,11 +92,16 @@ def on_one_line(subject: str) -> str:
 
 
 def carry_mail(delivery: Delivery) -> None:
-    """Hand a mail to the mail server. Two tries of one delivery have the same Message-ID."""
+    """Hand a mail to the mail server. Two attempts of one delivery have the same Message-ID."""
     if settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend"):
-        raise NotTaken("No mail server is set. Set EMAIL_URL, then send it again.", is_final=True)
-    body = put_in(
-        delivery.body, part=delivery.late_part, about=delivery.late_about, since=delivery.created_at
+        raise DeliveryFailed(
+            "No mail server is set. Set EMAIL_URL, then send it again.", is_final=True
+        )
+    body = render_deferred(
+        delivery.body,
+        part=delivery.deferred_part,
+        about=delivery.deferred_subject_id,
+        since=delivery.created_at,
     )
     host = urlsplit(settings.PORTAL_URL).hostname
     headers = {"Message-ID": f"<delivery-{delivery.pk}@{host}>", "Auto-Submitted": "auto-generated"}
@@ -103,7 +110,7 @@ def carry_mail(delivery: Delivery) -> None:
         mail.send()
     except (OSError, ValueError, smtplib.SMTPException) as error:  # server, content, protocol
         name = type(error).__name__
-        raise NotTaken(f"The mail server did not take it ({name}).") from None
+        raise DeliveryFailed(f"The mail server did not take it ({name}).") from None
 
 
 def deliver_due(
@@ -124,9 +131,9 @@ def deliver_due(
             done += _deliver(delivery, now, carry)
         except NoLongerWanted:
             _close(delivery, Delivery.State.WITHDRAWN, "It was no longer wanted.")
-        except NotTaken as refused:
+        except DeliveryFailed as refused:
             _put_off(delivery, now, refused)
-            if refused.is_down:
+            if refused.endpoint_down:
                 down.add(delivery.recipient)
         if time.monotonic() > give_up_at:
             break
@@ -140,12 +147,12 @@ def withdraw(*, event_ids: Collection[int], kinds: Collection[str], why: str) ->
 
 
 def requeue(delivery: Delivery) -> None:
-    """Have it sent once more, whatever became of it, with a week of tries before it."""
+    """Have it sent once more, whatever became of it, with a week of attempts before it."""
     now = timezone.now()
     Delivery.objects.filter(pk=delivery.pk).update(
         state=Delivery.State.WAITING,
         waiting_since=now,
-        next_try_at=now,
+        next_attempt_at=now,
         useful_until=None,
         last_error="",
     )
@@ -154,9 +161,14 @@ def requeue(delivery: Delivery) -> None:
 def _taken(now: datetime, channel: str) -> Iterator[Delivery]:
     """Yield due deliveries, each taken by moving its next try: a worker that dies gives it back."""
     for delivery in Delivery.objects.due(now).filter(channel=channel)[:BATCH]:
-        taken = Delivery.objects.waiting().filter(pk=delivery.pk, next_try_at=delivery.next_try_at)
-        if taken.update(next_try_at=timezone.now() + LEASE, tries=delivery.tries + 1) == 1:
-            delivery.tries += 1
+        taken = Delivery.objects.waiting().filter(
+            pk=delivery.pk, next_attempt_at=delivery.next_attempt_at
+        )
+        if (
+            taken.update(next_attempt_at=timezone.now() + LEASE, attempts=delivery.attempts + 1)
+            == 1
+        ):
+            delivery.attempts += 1
             yield delivery
 
 
@@ -173,18 +185,18 @@ def _deliver(delivery: Delivery, now: datetime, carry: Carrier) -> bool:
 
 def _give_back(delivery: Delivery, now: datetime) -> None:
     Delivery.objects.waiting().filter(pk=delivery.pk).update(
-        next_try_at=now + FIRST_PAUSE, tries=delivery.tries - 1
+        next_attempt_at=now + FIRST_PAUSE, attempts=delivery.attempts - 1
     )
 
 
-def _put_off(delivery: Delivery, now: datetime, refused: NotTaken) -> None:
-    logger.warning("Delivery %s, try %s: %s", delivery.pk, delivery.tries, refused.sentence)
-    pause = min(FIRST_PAUSE * 2 ** min(delivery.tries - 1, 10), LONGEST_PAUSE)
+def _put_off(delivery: Delivery, now: datetime, refused: DeliveryFailed) -> None:
+    logger.warning("Delivery %s, try %s: %s", delivery.pk, delivery.attempts, refused.sentence)
+    pause = min(FIRST_PAUSE * 2 ** min(delivery.attempts - 1, 10), LONGEST_PAUSE)
     if refused.is_final or now + pause > delivery.waiting_since + KEEP_TRYING:
         _close(delivery, Delivery.State.GIVEN_UP, refused.sentence)
     else:
         Delivery.objects.waiting().filter(pk=delivery.pk).update(
-            next_try_at=now + pause, last_error=refused.sentence[:200]
+            next_attempt_at=now + pause, last_error=refused.sentence[:200]
         )
 
 

@@ -60,8 +60,8 @@ RULES = (
         (
             Edit(
                 "mfa/reset.py",
-                "KnownBrowser.objects.filter(user_id=state.user_id).delete()\n    raise_epoch(state)",
-                "KnownBrowser.objects.filter(user_id=state.user_id).delete()",
+                "TrustedBrowser.objects.filter(user_id=state.user_id).delete()\n    raise_epoch(state)",
+                "TrustedBrowser.objects.filter(user_id=state.user_id).delete()",
             ),
         ),
     ),
@@ -71,7 +71,7 @@ RULES = (
         (
             Edit(
                 "mfa/reset.py",
-                "    KnownBrowser.objects.filter(user_id=state.user_id).delete()\n",
+                "    TrustedBrowser.objects.filter(user_id=state.user_id).delete()\n",
                 "",
             ),
         ),
@@ -110,7 +110,7 @@ RULES = (
         ),
     ),
     Rule(
-        "failures hold a lane off",
+        "failures hold a scope off",
         ("code guessing, sequential", "code guessing, spread over addresses"),
         (
             Edit(
@@ -143,7 +143,7 @@ RULES = (
         ),
     ),
     Rule(
-        "tries of one person wait for each other",
+        "attempts of one person wait for each other",
         ("code guessing, parallel", "32 sessions at once"),
         (
             Edit(
@@ -159,7 +159,7 @@ RULES = (
         ),
     ),
     Rule(
-        "a known browser has a lane of its own",
+        "a known browser has a scope of its own",
         ("code guessing, sequential", "code guessing, spread over addresses"),
         (
             Edit(
@@ -170,15 +170,15 @@ RULES = (
         ),
     ),
     Rule(
-        "a lane is given, never claimed",
+        "a scope is given, never claimed",
         ("device cookies, forged",),
         (
             Edit(
                 "mfa/verification/throttle_scope.py",
-                "    if browser is None:\n        return Lane(session_ref=session_ref)\n",
+                "    if browser is None:\n        return ThrottleScope(session_ref=session_ref)\n",
                 "    if browser is None:\n"
                 "        claimed = request.COOKIES.get(cookie_name(request.user.pk), 'unknown')\n"
-                "        return Lane(claimed[:32], session_ref=session_ref)\n",
+                "        return ThrottleScope(claimed[:32], session_ref=session_ref)\n",
             ),
         ),
     ),

@@ -19,7 +19,7 @@ from accessflows.connectors.protocol import GrantSpec, Target
 from accessflows.connectors.registry import connector_for
 from bench.chaos.ground import PORTAL_ID
 from bench.chaos.stage import Stage
-from requests_app.drift.scan import due_for_look
+from requests_app.drift.scan import due_for_scan
 from requests_app.grants.activation import begin_activation
 from requests_app.grants.ending import expire_due
 from requests_app.grants.leases import claim
@@ -140,11 +140,11 @@ def measure_sweep(stage: Stage, past: int) -> SweepCost:
 def _idle_sweep() -> None:
     now = timezone.now()
     expire_due(now=now)
-    reconciler.tend(now)
-    reconciler.begin_waiting()
-    reconciler.lanes(now)
+    reconciler.run_housekeeping(now)
+    reconciler.start_activations()
+    reconciler.scopes(now)
     reconciler.next_turn()
-    due_for_look(now)
+    due_for_scan(now)
 
 
 def _median_sweep_ms() -> float:

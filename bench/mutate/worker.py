@@ -24,7 +24,7 @@ from django.db import connection, connections
 from bench.mutate import probes
 from bench.mutate.children import result_of
 from bench.mutate.mutants import Mutant
-from bench.mutate.patching import CannotPatch, functions_of, put_in
+from bench.mutate.patching import CannotPatch, functions_of, render_deferred
 from bench.mutate.slow import meets_slowly
 
 OPTIONS = ["-q", "-n0", "--no-header"]
@@ -186,7 +186,7 @@ class Worker:
 
     def _run_broken(self, broken: Any, scope: str, tests: list[str]) -> dict[str, str]:
         try:
-            put_in(self._functions, broken, scope)
+            render_deferred(self._functions, broken, scope)
         except CannotPatch:
             return {"killer": AT_IMPORT}
         self._take_own_rows()

@@ -21,7 +21,7 @@ GROWING = (
     "requests_app_grant",
     "requests_app_decision",
     "audit_event",
-    "audit_sealedevent",
+    "audit_chainentry",
     "audit_delivery",
     "django_session",
 )

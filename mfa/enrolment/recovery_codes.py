@@ -5,14 +5,14 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.models import Event
 from audit.services import record
 from mfa import emails
 from mfa.exceptions import RecoveryCodesOff
 from mfa.models import Outcome, RecoveryCode, Verification
-from mfa.verification.attempts import Release, Try, VerificationResult, run_try
+from mfa.verification.attempts import Attempt, Release, VerificationResult, attempt_verification
 from mfa.verification.codes import (
     RECOVERY_CODES,
     new_recovery_code,
@@ -20,12 +20,17 @@ from mfa.verification.codes import (
     recovery_code_hash,
 )
 from mfa.verification.evidence import require_evidence
-from mfa.verification.throttle_scope import Lane
+from mfa.verification.throttle_scope import ThrottleScope
 from mfa.verification.window import Window
 
 
 def verify_recovery_code(
-    *, user: Any, code: str, lane: Lane, origin: Origin, release: Release | None = None
+    *,
+    user: Any,
+    code: str,
+    scope: ThrottleScope,
+    client_info: ClientInfo,
+    release: Release | None = None,
 ) -> VerificationResult:
     """Check a recovery code and spend it. A success is evidence like that of an authenticator.
 
@@ -38,12 +43,12 @@ def verify_recovery_code(
 
     def tell(event: Event) -> None:
         left = recovery_codes_left(user_id=user.pk)
-        emails.recovery_code_used(event=event, user=user, origin=origin, left=left)
+        emails.recovery_code_used(event=event, user=user, client_info=client_info, left=left)
 
-    return run_try(
+    return attempt_verification(
         user=user,
-        lane=lane.for_recovery,
-        origin=origin,
+        scope=scope.for_recovery,
+        client_info=client_info,
         check=lambda attempt: _spend(attempt, code_hash),
         device_name=Verification.RECOVERY_CODE,
         on_success=tell,
@@ -51,7 +56,7 @@ def verify_recovery_code(
     )
 
 
-def make_recovery_codes(*, user: Any, window: Window | None, origin: Origin) -> list[str]:
+def make_recovery_codes(*, user: Any, window: Window | None, client_info: ClientInfo) -> list[str]:
     """Return ten new codes, shown to their owner once, and void the old ones."""
     if not settings.MFA_RECOVERY_CODES:
         raise RecoveryCodesOff
@@ -59,13 +64,16 @@ def make_recovery_codes(*, user: Any, window: Window | None, origin: Origin) -> 
         require_evidence(user=user, window=window)
         codes = replace_recovery_codes(user_id=user.pk)
         event = record(
-            event=EventName.MFA_MAKE_RECOVERY_CODES, actor=user, target=user, origin=origin
+            event=EventName.MFA_MAKE_RECOVERY_CODES,
+            actor=user,
+            target=user,
+            client_info=client_info,
         )
-        emails.recovery_codes_made(event=event, user=user, origin=origin)
+        emails.recovery_codes_made(event=event, user=user, client_info=client_info)
         return codes
 
 
-def _spend(attempt: Try, code_hash: str) -> Outcome:
+def _spend(attempt: Attempt, code_hash: str) -> Outcome:
     codes = RecoveryCode.objects.filter(user_id=attempt.state.user_id, code_hash=code_hash)
     if codes.filter(used_at=None).update(used_at=attempt.now) == 1:
         return Outcome.OK

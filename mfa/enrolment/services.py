@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.services import record
 from mfa import emails
@@ -16,12 +16,12 @@ from mfa.enrolment.recovery_codes import replace_recovery_codes
 from mfa.enrolment.selectors import pick_under_way
 from mfa.exceptions import AlreadyEnrolled, SignInTooOld
 from mfa.models import Authenticator, Outcome, Verification
-from mfa.verification.attempts import SENTENCES, Try, after_failure, check_code, refused_by_hold
+from mfa.verification.attempts import SENTENCES, Attempt, after_failure, check_code, refused_by_hold
 from mfa.verification.codes import normalise_code
 from mfa.verification.locking import lock_state, raise_epoch
 from mfa.verification.policies import sign_in_is_recent
-from mfa.verification.throttle_scope import Lane
-from mfa.verification.trusted_browsers import make_known
+from mfa.verification.throttle_scope import ThrottleScope
+from mfa.verification.trusted_browsers import trust_browser
 
 DEFAULT_NAME = "Authenticator app"
 
@@ -31,7 +31,7 @@ class SetUpResult:
     """What became of a confirmation. ``recovery_codes`` are shown once and kept nowhere."""
 
     outcome: Outcome
-    held_off_until: datetime | None = None
+    locked_until: datetime | None = None
     device_cookie: str = ""
     recovery_codes: list[str] = field(default_factory=list)
 
@@ -45,7 +45,7 @@ class SetUpResult:
 
 
 def begin_set_up(
-    *, user: Any, session_started_at: datetime | None, origin: Origin
+    *, user: Any, session_started_at: datetime | None, client_info: ClientInfo
 ) -> Authenticator:
     """Make a new unconfirmed authenticator, in place of an earlier unconfirmed one.
 
@@ -63,14 +63,14 @@ def begin_set_up(
             user_id=user.pk,
             name=DEFAULT_NAME,
             confirmed=False,
-            key=Authenticator.new_sealed_key(user.pk),
+            key=Authenticator.new_encrypted_key(user.pk),
         )
-        record(event=EventName.MFA_BEGIN_SET_UP, actor=user, target=device, origin=origin)
+        record(event=EventName.MFA_BEGIN_SET_UP, actor=user, target=device, client_info=client_info)
         return device
 
 
 def confirm_set_up(
-    *, user: Any, device_id: int | None, code: str, origin: Origin, name: str = ""
+    *, user: Any, device_id: int | None, code: str, client_info: ClientInfo, name: str = ""
 ) -> SetUpResult:
     """Turn MFA on with the first code of the app. That code is spent and opens no window.
 
@@ -78,33 +78,33 @@ def confirm_set_up(
     `mfa.enrolment.selectors.set_up_under_way` does, and `MalformedCode`.
     """
     digits = normalise_code(code)
-    lane = Lane(Verification.SET_UP_LANE)
+    scope = ThrottleScope(Verification.SET_UP_SCOPE)
     with transaction.atomic():
         state = lock_state(user.pk)
         device = pick_under_way(Authenticator.objects.select_for_update().of(user.pk), device_id)
-        attempt = Try(user, state, lane, origin, timezone.now(), device)
+        attempt = Attempt(user, state, scope, client_info, timezone.now(), device)
         held = refused_by_hold(attempt)
         if held is not None:
-            return SetUpResult(held.outcome, held_off_until=held.held_off_until)
+            return SetUpResult(held.outcome, locked_until=held.locked_until)
         outcome = check_code(device, digits)
         if outcome != Outcome.OK:
             failed = after_failure(attempt, attempt.write(outcome)[0])
-            return SetUpResult(outcome, held_off_until=failed.held_off_until)
+            return SetUpResult(outcome, locked_until=failed.locked_until)
         return _turn_on(attempt, device, name.strip() or DEFAULT_NAME)
 
 
-def record_refused_password(*, user: Any, origin: Origin) -> None:
+def record_refused_password(*, user: Any, client_info: ClientInfo) -> None:
     """Put on the record that the password asked for once more was wrong."""
     record(
         event=EventName.SESSION_SIGN_IN_FAIL,
         actor=user,
         target=user,
-        origin=origin,
+        client_info=client_info,
         metadata={"where": "before MFA set-up"},
     )
 
 
-def _turn_on(attempt: Try, device: Authenticator, name: str) -> SetUpResult:
+def _turn_on(attempt: Attempt, device: Authenticator, name: str) -> SetUpResult:
     device.confirmed, device.name = True, name
     device.save(update_fields=["confirmed", "name"])
     raise_epoch(attempt.state)
@@ -113,8 +113,8 @@ def _turn_on(attempt: Try, device: Authenticator, name: str) -> SetUpResult:
         event=EventName.MFA_SET_UP,
         actor=attempt.user,
         target=device,
-        origin=attempt.origin,
+        client_info=attempt.client_info,
         metadata={"authenticator": name, "recovery_codes": len(codes)},
     )
-    emails.set_up(event=event, user=attempt.user, origin=attempt.origin)
-    return SetUpResult(Outcome.OK, device_cookie=make_known(attempt), recovery_codes=codes)
+    emails.set_up(event=event, user=attempt.user, client_info=attempt.client_info)
+    return SetUpResult(Outcome.OK, device_cookie=trust_browser(attempt), recovery_codes=codes)

@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from mfa.enrolment.forms import PasswordForm, SetUpForm
 from mfa.enrolment.provisioning import provisioning_of
 from mfa.enrolment.reauthentication import (
@@ -63,7 +63,10 @@ def confirm(request: HttpRequest) -> HttpResponse:
         if not form.is_valid():
             return _dialog(request, device, form, status=UNPROCESSABLE)
         result = confirm_set_up(
-            user=request.user, device_id=begun, origin=Origin.of(request), **form.cleaned_data
+            user=request.user,
+            device_id=begun,
+            client_info=ClientInfo.of(request),
+            **form.cleaned_data,
         )
     except MfaError as refused:
         messages.warning(request, str(refused))
@@ -88,7 +91,7 @@ def confirm_password(request: HttpRequest) -> HttpResponse:
             stamp_password(request)
             return set_up(request)
         if not getattr(request, "axes_locked_out", False):
-            record_refused_password(user=user, origin=Origin.of(request))
+            record_refused_password(user=user, client_info=ClientInfo.of(request))
         form.add_error("password", "That is not your password.")
     status = UNPROCESSABLE if form.errors else 200
     return render(request, "mfa/confirm_password.html", {"form": form}, status=status)
@@ -98,7 +101,7 @@ def _begin(request: HttpRequest) -> HttpResponse:
     device = begin_set_up(
         user=request.user,
         session_started_at=password_proven_at(request),
-        origin=Origin.of(request),
+        client_info=ClientInfo.of(request),
     )
     remember_set_up(request, device.pk)
     return redirect("mfa:set_up")
@@ -129,6 +132,6 @@ def _dialog(
     context = {
         "form": form,
         "provisioning": provisioning_of(device, user.email),
-        "held_off_until": result.held_off_until if result else None,
+        "locked_until": result.locked_until if result else None,
     }
     return render(request, "mfa/set_up.html", context, status=status)

@@ -36,14 +36,14 @@ class Migration(migrations.Migration):
             bases=('otp_totp.totpdevice',),
         ),
         migrations.CreateModel(
-            name='KnownBrowser',
+            name='TrustedBrowser',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('nonce_hash', models.CharField(max_length=64, unique=True)),
                 ('epoch', models.PositiveIntegerField()),
                 ('user_agent', models.CharField(blank=True, max_length=256)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='known_browsers', to=settings.AUTH_USER_MODEL)),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='trusted_browsers', to=settings.AUTH_USER_MODEL)),
             ],
         ),
         migrations.CreateModel(
@@ -52,7 +52,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('outcome', models.CharField(choices=[('ok', 'Verified'), ('bad', 'Code did not match'), ('replay', 'Code was used before'), ('throttled', 'Held off'), ('no_device', 'MFA not set up')], max_length=16)),
-                ('lane', models.CharField(default='unknown', max_length=32)),
+                ('scope', models.CharField(default='unknown', max_length=32)),
                 ('epoch', models.PositiveIntegerField()),
                 ('device_id', models.BigIntegerField(blank=True, null=True)),
                 ('device_name', models.CharField(blank=True, max_length=64)),
@@ -62,7 +62,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-id'],
-                'indexes': [models.Index(fields=['user', 'lane', 'at'], name='verification_by_lane'), models.Index(fields=['user', '-at'], name='verification_by_user')],
+                'indexes': [models.Index(fields=['user', 'scope', 'at'], name='verification_by_lane'), models.Index(fields=['user', '-at'], name='verification_by_user')],
             },
         ),
     ]

@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='mfastate',
-            name='cap_lifted_at',
+            name='lockout_lifted_at',
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(

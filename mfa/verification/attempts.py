@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from apono_portal.core.db.prepared import insert, prepared
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.models import Event
 from audit.services import record
@@ -27,11 +27,11 @@ from mfa.verification.rate_limits import (
     MONTH,
     SESSION_FAILURES,
     SHORT,
-    held_off_until,
+    locked_until,
     month_is_spent,
 )
-from mfa.verification.throttle_scope import Lane, still_known
-from mfa.verification.trusted_browsers import make_known
+from mfa.verification.throttle_scope import ThrottleScope, still_trusted
+from mfa.verification.trusted_browsers import trust_browser
 
 EVENTS = {
     Outcome.OK: EventName.MFA_VERIFY,
@@ -57,13 +57,13 @@ Release = Callable[[Verification], dict[str, Any]]
 class VerificationResult:
     """What became of a try.
 
-    ``verification`` is its ledger row; tries during one hold share a row. ``held_off_until`` is set
-    while the lane takes no codes. ``session_must_end``: five failures in a row in this session;
+    ``verification`` is its ledger row; attempts during one hold share a row. ``locked_until`` is set
+    while the scope takes no codes. ``session_must_end``: five failures in a row in this session;
     the view ends it with `mfa.verification.window.end_session`. ``device_cookie`` goes to `mfa.verification.throttle_scope.remember`.
     """
 
     verification: Verification
-    held_off_until: datetime | None = None
+    locked_until: datetime | None = None
     session_must_end: bool = False
     device_cookie: str = ""
 
@@ -82,13 +82,13 @@ class VerificationResult:
 
 
 @dataclass(frozen=True)
-class Try:
+class Attempt:
     """One try under the lock: who, on which budget, from where."""
 
     user: Any
     state: MfaState
-    lane: Lane
-    origin: Origin
+    scope: ThrottleScope
+    client_info: ClientInfo
     now: datetime
     device: Authenticator | None
 
@@ -100,23 +100,23 @@ class Try:
             user_id=self.state.user_id,
             at=self.now,
             outcome=outcome,
-            lane=self.lane.label,
-            session_ref=self.lane.session_ref,
+            scope=self.scope.label,
+            session_ref=self.scope.session_ref,
             epoch=self.state.epoch,
             device_id=self.device.pk if self.device else None,
             device_name=device_name or (self.device.name if self.device else ""),
-            address=self.origin.address,
-            user_agent=self.origin.user_agent,
+            address=self.client_info.address,
+            user_agent=self.client_info.user_agent,
         )
         insert(verification)
         event = record(
             event=EVENTS[outcome],
             actor=self.user,
             target=self.device,
-            origin=self.origin,
+            client_info=self.client_info,
             metadata={
                 "outcome": outcome.value,
-                "lane": self.lane.label,
+                "scope": self.scope.label,
                 "authenticator": verification.device_name,
                 "verification": verification.pk,
                 **(release(verification) if release else {}),
@@ -126,21 +126,21 @@ class Try:
 
     @cached_property
     def failures(self) -> list[datetime]:
-        """When this lane's failures before this try were, newest first, as far as any limit looks back."""
-        return failures_in(self.state.user_id, self.lane.label, self.now)
+        """When this scope's failures before this try were, newest first, as far as any limit looks back."""
+        return failures_in(self.state.user_id, self.scope.label, self.now)
 
-    def held_off_until(self, failures: list[datetime]) -> datetime | None:
-        return held_off_until(failures, self.now, month_since=self.state.cap_lifted_at)
+    def locked_until(self, failures: list[datetime]) -> datetime | None:
+        return locked_until(failures, self.now, month_since=self.state.lockout_lifted_at)
 
 
-def failures_in(user_id: int, lane: str, now: datetime) -> list[datetime]:
-    """Return when a lane's failures were, newest first, as far as any limit looks back."""
-    return _failures(user_id, lane, now - MONTH.period)
+def failures_in(user_id: int, scope: str, now: datetime) -> list[datetime]:
+    """Return when a scope's failures were, newest first, as far as any limit looks back."""
+    return _failures(user_id, scope, now - MONTH.period)
 
 
 @prepared(int, str, datetime)
-def _failures(user_id: int, lane: str, since: datetime) -> QuerySet[Any, Any]:
-    ledger = Verification.objects.in_lane(user_id, lane).failures().since(since)
+def _failures(user_id: int, scope: str, since: datetime) -> QuerySet[Any, Any]:
+    ledger = Verification.objects.in_lane(user_id, scope).failures().since(since)
     return ledger.order_by("-at", "-id").values_list("at", flat=True)[: MONTH.failures]
 
 
@@ -150,17 +150,17 @@ def _locked_device(user_id: int) -> QuerySet[Authenticator]:
     return devices.order_by("pk")[:1]
 
 
-def run_try(
+def attempt_verification(
     *,
     user: Any,
-    lane: Lane,
-    origin: Origin,
-    check: Callable[[Try], Outcome],
+    scope: ThrottleScope,
+    client_info: ClientInfo,
+    check: Callable[[Attempt], Outcome],
     device_name: str = "",
     on_success: Callable[[Event], None] | None = None,
     release: Release | None = None,
 ) -> VerificationResult:
-    """Take the lock, hold the lane to its budget, run ``check`` if allowed, write what became of it.
+    """Take the lock, hold the scope to its budget, run ``check`` if allowed, write what became of it.
 
     ``release`` is given a success before it is put on the record, ``on_success`` the event of it;
     both in the same transaction.
@@ -168,7 +168,9 @@ def run_try(
     with transaction.atomic(savepoint=False):
         state = lock_state(user.pk)
         device = _locked_device.first(user.pk)
-        attempt = Try(user, state, still_known(lane, state), origin, timezone.now(), device)
+        attempt = Attempt(
+            user, state, still_trusted(scope, state), client_info, timezone.now(), device
+        )
         held = refused_by_hold(attempt)
         if held is not None:
             return held
@@ -183,16 +185,16 @@ def run_try(
         if outcome == Outcome.OK:
             if on_success:
                 on_success(event)
-            return VerificationResult(verification, device_cookie=make_known(attempt))
+            return VerificationResult(verification, device_cookie=trust_browser(attempt))
         return after_failure(attempt, verification)
 
 
-def refused_by_hold(attempt: Try) -> VerificationResult | None:
-    """Refuse the try if its lane is held off, right code or wrong."""
-    until = attempt.held_off_until(attempt.failures)
+def refused_by_hold(attempt: Attempt) -> VerificationResult | None:
+    """Refuse the try if its scope is held off, right code or wrong."""
+    until = attempt.locked_until(attempt.failures)
     if until is None:
         return None
-    return VerificationResult(_one_row(attempt, Outcome.THROTTLED), held_off_until=until)
+    return VerificationResult(_one_row(attempt, Outcome.THROTTLED), locked_until=until)
 
 
 def check_code(device: Authenticator | None, digits: str) -> Outcome:
@@ -204,7 +206,7 @@ def check_code(device: Authenticator | None, digits: str) -> Outcome:
     return Outcome.REPLAY if device.was_spent(digits) else Outcome.BAD
 
 
-def after_failure(attempt: Try, verification: Verification) -> VerificationResult:
+def after_failure(attempt: Attempt, verification: Verification) -> VerificationResult:
     """Say what the failure just written leads to: a hold, the end of the session, the 30-day limit."""
     failures = [verification.at, *attempt.failures]
     must_end = _failures_in_a_row(attempt) >= SESSION_FAILURES
@@ -213,49 +215,49 @@ def after_failure(attempt: Try, verification: Verification) -> VerificationResul
             event=EventName.SESSION_END,
             actor=attempt.user,
             target=attempt.device,
-            origin=attempt.origin,
-            metadata={"because": "five codes in a row did not match", "lane": attempt.lane.label},
+            client_info=attempt.client_info,
+            metadata={"because": "five codes in a row did not match", "scope": attempt.scope.label},
         )
-        emails.five_failures(event=ended, user=attempt.user, origin=attempt.origin)
-    if month_is_spent(failures, attempt.now, month_since=attempt.state.cap_lifted_at):
+        emails.five_failures(event=ended, user=attempt.user, client_info=attempt.client_info)
+    if month_is_spent(failures, attempt.now, month_since=attempt.state.lockout_lifted_at):
         capped = record(
-            event=EventName.MFA_CAP,
+            event=EventName.MFA_LOCK_OUT,
             actor=attempt.user,
             target=attempt.device,
-            origin=attempt.origin,
-            metadata={"lane": attempt.lane.label},
+            client_info=attempt.client_info,
+            metadata={"scope": attempt.scope.label},
         )
-        known = attempt.lane.browser_id is not None
+        known = attempt.scope.browser_id is not None
         emails.month_limit_reached(event=capped, user=attempt.user, known_browser=known)
     return VerificationResult(
         verification,
-        held_off_until=attempt.held_off_until(failures),
+        locked_until=attempt.locked_until(failures),
         session_must_end=must_end,
     )
 
 
-def _failures_in_a_row(attempt: Try) -> int:
-    if not attempt.lane.session_ref:
+def _failures_in_a_row(attempt: Attempt) -> int:
+    if not attempt.scope.session_ref:
         return 0
-    latest = _latest_in_session(attempt.state.user_id, attempt.lane.session_ref)
+    latest = _latest_in_session(attempt.state.user_id, attempt.scope.session_ref)
     return len(list(takewhile(lambda outcome: outcome != Outcome.OK, latest)))
 
 
 @prepared(int, str)
 def _latest_in_session(user_id: int, session_ref: str) -> QuerySet[Any, Any]:
-    """The outcomes that count of the session's latest tries, as many as may end it."""
-    tries = Verification.objects.in_session(user_id, session_ref)
-    counted = tries.filter(outcome__in=["ok", "bad", "replay"]).order_by("-id")
+    """The outcomes that count of the session's latest attempts, as many as may end it."""
+    attempts = Verification.objects.in_session(user_id, session_ref)
+    counted = attempts.filter(outcome__in=["ok", "bad", "replay"]).order_by("-id")
     return counted.values_list("outcome", flat=True)[:SESSION_FAILURES]
 
 
-def _one_row(attempt: Try, outcome: Outcome) -> Verification:
-    """Return this lane's row for a refusal that repeats, so that a flood of tries writes one row.
+def _one_row(attempt: Attempt, outcome: Outcome) -> Verification:
+    """Return this scope's row for a refusal that repeats, so that a flood of attempts writes one row.
 
     A hold has one ledger row and one audit row from the failure that began it on. "Not set up" has
     one in 15 minutes.
     """
-    ledger = Verification.objects.in_lane(attempt.state.user_id, attempt.lane.label)
+    ledger = Verification.objects.in_lane(attempt.state.user_id, attempt.scope.label)
     if outcome == Outcome.THROTTLED:
         last = ledger.failures().order_by("-id").values_list("pk", flat=True).first() or 0
         told = ledger.filter(outcome=outcome, pk__gt=last)

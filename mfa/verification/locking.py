@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from apono_portal.core.db.prepared import prepared
-from mfa.models import Authenticator, KnownBrowser, MfaState
+from mfa.models import Authenticator, MfaState, TrustedBrowser
 
 
 @prepared(int)
@@ -36,14 +36,14 @@ def raise_epoch(state: MfaState) -> None:
     """Count the locked state's epoch up and take the known browsers along."""
     state.epoch += 1
     state.save(update_fields=["epoch"])
-    KnownBrowser.objects.filter(user_id=state.user_id).update(epoch=state.epoch)
+    TrustedBrowser.objects.filter(user_id=state.user_id).update(epoch=state.epoch)
 
 
 def advance_epoch(*, user: Any) -> MfaState:
     """Void every session, window and piece of evidence of a person, as after a change of password.
 
-    Known browsers stay known: their cookie is a lane, not evidence, and an owner who changes a
-    stolen password must not fall into the lane that the thief has used up. A set-up under way ends.
+    Known browsers stay known: their cookie is a scope, not evidence, and an owner who changes a
+    stolen password must not fall into the scope that the thief has used up. A set-up under way ends.
     The caller puts its own event on the record, in the same transaction.
     """
     with transaction.atomic():

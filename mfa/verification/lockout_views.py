@@ -7,13 +7,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.permissions import admins_only
 from mfa.decorators import mfa_required_if_enrolled
 from mfa.exceptions import MfaError
 from mfa.verification.forms import ReasonForm
-from mfa.verification.lockouts import lift_hold as lift_hold_service
-from mfa.verification.selectors import lanes_at_month_limit
+from mfa.verification.lockouts import lift_lockout as lift_hold_service
+from mfa.verification.selectors import scopes_at_month_limit
 from mfa.verification.window import state_of
 
 
@@ -21,13 +21,13 @@ from mfa.verification.window import state_of
 @mfa_required_if_enrolled
 @admins_only
 def holds(request: HttpRequest) -> HttpResponse:
-    return render(request, "mfa/holds.html", {"holds": lanes_at_month_limit(now=timezone.now())})
+    return render(request, "mfa/holds.html", {"holds": scopes_at_month_limit(now=timezone.now())})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @mfa_required_if_enrolled
 @admins_only
-def lift_hold(request: HttpRequest, pk: int) -> HttpResponse:
+def lift_lockout(request: HttpRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(get_user_model(), pk=pk)
     form = ReasonForm(request.POST or None)
     if form.is_valid():
@@ -36,7 +36,7 @@ def lift_hold(request: HttpRequest, pk: int) -> HttpResponse:
                 actor=request.user,
                 user=person,
                 window=state_of(request).window,
-                origin=Origin.of(request),
+                client_info=ClientInfo.of(request),
                 **form.cleaned_data,
             )
         except MfaError as refused:
@@ -45,4 +45,4 @@ def lift_hold(request: HttpRequest, pk: int) -> HttpResponse:
             messages.success(request, f"Codes of {person} are taken again.")
         return redirect("mfa:lockouts")
     context = {"person": person, "form": form}
-    return render(request, "mfa/lift_hold.html", context, status=422 if form.errors else 200)
+    return render(request, "mfa/lift_lockout.html", context, status=422 if form.errors else 200)

@@ -1,4 +1,4 @@
-"""How many wrong codes a lane allows, and until when it is held off after that.
+"""How many wrong codes a scope allows, and until when it is held off after that.
 
 Five in 15 minutes, 20 a day, 100 in 30 days. Three codes are accepted at any time (now and one step
 either side), so a guesser who holds the password succeeds with at most 20 x 3/10^6 = 6e-5 a day and
@@ -23,13 +23,13 @@ LIMITS = (SHORT, DAY, MONTH)
 SESSION_FAILURES = 5
 
 
-def held_off_until(
+def locked_until(
     failures: Sequence[datetime], now: datetime, *, month_since: datetime | None = None
 ) -> datetime | None:
-    """Return the instant from which the lane takes codes again, None if it does now.
+    """Return the instant from which the scope takes codes again, None if it does now.
 
-    ``failures`` are the lane's failures, newest first, at least the last 100. Only they count:
-    tries during a hold are not failures and cannot prolong it. ``month_since`` is when an admin
+    ``failures`` are the scope's failures, newest first, at least the last 100. Only they count:
+    attempts during a hold are not failures and cannot prolong it. ``month_since`` is when an admin
     lifted the 30-day limit; failures before it do not count towards that limit.
     """
     ends = [_end_of(limit, failures, month_since) for limit in LIMITS]

@@ -14,39 +14,39 @@ from mfa.verification.rate_limits import LIMITS, MONTH
 from mfa.verification.throttle_scope import RECOVERY_LANE
 
 # What counts towards the 30-day limit: nothing from before an admin lifted it.
-SINCE_LIFTED = Q(user__mfa_state__cap_lifted_at=None) | Q(
-    at__gt=F("user__mfa_state__cap_lifted_at")
+SINCE_LIFTED = Q(user__mfa_state__lockout_lifted_at=None) | Q(
+    at__gt=F("user__mfa_state__lockout_lifted_at")
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A lane whose 30-day budget is spent."""
+    """A scope whose 30-day budget is spent."""
 
     user: Any
-    lane: str
+    scope: str
     failures: int
     first_at: datetime
     last_at: datetime
 
     @property
     def place(self) -> str:
-        """The lane in words."""
-        kind, _, number = self.lane.partition(":")
-        if kind == Verification.SET_UP_LANE:
+        """The scope in words."""
+        kind, _, number = self.scope.partition(":")
+        if kind == Verification.SET_UP_SCOPE:
             return "While setting up"
         factor = "recovery codes" if kind == RECOVERY_LANE else "codes"
         return f"Known browser {number}, {factor}" if number else f"New browsers, {factor}"
 
 
-def lanes_at_month_limit(*, now: datetime, user_id: int | None = None) -> list[Hold]:
-    """Return the lanes held off by the 30-day limit, latest failure first. Two queries."""
+def scopes_at_month_limit(*, now: datetime, user_id: int | None = None) -> list[Hold]:
+    """Return the scopes held off by the 30-day limit, latest failure first. Two queries."""
     ledger = Verification.objects.failures().since(now - MONTH.period).filter(SINCE_LIFTED)
     if user_id is not None:
         ledger = ledger.filter(user_id=user_id)
     spent = (
         ledger.order_by()
-        .values("user_id", "lane")
+        .values("user_id", "scope")
         .annotate(failures=Count("pk"), first_at=Min("at"), last_at=Max("at"))
         .filter(failures__gte=MONTH.failures)
         .order_by("-last_at")
@@ -56,7 +56,7 @@ def lanes_at_month_limit(*, now: datetime, user_id: int | None = None) -> list[H
     return [
         Hold(
             user=people[row["user_id"]],
-            lane=row["lane"],
+            scope=row["scope"],
             failures=row["failures"],
             first_at=row["first_at"],
             last_at=row["last_at"],
@@ -66,16 +66,14 @@ def lanes_at_month_limit(*, now: datetime, user_id: int | None = None) -> list[H
     ]
 
 
-def people_with_lane_held_off(
-    *, now: datetime, user_ids: Collection[int] | None = None
-) -> set[int]:
-    """Return the numbers of people one of whose lanes takes no codes now (mfa/verification/rate_limits.py). One query."""
+def users_locked_out(*, now: datetime, user_ids: Collection[int] | None = None) -> set[int]:
+    """Return the numbers of people one of whose scopes takes no codes now (mfa/verification/rate_limits.py). One query."""
     if user_ids is not None and not user_ids:
         return set()
-    return set(_people_held_off(*begins_of_limits(now), user_ids or ()))
+    return set(_people_held_off(*limit_starts(now), user_ids or ()))
 
 
-def begins_of_limits(now: datetime) -> list[datetime]:
+def limit_starts(now: datetime) -> list[datetime]:
     return [now - limit.period for limit in LIMITS]
 
 
@@ -84,8 +82,8 @@ def _people_held_off(*given: Any) -> QuerySet[Any, Any]:
     return _held_off(given[:-1], given[-1])
 
 
-def lanes_held_off(begins: Sequence[datetime], user_ids: Collection[int]) -> QuerySet[Any, Any]:
-    """The question whose lanes are held off, to be asked together with others (`begins_of_limits`)."""
+def scopes_locked_out(begins: Sequence[datetime], user_ids: Collection[int]) -> QuerySet[Any, Any]:
+    """The question whose scopes are held off, to be asked together with others (`limit_starts`)."""
     return _held_off(begins, user_ids)
 
 
@@ -94,14 +92,14 @@ def _held_off(begins: Sequence[datetime], user_ids: Collection[int]) -> QuerySet
     ledger = Verification.objects.failures().since(begins[LIMITS.index(MONTH)])
     if user_ids:
         ledger = ledger.filter(user__in=user_ids)
-    lanes = ledger.order_by().values("user_id", "lane")
-    # Few have failed as often as any limit wants, as an index alone tells; only their lanes are read.
+    scopes = ledger.order_by().values("user_id", "scope")
+    # Few have failed as often as any limit wants, as an index alone tells; only their scopes are read.
     people = ledger.order_by().values("user_id")
     often = people.annotate(n=Count("*")).filter(n__gte=min(each.failures for each in LIMITS))
-    lanes = lanes.filter(user__in=often.values("user_id"))
+    scopes = scopes.filter(user__in=often.values("user_id"))
     spent = Q()
     for number, (limit, begin) in enumerate(zip(LIMITS, begins, strict=True)):
         counting = Q(at__gt=begin) & (SINCE_LIFTED if limit is MONTH else Q())
-        lanes = lanes.annotate(**{f"n{number}": Count("pk", filter=counting)})
+        scopes = scopes.annotate(**{f"n{number}": Count("pk", filter=counting)})
         spent |= Q(**{f"n{number}__gte": limit.failures})
-    return lanes.filter(spent).values_list("user_id", flat=True)
+    return scopes.filter(spent).values_list("user_id", flat=True)

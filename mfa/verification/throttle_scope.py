@@ -1,7 +1,7 @@
 """Lanes: separate budgets for wrong codes, so that a stranger's guesses never lock the owner out.
 
-A browser in which its owner has passed a verification carries a signed cookie and has a lane of its
-own; every other browser shares the lane ``unknown``. A lane is a budget, never a way around a code.
+A browser in which its owner has passed a verification carries a signed cookie and has a scope of its
+own; every other browser shares the scope ``unknown``. A scope is a budget, never a way around a code.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
 
 from apono_portal.core.db.prepared import prepared
-from mfa.models import KnownBrowser, MfaState, Verification
+from mfa.models import MfaState, TrustedBrowser, Verification
 from mfa.verification.window import epoch_of
 
 _COOKIE_AGE = timedelta(days=400)  # browsers keep no cookie longer
@@ -24,37 +24,37 @@ RECOVERY_LANE = "recovery"
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class ThrottleScope:
     """Whose budget a try is charged to, and the session it came from (a hash, never the key)."""
 
-    label: str = Verification.UNKNOWN_LANE
+    label: str = Verification.UNKNOWN_SCOPE
     browser_id: int | None = None
     session_ref: str = ""
 
     @property
-    def for_recovery(self) -> "Lane":
+    def for_recovery(self) -> "ThrottleScope":
         """The budget of recovery codes beside this one: one factor's hold does not hold the other."""
         suffix = f":{self.browser_id}" if self.browser_id else ""
         return replace(self, label=f"{RECOVERY_LANE}{suffix}")
 
 
-def lane_of(request: HttpRequest) -> Lane:
-    """Return the lane of this browser for the person signed in. One query if it has a cookie."""
+def throttle_scope_of(request: HttpRequest) -> ThrottleScope:
+    """Return the scope of this browser for the person signed in. One query if it has a cookie."""
     session_ref = session_ref_of(request)
     browser = _known_browser(request, request.user)
     if browser is None:
-        return Lane(session_ref=session_ref)
-    return Lane(browser.lane, browser.pk, session_ref)
+        return ThrottleScope(session_ref=session_ref)
+    return ThrottleScope(browser.scope, browser.pk, session_ref)
 
 
-def still_known(lane: Lane, state: MfaState) -> Lane:
-    """Return the lane as it counts under the lock: a browser forgotten meanwhile is unknown."""
-    if lane.browser_id is None:
-        return lane
-    if _counts.first(lane.browser_id, state.user_id, state.epoch) is not None:
-        return lane
-    unknown = Lane(session_ref=lane.session_ref)
-    return unknown.for_recovery if lane.label.startswith(RECOVERY_LANE) else unknown
+def still_trusted(scope: ThrottleScope, state: MfaState) -> ThrottleScope:
+    """Return the scope as it counts under the lock: a browser forgotten meanwhile is unknown."""
+    if scope.browser_id is None:
+        return scope
+    if _counts.first(scope.browser_id, state.user_id, state.epoch) is not None:
+        return scope
+    unknown = ThrottleScope(session_ref=scope.session_ref)
+    return unknown.for_recovery if scope.label.startswith(RECOVERY_LANE) else unknown
 
 
 def remember(response: HttpResponse, user: Any, device_cookie: str) -> None:
@@ -98,7 +98,7 @@ def session_ref_of(request: HttpRequest) -> str:
     return salted_hmac("mfa.session", key, algorithm="sha256").hexdigest() if key else ""
 
 
-def _known_browser(request: HttpRequest, user: Any) -> KnownBrowser | None:
+def _known_browser(request: HttpRequest, user: Any) -> TrustedBrowser | None:
     if not user.is_authenticated:
         return None
     try:
@@ -107,16 +107,16 @@ def _known_browser(request: HttpRequest, user: Any) -> KnownBrowser | None:
         )
     except signing.BadSignature:
         return None
-    known: KnownBrowser | None = _known_by.first(nonce_hash(str(nonce)), user.pk, epoch_of(user))
+    known: TrustedBrowser | None = _known_by.first(nonce_hash(str(nonce)), user.pk, epoch_of(user))
     return known
 
 
 @prepared(str, int, int)
-def _known_by(nonce_hash: str, user_id: int, epoch: int) -> QuerySet[KnownBrowser]:
-    return KnownBrowser.objects.counting(user_id, epoch).filter(nonce_hash=nonce_hash).order_by()
+def _known_by(nonce_hash: str, user_id: int, epoch: int) -> QuerySet[TrustedBrowser]:
+    return TrustedBrowser.objects.counting(user_id, epoch).filter(nonce_hash=nonce_hash).order_by()
 
 
 @prepared(int, int, int)
 def _counts(browser_id: int, user_id: int, epoch: int) -> QuerySet[Any, Any]:
-    counting = KnownBrowser.objects.counting(user_id, epoch).filter(pk=browser_id).order_by()
+    counting = TrustedBrowser.objects.counting(user_id, epoch).filter(pk=browser_id).order_by()
     return counting.values_list("pk", flat=True)

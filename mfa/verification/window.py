@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from apono_portal.core.db.prepared import prepared
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.services import record
 from mfa.models import Authenticator, Verification
@@ -201,10 +201,10 @@ def epoch_of(user: Any) -> int:
         return 0
 
 
-def cap_lifted_at_of(user: Any) -> datetime | None:
+def lockout_lifted_at_of(user: Any) -> datetime | None:
     """Return when an admin last lifted the person's 30-day limit."""
     try:
-        lifted_at: datetime | None = user.mfa_state.cap_lifted_at
+        lifted_at: datetime | None = user.mfa_state.lockout_lifted_at
     except ObjectDoesNotExist:
         return None
     return lifted_at
@@ -214,5 +214,5 @@ def _forget_state(request: HttpRequest) -> None:
     request.mfa = WindowState(request, fresh=True)  # type: ignore[attr-defined]
 
 
-def record_window_closed(*, user: Any, origin: Origin) -> None:
-    record(event=EventName.MFA_CLOSE_WINDOW, actor=user, target=user, origin=origin)
+def record_window_closed(*, user: Any, client_info: ClientInfo) -> None:
+    record(event=EventName.MFA_CLOSE_WINDOW, actor=user, target=user, client_info=client_info)

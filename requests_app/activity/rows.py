@@ -11,7 +11,7 @@ from django.utils import timezone
 from accessflows.models import AccessFlow
 from apono_portal.core.db.keyset import PAGE_SIZE, Page, newest_page, page_of, with_extent
 from apono_portal.core.db.prepared import Prepared, prepared
-from apono_portal.core.formatting.datetimes import person, teller
+from apono_portal.core.formatting.datetimes import datetime_formatter, person
 from audit.log.rows import toggle_of
 from requests_app.activity.selectors import Wanted, wanted_requests
 from requests_app.models import STATUS_LABELS, AccessRequest, Decision, RequestedTarget
@@ -70,7 +70,7 @@ def rows_of(
             targets[pk].append((told[0], told[1], told[2]))
         else:
             approvers[pk].append(person(told[0]))
-    tell, zone = teller(), timezone.get_current_timezone()
+    tell, zone = datetime_formatter(), timezone.get_current_timezone()
     return [
         {
             "instant": each.created_at.astimezone(zone).isoformat(),

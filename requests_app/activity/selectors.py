@@ -173,7 +173,7 @@ def _told(request: AccessRequest) -> dict[str, Any]:
         "message": request.message,
         "proven_gone_at": _maybe(max(proven)) if grants and len(proven) == len(grants) else None,
         "proof": [grant.proof for grant in grants if grant.proof],
-        "left_behind": sum(len(grant.residue) for grant in grants),
+        "left_behind": sum(len(grant.owned_objects) for grant in grants),
     }
 
 
@@ -182,7 +182,7 @@ def _mfa_of(request: AccessRequest) -> dict[str, Any]:
         "mfa_required": request.require_mfa,
         "mfa_verified_at": _maybe(request.verified_at),
         "mfa_with": request.verified_with,
-        "mfa_lane": request.verified_lane,
+        "mfa_lane": request.verified_scope,
         "mfa_from": request.verified_from,
         "mfa_verification": request.verification_id,
     }
@@ -208,7 +208,7 @@ def _extension(extension: Extension) -> dict[str, Any]:
         "until": instant(extension.to_end),
         "mfa_verified_at": _maybe(extension.verified_at),
         "mfa_with": extension.verified_with,
-        "mfa_lane": extension.verified_lane,
+        "mfa_lane": extension.verified_scope,
         "mfa_from": extension.verified_from,
     }
 

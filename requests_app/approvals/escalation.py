@@ -1,4 +1,4 @@
-"""Asking a further group when nobody has decided in time."""
+"""RequestDraft a further group when nobody has decided in time."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from audit.events import EventName
 from audit.services import record
 from requests_app.lifecycle import take_batch, transition
 from requests_app.models import AccessRequest, Status
-from requests_app.policies import why_void
+from requests_app.policies import ineligibility_reason
 
 
 def escalate_due(*, now: datetime) -> int:
@@ -23,7 +23,7 @@ def escalate_due(*, now: datetime) -> int:
     with transaction.atomic():
         requests = list(take_batch(due.order_by("escalates_at")))
         for request in requests:
-            if sentence := why_void(request):
+            if sentence := ineligibility_reason(request):
                 _cancel(request, sentence, now)
             else:
                 _escalate(request, now)

@@ -23,7 +23,7 @@ MOST_COUNTED = 1000
 
 
 @dataclass(frozen=True)
-class WhyYou:
+class ApproverReason:
     """``groups`` of the approver, the ``rule`` of the flow, and who is asked, too."""
 
     groups: str
@@ -32,7 +32,7 @@ class WhyYou:
 
 
 @dataclass(frozen=True)
-class History:
+class RequesterHistory:
     """What the requester has asked for lately: counted as a whole, and the last ones the approver may see."""
 
     asked: int
@@ -41,7 +41,7 @@ class History:
     last: list[AccessRequest]
 
 
-def why_you(request: AccessRequest, user: Any) -> WhyYou | None:
+def approver_reason(request: AccessRequest, user: Any) -> ApproverReason | None:
     """Two queries, however many people are asked."""
     flow = request.flow
     if flow is None:
@@ -52,7 +52,7 @@ def why_you(request: AccessRequest, user: Any) -> WhyYou | None:
     left_out = {user.pk} if flow.allow_self_approval else {user.pk, request.requester_id}
     others = {each for each in people if each[0] not in left_out}
     has_more = len(people) == MOST_PEOPLE
-    return WhyYou(", ".join(mine), rule_of(request), _names(others, has_more=has_more))
+    return ApproverReason(", ".join(mine), rule_of(request), _names(others, has_more=has_more))
 
 
 def _sets_asked(request: AccessRequest, user: Any) -> list[tuple[int, str, bool]]:
@@ -109,7 +109,7 @@ def rule_of(request: AccessRequest) -> str:
     return "one is enough" if needed == 1 else f"{needed} of a group are needed"
 
 
-def history_of(request: AccessRequest, viewer: Any, now: datetime) -> History:
+def requester_history(request: AccessRequest, viewer: Any, now: datetime) -> RequesterHistory:
     """Count all of it; name what the viewer may see. One query; targets are for the page to read."""
     about = (request.requester_id or 0, request.pk)
     if viewer.reads_everything:
@@ -118,7 +118,7 @@ def history_of(request: AccessRequest, viewer: Any, now: datetime) -> History:
         found = _earlier_and_visible(*about, viewer.pk)
         visible = [each for each in found if each.is_visible]
     lately = [each for each in found if each.created_at > now - LOOK_BACK]
-    return History(
+    return RequesterHistory(
         asked=len(lately),
         rejected=sum(each.status == Status.REJECTED for each in lately),
         same_flow=sum(each.flow_id == request.flow_id for each in lately),

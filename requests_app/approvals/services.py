@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accessflows.flows.policies import may_decide
 from accessflows.models import AccessFlow
-from apono_portal.core.web.client import SYSTEM, Origin
+from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.services import record
 from mfa.models import Verification
@@ -20,7 +20,7 @@ from requests_app.approvals.selectors import rights_of
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.lifecycle import conflict_on, lock_request, pending_until, transition
 from requests_app.models import AccessRequest, Decision, Status
-from requests_app.policies import clean_reason, has_decided, next_status, why_void
+from requests_app.policies import clean_reason, has_decided, ineligibility_reason, next_status
 
 APPROVE = Decision.Verdict.APPROVE
 REJECT = Decision.Verdict.REJECT
@@ -34,7 +34,7 @@ def decide_request(
     reason: str,
     fingerprint: str,
     window: Window | None,
-    origin: Origin = SYSTEM,
+    client_info: ClientInfo = SYSTEM,
     shown: str | None = None,
 ) -> AccessRequest:
     """Put an approver's word on a request, bound to the fingerprint of its flow.
@@ -52,10 +52,10 @@ def decide_request(
         flow = _decidable(request, actor)
         if shown is not None and shown != mark_of(request, rights_of(request)):
             fingerprint = ""
-        if sentence := why_void(request):
+        if sentence := ineligibility_reason(request):
             _cancel(request, sentence)
         else:
-            _decide(request, flow, actor, verdict, reason, fingerprint, window, origin)
+            _decide(request, flow, actor, verdict, reason, fingerprint, window, client_info)
     if sentence:
         raise Conflict(f"{request.reference} was cancelled. {sentence}")
     return request
@@ -99,7 +99,7 @@ def _decide(
     reason: str,
     fingerprint: str,
     window: Window | None,
-    origin: Origin,
+    client_info: ClientInfo,
 ) -> None:
     if fingerprint != request.flow_fingerprint:
         raise Conflict("The page you decided on is out of date. Read the request again.")
@@ -114,7 +114,7 @@ def _decide(
             to=Status.REJECTED,
             event=EventName.REQUEST_REJECT,
             actor=actor,
-            origin=origin,
+            client_info=client_info,
             metadata=told,
             message=reason,
         )
@@ -124,7 +124,7 @@ def _decide(
             to=Status.GRANTING,
             event=EventName.REQUEST_APPROVE,
             actor=actor,
-            origin=origin,
+            client_info=client_info,
             metadata=told,
             pending_until=pending_until(Status.GRANTING, timezone.now()),
         )
@@ -134,7 +134,7 @@ def _decide(
             actor=actor,
             target=request,
             request=request,
-            origin=origin,
+            client_info=client_info,
             metadata={**told, "waits_for_others": True},
         )
 

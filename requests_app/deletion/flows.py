@@ -9,7 +9,7 @@ from django.db.models import Count, Q
 from accessflows.flows.fingerprint import terms_of
 from accessflows.models import AccessFlow
 from accessflows.permissions import require_admin
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.services import record
 from mfa.verification.window import Window
@@ -77,12 +77,12 @@ def voided_by(flow: AccessFlow, fingerprint: str) -> Voided:
 
 
 def delete_flow(
-    *, actor: Any, window: Window | None, flow: AccessFlow, reason: str, origin: Origin
+    *, actor: Any, window: Window | None, flow: AccessFlow, reason: str, client_info: ClientInfo
 ) -> FlowUse:
     """Delete a flow, and return what stood on it.
 
     From here on nobody can ask through it, nothing that waits goes on, and the worker ends what is
-    open (`ending.end_groundless`): a grant needs nothing of its flow to end. Requests keep their
+    open (`ending.revoke_ineligible`): a grant needs nothing of its flow to end. Requests keep their
     snapshot and the flow its versions, so history reads on.
     """
     reason = clean_reason(reason, required=True)
@@ -96,7 +96,7 @@ def delete_flow(
             event=EventName.FLOW_DELETE,
             actor=actor,
             target=found,
-            origin=origin,
+            client_info=client_info,
             metadata={
                 "reason": reason,
                 "version": found.version,

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from accessflows.flows.selectors import flows_through
 from accessflows.models import AccessFlow, Integration
 from accessflows.permissions import require_admin
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.services import record
 from mfa.verification.window import Window
@@ -44,7 +44,12 @@ def use_of_integration(integration: Integration) -> IntegrationUse:
 
 
 def delete_integration(
-    *, actor: Any, window: Window | None, integration: Integration, reason: str, origin: Origin
+    *,
+    actor: Any,
+    window: Window | None,
+    integration: Integration,
+    reason: str,
+    client_info: ClientInfo,
 ) -> None:
     """Remove an integration with its sealed credential. Refused while a flow or access needs it.
 
@@ -64,7 +69,7 @@ def delete_integration(
                 event=EventName.INTEGRATION_DELETE,
                 actor=actor,
                 target=found,
-                origin=origin,
+                client_info=client_info,
                 metadata={"reason": reason, "address": found.address},
             )
             found.delete()

@@ -9,7 +9,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from accessflows.connectors.protocol import FoundRole, GrantIdentity, RollCall
+from accessflows.connectors.protocol import GrantIdentity, ManagedRole, RoleListing
 from requests_app.models import Drift, Grant, GrantState
 
 Kind = Drift.Kind
@@ -35,7 +35,7 @@ class Comparison:
     """``to_remove`` are past their own end and nobody's; ``dropped`` are gone under their session."""
 
     findings: tuple[Finding, ...] = ()
-    to_remove: tuple[FoundRole, ...] = ()
+    to_remove: tuple[ManagedRole, ...] = ()
     dropped: tuple[Grant, ...] = ()
 
     def __add__(self, other: "Comparison") -> "Comparison":
@@ -47,7 +47,7 @@ class Comparison:
 
 
 def compare(
-    roll: RollCall,
+    roll: RoleListing,
     known: Container[uuid.UUID],
     ended: Mapping[uuid.UUID, Grant],
     active: Iterable[Grant],
@@ -61,7 +61,7 @@ def compare(
     ``since`` is the portal's time before the roll was called: what changed after it proves nothing.
     """
     findings: list[Finding] = []
-    to_remove: list[FoundRole] = []
+    to_remove: list[ManagedRole] = []
     for role in roll.roles:
         if role.grant_id is None:
             continue
@@ -87,7 +87,7 @@ def compare(
     return Comparison(tuple(findings), tuple(to_remove), tuple(dropped))
 
 
-def is_past_its_end(role: FoundRole, server_time: datetime) -> bool:
+def is_past_its_end(role: ManagedRole, server_time: datetime) -> bool:
     """By the marker, or by what the target enforces: whichever comes first."""
     ends = [end for end in (role.deadline, role.valid_until) if end is not None]
     return bool(ends) and min(ends) <= server_time
@@ -97,7 +97,7 @@ def identities_of(grants: Iterable[Grant]) -> list[GrantIdentity]:
     return [grant.identity for grant in grants if grant.identity is not None]
 
 
-def _is_comparable(grant: Grant, roll: RollCall, since: datetime) -> bool:
+def _is_comparable(grant: Grant, roll: RoleListing, since: datetime) -> bool:
     """Open before the roll was called, on this very server, and not about to end."""
     return (
         grant.state == GrantState.ACTIVE
@@ -108,7 +108,7 @@ def _is_comparable(grant: Grant, roll: RollCall, since: datetime) -> bool:
     )
 
 
-def _differences(grant: Grant, role: FoundRole, since: datetime) -> Iterator[Finding]:
+def _differences(grant: Grant, role: ManagedRole, since: datetime) -> Iterator[Finding]:
     for kind, sentence in (
         (Kind.RENAMED, _renamed(grant, role)),
         (Kind.UNMARKED, _unmarked(grant, role)),
@@ -141,7 +141,7 @@ _OPENED = (
 _CLOSED = "This login was closed on the target, not by the portal. It cannot sign in."
 
 
-def _unknown(role: FoundRole, *, over: bool) -> str:
+def _unknown(role: ManagedRole, *, over: bool) -> str:
     if over:
         return "The portal does not know this login of its own; its end has passed. It is removed."
     end = f"{role.deadline:%Y-%m-%d %H:%M} UTC" if role.deadline else "an unknown time"
@@ -151,13 +151,13 @@ def _unknown(role: FoundRole, *, over: bool) -> str:
     )
 
 
-def _renamed(grant: Grant, role: FoundRole) -> str:
+def _renamed(grant: Grant, role: ManagedRole) -> str:
     if role.name == grant.login:
         return ""
     return f"This login is named {role.name} on the target now. The portal still ends it."
 
 
-def _unmarked(grant: Grant, role: FoundRole) -> str:
+def _unmarked(grant: Grant, role: ManagedRole) -> str:
     if role.grant_id == grant.pk:
         return ""
     return (
@@ -166,7 +166,7 @@ def _unmarked(grant: Grant, role: FoundRole) -> str:
     )
 
 
-def _pushed(grant: Grant, role: FoundRole) -> str:
+def _pushed(grant: Grant, role: ManagedRole) -> str:
     latest = max(filter(None, [grant.deadline, grant.extending_to]))
     if role.valid_until is not None and role.valid_until <= latest + TOLERANCE:
         return ""
@@ -177,7 +177,7 @@ def _pushed(grant: Grant, role: FoundRole) -> str:
     )
 
 
-def _rights(grant: Grant, role: FoundRole) -> str:
+def _rights(grant: Grant, role: ManagedRole) -> str:
     names = [each.name for each in role.memberships]
     widened = [each.name for each in role.memberships if each.admin or each.may_set]
     if names == [grant.permission] and not widened:

@@ -15,39 +15,39 @@ from django.utils import timezone
 from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.protocol import (
     Connector,
-    FoundRole,
     GrantIdentity,
-    RollCall,
+    ManagedRole,
+    RoleListing,
     Target,
 )
 from accessflows.models import Integration
 from requests_app.drift.compare import Comparison, compare, identities_of
 from requests_app.drift.services import note_drift, record_removal
 from requests_app.grants.ending import end_vanished
-from requests_app.grants.target_access import AT_ONCE, asking, call_rolls, reach_integration
-from requests_app.models import Grant, GrantState, TargetWatch
+from requests_app.grants.target_access import AT_ONCE, draft, iter_managed_roles, reach_integration
+from requests_app.models import Grant, GrantState, TargetScan
 
 log = structlog.get_logger(__name__)
 
 MOST_REMOVED = 20  # in one look; the next one goes on
 
 
-def due_for_look(now: datetime, *, at_once: bool = False) -> list[int]:
+def due_for_scan(now: datetime, *, at_once: bool = False) -> list[int]:
     """Return the integrations to look over. ``at_once`` does not wait for their turn."""
     unwatched = Integration.objects.filter(watch=None)
-    TargetWatch.objects.bulk_create(
-        [TargetWatch(integration=integration) for integration in unwatched], ignore_conflicts=True
+    TargetScan.objects.bulk_create(
+        [TargetScan(integration=integration) for integration in unwatched], ignore_conflicts=True
     )
-    watches = TargetWatch.objects.filter(Q(lease_until=None) | Q(lease_until__lt=Now()))
+    watches = TargetScan.objects.filter(Q(lease_until=None) | Q(lease_until__lt=Now()))
     if not at_once:
-        watches = watches.filter(next_look_at__lte=now)
-    return list(watches.order_by("next_look_at").values_list("integration_id", flat=True))
+        watches = watches.filter(next_scan_at__lte=now)
+    return list(watches.order_by("next_scan_at").values_list("integration_id", flat=True))
 
 
-def look_over(integration_id: int, worker_id: str) -> int:
+def scan_targets(integration_id: int, worker_id: str) -> int:
     """Compare one target with the portal's rows, if no other worker does. Returns what was removed."""
     lease = f"{worker_id[:50]}/{secrets.token_hex(4)}"
-    mine = TargetWatch.objects.filter(integration=integration_id)
+    mine = TargetScan.objects.filter(integration=integration_id)
     free = mine.filter(Q(lease_until=None) | Q(lease_until__lt=Now()))
     if not free.update(lease_by=lease, lease_until=Now() + settings.WORKER_LEASE):
         return 0
@@ -56,13 +56,13 @@ def look_over(integration_id: int, worker_id: str) -> int:
     removed = 0
     try:
         removed = _look(Integration.objects.get(pk=integration_id), now)
-        result["looked_at"] = now
+        result["scanned_at"] = now
     except ConnectorError as error:
         result["last_error"] = error.sentence[:500]
         log.warning("target_not_looked_over", integration=integration_id, reason=error.sentence)
-    next_look_at = timezone.now() + settings.TARGET_LOOK_INTERVAL
+    next_scan_at = timezone.now() + settings.TARGET_SCAN_INTERVAL
     mine.filter(lease_by=lease).update(
-        **result, next_look_at=next_look_at, lease_by="", lease_until=None
+        **result, next_scan_at=next_scan_at, lease_by="", lease_until=None
     )
     return removed
 
@@ -75,7 +75,7 @@ def _look(integration: Integration, since: datetime) -> int:
     connector, target = reach_integration(integration)
     active = _active(integration)
     comparison = Comparison()
-    for after, roll in call_rolls(connector, target, partial(_identities, active)):
+    for after, roll in iter_managed_roles(connector, target, partial(_identities, active)):
         known, ended = _known(roll)
         here = active.filter(login_oid__gt=after)
         if roll.upto is not None:
@@ -95,14 +95,14 @@ def _look(integration: Integration, since: datetime) -> int:
 
 def _active(integration: Integration) -> QuerySet[Grant]:
     active = Grant.objects.filter(integration=integration, state=GrantState.ACTIVE)
-    return active.exclude(login_oid=None).defer("residue", "proof").order_by("login_oid")
+    return active.exclude(login_oid=None).defer("owned_objects", "proof").order_by("login_oid")
 
 
 def _identities(active: QuerySet[Grant], after: int) -> list[GrantIdentity]:
     return identities_of(active.filter(login_oid__gt=after)[:AT_ONCE])
 
 
-def _known(roll: RollCall) -> tuple[set[uuid.UUID], dict[uuid.UUID, Grant]]:
+def _known(roll: RoleListing) -> tuple[set[uuid.UUID], dict[uuid.UUID, Grant]]:
     """The grants that the markers name, and of them the ended ones."""
     named = [role.grant_id for role in roll.roles if role.grant_id is not None]
     known: set[uuid.UUID] = set()
@@ -118,21 +118,23 @@ def _end_dropped(connector: Connector, target: Target, comparison: Comparison) -
     """Sessions outlive a dropped role, so they are ended; so is a request of which nothing is left."""
     if not comparison.dropped:
         return
-    with asking():
+    with draft():
         connector.contain_many(target, identities_of(comparison.dropped))
     end_vanished(grants=comparison.dropped)
 
 
-def _remove(integration: Integration, connector: Connector, target: Target, role: FoundRole) -> int:
+def _remove(
+    integration: Integration, connector: Connector, target: Target, role: ManagedRole
+) -> int:
     """End a login of ours that nobody knows. One that cannot be removed stops no other."""
     try:
-        with asking():
+        with draft():
             connector.contain(target, role.identity)
-            residue = connector.find_residue(target, role.identity)
+            owned_objects = connector.find_owned_objects(target, role.identity)
             connector.clean(target, role.identity)
             proof = connector.prove(target, role.identity)
     except ConnectorError as error:
         log.warning("unknown_login_not_removed", login=role.name, reason=error.sentence)
         return 0
-    record_removal(integration=integration, role=role, residue=residue, proof=proof)
+    record_removal(integration=integration, role=role, owned_objects=owned_objects, proof=proof)
     return 1

@@ -9,10 +9,15 @@ from audit.services import record
 from mfa.models import MfaState
 from mfa.verification.policies import evidence_holds
 from requests_app.approvals.invalidation import drop_void_approvals, reopen_request
-from requests_app.grants.records import FREE, note_identity, send_back, send_to_end
+from requests_app.grants.records import FREE, mark_revoking, reopen_for_cleanup, save_identity
 from requests_app.lifecycle import lock_request, lock_with_state, pending_until, transition
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.policies import evidence_fields, when_to_remind, why_unapproved, why_void
+from requests_app.policies import (
+    approval_gap,
+    evidence_fields,
+    ineligibility_reason,
+    when_to_remind,
+)
 
 
 def begin_activation(*, request_pk: int) -> AccessRequest:
@@ -20,7 +25,7 @@ def begin_activation(*, request_pk: int) -> AccessRequest:
 
     Their deadline is written here, before anything is done on a target, and never moves: recovery
     goes on with what it finds. A request whose ground is gone is cancelled, one whose evidence was
-    voided is parked again, one of which an approval was voided waits for approval again. Does
+    voided is pending_mfa again, one of which an approval was voided waits for approval again. Does
     nothing to a request that is further on already.
     """
     with transaction.atomic():
@@ -29,10 +34,10 @@ def begin_activation(*, request_pk: int) -> AccessRequest:
             return request
         if request.pending_until is not None and request.pending_until <= timezone.now():
             return _fail(request, "Access could not be opened in time. Ask again.")
-        if sentence := why_void(request):
+        if sentence := ineligibility_reason(request):
             return _cancel(request, sentence)
         voided = drop_void_approvals(request=request)
-        if sentence := why_unapproved(request):
+        if sentence := approval_gap(request):
             if voided:
                 return reopen_request(request=request, voided=voided)
             return _cancel(request, sentence)
@@ -53,8 +58,8 @@ def confirm_activation(*, grant: Grant) -> bool:
         if request.status != Status.GRANTING:
             return False
         sentence = _why_mfa_is_void(request, state)
-        if not sentence and grant.tries:
-            sentence = why_void(request) or why_unapproved(request)
+        if not sentence and grant.attempts:
+            sentence = ineligibility_reason(request) or approval_gap(request)
         if sentence:
             _fail(request, sentence)
     return not sentence
@@ -68,7 +73,7 @@ def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bo
     """
     with transaction.atomic():
         request, state = lock_with_state(grant.request_id)
-        note_identity(grant, activation.identity)
+        save_identity(grant, activation.identity)
         sentence = _why_mfa_is_void(request, state)
         if sentence and request.status == Status.GRANTING:
             _fail(request, sentence)
@@ -82,7 +87,7 @@ def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bo
             **FREE,
         )
         if not done:
-            send_back(grant, lease)
+            reopen_for_cleanup(grant, lease)
             return False
         record(
             event=EventName.GRANT_ACTIVATE,
@@ -120,7 +125,7 @@ def _fail(request: AccessRequest, sentence: str) -> AccessRequest:
         message=sentence[:500],
         ended_at=timezone.now(),
     )
-    send_to_end([request])
+    mark_revoking([request])
     return request
 
 
@@ -147,7 +152,7 @@ def _why_mfa_is_void(request: AccessRequest, state: MfaState | None) -> str:
     """The requester's evidence, and that of the approvals, between the intent and the open door."""
     if sentence := _why_evidence_is_void(request, state):
         return sentence
-    if request.require_mfa and why_unapproved(request):
+    if request.require_mfa and approval_gap(request):
         return "The MFA its approval stood on was reset before access was opened. Ask again."
     return ""
 
@@ -177,7 +182,7 @@ def _park_again(request: AccessRequest) -> AccessRequest:
     return transition(
         request,
         to=Status.PENDING_MFA,
-        event=EventName.REQUEST_PARK,
+        event=EventName.REQUEST_AWAIT_MFA,
         actor=None,
         metadata={"reason": "The MFA this request stood on was reset."},
         message="The MFA this request stood on was reset. It waits for a new code.",

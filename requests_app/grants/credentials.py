@@ -7,48 +7,48 @@ from django.utils import timezone
 
 from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.protocol import Credential, GrantIdentity
-from apono_portal.core.web.client import SYSTEM, Origin
+from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.services import record
 from mfa.verification.evidence import require_evidence
 from mfa.verification.locking import lock_state
 from mfa.verification.window import Window
 from requests_app.exceptions import Conflict, RequestRefused
-from requests_app.grants.target_access import asking, reach
+from requests_app.grants.target_access import draft, reach
 from requests_app.lifecycle import lock_request
 from requests_app.models import Grant, GrantState
 from requests_app.policies import may_reveal
 
 
 def reveal_credential(
-    *, actor: Any, grant: Grant, window: Window | None, origin: Origin = SYSTEM
+    *, actor: Any, grant: Grant, window: Window | None, client_info: ClientInfo = SYSTEM
 ) -> Credential:
     """Make the grant's password on the target and return it, once.
 
     The turn is taken before the target is asked, so that two tabs never get two passwords, and given
     back when the target does not do it. Raises `WindowClosed`, `RequestRefused` or `Conflict`.
     """
-    grant, identity = _take_turn(actor, grant, window, origin)
+    grant, identity = _take_turn(actor, grant, window, client_info)
     try:
-        with asking():
+        with draft():
             integration, connector, target = reach(grant)
             return connector.issue_credential(target, grant.spec(integration), identity)
     except ConnectorError as error:
-        _give_back(actor, grant, error.sentence, origin)
+        _give_back(actor, grant, error.sentence, client_info)
         raise RequestRefused(f"{error.sentence} The credential was not shown.") from None
 
 
 def reset_credential(
-    *, actor: Any, grant: Grant, window: Window | None, origin: Origin = SYSTEM
+    *, actor: Any, grant: Grant, window: Window | None, client_info: ClientInfo = SYSTEM
 ) -> Credential:
     """Make a new password in place of the one that was shown, and return it, once.
 
     The old one is dead; open sessions are cut if the integration says so. Asks for the same as the
     first showing. Raises `WindowClosed`, `RequestRefused` or `Conflict`.
     """
-    grant, identity = _note_reset(actor, grant, window, origin)
+    grant, identity = _note_reset(actor, grant, window, client_info)
     try:
-        with asking():
+        with draft():
             integration, connector, target = reach(grant)
             return connector.reset_credential(
                 target,
@@ -57,14 +57,14 @@ def reset_credential(
                 end_sessions=integration.cut_sessions_on_reset,
             )
     except ConnectorError as error:
-        _record_trouble(actor, grant, "reset", error.sentence, origin)
+        _record_trouble(actor, grant, "reset", error.sentence, client_info)
         raise RequestRefused(
             f"{error.sentence} No new password was shown, and the old one may be dead. Reset again."
         ) from None
 
 
 def _note_reset(
-    actor: Any, grant: Grant, window: Window | None, origin: Origin
+    actor: Any, grant: Grant, window: Window | None, client_info: ClientInfo
 ) -> tuple[Grant, GrantIdentity]:
     with transaction.atomic():
         grant, identity = _lock_open(actor, grant, window)
@@ -77,7 +77,7 @@ def _note_reset(
             actor=actor,
             target=grant,
             request=grant.request,
-            origin=origin,
+            client_info=client_info,
             metadata={
                 "login": grant.login,
                 "integration": grant.integration_name,
@@ -108,7 +108,7 @@ def _lock_open(actor: Any, grant: Grant, window: Window | None) -> tuple[Grant, 
 
 
 def _take_turn(
-    actor: Any, grant: Grant, window: Window | None, origin: Origin
+    actor: Any, grant: Grant, window: Window | None, client_info: ClientInfo
 ) -> tuple[Grant, GrantIdentity]:
     now = timezone.now()
     with transaction.atomic():
@@ -125,24 +125,26 @@ def _take_turn(
             actor=actor,
             target=grant,
             request=grant.request,
-            origin=origin,
+            client_info=client_info,
             metadata={"login": grant.login, "integration": grant.integration_name},
         )
     return grant, identity
 
 
-def _give_back(actor: Any, grant: Grant, sentence: str, origin: Origin) -> None:
+def _give_back(actor: Any, grant: Grant, sentence: str, client_info: ClientInfo) -> None:
     with transaction.atomic():
         Grant.objects.filter(pk=grant.pk).update(revealed_at=None)
-        _record_trouble(actor, grant, "reveal", sentence, origin)
+        _record_trouble(actor, grant, "reveal", sentence, client_info)
 
 
-def _record_trouble(actor: Any, grant: Grant, step: str, sentence: str, origin: Origin) -> None:
+def _record_trouble(
+    actor: Any, grant: Grant, step: str, sentence: str, client_info: ClientInfo
+) -> None:
     record(
         event=EventName.GRANT_RETRY,
         actor=actor,
         target=grant,
         request=grant.request,
-        origin=origin,
+        client_info=client_info,
         metadata={"step": step, "reason": sentence},
     )

@@ -9,10 +9,10 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accessflows.models import AccessFlow, Integration, Permission, Resource
-from apono_portal.core.web.client import SYSTEM, Origin
+from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from requests_app.exceptions import RequestRefused
-from requests_app.grants.records import send_to_end
+from requests_app.grants.records import mark_revoking
 from requests_app.lifecycle import (
     BATCH,
     conflict_on,
@@ -37,32 +37,36 @@ _CLOSINGS = {
 }
 
 
-def end_access(*, actor: Any, request: AccessRequest, origin: Origin = SYSTEM) -> AccessRequest:
+def revoke_access(
+    *, actor: Any, request: AccessRequest, client_info: ClientInfo = SYSTEM
+) -> AccessRequest:
     """Begin the end of access now, by hand. Stops an activation that is under way, too."""
     with transaction.atomic():
         request = _lock_for(actor, request)
         if request.status not in {Status.GRANTING, Status.ACTIVE}:
             raise conflict_on(request)
-        return _stop(request, actor=actor, origin=origin)
+        return _stop(request, actor=actor, client_info=client_info)
 
 
-def cancel_request(*, actor: Any, request: AccessRequest, origin: Origin = SYSTEM) -> AccessRequest:
+def cancel_request(
+    *, actor: Any, request: AccessRequest, client_info: ClientInfo = SYSTEM
+) -> AccessRequest:
     """Withdraw a request that is not open yet."""
     with transaction.atomic():
         request = _lock_for(actor, request)
         if request.status not in {*PENDING, Status.GRANTING}:
             raise conflict_on(request)
-        return _stop(request, actor=actor, origin=origin)
+        return _stop(request, actor=actor, client_info=client_info)
 
 
-def end_all_access_of(
+def revoke_all_access_of(
     *,
     user: Any | None = None,
     flow: AccessFlow | None = None,
     integration: Integration | None = None,
     actor: Any | None,
     reason: str,
-    origin: Origin = SYSTEM,
+    client_info: ClientInfo = SYSTEM,
 ) -> int:
     """Withdraw what is pending and end what is open of a person, a flow or an integration."""
     concerned = Q(pk__in=[])
@@ -72,10 +76,10 @@ def end_all_access_of(
         concerned |= Q(flow=flow)
     if integration is not None:
         concerned |= Q(targets__integration=integration) | Q(grants__integration=integration)
-    return _stop_each(AccessRequest.objects.filter(concerned), actor, reason, origin)
+    return _stop_each(AccessRequest.objects.filter(concerned), actor, reason, client_info)
 
 
-def end_groundless() -> int:
+def revoke_ineligible() -> int:
     """End what lost its ground by whatever path: person, flow or integration gone or switched off, or
     the person no longer among those who may ask (docs/decisions/0024-lost-eligibility-ends-access.md).
 
@@ -106,11 +110,11 @@ def _vanished_targets() -> QuerySet[RequestedTarget]:
 
 
 def _may_still_ask() -> Q:
-    """The requester is among the flow's requestors, by name or by group, as of now."""
+    """The requester is among the flow's requesters, by name or by group, as of now."""
     flows = AccessFlow.objects.filter(pk=OuterRef("flow"))
     person = OuterRef("requester")
-    by_name = flows.filter(requestor_users=person)
-    by_group = flows.filter(requestor_groups__user=person)
+    by_name = flows.filter(requester_users=person)
+    by_group = flows.filter(requester_groups__user=person)
     return Q(Exists(by_name)) | Q(Exists(by_group))
 
 
@@ -136,7 +140,7 @@ def expire_due(*, now: datetime) -> int:
             metadata={"reason": "Its time is up."},
             ends_as=Status.EXPIRED,
         )
-        send_to_end(requests)
+        mark_revoking(requests)
     return len(requests)
 
 
@@ -184,7 +188,7 @@ def _lock_for(actor: Any, request: AccessRequest) -> AccessRequest:
 
 
 def _stop(
-    request: AccessRequest, *, actor: Any | None, origin: Origin, reason: str = ""
+    request: AccessRequest, *, actor: Any | None, client_info: ClientInfo, reason: str = ""
 ) -> AccessRequest:
     """End what may exist on a target; cancel what does not."""
     now = timezone.now()
@@ -196,7 +200,7 @@ def _stop(
             to=Status.CANCELLED,
             event=EventName.REQUEST_CANCEL,
             actor=actor,
-            origin=origin,
+            client_info=client_info,
             metadata=told,
             message=reason,
             end_asked_by_label=who,
@@ -207,13 +211,13 @@ def _stop(
         to=Status.ENDING,
         event=EventName.REQUEST_END,
         actor=actor,
-        origin=origin,
+        client_info=client_info,
         metadata=told,
         message=reason,
         ends_as=Status.REVOKED,
         end_asked_by_label=who,
     )
-    send_to_end([request])
+    mark_revoking([request])
     return request
 
 
@@ -221,7 +225,7 @@ def _stop_each(
     concerned: QuerySet[AccessRequest],
     actor: Any | None,
     reason: str,
-    origin: Origin,
+    client_info: ClientInfo,
     *,
     most: int | None = None,
 ) -> int:
@@ -232,6 +236,6 @@ def _stop_each(
         with transaction.atomic():
             request = lock_request(pk)
             if request.status in stoppable:
-                _stop(request, actor=actor, origin=origin, reason=reason)
+                _stop(request, actor=actor, client_info=client_info, reason=reason)
                 stopped += 1
     return stopped

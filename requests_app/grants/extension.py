@@ -14,7 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accessflows.connectors.errors import ConnectorError, TargetUnavailable
-from apono_portal.core.web.client import SYSTEM, Origin
+from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.services import record
 from mfa.models import MfaState
@@ -23,16 +23,16 @@ from mfa.verification.locking import lock_state
 from mfa.verification.policies import evidence_holds
 from mfa.verification.window import Window
 from requests_app.exceptions import Conflict, RequestRefused
-from requests_app.grants.target_access import asking, reach
+from requests_app.grants.target_access import draft, reach
 from requests_app.lifecycle import conflict_on, lock_request, lock_with_state
 from requests_app.models import AccessRequest, Extension, Grant, GrantState, Status
 from requests_app.policies import (
+    approval_gap,
     evidence_fields,
+    extension_conflict,
+    extension_refusal,
+    ineligibility_reason,
     when_to_remind,
-    why_not_extended_by,
-    why_too_late_to_extend,
-    why_unapproved,
-    why_void,
 )
 
 ASKED = Extension.State.ASKED
@@ -46,7 +46,7 @@ def extend_access(
     request: AccessRequest,
     used: int,
     window: Window | None,
-    origin: Origin = SYSTEM,
+    client_info: ClientInfo = SYSTEM,
 ) -> Extension:
     """Ask for the flow's next extension, and have the targets told at once.
 
@@ -54,7 +54,7 @@ def extend_access(
     Returns it as it stands: done, or asked still when a target did not answer, which a worker asks
     again until the end comes. Raises `WindowClosed`, `RequestRefused` or `Conflict`.
     """
-    extension = carry_out_extension(extension=_ask(actor, request, used, window, origin))
+    extension = carry_out_extension(extension=_ask(actor, request, used, window, client_info))
     if extension.state == Extension.State.FAILED:
         raise Conflict(f"{request.reference} was not extended. {extension.message}")
     return extension
@@ -63,12 +63,12 @@ def extend_access(
 def carry_on_extensions(*, now: datetime) -> int:
     """Ask again for what was not answered, and close what its end has overtaken. Returns how many."""
     done = 0
-    waiting = Extension.objects.filter(state=ASKED, next_try_at__lte=now)
-    for extension in waiting.order_by("next_try_at")[:20]:
+    waiting = Extension.objects.filter(state=ASKED, next_attempt_at__lte=now)
+    for extension in waiting.order_by("next_attempt_at")[:20]:
         mine = Extension.objects.filter(
-            pk=extension.pk, state=ASKED, next_try_at=extension.next_try_at
+            pk=extension.pk, state=ASKED, next_attempt_at=extension.next_attempt_at
         )
-        if mine.update(next_try_at=now + PATIENCE):
+        if mine.update(next_attempt_at=now + PATIENCE):
             carry_out_extension(extension=extension)
             done += 1
     return done
@@ -96,13 +96,13 @@ def carry_out_extension(*, extension: Extension) -> Extension:
 
 
 def _ask(
-    actor: Any, request: AccessRequest, used: int, window: Window | None, origin: Origin
+    actor: Any, request: AccessRequest, used: int, window: Window | None, client_info: ClientInfo
 ) -> Extension:
     now = timezone.now()
     with transaction.atomic():
         lock_state(actor.pk)
         request = lock_request(request.pk)
-        if sentence := why_not_extended_by(request, actor, now):
+        if sentence := extension_refusal(request, actor, now):
             raise RequestRefused(sentence)
         if request.status != Status.ACTIVE or request.ends_at is None:
             raise conflict_on(request)
@@ -111,27 +111,33 @@ def _ask(
                 f"{request.reference} was extended since this page was drawn. "
                 "Look at its end, and extend again if that is too soon."
             )
-        if sentence := why_too_late_to_extend(request, now):
+        if sentence := extension_conflict(request, now):
             raise Conflict(sentence)
         evidence = require_evidence(user=actor, window=window) if request.require_mfa else None
         extension = Extension.objects.create(
             request=request,
             number=request.extensions_used + 1,
             asked_at=now,
-            asked_from=origin.address,
+            asked_from=client_info.address,
             from_end=request.ends_at,
             to_end=request.ends_at + request.extension_duration,
-            next_try_at=now + PATIENCE,
+            next_attempt_at=now + PATIENCE,
             require_mfa=request.require_mfa,
             **evidence_fields(evidence),
         )
         request.grants.update(extending_to=extension.to_end)
-        _tell(EventName.REQUEST_ASK_EXTENSION, extension, request, actor=actor, origin=origin)
+        _tell(
+            EventName.REQUEST_ASK_EXTENSION,
+            extension,
+            request,
+            actor=actor,
+            client_info=client_info,
+        )
     return extension
 
 
 def _move(grant: Grant, to_end: datetime) -> datetime:
-    with asking():
+    with draft():
         integration, connector, target = reach(grant)
         if grant.identity is None:
             raise TargetUnavailable("The portal does not know yet which login is this grant's.")
@@ -174,7 +180,7 @@ def _why_not(extension: Extension, request: AccessRequest, state: MfaState | Non
         return "Its end came first."
     if request.grants.exclude(state=GrantState.ACTIVE).exists():
         return "Part of it has ended already."
-    if sentence := why_void(request) or why_unapproved(request):
+    if sentence := ineligibility_reason(request) or approval_gap(request):
         return sentence
     if not extension.require_mfa:
         return ""
@@ -184,10 +190,12 @@ def _why_not(extension: Extension, request: AccessRequest, state: MfaState | Non
 
 
 def _put_off(extension: Extension, sentence: str) -> Extension:
-    """Try again soon; what was asked stays asked until its end."""
-    turn = timezone.now() + min(LONGEST_DELAY, timedelta(seconds=2) * 2 ** min(extension.tries, 5))
+    """Attempt again soon; what was asked stays asked until its end."""
+    turn = timezone.now() + min(
+        LONGEST_DELAY, timedelta(seconds=2) * 2 ** min(extension.attempts, 5)
+    )
     Extension.objects.filter(pk=extension.pk, state=ASKED).update(
-        next_try_at=turn, tries=F("tries") + 1, message=sentence[:500]
+        next_attempt_at=turn, attempts=F("attempts") + 1, message=sentence[:500]
     )
     extension.refresh_from_db()
     return extension
@@ -218,7 +226,7 @@ def _tell(
     request: AccessRequest,
     *,
     actor: Any | None,
-    origin: Origin = SYSTEM,
+    client_info: ClientInfo = SYSTEM,
 ) -> None:
     told = {
         "number": extension.number,
@@ -230,4 +238,11 @@ def _tell(
     }
     if extension.message:
         told["reason"] = extension.message
-    record(event=event, actor=actor, target=request, request=request, origin=origin, metadata=told)
+    record(
+        event=event,
+        actor=actor,
+        target=request,
+        request=request,
+        client_info=client_info,
+        metadata=told,
+    )

@@ -42,13 +42,13 @@ def claim(
         waiting = Grant.objects.to_work_on(now).filter(state=state, integration=integration_id)
         if connection.features.has_select_for_update_skip_locked:
             waiting = waiting.select_for_update(skip_locked=True)
-        pks = list(waiting.order_by("next_try_at", "pk").values_list("pk", flat=True)[:limit])
+        pks = list(waiting.order_by("next_attempt_at", "pk").values_list("pk", flat=True)[:limit])
         free = Grant.objects.unleased().filter(pk__in=pks, state=state)
         free.update(lease_by=lease, lease_until=Now() + lasts)
     held = Grant.objects.filter(pk__in=pks, lease_by=lease)
     held = held.select_related("request").only(*_NEEDED)
     # The integration is one for all, and held once.
-    return lease, list(held.prefetch_related("integration").order_by("next_try_at", "pk"))
+    return lease, list(held.prefetch_related("integration").order_by("next_attempt_at", "pk"))
 
 
 def renew(grants: Iterable[Grant], lease: str) -> bool:
@@ -82,7 +82,7 @@ def retry_later(
     sentence, now = sentence[:500], timezone.now()
     by_turn: dict[datetime, list[Grant]] = {}
     for grant in grants:
-        turn = now + min(longest, FIRST_DELAY * 2 ** min(grant.tries, 10))
+        turn = now + min(longest, FIRST_DELAY * 2 ** min(grant.attempts, 10))
         by_turn.setdefault(min(filter(None, [turn, latest])), []).append(grant)
     with transaction.atomic():
         given_back: set[Any] = set()
@@ -95,8 +95,8 @@ def retry_later(
             Grant.objects.filter(pk__in=pks).update(
                 lease_by="",
                 lease_until=None,
-                tries=F("tries") + 1,
-                next_try_at=turn,
+                attempts=F("attempts") + 1,
+                next_attempt_at=turn,
                 last_error=sentence,
             )
         news = [each for each in grants if each.pk in given_back and each.last_error != sentence]

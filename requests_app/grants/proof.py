@@ -27,7 +27,7 @@ def record_containment(*, contained: Mapping[Grant, Containment]) -> list[Grant]
         )
         pks = set(ending.order_by("pk").values_list("pk", flat=True))
         Grant.objects.filter(pk__in=pks).update(
-            state=GrantState.CONTAINED, contained_at=now, next_try_at=now, **FREE
+            state=GrantState.CONTAINED, contained_at=now, next_attempt_at=now, **FREE
         )
         news = [grant for grant in contained if grant.pk in pks]
         record_each(
@@ -69,7 +69,7 @@ def record_ends(*, proven: Mapping[Grant, Mapping[str, object]], lease: str) -> 
             grant: {
                 "login": grant.login,
                 "proof": proven[grant],
-                "left_behind": len(grant.residue),
+                "left_behind": len(grant.owned_objects),
             }
             for grant in news
         }

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from accessflows.connectors.protocol import GrantIdentity, Residue
+from accessflows.connectors.protocol import GrantIdentity, OwnedObject
 from audit.events import EventName
 from audit.services import record
 from requests_app.models import AccessRequest, Grant, GrantState
@@ -14,10 +14,10 @@ from requests_app.models import AccessRequest, Grant, GrantState
 LONGEST_LIST = 200  # of things left behind, in one event
 
 # What the last update of a step writes when it gives the grant back.
-FREE: dict[str, Any] = {"lease_by": "", "lease_until": None, "tries": 0, "last_error": ""}
+FREE: dict[str, Any] = {"lease_by": "", "lease_until": None, "attempts": 0, "last_error": ""}
 
 
-def send_to_end(requests: Iterable[AccessRequest]) -> None:
+def mark_revoking(requests: Iterable[AccessRequest]) -> None:
     """Set the grants of requests, however far they came, on the way to their end.
 
     A lease stays where it is: whoever is activating one now finishes, sees this, and gives it back.
@@ -25,18 +25,18 @@ def send_to_end(requests: Iterable[AccessRequest]) -> None:
     Grant.objects.filter(
         request__in=[request.pk for request in requests],
         state__in=[GrantState.ACTIVATING, GrantState.ACTIVE],
-    ).update(state=GrantState.ENDING, next_try_at=timezone.now(), tries=0)
+    ).update(state=GrantState.ENDING, next_attempt_at=timezone.now(), attempts=0)
 
 
-def send_back(grant: Grant, lease: str) -> None:
+def reopen_for_cleanup(grant: Grant, lease: str) -> None:
     """Made too late: the grant is ending, or was found to be nothing and closed already."""
     Grant.objects.filter(pk=grant.pk, state=GrantState.ENDED).update(
-        state=GrantState.ENDING, contained_at=None, ended_at=None, next_try_at=timezone.now()
+        state=GrantState.ENDING, contained_at=None, ended_at=None, next_attempt_at=timezone.now()
     )
     Grant.objects.filter(pk=grant.pk, lease_by=lease).update(**FREE)
 
 
-def note_identity(grant: Grant, identity: GrantIdentity) -> None:
+def save_identity(grant: Grant, identity: GrantIdentity) -> None:
     """Store which role on which server is the grant's. Later steps know it by nothing else."""
     fields = {
         "login": identity.role_name,
@@ -48,18 +48,18 @@ def note_identity(grant: Grant, identity: GrantIdentity) -> None:
         setattr(grant, name, value)
 
 
-def note_residue(grant: Grant, lease: str, residue: Residue) -> None:
+def save_owned_objects(grant: Grant, lease: str, owned_objects: OwnedObject) -> None:
     """Keep what was found before it is cleaned. A later look, after half a cleaning, adds only."""
-    seen = list(grant.residue)
-    news = [item for item in (each.as_dict() for each in residue.items) if item not in seen]
-    grant.residue = seen + news
+    seen = list(grant.owned_objects)
+    news = [item for item in (each.as_dict() for each in owned_objects.items) if item not in seen]
+    grant.owned_objects = seen + news
     if not news:
         return
     with transaction.atomic():
         mine = Grant.objects.filter(pk=grant.pk, lease_by=lease)
-        if mine.update(residue=grant.residue):
+        if mine.update(owned_objects=grant.owned_objects):
             record(
-                event=EventName.GRANT_FIND_RESIDUE,
+                event=EventName.GRANT_FIND_OWNED_OBJECTS,
                 actor=None,
                 target=grant,
                 request=grant.request,

@@ -14,14 +14,14 @@ from django.db import models
 from django.db.models import QuerySet
 
 from apono_portal.core.db.prepared import prepared
-from apono_portal.core.formatting.durations import spell
+from apono_portal.core.formatting.durations import format_duration
 from requests_app.models import AccessRequest, Grant, GrantState
 
 # Twice the second a sweep takes, and a moment for the target: what is later than this is late.
 OVERDUE_AFTER = timedelta(seconds=5)
 
 
-class Standing(models.TextChoices):
+class GrantStatus(models.TextChoices):
     OPENING = "activating", "Opening"
     ACTIVE = "active", "Active"
     ENDING = "ending", "Ending"
@@ -31,12 +31,12 @@ class Standing(models.TextChoices):
 
 
 _BY_URGENCY = (
-    Standing.OVERDUE,
-    Standing.ENDING,
-    Standing.ACTIVE,
-    Standing.OPENING,
-    Standing.CONTAINED,
-    Standing.ENDED,
+    GrantStatus.OVERDUE,
+    GrantStatus.ENDING,
+    GrantStatus.ACTIVE,
+    GrantStatus.OPENING,
+    GrantStatus.CONTAINED,
+    GrantStatus.ENDED,
 )
 
 
@@ -44,28 +44,28 @@ _BY_URGENCY = (
 class Stand:
     """A standing and, when it is overdue, for how long."""
 
-    standing: Standing
+    standing: GrantStatus
     overdue_for: timedelta | None = None
 
     @property
     def label(self) -> str:
         if self.overdue_for is None:
             return str(self.standing.label)
-        return f"Overdue by {spell(self.overdue_for)}"
+        return f"Overdue by {format_duration(self.overdue_for)}"
 
 
-def stand_of(grant: Grant, now: datetime) -> Stand:
+def grant_status(grant: Grant, now: datetime) -> Stand:
     """Say where a grant stands. Whatever its row says, past its end and not contained is overdue."""
     late = now - grant.deadline
     may_exist = grant.login_oid is not None or grant.state != GrantState.ACTIVATING
     if grant.is_overdue(now) and may_exist and late > OVERDUE_AFTER:
-        return Stand(Standing.OVERDUE, overdue_for=late)
-    return Stand(Standing(grant.state))
+        return Stand(GrantStatus.OVERDUE, overdue_for=late)
+    return Stand(GrantStatus(grant.state))
 
 
 def stand_of_request(request: AccessRequest, now: datetime) -> Stand | None:
     """Say where a request's access stands: as its most urgent grant. None if there is none."""
-    return most_urgent(stand_of(grant, now) for grant in request.grants.all())
+    return most_urgent(grant_status(grant, now) for grant in request.grants.all())
 
 
 def most_urgent(stands: Iterable[Stand]) -> Stand | None:
@@ -114,4 +114,4 @@ def _late(moment: datetime) -> QuerySet[Grant]:
 def _age(late: timedelta) -> str:
     """To the minute from one on: it is read, not counted."""
     minute = timedelta(minutes=1)
-    return spell(late // minute * minute if late >= minute else late)
+    return format_duration(late // minute * minute if late >= minute else late)

@@ -8,10 +8,10 @@ from django.conf import settings
 from django.db import Error as DatabaseTrouble
 
 from accessflows.connectors.errors import ConnectorError, TargetRefused, TargetUnavailable
-from accessflows.connectors.protocol import Connector, GrantIdentity, RollCall, Target
+from accessflows.connectors.protocol import Connector, GrantIdentity, RoleListing, Target
 from accessflows.connectors.registry import connector_for
 from accessflows.models import Integration
-from apono_portal.core.crypto.encryption import SealBroken
+from apono_portal.core.crypto.encryption import DecryptionFailed
 from requests_app.models import Grant
 
 log = structlog.get_logger(__name__)
@@ -31,15 +31,15 @@ def reach_integration(integration: Integration) -> tuple[Connector, Target]:
     """Return connector and address, or raise `TargetRefused`."""
     try:
         return connector_for(integration.kind), integration.target()
-    except SealBroken:
+    except DecryptionFailed:
         raise TargetRefused(
             f"The broker password of {integration.name} cannot be opened with the keys in "
-            "SEALING_KEYS. Add the key it was sealed with, or enter the password anew."
+            "ENCRYPTION_KEYS. Add the key it was sealed with, or enter the password anew."
         ) from None
 
 
 @contextmanager
-def asking() -> Iterator[None]:
+def draft() -> Iterator[None]:
     """Make whatever goes wrong with a target a `ConnectorError`, so that the grant is tried again.
 
     Of an unforeseen error only the kind is kept: its text may hold anything. The portal's own
@@ -53,13 +53,13 @@ def asking() -> Iterator[None]:
         name = type(error).__name__
         log.error("connector_broke_off", error=name)
         raise TargetUnavailable(
-            f"The connector broke off ({name}). The portal tries again."
+            f"The connector broke off ({name}). The portal attempts again."
         ) from None
 
 
-def call_rolls(
+def iter_managed_roles(
     connector: Connector, target: Target, known: Callable[[int], Sequence[GrantIdentity]]
-) -> Iterator[tuple[int, RollCall]]:
+) -> Iterator[tuple[int, RoleListing]]:
     """Call the roll in the order of OIDs, some at a time. Yields after which OID, and the answer.
 
     ``known`` returns up to `AT_ONCE` of those the portal knows after an OID, in order.
@@ -68,8 +68,8 @@ def call_rolls(
     while after is not None:
         identities = known(after)
         upto = identities[-1].role_oid if len(identities) == AT_ONCE else None
-        with asking():
-            roll = connector.roll_call(
+        with draft():
+            roll = connector.list_managed_roles(
                 target, settings.PORTAL_ID, identities, after=after, upto=upto
             )
         yield after, roll

@@ -33,7 +33,7 @@ ATTACKS = {
     "sign_in_held_off": EventName.SESSION_LOCK,
     "code_refused": EventName.MFA_REFUSE,
     "code_held_off": EventName.MFA_THROTTLE,
-    "month_limit": EventName.MFA_CAP,
+    "month_limit": EventName.MFA_LOCK_OUT,
 }
 VERIFICATIONS = (EventName.MFA_VERIFY, EventName.MFA_REFUSE, EventName.MFA_THROTTLE)
 OUTCOME = KeyTextTransform("outcome", "metadata")
@@ -69,7 +69,7 @@ def _counts(rows: Any, name: str) -> dict[str, int]:
 
 
 def _opening(events: EventQuerySet) -> Figures:
-    """Seconds from asking to open access: median, slowest tenth, of how many requests."""
+    """Seconds from draft to open access: median, slowest tenth, of how many requests."""
     opened = events.filter(event=EventName.REQUEST_ACTIVATE).values("request_id")
     requests = AccessRequest.objects.filter(pk__in=opened, starts_at__isnull=False)
     times = requests.order_by().values_list("created_at", "starts_at")

@@ -63,7 +63,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Opening:
-    """Time from asking to access: the last day's median and slowest tenth, and the first day's."""
+    """Time from draft to access: the last day's median and slowest tenth, and the first day's."""
 
     axes: Axes
     unit: str

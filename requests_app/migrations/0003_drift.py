@@ -14,11 +14,11 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='TargetWatch',
+            name='TargetScan',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('next_look_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('looked_at', models.DateTimeField(blank=True, null=True)),
+                ('next_scan_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('scanned_at', models.DateTimeField(blank=True, null=True)),
                 ('last_error', models.CharField(blank=True, max_length=500)),
                 ('lease_by', models.CharField(blank=True, max_length=64)),
                 ('lease_until', models.DateTimeField(blank=True, null=True)),

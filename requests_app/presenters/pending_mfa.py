@@ -1,4 +1,4 @@
-"""The list of parked requests under the code."""
+"""The list of pending_mfa requests under the code."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from requests_app.presenters.request import Row
 
 @dataclass(frozen=True)
 class ParkedRow:
-    """A parked request in the list under the code. ``elsewhere`` is empty if it was made here."""
+    """A pending_mfa request in the list under the code. ``elsewhere`` is empty if it was made here."""
 
     row: Row
     elsewhere: str

@@ -7,9 +7,9 @@ from typing import Any
 
 from accessflows.models import AccessFlow
 from apono_portal.core.formatting.datetimes import person, relative_datetime
-from apono_portal.core.formatting.durations import spell
+from apono_portal.core.formatting.durations import format_duration
 from requests_app.grants.proof_text import proof_lines
-from requests_app.grants.status import stand_of
+from requests_app.grants.status import grant_status
 from requests_app.models import (
     AccessRequest,
     Decision,
@@ -26,7 +26,7 @@ FAILED_ENDS = {Status.REJECTED, Status.LAPSED, Status.CANCELLED, Status.FAILED}
 
 
 @dataclass(frozen=True)
-class Rail:
+class RemainingTime:
     """Time left of what is open (components/time_rail.html)."""
 
     name: str
@@ -40,7 +40,7 @@ class Rail:
     ends_at: datetime
 
     @classmethod
-    def of_request(cls, request: AccessRequest, now: datetime) -> "Rail | None":
+    def of_request(cls, request: AccessRequest, now: datetime) -> "RemainingTime | None":
         if request.starts_at is None or request.ends_at is None:
             return None
         total = request.ends_at - request.starts_at
@@ -48,8 +48,8 @@ class Rail:
         whole_minutes = timedelta(minutes=-(-left // timedelta(minutes=1)))
         return cls(
             name=request.reference,
-            left=spell(whole_minutes),
-            of=spell(request.whole_duration),
+            left=format_duration(whole_minutes),
+            of=format_duration(request.whole_duration),
             used=int((total - left).total_seconds()),
             total=max(int(total.total_seconds()), 1),
             started=relative_datetime(request.starts_at),
@@ -121,7 +121,7 @@ class Page:
     request: AccessRequest
     title: str
     roles: list[str]
-    rail: Rail | None
+    rail: RemainingTime | None
     steps: list[Step]
     grants: list[GrantCard]
     evidence: Evidence | None
@@ -141,7 +141,7 @@ def page_of(request: AccessRequest, viewer: Any, now: datetime) -> Page:
         request=request,
         title=title_of(request),
         roles=roles_of(request),
-        rail=Rail.of_request(request, now) if request.status == Status.ACTIVE else None,
+        rail=RemainingTime.of_request(request, now) if request.status == Status.ACTIVE else None,
         steps=steps_of(request, viewer),
         grants=[_card(grant, request, viewer, now) for grant in grants],
         evidence=Evidence.of_request(request, now),
@@ -179,7 +179,7 @@ def next_after_mfa(request: AccessRequest) -> str:
     """Say what follows a right code."""
     automatic = request.approval == AccessFlow.Approval.AUTOMATIC
     then = "Then it opens at once." if automatic else "Then it goes to its approvers."
-    return f"{then} For {spell(request.duration)}."
+    return f"{then} For {format_duration(request.duration)}."
 
 
 def steps_of(request: AccessRequest, viewer: Any) -> list[Step]:
@@ -247,7 +247,7 @@ def _active_step(request: AccessRequest) -> Step:
     if request.starts_at is not None:
         return Step("done", "Active", f"from {relative_datetime(request.starts_at)}")
     if request.is_pending:
-        return Step("todo", "Active", f"for {spell(request.duration)}")
+        return Step("todo", "Active", f"for {format_duration(request.duration)}")
     return Step("todo", "Active", "never opened")
 
 
@@ -258,11 +258,11 @@ def _end_step(request: AccessRequest) -> Step:
         return Step("done", request.get_status_display(), relative_datetime(request.ended_at))
     if request.ends_at is not None:
         return Step("todo", "Ended", f"{relative_datetime(request.ends_at)} at the latest")
-    return Step("todo", "Ended", f"{spell(request.duration)} after it opens")
+    return Step("todo", "Ended", f"{format_duration(request.duration)} after it opens")
 
 
 def _card(grant: Grant, request: AccessRequest, viewer: Any, now: datetime) -> GrantCard:
-    stand = stand_of(grant, now)
+    stand = grant_status(grant, now)
     state = GrantState(grant.state)
     usable = (
         request.requester_id == viewer.pk
@@ -335,7 +335,7 @@ class Row:
     request: AccessRequest
     title: str
     roles: list[str]
-    rail: Rail | None
+    rail: RemainingTime | None
     note: str
     then: str
     may_end: bool
@@ -349,7 +349,9 @@ def rows_of(requests: Iterable[AccessRequest], viewer: Any, now: datetime) -> li
             request=request,
             title=title_of(request),
             roles=roles_of(request),
-            rail=Rail.of_request(request, now) if request.status == Status.ACTIVE else None,
+            rail=RemainingTime.of_request(request, now)
+            if request.status == Status.ACTIVE
+            else None,
             note=note_on(request),
             then=next_after_mfa(request),
             may_end=may_end(request, viewer) and request.status == Status.ACTIVE,

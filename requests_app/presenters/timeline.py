@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.dateparse import parse_datetime
 
 from apono_portal.core.formatting.datetimes import person, relative_datetime
-from apono_portal.core.formatting.durations import spell
+from apono_portal.core.formatting.durations import format_duration
 from audit.events import EventName
 from audit.models import Event
 from requests_app.grants.proof_text import proof_facts
@@ -70,7 +70,7 @@ _WORDS: dict[str, tuple[str, Words]] = {
             _asked_with(t),
         ),
     ),
-    EventName.REQUEST_PARK: (
+    EventName.REQUEST_AWAIT_MFA: (
         "amber",
         lambda t, w: (
             "Parked until a code is entered",
@@ -113,7 +113,7 @@ _WORDS: dict[str, tuple[str, Words]] = {
         lambda t, w: (
             "Nobody decided in time",
             f"so {t.get('group', '')} may decide, too",
-            f"After {spell(timedelta(seconds=t.get('waited_s') or 0))}",
+            f"After {format_duration(timedelta(seconds=t.get('waited_s') or 0))}",
         ),
     ),
     EventName.REQUEST_ASK_EXTENSION: (
@@ -158,7 +158,7 @@ _WORDS: dict[str, tuple[str, Words]] = {
     ),
     EventName.GRANT_RETRY: ("red", _said("reason")),
     EventName.GRANT_DRIFT: ("red", _said("reason")),
-    EventName.GRANT_FIND_RESIDUE: (
+    EventName.GRANT_FIND_OWNED_OBJECTS: (
         "amber",
         lambda t, w: ("Left behind", "on the target", _things(t.get("left_behind", []))),
     ),

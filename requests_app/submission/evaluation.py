@@ -1,4 +1,4 @@
-"""What comes of asking: the one judgement that submission, the summary on New Request and the
+"""What comes of draft: the one judgement that submission, the summary on New Request and the
 simulator share. It reads everything afresh and writes nothing.
 """
 
@@ -24,7 +24,7 @@ FLOW_GONE = "This access flow cannot be used any more, or not by you. Choose ano
 
 
 @dataclass(frozen=True)
-class Asking:
+class RequestDraft:
     """What a person chooses: targets of one flow, and for how long. All else is the flow's."""
 
     flow: AccessFlow
@@ -41,14 +41,14 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Prospect:
-    """What would come of an asking now: where a request would stand, or why there would be none.
+class Evaluation:
+    """What would come of an draft now: where a request would stand, or why there would be none.
 
     ``flow`` is as stored; None if it is gone. ``named`` is all it names, ``targets`` what is asked
-    for and given now. ``waits_for_code``: it would be parked.
+    for and given now. ``waits_for_code``: it would be pending_mfa.
     """
 
-    asking: Asking
+    draft: RequestDraft
     flow: AccessFlow | None
     named: list[FlowTarget] = field(default_factory=list)
     targets: list[FlowTarget] = field(default_factory=list)
@@ -65,18 +65,18 @@ class Prospect:
         return Status.PENDING_MFA if self.waits_for_code else self.after_code
 
 
-def prospect_of(
-    *, person: Any, asking: Asking, verified: bool, words: Words | None, now: datetime
-) -> Prospect:
-    """Judge an asking. ``verified``: the person's window is open. Without ``words`` they are not
+def evaluate(
+    *, person: Any, draft: RequestDraft, verified: bool, words: Words | None, now: datetime
+) -> Evaluation:
+    """Judge an draft. ``verified``: the person's window is open. Without ``words`` they are not
     judged, as nothing is written yet."""
-    flow, allowed = flow_for(asking.flow.pk, person)
+    flow, allowed = flow_for(draft.flow.pk, person)
     refusals = list(filter(None, [_flow_refusal(flow, now, allowed=allowed)]))
     if flow is None:
-        return Prospect(asking, None, refusals=refusals)
+        return Evaluation(draft, None, refusals=refusals)
     named = targets_named_by(flow)
-    targets, written = _targets(flow, given_now(named), asking.target_ids, refusals), Words("")
-    _try(refusals, check_duration, asking.duration, flow)
+    targets, written = _targets(flow, given_now(named), draft.target_ids, refusals), Words("")
+    _try(refusals, check_duration, draft.duration, flow)
     if words is not None:
         said = _try(
             refusals, clean_justification, words.justification, required=flow.require_justification
@@ -85,8 +85,8 @@ def prospect_of(
     waits_for_code = flow.require_mfa and not verified
     if waits_for_code:
         _try(refusals, refuse_more_parked, person)
-    return Prospect(
-        asking,
+    return Evaluation(
+        draft,
         flow,
         named=named,
         targets=targets,
@@ -97,7 +97,7 @@ def prospect_of(
     )
 
 
-def could_be_approved(flow: AccessFlow, person: Any) -> bool:
+def is_approvable(flow: AccessFlow, person: Any) -> bool:
     """Would it be enough if everybody who may decide on this person's request, sooner or later, did?"""
     tier = flow.escalation_tiers.count()
     sets = [*approver_sets(flow), *further_sets(flow, tier)]

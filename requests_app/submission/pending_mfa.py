@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.user_agent import name_browser
 from audit.events import EventName
 from audit.models import Event
@@ -17,7 +17,7 @@ MOST_PARKED = 20
 
 def refuse_more_parked(user: Any) -> None:
     """Refuse one more when as many wait for this person's code as may. Under their MFA state's lock."""
-    waiting = AccessRequest.objects.of(user).parked().filter(pending_until__gt=timezone.now())
+    waiting = AccessRequest.objects.of(user).pending_mfa().filter(pending_until__gt=timezone.now())
     if waiting.count() >= MOST_PARKED:
         raise RequestRefused(
             f"{MOST_PARKED} requests already wait for your code. Enter a code or withdraw one, "
@@ -25,7 +25,7 @@ def refuse_more_parked(user: Any) -> None:
         )
 
 
-def made_elsewhere(requests: Iterable[AccessRequest], here: Origin) -> dict[int, str]:
+def made_elsewhere(requests: Iterable[AccessRequest], here: ClientInfo) -> dict[int, str]:
     """Say, by number, of requests made with another browser or from another address what it was.
 
     Whoever has a password can park requests in its owner's name; the owner's code would release

@@ -1,4 +1,4 @@
-"""What will happen, in words: a prospect as New Request, its review and the simulator tell it."""
+"""What will happen, in words: a evaluation as New Request, its review and the simulator tell it."""
 
 import hashlib
 import json
@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from accessflows.models import AccessFlow
-from accessflows.tickets import example_of
+from accessflows.tickets import pattern_example
 from apono_portal.core.formatting.datetimes import relative_datetime
-from apono_portal.core.formatting.durations import spell
+from apono_portal.core.formatting.durations import format_duration
 from requests_app.lifecycle import pending_until
 from requests_app.models import Status
-from requests_app.submission.evaluation import Asking, Prospect, could_be_approved
+from requests_app.submission.evaluation import Evaluation, RequestDraft, is_approvable
 
 
 class WindowLike(Protocol):
@@ -28,7 +28,7 @@ class WindowLike(Protocol):
 
 
 @dataclass(frozen=True)
-class Happening:
+class PreviewLine:
     """One line of what will happen. ``kind`` is ok (covered), you (your turn) or empty (later)."""
 
     kind: str
@@ -38,55 +38,59 @@ class Happening:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class RequestPreview:
     """What will happen with one request. ``note``: it is for less time than was asked."""
 
-    prospect: Prospect
+    evaluation: Evaluation
     name: str
     targets: list[str]
     duration: str
     longest: str
     note: str
-    lines: list[Happening]
+    lines: list[PreviewLine]
     ending: str
 
 
-def outlook_of(
-    prospect: Prospect, person: Any, window: WindowLike, now: datetime, *, note: str = ""
-) -> Outlook:
-    flow = prospect.flow
-    refused = [Happening("you", "i-alert", "Not possible", str(each)) for each in prospect.refusals]
-    return Outlook(
-        prospect=prospect,
-        name=flow.name if flow else prospect.asking.flow.name,
-        targets=[target.label for target in prospect.targets],
-        duration=spell(prospect.asking.duration),
-        longest=spell(flow.max_duration) if flow else "",
+def preview_request(
+    evaluation: Evaluation, person: Any, window: WindowLike, now: datetime, *, note: str = ""
+) -> RequestPreview:
+    flow = evaluation.flow
+    refused = [
+        PreviewLine("you", "i-alert", "Not possible", str(each)) for each in evaluation.refusals
+    ]
+    return RequestPreview(
+        evaluation=evaluation,
+        name=flow.name if flow else evaluation.draft.flow.name,
+        targets=[target.label for target in evaluation.targets],
+        duration=format_duration(evaluation.draft.duration),
+        longest=format_duration(flow.max_duration) if flow else "",
         note=note,
-        lines=refused or lines_of(prospect, person, window, now),
-        ending="" if refused else _ending(prospect, now),
+        lines=refused or lines_of(evaluation, person, window, now),
+        ending="" if refused else _ending(evaluation, now),
     )
 
 
-def lines_of(prospect: Prospect, person: Any, window: WindowLike, now: datetime) -> list[Happening]:
+def lines_of(
+    evaluation: Evaluation, person: Any, window: WindowLike, now: datetime
+) -> list[PreviewLine]:
     """Say what follows on what, from the ticket to the clean-up."""
-    flow = prospect.flow
+    flow = evaluation.flow
     if flow is None:
         return []
     lines = _ticket(flow)
-    lines += [_mfa(window, waits=prospect.waits_for_code)] if flow.require_mfa else []
-    lines.append(_approval(prospect, flow, person))
-    at_once = prospect.status == Status.GRANTING
-    until = f", until {relative_datetime(now + prospect.asking.duration)}" if at_once else ""
+    lines += [_mfa(window, waits=evaluation.waits_for_code)] if flow.require_mfa else []
+    lines.append(_approval(evaluation, flow, person))
+    at_once = evaluation.status == Status.GRANTING
+    until = f", until {relative_datetime(now + evaluation.draft.duration)}" if at_once else ""
     return [
         *lines,
-        Happening(
+        PreviewLine(
             "",
             "i-key",
             "Access opens",
-            f"A personal login, for {spell(prospect.asking.duration)} from then{until}.",
+            f"A personal login, for {format_duration(evaluation.draft.duration)} from then{until}.",
         ),
-        Happening(
+        PreviewLine(
             "", "i-stop", "Access ends by itself", "The login is removed, open sessions are closed."
         ),
     ]
@@ -98,40 +102,40 @@ def names_of_approvers(flow: AccessFlow) -> list[str]:
     return [group.name for group in flow.approver_groups.all()] + people
 
 
-def seal_of(askings: Sequence[Asking]) -> str:
-    """Return a mark of exactly this asking, so that only what was shown is sent."""
+def seal_of(drafts: Sequence[RequestDraft]) -> str:
+    """Return a mark of exactly this draft, so that only what was shown is sent."""
     told = [
         [
-            asking.flow.pk,
-            asking.flow.fingerprint,
-            int(asking.duration.total_seconds()),
-            sorted(asking.target_ids),
+            draft.flow.pk,
+            draft.flow.fingerprint,
+            int(draft.duration.total_seconds()),
+            sorted(draft.target_ids),
         ]
-        for asking in sorted(askings, key=lambda asking: asking.flow.pk)
+        for draft in sorted(drafts, key=lambda draft: draft.flow.pk)
     ]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
 
 
-def _ticket(flow: AccessFlow) -> list[Happening]:
-    like = f" It looks like {example_of(flow.ticket_pattern)}." if flow.ticket_pattern else ""
+def _ticket(flow: AccessFlow) -> list[PreviewLine]:
+    like = f" It looks like {pattern_example(flow.ticket_pattern)}." if flow.ticket_pattern else ""
     if flow.require_ticket:
-        return [Happening("you", "i-ledger", "Ticket needed", f"Name the task it is for.{like}")]
+        return [PreviewLine("you", "i-ledger", "Ticket needed", f"Name the task it is for.{like}")]
     if like:
-        return [Happening("", "i-ledger", "Ticket, if there is one", like.strip())]
+        return [PreviewLine("", "i-ledger", "Ticket, if there is one", like.strip())]
     return []
 
 
-def _mfa(window: WindowLike, *, waits: bool) -> Happening:
+def _mfa(window: WindowLike, *, waits: bool) -> PreviewLine:
     if not window.enrolled:
-        return Happening(
+        return PreviewLine(
             "you", "i-shield-alert", "MFA needed", "Set it up first; the request waits meanwhile."
         )
     if waits:
-        return Happening(
+        return PreviewLine(
             "you", "i-shield-alert", "MFA needed", "A six-digit code is asked after this page."
         )
     left = window.minutes_left
-    return Happening(
+    return PreviewLine(
         "ok",
         "i-shield-check",
         "MFA needed: already covered",
@@ -139,17 +143,17 @@ def _mfa(window: WindowLike, *, waits: bool) -> Happening:
     )
 
 
-def _approval(prospect: Prospect, flow: AccessFlow, person: Any) -> Happening:
-    if prospect.after_code == Status.GRANTING:
-        return Happening("ok", "i-check", "No approval needed", "It opens within seconds.")
-    if not could_be_approved(flow, person):
-        return Happening(
+def _approval(evaluation: Evaluation, flow: AccessFlow, person: Any) -> PreviewLine:
+    if evaluation.after_code == Status.GRANTING:
+        return PreviewLine("ok", "i-check", "No approval needed", "It opens within seconds.")
+    if not is_approvable(flow, person):
+        return PreviewLine(
             "you",
             "i-alert",
             "Approval needed",
             "Nobody could approve this now. Ask an account admin to name approvers.",
         )
-    return Happening("", "i-users", "Approval needed", approval_in_words(flow))
+    return PreviewLine("", "i-users", "Approval needed", approval_in_words(flow))
 
 
 def approval_in_words(flow: AccessFlow) -> str:
@@ -165,9 +169,9 @@ def _listed(names: list[str], last: str) -> str:
     return f"{', '.join(first)} {last} {final}" if first else final
 
 
-def _ending(prospect: Prospect, now: datetime) -> str:
+def _ending(evaluation: Evaluation, now: datetime) -> str:
     """Say until when it waits for somebody."""
-    status = prospect.status
+    status = evaluation.status
     if status == Status.PENDING_MFA:
         return (
             f"Parked until {relative_datetime(pending_until(status, now))} if no code is entered."

@@ -1,4 +1,4 @@
-"""What somebody has ticked on New Request, and the askings that come of it."""
+"""What somebody has ticked on New Request, and the drafts that come of it."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ from django.db.models import QuerySet, Value, prefetch_related_objects
 from accessflows.flows.catalogue import NARROWED, ORDER, names_in, narrowed, requestable_targets
 from accessflows.models import APPROVAL_LABELS, AccessFlow, FlowTarget, Integration
 from apono_portal.core.db.prepared import prepared
-from apono_portal.core.formatting.durations import spell
+from apono_portal.core.formatting.durations import format_duration
 from requests_app.models import AccessRequest
-from requests_app.submission.evaluation import Asking
+from requests_app.submission.evaluation import RequestDraft
 
 MOST_TARGETS = 50
 LARGEST_ID_DIGITS = 18
@@ -25,7 +25,7 @@ KINDS = dict(Integration.Kind.choices)
 
 
 @dataclass(frozen=True)
-class Wish:
+class Selection:
     """Targets the person may ask for, as ticked. ``error``: not everything that was sent is one."""
 
     targets: list[FlowTarget] = field(default_factory=list)
@@ -39,13 +39,13 @@ class Wish:
     def flows(self) -> list[AccessFlow]:
         return list({target.flow_id: target.flow for target in self.targets}.values())
 
-    def askings(self, duration: timedelta) -> list[Asking]:
+    def drafts(self, duration: timedelta) -> list[RequestDraft]:
         """One for each flow. Of several, one that gives less time is asked for what it gives; the
         limit of one is none of the others'."""
         longest = max((flow.max_duration for flow in self.flows), default=duration)
         fits = len(self.flows) > 1 and duration <= longest
         return [
-            Asking(
+            RequestDraft(
                 flow,
                 frozenset(target.pk for target in self.targets if target.flow_id == flow.pk),
                 min(duration, flow.max_duration) if fits else duration,
@@ -54,16 +54,16 @@ class Wish:
         ]
 
 
-def wish_of(user: Any, texts: Iterable[str]) -> Wish:
+def parse_selection(user: Any, texts: Iterable[str]) -> Selection:
     """Read ticked targets. Only what the person may ask for now counts."""
     wanted = set(texts)
     if len(wanted) > MOST_TARGETS:
-        return Wish(error=f"Choose at most {MOST_TARGETS} at once. Nothing was sent.")
+        return Selection(error=f"Choose at most {MOST_TARGETS} at once. Nothing was sent.")
     numbers = {int(text) for text in wanted if _is_id(text)}
     found = _wished(user.pk, sorted(numbers)) if numbers else []
     if len(found) == len(wanted):
-        return Wish(found)
-    return Wish(
+        return Selection(found)
+    return Selection(
         found, "Not everything you chose can be asked for now. It was left out; choose again."
     )
 
@@ -74,7 +74,7 @@ def _wished(user_id: int, pks: list[int]) -> QuerySet[FlowTarget]:
     return requestable_targets(user_id).prefetch_related(None).filter(pk__in=pks)
 
 
-def wish_again(request: AccessRequest) -> Wish:
+def selection_of_request(request: AccessRequest) -> Selection:
     """Return what a request asked for, as its flow gives it to its requester now."""
     offered = requestable_targets(request.requester).filter(flow=request.flow_id or 0)
     wanted = {
@@ -86,16 +86,16 @@ def wish_again(request: AccessRequest) -> Wish:
         if (target.resource.integration_id, target.resource.name, target.permission.name) in wanted
     ]
     if len(found) == len(wanted) and found:
-        return Wish(found)
+        return Selection(found)
     gone = f"{request.flow_name} does not give you all of it any more."
-    return Wish(found, f"{gone} Choose anew what you need.")
+    return Selection(found, f"{gone} Choose anew what you need.")
 
 
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= LARGEST_ID_DIGITS
 
 
-class LookForm(forms.Form):
+class CatalogFilterForm(forms.Form):
     """What the list is narrowed to. An unknown value finds nothing."""
 
     q = forms.CharField(
@@ -121,10 +121,10 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class CatalogPage:
     """The part of the catalogue that is in sight: rows by resource, and what is ticked elsewhere."""
 
-    look: LookForm
+    look: CatalogFilterForm
     names: Mapping[str, list[str]]
     page: Page[Any]
     groups: list[Group]
@@ -135,7 +135,7 @@ class Shelf:
         return any(self.look.cleaned_data.values())
 
 
-class Offer(NamedTuple):
+class CatalogRow(NamedTuple):
     """A target through one flow, as far as a row tells of it."""
 
     pk: int
@@ -170,18 +170,18 @@ OFFERED = (
 )
 
 
-def shelf_of(user: Any, data: Mapping[str, Any], wish: Wish) -> Shelf:
+def catalog_page(user: Any, data: Mapping[str, Any], selection: Selection) -> CatalogPage:
     """Return a page of what the person may ask for, with what is ticked."""
-    look = LookForm(data)
+    look = CatalogFilterForm(data)
     look.full_clean()
     everything = _everything(user.pk)
     page = Paginator(_found(user, look, everything), PAGE_SIZE).get_page(data.get("page"))
     in_sight = _offers(list(page.object_list))
-    ticked = {target.pk for target in wish.targets}
+    ticked = {target.pk for target in selection.targets}
     hidden = _offers(list(ticked - {offer.pk for offer in in_sight}))
     approvers = _approvers_of({offer.flow_id for offer in (*in_sight, *hidden)})
     draw = partial(_rows, ticked=ticked, approvers=approvers)
-    return Shelf(
+    return CatalogPage(
         look=look,
         names=names_in(row[1:] for row in everything),
         page=page,
@@ -200,7 +200,7 @@ def _everything(user_id: int) -> QuerySet[Any, Any]:
     return rows.values_list("pk", *NARROWED.values())
 
 
-def _found(user: Any, look: LookForm, everything: list[tuple[Any, ...]]) -> list[int]:
+def _found(user: Any, look: CatalogFilterForm, everything: list[tuple[Any, ...]]) -> list[int]:
     """Return the numbers of what is looked for. Only words need another question."""
     words = look.cleaned_data.get("q", "")
     if words:
@@ -214,9 +214,9 @@ def _found(user: Any, look: LookForm, everything: list[tuple[Any, ...]]) -> list
     ]
 
 
-def _offers(pks: list[int]) -> list[Offer]:
+def _offers(pks: list[int]) -> list[CatalogRow]:
     """Return some of what the person may ask for, by number, in the order of the list."""
-    return [Offer(*each) for each in _offered(pks)] if pks else []
+    return [CatalogRow(*each) for each in _offered(pks)] if pks else []
 
 
 @prepared([int])
@@ -242,13 +242,15 @@ def _approvers(flows: list[int]) -> QuerySet[Any, Any]:
     return named.union(people.values_list("accessflow_id", Value(1), "user__name"), all=True)
 
 
-def _group(offers: list[Offer], draw: Callable[[list[Offer]], list[dict[str, Any]]]) -> Group:
+def _group(
+    offers: list[CatalogRow], draw: Callable[[list[CatalogRow]], list[dict[str, Any]]]
+) -> Group:
     first = offers[0]
     return Group(first.resource, f"{first.system} · {KINDS[first.kind]}", draw(offers))
 
 
 def _rows(
-    offers: list[Offer], *, ticked: Collection[int], approvers: Mapping[int, list[str]]
+    offers: list[CatalogRow], *, ticked: Collection[int], approvers: Mapping[int, list[str]]
 ) -> list[dict[str, Any]]:
     """Return offers as the list shows them, each to be ticked: plain words."""
     return [
@@ -263,7 +265,7 @@ def _rows(
             "mfa": offer.require_mfa,
             "approvers": ", ".join(approvers.get(offer.flow_id, [])),
             "approval": APPROVAL_LABELS[offer.approval],
-            "longest": spell(offer.longest),
+            "longest": format_duration(offer.longest),
         }
         for offer in offers
     ]

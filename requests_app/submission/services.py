@@ -1,4 +1,4 @@
-"""Asking for access."""
+"""RequestDraft for access."""
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accessflows.models import AccessFlow, FlowTarget
 from apono_portal.core.db.prepared import insert
-from apono_portal.core.web.client import SYSTEM, Origin
+from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.services import record
 from mfa.exceptions import WindowClosed
@@ -20,7 +20,7 @@ from requests_app.exceptions import RequestRefused
 from requests_app.lifecycle import pending_until
 from requests_app.models import AccessRequest, RequestedTarget, Status
 from requests_app.policies import current_fingerprint, evidence_fields, next_escalation
-from requests_app.submission.evaluation import FLOW_GONE, Asking, Words, prospect_of
+from requests_app.submission.evaluation import FLOW_GONE, RequestDraft, Words, evaluate
 
 
 def submit_request(
@@ -32,15 +32,15 @@ def submit_request(
     justification: str,
     window: Window | None,
     ticket: str = "",
-    origin: Origin = SYSTEM,
+    client_info: ClientInfo = SYSTEM,
 ) -> AccessRequest:
     """Make one request (`submit_requests`)."""
     [request] = submit_requests(
         actor=actor,
-        askings=[Asking(flow, frozenset(target_ids), duration)],
+        drafts=[RequestDraft(flow, frozenset(target_ids), duration)],
         words=Words(justification, ticket),
         window=window,
-        origin=origin,
+        client_info=client_info,
     )
     return request
 
@@ -48,55 +48,59 @@ def submit_request(
 def submit_requests(
     *,
     actor: Any,
-    askings: Sequence[Asking],
+    drafts: Sequence[RequestDraft],
     words: Words,
     window: Window | None,
-    origin: Origin = SYSTEM,
+    client_info: ClientInfo = SYSTEM,
 ) -> list[AccessRequest]:
     """Make a request for each flow asked through, all or none.
 
-    Each is parked as Pending MFA when its own flow asks for MFA and the window is closed. Everything
+    Each is pending_mfa as Pending MFA when its own flow asks for MFA and the window is closed. Everything
     but what the person may choose is taken from that flow as stored now. Raises `RequestRefused`,
     naming the form field.
     """
-    if len({asking.flow.pk for asking in askings}) != len(askings):
+    if len({draft.flow.pk for draft in drafts}) != len(drafts):
         raise RequestRefused("Ask once for all you need of an access flow.", field="targets")
     try:
         with transaction.atomic():
             evidence = _evidence(actor, window)  # takes the lock of the person's MFA
-            return [_make(asking, words, actor, evidence, origin) for asking in askings]
+            return [_make(draft, words, actor, evidence, client_info) for draft in drafts]
     except IntegrityError:
-        pks = {asking.flow.pk for asking in askings}
+        pks = {draft.flow.pk for draft in drafts}
         if AccessFlow.objects.filter(pk__in=pks).count() == len(pks):
             raise
         raise RequestRefused(FLOW_GONE, field="flow") from None  # deleted while this was written
 
 
 def _make(
-    asking: Asking, words: Words, actor: Any, evidence: Verification | None, origin: Origin
+    draft: RequestDraft,
+    words: Words,
+    actor: Any,
+    evidence: Verification | None,
+    client_info: ClientInfo,
 ) -> AccessRequest:
     verified, now = evidence is not None, timezone.now()
-    prospect = prospect_of(person=actor, asking=asking, verified=verified, words=words, now=now)
-    flow, status = prospect.flow, prospect.status
+    evaluation = evaluate(person=actor, draft=draft, verified=verified, words=words, now=now)
+    flow, status = evaluation.flow, evaluation.status
     if flow is None or status is None:
-        raise prospect.refusals[0]
+        raise evaluation.refusals[0]
     request = AccessRequest(
         requester=actor,
         requester_label=str(actor),
         flow=flow,
-        duration=asking.duration,
-        justification=prospect.words.justification,
-        ticket=prospect.words.ticket,
+        duration=draft.duration,
+        justification=evaluation.words.justification,
+        ticket=evaluation.words.ticket,
         status=status,
         pending_until=pending_until(status, now),
         escalates_at=next_escalation(flow, status, 0, now),
-        **_terms(flow, prospect.named),
+        **_terms(flow, evaluation.named),
         **evidence_fields(evidence if flow.require_mfa else None),
     )
     insert(request)
-    for each in prospect.targets:
+    for each in evaluation.targets:
         insert(RequestedTarget.of(request, each))
-    _record(request, prospect.targets, actor, origin)
+    _record(request, evaluation.targets, actor, client_info)
     return request
 
 
@@ -121,7 +125,9 @@ def _terms(flow: AccessFlow, named: list[FlowTarget]) -> dict[str, Any]:
     }
 
 
-def _record(request: AccessRequest, targets: list[FlowTarget], actor: Any, origin: Origin) -> None:
+def _record(
+    request: AccessRequest, targets: list[FlowTarget], actor: Any, client_info: ClientInfo
+) -> None:
     told = {
         "flow": request.flow_name,
         "flow_version": request.flow_version,
@@ -137,15 +143,15 @@ def _record(request: AccessRequest, targets: list[FlowTarget], actor: Any, origi
         actor=actor,
         target=request,
         request=request,
-        origin=origin,
+        client_info=client_info,
         metadata=told,
     )
     if request.status == Status.PENDING_MFA:
         record(
-            event=EventName.REQUEST_PARK,
+            event=EventName.REQUEST_AWAIT_MFA,
             actor=actor,
             target=request,
             request=request,
-            origin=origin,
+            client_info=client_info,
             metadata={"until": request.pending_until},
         )

@@ -17,8 +17,8 @@ from accessflows.models import AccessFlow, FlowTarget
 from apono_portal.core.formatting.datetimes import person as name_in
 from mfa.models import Authenticator
 from requests_app.forms import DurationField
-from requests_app.submission.evaluation import Asking, Prospect, could_be_approved, prospect_of
-from requests_app.submission.preview import Outlook, outlook_of
+from requests_app.submission.evaluation import Evaluation, RequestDraft, evaluate, is_approvable
+from requests_app.submission.preview import RequestPreview, preview_request
 
 MOST_PEOPLE = 200
 MOST_NAMES = 20
@@ -69,7 +69,7 @@ class SimulatedWindow:
 class Case:
     """One flow that gives the target. ``why_not`` is empty if it would be taken on."""
 
-    outlook: Outlook
+    preview: RequestPreview
     flow: AccessFlow
     why_not: list[str]
     asks_code: bool
@@ -83,7 +83,7 @@ def emails_to_suggest() -> list[str]:
 
 
 def simulate(*, person: Any, target: str, duration: timedelta, now: datetime) -> list[Case]:
-    """Judge the asking through each flow that gives the target; those that would take it on first."""
+    """Judge the draft through each flow that gives the target; those that would take it on first."""
     resource, permission = read_pair(target)
     given = FlowTarget.objects.filter(resource=resource, permission=permission)
     given = (
@@ -99,29 +99,29 @@ def simulate(*, person: Any, target: str, duration: timedelta, now: datetime) ->
 def _case(
     target: FlowTarget, person: Any, duration: timedelta, window: SimulatedWindow, now: datetime
 ) -> Case:
-    prospect = prospect_of(
+    evaluation = evaluate(
         person=person,
-        asking=Asking(target.flow, frozenset({target.pk}), duration),
+        draft=RequestDraft(target.flow, frozenset({target.pk}), duration),
         verified=window.is_open,
         words=None,
         now=now,
     )
-    flow = prospect.flow or target.flow
+    flow = evaluation.flow or target.flow
     return Case(
-        outlook=outlook_of(prospect, person, window, now),
+        preview=preview_request(evaluation, person, window, now),
         flow=flow,
-        why_not=_why_not(prospect, flow, person),
+        why_not=_why_not(evaluation, flow, person),
         asks_code=flow.require_mfa,
         approvers=_approvers(flow, person),
-        is_decidable=could_be_approved(flow, person),
+        is_decidable=is_approvable(flow, person),
     )
 
 
-def _why_not(prospect: Prospect, flow: AccessFlow, person: Any) -> list[str]:
+def _why_not(evaluation: Evaluation, flow: AccessFlow, person: Any) -> list[str]:
     """Say what was refused; of what a requester is not told, the ground of it."""
     return [
         (_ground(flow, person) if refused.field == "flow" else "") or refused.sentence
-        for refused in prospect.refusals
+        for refused in evaluation.refusals
     ]
 
 
@@ -132,7 +132,7 @@ def _ground(flow: AccessFlow, person: Any) -> str:
     if not flow.is_active:
         return f"{flow} is switched off."
     if not AccessFlow.objects.requestable_by(person).filter(pk=flow.pk).exists():
-        return f"{flow} names neither {name} nor a group of theirs as requestor."
+        return f"{flow} names neither {name} nor a group of theirs as requester."
     return ""
 
 

@@ -13,12 +13,12 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accessflows.connectors.protocol import Credential
 from accessflows.models import Integration
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from mfa.exceptions import WindowClosed
 from requests_app.approvals.selectors import rights_of
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.credentials import reset_credential, reveal_credential
-from requests_app.grants.ending import cancel_request, end_access
+from requests_app.grants.ending import cancel_request, revoke_access
 from requests_app.grants.psql import options_of, psql_command
 from requests_app.models import AccessRequest, Grant
 from requests_app.presenters.request import moving_mark, page_of, rows_of
@@ -75,7 +75,7 @@ def _show(request: HttpRequest, pk: int, make: Callable[..., Credential]) -> Htt
             actor=request.user,
             grant=grant,
             window=request.mfa.window,  # type: ignore[attr-defined]
-            origin=Origin.of(request),
+            client_info=ClientInfo.of(request),
         )
     except WindowClosed:
         messages.info(request, "Enter a code, then reveal the credential.")
@@ -98,7 +98,7 @@ def _show(request: HttpRequest, pk: int, make: Callable[..., Credential]) -> Htt
 def end(request: HttpRequest, pk: int) -> HttpResponse:
     found = find(request, pk)
     try:
-        end_access(actor=request.user, request=found, origin=Origin.of(request))
+        revoke_access(actor=request.user, request=found, client_info=ClientInfo.of(request))
     except (Conflict, RequestRefused) as refused:
         return conflict(request, refused.sentence, found)
     messages.success(request, f"{found.reference} is ending. Open sessions are closed.")
@@ -109,7 +109,7 @@ def end(request: HttpRequest, pk: int) -> HttpResponse:
 def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     found = find(request, pk)
     try:
-        cancel_request(actor=request.user, request=found, origin=Origin.of(request))
+        cancel_request(actor=request.user, request=found, client_info=ClientInfo.of(request))
     except (Conflict, RequestRefused) as refused:
         return conflict(request, refused.sentence, found)
     messages.success(request, f"{found.reference} was cancelled.")

@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_safe
 
 from apono_portal.core.db.keyset import about, about_rows, expected_rows
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.permissions import readers_only
 from audit.log.export import download_for
 from audit.log.rows import address_without
@@ -52,7 +52,7 @@ def export(request: HttpRequest, form: str) -> HttpResponseBase:
         form=form,
         filters=asked.asked,
         rows=about(found, filtered=asked.is_filtered),
-        origin=Origin.of(request),
+        client_info=ClientInfo.of(request),
     )
     return download_for(
         request,

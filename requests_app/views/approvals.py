@@ -8,9 +8,9 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from mfa.exceptions import WindowClosed
-from requests_app.approvals.review import history_of, mark_of, why_you
+from requests_app.approvals.review import approver_reason, mark_of, requester_history
 from requests_app.approvals.selectors import (
     Queue,
     decided_by,
@@ -72,7 +72,7 @@ def _give(request: HttpRequest, found: AccessRequest, verdict: Decision.Verdict)
             fingerprint=form.cleaned_data["fingerprint"],
             shown=form.cleaned_data["shown"],
             window=request.mfa.window,  # type: ignore[attr-defined]
-            origin=Origin.of(request),
+            client_info=ClientInfo.of(request),
         )
     except WindowClosed:
         request.session[DRAFT.format(pk=found.pk)] = form.cleaned_data["reason"][:1000]
@@ -114,7 +114,7 @@ def _context(
     if chosen is None:
         return {"chosen": None}
     now = timezone.now()
-    history = history_of(chosen, request.user, now)
+    history = requester_history(chosen, request.user, now)
     read_targets([chosen, *queue.oldest, *history.last])
     rights = rights_of(chosen)
     initial = {
@@ -128,7 +128,7 @@ def _context(
         "chosen": asked_by([chosen])[0],
         "evidence": Evidence.of_request(chosen, now),
         "rights": rights,
-        "why": why_you(chosen, request.user),
+        "why": approver_reason(chosen, request.user),
         "decisions": list(chosen.decisions.all()),
         "history": history,
         "last": asked_by(history.last),

@@ -6,7 +6,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from apono_portal.core.formatting.datetimes import relative_datetime
-from apono_portal.core.web.client import Origin
+from apono_portal.core.web.client import ClientInfo
 from mfa.exceptions import WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.extension import extend_access
@@ -29,7 +29,7 @@ def extend(request: HttpRequest, pk: int) -> HttpResponse:
             request=found,
             used=_number(request.POST.get("used", "")),
             window=request.mfa.window,  # type: ignore[attr-defined]
-            origin=Origin.of(request),
+            client_info=ClientInfo.of(request),
         )
     except WindowClosed:
         messages.info(request, "Enter a code, then extend.")
@@ -43,7 +43,7 @@ def extend(request: HttpRequest, pk: int) -> HttpResponse:
     else:
         messages.warning(
             request,
-            f"{extension.message} The portal keeps asking until {relative_datetime(extension.from_end)}; "
+            f"{extension.message} The portal keeps draft until {relative_datetime(extension.from_end)}; "
             "until it is answered, access ends then.",
         )
     return redirect("requests:detail", pk=pk)

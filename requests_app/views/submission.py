@@ -11,18 +11,24 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apono_portal.core.formatting.datetimes import relative_datetime
-from apono_portal.core.formatting.durations import parse_duration, spell
-from apono_portal.core.web.client import Origin
+from apono_portal.core.formatting.durations import format_duration, parse_duration
+from apono_portal.core.web.client import ClientInfo
 from mfa.verification.window import state_of, stored_window
 from requests_app.exceptions import RequestRefused
-from requests_app.forms import WishForm
+from requests_app.forms import RequestForm
 from requests_app.models import AccessRequest, Status
 from requests_app.policies import may_ask_again
 from requests_app.presenters.request import moving_mark, rows_of
 from requests_app.selectors import own_requests
-from requests_app.submission.evaluation import Asking, Words, prospect_of
-from requests_app.submission.preview import Outlook, outlook_of, seal_of
-from requests_app.submission.selection import MOST_TARGETS, Wish, shelf_of, wish_again, wish_of
+from requests_app.submission.evaluation import RequestDraft, Words, evaluate
+from requests_app.submission.preview import RequestPreview, preview_request, seal_of
+from requests_app.submission.selection import (
+    MOST_TARGETS,
+    Selection,
+    catalog_page,
+    parse_selection,
+    selection_of_request,
+)
 from requests_app.submission.services import submit_requests
 from requests_app.views.responses import to_code
 
@@ -35,23 +41,23 @@ def new_request(request: HttpRequest) -> HttpResponse:
     """Choose and send. Without script a review page comes between the two."""
     sent = request.method == "POST"
     data = request.POST if sent else request.GET
-    wish = wish_of(request.user, data.getlist("target"))
+    selection = parse_selection(request.user, data.getlist("target"))
     if not sent:
         told = {
             "duration": data.get("duration") or USUAL_DURATION,
             "ticket": data.get("ticket", ""),
         }
-        form = WishForm(initial=told)
-        return _choose_or_review(request, wish, form, status=200)
-    form = WishForm(data, wants_words=_wants_words(wish))
-    _refuse_wish(form, wish)
+        form = RequestForm(initial=told)
+        return _choose_or_review(request, selection, form, status=200)
+    form = RequestForm(data, wants_words=_wants_words(selection))
+    _refuse_wish(form, selection)
     if form.is_valid():
-        askings = wish.askings(form.cleaned_data["duration"])
-        if len(askings) > 1 and data.get("seen") != seal_of(askings):
-            return _review(request, wish, form, status=200)
-        if answer := _send(request, form, askings):
+        drafts = selection.drafts(form.cleaned_data["duration"])
+        if len(drafts) > 1 and data.get("seen") != seal_of(drafts):
+            return _review(request, selection, form, status=200)
+        if answer := _send(request, form, drafts):
             return answer
-    return _choose_or_review(request, wish, form, status=422)
+    return _choose_or_review(request, selection, form, status=422)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -62,17 +68,17 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
         raise Http404
     if not may_ask_again(found, request.user):
         return redirect("requests:detail", pk=pk)
-    wish = wish_again(found)
-    duration = min([found.duration, *(flow.max_duration for flow in wish.flows)])
-    told = {"duration": spell(duration), "ticket": found.ticket}
+    selection = selection_of_request(found)
+    duration = min([found.duration, *(flow.max_duration for flow in selection.flows)])
+    told = {"duration": format_duration(duration), "ticket": found.ticket}
     if request.method != "POST":
-        return _review(request, wish, WishForm(initial=told), status=200, again=found)
+        return _review(request, selection, RequestForm(initial=told), status=200, again=found)
     said = {name: request.POST.get(name, "") for name in ("justification", "ticket")}
-    form = WishForm(told | said, wants_words=_wants_words(wish))
-    _refuse_wish(form, wish)
-    if form.is_valid() and (answer := _send(request, form, wish.askings(duration))):
+    form = RequestForm(told | said, wants_words=_wants_words(selection))
+    _refuse_wish(form, selection)
+    if form.is_valid() and (answer := _send(request, form, selection.drafts(duration))):
         return answer
-    return _review(request, wish, form, status=422, again=found)
+    return _review(request, selection, form, status=422, again=found)
 
 
 @require_GET
@@ -86,29 +92,31 @@ def made(request: HttpRequest) -> HttpResponse:
     context = {
         "rows": rows_of(found, request.user, timezone.now()),
         "moving": moving_mark(found),
-        "parked": sum(each.status == Status.PENDING_MFA for each in found),
+        "pending_mfa": sum(each.status == Status.PENDING_MFA for each in found),
     }
     return render(request, "requests_app/made.html", context)
 
 
-def _wants_words(wish: Wish) -> bool:
-    return any(flow.require_justification for flow in wish.flows) or not wish.flows
+def _wants_words(selection: Selection) -> bool:
+    return any(flow.require_justification for flow in selection.flows) or not selection.flows
 
 
-def _refuse_wish(form: WishForm, wish: Wish) -> None:
-    if wish.error or not wish.targets:
-        form.add_error(None, wish.error or "Choose what you need.")
+def _refuse_wish(form: RequestForm, selection: Selection) -> None:
+    if selection.error or not selection.targets:
+        form.add_error(None, selection.error or "Choose what you need.")
 
 
-def _send(request: HttpRequest, form: WishForm, askings: list[Asking]) -> HttpResponse | None:
+def _send(
+    request: HttpRequest, form: RequestForm, drafts: list[RequestDraft]
+) -> HttpResponse | None:
     asked = form.cleaned_data
     try:
         found = submit_requests(
             actor=request.user,
-            askings=askings,
+            drafts=drafts,
             words=Words(asked["justification"], asked["ticket"]),
             window=stored_window(request),
-            origin=Origin.of(request),
+            client_info=ClientInfo.of(request),
         )
     except RequestRefused as refused:
         form.refuse(refused)
@@ -117,17 +125,17 @@ def _send(request: HttpRequest, form: WishForm, askings: list[Asking]) -> HttpRe
 
 
 def _lead_on(request: HttpRequest, found: list[AccessRequest]) -> HttpResponse:
-    parked = [each for each in found if each.status == Status.PENDING_MFA]
-    names = ", ".join(each.reference for each in parked)
-    if parked and not state_of(request).enrolled:
-        verb = "is" if len(parked) == 1 else "are"
-        until = relative_datetime(parked[0].pending_until)
-        sentence = f"{names} {verb} parked until {until}. Set up MFA, then enter a code."
+    pending_mfa = [each for each in found if each.status == Status.PENDING_MFA]
+    names = ", ".join(each.reference for each in pending_mfa)
+    if pending_mfa and not state_of(request).enrolled:
+        verb = "is" if len(pending_mfa) == 1 else "are"
+        until = relative_datetime(pending_mfa[0].pending_until)
+        sentence = f"{names} {verb} pending_mfa until {until}. Set up MFA, then enter a code."
         messages.warning(request, sentence)
     if len(found) == 1:
         return _lead_on_with(request, found[0])
     listed = f"{resolve_url('requests:made')}?{urlencode([('of', each.pk) for each in found])}"
-    if parked:
+    if pending_mfa:
         return to_code(request, listed)
     return redirect(listed)
 
@@ -144,16 +152,16 @@ def _lead_on_with(request: HttpRequest, only: AccessRequest) -> HttpResponse:
 
 
 def _choose_or_review(
-    request: HttpRequest, wish: Wish, form: WishForm, *, status: int
+    request: HttpRequest, selection: Selection, form: RequestForm, *, status: int
 ) -> HttpResponse:
     data = request.POST if request.method == "POST" else request.GET
     if data.get("step") == "review":
-        if wish.targets and _duration_in(form) is not None:
-            return _review(request, wish, form, status=status)
+        if selection.targets and _duration_in(form) is not None:
+            return _review(request, selection, form, status=status)
         if not form.is_bound:
             messages.warning(request, "Choose what you need, and for how long.")
-    context = _context(request, wish, form) | {
-        "shelf": shelf_of(request.user, data, wish),
+    context = _context(request, selection, form) | {
+        "shelf": catalog_page(request.user, data, selection),
         "most": MOST_TARGETS,
         "usual_durations": USUAL_DURATIONS,
     }
@@ -162,50 +170,52 @@ def _choose_or_review(
 
 def _review(
     request: HttpRequest,
-    wish: Wish,
-    form: WishForm,
+    selection: Selection,
+    form: RequestForm,
     *,
     status: int,
     again: AccessRequest | None = None,
 ) -> HttpResponse:
-    context = _context(request, wish, form) | {"again": again}
+    context = _context(request, selection, form) | {"again": again}
     return render(request, "requests_app/review_request.html", context, status=status)
 
 
-def _context(request: HttpRequest, wish: Wish, form: WishForm) -> dict[str, Any]:
+def _context(request: HttpRequest, selection: Selection, form: RequestForm) -> dict[str, Any]:
     duration = _duration_in(form)
-    wish.read_approvers()
-    askings = wish.askings(duration) if duration else []
+    selection.read_approvers()
+    drafts = selection.drafts(duration) if duration else []
     return {
         "form": form,
-        "wish": wish,
-        "outlooks": _outlooks(request, askings, duration or timedelta(0)),
-        "seen": seal_of(askings) if askings else "",
-        "choose": _address_of(wish, duration),
+        "selection": selection,
+        "outlooks": _outlooks(request, drafts, duration or timedelta(0)),
+        "seen": seal_of(drafts) if drafts else "",
+        "choose": _address_of(selection, duration),
     }
 
 
-def _address_of(wish: Wish, duration: timedelta | None) -> str:
+def _address_of(selection: Selection, duration: timedelta | None) -> str:
     """The way back to choosing, with all that is chosen."""
-    told = [("target", str(target.pk)) for target in wish.targets]
-    told += [("duration", spell(duration))] if duration else []
+    told = [("target", str(target.pk)) for target in selection.targets]
+    told += [("duration", format_duration(duration))] if duration else []
     return f"{resolve_url('requests:new')}?{urlencode(told)}"
 
 
-def _outlooks(request: HttpRequest, askings: list[Asking], wanted: timedelta) -> list[Outlook]:
+def _outlooks(
+    request: HttpRequest, drafts: list[RequestDraft], wanted: timedelta
+) -> list[RequestPreview]:
     window, now = state_of(request), timezone.now()
     found = []
-    for asking in askings:
-        prospect = prospect_of(
-            person=request.user, asking=asking, verified=window.is_open, words=None, now=now
+    for draft in drafts:
+        evaluation = evaluate(
+            person=request.user, draft=draft, verified=window.is_open, words=None, now=now
         )
-        less = asking.duration < wanted
-        note = f"At most {spell(asking.duration)} through {asking.flow}." if less else ""
-        found.append(outlook_of(prospect, request.user, window, now, note=note))
+        less = draft.duration < wanted
+        note = f"At most {format_duration(draft.duration)} through {draft.flow}." if less else ""
+        found.append(preview_request(evaluation, request.user, window, now, note=note))
     return found
 
 
-def _duration_in(form: WishForm) -> timedelta | None:
+def _duration_in(form: RequestForm) -> timedelta | None:
     """Return the duration as it stands in the form, None while it is none."""
     try:
         return parse_duration(str(form["duration"].value() or "")[:40])

@@ -26,7 +26,7 @@ from django.utils import timezone
 from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.protocol import Connector, GrantIdentity, Target
 from accessflows.models import Integration
-from requests_app.grants.target_access import AT_ONCE, asking, reach_integration
+from requests_app.grants.target_access import AT_ONCE, draft, reach_integration
 from requests_app.models import Grant
 from requests_app.worker.deadline_index import Ends
 
@@ -63,7 +63,7 @@ class Memory:
     contained: set[int] = field(default_factory=set)  # numbers of ends
 
 
-class Vigil:
+class DeadlineWatchdog:
     """One worker's memory of the ends to come, and the thread that keeps them."""
 
     def __init__(self, interval_s: float) -> None:
@@ -73,10 +73,10 @@ class Vigil:
         self._heard_at = time.monotonic()
         self._is_lost = False
         self._stopping = threading.Event()
-        self._pool = ThreadPoolExecutor(8, thread_name_prefix="vigil")
+        self._pool = ThreadPoolExecutor(8, thread_name_prefix="watchdog")
         self._running: dict[int, Future[None]] = {}
         self._told: set[bytes] = set()
-        self._thread = threading.Thread(target=self._run, name="vigil", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -87,14 +87,14 @@ class Vigil:
             self._thread.join()
         self._pool.shutdown()
 
-    def hear_from_database(self) -> None:
+    def database_ok(self) -> None:
         """The worker's turn succeeded, so ends take their ordinary way."""
         self._heard_at, self._is_lost = time.monotonic(), False
 
-    def lose_database(self) -> None:
+    def database_lost(self) -> None:
         self._is_lost = True
 
-    def look_ahead(self, now: datetime) -> int:
+    def refresh(self, now: datetime) -> int:
         """Remember what ends within `LOOK_AHEAD`. Returns 0: this is no step."""
         if self._looked_at is not None and timedelta(0) <= now - self._looked_at < LOOK_EVERY:
             return 0
@@ -109,7 +109,7 @@ class Vigil:
         sessions_told.forget_all_but(ends.keys())
         return 0
 
-    def tell_on_time(self, now: datetime) -> list[Future[None]]:
+    def terminate_on_time(self, now: datetime) -> list[Future[None]]:
         """Have the sessions of what ends within `GET_READY` told to end at that moment.
 
         What was missed, as by a process that was held up, is told at once.
@@ -153,15 +153,15 @@ class Vigil:
                 log.exception("vigil_broke", error=type(error).__name__)
 
     def _look_at_the_clock(self) -> None:
-        self.tell_on_time(timezone.now())
+        self.terminate_on_time(timezone.now())
         silent_s = time.monotonic() - self._heard_at
         if self._is_lost or silent_s > self._interval_s + GRACE_S:
             self.keep(timezone.now())
 
     def _tell(self, place: Place, logins: dict[GrantIdentity, uuid.UUID], at: datetime) -> None:
-        """A failure here is none: containment comes right after, and tries for ever."""
+        """A failure here is none: containment comes right after, and attempts for ever."""
         try:
-            with asking():
+            with draft():
                 told = place.connector.end_sessions_at(place.target, list(logins), at)
         except ConnectorError as error:
             log.info("sessions_not_told_on_time", grants=len(logins), reason=error.sentence)
@@ -172,7 +172,7 @@ class Vigil:
     def _contain(self, place: Place, memory: Memory, numbers: list[int]) -> None:
         identities = {number: memory.ends.identity(number) for number in numbers}
         try:
-            with asking():
+            with draft():
                 answers = place.connector.contain_many(place.target, list(identities.values()))
         except ConnectorError as error:
             log.warning("vigil_retry", grants=len(numbers), reason=error.sentence)

@@ -1,4 +1,4 @@
-"""The worker's loop: finds what is due, hands lanes to threads, and wakes when the next end comes."""
+"""The worker's loop: finds what is due, hands work_queues to threads, and wakes when the next end comes."""
 
 import sys
 import threading
@@ -15,20 +15,20 @@ from django.db import Error as DatabaseTrouble
 from django.utils import timezone
 
 from accessflows.connectors import idle_pool
-from requests_app.drift.scan import due_for_look, look_over
+from requests_app.drift.scan import due_for_scan, scan_targets
 from requests_app.grants.ending import expire_due
 from requests_app.lifecycle import BATCH
-from requests_app.worker.deadline_watchdog import Vigil
+from requests_app.worker.deadline_watchdog import DeadlineWatchdog
 from requests_app.worker.reconciler import (
-    Lane,
     Stage,
-    begin_waiting,
+    WorkQueue,
     is_urgent,
-    lanes,
     next_turn,
-    tend,
-    waiting_to_begin,
+    pending_activations,
+    run_housekeeping,
+    start_activations,
     work,
+    work_queues,
 )
 
 log = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 SHORTEST_PAUSE_S = 0.05
 GLANCE_S = 0.25  # between two turns, whether somebody waits
 SWITCH_S = 0.001  # a thread that ends access shall not wait long for one that writes of it
-TENDING = "tend"
+TENDING = "run_housekeeping"
 BEGINNING = "begin"
 
 
@@ -44,9 +44,9 @@ class Worker:
     """One process's share of the work.
 
     Containment has threads of its own, so that neither a hanging activation nor a stuck cleaning
-    ever delays an end. A lane runs once at a time in a worker: a target that hangs holds one thread,
+    ever delays an end. A queue runs once at a time in a worker: a target that hangs holds one thread,
     and there are threads for many of those, made only when they are needed.
-    Sessions are ended on time, and ends kept while the portal's database is lost, by the vigil.
+    Sessions are ended on time, and ends kept while the portal's database is lost, by the watchdog.
     ``chores`` are called once an interval, beside the rest; they are given the present moment, and
     leave what would take them longer than some seconds to their next call.
     """
@@ -61,12 +61,12 @@ class Worker:
     ) -> None:
         self.name = name
         self._interval_s = interval_s
-        self._vigil = Vigil(interval_s)
+        self._vigil = DeadlineWatchdog(interval_s)
         self._chores = (self._see_to, *chores)
         self._opened: set[Any] = set()
         self._urgent = ThreadPoolExecutor(4 * threads, thread_name_prefix="contain")
         self._others = ThreadPoolExecutor(threads, thread_name_prefix="work")
-        self._running: dict[Lane | str, Future[None]] = {}
+        self._running: dict[WorkQueue | str, Future[None]] = {}
         self._tended_at: datetime | None = None
         self._wake = threading.Event()
         self._has_looked = False
@@ -87,7 +87,7 @@ class Worker:
         while not self._stopping:
             try:
                 pause_s = self._turn()
-                self._vigil.hear_from_database()
+                self._vigil.database_ok()
                 self._pause(pause_s)
             except DatabaseTrouble as error:
                 self._lose_database(error)
@@ -112,7 +112,7 @@ class Worker:
                 return
 
     def _lose_database(self, error: DatabaseTrouble) -> None:
-        self._vigil.lose_database()
+        self._vigil.database_lost()
         log.warning("database_unreachable", worker=self.name, error=type(error).__name__)
         connections.close_all()
 
@@ -129,14 +129,14 @@ class Worker:
         close_old_connections()
         now = timezone.now()
         expired = expire_due(now=now)
-        for lane in lanes(timezone.now()):
-            pool = self._urgent if lane.stage is Stage.CONTAIN else self._others
-            self._dispatch(pool, lane, partial(work, lane, self.name, goes_on=self._goes_on))
-        if waiting_to_begin().exists():
-            self._dispatch(self._others, BEGINNING, begin_waiting)
+        for queue in work_queues(timezone.now()):
+            pool = self._urgent if queue.stage is Stage.CONTAIN else self._others
+            self._dispatch(pool, queue, partial(work, queue, self.name, goes_on=self._goes_on))
+        if pending_activations().exists():
+            self._dispatch(self._others, BEGINNING, start_activations)
         self._tend(now)
-        for pk in due_for_look(now, at_once=not self._has_looked):
-            self._dispatch(self._others, f"look over {pk}", partial(look_over, pk, self.name))
+        for pk in due_for_scan(now, at_once=not self._has_looked):
+            self._dispatch(self._others, f"look over {pk}", partial(scan_targets, pk, self.name))
         self._has_looked = True
         if expired == BATCH:
             return 0
@@ -152,8 +152,8 @@ class Worker:
     def _see_to(self, now: datetime) -> int:
         """What asks nothing but the portal's database, in one thread."""
         idle_pool.connections.close_idle()
-        self._vigil.look_ahead(now)
-        return tend(now)
+        self._vigil.refresh(now)
+        return run_housekeeping(now)
 
     def _pause_s(self) -> float:
         at = next_turn()
@@ -163,13 +163,13 @@ class Worker:
         return min(self._interval_s, max(SHORTEST_PAUSE_S, left_s))
 
     def _dispatch(
-        self, pool: ThreadPoolExecutor, key: Lane | str, task: Callable[[], object]
+        self, pool: ThreadPoolExecutor, key: WorkQueue | str, task: Callable[[], object]
     ) -> None:
         running = self._running.get(key)
         if running is None or running.done():
             self._running[key] = pool.submit(self._do, key, task)
 
-    def _do(self, key: Lane | str, task: Callable[[], object]) -> None:
+    def _do(self, key: WorkQueue | str, task: Callable[[], object]) -> None:
         """Run a task in a thread with a connection of its own, and look again if it did anything."""
         self._opened.add(connections[DEFAULT_DB_ALIAS])
         close_old_connections()
@@ -179,5 +179,7 @@ class Worker:
         except DatabaseTrouble as error:
             self._lose_database(error)
         except Exception as error:
-            log.exception("step_broke", worker=self.name, lane=str(key), error=type(error).__name__)
+            log.exception(
+                "step_broke", worker=self.name, queue=str(key), error=type(error).__name__
+            )
             connections.close_all()

@@ -1,6 +1,6 @@
 """Brings targets to where the portal's rows say they should be, step by step, for ever.
 
-Work is found in the rows themselves, in lanes: one stage at one integration. Containment comes
+Work is found in the rows themselves, in work_queues: one stage at one integration. Containment comes
 before everything: nobody may use what has ended. Any number of workers share the work through the
 database; no queue holds a grant's fate.
 """
@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from requests_app.approvals.escalation import escalate_due
 from requests_app.grants.activation import begin_activation
-from requests_app.grants.ending import end_groundless, expire_due, lapse_overdue
+from requests_app.grants.ending import expire_due, lapse_overdue, revoke_ineligible
 from requests_app.grants.leases import claim
 from requests_app.grants.reminders import remind_of_ends
 from requests_app.models import AccessRequest, Grant, GrantState, Status
@@ -53,7 +53,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True)
-class Lane:
+class WorkQueue:
     """One stage at one integration: what waits for one target never waits for another."""
 
     stage: Stage
@@ -62,37 +62,37 @@ class Lane:
 
 def sweep(worker_id: str, now: datetime) -> int:
     """Do everything that is due once, one after the other. Returns the number of steps."""
-    done = expire_due(now=now) + tend(now) + begin_waiting()
-    return done + sum(work(lane, worker_id) for lane in lanes(timezone.now()))
+    done = expire_due(now=now) + run_housekeeping(now) + start_activations()
+    return done + sum(work(queue, worker_id) for queue in work_queues(timezone.now()))
 
 
-def tend(now: datetime) -> int:
+def run_housekeeping(now: datetime) -> int:
     """See to what waits too long, has lost its ground, or ends soon."""
-    done = lapse_overdue(now=now) + end_groundless() + escalate_due(now=now)
+    done = lapse_overdue(now=now) + revoke_ineligible() + escalate_due(now=now)
     return done + remind_of_ends(now=now)
 
 
-def waiting_to_begin() -> QuerySet[AccessRequest]:
+def pending_activations() -> QuerySet[AccessRequest]:
     """Requests that may go on and of which nothing has been begun."""
     return AccessRequest.objects.filter(status=Status.GRANTING, grants=None)
 
 
-def begin_waiting(limit: int = 20) -> int:
+def start_activations(limit: int = 20) -> int:
     """Begin the activation of requests that may go on."""
-    pks = list(waiting_to_begin().order_by("pk").values_list("pk", flat=True)[:limit])
+    pks = list(pending_activations().order_by("pk").values_list("pk", flat=True)[:limit])
     for pk in pks:
         begin_activation(request_pk=pk)
     return len(pks)
 
 
-def lanes(now: datetime) -> list[Lane]:
-    """Return the lanes with work whose turn has come, the most urgent stage first."""
+def work_queues(now: datetime) -> list[WorkQueue]:
+    """Return the work_queues with work whose turn has come, the most urgent stage first."""
     found = Grant.objects.to_work_on(now).order_by().values_list("state", "integration").distinct()
     order = list(Stage)
-    waiting = [Lane(Stage(state), integration) for state, integration in found]
+    waiting = [WorkQueue(Stage(state), integration) for state, integration in found]
     if must_hurry(now):
-        waiting = [lane for lane in waiting if lane.stage is not Stage.CLEAN]
-    return sorted(waiting, key=lambda lane: (order.index(lane.stage), lane.integration_id or 0))
+        waiting = [queue for queue in waiting if queue.stage is not Stage.CLEAN]
+    return sorted(waiting, key=lambda queue: (order.index(queue.stage), queue.integration_id or 0))
 
 
 def must_hurry(now: datetime) -> bool:
@@ -100,36 +100,36 @@ def must_hurry(now: datetime) -> bool:
 
     One that was tried and failed holds nothing up.
     """
-    fresh = Grant.objects.filter(state=GrantState.ENDING, tries=0, next_try_at__lte=now)
+    fresh = Grant.objects.filter(state=GrantState.ENDING, attempts=0, next_attempt_at__lte=now)
     return fresh.exists()
 
 
-def work(lane: Lane, worker_id: str, *, goes_on: Callable[[], bool] = lambda: True) -> int:
-    """Do what waits in a lane until nothing more does. Returns the number of grants stepped on.
+def work(queue: WorkQueue, worker_id: str, *, goes_on: Callable[[], bool] = lambda: True) -> int:
+    """Do what waits in a queue until nothing more does. Returns the number of grants stepped on.
 
     ``goes_on`` is asked between two claims: a worker that is told to stop leaves the rest to others.
     """
     done = 0
-    while goes_on() and (lane.stage is not Stage.CLEAN or not must_hurry(timezone.now())):
+    while goes_on() and (queue.stage is not Stage.CLEAN or not must_hurry(timezone.now())):
         lease, grants = claim(
             worker_id,
-            integration_id=lane.integration_id,
-            state=GrantState(lane.stage.value),
-            limit=lane.stage.batch,
-            lasts=lane.stage.lease,
+            integration_id=queue.integration_id,
+            state=GrantState(queue.stage.value),
+            limit=queue.stage.batch,
+            lasts=queue.stage.lease,
             now=timezone.now(),
         )
         if not grants:
             return done
-        lane.stage.step(grants, lease)
+        queue.stage.step(grants, lease)
         done += len(grants)
     return done
 
 
 def is_urgent(now: datetime) -> bool:
     """Does somebody wait for a worker: an end nobody holds, or a request that may go on?"""
-    ends = Grant.objects.to_work_on(now).filter(state=GrantState.ENDING, tries=0)
-    return ends.exists() or waiting_to_begin().exists()
+    ends = Grant.objects.to_work_on(now).filter(state=GrantState.ENDING, attempts=0)
+    return ends.exists() or pending_activations().exists()
 
 
 def next_turn() -> datetime | None:
@@ -137,10 +137,10 @@ def next_turn() -> datetime | None:
     under which one should have been contained by now.
     """
     ends = AccessRequest.objects.filter(status=Status.ACTIVE).aggregate(at=Min("ends_at"))["at"]
-    tries = (
+    attempts = (
         Grant.objects.unleased()
         .filter(state__in=[stage.value for stage in Stage])
-        .aggregate(at=Min("next_try_at"))["at"]
+        .aggregate(at=Min("next_attempt_at"))["at"]
     )
     held = Grant.objects.filter(state=GrantState.ENDING).aggregate(at=Min("lease_until"))["at"]
-    return min(filter(None, [ends, tries, held]), default=None)
+    return min(filter(None, [ends, attempts, held]), default=None)

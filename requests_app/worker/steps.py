@@ -22,8 +22,8 @@ from accessflows.models import Integration
 from requests_app.grants.activation import confirm_activation, fail_activation, record_activation
 from requests_app.grants.leases import release, renew, retry_later
 from requests_app.grants.proof import record_containment, record_ends, record_nothing_made
-from requests_app.grants.records import note_identity, note_residue
-from requests_app.grants.target_access import asking, call_rolls, reach
+from requests_app.grants.records import save_identity, save_owned_objects
+from requests_app.grants.target_access import draft, iter_managed_roles, reach
 from requests_app.models import Grant
 from requests_app.worker.deadline_watchdog import sessions_told
 
@@ -42,12 +42,12 @@ def contain(grants: list[Grant], lease: str) -> None:
     nothing here.
     """
     try:
-        with asking():
+        with draft():
             integration, connector, target = reach(grants[0])
         known = _identify(grants, lease, integration, connector, target)
         if not known:
             return
-        with asking():
+        with draft():
             answers = connector.contain_many(target, list(known.values()))
     except ConnectorError as error:
         _contain_again(grants, lease, error)
@@ -77,7 +77,7 @@ def activate(grants: list[Grant], lease: str) -> None:
         release([grant], lease)
         return
     try:
-        with asking():
+        with draft():
             integration, connector, target = reach(grant)
             activation = connector.activate(target, grant.spec(integration))
     except TargetUnavailable as error:
@@ -96,7 +96,7 @@ def clean(grants: list[Grant], lease: str) -> None:
     A target that does not answer would keep each of them waiting, so the rest is given back.
     """
     try:
-        with asking():
+        with draft():
             _, connector, target = reach(grants[0])
     except ConnectorError as error:
         _retry(grants, lease, "clean", error)
@@ -119,9 +119,9 @@ def _put_away(
     grant: Grant, lease: str, connector: Connector, target: Target
 ) -> GrantIdentity | None:
     """Clean up after one grant. None if another worker holds it by now."""
-    with asking():
+    with draft():
         identity = _identity_of(grant)
-        note_residue(grant, lease, connector.find_residue(target, identity))
+        save_owned_objects(grant, lease, connector.find_owned_objects(target, identity))
         if not renew([grant], lease):
             return None
         connector.clean(target, identity)
@@ -132,7 +132,7 @@ def _prove(
     cleaned: dict[Grant, GrantIdentity], lease: str, connector: Connector, target: Target
 ) -> None:
     try:
-        with asking():
+        with draft():
             proofs = connector.prove_many(target, list(cleaned.values()))
     except ConnectorError as error:
         _retry(cleaned, lease, "clean", error)
@@ -159,7 +159,7 @@ def _identify(
         identity = grant.identity
         if identity is None:
             try:
-                with asking():
+                with draft():
                     identity = connector.locate(target, grant.spec(integration))
             except TargetUnavailable:
                 raise
@@ -170,7 +170,7 @@ def _identify(
                 record_nothing_made(grant=grant, lease=lease)
                 _log_done("grant_never_made", grant)
                 continue
-            note_identity(grant, identity)
+            save_identity(grant, identity)
         known[grant] = identity
     return known
 
@@ -183,11 +183,11 @@ def _is_in_use(grant: Grant) -> bool:
     if grant.deadline <= timezone.now():
         return False
     try:
-        with asking():
+        with draft():
             integration, connector, target = reach(grant)
             identity = connector.locate(target, grant.spec(integration))
         known = [identity] if identity else []
-        rolls = call_rolls(connector, target, lambda after: known)
+        rolls = iter_managed_roles(connector, target, lambda after: known)
         return any(
             role.grant_id == grant.pk and role.can_login for _, roll in rolls for role in roll.roles
         )

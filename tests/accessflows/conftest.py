@@ -39,7 +39,7 @@ def integration(db: None, pg_target: PgTarget) -> Integration:  # noqa: F811
 
 @pytest.fixture
 def checked(integration: Integration) -> Integration:
-    check_integration(actor=None, integration=integration, origin=SYSTEM)
+    check_integration(actor=None, integration=integration, client_info=SYSTEM)
     integration.refresh_from_db()
     return integration
 

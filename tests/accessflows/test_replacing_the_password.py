@@ -36,17 +36,19 @@ def test_what_the_target_takes_replaces_the_old_one(checked, renewed, admin_clie
     event = Event.objects.filter(event="integration:change").get()
     assert event.actor_id == admin_user.pk
     assert renewed not in str(event.metadata)
-    assert check_integration(actor=None, integration=checked, origin=SYSTEM).inventory is not None
+    assert (
+        check_integration(actor=None, integration=checked, client_info=SYSTEM).inventory is not None
+    )
 
 
 def test_what_the_target_refuses_replaces_nothing_and_is_not_sent_back(checked, admin_client):
-    before = checked.sealed_password
+    before = checked.encrypted_password
     answer = admin_client.post(address(checked), {"password": "a-wrong-one-typed"})
     checked.refresh_from_db()
     assert answer.status_code == 422
     assert "was not taken there" in html_of(answer)
     assert "a-wrong-one-typed" not in html_of(answer)
-    assert checked.sealed_password == before
+    assert checked.encrypted_password == before
 
 
 def test_another_server_that_takes_it_is_not_believed(checked, admin_client):

@@ -79,7 +79,7 @@ def test_one_that_is_disabled_is_left_alone():
         window=None,
         integration=integration,
         is_active=False,
-        origin=SYSTEM,
+        client_info=SYSTEM,
     )
     check_due(timezone.now())
     integration.refresh_from_db()

@@ -47,7 +47,7 @@ def world(db, signed_in, verified) -> World:
     AuthenticatorFactory(user=people["closed"])
     group = GroupFactory(members=[people["victim"]])
     flow = AccessFlowFactory(
-        requestor_users=[people["requester"]],
+        requester_users=[people["requester"]],
         approver_users=[people["approver"]],
         approval=AccessFlow.Approval.ANY_OF,
         targets=1,

@@ -9,24 +9,24 @@ from tests.architecture.sources import FLOORS
 
 # Models that have no page of their own in Django admin, and why.
 ELSEWHERE = {
-    "audit.SealedEvent": "within its seal",
+    "audit.ChainEntry": "within its seal",
     "audit.ExportProgress": "the page says it while the export lasts",
-    "audit.LogCheck": "the page of verification says it",
+    "audit.LogVerification": "the page of verification says it",
     "audit.ChainState": "the audit log's page says it",
     "accessflows.FlowTarget": "within its access flow",
     "requests_app.DayFigures": "the page of insights draws them",
     "accessflows.EscalationTier": "within its access flow",
     "mfa.RecoveryCode": "hashes that nobody looks up",
-    "notices.ReadMark": "a worker's place in the log",
+    "notices.ReadPosition": "a worker's place in the log",
 }
 SECRET_FIELDS = {
     "key",
-    "sealed_password",
+    "encrypted_password",
     "password",
     "nonce_hash",
     "code_hash",
-    "sealed_url",
-    "sealed_secret",
+    "encrypted_url",
+    "encrypted_secret",
 }
 OURS = [
     model

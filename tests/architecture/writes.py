@@ -12,7 +12,7 @@ STATUS = {
     "AccessRequest.status",
     "AccessRequest.status_changed_at",
 }
-ENDING = STATUS | {"Grant.next_try_at", "Grant.state", "Grant.tries"}
+ENDING = STATUS | {"Grant.next_attempt_at", "Grant.state", "Grant.attempts"}
 OF_A_FLOW = {
     "AccessFlow_approver_groups",
     "AccessFlow_approver_users",
@@ -57,14 +57,14 @@ INTEGRATION_TERMS = {
         "name",
         "next_check_at",
         "port",
-        "sealed_password",
+        "encrypted_password",
         "sslmode",
         "sslrootcert",
     )
 }
 
 WRITES: dict[str, set[str]] = {
-    "audit:verify": {"LogCheck +"},
+    "audit:verify": {"LogVerification +"},
     "users:create": {"User +", "User_groups +", "Delivery +"},
     "users:edit": {
         "MfaState +",
@@ -82,7 +82,7 @@ WRITES: dict[str, set[str]] = {
     "users:create_group": {"Group +", "User_groups +"},
     "users:edit_group": {"Group.name", "User_groups +", "User_groups -"},
     "mfa:recovery_codes": {"RecoveryCode +", "RecoveryCode -", "Delivery +"},
-    "notifications:choose": {"UnwantedMail +", "UnwantedMail -"},
+    "notifications:choose": {"EmailOptOut +", "EmailOptOut -"},
     "flows:create": {"AccessFlow +", "FlowVersion +", *(f"{name} +" for name in OF_A_FLOW)},
     "flows:edit": {
         "FlowVersion +",
@@ -98,7 +98,7 @@ WRITES: dict[str, set[str]] = {
     },
     "integrations:create": {"Integration +", "CheckRun +"},
     "integrations:edit": INTEGRATION_TERMS,
-    "integrations:replace_secret": {"Integration.sealed_password", "Integration.next_check_at"},
+    "integrations:replace_secret": {"Integration.encrypted_password", "Integration.next_check_at"},
     "integrations:check": {"CheckRun +"},
     "integrations:run_canary": {"CanaryRun +"},
     "integrations:enable": {"Integration.is_active"},

@@ -41,8 +41,10 @@ def every_call(pg: PgTarget, target: Target) -> dict[str, Callable[[], object]]:
         "end_sessions_at": lambda: postgresql.end_sessions_at(
             target, [identity], datetime.now(UTC)
         ),
-        "roll_call": lambda: postgresql.roll_call(target, "test-portal", [identity]),
-        "find_residue": lambda: postgresql.find_residue(target, identity),
+        "list_managed_roles": lambda: postgresql.list_managed_roles(
+            target, "test-portal", [identity]
+        ),
+        "find_owned_objects": lambda: postgresql.find_owned_objects(target, identity),
         "clean": lambda: postgresql.clean(target, identity),
         "prove": lambda: postgresql.prove(target, identity),
         "list_marked_roles": lambda: postgresql.list_marked_roles(target, None),

@@ -115,7 +115,7 @@ def test_a_whole_life(receiver: Receiver) -> None:  # noqa: F811
     old = webhook.issue_credential(target, spec, identity)
     new = webhook.reset_credential(target, spec, identity, end_sessions=True)
     assert [receiver.opens_for(each) for each in (old, new)] == [False, True]
-    [found] = webhook.roll_call(target, "portal", [identity]).roles
+    [found] = webhook.list_managed_roles(target, "portal", [identity]).roles
     assert (found.identity, found.can_login) == (identity, True)
     assert not webhook.prove(target, identity).holds
     webhook.contain(target, identity)
@@ -164,7 +164,7 @@ def test_preflight_is_red_for_a_receiver_that_believes_everybody(answering: Answ
 def test_a_canary_is_green_and_leaves_nothing(receiver: Receiver) -> None:  # noqa: F811
     checks = list(webhook.canary(receiver.target, "orders", "reader", portal_id="portal"))
     assert [check.ok for check in checks] == [True] * 6, checks
-    assert webhook.roll_call(receiver.target, "portal", []).roles == ()
+    assert webhook.list_managed_roles(receiver.target, "portal", []).roles == ()
 
 
 def test_another_receiver_at_the_address_is_told(receiver: Receiver) -> None:  # noqa: F811

@@ -12,7 +12,7 @@ from audit.outbox.deliveries import deliver_due
 from audit.services import record
 from mfa import emails
 from mfa.enrolment.recovery_codes import replace_recovery_codes, verify_recovery_code
-from mfa.verification.throttle_scope import Lane
+from mfa.verification.throttle_scope import ThrottleScope
 from tests.factories import UserFactory, code_for
 from tests.mfa.conftest import HERE, wrong_for
 
@@ -24,7 +24,7 @@ def sent():
 
 def test_five_failures_in_a_row_are_told_once_with_where_from(device, enter):
     for _ in range(5):
-        enter(wrong_for(device), Lane(session_ref="s"))
+        enter(wrong_for(device), ThrottleScope(session_ref="s"))
     [message] = sent()
     assert message.to == [device.user.email]
     assert "Five codes in a row" in message.subject
@@ -34,7 +34,7 @@ def test_five_failures_in_a_row_are_told_once_with_where_from(device, enter):
 
 def test_a_wrong_code_now_and_then_is_not_told(device, enter):
     for n in range(4):
-        enter(wrong_for(device), Lane(session_ref=f"s{n}"))
+        enter(wrong_for(device), ThrottleScope(session_ref=f"s{n}"))
     assert sent() == []
 
 
@@ -46,16 +46,16 @@ def happened():
 def all_notices(person, device, enter):
     """One of each kind."""
     codes = replace_recovery_codes(user_id=person.pk)
-    verify_recovery_code(user=person, code=codes[0], lane=Lane(), origin=HERE)
+    verify_recovery_code(user=person, code=codes[0], scope=ThrottleScope(), client_info=HERE)
     admin = UserFactory(admin=True)
-    emails.set_up(event=happened(), user=person, origin=HERE)
+    emails.set_up(event=happened(), user=person, client_info=HERE)
     emails.reset(event=happened(), user=admin, by="Ada", reason="{{ 7|add:7 }} <b>")
-    emails.five_failures(event=happened(), user=person, origin=HERE)
+    emails.five_failures(event=happened(), user=person, client_info=HERE)
     emails.month_limit_reached(event=happened(), user=person, known_browser=True)
     emails.hold_lifted(event=happened(), user=person, by="Ada", reason="why")
-    emails.recovery_codes_made(event=happened(), user=person, origin=HERE)
-    emails.password_changed(event=happened(), user=person, origin=HERE, how="through a link")
-    emails.new_browser(event=happened(), user=person, origin=HERE)
+    emails.recovery_codes_made(event=happened(), user=person, client_info=HERE)
+    emails.password_changed(event=happened(), user=person, client_info=HERE, how="through a link")
+    emails.new_browser(event=happened(), user=person, client_info=HERE)
     return [code_for(device), device.key, device.secret.hex(), *codes]
 
 
@@ -85,6 +85,6 @@ def test_a_mail_that_cannot_be_sent_breaks_nothing(device, enter, settings):
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
     for _ in range(5):
-        enter(wrong_for(device), Lane(session_ref="s"))
+        enter(wrong_for(device), ThrottleScope(session_ref="s"))
     assert deliver_due(timezone.now()) == 0
     assert Delivery.objects.waiting().count() == 1

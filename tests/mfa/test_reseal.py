@@ -26,7 +26,7 @@ def devices(db) -> list[Authenticator]:
 @pytest.fixture
 def rotated(settings, devices):
     """A newest key beside the one the devices were sealed with."""
-    settings.SEALING_KEYS = f"{new_key('next')},{settings.SEALING_KEYS}"
+    settings.ENCRYPTION_KEYS = f"{new_key('next')},{settings.ENCRYPTION_KEYS}"
     return settings
 
 
@@ -34,25 +34,25 @@ def keys() -> Sealed:
     return Sealed(Authenticator.objects.all(), "key", encryption.TOTP_KEY, "user_id")
 
 
-def sealed_with() -> set[str]:
+def key_id_of() -> set[str]:
     return {
-        encryption.sealed_with(key) for key in Authenticator.objects.values_list("key", flat=True)
+        encryption.key_id_of(key) for key in Authenticator.objects.values_list("key", flat=True)
     }
 
 
 def test_everything_is_sealed_with_the_newest_key_and_opens_without_the_old(rotated, devices):
     call_command("rotate_keys")
-    assert sealed_with() == {"next"}
-    rotated.SEALING_KEYS = rotated.SEALING_KEYS.split(",")[0]
+    assert key_id_of() == {"next"}
+    rotated.ENCRYPTION_KEYS = rotated.ENCRYPTION_KEYS.split(",")[0]
     for device in devices:
         assert Authenticator.objects.get(pk=device.pk).bin_key == device.secret
 
 
 def test_broker_passwords_are_sealed_anew_too(rotated, devices):
     integration = IntegrationFactory()
-    rotated.SEALING_KEYS = f"{new_key('last')},{rotated.SEALING_KEYS}"
+    rotated.ENCRYPTION_KEYS = f"{new_key('last')},{rotated.ENCRYPTION_KEYS}"
     call_command("rotate_keys")
-    rotated.SEALING_KEYS = rotated.SEALING_KEYS.split(",")[0]
+    rotated.ENCRYPTION_KEYS = rotated.ENCRYPTION_KEYS.split(",")[0]
     integration.refresh_from_db()
     assert integration.broker_password == BROKER_PASSWORD
 
@@ -61,10 +61,10 @@ def test_a_run_cut_short_is_taken_up_again(rotated, devices):
     for progress in reseal(keys(), batch=2):
         if progress.seen == 4:
             break
-    assert sealed_with() == {"t1", "next"}
+    assert key_id_of() == {"t1", "next"}
     last = list(reseal(keys(), batch=2))[-1]
     assert (last.seen, last.resealed) == (7, 3)
-    assert sealed_with() == {"next"}
+    assert key_id_of() == {"next"}
 
 
 def test_a_second_run_changes_nothing(rotated, devices):
@@ -108,7 +108,7 @@ def test_a_row_that_does_not_open_is_not_counted_as_sealed(rotated, devices):
 
 def test_it_is_on_the_record_with_counts_and_without_keys(rotated, devices):
     call_command("rotate_keys")
-    event = Event.objects.get(event=EventName.MFA_RESEAL)
+    event = Event.objects.get(event=EventName.MFA_ROTATE_KEYS)
     assert event.metadata == {
         "key": "next",
         "TOTP keys": 7,

@@ -1,4 +1,4 @@
-"""Turning MFA on: the key, its confirmation, and everybody who tries to do it for somebody else."""
+"""Turning MFA on: the key, its confirmation, and everybody who attempts to do it for somebody else."""
 
 from datetime import timedelta
 
@@ -28,14 +28,16 @@ def clock():
 
 
 def begin(user, signed_in_ago=timedelta(0)):
-    device = begin_set_up(user=user, session_started_at=timezone.now() - signed_in_ago, origin=HERE)
+    device = begin_set_up(
+        user=user, session_started_at=timezone.now() - signed_in_ago, client_info=HERE
+    )
     device.secret = device.bin_key
     return device
 
 
 def confirm(user, device, code=None, **changes):
     given = {"device_id": device.pk, "code": code or code_for(device)} | changes
-    return confirm_set_up(user=user, origin=HERE, **given)
+    return confirm_set_up(user=user, client_info=HERE, **given)
 
 
 def test_begin_makes_a_sealed_unconfirmed_key(clock, person):
@@ -61,7 +63,7 @@ def test_begin_needs_a_recent_sign_in(clock, person):
             begin_set_up(
                 user=person,
                 session_started_at=None if started is None else timezone.now() - started,
-                origin=HERE,
+                client_info=HERE,
             )
     assert begin(person, timedelta(minutes=14, seconds=59))
 
@@ -116,7 +118,7 @@ def test_wrong_codes_are_limited(clock, person):
         confirm(person, device, wrong_for(device))
     held = confirm(person, device)
     assert held.outcome == Outcome.THROTTLED
-    assert held.held_off_until
+    assert held.locked_until
     assert not Authenticator.objects.get().confirmed
 
 
@@ -131,7 +133,7 @@ def test_beginning_anew_does_not_reset_the_limit(clock, person):
 def test_an_empty_or_malformed_code_never_turns_it_on(clock, person, code):
     device = begin(person)
     with pytest.raises(MalformedCode):
-        confirm_set_up(user=person, device_id=device.pk, code=code, origin=HERE)
+        confirm_set_up(user=person, device_id=device.pk, code=code, client_info=HERE)
     assert not Authenticator.objects.get().confirmed
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from accessflows.models import AccessFlow
 from apono_portal.notifications.worker_tasks import fan_out
 from apono_portal.users.models import User
-from audit.integrity.checkpoints import seal_new_events
+from audit.integrity.checkpoints import write_checkpoints
 from audit.models import Delivery
 from audit.outbox.deliveries import deliver_due
 from mfa.verification.window import Window
@@ -25,7 +25,7 @@ from tests.requests_app.conftest import window_of
 
 def read_on() -> int:
     """What a worker does between an event and its deliveries."""
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     return fan_out(timezone.now())
 
 
@@ -71,7 +71,7 @@ class Desk:
 def desk(db) -> Desk:
     requester, *approvers = UserFactory.create_batch(3)
     flow = AccessFlowFactory(
-        requestor_users=[requester],
+        requester_users=[requester],
         approver_users=approvers,
         approval=AccessFlow.Approval.ANY_OF,
         targets=1,

@@ -10,7 +10,7 @@ import time_machine
 from django.utils import timezone
 
 from apono_portal.notifications.worker_tasks import fan_out, post_due
-from audit.integrity.checkpoints import seal_new_events
+from audit.integrity.checkpoints import write_checkpoints
 from audit.models import Delivery
 from audit.outbox.deliveries import LEASE, deliver_due
 from tests.factories import WebhookFactory
@@ -65,7 +65,7 @@ def after_the_lease(do) -> int:
 
 def test_killed_while_the_mail_server_has_the_mail(desk, mail_server):
     desk.ask()
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     fan_out(timezone.now())
     killed_by(process("mail", mail_server.port), mail_server)
     assert after_the_lease(deliver_due) >= 1
@@ -79,7 +79,7 @@ def test_killed_while_the_mail_server_has_the_mail(desk, mail_server):
 def test_killed_while_the_webhook_has_the_post(desk, inbox):
     WebhookFactory(url=inbox.url)
     desk.ask()
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     fan_out(timezone.now())
     killed_by(process("webhook"), inbox)
     assert after_the_lease(post_due) == 1
@@ -89,7 +89,7 @@ def test_killed_while_the_webhook_has_the_post(desk, inbox):
 
 def test_killed_between_deliveries_and_mark(desk):
     desk.ask()
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     dying = process("fan_out")
     dying.wait(60)
     assert dying.stdin is not None

@@ -7,7 +7,7 @@ from django.core import mail
 from django.utils import timezone
 
 from apono_portal.notifications.kinds import Kind
-from apono_portal.notifications.models import UnwantedMail, Webhook
+from apono_portal.notifications.models import EmailOptOut, Webhook
 from audit.events import EventName
 from audit.models import Delivery, Event
 from audit.outbox.deliveries import deliver_due, enqueue_mail
@@ -26,10 +26,10 @@ def sent(recipient="petra@example.org", state=Delivery.State.SENT) -> Delivery:
 
 def test_a_person_chooses_which_mails_come(member_client, member_user):
     member_client.post("/account/notices/", {"requests": [Kind.ENDED], "approvals": []})
-    unwanted = set(UnwantedMail.objects.filter(user=member_user).values_list("kind", flat=True))
+    unwanted = set(EmailOptOut.objects.filter(user=member_user).values_list("kind", flat=True))
     assert Kind.ENDED not in unwanted
     assert {Kind.ACTIVE, Kind.DECISION_NEEDED} <= unwanted
-    told = Event.objects.get(event=EventName.NOTICE_CHOOSE).metadata
+    told = Event.objects.get(event=EventName.NOTIFICATION_CHOOSE).metadata
     assert "active" in told["switched_off"]
 
 
@@ -37,7 +37,7 @@ def test_a_choice_can_be_taken_back(member_client, member_user):
     member_client.post("/account/notices/", {})
     everything = {"requests": ["active", "ended"], "approvals": ["handled"]}
     member_client.post("/account/notices/", everything)
-    unwanted = set(UnwantedMail.objects.values_list("kind", flat=True))
+    unwanted = set(EmailOptOut.objects.values_list("kind", flat=True))
     assert not {"active", "ended", "handled"} & unwanted
 
 
@@ -59,7 +59,7 @@ def test_what_is_not_offered_is_refused(member_client):
 
 def test_deliveries_say_to_whom_and_what_came_of_it_and_not_the_text(auditor_client):
     delivery = sent(state=Delivery.State.WAITING)
-    Delivery.objects.update(last_error="The mail server did not take it.", tries=3)
+    Delivery.objects.update(last_error="The mail server did not take it.", attempts=3)
     page = auditor_client.get("/deliveries/").content.decode()
     assert delivery.recipient in page
     assert "The mail server did not take it." in page
@@ -163,7 +163,7 @@ def test_a_deleted_webhook_leaves_its_deliveries(admin_client):
 @pytest.mark.parametrize("action", ["secret", "test", "delete"])
 def test_looking_changes_nothing(admin_client, action):
     webhook = WebhookFactory()
-    before = webhook.sealed_secret
+    before = webhook.encrypted_secret
     admin_client.get(f"/webhooks/{webhook.pk}/{action}/")
-    assert Webhook.objects.get().sealed_secret == before
+    assert Webhook.objects.get().encrypted_secret == before
     assert Delivery.objects.count() == 0

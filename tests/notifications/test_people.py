@@ -8,15 +8,20 @@ from django.core import mail
 from django.utils import timezone
 
 from apono_portal.notifications.kinds import Kind
-from apono_portal.notifications.models import UnwantedMail
+from apono_portal.notifications.models import EmailOptOut
 from audit.events import EventName
 from audit.models import Delivery
 from audit.outbox.deliveries import deliver_due
 from audit.services import record
-from mfa.verification.throttle_scope import Lane
+from mfa.verification.throttle_scope import ThrottleScope
 from requests_app.drift.services import note_drift
 from requests_app.grants.activation import record_activation
-from requests_app.grants.ending import cancel_request, close_when_ended, end_access, lapse_overdue
+from requests_app.grants.ending import (
+    cancel_request,
+    close_when_ended,
+    lapse_overdue,
+    revoke_access,
+)
 from requests_app.models import Decision, GrantState, Status
 from requests_app.submission.step_up import step_up
 from tests.factories import (
@@ -59,7 +64,7 @@ def test_a_parked_request_is_asked_about_once_it_is_released(desk):
     desk.ask()
     assert mailed() == []
     device = AuthenticatorFactory(user=desk.requester)
-    step_up(user=desk.requester, code=code_for(device), lane=Lane())
+    step_up(user=desk.requester, code=code_for(device), scope=ThrottleScope())
     assert len(to(desk.approvers[0])) == 1
     assert "verified with" in mail.outbox[0].body
 
@@ -125,7 +130,7 @@ def test_an_approval_is_told_by_the_mail_that_access_is_open(desk):
 
 
 def test_who_wants_no_mail_of_open_access_is_told_of_the_approval(desk):
-    UnwantedMail.objects.create(user=desk.requester, kind=Kind.ACTIVE)
+    EmailOptOut.objects.create(user=desk.requester, kind=Kind.ACTIVE)
     request = desk.ask()
     desk.decide(request)
     assert "was approved" in to(desk.requester)[0]
@@ -164,7 +169,7 @@ def test_an_end_by_somebody_else_is_told_and_ones_own_is_not(desk):
         request = desk.ask()
         desk.decide(request)
         open_access(request)
-        end_access(actor=who, request=request)
+        revoke_access(actor=who, request=request)
         end_proven(request)
         ended = [each for each in to(desk.requester) if f"{request.reference} has ended" in each]
         assert len(ended) == told
@@ -204,7 +209,7 @@ def test_a_person_who_left_gets_no_mail(desk):
 
 
 def test_what_a_person_does_not_want_is_not_sent(desk):
-    UnwantedMail.objects.create(user=desk.approvers[0], kind=Kind.DECISION_NEEDED)
+    EmailOptOut.objects.create(user=desk.approvers[0], kind=Kind.DECISION_NEEDED)
     desk.ask()
     assert to(desk.approvers[0]) == []
     assert len(to(desk.approvers[1])) == 1
@@ -261,5 +266,11 @@ def test_a_request_parked_again_is_told(desk):
     request = desk.ask()
     type(request).objects.filter(pk=request.pk).update(status=Status.PENDING_MFA)
     told = {"reason": "The MFA this request stood on was reset."}
-    record(event=EventName.REQUEST_PARK, actor=None, target=request, request=request, metadata=told)
+    record(
+        event=EventName.REQUEST_AWAIT_MFA,
+        actor=None,
+        target=request,
+        request=request,
+        metadata=told,
+    )
     assert to(desk.requester) == [f"{request.reference} waits for a code"]

@@ -7,10 +7,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apono_portal.notifications.fan_out import _read_on
-from apono_portal.notifications.models import ReadMark
+from apono_portal.notifications.models import ReadPosition
 from apono_portal.notifications.worker_tasks import fan_out
 from audit.events import EventName
-from audit.integrity.checkpoints import seal_new_events
+from audit.integrity.checkpoints import write_checkpoints
 from audit.models import Delivery, Event
 from audit.services import record
 from tests.factories import IntegrationFactory, UserFactory
@@ -26,8 +26,8 @@ def test_history_is_not_told_when_the_portal_is_updated():
     record(
         event=EventName.INTEGRATION_CHECK, actor=None, target=IntegrationFactory(), metadata=TOLD
     )
-    seal_new_events(timezone.now())
-    ReadMark.objects.update_or_create(pk=ReadMark.ONLY, defaults={"position": 10**6})
+    write_checkpoints(timezone.now())
+    ReadPosition.objects.update_or_create(pk=ReadPosition.ONLY, defaults={"position": 10**6})
     assert fan_out(timezone.now()) == 0
 
 
@@ -67,7 +67,7 @@ def test_two_workers_that_read_at_once_tell_once():
     record(
         event=EventName.INTEGRATION_CHECK, actor=None, target=IntegrationFactory(), metadata=TOLD
     )
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     both = threading.Barrier(2)
 
     def reads() -> None:
@@ -90,7 +90,7 @@ def test_what_is_for_many_people_is_told_event_by_event_and_once(monkeypatch):
     admins = [UserFactory(admin=True) for _ in range(2)]
     for integration in IntegrationFactory.create_batch(3):
         record(event=EventName.INTEGRATION_CHECK, actor=None, target=integration, metadata=TOLD)
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     assert [_read_on() for _ in range(3)] == [4, 2, 0]
     pairs = Delivery.objects.values_list("event_id", "recipient")
     assert len(set(pairs)) == len(pairs) == 3 * len(admins)

@@ -109,10 +109,12 @@ def test_only_chosen_kinds_are_posted(inbox, desk):
 
 
 def test_security_events_are_posted_with_who_and_where_from(webhook, inbox):
-    from apono_portal.core.web.client import Origin
+    from apono_portal.core.web.client import ClientInfo
 
     person = UserFactory()
-    record(event=EventName.MFA_SET_UP, actor=person, target=person, origin=Origin("192.0.2.9"))
+    record(
+        event=EventName.MFA_SET_UP, actor=person, target=person, client_info=ClientInfo("192.0.2.9")
+    )
     [body] = posted(inbox)
     assert (body["type"], body["data"]["address"]) == ("mfa.set_up", "192.0.2.9")
     assert body["data"]["actor"] == str(person)

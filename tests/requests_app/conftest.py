@@ -91,7 +91,7 @@ def real_flow(db, pg_target: PgTarget) -> RealFlow:  # noqa: F811
         sslmode=target.sslmode,
     )
     requester = UserFactory()
-    flow = AccessFlowFactory(requestor_users=[requester])
+    flow = AccessFlowFactory(requester_users=[requester])
     flow.targets.create(
         resource=ResourceFactory(integration=integration, name="orders"),
         permission=PermissionFactory(integration=integration, name="orders_read"),

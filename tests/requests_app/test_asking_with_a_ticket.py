@@ -20,7 +20,7 @@ def user():
 
 
 def ask(user, ticket, **rules):
-    flow = AccessFlowFactory(requestor_users=[user], targets=1, **rules)
+    flow = AccessFlowFactory(requester_users=[user], targets=1, **rules)
     return submit_request(
         actor=user,
         flow=flow,

@@ -35,7 +35,7 @@ def approver():
 def waiting(approver, **fields):
     requester = fields.pop("requester", None) or UserFactory()
     said = {"approval": "any_of", "approver_users": [approver], "targets": 1} | fields
-    flow = AccessFlowFactory(requestor_users=[requester], **said)
+    flow = AccessFlowFactory(requester_users=[requester], **said)
     return AccessRequestFactory(requester=requester, flow=flow, status=Status.PENDING_APPROVAL)
 
 

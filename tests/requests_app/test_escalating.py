@@ -31,7 +31,7 @@ def asked(*further, **fields):
     flow = AccessFlowFactory(
         approval="any_of",
         approver_groups=[GroupFactory(members=[UserFactory()])],
-        requestor_users=[requester],
+        requester_users=[requester],
         targets=1,
         **fields,
     )

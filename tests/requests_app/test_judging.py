@@ -24,7 +24,7 @@ def waiting(theo):
     hannah = UserFactory(name="Hannah Fischer")
     owners = GroupFactory(name="Orders owners", members=[theo, UserFactory(name="Priya Raman")])
     flow = AccessFlowFactory(
-        approval="any_of", approver_groups=[owners], requestor_users=[hannah], targets=1
+        approval="any_of", approver_groups=[owners], requester_users=[hannah], targets=1
     )
     return AccessRequestFactory(requester=hannah, flow=flow, status=Status.PENDING_APPROVAL)
 

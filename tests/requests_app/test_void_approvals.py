@@ -31,7 +31,7 @@ def approved(approver, status=Status.GRANTING, *, require_mfa=True, **terms):
     requester = UserFactory()
     terms = {"approval": "any_of", "approver_users": [approver]} | terms
     flow = AccessFlowFactory(
-        require_mfa=require_mfa, requestor_users=[requester], targets=1, **terms
+        require_mfa=require_mfa, requester_users=[requester], targets=1, **terms
     )
     request = AccessRequestFactory(requester=requester, flow=flow, status=status)
     DecisionFactory(request=request, approver=approver)
@@ -44,8 +44,8 @@ def reset(user):
         window=None,
         user=user,
         reason="Phone stolen",
-        end_access=False,
-        origin=SYSTEM,
+        revoke_access=False,
+        client_info=SYSTEM,
     )
 
 

@@ -18,14 +18,14 @@ from accessflows.connectors.protocol import (
     Cleaning,
     Containment,
     Credential,
-    FoundRole,
     GrantIdentity,
     GrantSpec,
     Inventory,
+    ManagedRole,
     Membership,
+    OwnedObject,
     Proof,
-    Residue,
-    RollCall,
+    RoleListing,
     Target,
 )
 
@@ -132,8 +132,8 @@ class HonestTarget:
         ended, login.sessions, login.can_login = login.sessions, 0, False
         return Containment(ended, 0)
 
-    def find_residue(self, target: Target, identity: GrantIdentity) -> Residue:
-        return self._ask(lambda: Residue(()))  # type: ignore[return-value]
+    def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObject:
+        return self._ask(lambda: OwnedObject(()))  # type: ignore[return-value]
 
     def clean(self, target: Target, identity: GrantIdentity) -> Cleaning:
         return self._ask(  # type: ignore[return-value]
@@ -154,7 +154,7 @@ class HonestTarget:
             gone, gone, residue_none=True, checked_at=timezone.now(), method="Looked.", details={}
         )
 
-    def roll_call(
+    def list_managed_roles(
         self,
         target: Target,
         portal_id: str,
@@ -162,12 +162,12 @@ class HonestTarget:
         *,
         after: int = 0,
         upto: int | None = None,
-    ) -> RollCall:
-        return self._ask(lambda: RollCall(timezone.now(), SYSTEM, tuple(self._roles())))  # type: ignore[return-value]
+    ) -> RoleListing:
+        return self._ask(lambda: RoleListing(timezone.now(), SYSTEM, tuple(self._roles())))  # type: ignore[return-value]
 
-    def _roles(self) -> list[FoundRole]:
+    def _roles(self) -> list[ManagedRole]:
         return [
-            FoundRole(
+            ManagedRole(
                 login.identity,
                 name,
                 login.spec.grant_id,

@@ -27,21 +27,21 @@ from hypothesis.stateful import (
 
 from accessflows.connectors import registry
 from accessflows.connectors.protocol import GrantSpec
-from accessflows.exceptions import TermsRefused
+from accessflows.exceptions import InvalidInput
 from accessflows.flows.services import change_flow, set_flow_active
-from accessflows.flows.terms import FlowTerms
+from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow
 from apono_portal.core.web.client import SYSTEM
 from apono_portal.notifications.fan_out import fan_out
 from apono_portal.users.services import deactivate_user, reactivate_user, reset_mfa_of_user
-from audit.integrity.checkpoints import seal_new_events
+from audit.integrity.checkpoints import write_checkpoints
 from audit.models import Event
 from mfa.exceptions import WindowClosed
-from mfa.verification.throttle_scope import Lane
+from mfa.verification.throttle_scope import ThrottleScope
 from requests_app.approvals.services import decide_request
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.credentials import reveal_credential
-from requests_app.grants.ending import cancel_request, end_access
+from requests_app.grants.ending import cancel_request, revoke_access
 from requests_app.models import AccessRequest, Decision, Grant, GrantState
 from requests_app.submission.services import submit_request
 from requests_app.submission.step_up import step_up
@@ -77,7 +77,7 @@ CODES = ("right", "right", "wrong", "used", "other's")
 MINUTES = (30, 120, 1, 121)
 SECONDS = (31, 600, 1800, 3599, 61, 3601, 1, 25 * 3600)
 MOODS = (Mood.UP, Mood.DOWN, Mood.UP, Mood.LOSES_ANSWERS)
-UPHEAVALS = ("mfa", "approval", "requestor", "approver", "off", "reset", "reset and end", "leave")
+UPHEAVALS = ("mfa", "approval", "requester", "approver", "off", "reset", "reset and end", "leave")
 REFUSALS = (RequestRefused, Conflict, WindowClosed)
 
 
@@ -104,7 +104,7 @@ class Lives(RuleBasedStateMachine):
         everybody = [person.user for person in self.people.values()]
         integration = IntegrationFactory(system_identifier=honest.SYSTEM)
         row = AccessFlowFactory(
-            requestor_users=everybody,
+            requester_users=everybody,
             approver_users=everybody[1:],
             max_duration=timedelta(hours=2),
             require_mfa=mfa,
@@ -115,21 +115,21 @@ class Lives(RuleBasedStateMachine):
             permission=PermissionFactory(integration=integration),
         )
         take_fingerprint(row)
-        requestors = {user.pk for user in everybody}
-        return Flow(row, requestors, {user.pk for user in everybody[1:]}, mfa, approval)
+        requesters = {user.pk for user in everybody}
+        return Flow(row, requesters, {user.pk for user in everybody[1:]}, mfa, approval)
 
-    # One rule of one number, not one for each deed: hypothesis leaves whole rules out of an example
+    # One rule of one number, not one for each action: hypothesis leaves whole rules out of an example
     # and likes to repeat what it drew, and a life in which nobody asks, say, shows nothing.
     @rule(luck=st.integers(0, 2**32 - 1))
     def live(self, luck: int) -> None:
         draw = Random(luck)
-        deed, (who, which, n) = draw.choice(DEEDS), draw.choices(range(12), k=3)
-        note(f"{deed}: who {who}, which {which}, n {n}")
-        self.do(deed, who, which, n)
+        action, (who, which, n) = draw.choice(DEEDS), draw.choices(range(12), k=3)
+        note(f"{action}: who {who}, which {which}, n {n}")
+        self.do(action, who, which, n)
 
-    def do(self, deed: str, who: int, which: int, n: int) -> None:
-        if deed in OF_REQUESTS and not self.asked:
-            deed = "ask"
+    def do(self, action: str, who: int, which: int, n: int) -> None:
+        if action in OF_REQUESTS and not self.asked:
+            action = "ask"
         odd = bool(n % 2)
         {
             "set up": lambda: self.set_up_mfa(who),
@@ -152,7 +152,7 @@ class Lives(RuleBasedStateMachine):
             "work": self.work,
             "die": lambda: self.work_and_die(1 + which % 6, after=odd),
             "calm": self.calm,
-        }[deed]()
+        }[action]()
 
     # --- Picking --------------------------------------------------------------------------------
     def person(self, which: int) -> Person:
@@ -183,7 +183,9 @@ class Lives(RuleBasedStateMachine):
             self.coordinates.shift(timedelta(seconds=31))  # the app shows the next code
         right = code_for(person.authenticator) if person.authenticator else None
         typed = self._typed(person, kind, right)
-        result, released = step_up(user=person.user, code=typed, lane=Lane(session_ref="s"))
+        result, released = step_up(
+            user=person.user, code=typed, scope=ThrottleScope(session_ref="s")
+        )
         if result.verification is None or result.outcome != "ok":
             assert released == []
             return
@@ -208,7 +210,7 @@ class Lives(RuleBasedStateMachine):
 
     def ask(self, who: int, which: int, minutes: int) -> None:
         person, flow = self.person(who), self.flow(which)
-        may = person.is_active and flow.is_active and person.user.pk in flow.requestors
+        may = person.is_active and flow.is_active and person.user.pk in flow.requesters
         try:
             request = submit_request(
                 actor=person.user,
@@ -219,8 +221,8 @@ class Lives(RuleBasedStateMachine):
                 window=person.window,
             )
         except RequestRefused:
-            parked = [each for each in self.asked.values() if each.status == "pending_mfa"]
-            full = sum(each.person is person for each in parked) >= MOST_PARKED
+            pending_mfa = [each for each in self.asked.values() if each.status == "pending_mfa"]
+            full = sum(each.person is person for each in pending_mfa) >= MOST_PARKED
             assert not may or minutes > 120 or full
             return
         assert may
@@ -237,9 +239,9 @@ class Lives(RuleBasedStateMachine):
             person.proof if proven else None,
         )
         self.asked[request.pk] = asked
-        parked = flow.require_mfa and not proven
+        pending_mfa = flow.require_mfa and not proven
         after = "pending_approval" if flow.needs_approval else "granting"
-        assert request.status == ("pending_mfa" if parked else after)
+        assert request.status == ("pending_mfa" if pending_mfa else after)
 
     def decide(self, who: int, which: int, verdict: str, proves: bool) -> None:
         if proves:
@@ -268,7 +270,7 @@ class Lives(RuleBasedStateMachine):
     def end(self, who: int, which: int, by_admin: bool) -> None:
         person, request = self.person(who), self.request(which)
         actor = self.admin if by_admin else person.user
-        service: Callable[..., Any] = end_access if request.is_live else cancel_request
+        service: Callable[..., Any] = revoke_access if request.is_live else cancel_request
         try:
             service(actor=actor, request=request)
         except REFUSALS:
@@ -342,19 +344,19 @@ class Lives(RuleBasedStateMachine):
                 window=None,
                 flow=flow.row,
                 is_active=flow.is_active,
-                origin=SYSTEM,
+                client_info=SYSTEM,
             )
             return
         wanted = {
             "require_mfa": flow.require_mfa ^ (what == "mfa"),
             "needs_approval": flow.needs_approval ^ (what == "approval"),
-            "requestors": flow.requestors ^ ({pk} if what == "requestor" else set()),
+            "requesters": flow.requesters ^ ({pk} if what == "requester" else set()),
             "approvers": flow.approvers ^ ({pk} if what == "approver" else set()),
         }
-        terms = vars(FlowTerms.of(AccessFlow.objects.get(pk=flow.row.pk))) | {
+        terms = vars(FlowInput.of(AccessFlow.objects.get(pk=flow.row.pk))) | {
             "require_mfa": wanted["require_mfa"],
             "approval": "any_of" if wanted["needs_approval"] else "automatic",
-            "requestor_users": frozenset(wanted["requestors"]),
+            "requester_users": frozenset(wanted["requesters"]),
             "approver_users": frozenset(wanted["approvers"]),
         }
         try:
@@ -362,10 +364,10 @@ class Lives(RuleBasedStateMachine):
                 actor=self.admin,
                 window=None,
                 flow=flow.row,
-                terms=FlowTerms(**terms),
-                origin=SYSTEM,
+                terms=FlowInput(**terms),
+                client_info=SYSTEM,
             )
-        except TermsRefused:  # nobody could ask, or nobody could approve
+        except InvalidInput:  # nobody could ask, or nobody could approve
             return
         flow.version += 1
         for name, value in wanted.items():
@@ -380,8 +382,8 @@ class Lives(RuleBasedStateMachine):
             window=None,
             user=person.user,
             reason="Lost phone",
-            end_access=ends,
-            origin=SYSTEM,
+            revoke_access=ends,
+            client_info=SYSTEM,
         )
         person.authenticator = None
         person.void()
@@ -389,7 +391,7 @@ class Lives(RuleBasedStateMachine):
     def leave_or_come_back(self, who: int) -> None:
         person = self.person(who)
         service = deactivate_user if person.is_active else reactivate_user
-        service(actor=self.admin, window=None, user=person.user, origin=SYSTEM)
+        service(actor=self.admin, window=None, user=person.user, client_info=SYSTEM)
         if person.is_active:
             person.void()
         person.is_active = not person.is_active
@@ -503,7 +505,7 @@ class Lives(RuleBasedStateMachine):
             self.every_status_came_by_the_table()
             self.nothing_was_opened_that_must_not_be()
             assert {asked.status for asked in self.asked.values()} <= OVER
-            seal_new_events(timezone.now())
+            write_checkpoints(timezone.now())
             fan_out(timezone.now())
         finally:
             transaction.set_rollback(True)

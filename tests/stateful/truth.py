@@ -54,7 +54,7 @@ class Person:
 @dataclass
 class Flow:
     row: Any
-    requestors: set[int]
+    requesters: set[int]
     approvers: set[int]
     require_mfa: bool = False
     needs_approval: bool = False
@@ -85,7 +85,7 @@ class Asked:
             return "the flow is off"
         if self.flow.version != self.version:
             return "the flow was changed since it was asked for"
-        if self.person.user.pk not in self.flow.requestors:
+        if self.person.user.pk not in self.flow.requesters:
             return "the requester may not ask through the flow"
         if self.require_mfa and not self._is_proven():
             return "no genuine proof of the requester stands behind it"

@@ -69,7 +69,7 @@ def test_who_gets_another_name_is_found_by_it():
         name="Zoe Winter",
         role=Role.MEMBER,
         groups=[],
-        origin=SYSTEM,
+        client_info=SYSTEM,
     )
     assert (found("winter"), found("novak")) == (["Zoe Winter"], [])
 
@@ -181,10 +181,10 @@ def test_a_deep_page_asks_no_more_questions_than_any_and_few(
     assert questions_of(admin_client, f"/users/?q=person&after={last}") <= 12
 
 
-def failures(count: int, *, ago: timedelta, lane: str = "unknown"):
+def failures(count: int, *, ago: timedelta, scope: str = "unknown"):
     person = UserFactory()
     for _ in range(count):
-        VerificationFactory(user=person, outcome="bad", lane=lane, at=timezone.now() - ago)
+        VerificationFactory(user=person, outcome="bad", scope=scope, at=timezone.now() - ago)
     return person
 
 
@@ -208,13 +208,13 @@ def test_whose_codes_are_held_off_is_known(count, ago, held):
 def test_lanes_are_counted_apart():
     person = failures(3, ago=timedelta(minutes=1))
     for _ in range(3):
-        VerificationFactory(user=person, outcome="bad", lane="trusted:1")
+        VerificationFactory(user=person, outcome="bad", scope="trusted:1")
     assert held_off_now(timezone.now()) == set()
 
 
 def test_a_lifted_30_day_limit_holds_nobody():
     person = failures(100, ago=timedelta(days=2))
-    person.mfa_state.cap_lifted_at = timezone.now()
+    person.mfa_state.lockout_lifted_at = timezone.now()
     person.mfa_state.save()
     assert held_off_now(timezone.now()) == set()
 

@@ -33,7 +33,7 @@ def rows(page):
 
 
 def by(actor):
-    return {"actor": actor, "window": None, "origin": SYSTEM}
+    return {"actor": actor, "window": None, "client_info": SYSTEM}
 
 
 # --- The list -----------------------------------------------------------------------------------

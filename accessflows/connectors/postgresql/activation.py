@@ -68,7 +68,7 @@ def activate(target: Target, spec: GrantSpec) -> Activation:
             activation = _in_one_transaction(session, spec, valid_until)
         except (errors.DuplicateObject, errors.UniqueViolation):
             raise TargetUnavailable(
-                f"{spec.role_name} came into being at the same moment. The portal tries again."
+                f"{spec.role_name} came into being at the same moment. The portal attempts again."
             ) from None
     log.info(
         "grant_activated",

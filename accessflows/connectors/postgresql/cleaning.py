@@ -102,7 +102,7 @@ def clean(target: Target, identity: GrantIdentity) -> Cleaning:
             for item in _clean_database(target, database, identity, role)
         ]
         _drop(session, identity)
-    log.info("grant_cleaned", role=role.name, residue=len(items))
+    log.info("grant_cleaned", role=role.name, owned_objects=len(items))
     return Cleaning(
         databases=tuple(databases),
         moved=tuple(item for item in items if item.kind not in _REMOVED_KINDS),

@@ -128,7 +128,7 @@ class BoundedConnection(psycopg.Connection[DictRow]):
                 if time.monotonic() > self.give_up_at:
                     raise TargetUnavailable(
                         f"{address(self.target)} stopped answering; the connection was cut after "
-                        f"{self.budget_s:.0f} s. The portal tries again."
+                        f"{self.budget_s:.0f} s. The portal attempts again."
                     )
                 wanted = gen.send(ready)
         except StopIteration as done:

@@ -95,7 +95,7 @@ def _contain_some(
         if still_open:
             outcomes[identity] = TargetUnavailable(
                 f"{still_open} session(s) of {identity.role_name} were told to end and are still "
-                "there. The portal tries again."
+                "there. The portal attempts again."
             )
         elif isinstance(each, Stranger) and each.unmarked is None:
             outcomes[identity] = each.mismatch

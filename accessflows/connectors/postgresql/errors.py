@@ -94,7 +94,7 @@ def connect_failure(error: psycopg.Error, target: Target, database: str) -> Conn
     if isinstance(error, errors.ConnectionTimeout) or "timeout expired" in text:
         return TargetUnavailable(
             f"{at} did not answer within {target.connect_timeout_s} s. Check that it is up and "
-            "that nothing between drops the connection; the portal tries again."
+            "that nothing between drops the connection; the portal attempts again."
         )
     for signs, sentence in _REFUSALS:
         judge = all if signs in _NEEDS_ALL else any
@@ -103,8 +103,8 @@ def connect_failure(error: psycopg.Error, target: Target, database: str) -> Conn
                 sentence.format(at=at, user=target.user, database=database, sslmode=target.sslmode)
             )
     if "too many" in text or "connection slots" in text:
-        return TargetUnavailable(f"{at} has no free connection. The portal tries again.")
-    return TargetUnavailable(f"{at} cannot be reached. Is it up? The portal tries again.")
+        return TargetUnavailable(f"{at} has no free connection. The portal attempts again.")
+    return TargetUnavailable(f"{at} cannot be reached. Is it up? The portal attempts again.")
 
 
 def query_failure(error: psycopg.Error, target: Target) -> ConnectorError:
@@ -117,9 +117,9 @@ def query_failure(error: psycopg.Error, target: Target) -> ConnectorError:
         return TargetRefused(f"{at} refuses the broker a right it needs ({quoted}). See preflight.")
     concurrent = error.sqlstate == "XX000" and "concurrently" in quoted
     if isinstance(error, _TRY_AGAIN) or concurrent:
-        return TargetUnavailable(f"{at} is busy just now ({quoted}). The portal tries again.")
+        return TargetUnavailable(f"{at} is busy just now ({quoted}). The portal attempts again.")
     if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
-        return TargetUnavailable(f"{at} broke off the connection. The portal tries again.")
+        return TargetUnavailable(f"{at} broke off the connection. The portal attempts again.")
     return TargetRefused(f"{at} refused with {error.sqlstate or 'no code'}: {quoted}.")
 
 

@@ -10,7 +10,7 @@ from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.postgresql.connection import Session, broker_session
 from accessflows.connectors.postgresql.prepared_transactions import prepared_by
 from accessflows.connectors.postgresql.roles import require_ours
-from accessflows.connectors.protocol import GrantIdentity, Residue, ResidueItem, Target
+from accessflows.connectors.protocol import GrantIdentity, OwnedObject, ResidueItem, Target
 
 LONGEST_LIST = 500  # per database; a grantee may have made any number of things
 
@@ -41,7 +41,7 @@ _ITEMS = sql.SQL(
 )
 
 
-def find_residue(target: Target, identity: GrantIdentity) -> Residue:
+def find_owned_objects(target: Target, identity: GrantIdentity) -> OwnedObject:
     """All that the grantee left behind, in every database. Empty if the role is gone."""
     with broker_session(target) as session:
         session.check_server(identity.system_identifier)
@@ -50,11 +50,11 @@ def find_residue(target: Target, identity: GrantIdentity) -> Residue:
             for each in prepared_by(session, [identity.role_oid])
         ]
         if require_ours(session, identity) is None:
-            return Residue(tuple(items))
+            return OwnedObject(tuple(items))
         databases = databases_with_traces(session, identity.role_oid)
     for database in databases:
         items += _items_in(target, database, identity.role_oid)
-    return Residue(tuple(items))
+    return OwnedObject(tuple(items))
 
 
 def databases_with_traces(session: Session, role_oid: int) -> list[str]:
@@ -63,7 +63,7 @@ def databases_with_traces(session: Session, role_oid: int) -> list[str]:
 
 
 def items_here(session: Session, database: str, role_oid: int) -> list[ResidueItem]:
-    """The residue in the session's own database; the maintenance one stands for the server too."""
+    """The owned_objects in the session's own database; the maintenance one stands for the server too."""
     return list(_read(session, database, role_oid))
 
 

@@ -7,10 +7,10 @@ from psycopg import sql
 from accessflows.connectors.postgresql.connection import Session, broker_session
 from accessflows.connectors.postgresql.roles import LAST_OID, Role, marked_slice, with_oids
 from accessflows.connectors.protocol import (
-    FoundRole,
     GrantIdentity,
+    ManagedRole,
     Membership,
-    RollCall,
+    RoleListing,
     Target,
     role_name_of,
 )
@@ -23,14 +23,14 @@ _MEMBERSHIPS = sql.SQL(
 )
 
 
-def roll_call(
+def list_managed_roles(
     target: Target,
     portal_id: str,
     identities: Sequence[GrantIdentity],
     *,
     after: int = 0,
     upto: int | None = None,
-) -> RollCall:
+) -> RoleListing:
     """Read what is there of this portal. Roles of ours that lost their marker are known by OID."""
     with broker_session(target) as session:
         marked, last = marked_slice(session, portal_id, after, upto or LAST_OID)
@@ -43,7 +43,7 @@ def roll_call(
             _found(session, role, memberships.get(role.oid, ())) for role in roles.values()
         )
         reached = None if last == LAST_OID else last
-        return RollCall(session.server_time, session.system_identifier, found, reached)
+        return RoleListing(session.server_time, session.system_identifier, found, reached)
 
 
 def _memberships(session: Session, oids: Sequence[int]) -> dict[int, tuple[Membership, ...]]:
@@ -58,9 +58,9 @@ def _memberships(session: Session, oids: Sequence[int]) -> dict[int, tuple[Membe
     return found
 
 
-def _found(session: Session, role: Role, memberships: tuple[Membership, ...]) -> FoundRole:
+def _found(session: Session, role: Role, memberships: tuple[Membership, ...]) -> ManagedRole:
     marker = role.marker
-    return FoundRole(
+    return ManagedRole(
         identity=GrantIdentity(
             role_name_of(marker.grant_id) if marker else role.name,
             role.oid,

@@ -29,7 +29,7 @@ def call(
 ) -> Answer:
     """Send ``{"type": kind, "timestamp": now, "data": data}`` and return the receiver's answer.
 
-    ``message_id`` stays the same when a step is tried again; the time in the body keeps two tries
+    ``message_id`` stays the same when a step is tried again; the time in the body keeps two attempts
     within a second from being taken for a replay. Raises `TargetUnavailable` when trying
     again later is right, else `TargetRefused`.
     """

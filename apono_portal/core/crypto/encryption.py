@@ -20,7 +20,7 @@ WEBHOOK_ADDRESS = "webhook-address"
 WEBHOOK_SECRET = "webhook-secret"
 
 
-class SealBroken(Exception):
+class DecryptionFailed(Exception):
     """The sealed text cannot be opened: another key, another owner, or tampered with."""
 
 
@@ -32,16 +32,16 @@ def seal(secret: bytes, *, purpose: str, owner: object) -> str:
     return f"{VERSION}.{base64.urlsafe_b64encode(packed).decode().rstrip('=')}"
 
 
-def unseal(text: str, *, purpose: str, owner: object) -> bytes:
-    """Return the secret, or raise `SealBroken`."""
+def decrypt(text: str, *, purpose: str, owner: object) -> bytes:
+    """Return the secret, or raise `DecryptionFailed`."""
     key_id, sealed = _unpack(text)
     try:
         return _cipher(key_id).decrypt(sealed, _bound_to(key_id, purpose, owner))
     except InvalidTag:
-        raise SealBroken("The sealed text does not open for this owner.") from None
+        raise DecryptionFailed("The sealed text does not open for this owner.") from None
 
 
-def sealed_with(text: str) -> str:
+def key_id_of(text: str) -> str:
     """Return the id of the key a text was sealed with."""
     return _unpack(text)[0]
 
@@ -53,7 +53,7 @@ def is_sealed(text: str) -> bool:
 def _unpack(text: str) -> tuple[str, bytes]:
     version, _, encoded = text.partition(".")
     if version != VERSION:
-        raise SealBroken("The text is not sealed.")
+        raise DecryptionFailed("The text is not sealed.")
     try:
         packed = base64.b64decode(
             encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True
@@ -61,14 +61,16 @@ def _unpack(text: str) -> tuple[str, bytes]:
         length = packed[0]
         return packed[1 : 1 + length].decode("ascii"), packed[1 + length :]
     except (ValueError, IndexError):  # not base64, not ASCII, or too short
-        raise SealBroken("The sealed text is damaged.") from None
+        raise DecryptionFailed("The sealed text is damaged.") from None
 
 
 def _cipher(key_id: str) -> AESSIV:
     try:
-        return AESSIV(parse_keyring(settings.SEALING_KEYS)[key_id])
+        return AESSIV(parse_keyring(settings.ENCRYPTION_KEYS)[key_id])
     except KeyError:
-        raise SealBroken("SEALING_KEYS does not hold the key this text was sealed with.") from None
+        raise DecryptionFailed(
+            "ENCRYPTION_KEYS does not hold the key this text was sealed with."
+        ) from None
 
 
 def _bound_to(key_id: str, purpose: str, owner: object) -> list[bytes]:

@@ -23,19 +23,21 @@ def parse_keyring(text: str) -> dict[str, bytes]:
         except ValueError:
             key = b""
         if not (0 < len(key_id) <= 8 and key_id.isascii() and key_id.isalnum()):
-            raise ImproperlyConfigured("SEALING_KEYS: a key id has 1 to 8 ASCII letters or digits.")
+            raise ImproperlyConfigured(
+                "ENCRYPTION_KEYS: a key id has 1 to 8 ASCII letters or digits."
+            )
         if len(key) != KEY_BYTES or key_id in keyring:
             raise ImproperlyConfigured(
-                f"SEALING_KEYS: key {key_id} must appear once and be {KEY_BYTES} bytes in base64url."
+                f"ENCRYPTION_KEYS: key {key_id} must appear once and be {KEY_BYTES} bytes in base64url."
             )
         keyring[key_id] = key
     if not keyring:
-        raise ImproperlyConfigured("SEALING_KEYS holds no key.")
+        raise ImproperlyConfigured("ENCRYPTION_KEYS holds no key.")
     return keyring
 
 
 def newest_key_id() -> str:
-    return next(iter(parse_keyring(settings.SEALING_KEYS)))
+    return next(iter(parse_keyring(settings.ENCRYPTION_KEYS)))
 
 
 def chain_keys() -> dict[str, bytes]:
@@ -43,7 +45,9 @@ def chain_keys() -> dict[str, bytes]:
 
     Whoever holds one can check seals and make them, but open no secret of the portal.
     """
-    return {key_id: _chain_key(key) for key_id, key in parse_keyring(settings.SEALING_KEYS).items()}
+    return {
+        key_id: _chain_key(key) for key_id, key in parse_keyring(settings.ENCRYPTION_KEYS).items()
+    }
 
 
 @cache

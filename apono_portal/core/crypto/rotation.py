@@ -61,10 +61,10 @@ def _next_rows(sealed: Sealed, last: Any, batch: int) -> list[Any]:
 def _reseal_row(sealed: Sealed, row: Any, progress: Progress) -> bool:
     text, owner = getattr(row, sealed.field), getattr(row, sealed.owner)
     try:
-        if encryption.sealed_with(text) == newest_key_id():
+        if encryption.key_id_of(text) == newest_key_id():
             return False
-        secret = encryption.unseal(text, purpose=sealed.purpose, owner=owner)
-    except encryption.SealBroken:
+        secret = encryption.decrypt(text, purpose=sealed.purpose, owner=owner)
+    except encryption.DecryptionFailed:
         progress.broken.append(row.pk)
         return False
     setattr(row, sealed.field, encryption.seal(secret, purpose=sealed.purpose, owner=owner))

@@ -15,10 +15,10 @@ NEAR = {-1: "yesterday ", 1: "tomorrow "}
 @register.filter
 def relative_datetime(instant: datetime | None) -> str:
     """Return ``14:11`` for today, ``tomorrow 14:11``, and ``12 May, 14:11`` for other days."""
-    return teller()(instant)
+    return datetime_formatter()(instant)
 
 
-def teller() -> Callable[[datetime | None], str]:
+def datetime_formatter() -> Callable[[datetime | None], str]:
     """Return what tells many moments: it reads the clock once."""
     zone, today = _here_and_now()
     return lambda instant: "" if instant is None else _told(*_local(instant, zone, today))

@@ -63,7 +63,7 @@ def _number(text: str) -> Decimal:
     return Decimal(text.replace(",", "."))
 
 
-def spell(duration: timedelta) -> str:
+def format_duration(duration: timedelta) -> str:
     """Return ``1 h 30 min``, ``2 d``, ``45 min``; whole days are told from 48 hours on."""
     seconds = max(int(duration.total_seconds()), 0)
     minutes, seconds = divmod(seconds, 60)
@@ -76,4 +76,4 @@ def spell(duration: timedelta) -> str:
 @register.filter
 def duration(value: timedelta | None) -> str:
     """Format a duration in a template: ``{% load durations %}{{ flow.max_duration|duration }}``."""
-    return spell(value) if value is not None else ""
+    return format_duration(value) if value is not None else ""

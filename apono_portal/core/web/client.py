@@ -8,18 +8,18 @@ from django.http import HttpRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ClientInfo:
     """Address and browser of whoever acted; both empty for the portal's own deeds."""
 
     address: str | None = None
     user_agent: str = ""
 
     @classmethod
-    def of(cls, request: HttpRequest) -> "Origin":
+    def of(cls, request: HttpRequest) -> "ClientInfo":
         return cls(client_address(request), request.headers.get("User-Agent", "")[:256])
 
 
-SYSTEM = Origin()
+SYSTEM = ClientInfo()
 
 
 def client_address(request: HttpRequest) -> str | None:

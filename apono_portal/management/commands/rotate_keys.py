@@ -1,4 +1,4 @@
-"""Seal every kept secret anew with the newest key, while the portal runs."""
+"""Checkpoint every kept secret anew with the newest key, while the portal runs."""
 
 import time
 from typing import Any
@@ -20,14 +20,14 @@ LONGEST_REST_S = 0.5  # others get their turn between batches
 
 class Command(BaseCommand):
     help = (
-        "Seal every kept secret (TOTP keys, broker passwords, addresses and secrets of webhooks) with "
-        "the newest key of SEALING_KEYS. May be cut short and begun again. When it says that nothing is left, the old key may be removed."
+        "Checkpoint every kept secret (TOTP keys, broker passwords, addresses and secrets of webhooks) with "
+        "the newest key of ENCRYPTION_KEYS. May be cut short and begun again. When it says that nothing is left, the old key may be removed."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         done = {name: self._run(name, sealed) for name, sealed in places().items()}
         record(
-            event=EventName.MFA_RESEAL,
+            event=EventName.MFA_ROTATE_KEYS,
             actor=None,
             metadata={
                 "key": newest_key_id(),
@@ -38,7 +38,7 @@ class Command(BaseCommand):
         broken = {name: progress.broken for name, progress in done.items() if progress.broken}
         if broken:
             raise CommandError(
-                f"These rows do not open with any key of SEALING_KEYS: {broken}. Keep the old key."
+                f"These rows do not open with any key of ENCRYPTION_KEYS: {broken}. Keep the old key."
             )
         self.stdout.write("Nothing is left under an older key.")
 
@@ -60,12 +60,12 @@ def places() -> dict[str, Sealed]:
     return {
         "TOTP keys": Sealed(Authenticator.objects.all(), "key", encryption.TOTP_KEY, "user_id"),
         "Broker passwords": Sealed(
-            Integration.objects.all(), "sealed_password", encryption.BROKER_PASSWORD, "seal_id"
+            Integration.objects.all(), "encrypted_password", encryption.BROKER_PASSWORD, "secret_id"
         ),
         "Addresses of webhooks": Sealed(
-            Webhook.objects.all(), "sealed_url", encryption.WEBHOOK_ADDRESS, "seal_id"
+            Webhook.objects.all(), "encrypted_url", encryption.WEBHOOK_ADDRESS, "secret_id"
         ),
         "Secrets of webhooks": Sealed(
-            Webhook.objects.all(), "sealed_secret", encryption.WEBHOOK_SECRET, "seal_id"
+            Webhook.objects.all(), "encrypted_secret", encryption.WEBHOOK_SECRET, "secret_id"
         ),
     }

@@ -10,8 +10,8 @@ from django.db.models import Max
 
 def begin_at_the_end(apps, schema_editor):
     """What happened before there were notices is history: nobody is told of it now."""
-    places = apps.get_model("audit", "SealedEvent").objects.aggregate(last=Max("position"))
-    apps.get_model("notifications", "ReadMark").objects.create(pk=1, position=places["last"] or 0)
+    places = apps.get_model("audit", "ChainEntry").objects.aggregate(last=Max("position"))
+    apps.get_model("notifications", "ReadPosition").objects.create(pk=1, position=places["last"] or 0)
 
 
 class Migration(migrations.Migration):
@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='ReadMark',
+            name='ReadPosition',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('position', models.BigIntegerField(default=0)),
@@ -39,9 +39,9 @@ class Migration(migrations.Migration):
                 ('form', models.CharField(choices=[('full', 'Everything, signed'), ('chat', 'One sentence, for a chat')], default='full', max_length=8)),
                 ('kinds', models.JSONField(default=list)),
                 ('host', models.CharField(max_length=253)),
-                ('seal_id', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
-                ('sealed_url', models.TextField(editable=False)),
-                ('sealed_secret', models.TextField(editable=False)),
+                ('secret_id', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
+                ('encrypted_url', models.TextField(editable=False)),
+                ('encrypted_secret', models.TextField(editable=False)),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
             ],
@@ -50,11 +50,11 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='UnwantedMail',
+            name='EmailOptOut',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('kind', models.CharField(choices=[('decision_needed', 'A request waits for a decision'), ('escalated', 'A request was passed on to further approvers'), ('handled', 'Somebody else has decided'), ('code_needed', 'A request waits for a code again'), ('decided', 'A request was approved or rejected'), ('closed', 'A request lapsed or was cancelled'), ('active', 'Access is open'), ('extended', 'Access was extended'), ('ends_soon', 'Access ends soon'), ('ended', 'Access has ended'), ('failed', 'Access could not be opened'), ('stuck', 'An end is held up by its target'), ('drift', 'Logins on a target differ from what the portal knows'), ('target', 'An integration needs attention'), ('security', 'MFA, passwords and sign-ins'), ('test', 'A test')], max_length=32)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='unwanted_mails', to=settings.AUTH_USER_MODEL)),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='email_opt_outs', to=settings.AUTH_USER_MODEL)),
             ],
             options={
                 'constraints': [models.UniqueConstraint(fields=('user', 'kind'), name='unwanted_once_per_person')],

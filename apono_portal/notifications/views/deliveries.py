@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from accessflows.acting import deed_of
+from accessflows.acting import action_context
 from apono_portal.core.db.keyset import page_of
 from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.notifications import services
@@ -37,7 +37,7 @@ def deliveries(request: HttpRequest) -> HttpResponse:
 def send_again(request: HttpRequest, pk: int) -> HttpResponse:
     delivery = get_object_or_404(Delivery, pk=pk)
     try:
-        services.send_again(**deed_of(request), delivery=delivery)
+        services.send_again(**action_context(request), delivery=delivery)
     except NoticeRefused as refused:
         messages.error(request, refused.sentence)
     else:

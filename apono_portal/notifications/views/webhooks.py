@@ -6,7 +6,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accessflows.acting import deed_of
+from accessflows.acting import action_context
 from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.notifications import services
 from apono_portal.notifications.exceptions import NoticeRefused
@@ -30,7 +30,7 @@ def create(request: HttpRequest) -> HttpResponse:
     form = WebhookForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
         try:
-            made = services.create_webhook(**deed_of(request), terms=form.terms())
+            made = services.create_webhook(**action_context(request), terms=form.terms())
         except NoticeRefused as refused:
             form.add_error(refused.field or None, refused.sentence)
         else:
@@ -46,7 +46,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     form = WebhookForm(request.POST if request.method == "POST" else None, webhook=webhook)
     if form.is_bound and form.is_valid():
         try:
-            services.change_webhook(**deed_of(request), webhook=webhook, terms=form.terms())
+            services.change_webhook(**action_context(request), webhook=webhook, terms=form.terms())
         except NoticeRefused as refused:
             form.add_error(refused.field or None, refused.sentence)
         else:
@@ -62,7 +62,9 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 def replace_secret(request: HttpRequest, pk: int) -> HttpResponse:
     """Make a new secret and show it, this once."""
     webhook = get_object_or_404(Webhook, pk=pk)
-    return _secret_page(request, services.replace_secret(**deed_of(request), webhook=webhook))
+    return _secret_page(
+        request, services.replace_secret(**action_context(request), webhook=webhook)
+    )
 
 
 @admins_only
@@ -70,7 +72,7 @@ def replace_secret(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def send_test(request: HttpRequest, pk: int) -> HttpResponse:
     webhook = get_object_or_404(Webhook, pk=pk)
-    services.send_test(**deed_of(request), webhook=webhook)
+    services.send_test(**action_context(request), webhook=webhook)
     messages.success(
         request,
         f"A test is posted to {webhook.name} within seconds. Deliveries shows what came of it.",
@@ -84,7 +86,7 @@ def send_test(request: HttpRequest, pk: int) -> HttpResponse:
 def delete(request: HttpRequest, pk: int) -> HttpResponse:
     webhook = get_object_or_404(Webhook, pk=pk)
     if request.method == "POST":
-        services.delete_webhook(**deed_of(request), webhook=webhook)
+        services.delete_webhook(**action_context(request), webhook=webhook)
         messages.success(request, f"{webhook.name} is deleted.")
         return redirect("notifications:webhooks")
     return render(request, "notices/webhook_delete.html", {"webhook": webhook})

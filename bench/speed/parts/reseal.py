@@ -44,8 +44,8 @@ def measure(ground: Ground) -> list[Row]:
     ground.settle(DATABASE)
     say(f"  {DEVICES:,} devices are sealed with the old key")
     # As the README says: the new key first, a restart, then the command.
-    both = f"b2:{base64.urlsafe_b64encode(secrets.token_bytes(64)).decode()},{ground.keys['SEALING_KEYS']}"
-    environment = ground.environment(DATABASE, SEALING_KEYS=both)
+    both = f"b2:{base64.urlsafe_b64encode(secrets.token_bytes(64)).decode()},{ground.keys['ENCRYPTION_KEYS']}"
+    environment = ground.environment(DATABASE, ENCRYPTION_KEYS=both)
     web = Web(ground.home / "reseal.log", environment)
     portal = Portal(json.loads(filled))
     try:

@@ -64,7 +64,7 @@ def test_attacks_count_by_what_was_done_about_them():
         "session:lock": 2,
         "mfa:refuse": 6,
         "mfa:throttle": 3,
-        "mfa:cap": 1,
+        "mfa:lock_out": 1,
     }
     for name, times in said.items():
         told(name, times=times)
@@ -160,12 +160,12 @@ def test_in_need_are_those_who_may_ask_for_protected_access_without_mfa():
     AuthenticatorFactory(user=enrolled)
     UserFactory(groups=[group], is_active=False)
     flow = AccessFlowFactory(
-        require_mfa=True, requestor_groups=[group], requestor_users=[by_name, enrolled, by_group]
+        require_mfa=True, requester_groups=[group], requester_users=[by_name, enrolled, by_group]
     )
-    AccessFlowFactory(requestor_users=[UserFactory()])
-    AccessFlowFactory(require_mfa=True, is_active=False, requestor_users=[UserFactory()])
+    AccessFlowFactory(requester_users=[UserFactory()])
+    AccessFlowFactory(require_mfa=True, is_active=False, requester_users=[UserFactory()])
     assert coverage_now()["in_need"] == 2
-    flow.requestor_users.remove(by_name)
+    flow.requester_users.remove(by_name)
     assert coverage_now()["in_need"] == 1
 
 
