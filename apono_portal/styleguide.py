@@ -29,7 +29,7 @@ STATUSES = (
     "pending_approval",
     "granting",
     "active",
-    "ending",
+    "revoking",
     "expired",
     "revoked",
     "rejected",

@@ -91,10 +91,10 @@ class ExtensionAdmin(ReadOnlyAdmin):
 
 @admin.register(Drift)
 class DriftAdmin(ReadOnlyAdmin):
-    list_display = ("login", "integration_name", "kind", "sentence", "noticed_at", "over_at")
+    list_display = ("login", "integration_name", "kind", "sentence", "detected_at", "resolved_at")
     list_filter = ("kind", "integration_name")
     search_fields = ("login", "sentence")
-    date_hierarchy = "noticed_at"
+    date_hierarchy = "detected_at"
 
 
 @admin.register(TargetScan)

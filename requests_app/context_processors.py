@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from apono_portal.core.db.prepared import prepared
-from requests_app.grants.status import OVERDUE_AFTER, find_overdue
+from requests_app.grants.status import OVERDUE_AFTER, overdue_summary
 from requests_app.models import AccessRequest, Grant
 
 NAMED_IN_BANNER = 3
@@ -34,7 +34,7 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
     if waiting is None:
         waiting = _number(told, WAITING)
     counts = {"my_requests_waiting": len(pending_mfa), "approvals_waiting": waiting}
-    overdue = find_overdue(now) if _number(told, LATE) else None
+    overdue = overdue_summary(now) if _number(told, LATE) else None
     names = [f"AR-{pk} {flow}" for pk, flow in pending_mfa]
     return {"nav": counts, "overdue": overdue} | _banner(request, names)
 

@@ -37,15 +37,15 @@ ALLOWED: dict[Status, frozenset[Status]] = {
     Status.GRANTING: frozenset(
         {
             Status.ACTIVE,
-            Status.ENDING,
+            Status.REVOKING,
             Status.PENDING_MFA,
             Status.PENDING_APPROVAL,
             Status.FAILED,
             Status.CANCELLED,
         }
     ),
-    Status.ACTIVE: frozenset({Status.ENDING}),
-    Status.ENDING: frozenset({Status.EXPIRED, Status.REVOKED}),
+    Status.ACTIVE: frozenset({Status.REVOKING}),
+    Status.REVOKING: frozenset({Status.EXPIRED, Status.REVOKED}),
     Status.EXPIRED: frozenset(),
     Status.REVOKED: frozenset(),
     Status.REJECTED: frozenset(),

@@ -40,7 +40,7 @@ class Status(models.TextChoices):
 
 STATUS_LABELS = {str(value): str(label) for value, label in Status.choices}
 PENDING = (Status.PENDING_MFA, Status.PENDING_APPROVAL)
-LIVE = (Status.GRANTING, Status.ACTIVE, Status.ENDING)
+LIVE = (Status.GRANTING, Status.ACTIVE, Status.REVOKING)
 
 
 class AccessRequest(models.Model):
@@ -82,8 +82,8 @@ class AccessRequest(models.Model):
     starts_at = models.DateTimeField(null=True, blank=True)
     ends_at = models.DateTimeField(null=True, blank=True)
     remind_at = models.DateTimeField(null=True, blank=True)
-    end_asked_by_label = models.CharField(max_length=320, blank=True)
-    ends_as = models.CharField(max_length=24, choices=Status.choices, blank=True)
+    revoked_by_label = models.CharField(max_length=320, blank=True)
+    final_status = models.CharField(max_length=24, choices=Status.choices, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     message = models.CharField(max_length=500, blank=True)
 
@@ -271,7 +271,7 @@ class Extension(models.Model):
     number = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=8, choices=State.choices, default=State.ASKED)
     asked_at = models.DateTimeField(default=timezone.now)
-    asked_from = models.GenericIPAddressField(null=True, blank=True)
+    requested_from = models.GenericIPAddressField(null=True, blank=True)
     from_end = models.DateTimeField()
     to_end = models.DateTimeField()
     next_attempt_at = models.DateTimeField(default=timezone.now)
@@ -329,7 +329,7 @@ def keep_while_live(
     Disable the integration, which ends all access through it, then delete it. What has ended is
     history, and reads on by the names it keeps.
     """
-    live = grants.exclude(state=GrantState.ENDED)
+    live = grants.exclude(state=GrantState.REMOVED)
     if live.exists():
         raise models.ProtectedError("Access through it has not ended yet.", set(live))
     models.SET_NULL(collector, field, grants, using)
@@ -414,7 +414,7 @@ class Grant(models.Model):
 
     def is_overdue(self, now: datetime) -> bool:
         """Its end has come and it is not contained yet."""
-        return self.contained_at is None and self.state != GrantState.ENDED and self.deadline < now
+        return self.contained_at is None and self.state != GrantState.REMOVED and self.deadline < now
 
 
 class TargetScan(models.Model):
@@ -457,8 +457,8 @@ class Drift(models.Model):
     login = models.CharField(max_length=63)
     kind = models.CharField(max_length=16, choices=Kind.choices)
     sentence = models.CharField(max_length=500)
-    noticed_at = models.DateTimeField(default=timezone.now)
-    over_at = models.DateTimeField(null=True, blank=True)
+    detected_at = models.DateTimeField(default=timezone.now)
+    resolved_at = models.DateTimeField(null=True, blank=True)
 
     objects = DriftQuerySet.as_manager()
 
@@ -468,7 +468,7 @@ class Drift(models.Model):
             models.UniqueConstraint(
                 fields=["integration", "login", "kind"],
                 name="drift_noticed_once",
-                condition=Q(over_at=None),
+                condition=Q(resolved_at=None),
             )
         ]
 

@@ -111,12 +111,12 @@ def evidence_fields(evidence: Verification | None) -> dict[str, Any]:
     }
 
 
-def when_to_remind(starts_at: datetime, ends_at: datetime) -> datetime:
+def reminder_time(starts_at: datetime, ends_at: datetime) -> datetime:
     """Return when to say that access ends soon: 15 minutes before, or at the last tenth if shorter."""
     return ends_at - min(REMIND_BEFORE, (ends_at - starts_at) / 10)
 
 
-def may_extend(request: AccessRequest, user: Any) -> bool:
+def can_extend(request: AccessRequest, user: Any) -> bool:
     """Is there an extension left for its owner, as far as the request itself knows?"""
     return bool(
         request.status == Status.ACTIVE
@@ -147,7 +147,7 @@ def extension_refusal(request: AccessRequest, user: Any, now: datetime) -> str:
 
 def extension_conflict(request: AccessRequest, now: datetime) -> str:
     """Say that something else came first, or return ""."""
-    if request.extensions.filter(state=Extension.State.ASKED).exists():
+    if request.extensions.filter(state=Extension.State.REQUESTED).exists():
         return f"{request.reference} is being extended already."
     if request.ends_at is None or request.ends_at - now < LAST_MOMENT:
         return f"{request.reference} is about to end, too soon to extend it. Ask again."
@@ -225,17 +225,17 @@ def _says_something(text: str) -> bool:
     return len(set(said)) > 1 and said not in (said + said)[1:-1]
 
 
-def may_end(request: AccessRequest, user: Any) -> bool:
+def can_revoke(request: AccessRequest, user: Any) -> bool:
     """The requester and account admins may end access or withdraw a request."""
     return bool(user.is_active and (request.requester_id == user.pk or user.is_account_admin))
 
 
-def may_ask_again(request: AccessRequest, user: Any) -> bool:
+def can_request_again(request: AccessRequest, user: Any) -> bool:
     """One's own request that came to an end, whichever it was."""
     return request.requester_id == user.pk and not request.is_pending and not request.is_live
 
 
-def may_reveal(grant: Grant, user: Any) -> bool:
+def can_reveal(grant: Grant, user: Any) -> bool:
     """Only the requester, and only while nothing has begun to end."""
     return bool(
         user.is_active

@@ -101,7 +101,7 @@ class GrantQuerySet(models.QuerySet["Grant"]):
 class DriftQuerySet(models.QuerySet["Drift"]):
     def open(self) -> "DriftQuerySet":
         """What still differs."""
-        return self.filter(over_at=None)
+        return self.filter(resolved_at=None)
 
 
 class DayFiguresQuerySet(models.QuerySet["DayFigures"]):

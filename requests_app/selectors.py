@@ -15,11 +15,11 @@ from mfa.verification.throttle_scope import ThrottleScope
 from mfa.verification.window import lockout_lifted_at_of
 from requests_app.models import PENDING, AccessRequest, Grant, RequestedTarget, Status
 
-IN_USE = (Status.ACTIVE, Status.ENDING)
+IN_USE = (Status.ACTIVE, Status.REVOKING)
 
 UNDER_WAY = (*PENDING, Status.GRANTING)
 
-MOVING = (Status.GRANTING, Status.ENDING)
+MOVING = (Status.GRANTING, Status.REVOKING)
 
 
 def with_targets(requests: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:

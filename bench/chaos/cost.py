@@ -21,7 +21,7 @@ from bench.chaos.ground import PORTAL_ID
 from bench.chaos.stage import Stage
 from requests_app.drift.scan import due_for_scan
 from requests_app.grants.activation import begin_activation
-from requests_app.grants.ending import expire_due
+from requests_app.grants.revocation import expire_due
 from requests_app.grants.leases import claim
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from requests_app.worker import reconciler, steps
@@ -165,10 +165,10 @@ def _make_past(template: AccessRequest, past: int) -> None:
             integration_name=target.integration_name,
             resource=target.resource,
             permission=target.permission,
-            state=GrantState.ENDED,
+            state=GrantState.REMOVED,
             deadline=over,
             contained_at=over,
-            ended_at=over,
+            removed_at=over,
         )
         for request in requests
     )

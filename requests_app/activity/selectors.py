@@ -12,7 +12,7 @@ from apono_portal.core.db.keyset import batches_of
 from apono_portal.core.db.prepared import prepared
 from audit.integrity.chain import instant
 from audit.log.export import csv_lines, json_lines
-from requests_app.grants.proof_text import proof_in_a_line
+from requests_app.grants.proof_text import proof_summary
 from requests_app.models import AccessRequest, Decision, Extension, RequestedTarget
 from requests_app.presenters.request import Evidence
 from requests_app.querysets import AccessRequestQuerySet
@@ -149,7 +149,7 @@ def _exported_requests(wanted: Wanted) -> Iterator[AccessRequest]:
 def _told(request: AccessRequest) -> dict[str, Any]:
     """Return everything an export tells of a request, as JSON has it."""
     grants = list(request.grants.all())
-    proven = [grant.ended_at for grant in grants if grant.ended_at]
+    proven = [grant.removed_at for grant in grants if grant.removed_at]
     return {
         "request": request.reference,
         "requested_at": instant(request.created_at),
@@ -169,7 +169,7 @@ def _told(request: AccessRequest) -> dict[str, Any]:
         "started_at": _maybe(request.starts_at),
         "ends_at": _maybe(request.ends_at),
         "ended_at": _maybe(request.ended_at),
-        "ended_by": request.end_asked_by_label,
+        "ended_by": request.revoked_by_label,
         "message": request.message,
         "proven_gone_at": _maybe(max(proven)) if grants and len(proven) == len(grants) else None,
         "proof": [grant.proof for grant in grants if grant.proof],
@@ -204,7 +204,7 @@ def _extension(extension: Extension) -> dict[str, Any]:
     return {
         "number": extension.number,
         "state": extension.state,
-        "at": instant(extension.asked_at),
+        "at": instant(extension.requested_at),
         "until": instant(extension.to_end),
         "mfa_verified_at": _maybe(extension.verified_at),
         "mfa_with": extension.verified_with,
@@ -233,7 +233,7 @@ def _cells(request: AccessRequest) -> list[object]:
             + (f", MFA {each['mfa_verified_at']} {each['mfa_with']}" if each["mfa_with"] else "")
             for each in told["extensions"]
         ),
-        "proof": "; ".join(proof_in_a_line(proof) for proof in told["proof"]),
+        "proof": "; ".join(proof_summary(proof) for proof in told["proof"]),
     }
     return [told[name] for name in COLUMNS]
 

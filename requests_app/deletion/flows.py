@@ -20,7 +20,7 @@ from requests_app.policies import clean_reason, current_fingerprint
 SHOWN = 10
 
 
-class FlowUse(NamedTuple):
+class FlowUsage(NamedTuple):
     """Numbers of requests through a flow, and of the people whose access is open."""
 
     waiting: int
@@ -35,20 +35,20 @@ class FlowUse(NamedTuple):
         return self.opening + self.open
 
 
-def use_of(flow: AccessFlow) -> FlowUse:
+def flow_usage(flow: AccessFlow) -> FlowUsage:
     """Count in one query."""
     found = AccessRequest.objects.filter(flow=flow).aggregate(
         waiting=Count("pk", filter=Q(status__in=PENDING)),
         opening=Count("pk", filter=Q(status=Status.GRANTING)),
         open=Count("pk", filter=Q(status=Status.ACTIVE)),
-        ending=Count("pk", filter=Q(status=Status.ENDING)),
+        ending=Count("pk", filter=Q(status=Status.REVOKING)),
         people=Count(
             "requester",
             filter=Q(status__in=[Status.GRANTING, Status.ACTIVE]),
             distinct=True,
         ),
     )
-    return FlowUse(**found)
+    return FlowUsage(**found)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Voided:
         return self.count - len(self.first)
 
 
-def voided_by(flow: AccessFlow, fingerprint: str) -> Voided:
+def requests_voided_by(flow: AccessFlow, fingerprint: str) -> Voided:
     """Return what waits under the flow as it is, and goes no further under another fingerprint."""
     now = current_fingerprint(flow)
     if now == fingerprint:
@@ -78,7 +78,7 @@ def voided_by(flow: AccessFlow, fingerprint: str) -> Voided:
 
 def delete_flow(
     *, actor: Any, window: Window | None, flow: AccessFlow, reason: str, client_info: ClientInfo
-) -> FlowUse:
+) -> FlowUsage:
     """Delete a flow, and return what stood on it.
 
     From here on nobody can ask through it, nothing that waits goes on, and the worker ends what is
@@ -91,7 +91,7 @@ def delete_flow(
         found = AccessFlow.objects.select_for_update().filter(pk=flow.pk).first()
         if found is None:
             raise RequestRefused("This access flow was deleted meanwhile.")
-        use = use_of(found)
+        use = flow_usage(found)
         record(
             event=EventName.FLOW_DELETE,
             actor=actor,

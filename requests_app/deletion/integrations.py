@@ -18,7 +18,7 @@ from requests_app.policies import clean_reason
 
 
 @dataclass(frozen=True)
-class IntegrationUse:
+class IntegrationUsage:
     """What stands in the way of deleting an integration."""
 
     flows: tuple[AccessFlow, ...]
@@ -36,8 +36,8 @@ class IntegrationUse:
         return f"These access flows lead there: {names}. Take it out of them first."
 
 
-def use_of_integration(integration: Integration) -> IntegrationUse:
-    return IntegrationUse(
+def integration_usage(integration: Integration) -> IntegrationUsage:
+    return IntegrationUsage(
         tuple(flows_through(integration).order_by("name")),
         Grant.objects.live().filter(integration=integration).count(),
     )
@@ -62,7 +62,7 @@ def delete_integration(
             found = Integration.objects.select_for_update().filter(pk=integration.pk).first()
             if found is None:
                 raise RequestRefused("This integration was deleted meanwhile.")
-            use = use_of_integration(found)
+            use = integration_usage(found)
             if use.in_the_way:
                 raise RequestRefused(use.sentence)
             record(

@@ -70,7 +70,7 @@ def compare(
             over = is_past_its_end(role, roll.server_time)
             findings.append(Finding(Kind.UNKNOWN, role.name, _unknown(role, over=over)))
             to_remove += [role] if over else []
-        elif grant and grant.ended_at and grant.ended_at < since:
+        elif grant and grant.removed_at and grant.removed_at < since:
             findings.append(Finding(Kind.BACK, role.name, _BACK, grant))
             to_remove.append(role)
     by_oid = {role.identity.role_oid: role for role in roll.roles}

@@ -22,8 +22,8 @@ from accessflows.connectors.protocol import (
 )
 from accessflows.models import Integration
 from requests_app.drift.compare import Comparison, compare, identities_of
-from requests_app.drift.services import note_drift, record_removal
-from requests_app.grants.ending import end_vanished
+from requests_app.drift.services import record_drift, record_removal
+from requests_app.grants.revocation import revoke_dropped
 from requests_app.grants.target_access import AT_ONCE, draft, iter_managed_roles, reach_integration
 from requests_app.models import Grant, GrantState, TargetScan
 
@@ -85,7 +85,7 @@ def _look(integration: Integration, since: datetime) -> int:
         ):  # else a pooler may give the rest of a cursor to another connection
             rows = here.iterator(chunk_size=AT_ONCE)
             comparison += compare(roll, known, ended, rows, since=since)
-    note_drift(integration=integration, findings=comparison.findings)
+    record_drift(integration=integration, findings=comparison.findings)
     _end_dropped(connector, target, comparison)
     removed = 0
     for role in comparison.to_remove[:MOST_REMOVED]:
@@ -110,7 +110,7 @@ def _known(roll: RoleListing) -> tuple[set[uuid.UUID], dict[uuid.UUID, Grant]]:
     for first in range(0, len(named), AT_ONCE):
         grants = Grant.objects.filter(pk__in=named[first : first + AT_ONCE])
         known.update(grants.values_list("pk", flat=True))
-        ended |= {each.pk: each for each in grants.filter(state=GrantState.ENDED)}
+        ended |= {each.pk: each for each in grants.filter(state=GrantState.REMOVED)}
     return known, ended
 
 
@@ -120,7 +120,7 @@ def _end_dropped(connector: Connector, target: Target, comparison: Comparison) -
         return
     with draft():
         connector.contain_many(target, identities_of(comparison.dropped))
-    end_vanished(grants=comparison.dropped)
+    revoke_dropped(grants=comparison.dropped)
 
 
 def _remove(

@@ -15,7 +15,7 @@ from requests_app.drift.compare import Finding
 from requests_app.models import Drift, GrantState
 
 
-def note_drift(*, integration: Integration, findings: Collection[Finding]) -> list[Drift]:
+def record_drift(*, integration: Integration, findings: Collection[Finding]) -> list[Drift]:
     """Keep what is new, close what is over, and tell of both. Returns the news."""
     now = timezone.now()
     with transaction.atomic():
@@ -31,10 +31,10 @@ def note_drift(*, integration: Integration, findings: Collection[Finding]) -> li
         news = Drift.objects.bulk_create(
             _row(integration, finding) for key, finding in seen.items() if key not in known
         )
-        Drift.objects.filter(pk__in=[drift.pk for drift in over]).update(over_at=now)
+        Drift.objects.filter(pk__in=[drift.pk for drift in over]).update(resolved_at=now)
         _tell(EventName.GRANT_DRIFT, integration, news)
         mended = [each for each in over if each.grant and each.grant.state == GrantState.ACTIVE]
-        _tell(EventName.GRANT_MEND, integration, mended)
+        _tell(EventName.GRANT_RESOLVE_DRIFT, integration, mended)
     return news
 
 
@@ -43,7 +43,7 @@ def record_removal(
 ) -> None:
     """A login nobody knows, past its own end, is gone; and what it had left behind."""
     record(
-        event=EventName.GRANT_CUT_UNKNOWN,
+        event=EventName.GRANT_REMOVE_UNKNOWN,
         actor=None,
         target=integration,
         metadata={

@@ -16,7 +16,7 @@ from requests_app.policies import (
     approval_gap,
     evidence_fields,
     ineligibility_reason,
-    when_to_remind,
+    reminder_time,
 )
 
 
@@ -142,7 +142,7 @@ def _open_when_complete(request: AccessRequest) -> None:
         metadata={"until": ends_at},
         starts_at=starts_at,
         ends_at=ends_at,
-        remind_at=when_to_remind(starts_at, ends_at),
+        remind_at=reminder_time(starts_at, ends_at),
         pending_until=None,
         message="",
     )

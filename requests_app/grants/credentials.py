@@ -17,7 +17,7 @@ from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.target_access import draft, reach
 from requests_app.lifecycle import lock_request
 from requests_app.models import Grant, GrantState
-from requests_app.policies import may_reveal
+from requests_app.policies import can_reveal
 
 
 def reveal_credential(
@@ -81,7 +81,7 @@ def _note_reset(
             metadata={
                 "login": grant.login,
                 "integration": grant.integration_name,
-                "sessions_cut": cuts,
+                "sessions_terminated": cuts,
             },
         )
     return grant, identity
@@ -96,7 +96,7 @@ def _lock_open(actor: Any, grant: Grant, window: Window | None) -> tuple[Grant, 
     )
     grant.request = request
     identity = grant.identity
-    if not may_reveal(grant, actor) or identity is None:
+    if not can_reveal(grant, actor) or identity is None:
         raise Conflict(
             "This access is not open, so there is no credential to show. Its page says where it stands."
         )

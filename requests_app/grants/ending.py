@@ -29,7 +29,7 @@ from requests_app.models import (
     RequestedTarget,
     Status,
 )
-from requests_app.policies import may_end
+from requests_app.policies import can_revoke
 
 _CLOSINGS = {
     Status.EXPIRED: EventName.REQUEST_EXPIRE,
@@ -118,7 +118,7 @@ def _may_still_ask() -> Q:
     return Q(Exists(by_name)) | Q(Exists(by_group))
 
 
-def end_vanished(*, grants: Collection[Grant]) -> int:
+def revoke_dropped(*, grants: Collection[Grant]) -> int:
     """End up to `BATCH` requests of which no login is left on any target. Returns how many."""
     gone = [grant.pk for grant in grants]
     others_live = Grant.objects.live().filter(request=OuterRef("pk")).exclude(pk__in=gone)
@@ -134,11 +134,11 @@ def expire_due(*, now: datetime) -> int:
         requests = list(take_batch(due.order_by("ends_at")))
         transition_all(
             requests,
-            to=Status.ENDING,
-            event=EventName.REQUEST_END,
+            to=Status.REVOKING,
+            event=EventName.REQUEST_BEGIN_REVOCATION,
             actor=None,
             metadata={"reason": "Its time is up."},
-            ends_as=Status.EXPIRED,
+            final_status=Status.EXPIRED,
         )
         mark_revoking(requests)
     return len(requests)
@@ -168,19 +168,19 @@ def lapse_overdue(*, now: datetime) -> int:
     return done
 
 
-def close_when_ended(*, requests: Collection[AccessRequest]) -> None:
+def finish_revocations(*, requests: Collection[AccessRequest]) -> None:
     """Close ending requests once all their grants are proven gone. In a transaction that locks them."""
-    left = Grant.objects.filter(request__in=requests).exclude(state=GrantState.ENDED)
+    left = Grant.objects.filter(request__in=requests).exclude(state=GrantState.REMOVED)
     unproven = set(left.values_list("request_id", flat=True))
-    over = [r for r in requests if r.status == Status.ENDING and r.pk not in unproven]
+    over = [r for r in requests if r.status == Status.REVOKING and r.pk not in unproven]
     for to, event in _CLOSINGS.items():
-        ended = [request for request in over if request.ends_as == to]
+        ended = [request for request in over if request.final_status == to]
         transition_all(ended, to=to, event=event, actor=None, ended_at=timezone.now())
 
 
 def _lock_for(actor: Any, request: AccessRequest) -> AccessRequest:
     request = lock_request(request.pk)
-    if not may_end(request, actor):
+    if not can_revoke(request, actor):
         raise RequestRefused(
             "Only the requester and account admins may end this. Nothing was changed."
         )
@@ -203,19 +203,19 @@ def _stop(
             client_info=client_info,
             metadata=told,
             message=reason,
-            end_asked_by_label=who,
+            revoked_by_label=who,
             ended_at=now,
         )
     transition(
         request,
-        to=Status.ENDING,
-        event=EventName.REQUEST_END,
+        to=Status.REVOKING,
+        event=EventName.REQUEST_BEGIN_REVOCATION,
         actor=actor,
         client_info=client_info,
         metadata=told,
         message=reason,
-        ends_as=Status.REVOKED,
-        end_asked_by_label=who,
+        final_status=Status.REVOKED,
+        revoked_by_label=who,
     )
     mark_revoking([request])
     return request

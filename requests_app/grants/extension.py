@@ -32,10 +32,10 @@ from requests_app.policies import (
     extension_conflict,
     extension_refusal,
     ineligibility_reason,
-    when_to_remind,
+    reminder_time,
 )
 
-ASKED = Extension.State.ASKED
+ASKED = Extension.State.REQUESTED
 PATIENCE = timedelta(seconds=20)  # of one try; longer than a target may take to answer
 LONGEST_DELAY = timedelta(seconds=30)
 
@@ -54,13 +54,13 @@ def extend_access(
     Returns it as it stands: done, or asked still when a target did not answer, which a worker asks
     again until the end comes. Raises `WindowClosed`, `RequestRefused` or `Conflict`.
     """
-    extension = carry_out_extension(extension=_ask(actor, request, used, window, client_info))
+    extension = apply_extension(extension=_ask(actor, request, used, window, client_info))
     if extension.state == Extension.State.FAILED:
         raise Conflict(f"{request.reference} was not extended. {extension.message}")
     return extension
 
 
-def carry_on_extensions(*, now: datetime) -> int:
+def retry_extensions(*, now: datetime) -> int:
     """Ask again for what was not answered, and close what its end has overtaken. Returns how many."""
     done = 0
     waiting = Extension.objects.filter(state=ASKED, next_attempt_at__lte=now)
@@ -69,12 +69,12 @@ def carry_on_extensions(*, now: datetime) -> int:
             pk=extension.pk, state=ASKED, next_attempt_at=extension.next_attempt_at
         )
         if mine.update(next_attempt_at=now + PATIENCE):
-            carry_out_extension(extension=extension)
+            apply_extension(extension=extension)
             done += 1
     return done
 
 
-def carry_out_extension(*, extension: Extension) -> Extension:
+def apply_extension(*, extension: Extension) -> Extension:
     """Have every target move its end, then the request's. Two that do so at once do it once."""
     with transaction.atomic():
         request, state = lock_with_state(extension.request_id)
@@ -118,7 +118,7 @@ def _ask(
             request=request,
             number=request.extensions_used + 1,
             asked_at=now,
-            asked_from=client_info.address,
+            requested_from=client_info.address,
             from_end=request.ends_at,
             to_end=request.ends_at + request.extension_duration,
             next_attempt_at=now + PATIENCE,
@@ -127,7 +127,7 @@ def _ask(
         )
         request.grants.update(extending_to=extension.to_end)
         _tell(
-            EventName.REQUEST_ASK_EXTENSION,
+            EventName.REQUEST_REQUEST_EXTENSION,
             extension,
             request,
             actor=actor,
@@ -157,13 +157,13 @@ def _confirm(extension: Extension, enforced: Mapping[Any, datetime]) -> Extensio
             Grant.objects.filter(pk=pk, state=GrantState.ACTIVE).update(
                 deadline=extension.to_end, extending_to=None, enforced_until=until
             )
-        starts_at = request.starts_at or extension.asked_at
+        starts_at = request.starts_at or extension.requested_at
         moved = AccessRequest.objects.filter(
             pk=request.pk, status=Status.ACTIVE, ends_at=extension.from_end
         ).update(
             ends_at=extension.to_end,
             extensions_used=F("extensions_used") + 1,
-            remind_at=when_to_remind(starts_at, extension.to_end),
+            remind_at=reminder_time(starts_at, extension.to_end),
         )
         if not moved:
             raise conflict_on(request)

@@ -8,7 +8,7 @@ from django.utils import timezone
 from accessflows.connectors.protocol import Containment
 from audit.events import EventName
 from audit.services import record_each
-from requests_app.grants.ending import close_when_ended
+from requests_app.grants.revocation import finish_revocations
 from requests_app.grants.records import FREE
 from requests_app.lifecycle import lock_requests
 from requests_app.models import Grant, GrantState
@@ -23,7 +23,7 @@ def record_containment(*, contained: Mapping[Grant, Containment]) -> list[Grant]
     now = timezone.now()
     with transaction.atomic():
         ending = Grant.objects.select_for_update(of=("self",)).filter(
-            pk__in=[grant.pk for grant in contained], state=GrantState.ENDING
+            pk__in=[grant.pk for grant in contained], state=GrantState.REVOKING
         )
         pks = set(ending.order_by("pk").values_list("pk", flat=True))
         Grant.objects.filter(pk__in=pks).update(
@@ -41,7 +41,7 @@ def record_containment(*, contained: Mapping[Grant, Containment]) -> list[Grant]
     return news
 
 
-def record_nothing_made(*, grant: Grant, lease: str) -> None:
+def record_never_created(*, grant: Grant, lease: str) -> None:
     """Close a grant whose activation left nothing on the target."""
     now = timezone.now()
     Grant.objects.filter(pk=grant.pk, lease_by=lease, contained_at=None).update(contained_at=now)
@@ -54,10 +54,10 @@ def record_nothing_made(*, grant: Grant, lease: str) -> None:
         "method": "Looked for the login of this grant on the target: none was ever made.",
         "details": {},
     }
-    record_ends(proven={grant: proof}, lease=lease)
+    record_removals(proven={grant: proof}, lease=lease)
 
 
-def record_ends(*, proven: Mapping[Grant, Mapping[str, object]], lease: str) -> list[Grant]:
+def record_removals(*, proven: Mapping[Grant, Mapping[str, object]], lease: str) -> list[Grant]:
     """Store the proofs where the lease still holds. With its last grant a request has ended.
 
     Returns the news of it.
@@ -75,7 +75,7 @@ def record_ends(*, proven: Mapping[Grant, Mapping[str, object]], lease: str) -> 
         }
         about = [(grant, requests[grant.request_id], told[grant]) for grant in news]
         record_each(event=EventName.GRANT_PROVE, actor=None, about=about)
-        close_when_ended(
+        finish_revocations(
             requests=[requests[pk] for pk in sorted({each.request_id for each in news})]
         )
     return news
@@ -83,7 +83,7 @@ def record_ends(*, proven: Mapping[Grant, Mapping[str, object]], lease: str) -> 
 
 def _end(grant: Grant, lease: str, proof: Mapping[str, object]) -> bool:
     held = Grant.objects.filter(
-        pk=grant.pk, state__in=[GrantState.ENDING, GrantState.CONTAINED], lease_by=lease
+        pk=grant.pk, state__in=[GrantState.REVOKING, GrantState.CONTAINED], lease_by=lease
     )
     now = timezone.now()
-    return bool(held.update(state=GrantState.ENDED, ended_at=now, proof=proof, **FREE))
+    return bool(held.update(state=GrantState.REMOVED, ended_at=now, proof=proof, **FREE))

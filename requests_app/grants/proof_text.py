@@ -24,7 +24,7 @@ def proof_lines(proof: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(term, answer) for term, answer in answers if answer]
 
 
-def proof_in_a_line(proof: Mapping[str, Any]) -> str:
+def proof_summary(proof: Mapping[str, Any]) -> str:
     """The same for a cell of a table, with the instant as a machine reads it."""
     at = f"checked {proof['checked_at']}" if proof.get("checked_at") else ""
     facts = ", ".join(filter(None, [proof_facts(proof), at]))

@@ -23,7 +23,7 @@ def psql_command(credential: Credential, *, sslmode: str = DEFAULT_SSLMODE) -> s
     return shlex.join([*words, "-U", credential.user, "-d", database])
 
 
-def options_of(line: str) -> list[str]:
+def split_before_options(line: str) -> list[str]:
     """Return a psql line cut before each option, for a page that wraps it there. " ".join undoes it."""
     return re.split(r" (?=-[a-zA-Z] )", line)
 

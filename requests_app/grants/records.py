@@ -25,13 +25,13 @@ def mark_revoking(requests: Iterable[AccessRequest]) -> None:
     Grant.objects.filter(
         request__in=[request.pk for request in requests],
         state__in=[GrantState.ACTIVATING, GrantState.ACTIVE],
-    ).update(state=GrantState.ENDING, next_attempt_at=timezone.now(), attempts=0)
+    ).update(state=GrantState.REVOKING, next_attempt_at=timezone.now(), attempts=0)
 
 
 def reopen_for_cleanup(grant: Grant, lease: str) -> None:
     """Made too late: the grant is ending, or was found to be nothing and closed already."""
-    Grant.objects.filter(pk=grant.pk, state=GrantState.ENDED).update(
-        state=GrantState.ENDING, contained_at=None, ended_at=None, next_attempt_at=timezone.now()
+    Grant.objects.filter(pk=grant.pk, state=GrantState.REMOVED).update(
+        state=GrantState.REVOKING, contained_at=None, ended_at=None, next_attempt_at=timezone.now()
     )
     Grant.objects.filter(pk=grant.pk, lease_by=lease).update(**FREE)
 

@@ -10,7 +10,7 @@ from requests_app.lifecycle import take_batch
 from requests_app.models import AccessRequest
 
 
-def remind_of_ends(*, now: datetime) -> int:
+def record_reminders(*, now: datetime) -> int:
     """Put the reminders that are due on the record, a batch of them. Returns how many.
 
     A reminder is used up in the transaction of its event; an extension sets the next one. What has

@@ -92,7 +92,7 @@ class Overdue:
     more: int
 
 
-def find_overdue(now: datetime) -> Overdue | None:
+def overdue_summary(now: datetime) -> Overdue | None:
     grants = _late(now - OVERDUE_AFTER)
     if not grants:
         return None

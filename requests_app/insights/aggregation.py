@@ -109,7 +109,7 @@ def _cut(events: EventQuerySet) -> Iterator[Figures]:
     for first in range(0, len(numbers), BATCH):
         grants = Grant.objects.filter(
             pk__in=numbers[first : first + BATCH],
-            request__ends_as=Status.EXPIRED,
+            request__final_status=Status.EXPIRED,
             contained_at__isnull=False,
         )
         told = ("deadline", "contained_at", "request_id", "integration_name")

@@ -18,7 +18,7 @@ from requests_app.models import (
     GrantState,
     Status,
 )
-from requests_app.policies import may_ask_again, may_end, may_extend
+from requests_app.policies import can_request_again, can_revoke, can_extend
 from requests_app.selectors import MOVING
 
 ENDING_SOON = timedelta(minutes=15)
@@ -76,7 +76,7 @@ class GrantCard:
     status: str
     label: str
     sentence: str
-    may_reveal: bool
+    can_reveal: bool
     may_reset: bool
     cuts_sessions: bool
     drifts: list[str]
@@ -125,10 +125,10 @@ class Page:
     steps: list[Step]
     grants: list[GrantCard]
     evidence: Evidence | None
-    may_end: bool
+    can_revoke: bool
     may_cancel: bool
-    may_ask_again: bool = False
-    may_extend: bool = False
+    can_request_again: bool = False
+    can_extend: bool = False
     extending: str = ""
     moving: str = ""
     decisions: list[Decision] = field(default_factory=list)
@@ -136,7 +136,7 @@ class Page:
 
 def page_of(request: AccessRequest, viewer: Any, now: datetime) -> Page:
     grants = list(request.grants.all())
-    stoppable = may_end(request, viewer)
+    stoppable = can_revoke(request, viewer)
     return Page(
         request=request,
         title=title_of(request),
@@ -145,10 +145,10 @@ def page_of(request: AccessRequest, viewer: Any, now: datetime) -> Page:
         steps=steps_of(request, viewer),
         grants=[_card(grant, request, viewer, now) for grant in grants],
         evidence=Evidence.of_request(request, now),
-        may_end=stoppable and request.status == Status.ACTIVE,
-        may_ask_again=may_ask_again(request, viewer),
+        can_revoke=stoppable and request.status == Status.ACTIVE,
+        can_request_again=can_request_again(request, viewer),
         may_cancel=stoppable and (request.is_pending or request.status == Status.GRANTING),
-        may_extend=may_extend(request, viewer),
+        can_extend=can_extend(request, viewer),
         extending=extending(request),
         moving=moving_mark([request]),
         decisions=list(request.decisions.all()),
@@ -161,7 +161,7 @@ def extending(request: AccessRequest) -> str:
     if last is None or request.status != Status.ACTIVE or last.state == Extension.State.DONE:
         return ""
     until = relative_datetime(last.to_end)
-    if last.state == Extension.State.ASKED:
+    if last.state == Extension.State.REQUESTED:
         return f"The target is being asked for more time, until {until}. {last.message}".strip()
     return f"Not extended to {until}. {last.message}" if last.from_end == request.ends_at else ""
 
@@ -252,7 +252,7 @@ def _active_step(request: AccessRequest) -> Step:
 
 
 def _end_step(request: AccessRequest) -> Step:
-    if request.status == Status.ENDING:
+    if request.status == Status.REVOKING:
         return Step("now", "Ending", "Access is being removed")
     if request.status in {Status.EXPIRED, Status.REVOKED}:
         return Step("done", request.get_status_display(), relative_datetime(request.ended_at))
@@ -275,9 +275,9 @@ def _card(grant: Grant, request: AccessRequest, viewer: Any, now: datetime) -> G
         status=stand.standing.value,
         label=stand.label,
         sentence=_overdue(grant) if stand.overdue_for else _sentence(grant, state),
-        drifts=[drift.sentence for drift in grant.drifts.all() if drift.over_at is None],
+        drifts=[drift.sentence for drift in grant.drifts.all() if drift.resolved_at is None],
         proof=proof_lines(grant.proof),
-        may_reveal=usable and grant.revealed_at is None,
+        can_reveal=usable and grant.revealed_at is None,
         may_reset=usable and grant.revealed_at is not None,
         cuts_sessions=bool(
             usable and grant.integration and grant.integration.cut_sessions_on_reset
@@ -297,10 +297,10 @@ def _sentence(grant: Grant, state: GrantState) -> str:
     return {
         GrantState.ACTIVATING: f"The login is being made.{trouble}",
         GrantState.ACTIVE: f"Open until {relative_datetime(grant.deadline)}.",
-        GrantState.ENDING: f"Access is being cut.{trouble}",
+        GrantState.REVOKING: f"Access is being cut.{trouble}",
         GrantState.CONTAINED: f"Nobody can use it since {relative_datetime(grant.contained_at)}. "
         f"What is left of it is being removed.{trouble}",
-        GrantState.ENDED: f"Proven gone at {relative_datetime(grant.ended_at)}.",
+        GrantState.REMOVED: f"Proven gone at {relative_datetime(grant.removed_at)}.",
     }[state]
 
 
@@ -338,9 +338,9 @@ class Row:
     rail: RemainingTime | None
     note: str
     then: str
-    may_end: bool
-    may_extend: bool
-    may_ask_again: bool = False
+    can_revoke: bool
+    can_extend: bool
+    can_request_again: bool = False
 
 
 def rows_of(requests: Iterable[AccessRequest], viewer: Any, now: datetime) -> list[Row]:
@@ -354,9 +354,9 @@ def rows_of(requests: Iterable[AccessRequest], viewer: Any, now: datetime) -> li
             else None,
             note=note_on(request),
             then=next_after_mfa(request),
-            may_end=may_end(request, viewer) and request.status == Status.ACTIVE,
-            may_ask_again=may_ask_again(request, viewer),
-            may_extend=may_extend(request, viewer),
+            can_revoke=can_revoke(request, viewer) and request.status == Status.ACTIVE,
+            can_request_again=can_request_again(request, viewer),
+            can_extend=can_extend(request, viewer),
         )
         for request in requests
     ]
@@ -373,7 +373,7 @@ def note_on(request: AccessRequest) -> str:
             return "Being opened"
         case Status.ACTIVE:
             return f"Ends {relative_datetime(request.ends_at)}"
-        case Status.ENDING:
+        case Status.REVOKING:
             return "Being removed"
     return relative_datetime(request.status_changed_at)
 

@@ -107,7 +107,7 @@ _WORDS: dict[str, tuple[str, Words]] = {
         lambda t, w: ("Ends soon", "", f"At {_instant(t, 'until')}"),
     ),
     EventName.REQUEST_FAIL: ("red", lambda t, w: ("Could not be opened", "", t.get("reason", ""))),
-    EventName.REQUEST_END: ("", lambda t, w: ("End begun", f"by {w}", t.get("reason", ""))),
+    EventName.REQUEST_BEGIN_REVOCATION: ("", lambda t, w: ("End begun", f"by {w}", t.get("reason", ""))),
     EventName.REQUEST_ESCALATE: (
         "amber",
         lambda t, w: (
@@ -116,7 +116,7 @@ _WORDS: dict[str, tuple[str, Words]] = {
             f"After {format_duration(timedelta(seconds=t.get('waited_s') or 0))}",
         ),
     ),
-    EventName.REQUEST_ASK_EXTENSION: (
+    EventName.REQUEST_REQUEST_EXTENSION: (
         "",
         lambda t, w: ("More time asked for", f"by {w}", _extension(t)),
     ),
@@ -137,7 +137,7 @@ _WORDS: dict[str, tuple[str, Words]] = {
         lambda t, w: (
             "Credential replaced",
             f"by {w}",
-            "Open sessions were cut" if t.get("sessions_cut") else "Open sessions went on",
+            "Open sessions were cut" if t.get("sessions_terminated") else "Open sessions went on",
         ),
     ),
     EventName.GRANT_CONTAIN: (

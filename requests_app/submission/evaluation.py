@@ -18,7 +18,7 @@ from requests_app.policies import (
     clean_ticket,
     next_status,
 )
-from requests_app.submission.pending_mfa import refuse_more_parked
+from requests_app.submission.pending_mfa import check_pending_mfa_limit
 
 FLOW_GONE = "This access flow cannot be used any more, or not by you. Choose another."
 
@@ -84,7 +84,7 @@ def evaluate(
         written = Words(said or "", _try(refusals, clean_ticket, words.ticket, flow) or "")
     waits_for_code = flow.require_mfa and not verified
     if waits_for_code:
-        _try(refusals, refuse_more_parked, person)
+        _try(refusals, check_pending_mfa_limit, person)
     return Evaluation(
         draft,
         flow,

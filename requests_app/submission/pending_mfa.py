@@ -12,20 +12,20 @@ from audit.models import Event
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest
 
-MOST_PARKED = 20
+MAX_PENDING_MFA = 20
 
 
-def refuse_more_parked(user: Any) -> None:
+def check_pending_mfa_limit(user: Any) -> None:
     """Refuse one more when as many wait for this person's code as may. Under their MFA state's lock."""
     waiting = AccessRequest.objects.of(user).pending_mfa().filter(pending_until__gt=timezone.now())
-    if waiting.count() >= MOST_PARKED:
+    if waiting.count() >= MAX_PENDING_MFA:
         raise RequestRefused(
-            f"{MOST_PARKED} requests already wait for your code. Enter a code or withdraw one, "
+            f"{MAX_PENDING_MFA} requests already wait for your code. Enter a code or withdraw one, "
             "then ask again."
         )
 
 
-def made_elsewhere(requests: Iterable[AccessRequest], here: ClientInfo) -> dict[int, str]:
+def submitted_elsewhere(requests: Iterable[AccessRequest], here: ClientInfo) -> dict[int, str]:
     """Say, by number, of requests made with another browser or from another address what it was.
 
     Whoever has a password can park requests in its owner's name; the owner's code would release

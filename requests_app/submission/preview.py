@@ -102,7 +102,7 @@ def names_of_approvers(flow: AccessFlow) -> list[str]:
     return [group.name for group in flow.approver_groups.all()] + people
 
 
-def seal_of(drafts: Sequence[RequestDraft]) -> str:
+def selection_digest(drafts: Sequence[RequestDraft]) -> str:
     """Return a mark of exactly this draft, so that only what was shown is sent."""
     told = [
         [

@@ -18,7 +18,7 @@ from apono_portal.core.formatting.durations import format_duration
 from requests_app.models import AccessRequest
 from requests_app.submission.evaluation import RequestDraft
 
-MOST_TARGETS = 50
+MAX_TARGETS = 50
 LARGEST_ID_DIGITS = 18
 PAGE_SIZE = 25
 KINDS = dict(Integration.Kind.choices)
@@ -31,7 +31,7 @@ class Selection:
     targets: list[FlowTarget] = field(default_factory=list)
     error: str = ""
 
-    def read_approvers(self) -> None:
+    def prefetch_approvers(self) -> None:
         """Read who approves, of all flows at once: pages name them."""
         prefetch_related_objects(self.targets, "flow__approver_groups", "flow__approver_users")
 
@@ -57,8 +57,8 @@ class Selection:
 def parse_selection(user: Any, texts: Iterable[str]) -> Selection:
     """Read ticked targets. Only what the person may ask for now counts."""
     wanted = set(texts)
-    if len(wanted) > MOST_TARGETS:
-        return Selection(error=f"Choose at most {MOST_TARGETS} at once. Nothing was sent.")
+    if len(wanted) > MAX_TARGETS:
+        return Selection(error=f"Choose at most {MAX_TARGETS} at once. Nothing was sent.")
     numbers = {int(text) for text in wanted if _is_id(text)}
     found = _wished(user.pk, sorted(numbers)) if numbers else []
     if len(found) == len(wanted):

@@ -18,8 +18,8 @@ from mfa.exceptions import WindowClosed
 from requests_app.approvals.selectors import rights_of
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.credentials import reset_credential, reveal_credential
-from requests_app.grants.ending import cancel_request, revoke_access
-from requests_app.grants.psql import options_of, psql_command
+from requests_app.grants.revocation import cancel_request, revoke_access
+from requests_app.grants.psql import split_before_options, psql_command
 from requests_app.models import AccessRequest, Grant
 from requests_app.presenters.request import moving_mark, page_of, rows_of
 from requests_app.presenters.timeline import timeline_of
@@ -88,7 +88,7 @@ def _show(request: HttpRequest, pk: int, make: Callable[..., Credential]) -> Htt
     sslmode = integration.sslmode if integration else ""
     context |= {"credential": credential, "shown": grant.pk, "moving": ""}
     command = psql_command(credential, sslmode=sslmode) if is_psql else ""
-    context["command"] = options_of(command) if command else []
+    context["command"] = split_before_options(command) if command else []
     response = render(request, "requests_app/detail.html", context)
     response["Cache-Control"] = "no-store"
     return response

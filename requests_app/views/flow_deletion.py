@@ -9,7 +9,7 @@ from accessflows.acting import action_context
 from accessflows.models import AccessFlow
 from apono_portal.core.web.permissions import admins_only
 from mfa.decorators import mfa_required_if_enrolled
-from requests_app.deletion.flows import FlowUse, delete_flow, use_of
+from requests_app.deletion.flows import FlowUsage, delete_flow, flow_usage
 from requests_app.exceptions import RequestRefused
 from requests_app.forms import DeleteReasonForm
 
@@ -28,12 +28,12 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, f"{flow.name} is deleted. {_what_ends(use)}")
             return redirect("flows:list")
-    context = {"flow": flow, "form": form, "use": use_of(flow)}
+    context = {"flow": flow, "form": form, "use": flow_usage(flow)}
     status = 422 if form.errors else 200
     return render(request, "requests_app/flow_delete.html", context, status=status)
 
 
-def _what_ends(use: FlowUse) -> str:
+def _what_ends(use: FlowUsage) -> str:
     if not use.live:
         return "No access was open through it."
     if use.live == 1:

@@ -18,7 +18,7 @@ from accessflows.form_fields import add_refusal
 from accessflows.models import AccessFlow
 from apono_portal.core.web.permissions import admins_only
 from mfa.decorators import mfa_required_if_enrolled
-from requests_app.deletion.flows import use_of, voided_by
+from requests_app.deletion.flows import flow_usage, requests_voided_by
 
 
 @admins_only
@@ -40,7 +40,7 @@ def _preview(request: HttpRequest, flow: AccessFlow | None) -> HttpResponse:
     draft = _impact(form, flow)
     context = {"form": form, "flow": flow, "draft": draft, "impact": _reaches(form)}
     if draft and flow:
-        context |= {"use": use_of(flow), "voided": voided_by(flow, draft.fingerprint)}
+        context |= {"use": flow_usage(flow), "voided": requests_voided_by(flow, draft.fingerprint)}
     if request.htmx:  # type: ignore[attr-defined]
         return render(request, "requests_app/flow_impact.html", context)
     status = 422 if form.errors else 200

@@ -9,7 +9,7 @@ from accessflows.acting import action_context
 from accessflows.models import Integration
 from apono_portal.core.web.permissions import admins_only
 from mfa.decorators import mfa_required_if_enrolled
-from requests_app.deletion.integrations import delete_integration, use_of_integration
+from requests_app.deletion.integrations import delete_integration, integration_usage
 from requests_app.exceptions import RequestRefused
 from requests_app.forms import DeleteReasonForm
 
@@ -30,6 +30,6 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, f"{integration.name} is deleted.")
             return redirect("integrations:list")
-    context = {"integration": integration, "form": form, "use": use_of_integration(integration)}
+    context = {"integration": integration, "form": form, "use": integration_usage(integration)}
     status = 422 if form.errors else 200
     return render(request, "requests_app/integration_delete.html", context, status=status)

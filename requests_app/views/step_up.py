@@ -23,7 +23,7 @@ from requests_app.models import AccessRequest
 from requests_app.presenters.pending_mfa import parked_rows
 from requests_app.presenters.request import rows_of
 from requests_app.selectors import held_off_until_of, parked_requests_of
-from requests_app.submission.pending_mfa import made_elsewhere
+from requests_app.submission.pending_mfa import submitted_elsewhere
 from requests_app.submission.step_up import step_up
 from requests_app.views.responses import safe_next
 
@@ -132,7 +132,7 @@ def _page(
     request: HttpRequest, form: Form, held: datetime | None, *, recovery: bool, status: int
 ) -> HttpResponse:
     pending_mfa, left_out = parked_requests_of(request.user), _left_out(request)
-    elsewhere = made_elsewhere(pending_mfa, ClientInfo.of(request))
+    elsewhere = submitted_elsewhere(pending_mfa, ClientInfo.of(request))
     context: dict[str, Any] = {
         "form": form,
         "recovery": recovery,

@@ -17,13 +17,13 @@ from mfa.verification.window import state_of, stored_window
 from requests_app.exceptions import RequestRefused
 from requests_app.forms import RequestForm
 from requests_app.models import AccessRequest, Status
-from requests_app.policies import may_ask_again
+from requests_app.policies import can_request_again
 from requests_app.presenters.request import moving_mark, rows_of
 from requests_app.selectors import own_requests
 from requests_app.submission.evaluation import RequestDraft, Words, evaluate
-from requests_app.submission.preview import RequestPreview, preview_request, seal_of
+from requests_app.submission.preview import RequestPreview, preview_request, selection_digest
 from requests_app.submission.selection import (
-    MOST_TARGETS,
+    MAX_TARGETS,
     Selection,
     catalog_page,
     parse_selection,
@@ -53,7 +53,7 @@ def new_request(request: HttpRequest) -> HttpResponse:
     _refuse_wish(form, selection)
     if form.is_valid():
         drafts = selection.drafts(form.cleaned_data["duration"])
-        if len(drafts) > 1 and data.get("seen") != seal_of(drafts):
+        if len(drafts) > 1 and data.get("seen") != selection_digest(drafts):
             return _review(request, selection, form, status=200)
         if answer := _send(request, form, drafts):
             return answer
@@ -66,7 +66,7 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
     found = own_requests(request.user).filter(pk=pk).first()
     if found is None:
         raise Http404
-    if not may_ask_again(found, request.user):
+    if not can_request_again(found, request.user):
         return redirect("requests:detail", pk=pk)
     selection = selection_of_request(found)
     duration = min([found.duration, *(flow.max_duration for flow in selection.flows)])
@@ -85,7 +85,7 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
 def made(request: HttpRequest) -> HttpResponse:
     """List the requests that were made at once."""
     numbers = [text for text in request.GET.getlist("of") if text.isascii() and text.isdigit()]
-    pks = [int(text) for text in numbers[:MOST_TARGETS] if len(text) <= 18]
+    pks = [int(text) for text in numbers[:MAX_TARGETS] if len(text) <= 18]
     found = list(own_requests(request.user).filter(pk__in=pks).order_by("pk")) if pks else []
     if not found:
         raise Http404
@@ -162,7 +162,7 @@ def _choose_or_review(
             messages.warning(request, "Choose what you need, and for how long.")
     context = _context(request, selection, form) | {
         "shelf": catalog_page(request.user, data, selection),
-        "most": MOST_TARGETS,
+        "most": MAX_TARGETS,
         "usual_durations": USUAL_DURATIONS,
     }
     return render(request, "requests_app/new_request.html", context, status=status)
@@ -182,13 +182,13 @@ def _review(
 
 def _context(request: HttpRequest, selection: Selection, form: RequestForm) -> dict[str, Any]:
     duration = _duration_in(form)
-    selection.read_approvers()
+    selection.prefetch_approvers()
     drafts = selection.drafts(duration) if duration else []
     return {
         "form": form,
         "selection": selection,
         "outlooks": _outlooks(request, drafts, duration or timedelta(0)),
-        "seen": seal_of(drafts) if drafts else "",
+        "seen": selection_digest(drafts) if drafts else "",
         "choose": _address_of(selection, duration),
     }
 

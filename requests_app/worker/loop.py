@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accessflows.connectors import idle_pool
 from requests_app.drift.scan import due_for_scan, scan_targets
-from requests_app.grants.ending import expire_due
+from requests_app.grants.revocation import expire_due
 from requests_app.lifecycle import BATCH
 from requests_app.worker.deadline_watchdog import DeadlineWatchdog
 from requests_app.worker.reconciler import (

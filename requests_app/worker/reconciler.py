@@ -16,9 +16,9 @@ from django.utils import timezone
 
 from requests_app.approvals.escalation import escalate_due
 from requests_app.grants.activation import begin_activation
-from requests_app.grants.ending import expire_due, lapse_overdue, revoke_ineligible
+from requests_app.grants.revocation import expire_due, lapse_overdue, revoke_ineligible
 from requests_app.grants.leases import claim
-from requests_app.grants.reminders import remind_of_ends
+from requests_app.grants.reminders import record_reminders
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from requests_app.worker import steps
 
@@ -26,7 +26,7 @@ from requests_app.worker import steps
 class Stage(StrEnum):
     """What is done to grants of a state, in order of urgency."""
 
-    CONTAIN = GrantState.ENDING.value
+    CONTAIN = GrantState.REVOKING.value
     ACTIVATE = GrantState.ACTIVATING.value
     CLEAN = GrantState.CONTAINED.value
 
@@ -69,7 +69,7 @@ def sweep(worker_id: str, now: datetime) -> int:
 def run_housekeeping(now: datetime) -> int:
     """See to what waits too long, has lost its ground, or ends soon."""
     done = lapse_overdue(now=now) + revoke_ineligible() + escalate_due(now=now)
-    return done + remind_of_ends(now=now)
+    return done + record_reminders(now=now)
 
 
 def pending_activations() -> QuerySet[AccessRequest]:
@@ -100,7 +100,7 @@ def must_hurry(now: datetime) -> bool:
 
     One that was tried and failed holds nothing up.
     """
-    fresh = Grant.objects.filter(state=GrantState.ENDING, attempts=0, next_attempt_at__lte=now)
+    fresh = Grant.objects.filter(state=GrantState.REVOKING, attempts=0, next_attempt_at__lte=now)
     return fresh.exists()
 
 
@@ -128,7 +128,7 @@ def work(queue: WorkQueue, worker_id: str, *, goes_on: Callable[[], bool] = lamb
 
 def is_urgent(now: datetime) -> bool:
     """Does somebody wait for a worker: an end nobody holds, or a request that may go on?"""
-    ends = Grant.objects.to_work_on(now).filter(state=GrantState.ENDING, attempts=0)
+    ends = Grant.objects.to_work_on(now).filter(state=GrantState.REVOKING, attempts=0)
     return ends.exists() or pending_activations().exists()
 
 
@@ -142,5 +142,5 @@ def next_turn() -> datetime | None:
         .filter(state__in=[stage.value for stage in Stage])
         .aggregate(at=Min("next_attempt_at"))["at"]
     )
-    held = Grant.objects.filter(state=GrantState.ENDING).aggregate(at=Min("lease_until"))["at"]
+    held = Grant.objects.filter(state=GrantState.REVOKING).aggregate(at=Min("lease_until"))["at"]
     return min(filter(None, [ends, attempts, held]), default=None)

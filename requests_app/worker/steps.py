@@ -21,7 +21,7 @@ from accessflows.connectors.protocol import (
 from accessflows.models import Integration
 from requests_app.grants.activation import confirm_activation, fail_activation, record_activation
 from requests_app.grants.leases import release, renew, retry_later
-from requests_app.grants.proof import record_containment, record_ends, record_nothing_made
+from requests_app.grants.proof import record_containment, record_removals, record_never_created
 from requests_app.grants.records import save_identity, save_owned_objects
 from requests_app.grants.target_access import draft, iter_managed_roles, reach
 from requests_app.models import Grant
@@ -146,7 +146,7 @@ def _prove(
             _retry([grant], lease, "clean", TargetUnavailable(_TRACES_LEFT))
         else:
             proven[grant] = proof.as_dict()
-    for grant in record_ends(proven=proven, lease=lease):
+    for grant in record_removals(proven=proven, lease=lease):
         _log_done("grant_ended", grant)
 
 
@@ -167,7 +167,7 @@ def _identify(
                 _retry([grant], lease, "contain", error)
                 continue
             if identity is None:
-                record_nothing_made(grant=grant, lease=lease)
+                record_never_created(grant=grant, lease=lease)
                 _log_done("grant_never_made", grant)
                 continue
             save_identity(grant, identity)

@@ -5,9 +5,9 @@ what is refused is on the record as well.
 """
 
 STATUS = {
-    "AccessRequest.end_asked_by_label",
+    "AccessRequest.revoked_by_label",
     "AccessRequest.ended_at",
-    "AccessRequest.ends_as",
+    "AccessRequest.final_status",
     "AccessRequest.message",
     "AccessRequest.status",
     "AccessRequest.status_changed_at",

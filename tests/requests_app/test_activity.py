@@ -65,10 +65,10 @@ def protected() -> AccessRequest:
     )
     GrantFactory(
         request=ask,
-        state=GrantState.ENDED,
+        state=GrantState.REMOVED,
         login="jit_abc",
         contained_at=ask.ended_at,
-        ended_at=ask.ended_at,
+        removed_at=ask.ended_at,
         proof={"method": "Asked all databases"},
     )
     return ask

@@ -6,9 +6,9 @@ from django.utils import timezone
 from accessflows.connectors.postgresql import cleaning
 from accessflows.connectors.registry import connector_for
 from audit.models import Event
-from requests_app.grants.ending import revoke_access
+from requests_app.grants.revocation import revoke_access
 from requests_app.grants.leases import claim
-from requests_app.grants.proof import record_ends
+from requests_app.grants.proof import record_removals
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from requests_app.worker.reconciler import Stage, WorkQueue, work
 from requests_app.worker.steps import clean
@@ -52,7 +52,7 @@ def test_one_that_may_not_be_touched_stops_no_other(real_flow, contained):
     real_flow.pg.ask(f"COMMENT ON ROLE {contained[1].login} IS 'somebody else'")
     lease, grants = take(contained)
     clean(grants, lease)
-    assert states(contained) == [GrantState.ENDED, GrantState.CONTAINED, GrantState.ENDED]
+    assert states(contained) == [GrantState.REMOVED, GrantState.CONTAINED, GrantState.REMOVED]
     assert "no longer bears the portal's marker" in contained[1].last_error
     assert all(contained[number].proof["holds"] for number in (0, 2))
     assert real_flow.pg.grant_roles() == [contained[1].login]
@@ -66,7 +66,7 @@ def test_one_that_left_something_and_one_that_left_nothing(real_flow, contained)
     real_flow.pg.ask(left, database="orders")
     lease, grants = take(contained)
     clean(grants, lease)
-    assert states(contained) == [GrantState.ENDED] * 3
+    assert states(contained) == [GrantState.REMOVED] * 3
     assert [len(grant.owned_objects) for grant in contained] == [1, 0, 0]
 
 
@@ -76,7 +76,7 @@ def test_who_left_nothing_is_dropped_without_being_joined(real_flow, contained, 
     monkeypatch.setattr(cleaning, "join_roles", lambda *told: joined.append(told))
     lease, grants = take(contained)
     clean(grants, lease)
-    assert (states(contained), joined) == ([GrantState.ENDED] * 3, [])
+    assert (states(contained), joined) == ([GrantState.REMOVED] * 3, [])
 
 
 @pytest.mark.target
@@ -96,7 +96,7 @@ def test_one_that_another_worker_has_taken_over_is_left_to_it(real_flow, contain
     lease, grants = take(contained)
     Grant.objects.filter(pk=contained[0].pk).update(lease_by="another")
     clean(grants, lease)
-    assert states(contained) == [GrantState.CONTAINED, GrantState.ENDED, GrantState.ENDED]
+    assert states(contained) == [GrantState.CONTAINED, GrantState.REMOVED, GrantState.REMOVED]
     assert contained[0].login in real_flow.pg.grant_roles()
 
 
@@ -112,14 +112,14 @@ def test_each_of_many_proofs_is_its_own(real_flow, contained):
 
 
 def test_a_request_ends_with_its_last_grant_and_each_proof_is_on_the_record():
-    request = AccessRequestFactory(status=Status.ENDING, ends_as=Status.EXPIRED)
+    request = AccessRequestFactory(status=Status.REVOKING, final_status=Status.EXPIRED)
     first = GrantFactory(request=request, state=GrantState.CONTAINED, lease_by="mine")
     last = GrantFactory(
         request=request, state=GrantState.CONTAINED, lease_by="mine", permission="other"
     )
-    assert record_ends(proven={first: PROOF}, lease="mine") == [first]
-    assert AccessRequest.objects.get().status == Status.ENDING
-    assert record_ends(proven={first: PROOF, last: PROOF}, lease="mine") == [last]
+    assert record_removals(proven={first: PROOF}, lease="mine") == [first]
+    assert AccessRequest.objects.get().status == Status.REVOKING
+    assert record_removals(proven={first: PROOF, last: PROOF}, lease="mine") == [last]
     assert AccessRequest.objects.get().status == Status.EXPIRED
     assert Event.objects.filter(event="grant:prove").count() == 2
     assert Event.objects.filter(event="request:expire").count() == 1
@@ -127,6 +127,6 @@ def test_a_request_ends_with_its_last_grant_and_each_proof_is_on_the_record():
 
 def test_a_proof_without_its_lease_is_not_kept():
     grant = GrantFactory(state=GrantState.CONTAINED, lease_by="another")
-    assert record_ends(proven={grant: PROOF}, lease="mine") == []
+    assert record_removals(proven={grant: PROOF}, lease="mine") == []
     assert states([grant]) == [GrantState.CONTAINED]
     assert not Event.objects.filter(event="grant:prove").exists()

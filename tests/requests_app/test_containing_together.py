@@ -24,10 +24,10 @@ CUT = Containment(sessions_ended=1, orphans_ended=0)
 
 @pytest.fixture
 def ending():
-    return GrantFactory(state=GrantState.ENDING, login="jit_x", login_oid=1)
+    return GrantFactory(state=GrantState.REVOKING, login="jit_x", login_oid=1)
 
 
-def take(grant: Grant, state: GrantState = GrantState.ENDING) -> str:
+def take(grant: Grant, state: GrantState = GrantState.REVOKING) -> str:
     stage = Stage(state.value)
     lease, _ = claim(
         "dead",
@@ -85,5 +85,5 @@ def test_an_unreachable_target_is_asked_again_soon_however_often_it_failed(endin
         lease = take(ending)
         contain([Grant.objects.select_related("request", "integration").get()], lease)
     ending.refresh_from_db()
-    assert (ending.state, ending.attempts) == (GrantState.ENDING, 31)
+    assert (ending.state, ending.attempts) == (GrantState.REVOKING, 31)
     assert ending.next_attempt_at <= now + timedelta(seconds=1)

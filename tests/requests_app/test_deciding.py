@@ -13,7 +13,7 @@ from requests_app.approvals.review import mark_of
 from requests_app.approvals.selectors import rights_of
 from requests_app.approvals.services import decide_request
 from requests_app.exceptions import Conflict, RequestRefused
-from requests_app.grants.ending import cancel_request
+from requests_app.grants.revocation import cancel_request
 from requests_app.models import Decision, Status
 from tests.factories import (
     AccessFlowFactory,

@@ -33,7 +33,7 @@ def test_live_access_ends_on_the_target(real_flow: RealFlow, loss):
     with pytest.raises(psycopg.OperationalError):
         real_flow.pg.log_in(credential)
     grant.refresh_from_db()
-    assert (grant.state, grant.proof["holds"]) == (GrantState.ENDED, True)
+    assert (grant.state, grant.proof["holds"]) == (GrantState.REMOVED, True)
 
 
 def test_an_integration_cannot_be_deleted_under_live_access(real_flow: RealFlow):

@@ -70,7 +70,7 @@ def test_a_restored_portal_cuts_what_is_past_its_own_end(real_flow, grant):
     with pytest.raises(psycopg.OperationalError):
         session.execute("SELECT 1")
     assert not real_flow.pg.role_exists(grant.login)
-    told = Event.objects.get(event="grant:cut_unknown").metadata
+    told = Event.objects.get(event="grant:remove_unknown").metadata
     assert (told["login"], told["proof"]["holds"]) == (grant.login, True)
     assert look(real_flow) == set()
 
@@ -120,8 +120,8 @@ def test_other_portals_and_foreign_roles_are_never_touched(real_flow):
         ("ALTER ROLE {role} VALID UNTIL '2099-01-01'", Kind.DEADLINE),
         ("GRANT billing_read TO {role}", Kind.RIGHTS),
         ("REVOKE orders_read FROM {role}", Kind.RIGHTS),
-        ("ALTER ROLE {role} CREATEDB", Kind.POWERS),
-        ("ALTER ROLE {role} LOGIN PASSWORD 'by hand'", Kind.OPENED),
+        ("ALTER ROLE {role} CREATEDB", Kind.ATTRIBUTES),
+        ("ALTER ROLE {role} LOGIN PASSWORD 'by hand'", Kind.LOGIN_ENABLED),
         ("ALTER ROLE {role} RENAME TO jit_renamed", Kind.RENAMED),
         ("COMMENT ON ROLE {role} IS NULL", Kind.UNMARKED),
     ],
@@ -141,13 +141,13 @@ def test_what_was_put_right_is_over(real_flow, grant):
     look(real_flow)
     real_flow.pg.ask(f"ALTER ROLE {grant.login} NOCREATEDB")
     assert look(real_flow) == set()
-    assert Event.objects.filter(event="grant:mend").count() == 1
+    assert Event.objects.filter(event="grant:resolve_drift").count() == 1
 
 
 def test_a_login_closed_by_hand_is_noticed(real_flow, grant):
     reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     real_flow.pg.ask(f"ALTER ROLE {grant.login} NOLOGIN")
-    assert look(real_flow) == {Kind.CLOSED}
+    assert look(real_flow) == {Kind.LOGIN_DISABLED}
 
 
 def test_a_dropped_login_ends_its_open_session_and_its_request(real_flow, grant):
@@ -160,19 +160,19 @@ def test_a_dropped_login_ends_its_open_session_and_its_request(real_flow, grant)
     with time_machine.travel(timezone.now() + timedelta(seconds=9), tick=True):
         settle()
     grant.refresh_from_db()
-    assert (grant.state, grant.request.status) == (GrantState.ENDED, Status.REVOKED)
+    assert (grant.state, grant.request.status) == (GrantState.REMOVED, Status.REVOKED)
 
 
 def test_a_login_that_is_back_after_its_end_is_removed(real_flow, grant):
-    Grant.objects.update(state=GrantState.ENDED, ended_at=timezone.now())
+    Grant.objects.update(state=GrantState.REMOVED, removed_at=timezone.now())
     AccessRequest.objects.update(status=Status.EXPIRED)
     look(real_flow)
     assert not real_flow.pg.role_exists(grant.login)
-    assert Drift.objects.get().kind == Kind.BACK
+    assert Drift.objects.get().kind == Kind.RETURNED
 
 
 def test_what_changed_after_the_roll_was_called_proves_nothing(real_flow, grant):
-    Grant.objects.update(state=GrantState.ENDED, ended_at=timezone.now() + timedelta(minutes=1))
+    Grant.objects.update(state=GrantState.REMOVED, removed_at=timezone.now() + timedelta(minutes=1))
     assert look(real_flow) == set()
     assert real_flow.pg.role_exists(grant.login)
 

@@ -12,7 +12,7 @@ from audit.events import EventName
 from audit.models import Event
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.activation import begin_activation
-from requests_app.grants.ending import (
+from requests_app.grants.revocation import (
     cancel_request,
     expire_due,
     lapse_overdue,
@@ -36,21 +36,21 @@ def test_time_ends_access_as_expired():
     assert expire_due(now=grant.deadline - timedelta(seconds=1)) == 0
     assert expire_due(now=grant.deadline) == 1
     grant.refresh_from_db()
-    assert (stands(grant.request), grant.state) == (Status.ENDING, GrantState.ENDING)
-    assert grant.request.ends_as == Status.EXPIRED
+    assert (stands(grant.request), grant.state) == (Status.REVOKING, GrantState.REVOKING)
+    assert grant.request.final_status == Status.EXPIRED
 
 
 def test_the_requester_ends_it_as_revoked():
     grant = GrantFactory()
     revoke_access(actor=grant.request.requester, request=grant.request)
-    assert (stands(grant.request), grant.request.ends_as) == (Status.ENDING, Status.REVOKED)
+    assert (stands(grant.request), grant.request.final_status) == (Status.REVOKING, Status.REVOKED)
 
 
 def test_an_admin_ends_it():
     grant, admin = GrantFactory(), UserFactory(admin=True)
     revoke_access(actor=admin, request=grant.request)
-    assert stands(grant.request) == Status.ENDING
-    assert Event.objects.get(event=EventName.REQUEST_END).actor_id == admin.pk
+    assert stands(grant.request) == Status.REVOKING
+    assert Event.objects.get(event=EventName.REQUEST_BEGIN_REVOCATION).actor_id == admin.pk
 
 
 @pytest.mark.parametrize("role", ["auditor", None])
@@ -68,7 +68,7 @@ def test_an_end_that_begun_stays_what_it_is():
     expire_due(now=grant.deadline)
     with pytest.raises(Conflict):
         revoke_access(actor=grant.request.requester, request=grant.request)
-    assert (stands(grant.request), grant.request.ends_as) == (Status.ENDING, Status.EXPIRED)
+    assert (stands(grant.request), grant.request.final_status) == (Status.REVOKING, Status.EXPIRED)
 
 
 @pytest.mark.parametrize("status", [Status.PENDING_MFA, Status.PENDING_APPROVAL, Status.GRANTING])
@@ -82,8 +82,8 @@ def test_cancelling_while_access_is_made_ends_what_may_exist():
     request = AccessRequestFactory()
     begin_activation(request_pk=request.pk)
     cancel_request(actor=request.requester, request=request)
-    assert (stands(request), request.ends_as) == (Status.ENDING, Status.REVOKED)
-    assert request.grants.get().state == GrantState.ENDING
+    assert (stands(request), request.final_status) == (Status.REVOKING, Status.REVOKED)
+    assert request.grants.get().state == GrantState.REVOKING
 
 
 def test_open_access_cannot_be_cancelled_away():
@@ -105,7 +105,7 @@ def test_nobody_deciding_lapses():
     assert (stands(request), request.message) == (Status.LAPSED, "Nobody decided in time.")
 
 
-LIVE = [(Status.ACTIVE, Status.ENDING), (Status.PENDING_APPROVAL, Status.CANCELLED)]
+LIVE = [(Status.ACTIVE, Status.REVOKING), (Status.PENDING_APPROVAL, Status.CANCELLED)]
 
 
 def request_at(status):
@@ -135,7 +135,7 @@ def test_what_lost_its_ground_ends(status, then, lost):
 
 
 def test_what_lost_its_ground_ends_in_batches(monkeypatch):
-    monkeypatch.setattr("requests_app.grants.ending.BATCH", 2)
+    monkeypatch.setattr("requests_app.grants.revocation.BATCH", 2)
     requests = [request_at(Status.PENDING_APPROVAL) for _ in range(3)]
     type(requests[0].flow).objects.update(is_active=False)
     assert [revoke_ineligible() for _ in range(3)] == [2, 1, 0]

@@ -39,7 +39,7 @@ def assert_nothing_is_open(flow, request) -> None:
     request.refresh_from_db()
     assert request.status == Status.FAILED
     assert "was reset" in request.message
-    assert [grant.state for grant in request.grants.all()] == [GrantState.ENDED]
+    assert [grant.state for grant in request.grants.all()] == [GrantState.REMOVED]
     assert flow.pg.grant_roles() == []
 
 

@@ -15,10 +15,10 @@ from mfa.verification.locking import advance_epoch
 from requests_app.drift.scan import due_for_scan, scan_targets
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.credentials import reveal_credential
-from requests_app.grants.ending import expire_due, revoke_access
-from requests_app.grants.extension import carry_on_extensions, extend_access
+from requests_app.grants.revocation import expire_due, revoke_access
+from requests_app.grants.extension import retry_extensions, extend_access
 from requests_app.models import AccessRequest, Drift, Extension, Grant, GrantState, Status
-from requests_app.policies import when_to_remind
+from requests_app.policies import reminder_time
 from tests.factories import UserFactory, VerificationFactory, take_fingerprint
 from tests.requests_app.conftest import WORKER, settle, window_of
 
@@ -144,10 +144,10 @@ def test_a_code_that_was_reset_before_the_target_answered_extends_nothing(flow):
     end = grant.deadline
     hide_target(flow, grant.request)
     window = window_of(VerificationFactory(user=flow.requester))
-    assert extend(grant.request, window=window).state == Extension.State.ASKED
+    assert extend(grant.request, window=window).state == Extension.State.REQUESTED
     advance_epoch(user=flow.requester)
     show_target(flow, grant.request)
-    carry_on_extensions(now=timezone.now() + timedelta(minutes=1))
+    retry_extensions(now=timezone.now() + timedelta(minutes=1))
     assert Extension.objects.get().state == Extension.State.FAILED
     assert after(grant).ends_at == end
     assert valid_until(flow, grant) <= end
@@ -158,14 +158,14 @@ def test_ground_lost_before_the_target_answered_extends_nothing(flow, loses):
     grant = flow.active_grant()
     end = grant.deadline
     hide_target(flow, grant.request)
-    assert extend(grant.request).state == Extension.State.ASKED
+    assert extend(grant.request).state == Extension.State.REQUESTED
     show_target(flow, grant.request)
     {
         "no requester": lambda: flow.flow.requester_users.clear(),
         "flow changed": lambda: type(flow.flow).objects.update(max_extensions=1),
         "approver left": lambda: _approved_by_somebody_gone(flow, grant.request),
     }[loses]()
-    carry_on_extensions(now=timezone.now() + timedelta(minutes=1))
+    retry_extensions(now=timezone.now() + timedelta(minutes=1))
     assert Extension.objects.get().state == Extension.State.FAILED
     assert valid_until(flow, grant) <= after(grant).ends_at == end
 
@@ -243,14 +243,14 @@ def test_a_silent_target_is_asked_again_until_the_end(flow):
     grant = flow.active_grant()
     end = grant.deadline
     hide_target(flow, grant.request)
-    assert extend(grant.request).state == Extension.State.ASKED
+    assert extend(grant.request).state == Extension.State.REQUESTED
     assert after(grant).ends_at == end
     with pytest.raises(Conflict, match="extended already"):
         extend(grant.request)
     show_target(flow, grant.request)
-    assert carry_on_extensions(now=timezone.now() + timedelta(minutes=1)) == 1
+    assert retry_extensions(now=timezone.now() + timedelta(minutes=1)) == 1
     assert after(grant).ends_at == end + HALF_AN_HOUR
-    assert carry_on_extensions(now=timezone.now() + timedelta(minutes=1)) == 0
+    assert retry_extensions(now=timezone.now() + timedelta(minutes=1)) == 0
 
 
 def test_an_answer_after_the_end_extends_nothing(flow):
@@ -260,9 +260,9 @@ def test_an_answer_after_the_end_extends_nothing(flow):
     extend(grant.request)
     show_target(flow, grant.request)
     expire_due(now=end)
-    carry_on_extensions(now=timezone.now() + timedelta(minutes=1))
+    retry_extensions(now=timezone.now() + timedelta(minutes=1))
     assert Extension.objects.get().state == Extension.State.FAILED
-    assert after(grant).status == Status.ENDING
+    assert after(grant).status == Status.REVOKING
     settle()
     assert valid_until(flow, grant) is None
 
@@ -291,7 +291,7 @@ def test_of_two_that_end_together_one_is_moved_and_reminded_of_anew(flow):
     later, earlier = after(second), after(first)
     assert (first.deadline, earlier.ends_at) == (together, together)
     assert (second.deadline, later.ends_at) == (together + HALF_AN_HOUR,) * 2
-    assert later.remind_at == when_to_remind(later.starts_at, later.ends_at)
+    assert later.remind_at == reminder_time(later.starts_at, later.ends_at)
 
 
 @pytest.mark.parametrize("step", ["extended", "between target and portal"])
@@ -320,9 +320,9 @@ def test_a_target_that_moved_for_an_extension_that_failed_is_told(flow):
         **later
     )  # as a worker leaves it that stopped before the portal's end moved
     type(grant.request).objects.update(ends_at=extension.from_end)
-    Extension.objects.update(state=Extension.State.ASKED, next_attempt_at=timezone.now())
+    Extension.objects.update(state=Extension.State.REQUESTED, next_attempt_at=timezone.now())
     flow.flow.requester_users.clear()
-    carry_on_extensions(now=timezone.now())
+    retry_extensions(now=timezone.now())
     with time_machine.travel(timezone.now() + timedelta(seconds=3), tick=True):
         for pk in due_for_scan(timezone.now(), at_once=True):
             scan_targets(pk, WORKER)

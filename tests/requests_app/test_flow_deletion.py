@@ -15,7 +15,7 @@ from audit.models import Event
 from requests_app.deletion.flows import delete_flow
 from requests_app.exceptions import RequestRefused
 from requests_app.grants.credentials import reveal_credential
-from requests_app.grants.ending import revoke_ineligible
+from requests_app.grants.revocation import revoke_ineligible
 from requests_app.models import AccessRequest, GrantState, Status
 from requests_app.submission import services as submission_services
 from requests_app.submission.services import submit_request
@@ -143,4 +143,4 @@ def test_an_open_session_is_cut_on_the_target_and_proven(real_flow: RealFlow, ad
     with pytest.raises(psycopg.OperationalError):
         session.execute("SELECT 1")
     grant.refresh_from_db()
-    assert (grant.state, grant.proof["holds"]) == (GrantState.ENDED, True)
+    assert (grant.state, grant.proof["holds"]) == (GrantState.REMOVED, True)

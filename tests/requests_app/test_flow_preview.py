@@ -11,7 +11,7 @@ from accessflows.flows.fingerprint import terms_of, terms_of_draft
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow
 from audit.models import Event
-from requests_app.deletion.flows import voided_by
+from requests_app.deletion.flows import requests_voided_by
 from requests_app.models import Status
 from tests.factories import (
     AccessFlowFactory,
@@ -156,7 +156,7 @@ def test_what_is_foreseen_is_what_is_saved(db):
 
 def test_what_was_void_before_is_not_counted_again(flow, irma):
     irma.access_requests.update(flow_fingerprint="f" * 64)
-    assert voided_by(flow, "0" * 64).count == 0
+    assert requests_voided_by(flow, "0" * 64).count == 0
 
 
 def test_the_panel_asks_as_often_for_many_people(admin_client, flow, irma):

@@ -50,7 +50,7 @@ def test_access_that_is_not_proven_gone_stands_in_the_way(admin_client):
 
 
 def test_what_has_ended_reads_on_without_it(admin_client):
-    grant = GrantFactory(state=GrantState.ENDED)
+    grant = GrantFactory(state=GrantState.REMOVED)
     name = grant.integration.name
     grant.request.flow.targets.all().delete()
     admin_client.post(address(grant.integration), WHY)

@@ -17,7 +17,7 @@ from django.db import connection
 from audit.events import EventName
 from audit.models import Event
 from requests_app.grants.credentials import reveal_credential
-from requests_app.grants.ending import revoke_access
+from requests_app.grants.revocation import revoke_access
 from requests_app.models import GrantState, Status
 from requests_app.worker.loop import Worker
 from tests.fixtures.postgres import versions_to_test
@@ -140,13 +140,13 @@ def test_a_worker_killed_while_ending_is_taken_over(real_flow, method, when):
     session = real_flow.pg.log_in(credential)
     revoke_access(actor=real_flow.requester, request=grant.request)
     let_one_be_killed(method, when)
-    assert stands(grant) in {GrantState.ENDING, GrantState.CONTAINED}
+    assert stands(grant) in {GrantState.REVOKING, GrantState.CONTAINED}
     with another_worker():
         until(lambda: stands(grant.request) == Status.REVOKED)
     with pytest.raises(psycopg.OperationalError):
         session.execute("SELECT 1")
     assert real_flow.pg.grant_roles() == []
-    assert stands(grant) == GrantState.ENDED
+    assert stands(grant) == GrantState.REMOVED
     assert grant.proof["holds"] is True
 
 

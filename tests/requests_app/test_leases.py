@@ -31,7 +31,7 @@ def take(worker="one", *, grant, limit=10):
 
 @pytest.fixture
 def grant():
-    return GrantFactory(state=GrantState.ENDING)
+    return GrantFactory(state=GrantState.REVOKING)
 
 
 def test_a_grant_is_taken_by_one(grant):
@@ -113,6 +113,6 @@ def test_the_same_trouble_is_put_on_the_record_once(grant):
 
 
 def test_the_longest_waiting_goes_first(grant):
-    older = GrantFactory(state=GrantState.ENDING, integration=grant.integration)
+    older = GrantFactory(state=GrantState.REVOKING, integration=grant.integration)
     Grant.objects.filter(pk=older.pk).update(next_attempt_at=timezone.now() - timedelta(hours=1))
     assert take(grant=grant, limit=1)[1] == [older]

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from audit.models import Event
 from requests_app.grants.credentials import reveal_credential
-from requests_app.grants.ending import revoke_access
+from requests_app.grants.revocation import revoke_access
 from requests_app.models import GrantState, Status
 from tests.requests_app.conftest import settle
 
@@ -47,7 +47,7 @@ def test_time_runs_out_and_the_open_session_is_cut(real_flow):
     with pytest.raises(psycopg.OperationalError):
         real_flow.pg.log_in(credential)
     grant.refresh_from_db()
-    assert (grant.request.status, grant.state) == (Status.EXPIRED, GrantState.ENDED)
+    assert (grant.request.status, grant.state) == (Status.EXPIRED, GrantState.REMOVED)
     assert grant.proof["holds"] is True
     assert not real_flow.pg.role_exists(grant.login)
 
@@ -58,5 +58,5 @@ def test_ended_by_hand_is_revoked(real_flow):
     settle()
     grant.refresh_from_db()
     assert grant.request.status == Status.REVOKED
-    assert grant.contained_at <= grant.ended_at <= timezone.now()
-    assert grant.request.end_asked_by_label == str(real_flow.requester)
+    assert grant.contained_at <= grant.removed_at <= timezone.now()
+    assert grant.request.revoked_by_label == str(real_flow.requester)

@@ -14,7 +14,7 @@ from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
 from requests_app.drift.scan import due_for_scan, scan_targets
 from requests_app.grants.credentials import reveal_credential
-from requests_app.grants.ending import revoke_access
+from requests_app.grants.revocation import revoke_access
 from requests_app.grants.extension import extend_access
 from requests_app.models import Drift, Grant, GrantState, Status, TargetScan
 from tests.factories import (
@@ -75,7 +75,7 @@ def test_open_shown_expired_and_proven(ask, receiver):  # noqa: F811
     assert receiver.opens_for(credential)
     settle_later(grant.deadline + timedelta(seconds=1))
     grant = grant_of(request)
-    assert (grant.request.status, grant.state) == (Status.EXPIRED, GrantState.ENDED)
+    assert (grant.request.status, grant.state) == (Status.EXPIRED, GrantState.REMOVED)
     assert grant.proof["holds"] is True
     assert not receiver.opens_for(credential)
     assert credential.password not in str(list(Event.objects.values_list("metadata", flat=True)))
@@ -99,7 +99,7 @@ def test_an_end_waits_for_a_receiver_that_is_down(ask, receiver):  # noqa: F811
     revoke_access(actor=grant.request.requester, request=grant.request)
     settle()
     waiting = grant_of(request)
-    assert (waiting.state, waiting.contained_at) == (GrantState.ENDING, None)
+    assert (waiting.state, waiting.contained_at) == (GrantState.REVOKING, None)
     receiver.start()
     settle_later(timezone.now() + timedelta(seconds=10))
     assert grant_of(request).request.status == Status.REVOKED

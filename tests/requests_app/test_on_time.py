@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from audit.models import Event
 from requests_app.grants.credentials import reveal_credential
-from requests_app.grants.ending import revoke_access
+from requests_app.grants.revocation import revoke_access
 from requests_app.models import GrantState
 from requests_app.worker.deadline_watchdog import DeadlineWatchdog, sessions_told
 from requests_app.worker.reconciler import is_urgent
@@ -104,7 +104,7 @@ def test_a_long_line_of_past_ends_hides_none_that_is_to_come(real_flow, grant, m
     past = timezone.now() - timedelta(minutes=1)
     line = {"integration": grant.integration, "login": "jit_x", "deadline": past}
     for number in range(2):
-        GrantFactory(state=GrantState.ENDING, login_oid=number + 1, **line)
+        GrantFactory(state=GrantState.REVOKING, login_oid=number + 1, **line)
     watchdog = DeadlineWatchdog(interval_s=1)
     watchdog.refresh(timezone.now())
     assert len(watchdog.terminate_on_time(grant.deadline - timedelta(seconds=0.5))) == 2
@@ -113,14 +113,14 @@ def test_a_long_line_of_past_ends_hides_none_that_is_to_come(real_flow, grant, m
 
 def test_an_end_or_a_request_that_may_go_on_makes_a_worker_hurry():
     assert not is_urgent(timezone.now())
-    ending = GrantFactory(state=GrantState.ENDING)
+    ending = GrantFactory(state=GrantState.REVOKING)
     assert is_urgent(timezone.now())
     ending.delete()
     AccessRequestFactory()
     assert is_urgent(timezone.now())
 
 
-@pytest.mark.parametrize("state", [GrantState.ACTIVE, GrantState.CONTAINED, GrantState.ENDED])
+@pytest.mark.parametrize("state", [GrantState.ACTIVE, GrantState.CONTAINED, GrantState.REMOVED])
 def test_nothing_else_does(state):
     GrantFactory(state=state)
     assert not is_urgent(timezone.now())

@@ -27,7 +27,7 @@ def test_a_page_without_rows_opens(member_client, page):
 
 @pytest.mark.parametrize("status", EVERY_STATUS)
 def test_the_page_of_a_request_says_its_status(signed_in, status):
-    ask = AccessRequestFactory(status=status, ends_as=Status.REVOKED)
+    ask = AccessRequestFactory(status=status, final_status=Status.REVOKED)
     answer = signed_in(ask.requester).get(reverse("requests:detail", args=[ask.pk]))
     assert answer.status_code == 200
     assert status.label in answer.content.decode()
@@ -35,7 +35,7 @@ def test_the_page_of_a_request_says_its_status(signed_in, status):
 
 def test_what_ended_before_it_was_opened_stands_behind_what_is_open(member_client, member_user):
     stopped = AccessRequestFactory(
-        requester=member_user, status=Status.ENDING, starts_at=None, ends_at=None
+        requester=member_user, status=Status.REVOKING, starts_at=None, ends_at=None
     )
     opened = AccessRequestFactory(requester=member_user, status=Status.ACTIVE)
     assert access_of(member_user)["in_use"] == [opened, stopped]

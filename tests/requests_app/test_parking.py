@@ -10,7 +10,7 @@ from apono_portal.core.web.client import ClientInfo
 from requests_app.exceptions import RequestRefused
 from requests_app.models import Status
 from requests_app.submission import pending_mfa
-from requests_app.submission.pending_mfa import made_elsewhere
+from requests_app.submission.pending_mfa import submitted_elsewhere
 from requests_app.submission.services import submit_request
 from tests.factories import AccessFlowFactory, AccessRequestFactory, AuthenticatorFactory
 
@@ -59,7 +59,7 @@ def test_what_ran_out_does_not_count(person, flow):
 
 
 def test_other_peoples_and_released_ones_do_not_count(person, flow, monkeypatch):
-    monkeypatch.setattr(pending_mfa, "MOST_PARKED", 1)
+    monkeypatch.setattr(pending_mfa, "MAX_PENDING_MFA", 1)
     fill(AuthenticatorFactory().user, flow, 1)
     AccessRequestFactory(requester=person, flow=flow)
     assert ask(person, flow).status == Status.PENDING_MFA
@@ -68,7 +68,7 @@ def test_other_peoples_and_released_ones_do_not_count(person, flow, monkeypatch)
 def test_with_an_open_window_nothing_is_parked_and_nothing_refused(
     person, flow, monkeypatch, open_window_of
 ):
-    monkeypatch.setattr(pending_mfa, "MOST_PARKED", 0)
+    monkeypatch.setattr(pending_mfa, "MAX_PENDING_MFA", 0)
     assert ask(person, flow, window=open_window_of(person)).status == Status.GRANTING
 
 
@@ -78,7 +78,7 @@ def test_with_an_open_window_nothing_is_parked_and_nothing_refused(
 )
 def test_another_browser_or_another_address_is_elsewhere(person, flow, client_info):
     mine, odd = ask(person, flow), ask(person, flow, client_info)
-    assert set(made_elsewhere([mine, odd], HERE)) == {odd.pk}
+    assert set(submitted_elsewhere([mine, odd], HERE)) == {odd.pk}
 
 
 def test_the_page_says_where_an_odd_one_was_made(person, flow, signed_in):

@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from requests_app.grants.proof_text import proof_in_a_line, proof_lines
+from requests_app.grants.proof_text import proof_summary, proof_lines
 from requests_app.models import GrantState, Status
 from tests.factories import AccessRequestFactory, GrantFactory
 
@@ -40,7 +40,7 @@ def test_what_does_not_hold_is_not_made_better():
 
 
 def test_an_export_has_it_in_one_line():
-    assert proof_in_a_line(PROOF) == (
+    assert proof_summary(PROOF) == (
         "login gone, no session, nothing left, checked 2026-05-31T16:00:01+00:00: "
         "Read from the target."
     )
@@ -49,7 +49,7 @@ def test_an_export_has_it_in_one_line():
 def test_what_is_not_known_is_left_out():
     assert proof_lines({}) == []
     assert proof_lines({"checked_at": "soon"}) == []
-    assert proof_in_a_line({"method": "Asked"}) == "Asked"
+    assert proof_summary({"method": "Asked"}) == "Asked"
 
 
 @pytest.mark.django_db
@@ -57,7 +57,7 @@ def test_the_page_shows_it(admin_client):
     now = timezone.now()
     request = AccessRequestFactory(status=Status.EXPIRED)
     GrantFactory(
-        request=request, state=GrantState.ENDED, contained_at=now, ended_at=now, proof=PROOF
+        request=request, state=GrantState.REMOVED, contained_at=now, removed_at=now, proof=PROOF
     )
     page = admin_client.get(reverse("requests:detail", args=[request.pk])).content.decode()
     for _, answer in proof_lines(PROOF):

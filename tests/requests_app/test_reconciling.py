@@ -13,7 +13,7 @@ from accessflows.models import Integration
 from audit.events import EventName
 from audit.models import Event
 from requests_app.grants.activation import begin_activation, record_activation
-from requests_app.grants.ending import cancel_request, revoke_access
+from requests_app.grants.revocation import cancel_request, revoke_access
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from requests_app.worker.reconciler import Stage, WorkQueue, next_turn, sweep, work, work_queues
 from tests.factories import (
@@ -52,7 +52,7 @@ def test_a_server_that_stays_down_fails_the_request(unanswered):
     sweep_at(unanswered.pending_until)
     unanswered.refresh_from_db()
     grant = unanswered.grants.get()
-    assert (unanswered.status, grant.state) == (Status.FAILED, GrantState.ENDING)
+    assert (unanswered.status, grant.state) == (Status.FAILED, GrantState.REVOKING)
     assert "in time" in unanswered.message
     assert grant.deadline == deadline
 
@@ -62,7 +62,7 @@ def test_an_end_is_never_given_up(unanswered):
     for days in range(1, 30):
         sweep_at(unanswered.pending_until + timedelta(days=days))
     grant = unanswered.grants.get()
-    assert grant.state == GrantState.ENDING
+    assert grant.state == GrantState.REVOKING
     assert grant.next_attempt_at - grant.deadline < timedelta(days=30)
     assert grant.attempts >= 29
 
@@ -84,7 +84,7 @@ def test_a_broker_password_that_cannot_be_opened_fails_with_a_sentence():
 
 
 def test_containment_comes_first_and_cleaning_waits_for_a_fresh_end():
-    states = [GrantState.CONTAINED, GrantState.ACTIVATING, GrantState.ENDING, GrantState.ACTIVE]
+    states = [GrantState.CONTAINED, GrantState.ACTIVATING, GrantState.REVOKING, GrantState.ACTIVE]
     grants = [GrantFactory(state=state) for state in states]
     hurried = work_queues(timezone.now())
     assert [queue.stage for queue in hurried] == [Stage.CONTAIN, Stage.ACTIVATE]
@@ -124,9 +124,9 @@ def silent_port():
 def test_a_silent_server_delays_no_other_end(real_flow, silent_port, transactional_db):
     from requests_app.worker.loop import Worker
 
-    stuck = GrantFactory(state=GrantState.ENDING, login="jit_x", login_oid=1)
+    stuck = GrantFactory(state=GrantState.REVOKING, login="jit_x", login_oid=1)
     AccessRequest.objects.filter(pk=stuck.request_id).update(
-        status=Status.ENDING, ends_as="revoked"
+        status=Status.REVOKING, final_status="revoked"
     )
     Integration.objects.filter(pk=stuck.integration_id).update(port=silent_port)
     grant = real_flow.active_grant()
@@ -144,7 +144,7 @@ def test_a_silent_server_delays_no_other_end(real_flow, silent_port, transaction
         worker.stop()
         thread.join(30)
     assert not thread.is_alive()
-    assert Grant.objects.get(pk=stuck.pk).state == GrantState.ENDING
+    assert Grant.objects.get(pk=stuck.pk).state == GrantState.REVOKING
 
 
 @pytest.mark.target
@@ -152,8 +152,8 @@ def test_a_lost_answer_is_found_again(real_flow):
     request = real_flow.request()
     settle()
     grant = request.grants.get()
-    Grant.objects.update(login="", login_oid=None, system_identifier="", state=GrantState.ENDING)
-    AccessRequest.objects.update(status=Status.ENDING, ends_as=Status.REVOKED)
+    Grant.objects.update(login="", login_oid=None, system_identifier="", state=GrantState.REVOKING)
+    AccessRequest.objects.update(status=Status.REVOKING, final_status=Status.REVOKED)
     settle()
     assert not real_flow.pg.role_exists(grant.login)
     assert request.grants.get().proof["holds"] is True
@@ -167,7 +167,7 @@ def test_what_was_never_made_ends_with_that_proof(real_flow):
     settle()
     request.refresh_from_db()
     grant = request.grants.get()
-    assert (request.status, grant.state) == (Status.REVOKED, GrantState.ENDED)
+    assert (request.status, grant.state) == (Status.REVOKED, GrantState.REMOVED)
     assert "none was ever made" in grant.proof["method"]
 
 
@@ -186,7 +186,7 @@ def test_a_role_made_too_late_is_ended_after_all(real_flow):
     assert not record_activation(grant=grant, lease="lost", activation=activation)
     settle()
     grant.refresh_from_db()
-    assert grant.state == GrantState.ENDED
+    assert grant.state == GrantState.REMOVED
     assert not real_flow.pg.role_exists(activation.identity.role_name)
 
 
@@ -205,7 +205,7 @@ def test_residue_is_listed_before_it_is_cleaned(real_flow):
     revoke_access(actor=real_flow.requester, request=grant.request)
     settle()
     grant.refresh_from_db()
-    assert grant.state == GrantState.ENDED
+    assert grant.state == GrantState.REMOVED
     assert any("left_here" in item["name"] for item in grant.owned_objects)
     assert Event.objects.get(event=EventName.GRANT_PROVE).metadata["left_behind"] >= 1
 
@@ -221,7 +221,7 @@ def test_a_refusal_of_the_target_fails_at_once_and_leaves_nothing(real_flow):
     request.refresh_from_db()
     assert request.status == Status.FAILED
     assert request.message
-    assert request.grants.get().state == GrantState.ENDED
+    assert request.grants.get().state == GrantState.REMOVED
     assert real_flow.pg.grant_roles() == []
 
 
@@ -244,7 +244,7 @@ def test_one_target_down_fails_all_and_ends_the_one_that_was_made(real_flow):
     assert request.status == Status.FAILED
     assert real_flow.pg.grant_roles() == []
     states = dict(request.grants.values_list("integration_name", "state"))
-    assert states == {"zz-down": GrantState.ENDING, real_flow.integration.name: GrantState.ENDED}
+    assert states == {"zz-down": GrantState.REVOKING, real_flow.integration.name: GrantState.REMOVED}
 
 
 def test_flows_may_share_a_target_and_each_grant_ends_alone():

@@ -18,7 +18,7 @@ from requests_app.grants.activation import (
     record_activation,
 )
 from requests_app.models import Decision, Grant, GrantState, Status
-from requests_app.policies import when_to_remind
+from requests_app.policies import reminder_time
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -94,7 +94,7 @@ def test_access_opens_with_its_last_grant_until_the_first_end(clock):
     request.refresh_from_db()
     assert (request.status, request.starts_at) == (Status.ACTIVE, timezone.now())
     assert request.ends_at == sooner
-    assert request.remind_at == when_to_remind(request.starts_at, sooner)
+    assert request.remind_at == reminder_time(request.starts_at, sooner)
     assert request.pending_until is None
 
 
@@ -112,12 +112,12 @@ def test_what_another_worker_has_taken_over_is_not_noted_as_open():
     assert not Event.objects.filter(event=EventName.GRANT_ACTIVATE).exists()
 
 
-@pytest.mark.parametrize("state", [GrantState.ENDING, GrantState.ENDED])
+@pytest.mark.parametrize("state", [GrantState.REVOKING, GrantState.REMOVED])
 def test_what_was_ended_meanwhile_goes_the_way_of_ending(state):
     grant = begun().grants.get()
     Grant.objects.filter(pk=grant.pk).update(state=state)
     assert not note(grant)
-    assert (grant.state, grant.lease_by) == (GrantState.ENDING, "")
+    assert (grant.state, grant.lease_by) == (GrantState.REVOKING, "")
     assert grant.request.status == Status.GRANTING
 
 
@@ -126,7 +126,7 @@ def test_evidence_voided_while_the_target_was_asked_opens_nothing():
     advance_epoch(user=request.requester)
     grant = request.grants.get()
     assert not note(grant)
-    assert (grant.state, grant.request.status) == (GrantState.ENDING, Status.FAILED)
+    assert (grant.state, grant.request.status) == (GrantState.REVOKING, Status.FAILED)
     assert "was reset" in grant.request.message
 
 
@@ -196,7 +196,7 @@ def test_an_approval_without_its_mfa_opens_nothing():
 
 def test_what_is_not_to_be_opened_any_more_is_not_confirmed():
     request = begun()
-    type(request).objects.update(status=Status.ENDING)
+    type(request).objects.update(status=Status.REVOKING)
     assert confirm_activation(grant=request.grants.get()) is False
 
 

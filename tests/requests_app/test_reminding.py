@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
-from requests_app.grants.reminders import remind_of_ends
+from requests_app.grants.reminders import record_reminders
 from requests_app.models import AccessRequest, Status
-from requests_app.policies import when_to_remind
+from requests_app.policies import reminder_time
 from tests.factories import AccessRequestFactory
 
 pytestmark = pytest.mark.django_db
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 def opened(**fields) -> AccessRequest:
     request = AccessRequestFactory(status=Status.ACTIVE, **fields)
-    request.remind_at = when_to_remind(request.starts_at, request.ends_at)
+    request.remind_at = reminder_time(request.starts_at, request.ends_at)
     request.save()
     return request
 
@@ -38,33 +38,33 @@ def reminders() -> int:
 )
 def test_the_reminder_comes_15_minutes_before_or_at_the_last_tenth(lasts, before):
     start = timezone.now()
-    assert when_to_remind(start, start + lasts) == start + lasts - before
+    assert reminder_time(start, start + lasts) == start + lasts - before
 
 
 def test_it_is_said_once(db):
     request = opened()
-    assert remind_of_ends(now=request.remind_at - timedelta(seconds=1)) == 0
-    assert [remind_of_ends(now=request.remind_at) for _ in range(3)] == [1, 0, 0]
+    assert record_reminders(now=request.remind_at - timedelta(seconds=1)) == 0
+    assert [record_reminders(now=request.remind_at) for _ in range(3)] == [1, 0, 0]
     assert reminders() == 1
 
 
 def test_it_is_said_again_for_another_end(db):
     request = opened()
-    remind_of_ends(now=request.remind_at)
+    record_reminders(now=request.remind_at)
     later = request.ends_at + timedelta(hours=1)
-    again = when_to_remind(request.starts_at, later)
+    again = reminder_time(request.starts_at, later)
     AccessRequest.objects.update(ends_at=later, remind_at=again)
-    assert remind_of_ends(now=again) == 1
+    assert record_reminders(now=again) == 1
     assert reminders() == 2
 
 
 def test_after_an_outage_nobody_is_reminded_of_what_is_over(db):
     request = opened()
-    assert remind_of_ends(now=request.ends_at) == 0
+    assert record_reminders(now=request.ends_at) == 0
 
 
 def test_what_was_ended_by_hand_has_no_reminder(db):
     request = opened()
-    AccessRequest.objects.update(status=Status.ENDING)
+    AccessRequest.objects.update(status=Status.REVOKING)
     with time_machine.travel(request.remind_at):
-        assert remind_of_ends(now=timezone.now()) == 0
+        assert record_reminders(now=timezone.now()) == 0

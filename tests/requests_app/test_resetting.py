@@ -45,7 +45,7 @@ def test_only_while_the_grant_is_active(state):
 
 def test_only_while_the_request_is_active():
     grant = shown()
-    AccessRequest.objects.update(status=Status.ENDING)
+    AccessRequest.objects.update(status=Status.REVOKING)
     with pytest.raises(Conflict):
         reset(grant)
 
@@ -77,7 +77,7 @@ def test_it_is_on_the_record_when_and_whether_sessions_were_to_be_cut(cut):
     with pytest.raises(RequestRefused):
         reset(grant)
     told = Event.objects.get(event=EventName.GRANT_RESET).metadata
-    assert (told["login"], told["sessions_cut"]) == ("jit_x", cut)
+    assert (told["login"], told["sessions_terminated"]) == ("jit_x", cut)
     other.refresh_from_db()
     grant.refresh_from_db()
     assert other.revealed_at == before < grant.revealed_at
@@ -121,5 +121,5 @@ def test_the_page_shows_the_new_one_once(real_flow, client):
     assert answer.headers["Cache-Control"] == "no-store"
     assert "Shown once." in answer.content.decode()
     told = Event.objects.get(event=EventName.GRANT_RESET).metadata
-    assert told["sessions_cut"] is True
+    assert told["sessions_terminated"] is True
     assert Grant.objects.get().revealed_at - timezone.now() < timedelta(minutes=1)

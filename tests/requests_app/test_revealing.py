@@ -20,7 +20,7 @@ from audit.models import Event
 from mfa.exceptions import WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.credentials import reveal_credential
-from requests_app.grants.psql import options_of, psql_command
+from requests_app.grants.psql import split_before_options, psql_command
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from tests.factories import GrantFactory, UserFactory
 
@@ -49,7 +49,7 @@ def test_only_while_the_grant_is_active(state):
         reveal(ready(state=state))
 
 
-@pytest.mark.parametrize("status", [Status.GRANTING, Status.ENDING, Status.FAILED])
+@pytest.mark.parametrize("status", [Status.GRANTING, Status.REVOKING, Status.FAILED])
 def test_only_while_the_request_is_active(status):
     grant = ready()
     AccessRequest.objects.update(status=status)
@@ -216,5 +216,5 @@ def test_a_late_reveal_revives_nothing(real_flow):
 def test_the_psql_line_wraps_before_its_options():
     line = "psql -h db.example -p 5432 -U jit_1 -d 'dbname=a sslmode=require'"
     options = ["psql", "-h db.example", "-p 5432", "-U jit_1", "-d 'dbname=a sslmode=require'"]
-    assert options_of(line) == options
+    assert split_before_options(line) == options
     assert " ".join(options) == line

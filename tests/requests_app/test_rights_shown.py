@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from accessflows.models import AccessFlow, Permission, Resource
 from requests_app.exceptions import RequestRefused
-from requests_app.grants.ending import revoke_access
+from requests_app.grants.revocation import revoke_access
 from requests_app.models import GrantState, Status
 from tests.factories import (
     AccessFlowFactory,
@@ -75,4 +75,4 @@ def test_what_vanished_is_still_ended():
     Resource.objects.update(vanished_at=timezone.now())
     revoke_access(actor=grant.request.requester, request=grant.request)
     grant.refresh_from_db()
-    assert grant.state == GrantState.ENDING
+    assert grant.state == GrantState.REVOKING

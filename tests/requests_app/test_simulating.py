@@ -188,7 +188,7 @@ def test_a_question_that_makes_no_sense_gets_a_sentence(admin_client, asked):
 
 
 def test_too_many_parked_are_foreseen(admin_client, monkeypatch):
-    monkeypatch.setattr("requests_app.submission.pending_mfa.MOST_PARKED", 0)
+    monkeypatch.setattr("requests_app.submission.pending_mfa.MAX_PENDING_MFA", 0)
     person = UserFactory()
     flow = AccessFlowFactory(targets=1, requester_users=[person], require_mfa=True)
     assert "already wait for your code" in ask(admin_client, person, flow).content.decode()

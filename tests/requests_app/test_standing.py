@@ -24,7 +24,7 @@ def test_before_its_end_a_grant_stands_as_its_row_says(grant, state):
     assert grant_status(grant, grant.deadline).standing.value == state.value
 
 
-@pytest.mark.parametrize("state", [GrantState.ACTIVE, GrantState.ENDING])
+@pytest.mark.parametrize("state", [GrantState.ACTIVE, GrantState.REVOKING])
 def test_past_its_end_and_not_contained_it_is_overdue_with_its_age(grant, state):
     grant.state = state
     stand = grant_status(grant, grant.deadline + timedelta(minutes=3))
@@ -35,7 +35,7 @@ def test_a_moment_past_its_end_it_is_not_overdue_yet(grant):
     assert grant_status(grant, grant.deadline + timedelta(seconds=4)).standing == GrantStatus.ACTIVE
 
 
-@pytest.mark.parametrize("state", [GrantState.CONTAINED, GrantState.ENDED])
+@pytest.mark.parametrize("state", [GrantState.CONTAINED, GrantState.REMOVED])
 def test_what_is_contained_is_never_overdue(grant, state):
     grant.state, grant.contained_at = state, grant.deadline
     assert grant_status(grant, grant.deadline + timedelta(days=1)).standing.value == state.value
@@ -47,7 +47,7 @@ def test_what_was_never_made_is_not_overdue():
 
 
 def test_a_request_stands_as_its_most_urgent_grant(grant):
-    GrantFactory(request=grant.request, permission="another", state=GrantState.ENDED)
+    GrantFactory(request=grant.request, permission="another", state=GrantState.REMOVED)
     late = grant.deadline + timedelta(hours=1)
     assert stand_of_request(grant.request, late).label == "Overdue by 1 h"
     grant.request.grants.all().delete()
@@ -57,7 +57,7 @@ def test_a_request_stands_as_its_most_urgent_grant(grant):
 def test_the_request_page_says_what_differs_and_for_how_long_it_is_late(grant, admin_client):
     Drift.objects.create(grant=grant, login=grant.login, kind="deadline", sentence="Pushed back.")
     Drift.objects.create(
-        grant=grant, login=grant.login, kind="powers", sentence="Long over.", over_at=timezone.now()
+        grant=grant, login=grant.login, kind="powers", sentence="Long over.", resolved_at=timezone.now()
     )
     grant.deadline = timezone.now() - timedelta(minutes=10, seconds=1)
     grant.save()

@@ -19,7 +19,7 @@ from apono_portal.one_arena import share_one_arena
 from audit.integrity.background_verification import LogVerifier
 from audit.integrity.checkpoints import write_checkpoints
 from audit.outbox.deliveries import deliver_due
-from requests_app.grants.extension import carry_on_extensions
+from requests_app.grants.extension import retry_extensions
 from requests_app.insights.daily_rollup import keep_figures
 from requests_app.worker.loop import Worker
 
@@ -52,7 +52,7 @@ class Command(BaseCommand):
                 run_requested_checks,
                 run_due_canaries,
                 keep_figures,
-                lambda now: carry_on_extensions(now=now),
+                lambda now: retry_extensions(now=now),
                 LogVerifier(),
             ),
         )

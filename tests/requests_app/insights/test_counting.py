@@ -101,8 +101,8 @@ def test_the_slowest_tenth_begins_where_nine_tenths_end():
     assert slowest_tenth([5.0]) == 5
 
 
-def cut(late_s: float, *, ends_as: str = Status.EXPIRED):
-    request = AccessRequestFactory(status=Status.EXPIRED, ends_as=ends_as)
+def cut(late_s: float, *, final_status: str = Status.EXPIRED):
+    request = AccessRequestFactory(status=Status.EXPIRED, final_status=final_status)
     grant = GrantFactory(
         request=request,
         state=GrantState.CONTAINED,
@@ -116,7 +116,7 @@ def cut(late_s: float, *, ends_as: str = Status.EXPIRED):
 def test_punctuality_is_the_time_from_the_deadline_to_the_cut():
     for late_s in (0.4, 5, 5.5, 60, 61, 300, 301):
         late = cut(late_s)
-    cut(-600, ends_as=Status.REVOKED)  # by hand: no deadline was kept or missed
+    cut(-600, final_status=Status.REVOKED)  # by hand: no deadline was kept or missed
     ending = figures()["ending"]
     worst = {
         "late_s": 301,
