@@ -83,7 +83,7 @@ def _waiting(user_id: int, now: datetime) -> News:
 
 
 def _late(moment: datetime) -> News:
-    return _counted(Grant.objects.past_their_end(moment), LATE)
+    return _counted(Grant.objects.overdue(moment), LATE)
 
 
 def _counted(found: QuerySet[Any], what: int) -> News:

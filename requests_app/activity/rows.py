@@ -14,7 +14,7 @@ from apono_portal.core.db.prepared import Prepared, prepared
 from apono_portal.core.formatting.datetimes import datetime_formatter, person
 from audit.log.rows import toggle_of
 from requests_app.activity.selectors import Wanted, wanted_requests
-from requests_app.models import STATUS_LABELS, AccessRequest, Decision, RequestedTarget
+from requests_app.models import AccessRequest, Decision, RequestedTarget
 
 VERDICTS = {str(value): str(label) for value, label in Decision.Verdict.choices}
 SHOWN = (
@@ -136,7 +136,7 @@ def _row(
         "approvers": ", ".join(approvers),
         "unapproved": "Automatic" if automatic else "None yet",
         "status": request.status,
-        "word": STATUS_LABELS.get(request.status, request.status),
+        "word": request.get_status_display(),
         "since": moment(request.status_changed_at),
         "started": moment(request.starts_at),
         "ended": until if request.starts_at else "",

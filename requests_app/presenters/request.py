@@ -272,7 +272,7 @@ def _card(grant: Grant, request: AccessRequest, viewer: Any, now: datetime) -> G
     )
     return GrantCard(
         grant=grant,
-        status=stand.standing.value,
+        status=stand.code,
         label=stand.label,
         sentence=_overdue(grant) if stand.overdue_for else _sentence(grant, state),
         drifts=[drift.sentence for drift in grant.drifts.all() if drift.resolved_at is None],

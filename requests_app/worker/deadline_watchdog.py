@@ -185,7 +185,7 @@ class DeadlineWatchdog:
 
 def _ends_until(latest: datetime, now: datetime) -> Iterator[Any]:
     """What is past its end and waits in a long line keeps nothing out that is still to come."""
-    ending = Grant.objects.ending_before(latest).exclude(login_oid=None).order_by("deadline")
+    ending = Grant.objects.expiring_before(latest).exclude(login_oid=None).order_by("deadline")
     told = ending.values_list(*Ends.COLUMNS)
     for some in (told.filter(deadline__lte=now), told.filter(deadline__gt=now)):
         yield from some[:MOST].iterator(chunk_size=AT_ONCE)
