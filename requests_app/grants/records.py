@@ -31,7 +31,10 @@ def mark_revoking(requests: Iterable[AccessRequest]) -> None:
 def reopen_for_cleanup(grant: Grant, lease: str) -> None:
     """Schedule removal of a login created after its grant was marked for removal, or closed."""
     Grant.objects.filter(pk=grant.pk, state=GrantState.REMOVED).update(
-        state=GrantState.REVOKING, contained_at=None, removed_at=None, next_attempt_at=timezone.now()
+        state=GrantState.REVOKING,
+        contained_at=None,
+        removed_at=None,
+        next_attempt_at=timezone.now(),
     )
     Grant.objects.filter(pk=grant.pk, lease_by=lease).update(**RELEASED)
 

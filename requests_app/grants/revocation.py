@@ -1,8 +1,8 @@
-"""Ends: by time, by hand, by the loss of a request's ground."""
+"""The end of access: it expires, is revoked by hand, or is revoked because of lost eligibility."""
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -14,7 +14,7 @@ from audit.events import EventName
 from requests_app.exceptions import RequestRefused
 from requests_app.grants.records import mark_revoking
 from requests_app.lifecycle import (
-    BATCH,
+    BATCH_SIZE,
     conflict_on,
     lock_request,
     take_batch,
@@ -31,104 +31,112 @@ from requests_app.models import (
 )
 from requests_app.policies import can_revoke
 
-_CLOSINGS = {
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+_FINAL_EVENTS = {
     Status.EXPIRED: EventName.REQUEST_EXPIRE,
     Status.REVOKED: EventName.REQUEST_REVOKE,
+}
+_LAPSE_REASONS = {
+    Status.PENDING_MFA: "MFA was not verified in time.",
+    Status.PENDING_APPROVAL: "Nobody decided in time.",
 }
 
 
 def revoke_access(
-    *, actor: Any, request: AccessRequest, client_info: ClientInfo = SYSTEM
+    *, actor: "User", request: AccessRequest, client_info: ClientInfo = SYSTEM
 ) -> AccessRequest:
-    """Begin the end of access now, by hand. Stops an activation that is under way, too."""
+    """Start to revoke access now; also stops an activation."""
     with transaction.atomic():
-        request = _lock_for(actor, request)
+        request = _lock_revocable(actor, request)
         if request.status not in {Status.GRANTING, Status.ACTIVE}:
             raise conflict_on(request)
-        return _stop(request, actor=actor, client_info=client_info)
+        return _revoke_or_cancel(request, actor=actor, client_info=client_info)
 
 
 def cancel_request(
-    *, actor: Any, request: AccessRequest, client_info: ClientInfo = SYSTEM
+    *, actor: "User", request: AccessRequest, client_info: ClientInfo = SYSTEM
 ) -> AccessRequest:
-    """Withdraw a request that is not open yet."""
+    """Cancel a request that is not active yet."""
     with transaction.atomic():
-        request = _lock_for(actor, request)
+        request = _lock_revocable(actor, request)
         if request.status not in {*PENDING, Status.GRANTING}:
             raise conflict_on(request)
-        return _stop(request, actor=actor, client_info=client_info)
+        return _revoke_or_cancel(request, actor=actor, client_info=client_info)
 
 
 def revoke_all_access_of(
     *,
-    user: Any | None = None,
+    user: "User | None" = None,
     flow: AccessFlow | None = None,
     integration: Integration | None = None,
-    actor: Any | None,
+    actor: "User | None",
     reason: str,
     client_info: ClientInfo = SYSTEM,
 ) -> int:
-    """Withdraw what is pending and end what is open of a person, a flow or an integration."""
-    concerned = Q(pk__in=[])
+    """Cancel pending requests and revoke access of a user, a flow or an integration."""
+    condition = Q(pk__in=[])
     if user is not None:
-        concerned |= Q(requester=user)
+        condition |= Q(requester=user)
     if flow is not None:
-        concerned |= Q(flow=flow)
+        condition |= Q(flow=flow)
     if integration is not None:
-        concerned |= Q(targets__integration=integration) | Q(grants__integration=integration)
-    return _stop_each(AccessRequest.objects.filter(concerned), actor, reason, client_info)
+        condition |= Q(targets__integration=integration) | Q(grants__integration=integration)
+    return _revoke_each(AccessRequest.objects.filter(condition), actor, reason, client_info)
 
 
 def revoke_ineligible() -> int:
-    """End what lost its ground by whatever path: person, flow or integration gone or switched off, or
-    the person no longer among those who may ask (docs/decisions/0024-lost-eligibility-ends-access.md).
+    """Revoke access that lost its eligibility by whatever path, and return how many.
 
-    Up to `BATCH` for each reason, so that a worker can stop in between. Returns how many.
+    The user, flow or integration was deleted or disabled, or the user is no longer a requester
+    (docs/decisions/0024-lost-eligibility-ends-access.md). At most `BATCH_SIZE` for each reason, so
+    that a worker can stop in between.
     """
-    lost = {
-        "The person is no longer active in the portal.": Q(requester=None)
-        | Q(requester__is_active=False),
-        "The access flow was switched off or deleted.": Q(flow=None) | Q(flow__is_active=False),
-        "The integration was switched off.": Q(targets__integration=None)
+    conditions = {
+        "The user is no longer active.": Q(requester=None) | Q(requester__is_active=False),
+        "The access flow was deactivated or deleted.": Q(flow=None) | Q(flow__is_active=False),
+        "The integration was disabled.": Q(targets__integration=None)
         | Q(targets__integration__is_active=False),
-        "The person may no longer ask through this access flow.": ~_may_still_ask(),
-        "What was asked for is no longer there on the target.": Q(status__in=PENDING)
-        & Exists(_vanished_targets()),
+        "The user can no longer request access through this access flow.": ~_is_requester(),
+        "A requested target no longer exists.": Q(status__in=PENDING) & Exists(_missing_targets()),
     }
     return sum(
-        _stop_each(AccessRequest.objects.filter(condition), None, reason, SYSTEM, most=BATCH)
-        for reason, condition in lost.items()
+        _revoke_each(AccessRequest.objects.filter(q), None, reason, SYSTEM, limit=BATCH_SIZE)
+        for reason, q in conditions.items()
     )
 
 
-def _vanished_targets() -> QuerySet[RequestedTarget]:
-    """Of a request: targets that discovery does not find any more. What is open runs on to its end."""
-    where = {"integration": OuterRef("integration"), "vanished_at__isnull": False}
-    here = Q(Exists(Resource.objects.filter(name=OuterRef("resource"), **where)))
-    here |= Q(Exists(Permission.objects.filter(name=OuterRef("permission"), **where)))
-    return RequestedTarget.objects.filter(here, request=OuterRef("pk"))
+def _missing_targets() -> QuerySet[RequestedTarget]:
+    """Return a request's targets that discovery no longer finds. Active access runs to its end."""
+    missing = {"integration": OuterRef("integration"), "vanished_at__isnull": False}
+    resource = Resource.objects.filter(name=OuterRef("resource"), **missing)
+    permission = Permission.objects.filter(name=OuterRef("permission"), **missing)
+    return RequestedTarget.objects.filter(
+        Q(Exists(resource)) | Q(Exists(permission)), request=OuterRef("pk")
+    )
 
 
-def _may_still_ask() -> Q:
-    """The requester is among the flow's requesters, by name or by group, as of now."""
+def _is_requester() -> Q:
+    """Match requests whose user is a requester of the flow now, by name or by group."""
     flows = AccessFlow.objects.filter(pk=OuterRef("flow"))
-    person = OuterRef("requester")
-    by_name = flows.filter(requester_users=person)
-    by_group = flows.filter(requester_groups__user=person)
+    user = OuterRef("requester")
+    by_name = flows.filter(requester_users=user)
+    by_group = flows.filter(requester_groups__user=user)
     return Q(Exists(by_name)) | Q(Exists(by_group))
 
 
 def revoke_dropped(*, grants: Collection[Grant]) -> int:
-    """End up to `BATCH` requests of which no login is left on any target. Returns how many."""
-    gone = [grant.pk for grant in grants]
-    others_live = Grant.objects.live().filter(request=OuterRef("pk")).exclude(pk__in=gone)
-    concerned = AccessRequest.objects.filter(grants__in=gone).exclude(Exists(others_live))
-    reason = "The login was dropped on the target, not by the portal."
-    return _stop_each(concerned, None, reason, SYSTEM, most=BATCH)
+    """Revoke up to `BATCH_SIZE` requests whose every login was dropped, and return how many."""
+    dropped = [grant.pk for grant in grants]
+    others = Grant.objects.live().filter(request=OuterRef("pk")).exclude(pk__in=dropped)
+    requests = AccessRequest.objects.filter(grants__in=dropped).exclude(Exists(others))
+    reason = "The login was dropped on the target, outside the portal."
+    return _revoke_each(requests, None, reason, SYSTEM, limit=BATCH_SIZE)
 
 
 def expire_due(*, now: datetime) -> int:
-    """Begin the end of every request whose time is up, up to `BATCH`. Returns how many."""
+    """Start to revoke up to `BATCH_SIZE` requests whose time is up, and return how many."""
     with transaction.atomic():
         due = AccessRequest.objects.filter(status=Status.ACTIVE, ends_at__lte=now)
         requests = list(take_batch(due.order_by("ends_at")))
@@ -145,13 +153,9 @@ def expire_due(*, now: datetime) -> int:
 
 
 def lapse_overdue(*, now: datetime) -> int:
-    """Lapse what nobody verified or decided in time, up to `BATCH`. Returns how many."""
-    words = {
-        Status.PENDING_MFA: "No code was entered in time.",
-        Status.PENDING_APPROVAL: "Nobody decided in time.",
-    }
-    done = 0
-    for status, sentence in words.items():
+    """Lapse up to `BATCH_SIZE` requests per pending status whose deadline passed; return how many."""
+    lapsed = 0
+    for status, reason in _LAPSE_REASONS.items():
         with transaction.atomic():
             overdue = AccessRequest.objects.overdue_pending(now).filter(status=status)
             requests = list(take_batch(overdue.order_by("pending_until")))
@@ -160,40 +164,40 @@ def lapse_overdue(*, now: datetime) -> int:
                 to=Status.LAPSED,
                 event=EventName.REQUEST_LAPSE,
                 actor=None,
-                metadata={"reason": sentence},
-                message=sentence,
+                metadata={"reason": reason},
+                message=reason,
                 ended_at=now,
             )
-            done += len(requests)
-    return done
+            lapsed += len(requests)
+    return lapsed
 
 
 def finish_revocations(*, requests: Collection[AccessRequest]) -> None:
-    """Close ending requests once all their grants are proven gone. In a transaction that locks them."""
-    left = Grant.objects.filter(request__in=requests).exclude(state=GrantState.REMOVED)
-    unproven = set(left.values_list("request_id", flat=True))
-    over = [r for r in requests if r.status == Status.REVOKING and r.pk not in unproven]
-    for to, event in _CLOSINGS.items():
-        ended = [request for request in over if request.final_status == to]
-        transition_all(ended, to=to, event=event, actor=None, ended_at=timezone.now())
+    """Set the final status of locked requests in revocation of which every grant is removed."""
+    live = Grant.objects.live().filter(request__in=requests)
+    unfinished = set(live.values_list("request_id", flat=True))
+    done = [r for r in requests if r.status == Status.REVOKING and r.pk not in unfinished]
+    for status, event in _FINAL_EVENTS.items():
+        finished = [request for request in done if request.final_status == status]
+        transition_all(finished, to=status, event=event, actor=None, ended_at=timezone.now())
 
 
-def _lock_for(actor: Any, request: AccessRequest) -> AccessRequest:
+def _lock_revocable(actor: "User", request: AccessRequest) -> AccessRequest:
     request = lock_request(request.pk)
     if not can_revoke(request, actor):
         raise RequestRefused(
-            "Only the requester and account admins may end this. Nothing was changed."
+            "Only the requester and account admins may revoke this. Nothing was changed."
         )
     return request
 
 
-def _stop(
-    request: AccessRequest, *, actor: Any | None, client_info: ClientInfo, reason: str = ""
+def _revoke_or_cancel(
+    request: AccessRequest, *, actor: "User | None", client_info: ClientInfo, reason: str = ""
 ) -> AccessRequest:
-    """End what may exist on a target; cancel what does not."""
+    """Revoke what may exist on a target; cancel what does not."""
     now = timezone.now()
-    who = str(actor) if actor else ""
-    told = {"reason": reason} if reason else {}
+    actor_label = str(actor) if actor else ""
+    metadata = {"reason": reason} if reason else {}
     if request.status in PENDING or not request.grants.exists():
         return transition(
             request,
@@ -201,9 +205,9 @@ def _stop(
             event=EventName.REQUEST_CANCEL,
             actor=actor,
             client_info=client_info,
-            metadata=told,
+            metadata=metadata,
             message=reason,
-            revoked_by_label=who,
+            revoked_by_label=actor_label,
             ended_at=now,
         )
     transition(
@@ -212,30 +216,30 @@ def _stop(
         event=EventName.REQUEST_BEGIN_REVOCATION,
         actor=actor,
         client_info=client_info,
-        metadata=told,
+        metadata=metadata,
         message=reason,
         final_status=Status.REVOKED,
-        revoked_by_label=who,
+        revoked_by_label=actor_label,
     )
     mark_revoking([request])
     return request
 
 
-def _stop_each(
-    concerned: QuerySet[AccessRequest],
-    actor: Any | None,
+def _revoke_each(
+    requests: QuerySet[AccessRequest],
+    actor: "User | None",
     reason: str,
     client_info: ClientInfo,
     *,
-    most: int | None = None,
+    limit: int | None = None,
 ) -> int:
-    stoppable = [*PENDING, Status.GRANTING, Status.ACTIVE]
-    pks = concerned.filter(status__in=stoppable).order_by("pk").values_list("pk", flat=True)
-    stopped = 0
-    for pk in dict.fromkeys(pks[:most]):
+    revocable = [*PENDING, Status.GRANTING, Status.ACTIVE]
+    pks = requests.filter(status__in=revocable).order_by("pk").values_list("pk", flat=True)
+    revoked = 0
+    for pk in dict.fromkeys(pks[:limit]):
         with transaction.atomic():
             request = lock_request(pk)
-            if request.status in stoppable:
-                _stop(request, actor=actor, client_info=client_info, reason=reason)
-                stopped += 1
-    return stopped
+            if request.status in revocable:
+                _revoke_or_cancel(request, actor=actor, client_info=client_info, reason=reason)
+                revoked += 1
+    return revoked

@@ -123,4 +123,6 @@ class Grant(models.Model):
 
     def is_overdue(self, now: datetime) -> bool:
         """Its end has come and it is not contained yet."""
-        return self.contained_at is None and self.state != GrantState.REMOVED and self.deadline < now
+        return (
+            self.contained_at is None and self.state != GrantState.REMOVED and self.deadline < now
+        )

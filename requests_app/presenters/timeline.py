@@ -107,7 +107,10 @@ _WORDS: dict[str, tuple[str, Words]] = {
         lambda t, w: ("Ends soon", "", f"At {_instant(t, 'until')}"),
     ),
     EventName.REQUEST_FAIL: ("red", lambda t, w: ("Could not be opened", "", t.get("reason", ""))),
-    EventName.REQUEST_BEGIN_REVOCATION: ("", lambda t, w: ("End begun", f"by {w}", t.get("reason", ""))),
+    EventName.REQUEST_BEGIN_REVOCATION: (
+        "",
+        lambda t, w: ("End begun", f"by {w}", t.get("reason", "")),
+    ),
     EventName.REQUEST_ESCALATE: (
         "amber",
         lambda t, w: (
