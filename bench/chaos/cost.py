@@ -120,7 +120,7 @@ def _whole_step(request_pk: int) -> None:
     stage = reconciler.Stage.ACTIVATE
     lease, grants = claim(
         "bench", integration_id=integration_id, state=GrantState.ACTIVATING, limit=1,
-        lasts=stage.lease, now=timezone.now(),
+        duration=stage.lease, now=timezone.now(),
     )  # fmt: skip
     steps.activate(grants, lease)
 
@@ -143,7 +143,7 @@ def _idle_sweep() -> None:
     reconciler.run_housekeeping(now)
     reconciler.start_activations()
     reconciler.scopes(now)
-    reconciler.next_turn()
+    reconciler.next_due_at()
     due_for_scan(now)
 
 

@@ -24,8 +24,8 @@ from mfa.verification.locking import lock_state
 from mfa.verification.policies import evidence_holds
 from mfa.verification.window import Window
 from requests_app.exceptions import Conflict, RequestRefused
-from requests_app.grants.target_access import connector_errors, connector_of
 from requests_app.grants.reminders import reminder_time
+from requests_app.grants.target_access import connector_errors, connector_of
 from requests_app.lifecycle import conflict_on, evidence_fields, lock_request, lock_with_state
 from requests_app.models import AccessRequest, Extension, Grant, GrantState, Status
 from requests_app.policies import approval_gap, ineligibility_reason
@@ -54,7 +54,9 @@ def extend_access(
     twice. The returned extension is done, or still requested if a target did not answer; a worker
     then retries until the end. Raises `WindowClosed`, `RequestRefused` or `Conflict`.
     """
-    extension = apply_extension(extension=_request_extension(actor, request, used, window, client_info))
+    extension = apply_extension(
+        extension=_request_extension(actor, request, used, window, client_info)
+    )
     if extension.state == Extension.State.FAILED:
         raise Conflict(f"{request.reference} was not extended. {extension.message}")
     return extension
@@ -118,7 +120,9 @@ def extension_conflict(request: AccessRequest, now: datetime) -> str:
     if request.extensions.filter(state=REQUESTED).exists():
         return f"{request.reference} is already being extended."
     if request.ends_at is None or request.ends_at - now < MIN_REMAINING:
-        return f"{request.reference} is about to expire, too soon to extend it. Request access again."
+        return (
+            f"{request.reference} is about to expire, too soon to extend it. Request access again."
+        )
     if request.grants.exclude(state=GrantState.ACTIVE).exists():
         return f"Part of {request.reference} is already revoked."
     return ""

@@ -18,7 +18,7 @@ from requests_app.models import (
     GrantState,
     Status,
 )
-from requests_app.policies import can_request_again, can_revoke, can_extend
+from requests_app.policies import can_extend, can_request_again, can_revoke
 from requests_app.selectors import MOVING
 
 ENDING_SOON = timedelta(minutes=15)

@@ -26,7 +26,7 @@ def take(grants: list[Grant]) -> tuple[str, list[Grant]]:
         integration_id=grants[0].integration_id,
         state=GrantState.CONTAINED,
         limit=Stage.CLEAN.batch,
-        lasts=Stage.CLEAN.lease,
+        duration=Stage.CLEAN.lease,
         now=timezone.now(),
     )
 

@@ -13,7 +13,7 @@ from audit.models import Event
 from requests_app.grants.leases import claim
 from requests_app.grants.proof import record_containment
 from requests_app.models import Grant, GrantState
-from requests_app.worker.reconciler import Stage, WorkQueue, next_turn, work, work_queues
+from requests_app.worker.reconciler import Stage, WorkQueue, next_due_at, work, work_queues
 from requests_app.worker.steps import contain
 from tests.factories import GrantFactory
 from tests.requests_app.conftest import WORKER
@@ -34,7 +34,7 @@ def take(grant: Grant, state: GrantState = GrantState.REVOKING) -> str:
         integration_id=grant.integration_id,
         state=state,
         limit=1,
-        lasts=stage.lease,
+        duration=stage.lease,
         now=timezone.now(),
     )
     return lease
@@ -64,7 +64,7 @@ def test_what_has_not_begun_to_end_is_not_contained_by_a_late_answer():
 def test_a_dead_worker_keeps_an_end_waiting_for_half_a_sweep(ending):
     take(ending)
     assert work_queues(timezone.now()) == []
-    assert next_turn() <= timezone.now() + timedelta(seconds=settings.WORKER_INTERVAL_S)
+    assert next_due_at() <= timezone.now() + timedelta(seconds=settings.WORKER_INTERVAL_S)
     time.sleep(settings.WORKER_INTERVAL_S / 2 + 1.1)  # SQLite's clock counts whole seconds
     assert [queue.stage for queue in work_queues(timezone.now())] == [Stage.CONTAIN]
 

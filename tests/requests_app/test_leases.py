@@ -24,7 +24,7 @@ def take(worker="one", *, grant, limit=10):
         integration_id=grant.integration_id,
         state=grant.state,
         limit=limit,
-        lasts=settings.WORKER_LEASE,
+        duration=settings.WORKER_LEASE,
         now=timezone.now(),
     )
 

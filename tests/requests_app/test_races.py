@@ -253,7 +253,7 @@ def test_a_grant_is_claimed_once():
             integration_id=grants[0].integration_id,
             state=GrantState.REVOKING,
             limit=2,
-            lasts=timedelta(seconds=30),
+            duration=timedelta(seconds=30),
             now=timezone.now(),
         )[1]
 

@@ -15,7 +15,7 @@ from audit.models import Event
 from requests_app.grants.activation import begin_activation, record_activation
 from requests_app.grants.revocation import cancel_request, revoke_access
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.worker.reconciler import Stage, WorkQueue, next_turn, sweep, work, work_queues
+from requests_app.worker.reconciler import Stage, WorkQueue, next_due_at, sweep, work, work_queues
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -108,9 +108,9 @@ def test_a_worker_that_is_told_to_stop_leaves_the_rest_of_a_lane():
 def test_the_next_turn_is_the_next_end():
     later, sooner = (GrantFactory().request for _ in range(2))
     AccessRequest.objects.filter(pk=sooner.pk).update(ends_at=timezone.now())
-    assert next_turn() < later.ends_at
+    assert next_due_at() < later.ends_at
     AccessRequest.objects.update(status=Status.REJECTED)
-    assert next_turn() is None
+    assert next_due_at() is None
 
 
 @pytest.fixture
