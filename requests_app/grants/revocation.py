@@ -25,7 +25,6 @@ from requests_app.models import (
     PENDING,
     AccessRequest,
     Grant,
-    GrantState,
     RequestedTarget,
     Status,
 )

@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from accessflows.connectors import idle_pool
-from requests_app.drift.scan import due_for_scan, scan_targets
+from requests_app.drift.scan import due_for_scan, scan_target
 from requests_app.grants.revocation import expire_due
 from requests_app.lifecycle import BATCH_SIZE
 from requests_app.worker.deadline_watchdog import DeadlineWatchdog
@@ -135,8 +135,8 @@ class Worker:
         if pending_activations().exists():
             self._dispatch(self._others, ACTIVATION_TASK, start_activations)
         self._run_periodic_tasks(now)
-        for pk in due_for_scan(now, at_once=not self._has_scanned):
-            self._dispatch(self._others, f"scan-{pk}", partial(scan_targets, pk, self.name))
+        for pk in due_for_scan(now, all_targets=not self._has_scanned):
+            self._dispatch(self._others, f"scan-{pk}", partial(scan_target, pk, self.name))
         self._has_scanned = True
         if expired == BATCH_SIZE:
             return 0

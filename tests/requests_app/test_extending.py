@@ -12,7 +12,7 @@ from audit.events import EventName
 from audit.models import Event
 from mfa.exceptions import WindowClosed
 from mfa.verification.locking import advance_epoch
-from requests_app.drift.scan import due_for_scan, scan_targets
+from requests_app.drift.scan import due_for_scan, scan_target
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.credentials import reveal_credential
 from requests_app.grants.revocation import expire_due, revoke_access
@@ -302,8 +302,8 @@ def test_the_watch_over_targets_agrees(flow, step):
         before = grant.deadline
         Grant.objects.update(deadline=before, extending_to=before + HALF_AN_HOUR)
     with time_machine.travel(timezone.now() + timedelta(seconds=3), tick=True):
-        for pk in due_for_scan(timezone.now(), at_once=True):
-            scan_targets(pk, WORKER)
+        for pk in due_for_scan(timezone.now(), all_targets=True):
+            scan_target(pk, WORKER)
     assert not Drift.objects.exists()
     marker = flow.pg.ask(
         "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = %s",
@@ -324,8 +324,8 @@ def test_a_target_that_moved_for_an_extension_that_failed_is_told(flow):
     flow.flow.requester_users.clear()
     retry_extensions(now=timezone.now())
     with time_machine.travel(timezone.now() + timedelta(seconds=3), tick=True):
-        for pk in due_for_scan(timezone.now(), at_once=True):
-            scan_targets(pk, WORKER)
+        for pk in due_for_scan(timezone.now(), all_targets=True):
+            scan_target(pk, WORKER)
     assert [each.kind for each in Drift.objects.all()] == [Drift.Kind.DEADLINE]
 
 

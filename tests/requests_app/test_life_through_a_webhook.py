@@ -12,7 +12,7 @@ from accessflows.models import AccessFlow, Integration
 from apono_portal.core.crypto import encryption
 from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
-from requests_app.drift.scan import due_for_scan, scan_targets
+from requests_app.drift.scan import due_for_scan, scan_target
 from requests_app.grants.credentials import reveal_credential
 from requests_app.grants.revocation import revoke_access
 from requests_app.grants.extension import extend_access
@@ -133,8 +133,8 @@ def test_looking_over_a_receiver_finds_its_grants_as_they_should_be(ask):
     integration_id = grant_of(request).integration_id
     for step in (lambda: None, lambda: show(grant_of(request))):
         step()
-        due_for_scan(timezone.now(), at_once=True)
-        scan_targets(integration_id, "worker")
+        due_for_scan(timezone.now(), all_targets=True)
+        scan_target(integration_id, "worker")
         assert list(Drift.objects.values_list("kind", "sentence")) == []
     assert TargetScan.objects.get().last_error == ""
     assert grant_of(request).state == GrantState.ACTIVE
@@ -145,8 +145,8 @@ def test_what_a_receiver_forgot_is_noticed_and_ended(ask, receiver):  # noqa: F8
     settle()
     receiver.stop()
     receiver.start()
-    due_for_scan(timezone.now(), at_once=True)
-    scan_targets(grant_of(request).integration_id, "worker")
+    due_for_scan(timezone.now(), all_targets=True)
+    scan_target(grant_of(request).integration_id, "worker")
     settle()
     assert Drift.objects.filter(kind=Drift.Kind.DROPPED).exists()
     assert grant_of(request).request.status == Status.REVOKED
