@@ -125,8 +125,8 @@ TEMPLATES = [
         },
     },
 ]
-CRISPY_ALLOWED_TEMPLATE_PACKS = "apono"
-CRISPY_TEMPLATE_PACK = "apono"
+CRISPY_ALLOWED_TEMPLATE_PACKS = "crispy"
+CRISPY_TEMPLATE_PACK = "crispy"
 
 # --- Data -------------------------------------------------------------------------------------
 DATABASES = {

@@ -144,7 +144,7 @@ def _mails(news: News, told: Mapping[int, Kind]) -> Iterator[Delivery]:
 def _body(words: Words) -> str:
     """What follows the greeting."""
     return render_to_string(
-        "notices/mail/notice.txt",
+        "notifications/email/notification.txt",
         {
             "subject": words.subject,
             "paragraphs": [each for each in words.paragraphs if each],

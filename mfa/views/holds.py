@@ -21,7 +21,7 @@ from mfa.window import state_of
 @mfa_required_if_enrolled
 @admins_only
 def holds(request: HttpRequest) -> HttpResponse:
-    return render(request, "mfa/holds.html", {"holds": lanes_at_month_limit(now=timezone.now())})
+    return render(request, "mfa/lockouts.html", {"holds": lanes_at_month_limit(now=timezone.now())})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -45,4 +45,4 @@ def lift_hold(request: HttpRequest, pk: int) -> HttpResponse:
             messages.success(request, f"Codes of {person} are taken again.")
         return redirect("mfa:holds")
     context = {"person": person, "form": form}
-    return render(request, "mfa/lift_hold.html", context, status=422 if form.errors else 200)
+    return render(request, "mfa/lift_lockout.html", context, status=422 if form.errors else 200)

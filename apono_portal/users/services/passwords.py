@@ -109,6 +109,6 @@ def _mail(event: Event, user: User) -> None:
         event=event,
         recipient=user.email,
         subject=f"{settings.PORTAL_NAME}: set your password",
-        body=render_to_string("users/mail/invitation.txt", context),
+        body=render_to_string("users/email/invitation.txt", context),
         late=(PASSWORD_LINK, user.pk),
     )

@@ -1,6 +1,6 @@
 // Follows a request that is on its way, so that its page says by itself when it has arrived.
 //
-// <div data-follow="granting-activating">...</div>
+// <div data-poll="granting-activating">...</div>
 //
 // The page is read again, often at first; as soon as the mark differs, it is loaded anew. A tab that is out of sight asks
 // nothing until it is seen again. Without script the page has a link that looks again.
@@ -25,7 +25,7 @@ async function markNow() {
   const response = await fetch(location.href, { credentials: "same-origin", headers: { Accept: "text/html" } });
   if (!response.ok || response.redirected) return null;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  return page.querySelector("[data-follow]")?.dataset.follow ?? "";
+  return page.querySelector("[data-poll]")?.dataset.poll ?? "";
 }
 
 async function follow(mark) {
@@ -41,5 +41,5 @@ async function follow(mark) {
   }
 }
 
-const moving = document.querySelector("[data-follow]");
-if (moving) follow(moving.dataset.follow);
+const moving = document.querySelector("[data-poll]");
+if (moving) follow(moving.dataset.poll);

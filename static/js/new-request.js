@@ -1,14 +1,14 @@
 // New Request in one go: what may be ticked and what will happen follow what is typed and ticked.
 //
-// <form data-asking>
+// <form data-new-request>
 //   <fieldset data-scripted hidden disabled>  only with script;  <button data-unscripted>  only without
-//   <button data-look>                        narrows or turns the list: read in place instead of led to
-//   <div data-live="shelf">, "outlook"        parts that are replaced by the same parts of the page as the server has it now
+//   <button data-filter>                        narrows or turns the list: read in place instead of led to
+//   <div data-live="catalog">, "outlook"        parts that are replaced by the same parts of the page as the server has it now
 //
 // The page is asked for by GET with all that is ticked, so nothing ticked is lost; the reason is never part of an address.
 
 const TYPING_MS = 250;
-const form = document.querySelector("form[data-asking]");
+const form = document.querySelector("form[data-new-request]");
 const part = (root, name) => root.querySelector(`[data-live="${name}"]`);
 const ticked = () => [...form.querySelectorAll("[name=target]:checked")].map((box) => box.value).sort().join();
 
@@ -77,7 +77,7 @@ function takeOver() {
     }
   });
   form.addEventListener("click", async (event) => {
-    const look = event.target.closest("[data-look]");
+    const look = event.target.closest("[data-filter]");
     if (!look) return;
     event.preventDefault();
     await follow(["shelf", "outlook"], look.name ? { [look.name]: look.value } : {});
