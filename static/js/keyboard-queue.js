@@ -1,4 +1,4 @@
-// Works the queue of approvals by keyboard, while the focus is in it.
+// Keyboard navigation of the approvals queue, while the focus is in it.
 //
 // <div data-queue> ... <ul class="queue-list"><li><a href aria-current="true">
 //

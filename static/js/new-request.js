@@ -1,18 +1,18 @@
-// New Request in one go: what may be ticked and what will happen follow what is typed and ticked.
+// Keeps the catalog and the preview of New Request up to date while the form is filled in.
 //
 // <form data-new-request>
 //   <fieldset data-scripted hidden disabled>  only with script;  <button data-unscripted>  only without
-//   <button data-filter>                        narrows or turns the list: read in place instead of led to
-//   <div data-live="catalog">, "outlook"        parts that are replaced by the same parts of the page as the server has it now
+//   <button data-filter>                      filters or pages the catalog, in place instead of by a page load
+//   <div data-live="catalog">, "preview"      parts that are replaced by those of the page as the server renders it
 //
-// The page is asked for by GET with all that is ticked, so nothing ticked is lost; the reason is never part of an address.
+// The page is fetched by GET with every selected target, so no selection is lost; the reason is never part of an address.
 
 const TYPING_MS = 250;
 const form = document.querySelector("form[data-new-request]");
 const part = (root, name) => root.querySelector(`[data-live="${name}"]`);
-const ticked = () => [...form.querySelectorAll("[name=target]:checked")].map((box) => box.value).sort().join();
+const selected = () => [...form.querySelectorAll("[name=target]:checked")].map((box) => box.value).sort().join();
 
-let asked = null;
+let running = null;
 let timer = 0;
 
 function addressNow(extra = {}) {
@@ -24,16 +24,16 @@ function addressNow(extra = {}) {
   return `${location.pathname}?${query}`;
 }
 
-async function follow(names, extra) {
-  asked?.abort();
-  asked = new AbortController();
-  const before = ticked();
+async function refresh(names, extra) {
+  running?.abort();
+  running = new AbortController();
+  const before = selected();
   const address = addressNow(extra);
   try {
-    const answer = await fetch(address, { credentials: "same-origin", signal: asked.signal });
+    const answer = await fetch(address, { credentials: "same-origin", signal: running.signal });
     if (!answer.ok || answer.redirected) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (ticked() !== before) return void follow(names, extra);
+    if (selected() !== before) return void refresh(names, extra);
     for (const name of names) part(form, name).replaceChildren(...part(page, name).childNodes);
     history.replaceState(null, "", address);
   } catch (error) {
@@ -41,19 +41,19 @@ async function follow(names, extra) {
   }
 }
 
-function soon(names) {
+function refreshSoon(names) {
   clearTimeout(timer);
-  timer = setTimeout(follow, TYPING_MS, names);
+  timer = setTimeout(refresh, TYPING_MS, names);
 }
 
-const plain = (duration) => duration.replace(/\s|in/g, "");
+const normalized = (duration) => duration.replace(/\s|in/g, "");
 
 function markUsual() {
-  const typed = plain(form.elements.duration.value);
-  for (const usual of form.querySelectorAll("[name=usual]")) usual.checked = plain(usual.value) === typed;
+  const typed = normalized(form.elements.duration.value);
+  for (const usual of form.querySelectorAll("[name=usual]")) usual.checked = normalized(usual.value) === typed;
 }
 
-function takeOver() {
+function start() {
   for (const each of form.querySelectorAll("[data-scripted]")) {
     each.hidden = false;
     each.disabled = false;
@@ -62,32 +62,32 @@ function takeOver() {
   markUsual();
 
   form.addEventListener("input", ({ target }) => {
-    if (target.name === "q") soon(["shelf", "outlook"]);
+    if (target.name === "q") refreshSoon(["catalog", "preview"]);
     if (target.name === "duration") {
       markUsual();
-      soon(["outlook"]);
+      refreshSoon(["preview"]);
     }
   });
   form.addEventListener("change", ({ target }) => {
-    if (target.matches("select")) follow(["shelf", "outlook"]);
-    if (target.name === "target") follow(["outlook"]);
+    if (target.matches("select")) refresh(["catalog", "preview"]);
+    if (target.name === "target") refresh(["preview"]);
     if (target.name === "usual") {
       form.elements.duration.value = target.value;
-      follow(["outlook"]);
+      refresh(["preview"]);
     }
   });
   form.addEventListener("click", async (event) => {
-    const look = event.target.closest("[data-filter]");
-    if (!look) return;
+    const button = event.target.closest("[data-filter]");
+    if (!button) return;
     event.preventDefault();
-    await follow(["shelf", "outlook"], look.name ? { [look.name]: look.value } : {});
-    form.querySelector("[data-live=shelf] [name=target]")?.focus();
+    await refresh(["catalog", "preview"], button.name ? { [button.name]: button.value } : {});
+    form.querySelector("[data-live=catalog] [name=target]")?.focus();
   });
-  // The first button of the form is not the one that sends, so Enter is told which is meant.
+  // The first button of the form does not submit it, so Enter is handled here.
   form.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !event.target.matches("input, select")) return;
     event.preventDefault();
-    if (event.target.name === "q") follow(["shelf", "outlook"]);
+    if (event.target.name === "q") refresh(["catalog", "preview"]);
     else form.requestSubmit(form.querySelector("[data-send]"));
   });
   let sending = false;
@@ -97,8 +97,8 @@ function takeOver() {
   });
   addEventListener("pageshow", () => {
     sending = false;
-    if (ticked()) follow(["outlook"]);
+    if (selected()) refresh(["preview"]);
   });
 }
 
-if (form) takeOver();
+if (form) start();
