@@ -27,7 +27,7 @@ LOCK := $(PY) -m uv pip compile --quiet --universal --generate-hashes --python-v
         --no-annotate --custom-compile-command "make lock" pyproject.toml
 # A production-like environment for the deployment checks. The keys open nothing.
 DEPLOY_ENV := SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(64))') \
-              SEALING_KEYS=check:$$($(PY) -c 'import base64, secrets; print(base64.urlsafe_b64encode(secrets.token_bytes(64)).decode())') \
+              ENCRYPTION_KEYS=check:$$($(PY) -c 'import base64, secrets; print(base64.urlsafe_b64encode(secrets.token_bytes(64)).decode())') \
               PORTAL_URL=https://access.example.org DEBUG=0
 
 .PHONY: help run test test-sqlite test-postgresql check lint types migrations deploy fix lock \
@@ -91,7 +91,7 @@ bench: .venv/ready-to-test
 LIVES ?= 2000
 
 lives: .venv/ready-to-test
-	@LIVES=$(LIVES) $(PY) -m pytest -q -n0 --show-capture=no tests/lives
+	@LIVES=$(LIVES) $(PY) -m pytest -q -n0 --show-capture=no tests/stateful
 
 bench-active: .venv/ready-to-test
 	@$(PY) -m bench.active --repeats $(REPEATS)

@@ -74,7 +74,7 @@ class FlowVersionAdmin(ReadOnlyAdmin):
 
 @admin.register(Integration)
 class IntegrationAdmin(ReadOnlyAdmin):
-    exclude = ("sealed_password", "seal_id")
+    exclude = ("encrypted_password", "secret_id")
     list_display = ("name", "kind", "host", "port", "health", "is_active", "health_checked_at")
     list_filter = ("is_active", "health", "kind")
     search_fields = ("name", "host")

@@ -9,7 +9,7 @@ class Refused(Exception):
         self.sentence = sentence
 
 
-class TermsRefused(Refused):
+class InvalidInput(Refused):
     """Terms of a flow, or of an integration, do not hold. ``errors`` maps a field to its sentence."""
 
     def __init__(self, errors: dict[str, str]) -> None:

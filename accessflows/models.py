@@ -12,7 +12,6 @@ from django.utils import timezone
 
 from accessflows.availability import Availability
 from accessflows.connectors.protocol import Target
-from accessflows.durations import spell
 from accessflows.querysets import (
     AccessFlowQuerySet,
     IntegrationQuerySet,
@@ -20,7 +19,8 @@ from accessflows.querysets import (
     ResourceQuerySet,
 )
 from accessflows.tickets import LONGEST_PATTERNS
-from mfa import sealing
+from apono_portal.core.crypto import encryption
+from apono_portal.core.formatting.durations import format_duration
 
 SHOWN_OF_EACH = 3  # in a list of flows
 
@@ -60,8 +60,8 @@ class Integration(models.Model):
     )
     broker = models.CharField("broker role", max_length=63, blank=True)
     url = models.CharField("address", max_length=500, blank=True)
-    seal_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    sealed_password = models.TextField(editable=False)
+    secret_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    encrypted_password = models.TextField(editable=False)
     sslmode = models.CharField(
         "TLS", max_length=16, choices=SslMode.choices, default=SslMode.VERIFY_FULL
     )
@@ -97,8 +97,8 @@ class Integration(models.Model):
 
     @property
     def broker_password(self) -> str:
-        return sealing.unseal(
-            self.sealed_password, purpose=sealing.BROKER_PASSWORD, owner=self.seal_id
+        return encryption.decrypt(
+            self.encrypted_password, purpose=encryption.BROKER_PASSWORD, owner=self.secret_id
         ).decode()
 
     def target(self) -> Target:
@@ -115,7 +115,7 @@ class Integration(models.Model):
         )
 
 
-class Offered(models.Model):
+class DiscoveredItem(models.Model):
     """What an integration was seen to offer; kept when it vanishes, so that history reads on."""
 
     name = models.CharField(max_length=63)
@@ -134,14 +134,14 @@ class Offered(models.Model):
         return self.vanished_at is None
 
 
-class Resource(Offered):
+class Resource(DiscoveredItem):
     """Something in an integration one can be granted: a database."""
 
     integration = models.ForeignKey(Integration, on_delete=models.CASCADE, related_name="resources")
 
     objects = ResourceQuerySet.as_manager()
 
-    class Meta(Offered.Meta):
+    class Meta(DiscoveredItem.Meta):
         constraints = [
             models.UniqueConstraint(
                 fields=["integration", "name"], name="resource_once_per_integration"
@@ -149,7 +149,7 @@ class Resource(Offered):
         ]
 
 
-class Permission(Offered):
+class Permission(DiscoveredItem):
     """What one can be granted on a resource: a capability role.
 
     ``rights`` is what discovery saw: ``databases`` it may connect to, ``refusal`` if it must never be
@@ -163,7 +163,7 @@ class Permission(Offered):
 
     objects = PermissionQuerySet.as_manager()
 
-    class Meta(Offered.Meta):
+    class Meta(DiscoveredItem.Meta):
         constraints = [
             models.UniqueConstraint(
                 fields=["integration", "name"], name="permission_once_per_integration"
@@ -187,10 +187,10 @@ class Permission(Offered):
 
 
 class AccessFlow(models.Model):
-    """The rule: requestors, targets, longest duration, approval, Require MFA.
+    """The rule: requesters, targets, longest duration, approval, Require MFA.
 
     ``version`` and ``fingerprint`` change with everything that matters to a request
-    (accessflows.fingerprint says what that is); a request keeps those it was made under.
+    (accessflows.flows.fingerprint says what that is); a request keeps those it was made under.
     """
 
     class Approval(models.TextChoices):
@@ -201,10 +201,10 @@ class AccessFlow(models.Model):
     name = models.CharField("Access Flow Name", max_length=80, unique=True)
     require_mfa = models.BooleanField("Require MFA", default=False)
     description = models.CharField(max_length=200, blank=True)
-    requestor_users = models.ManyToManyField(
+    requester_users = models.ManyToManyField(
         settings.AUTH_USER_MODEL, blank=True, related_name="requestable_flows"
     )
-    requestor_groups = models.ManyToManyField(Group, blank=True, related_name="requestable_flows")
+    requester_groups = models.ManyToManyField(Group, blank=True, related_name="requestable_flows")
     max_duration = models.DurationField("longest duration", default=timedelta(hours=8))
     available_days = models.JSONField(default=list, blank=True)
     available_from = models.TimeField(null=True, blank=True)
@@ -265,15 +265,15 @@ class AccessFlow(models.Model):
         )
 
     @property
-    def requestors_in_short(self) -> str:
+    def requesters_summary(self) -> str:
         """The first of the groups and people who can ask, as a list shows them."""
-        names = [group.name for group in self.requestor_groups.all()]
-        names += [str(person.name) for person in self.requestor_users.all()]
+        names = [group.name for group in self.requester_groups.all()]
+        names += [str(person.name) for person in self.requester_users.all()]
         more = len(names) - SHOWN_OF_EACH
         return ", ".join(names[:SHOWN_OF_EACH]) + (f" and {more} more" if more > 0 else "")
 
     @property
-    def targets_in_short(self) -> list[tuple[str, str]]:
+    def targets_summary(self) -> list[tuple[str, str]]:
         """The first resources it gives, each with its permissions, as a list shows them."""
         return list(self._permissions_by_resource().items())[:SHOWN_OF_EACH]
 
@@ -313,7 +313,7 @@ class EscalationTier(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.position}. {self.group} after {spell(self.wait)}"
+        return f"{self.position}. {self.group} after {format_duration(self.wait)}"
 
 
 class FlowTarget(models.Model):
@@ -342,7 +342,7 @@ class FlowTarget(models.Model):
 
     @property
     def can_be_given(self) -> bool:
-        """Whether it is there now, as `accessflows.selectors.open_targets` asks the database."""
+        """Whether it is there now, as `accessflows.flows.selectors.open_targets` asks the database."""
         resource, permission = self.resource, self.permission
         there = resource.vanished_at is None and permission.vanished_at is None
         return there and resource.integration.is_active
@@ -383,7 +383,7 @@ class FlowVersion(models.Model):
         return str(self.terms.get("name", ""))
 
 
-class TargetRun(models.Model):
+class IntegrationJob(models.Model):
     """Something an admin asked a worker to do on a target, and how far it is.
 
     ``steps`` are the checks so far, as dictionaries. A worker holds the run through ``lease_by``
@@ -414,7 +414,7 @@ class TargetRun(models.Model):
         return self.state in {self.State.WAITING, self.State.RUNNING}
 
 
-class CanaryRun(TargetRun):
+class CanaryRun(IntegrationJob):
     """A full cycle with a login of the portal's own, asked for by an admin and done by a worker."""
 
     integration = models.ForeignKey(
@@ -426,7 +426,7 @@ class CanaryRun(TargetRun):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="canary_runs"
     )
 
-    class Meta(TargetRun.Meta):
+    class Meta(IntegrationJob.Meta):
         constraints = [
             models.UniqueConstraint(
                 fields=["integration"],
@@ -439,7 +439,7 @@ class CanaryRun(TargetRun):
         return f"Canary on {self.integration}: {self.resource} · {self.permission}"
 
 
-class CheckRun(TargetRun):
+class CheckRun(IntegrationJob):
     """A check with discovery that an admin asked for: what a worker found so far.
 
     ``read`` of ``to_read`` resources have been read for what permissions let one do there.
@@ -454,7 +454,7 @@ class CheckRun(TargetRun):
     read = models.PositiveIntegerField(default=0)
     to_read = models.PositiveIntegerField(default=0)
 
-    class Meta(TargetRun.Meta):
+    class Meta(IntegrationJob.Meta):
         constraints = [
             models.UniqueConstraint(
                 fields=["integration"],

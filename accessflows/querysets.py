@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 SEARCHED = (
-    "requestor_users__name",
-    "requestor_users__email",
-    "requestor_groups__name",
+    "requester_users__name",
+    "requester_users__email",
+    "requester_groups__name",
     "targets__resource__name",
     "targets__permission__name",
     "targets__resource__integration__name",
@@ -58,13 +58,13 @@ class AccessFlowQuerySet(models.QuerySet["AccessFlow"]):
         return self.filter(require_mfa=True)
 
     def requestable_by(self, user: Any) -> "AccessFlowQuerySet":
-        """Active flows that name the person, or a group of the person, as requestor."""
+        """Active flows that name the person, or a group of the person, as requester."""
         return self.active().filter(pk__in=self.numbers_requestable_by(user))
 
     def numbers_requestable_by(self, user: Any) -> models.QuerySet[Any, Any]:
         """Numbers of such flows, active or not, read off the tables that name the person."""
         flow = self.model
-        return _naming(user, flow.requestor_users.through, flow.requestor_groups.through)
+        return _naming(user, flow.requester_users.through, flow.requester_groups.through)
 
     def decidable_by(self, user: Any) -> "AccessFlowQuerySet":
         """Flows that name the person, or a group of the person, as approver."""

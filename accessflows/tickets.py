@@ -41,12 +41,12 @@ def pattern_error(text: str) -> str:
     return ""
 
 
-def looks_right(reference: str, patterns: str) -> bool:
+def matches_pattern(reference: str, patterns: str) -> bool:
     """Does a reference fit one of the patterns? Without patterns every reference does."""
     return not patterns or any(_fits(reference, pattern) for pattern in patterns.split())
 
 
-def example_of(patterns: str) -> str:
+def pattern_example(patterns: str) -> str:
     """Return a reference that fits the first pattern: ``OPS-123``; empty without patterns."""
     first = patterns.partition(" ")[0]
     sample = {"#": "1234567890", "@": "ABCDEFGHIJ"}
@@ -56,7 +56,7 @@ def example_of(patterns: str) -> str:
     )
 
 
-def read_references(text: str) -> list[str]:
+def parse_ticket_references(text: str) -> list[str]:
     """Return the references in a text, parted by commas or spaces, each once.
 
     Raises ValueError with a sentence. Only visible ASCII signs count.

@@ -1,6 +1,6 @@
 """Settings of the portal, read from the environment. They fail closed.
 
-Required everywhere: ``SECRET_KEY``, ``SEALING_KEYS`` and ``PORTAL_URL``; a start without them is
+Required everywhere: ``SECRET_KEY``, ``ENCRYPTION_KEYS`` and ``PORTAL_URL``; a start without them is
 refused with a sentence that says what to set. ``ENV_FILE`` may name a file that holds them.
 """
 
@@ -14,7 +14,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from apono_portal.logs import FORMATS, logging_for
+from apono_portal.observability.logs import FORMATS, logging_for
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -43,10 +43,12 @@ def networks(texts: list[str]) -> list[IPv4Network | IPv6Network]:
 # --- What must be set -------------------------------------------------------------------------
 SECRET_KEY = required("SECRET_KEY", "50 or more random characters, kept secret.")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
-SEALING_KEYS = required(
-    "SEALING_KEYS",
+if "SEALING_KEYS" in env.ENVIRON:
+    raise ImproperlyConfigured("SEALING_KEYS is now called ENCRYPTION_KEYS. Rename the variable.")
+ENCRYPTION_KEYS = required(
+    "ENCRYPTION_KEYS",
     "the keyring that seals TOTP keys and broker passwords, as 'id:base64url,id:base64url' with "
-    "64-byte keys, newest first. `manage.py make_sealing_key` prints one.",
+    "64-byte keys, newest first. `manage.py make_encryption_key` prints one.",
 )
 PORTAL_URL = required(
     "PORTAL_URL", "the address people open, for example https://access.example.org."
@@ -71,7 +73,7 @@ PORTAL_ID = env.str("PORTAL_ID", default=_address.netloc)
 INSTALLED_APPS = [
     "apono_portal.apps.PortalConfig",
     "apono_portal.users.apps.UsersConfig",
-    "apono_portal.notices.apps.NoticesConfig",
+    "apono_portal.notifications.apps.NotificationsConfig",
     "requests_app",
     "accessflows",
     "mfa",
@@ -113,12 +115,16 @@ TEMPLATES = [
         "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
+            "libraries": {
+                "datetimes": "apono_portal.core.formatting.datetimes",
+                "durations": "apono_portal.core.formatting.durations",
+            },
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "apono_portal.context_processors.portal",
-                "accessflows.context_processors.mfa_banner",
+                "accessflows.mfa_banner.mfa_banner",
                 "requests_app.context_processors.navigation",
             ],
         },
@@ -193,10 +199,10 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_USERNAME_FORM_FIELD = "username"
 AXES_LOCKOUT_CALLABLE = "apono_portal.users.views.locked_out"
-AXES_CLIENT_IP_CALLABLE = "audit.origin.client_address"
+AXES_CLIENT_IP_CALLABLE = "apono_portal.core.web.client.client_address"
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]
 AXES_USERNAME_CALLABLE = "apono_portal.users.sign_in.name_for_axes"
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # blocked tries never extend the block
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # blocked attempts never extend the block
 AXES_DISABLE_ACCESS_LOG = True  # the audit log has it
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
@@ -208,7 +214,7 @@ TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 
 # --- Multi-factor authentication --------------------------------------------------------------
 OTP_TOTP_SYNC = False
-OTP_TOTP_THROTTLE_FACTOR = 0  # the verification ledger throttles, by lane
+OTP_TOTP_THROTTLE_FACTOR = 0  # the verification ledger throttles, by scope
 OTP_TOTP_ISSUER = env.str("MFA_ISSUER", default=PORTAL_NAME)
 MFA_WINDOW = timedelta(hours=1)
 MFA_STEP_UP_URL = "requests:step_up"
@@ -218,11 +224,11 @@ MFA_RECOVERY_CODES = env.bool("MFA_RECOVERY_CODES", default=True)
 MFA_ADMINS_MUST_ENROL = env.bool("MFA_ADMINS_MUST_ENROL", default=False)
 
 # --- Requests and grants ----------------------------------------------------------------------
-PARKED_REQUEST_LIFETIME = timedelta(hours=env.int("PARKED_REQUEST_HOURS", default=4))
+PENDING_MFA_LIFETIME = timedelta(hours=env.int("PENDING_MFA_HOURS", default=4))
 APPROVAL_LIFETIME = timedelta(hours=env.int("APPROVAL_HOURS", default=24))
 ACTIVATION_LIFETIME = timedelta(minutes=env.int("ACTIVATION_MINUTES", default=15))
 WORKER_INTERVAL_S = env.float("WORKER_INTERVAL_S", default=1.0)
-TARGET_LOOK_INTERVAL = timedelta(seconds=env.int("TARGET_LOOK_INTERVAL_S", default=60))
+TARGET_SCAN_INTERVAL = timedelta(seconds=env.int("TARGET_SCAN_INTERVAL_S", default=60))
 WORKER_LEASE = timedelta(seconds=env.int("WORKER_LEASE_S", default=30))
 
 # --- Transport and content --------------------------------------------------------------------

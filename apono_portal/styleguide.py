@@ -48,7 +48,7 @@ class SampleForm(forms.Form):
         label="Require MFA",
         required=False,
         initial=True,
-        help_text="Everyone asking through this flow enters a six-digit code first.",
+        help_text="Everyone draft through this flow enters a six-digit code first.",
         widget=forms.CheckboxInput(attrs={"role": "switch"}),
     )
     hours = forms.IntegerField(label="Longest duration", max_value=8)

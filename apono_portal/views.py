@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 
-from apono_portal.metrics import exposition
+from apono_portal.observability.metrics import exposition
 
 
 @login_not_required

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from audit.models import Delivery, Event, RetentionStub, Seal
+from audit.models import Checkpoint, Delivery, Event, RetentionStub
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[models.Model]
@@ -77,7 +77,7 @@ class EventAdmin(ReadOnlyAdmin):
     date_hierarchy = "at"
 
 
-@admin.register(Seal)
+@admin.register(Checkpoint)
 class SealAdmin(ReadOnlyAdmin):
     list_display = ("number", "sealed_at", "first_position", "last_position", "key_id", "hash")
 
@@ -97,12 +97,12 @@ class DeliveryAdmin(ReadOnlyAdmin):
         "recipient_label",
         "subject",
         "state",
-        "tries",
+        "attempts",
         "created_at",
         "sent_at",
-        "next_try_at",
+        "next_attempt_at",
         "last_error",
     )
-    list_display = ("created_at", "recipient", "subject", "state", "tries", "last_error")
+    list_display = ("created_at", "recipient", "subject", "state", "attempts", "last_error")
     list_filter = ("state", "channel")
     search_fields = ("recipient", "subject")

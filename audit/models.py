@@ -5,7 +5,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 
-from audit.browsers import name_browser
+from apono_portal.core.web.user_agent import name_browser
 from audit.events import LABELS, TROUBLE, event_choices
 from audit.querysets import DeliveryQuerySet, EventQuerySet
 
@@ -14,7 +14,7 @@ class Event(models.Model):
     """One thing that happened. Labels are snapshots, so a row reads the same for ever.
 
     Actor, target and request are kept by number and label instead of foreign keys: a row must never
-    be touched again, also when what it speaks of is deleted (audit/immutability.py).
+    be touched again, also when what it speaks of is deleted (audit/integrity/triggers.py).
     """
 
     at = models.DateTimeField(default=timezone.now, db_index=True)
@@ -75,7 +75,7 @@ class Event(models.Model):
         return self.event in TROUBLE
 
 
-class Seal(models.Model):
+class Checkpoint(models.Model):
     """A run of sealed events, closed: what its fields mean stands in audit/verify_export.py."""
 
     number = models.BigIntegerField(primary_key=True)
@@ -93,10 +93,10 @@ class Seal(models.Model):
         ordering = ["-number"]
 
     def __str__(self) -> str:
-        return f"Seal {self.number}"
+        return f"Checkpoint {self.number}"
 
 
-class SealedEvent(models.Model):
+class ChainEntry(models.Model):
     """The place of an event in the chain. Given when it is sealed, so there is never a gap.
 
     Events are not numbered in the order in which they are committed, so their own numbers are none.
@@ -112,7 +112,7 @@ class SealedEvent(models.Model):
 
 
 class RetentionStub(models.Model):
-    """Stands for the beginning of the chain after retention removed it (audit/retention.py)."""
+    """Stands for the beginning of the chain after retention removed it (audit/integrity/retention.py)."""
 
     through_position = models.BigIntegerField(unique=True)
     through_seal = models.BigIntegerField()
@@ -160,7 +160,7 @@ class ChainState(models.Model):
         return self.verified_by_label.partition(" <")[0]
 
 
-class LogCheck(models.Model):
+class LogVerification(models.Model):
     """A verification of the whole log that somebody asked for on the page; a worker does it.
 
     The worker that holds it moves ``beat_at`` with every slice. When that stops, another begins anew.
@@ -205,7 +205,7 @@ class LogCheck(models.Model):
 
 
 class ExportProgress(models.Model):
-    """How far an export has come, for the page it was asked for on (audit/progress.py).
+    """How far an export has come, for the page it was asked for on (audit/log/export_progress.py).
 
     The page chooses the token. ``expected`` is None where counting the rows would take long.
     """
@@ -222,11 +222,11 @@ class ExportProgress(models.Model):
 
 
 class Delivery(models.Model):
-    """A message that an event sends to the outside world, at least once (audit/deliveries.py).
+    """A message that an event sends to the outside world, at least once (audit/outbox/deliveries.py).
 
     It is written in the transaction of the event and carried out by a worker. The text is final and
     holds no secret. A link that does something by being opened is put in while the mail is sent:
-    ``late_part`` says what is to be made, ``late_about`` for whom (audit/late_parts.py).
+    ``deferred_part`` says what is to be made, ``deferred_subject_id`` for whom (audit/outbox/deferred_parts.py).
     """
 
     class Channel(models.TextChoices):
@@ -246,14 +246,14 @@ class Delivery(models.Model):
     recipient_label = models.CharField(max_length=80, blank=True)
     subject = models.CharField(max_length=200)
     body = models.TextField()
-    late_part = models.CharField(max_length=32, blank=True)
-    late_about = models.BigIntegerField(null=True, blank=True)
+    deferred_part = models.CharField(max_length=32, blank=True)
+    deferred_subject_id = models.BigIntegerField(null=True, blank=True)
     state = models.CharField(max_length=16, choices=State.choices, default=State.WAITING)
     created_at = models.DateTimeField(default=timezone.now)
     waiting_since = models.DateTimeField(default=timezone.now)
-    next_try_at = models.DateTimeField(default=timezone.now)
+    next_attempt_at = models.DateTimeField(default=timezone.now)
     useful_until = models.DateTimeField(null=True, blank=True)
-    tries = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)
     sent_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=200, blank=True)
 
@@ -264,7 +264,7 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
         indexes = [
             models.Index(
-                fields=["next_try_at"],
+                fields=["next_attempt_at"],
                 name="delivery_waiting",
                 condition=models.Q(state="waiting"),
             )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from django.db import connections, models
 from django.db.models import Q
 
-from audit.words import TellsWords, asked_of_index
+from audit.search import TellsWords, asked_of_index
 
 if TYPE_CHECKING:
     from audit.models import Delivery, Event  # noqa: F401
@@ -65,4 +65,4 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return found
 
     def due(self, now: datetime) -> "DeliveryQuerySet":
-        return self.waiting().filter(next_try_at__lte=now).order_by("next_try_at", "id")
+        return self.waiting().filter(next_attempt_at__lte=now).order_by("next_attempt_at", "id")

@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 from django.db import IntegrityError, models, transaction
 
+from apono_portal.core.db.prepared import insert
+from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
-from audit.models import Event, LogCheck
-from audit.origin import SYSTEM, Origin
-from audit.prepared import insert
+from audit.models import Event, LogVerification
 
 SYSTEM_LABEL = "System"
 STRANGER_LABEL = "Somebody not signed in"
@@ -29,7 +29,7 @@ def record(
     actor: Any | None,
     target: models.Model | None = None,
     request: Referenced | None = None,
-    origin: Origin = SYSTEM,
+    client_info: ClientInfo = SYSTEM,
     metadata: dict[str, Any] | None = None,
     actor_label: str = SYSTEM_LABEL,
 ) -> Event:
@@ -38,30 +38,30 @@ def record(
     ``actor`` is the person who acted, None for the portal itself (or whom ``actor_label`` names);
     ``request`` is the access request it concerns. ``metadata`` is JSON with plain values and never holds a secret.
     """
-    row = _row(event, actor, target, request, origin, metadata, actor_label)
+    row = _row(event, actor, target, request, client_info, metadata, actor_label)
     insert(row)
     return row
 
 
 def record_export(
-    *, actor: Any, what: str, form: str, filters: dict[str, str], rows: str, origin: Origin
+    *, actor: Any, what: str, form: str, filters: dict[str, str], rows: str, client_info: ClientInfo
 ) -> Event:
     """Put on the record that somebody takes records out of the portal, and which."""
     told = {"what": what, "format": form, "filters": filters, "rows": rows}
-    return record(event=EventName.AUDIT_EXPORT, actor=actor, origin=origin, metadata=told)
+    return record(event=EventName.AUDIT_EXPORT, actor=actor, client_info=client_info, metadata=told)
 
 
-def ask_for_check(*, actor: Any, origin: Origin) -> LogCheck:
+def ask_for_check(*, actor: Any, client_info: ClientInfo) -> LogVerification:
     """Have a worker verify the whole log, or return the check that is under way already."""
-    told = {"address": origin.address, "user_agent": origin.user_agent}
+    told = {"address": client_info.address, "user_agent": client_info.user_agent}
     try:
         with transaction.atomic():
-            check = LogCheck.objects.create(
+            check = LogVerification.objects.create(
                 asked_by_id=actor.pk, asked_by_label=_label(actor), **told
             )
-            record(event=EventName.AUDIT_ASK_VERIFY, actor=actor, origin=origin)
+            record(event=EventName.AUDIT_ASK_VERIFY, actor=actor, client_info=client_info)
     except IntegrityError:
-        check = LogCheck.objects.exclude(state=LogCheck.State.DONE).latest("pk")
+        check = LogVerification.objects.exclude(state=LogVerification.State.DONE).latest("pk")
     return check
 
 
@@ -70,11 +70,11 @@ def record_each(
     event: EventName,
     actor: Any | None,
     about: Iterable[tuple[models.Model, Referenced, dict[str, Any]]],
-    origin: Origin = SYSTEM,
+    client_info: ClientInfo = SYSTEM,
 ) -> list[Event]:
     """Write the same event about many things at once: target, request and metadata of each."""
     return Event.objects.bulk_create(
-        [_row(event, actor, *each[:2], origin, each[2], SYSTEM_LABEL) for each in about]
+        [_row(event, actor, *each[:2], client_info, each[2], SYSTEM_LABEL) for each in about]
     )
 
 
@@ -83,7 +83,7 @@ def _row(
     actor: Any | None,
     target: models.Model | None,
     request: Referenced | None,
-    origin: Origin,
+    client_info: ClientInfo,
     metadata: dict[str, Any] | None,
     actor_label: str,
 ) -> Event:
@@ -96,8 +96,8 @@ def _row(
         target_label=_label(target) if target else "",
         request_id=request.pk if request else None,
         request_label=request.reference if request else "",
-        address=origin.address,
-        user_agent=origin.user_agent,
+        address=client_info.address,
+        user_agent=client_info.user_agent,
         metadata=metadata or {},
     )
 

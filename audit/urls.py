@@ -2,8 +2,8 @@
 
 from django.urls import path
 
-from audit import verification_views as verification
-from audit import views
+from audit.integrity import views as verification
+from audit.log import views
 
 app_name = "audit"
 urlpatterns = [

@@ -274,7 +274,7 @@ class Verifier:
         number, last = record["number"], record["last_position"]
         head_number, head_hash = self.report.head
         if number <= head_number:
-            self._find("moved", f"Seal {number} stands after seal {head_number}.")
+            self._find("moved", f"Checkpoint {number} stands after seal {head_number}.")
             return
         if self._position < last:
             self._skip_to(last + 1)
@@ -283,7 +283,7 @@ class Verifier:
         if not in_turn:
             self._find("deleted", f"Seals {head_number + 1} to {number - 1} are missing.")
         elif record["previous"] != head_hash or record["first_position"] != self._covered + 1:
-            self._find("forged", f"Seal {number} does not follow from seal {head_number}.")
+            self._find("forged", f"Checkpoint {number} does not follow from seal {head_number}.")
         self._check_seal(record, number)
         self.report.head = (number, record["hash"])
         self._settled_id, self._covered = record["settled_id"], last
@@ -291,17 +291,17 @@ class Verifier:
         self._odd_since_seal = False
         if self._expected and self._expected[0] == number:
             if not hmac.compare_digest(record["hash"], self._expected[1]):
-                self._find("forged", f"Seal {number} is another than the one noted earlier.")
+                self._find("forged", f"Checkpoint {number} is another than the one noted earlier.")
             self._expected = None
 
     def _check_seal(self, record: Record, number: int) -> None:
         span = f"positions {record['first_position']} to {record['last_position']}"
         if record["hash"] != hash_of("seal", record):
-            self._find("forged", f"Seal {number} ({span}) is not as it was made.")
+            self._find("forged", f"Checkpoint {number} ({span}) is not as it was made.")
         elif not self._odd_since_seal and self._link != record["link"]:
             said = f"The events of seal {number} ({span}, up to event {self._last_id})"
             self._find("edited", f"{said} are not those it was made for.")
-        self._check_mac(record, f"Seal {number} ({span})")
+        self._check_mac(record, f"Checkpoint {number} ({span})")
 
     def _check_mac(self, record: Record, what: str) -> None:
         key = self._keys.get(record["key_id"])
@@ -350,7 +350,9 @@ class Verifier:
             self._find("cut", f"The export says it holds {said} events; {here} are here.")
         if self._expected:
             number, last = self._expected[0], report.head[0]
-            self._find("cut", f"Seal {number}, noted earlier, is not here; the last is {last}.")
+            self._find(
+                "cut", f"Checkpoint {number}, noted earlier, is not here; the last is {last}."
+            )
         if not report.whole:
             report.notes.append(
                 "This export is filtered. Its rows were checked one by one; rows that are missing, and "

@@ -108,10 +108,10 @@ def seal(events: int, folder: Path) -> dict[str, object]:
     _portal()
     from django.utils import timezone
 
-    from audit.seals import seal_new_events
+    from audit.integrity.checkpoints import write_checkpoints
 
     done = 0
-    while sealed := seal_new_events(timezone.now()):
+    while sealed := write_checkpoints(timezone.now()):
         done += sealed
     assert done == events
     return {"peak MB": peak_mb()}
@@ -119,8 +119,8 @@ def seal(events: int, folder: Path) -> dict[str, object]:
 
 def _export(form: str, events: int, folder: Path) -> dict[str, object]:
     _portal()
-    from audit.export import download, exported_log
-    from audit.selectors import Wanted
+    from audit.log.export import download, exported_log
+    from audit.log.selectors import Wanted
 
     answer = download(exported_log(Wanted(), form), name="audit-log", form=form)
     first_peak, size, total = 0.0, 0, 0
@@ -153,7 +153,7 @@ def verify_file(events: int, folder: Path) -> dict[str, object]:
 
 def verify_live(events: int, folder: Path) -> dict[str, object]:
     _portal()
-    from audit.verification import verify_log
+    from audit.integrity.verification import verify_log
 
     report = verify_log()
     assert report.ok

@@ -12,7 +12,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from audit.admin import ReadOnlyAdmin
 from audit.models import Event
-from mfa.models import Authenticator, KnownBrowser, MfaState, Verification
+from mfa.models import Authenticator, MfaState, TrustedBrowser, Verification
 
 admin.site.unregister(TOTPDevice)
 
@@ -39,11 +39,11 @@ class AuthenticatorAdmin(OfPersonAdmin):
 
 @admin.register(MfaState)
 class MfaStateAdmin(OfPersonAdmin):
-    fields = ("user", "epoch", "cap_lifted_at")
-    list_display = ("user", "epoch", "cap_lifted_at")
+    fields = ("user", "epoch", "lockout_lifted_at")
+    list_display = ("user", "epoch", "lockout_lifted_at")
 
 
-@admin.register(KnownBrowser)
+@admin.register(TrustedBrowser)
 class KnownBrowserAdmin(OfPersonAdmin):
     fields = ("user", "user_agent", "epoch", "created_at", "last_used_at")
     list_display = ("user", "user_agent", "created_at", "last_used_at")
@@ -51,7 +51,7 @@ class KnownBrowserAdmin(OfPersonAdmin):
 
 @admin.register(Verification)
 class VerificationAdmin(OfPersonAdmin):
-    fields = ("user", "at", "outcome", "device_name", "lane", "epoch", "address", "user_agent")
-    list_display = ("at", "user", "outcome", "device_name", "lane", "address")
+    fields = ("user", "at", "outcome", "device_name", "scope", "epoch", "address", "user_agent")
+    list_display = ("at", "user", "outcome", "device_name", "scope", "address")
     list_filter = ("outcome",)
     date_hierarchy = "at"

@@ -11,8 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.module_loading import import_string
 
-from audit.keyring import parse_keyring
-from mfa import sealing
+from apono_portal.core.crypto import encryption
+from apono_portal.core.crypto.keyring import parse_keyring
 
 PER_PROCESS_CACHES = ("locmem.LocMemCache", "dummy.DummyCache")
 LONGEST_WINDOW = timedelta(hours=1)
@@ -43,7 +43,7 @@ def check_rows(
     for alias in databases or []:
         if Authenticator._meta.db_table not in connections[alias].introspection.table_names():
             continue
-        rows = Authenticator.objects.using(alias).exclude(key__startswith=f"{sealing.VERSION}.")
+        rows = Authenticator.objects.using(alias).exclude(key__startswith=f"{encryption.VERSION}.")
         if count := rows.count():
             message = f"{count} TOTP keys in database {alias!r} are not sealed."
             hint = "Delete these rows; their owners set up MFA again."
@@ -79,7 +79,7 @@ def _codes() -> Iterator[Finding]:
         yield (
             4,
             "django-otp's own throttle would let a stranger lock the owner out.",
-            "Set OTP_TOTP_THROTTLE_FACTOR to 0; lanes hold wrong codes off.",
+            "Set OTP_TOTP_THROTTLE_FACTOR to 0; scopes hold wrong codes off.",
         )
     if getattr(settings, "OTP_TOTP_IMAGE", None):
         yield 5, "OTP_TOTP_IMAGE has apps fetch a picture from elsewhere.", "Remove it."
@@ -89,9 +89,9 @@ def _codes() -> Iterator[Finding]:
     for app in sorted(EXTRA_DEVICES.intersection(settings.INSTALLED_APPS)):
         yield 7, f"{app} keeps codes in plain text beside the sealed ones.", "Remove it."
     try:
-        parse_keyring(settings.SEALING_KEYS)
+        parse_keyring(settings.ENCRYPTION_KEYS)
     except ImproperlyConfigured as problem:
-        yield 8, str(problem), "`manage.py make_sealing_key` prints a key."
+        yield 8, str(problem), "`manage.py make_encryption_key` prints a key."
 
 
 def _window() -> Iterator[Finding]:
@@ -162,6 +162,6 @@ def _database() -> Iterator[Finding]:
         if sqlite and mode not in {"IMMEDIATE", "EXCLUSIVE"}:
             yield (
                 17,
-                f"SQLite database {alias!r} takes its lock too late: two tries could pass as one.",
+                f"SQLite database {alias!r} takes its lock too late: two attempts could pass as one.",
                 "Set OPTIONS['transaction_mode'] to 'IMMEDIATE'.",
             )

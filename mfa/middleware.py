@@ -11,7 +11,7 @@ from django.shortcuts import resolve_url
 from django.utils.http import escape_leading_slashes, url_has_allowed_host_and_scheme
 
 from mfa.exceptions import NotAllowed, NotEnrolled, WindowClosed
-from mfa.window import WindowState, state_of
+from mfa.verification.window import WindowState, state_of
 
 ADMIN_SITE = "admin"
 SAFE_METHODS = {"GET", "HEAD"}

@@ -10,9 +10,9 @@ from django.utils import timezone
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from audit.browsers import name_browser
-from mfa import sealing
-from mfa.querysets import AuthenticatorQuerySet, KnownBrowserQuerySet, VerificationQuerySet
+from apono_portal.core.crypto import encryption
+from apono_portal.core.web.user_agent import name_browser
+from mfa.querysets import AuthenticatorQuerySet, TrustedBrowserQuerySet, VerificationQuerySet
 
 
 class MfaState(models.Model):
@@ -29,7 +29,9 @@ class MfaState(models.Model):
         primary_key=True,
     )
     epoch = models.PositiveIntegerField(default=0)
-    cap_lifted_at = models.DateTimeField(null=True, blank=True)  # the 30-day limit counts from here
+    lockout_lifted_at = models.DateTimeField(
+        null=True, blank=True
+    )  # the 30-day limit counts from here
 
     def __str__(self) -> str:
         return f"MFA state of {self.user_id}, epoch {self.epoch}"
@@ -53,15 +55,15 @@ class Authenticator(TOTPDevice):  # type: ignore[misc]
     @property
     def bin_key(self) -> bytes:
         """The shared secret, 20 bytes, unsealed for this row's owner only."""
-        return sealing.unseal(self.key, purpose=sealing.TOTP_KEY, owner=self.user_id)
+        return encryption.decrypt(self.key, purpose=encryption.TOTP_KEY, owner=self.user_id)
 
     @staticmethod
-    def new_sealed_key(user_id: int) -> str:
+    def new_encrypted_key(user_id: int) -> str:
         """Return a fresh 20-byte secret (RFC 4226, section 4, R6), sealed for its owner."""
-        return sealing.seal(secrets.token_bytes(20), purpose=sealing.TOTP_KEY, owner=user_id)
+        return encryption.seal(secrets.token_bytes(20), purpose=encryption.TOTP_KEY, owner=user_id)
 
     def throttle_increment(self, commit: bool = True) -> None:  # noqa: FBT001, FBT002 - django-otp's
-        """Nothing: failures are counted in the ledger, by lane; one count for all would let a
+        """Nothing: failures are counted in the ledger, by scope; one count for all would let a
         stranger hold the owner off (`mfa.checks` refuses to start with django-otp's own on)."""
 
     def was_spent(self, code: str) -> bool:
@@ -71,14 +73,14 @@ class Authenticator(TOTPDevice):  # type: ignore[misc]
         return bool(totp.verify(int(code), self.tolerance))
 
 
-class KnownBrowser(models.Model):
-    """A browser in which its owner has passed a verification; its tries have a lane of their own.
+class TrustedBrowser(models.Model):
+    """A browser in which its owner has passed a verification; its attempts have a scope of their own.
 
     Only a hash of the cookie's nonce is kept. It counts while its epoch is the person's.
     """
 
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="known_browsers"
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="trusted_browsers"
     )
     nonce_hash = models.CharField(max_length=64, unique=True)
     epoch = models.PositiveIntegerField()
@@ -86,7 +88,7 @@ class KnownBrowser(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     last_used_at = models.DateTimeField(default=timezone.now)
 
-    objects = KnownBrowserQuerySet.as_manager()
+    objects = TrustedBrowserQuerySet.as_manager()
 
     class Meta:
         ordering = ["-last_used_at", "-id"]
@@ -99,8 +101,8 @@ class KnownBrowser(models.Model):
         return name_browser(self.user_agent)
 
     @property
-    def lane(self) -> str:
-        return f"known:{self.pk}"
+    def scope(self) -> str:
+        return f"trusted:{self.pk}"
 
 
 class RecoveryCode(models.Model):
@@ -130,8 +132,8 @@ class Outcome(models.TextChoices):
 class Verification(models.Model):
     """One attempt at a six-digit code. A row with outcome ``ok`` is the evidence requests stand on."""
 
-    UNKNOWN_LANE = "unknown"
-    SET_UP_LANE = "set_up"
+    UNKNOWN_SCOPE = "unknown"
+    SET_UP_SCOPE = "set_up"
     RECOVERY_CODE = "Recovery code"
 
     user = models.ForeignKey(
@@ -139,7 +141,7 @@ class Verification(models.Model):
     )
     at = models.DateTimeField(default=timezone.now)
     outcome = models.CharField(max_length=16, choices=Outcome.choices)
-    lane = models.CharField(max_length=32, default=UNKNOWN_LANE)
+    scope = models.CharField(max_length=32, default=UNKNOWN_SCOPE)
     session_ref = models.CharField(max_length=64, blank=True)  # a hash of the session's key
     epoch = models.PositiveIntegerField()
     device_id = models.BigIntegerField(null=True, blank=True)
@@ -152,7 +154,7 @@ class Verification(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [
-            models.Index(fields=["user", "lane", "at"], name="verification_by_lane"),
+            models.Index(fields=["user", "scope", "at"], name="verification_by_lane"),
             models.Index(fields=["user", "-at"], name="verification_by_user"),
             models.Index(
                 fields=["at", "user"],

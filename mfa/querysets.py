@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from django.db import models
 
 if TYPE_CHECKING:
-    from mfa.models import Authenticator, KnownBrowser, Verification  # noqa: F401
+    from mfa.models import Authenticator, TrustedBrowser, Verification  # noqa: F401
 
 
 ONE_DAY = timedelta(days=1)
@@ -23,26 +23,26 @@ class AuthenticatorQuerySet(models.QuerySet["Authenticator"]):
         return self.filter(user_id=user_id)
 
 
-class KnownBrowserQuerySet(models.QuerySet["KnownBrowser"]):
-    def counting(self, user_id: int, epoch: int) -> "KnownBrowserQuerySet":
-        """The browsers that give their owner a lane of their own now."""
+class TrustedBrowserQuerySet(models.QuerySet["TrustedBrowser"]):
+    def counting(self, user_id: int, epoch: int) -> "TrustedBrowserQuerySet":
+        """The browsers that give their owner a scope of their own now."""
         return self.filter(user_id=user_id, epoch=epoch)
 
-    def droppable(self, now: datetime) -> "KnownBrowserQuerySet":
+    def droppable(self, now: datetime) -> "TrustedBrowserQuerySet":
         """Browsers that may make room for another: used once, more than a day ago, never again."""
         return self.filter(last_used_at=models.F("created_at"), created_at__lt=now - ONE_DAY)
 
 
 class VerificationQuerySet(models.QuerySet["Verification"]):
     def failures(self) -> "VerificationQuerySet":
-        """Tries that used up a lane's budget: wrong and replayed codes, never blocked tries."""
+        """Tries that used up a scope's budget: wrong and replayed codes, never blocked attempts."""
         return self.filter(outcome__in=["bad", "replay"])
 
     def passed(self) -> "VerificationQuerySet":
         return self.filter(outcome="ok")
 
-    def in_lane(self, user_id: int, lane: str) -> "VerificationQuerySet":
-        return self.filter(user_id=user_id, lane=lane)
+    def in_lane(self, user_id: int, scope: str) -> "VerificationQuerySet":
+        return self.filter(user_id=user_id, scope=scope)
 
     def in_session(self, user_id: int, session_ref: str) -> "VerificationQuerySet":
         return self.filter(user_id=user_id, session_ref=session_ref)

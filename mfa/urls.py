@@ -2,21 +2,27 @@
 
 from django.urls import path
 
-from mfa.views import holds, security, set_up
+from mfa import views as mfa_views
+from mfa.enrolment import views as enrolment_views
+from mfa.verification import lockout_views
 
 app_name = "mfa"
 urlpatterns = [
-    path("account/security/", security.security, name="security"),
-    path("account/security/authenticator/", set_up.set_up, name="set_up"),
-    path("account/security/authenticator/confirm/", set_up.confirm, name="confirm"),
+    path("account/security/", mfa_views.security, name="security"),
+    path("account/security/authenticator/", enrolment_views.set_up, name="set_up"),
+    path("account/security/authenticator/confirm/", enrolment_views.confirm, name="confirm"),
     path(
-        "account/security/authenticator/password/", set_up.confirm_password, name="confirm_password"
+        "account/security/authenticator/password/",
+        enrolment_views.confirm_password,
+        name="confirm_password",
     ),
-    path("account/security/close-window/", security.close, name="close_window"),
-    path("account/security/recovery-codes/", security.recovery_codes, name="recovery_codes"),
+    path("account/security/close-window/", mfa_views.close, name="close_window"),
+    path("account/security/recovery-codes/", mfa_views.recovery_codes, name="recovery_codes"),
     path(
-        "account/security/browsers/<int:pk>/forget/", security.forget_browser, name="forget_browser"
+        "account/security/browsers/<int:pk>/forget/",
+        mfa_views.forget_browser,
+        name="forget_browser",
     ),
-    path("mfa-holds/", holds.holds, name="holds"),
-    path("mfa-holds/<int:pk>/lift/", holds.lift_hold, name="lift_hold"),
+    path("mfa-holds/", lockout_views.holds, name="holds"),
+    path("mfa-holds/<int:pk>/lift/", lockout_views.lift_lockout, name="lift_lockout"),
 ]

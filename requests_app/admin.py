@@ -16,7 +16,7 @@ from requests_app.models import (
     Extension,
     Grant,
     RequestedTarget,
-    TargetWatch,
+    TargetScan,
 )
 
 
@@ -97,7 +97,7 @@ class DriftAdmin(ReadOnlyAdmin):
     date_hierarchy = "noticed_at"
 
 
-@admin.register(TargetWatch)
+@admin.register(TargetScan)
 class TargetWatchAdmin(ReadOnlyAdmin):
-    list_display = ("integration", "looked_at", "next_look_at", "last_error")
+    list_display = ("integration", "scanned_at", "next_scan_at", "last_error")
     list_select_related = ("integration",)

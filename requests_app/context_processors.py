@@ -1,4 +1,4 @@
-"""What every page says about requests: the counts in the navigation, what is parked, what is overdue."""
+"""What every page says about requests: the counts in the navigation, what is pending_mfa, what is overdue."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -8,10 +8,9 @@ from django.db.models import Count, QuerySet, Value
 from django.http import HttpRequest
 from django.utils import timezone
 
-from audit.prepared import prepared
+from apono_portal.core.db.prepared import prepared
+from requests_app.grants.status import OVERDUE_AFTER, find_overdue
 from requests_app.models import AccessRequest, Grant
-from requests_app.overdue import find_overdue
-from requests_app.standing import OVERDUE_AFTER
 
 NAMED_IN_BANNER = 3
 PARKED, WAITING, LATE = range(3)
@@ -19,7 +18,7 @@ News = QuerySet[Any, Any]  # rows of what they tell of, a number, and words
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """Return the counts, the banner of what is parked, and for account admins and auditors what is
+    """Return the counts, the banner of what is pending_mfa, and for account admins and auditors what is
     overdue. One query, another if anything is overdue; none for strangers.
 
     A view that knows how many wait for approval leaves ``request.approvals_waiting``, and they are not
@@ -31,12 +30,12 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
     now = timezone.now()
     waiting: int | None = getattr(request, "approvals_waiting", None)
     told = _ask(user, now, counted=waiting is not None)
-    parked = sorted(((pk, flow) for what, pk, flow in told if what == PARKED), reverse=True)
+    pending_mfa = sorted(((pk, flow) for what, pk, flow in told if what == PARKED), reverse=True)
     if waiting is None:
         waiting = _number(told, WAITING)
-    counts = {"my_requests_waiting": len(parked), "approvals_waiting": waiting}
+    counts = {"my_requests_waiting": len(pending_mfa), "approvals_waiting": waiting}
     overdue = find_overdue(now) if _number(told, LATE) else None
-    names = [f"AR-{pk} {flow}" for pk, flow in parked]
+    names = [f"AR-{pk} {flow}" for pk, flow in pending_mfa]
     return {"nav": counts, "overdue": overdue} | _banner(request, names)
 
 
@@ -73,9 +72,9 @@ def _all(user_id: int, now: datetime, moment: datetime) -> News:
 
 
 def _parked(user_id: int, now: datetime) -> News:
-    parked = AccessRequest.objects.filter(requester=user_id).parked()
-    parked = parked.filter(pending_until__gt=now).order_by()
-    return parked.values_list(Value(PARKED), "pk", "flow_name")
+    pending_mfa = AccessRequest.objects.filter(requester=user_id).pending_mfa()
+    pending_mfa = pending_mfa.filter(pending_until__gt=now).order_by()
+    return pending_mfa.values_list(Value(PARKED), "pk", "flow_name")
 
 
 def _waiting(user_id: int, now: datetime) -> News:
@@ -94,7 +93,7 @@ def _counted(found: QuerySet[Any], what: int) -> News:
 
 
 def _banner(request: HttpRequest, names: list[str]) -> dict[str, Any]:
-    """Say what waits for a code, or for set-up; nothing parked leaves the banner as it is."""
+    """Say what waits for a code, or for set-up; nothing pending_mfa leaves the banner as it is."""
     state = getattr(request, "mfa", None)
     if not names or state is None:
         return {}

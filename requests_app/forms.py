@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 
-from accessflows.durations import parse_duration
+from apono_portal.core.formatting.durations import parse_duration
 from requests_app.exceptions import RequestRefused
 from requests_app.policies import JUSTIFICATION_MAX
 
@@ -33,8 +33,8 @@ class JustificationField(forms.CharField):
         return None
 
 
-class WishForm(forms.Form):
-    """For how long and why. What is asked for is read by `requests_app.wishes`."""
+class RequestForm(forms.Form):
+    """For how long and why. What is asked for is read by `requests_app.submission.selection`."""
 
     use_required_attribute = False
 

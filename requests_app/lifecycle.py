@@ -12,14 +12,16 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.models import Event
-from audit.origin import SYSTEM, Origin
 from audit.services import record_each
 from mfa.models import MfaState
-from mfa.services import lock_states
+from mfa.verification.locking import lock_states
 from requests_app.exceptions import Conflict
 from requests_app.models import AccessRequest, Decision, Status
 
@@ -56,7 +58,7 @@ ALLOWED: dict[Status, frozenset[Status]] = {
 def pending_until(status: Status, now: datetime) -> datetime | None:
     """Until when a request may stand at a status; None where nothing runs out."""
     lifetimes = {
-        Status.PENDING_MFA: settings.PARKED_REQUEST_LIFETIME,
+        Status.PENDING_MFA: settings.PENDING_MFA_LIFETIME,
         Status.PENDING_APPROVAL: settings.APPROVAL_LIFETIME,
         Status.GRANTING: settings.ACTIVATION_LIFETIME,
     }
@@ -93,13 +95,19 @@ def transition(
     to: Status,
     event: EventName,
     actor: Any | None,
-    origin: Origin = SYSTEM,
+    client_info: ClientInfo = SYSTEM,
     metadata: dict[str, Any] | None = None,
     **changes: Any,
 ) -> AccessRequest:
     """Move one request on (`transition_all`)."""
     transition_all(
-        [request], to=to, event=event, actor=actor, origin=origin, metadata=metadata, **changes
+        [request],
+        to=to,
+        event=event,
+        actor=actor,
+        client_info=client_info,
+        metadata=metadata,
+        **changes,
     )
     return request
 
@@ -110,7 +118,7 @@ def transition_all(
     to: Status,
     event: EventName,
     actor: Any | None,
-    origin: Origin = SYSTEM,
+    client_info: ClientInfo = SYSTEM,
     metadata: dict[str, Any] | None = None,
     **changes: Any,
 ) -> None:
@@ -135,7 +143,7 @@ def transition_all(
             setattr(request, name, value)
     told = {"from": came_from.value, "to": to.value, **(metadata or {})}
     about = [(request, request, told) for request in requests]
-    record_each(event=event, actor=actor, about=about, origin=origin)
+    record_each(event=event, actor=actor, about=about, client_info=client_info)
 
 
 def conflict_on(request: AccessRequest) -> Conflict:
@@ -147,3 +155,13 @@ def conflict_on(request: AccessRequest) -> Conflict:
         f"{request.reference} is {request.get_status_display()} since {since:%H:%M:%S}{by}. "
         "Somebody was first; what you asked for was not done."
     )
+
+
+BATCH = 100  # requests that are moved on in one transaction
+
+
+def take_batch(requests: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:
+    """Lock up to `BATCH` rows, leaving those that another worker holds to it."""
+    if connection.features.has_select_for_update_skip_locked:
+        requests = requests.select_for_update(skip_locked=True)
+    return requests[:BATCH]

@@ -44,7 +44,7 @@ LIVE = (Status.GRANTING, Status.ACTIVE, Status.ENDING)
 
 
 class AccessRequest(models.Model):
-    """One person asking through one flow, for a duration, with a justification.
+    """One person draft through one flow, for a duration, with a justification.
 
     Names and terms are snapshots: the request reads the same after person, flow and integration are
     gone. ``duration`` runs from activation, so ``ends_at`` is empty until then.
@@ -97,7 +97,7 @@ class AccessRequest(models.Model):
     )
     verified_at = models.DateTimeField(null=True, blank=True)
     verified_with = models.CharField(max_length=64, blank=True)
-    verified_lane = models.CharField(max_length=32, blank=True)
+    verified_scope = models.CharField(max_length=32, blank=True)
     verified_from = models.GenericIPAddressField(null=True, blank=True)
 
     objects = AccessRequestQuerySet.as_manager()
@@ -274,8 +274,8 @@ class Extension(models.Model):
     asked_from = models.GenericIPAddressField(null=True, blank=True)
     from_end = models.DateTimeField()
     to_end = models.DateTimeField()
-    next_try_at = models.DateTimeField(default=timezone.now)
-    tries = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveIntegerField(default=0)
     settled_at = models.DateTimeField(null=True, blank=True)
     message = models.CharField(max_length=500, blank=True)
     require_mfa = models.BooleanField()
@@ -284,7 +284,7 @@ class Extension(models.Model):
     )
     verified_at = models.DateTimeField(null=True, blank=True)
     verified_with = models.CharField(max_length=64, blank=True)
-    verified_lane = models.CharField(max_length=32, blank=True)
+    verified_scope = models.CharField(max_length=32, blank=True)
     verified_from = models.GenericIPAddressField(null=True, blank=True)
 
     class Meta:
@@ -362,12 +362,12 @@ class Grant(models.Model):
     revealed_at = models.DateTimeField(null=True, blank=True)
     contained_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
-    residue = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
+    owned_objects = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
     proof = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
     lease_by = models.CharField(max_length=64, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
-    next_try_at = models.DateTimeField(default=timezone.now)
-    tries = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveIntegerField(default=0)
     last_error = models.CharField(max_length=500, blank=True)
 
     objects = GrantQuerySet.as_manager()
@@ -376,7 +376,7 @@ class Grant(models.Model):
         ordering = ["request_id", "integration_name", "resource", "permission"]
         indexes = [
             models.Index(
-                fields=["next_try_at"],
+                fields=["next_attempt_at"],
                 name="grant_to_work_on",
                 condition=~Q(state__in=["active", "ended"]),
             ),
@@ -417,12 +417,12 @@ class Grant(models.Model):
         return self.contained_at is None and self.state != GrantState.ENDED and self.deadline < now
 
 
-class TargetWatch(models.Model):
+class TargetScan(models.Model):
     """When a target is next compared with what the portal knows, and which worker does it now."""
 
     integration = models.OneToOneField(Integration, on_delete=models.CASCADE, related_name="watch")
-    next_look_at = models.DateTimeField(default=timezone.now)
-    looked_at = models.DateTimeField(null=True, blank=True)
+    next_scan_at = models.DateTimeField(default=timezone.now)
+    scanned_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True)
     lease_by = models.CharField(max_length=64, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
@@ -477,9 +477,9 @@ class Drift(models.Model):
 
 
 class DayFigures(models.Model):
-    """What is counted of one day in one time zone (requests_app/insights/keeping.py).
+    """What is counted of one day in one time zone (requests_app/insights/daily_rollup.py).
 
-    ``figures`` is what `requests_app.insights.counting.figures_between` returns, ``coverage`` what
+    ``figures`` is what `requests_app.insights.aggregation.figures_between` returns, ``coverage`` what
     `coverage_now` said when the day was counted last; a day counted afterwards has none.
     """
 

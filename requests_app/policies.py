@@ -7,13 +7,13 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
-from accessflows.durations import spell
-from accessflows.fingerprint import fingerprint_now
+from accessflows.flows.fingerprint import fingerprint_now
+from accessflows.flows.policies import approval_met, may_request
 from accessflows.models import AccessFlow, FlowTarget, Permission, Resource
-from accessflows.policies import approval_met, may_request
-from accessflows.tickets import example_of, looks_right, read_references
+from accessflows.tickets import matches_pattern, parse_ticket_references, pattern_example
+from apono_portal.core.formatting.durations import format_duration
 from mfa.models import MfaState, Verification
-from mfa.policies import evidence_holds
+from mfa.verification.policies import evidence_holds
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest, Decision, Extension, Grant, GrantState, Status
 
@@ -47,7 +47,7 @@ def decision_stands(request: AccessRequest, decision: Decision) -> bool:
     return state is not None and evidence_holds(verification=decision.verification, state=state)
 
 
-def why_unapproved(request: AccessRequest) -> str:
+def approval_gap(request: AccessRequest) -> str:
     """Say that the approval of a request does not stand any more, or return ""."""
     if next_status(request.flow, request) == Status.GRANTING:
         return ""
@@ -69,7 +69,7 @@ def current_fingerprint(flow: AccessFlow, named: Iterable[FlowTarget] | None = N
     return fingerprint_now(flow, named)
 
 
-def why_void(request: AccessRequest) -> str:
+def ineligibility_reason(request: AccessRequest) -> str:
     """Say why a request may not go on, or return "". Reads everything afresh."""
     requester = get_user_model()._default_manager.filter(pk=request.requester_id or 0).first()
     flow = AccessFlow.objects.filter(pk=request.flow_id or 0).first()
@@ -106,7 +106,7 @@ def evidence_fields(evidence: Verification | None) -> dict[str, Any]:
         "verification": evidence,
         "verified_at": evidence.at if evidence else None,
         "verified_with": evidence.device_name if evidence else "",
-        "verified_lane": evidence.lane if evidence else "",
+        "verified_scope": evidence.scope if evidence else "",
         "verified_from": evidence.address if evidence else None,
     }
 
@@ -125,7 +125,7 @@ def may_extend(request: AccessRequest, user: Any) -> bool:
     )
 
 
-def why_not_extended_by(request: AccessRequest, user: Any, now: datetime) -> str:
+def extension_refusal(request: AccessRequest, user: Any, now: datetime) -> str:
     """Say why a person may not extend open access, or return "". Reads the ground afresh."""
     if not user.is_active or request.requester_id != user.pk:
         return "Only the person who asked for it may extend it."
@@ -137,7 +137,7 @@ def why_not_extended_by(request: AccessRequest, user: Any, now: datetime) -> str
         return (
             f"{request.reference} was extended as often as {request.flow_name} allows. Ask again."
         )
-    if sentence := why_void(request) or why_unapproved(request):
+    if sentence := ineligibility_reason(request) or approval_gap(request):
         return sentence
     hours = request.flow.availability if request.flow else None
     if hours is not None and not hours.holds_at(now):
@@ -145,7 +145,7 @@ def why_not_extended_by(request: AccessRequest, user: Any, now: datetime) -> str
     return ""
 
 
-def why_too_late_to_extend(request: AccessRequest, now: datetime) -> str:
+def extension_conflict(request: AccessRequest, now: datetime) -> str:
     """Say that something else came first, or return ""."""
     if request.extensions.filter(state=Extension.State.ASKED).exists():
         return f"{request.reference} is being extended already."
@@ -161,7 +161,7 @@ def check_duration(duration: timedelta, flow: AccessFlow) -> None:
         raise RequestRefused("Ask for a duration above zero.", field="duration")
     if duration > flow.max_duration:
         raise RequestRefused(
-            f"{flow.name} gives at most {spell(flow.max_duration)}. Ask for that or less.",
+            f"{flow.name} gives at most {format_duration(flow.max_duration)}. Ask for that or less.",
             field="duration",
         )
 
@@ -206,13 +206,13 @@ def _refuse_control_characters(text: str, *, field: str) -> None:
 def clean_ticket(text: str, flow: AccessFlow) -> str:
     """Return the tickets a request names, or refuse what the flow takes for none."""
     try:
-        references = read_references(text)
+        references = parse_ticket_references(text)
     except ValueError as refused:
         raise RequestRefused(str(refused), field="ticket") from None
-    like = f", like {example_of(flow.ticket_pattern)}" if flow.ticket_pattern else ""
+    like = f", like {pattern_example(flow.ticket_pattern)}" if flow.ticket_pattern else ""
     if flow.require_ticket and not references:
         raise RequestRefused(f"{flow.name} asks for a ticket. Name one{like}.", field="ticket")
-    if references and not any(looks_right(each, flow.ticket_pattern) for each in references):
+    if references and not any(matches_pattern(each, flow.ticket_pattern) for each in references):
         raise RequestRefused(
             f"{flow.name} knows tickets by how they look. Name one{like}.", field="ticket"
         )

@@ -43,7 +43,7 @@ class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
         """One's own, and those one may decide on. ``user`` may be a primary key, too."""
         return self.filter(Q(requester=user) | _decidable_by(user))
 
-    def parked(self) -> "AccessRequestQuerySet":
+    def pending_mfa(self) -> "AccessRequestQuerySet":
         return self.filter(status="pending_mfa")
 
     def awaiting_decision_by(self, user: Any) -> "AccessRequestQuerySet":
@@ -80,7 +80,7 @@ class GrantQuerySet(models.QuerySet["Grant"]):
     def to_work_on(self, now: datetime) -> "GrantQuerySet":
         """Grants in a state that wants a step on the target, whose turn has come."""
         return self.unleased().filter(
-            state__in=["activating", "ending", "contained"], next_try_at__lte=now
+            state__in=["activating", "ending", "contained"], next_attempt_at__lte=now
         )
 
     def due(self, now: datetime) -> "GrantQuerySet":

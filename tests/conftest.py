@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
 from apono_portal.users.models import Role, User
-from audit import immutability
+from audit.integrity import triggers
 
 pytest_plugins = ["tests.fixtures.postgres"]
 
@@ -60,11 +60,11 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     flush = BaseDatabaseOperations.execute_sql_flush
 
     def flush_past_the_triggers(self: BaseDatabaseOperations, sql_list: list[str]) -> None:
-        immutability.run(self.connection, immutability.remove_sql(self.connection.vendor))
+        triggers.run(self.connection, triggers.remove_sql(self.connection.vendor))
         try:
             flush(self, sql_list)
         finally:
-            immutability.run(self.connection, immutability.install_sql(self.connection.vendor))
+            triggers.run(self.connection, triggers.install_sql(self.connection.vendor))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseDatabaseOperations, "execute_sql_flush", flush_past_the_triggers)
@@ -161,7 +161,7 @@ def verified(signed_in: Callable[[User], Client]) -> Callable[[User], Client]:
 
 def open_window_in(client: Client, user: User, success: Any) -> None:
     """Open the window of the client's session, as the page of the code does."""
-    from mfa.window import open_window
+    from mfa.verification.window import open_window
 
     request = HttpRequest()
     request.user, request.session = user, client.session

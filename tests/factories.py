@@ -1,6 +1,6 @@
 """Rows for tests, each with only what it cannot do without.
 
-flow = AccessFlowFactory(require_mfa=True, requestor_users=[user], targets=1)
+flow = AccessFlowFactory(require_mfa=True, requester_users=[user], targets=1)
 authenticator = AuthenticatorFactory(user=user)
 code_for(authenticator)  # the six digits of this moment, by an independent authenticator
 """
@@ -15,10 +15,10 @@ from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, Resource
-from apono_portal.notices.kinds import FOR_WEBHOOKS
-from apono_portal.notices.models import Webhook
+from apono_portal.core.crypto import encryption
+from apono_portal.notifications.kinds import FOR_WEBHOOKS
+from apono_portal.notifications.models import Webhook
 from apono_portal.users.models import Role, User
-from mfa import sealing
 from mfa.models import Authenticator, MfaState, Outcome, Verification
 from requests_app.models import (
     AccessRequest,
@@ -89,8 +89,8 @@ class IntegrationFactory(factory.django.DjangoModelFactory):
     @classmethod
     def _create(cls, model_class, *args, password=BROKER_PASSWORD, **kwargs):
         integration = model_class(*args, **kwargs)
-        integration.sealed_password = sealing.seal(
-            password.encode(), purpose=sealing.BROKER_PASSWORD, owner=integration.seal_id
+        integration.encrypted_password = encryption.seal(
+            password.encode(), purpose=encryption.BROKER_PASSWORD, owner=integration.secret_id
         )
         integration.save(force_insert=True)
         return integration
@@ -128,7 +128,7 @@ class FlowTargetFactory(factory.django.DjangoModelFactory):
 class AccessFlowFactory(factory.django.DjangoModelFactory):
     """An active, automatic flow without MFA.
 
-    ``targets=2`` makes that many; ``requestor_users``, ``requestor_groups``, ``approver_users`` and
+    ``targets=2`` makes that many; ``requester_users``, ``requester_groups``, ``approver_users`` and
     ``approver_groups`` take lists. The fingerprint is taken last, as a saved flow's is.
     """
 
@@ -142,14 +142,14 @@ class AccessFlowFactory(factory.django.DjangoModelFactory):
     fingerprint = "0" * 64
 
     @factory.post_generation
-    def requestor_users(self, create, extracted):
+    def requester_users(self, create, extracted):
         if extracted:
-            self.requestor_users.set(extracted)
+            self.requester_users.set(extracted)
 
     @factory.post_generation
-    def requestor_groups(self, create, extracted):
+    def requester_groups(self, create, extracted):
         if extracted:
-            self.requestor_groups.set(extracted)
+            self.requester_groups.set(extracted)
 
     @factory.post_generation
     def approver_users(self, create, extracted):
@@ -173,7 +173,7 @@ class AccessFlowFactory(factory.django.DjangoModelFactory):
 
 def take_fingerprint(flow: AccessFlow) -> None:
     """Store the fingerprint of the flow as it is now, as saving it on the page does."""
-    from accessflows.fingerprint import fingerprint_of, terms_of
+    from accessflows.flows.fingerprint import fingerprint_of, terms_of
 
     flow.fingerprint = fingerprint_of(terms_of(flow))
     flow.save(update_fields=["fingerprint"])
@@ -194,7 +194,7 @@ class AuthenticatorFactory(factory.django.DjangoModelFactory):
         secret = secret or secrets.token_bytes(20)
         user = kwargs["user"]
         MfaState.objects.get_or_create(user=user)
-        key = sealing.seal(secret, purpose=sealing.TOTP_KEY, owner=user.pk)
+        key = encryption.seal(secret, purpose=encryption.TOTP_KEY, owner=user.pk)
         authenticator = model_class.objects.create(*args, key=key, **kwargs)
         authenticator.secret = secret
         return authenticator
@@ -227,7 +227,7 @@ class VerificationFactory(factory.django.DjangoModelFactory):
 
 
 class AccessRequestFactory(factory.django.DjangoModelFactory):
-    """A request with its terms taken from the flow. Protected ones get evidence unless parked."""
+    """A request with its terms taken from the flow. Protected ones get evidence unless pending_mfa."""
 
     class Meta:
         model = AccessRequest
@@ -236,7 +236,7 @@ class AccessRequestFactory(factory.django.DjangoModelFactory):
     requester = factory.SubFactory(UserFactory)
     requester_label = factory.LazyAttribute(lambda request: str(request.requester))
     flow = factory.LazyAttribute(
-        lambda request: AccessFlowFactory(requestor_users=[request.requester], targets=1)
+        lambda request: AccessFlowFactory(requester_users=[request.requester], targets=1)
     )
     flow_name = factory.SelfAttribute("flow.name")
     flow_version = factory.SelfAttribute("flow.version")
@@ -328,11 +328,11 @@ class WebhookFactory(factory.django.DjangoModelFactory):
     def _create(cls, model_class, *args, url="https://hooks.example.org/x", secret=None, **kwargs):
         webhook = model_class(*args, **kwargs)
         secret = secret or "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-        webhook.sealed_url = sealing.seal(
-            url.encode(), purpose=sealing.WEBHOOK_ADDRESS, owner=webhook.seal_id
+        webhook.encrypted_url = encryption.seal(
+            url.encode(), purpose=encryption.WEBHOOK_ADDRESS, owner=webhook.secret_id
         )
-        webhook.sealed_secret = sealing.seal(
-            secret.encode(), purpose=sealing.WEBHOOK_SECRET, owner=webhook.seal_id
+        webhook.encrypted_secret = encryption.seal(
+            secret.encode(), purpose=encryption.WEBHOOK_SECRET, owner=webhook.secret_id
         )
         webhook.save(force_insert=True)
         return webhook

@@ -36,7 +36,7 @@ SELECTION: dict[str, list[str]] = {
         "--needs-database",
         "--ignore=tests/connectors",
         "--ignore=tests/design",
-        "--ignore=tests/house",
+        "--ignore=tests/architecture",
     ],
 }
 # The targets of both versions are met on the first database.

@@ -4,7 +4,9 @@ import base64
 import os
 
 os.environ.setdefault("SECRET_KEY", "tests-only-" + "x" * 50)
-os.environ.setdefault("SEALING_KEYS", "t1:" + base64.urlsafe_b64encode(bytes(range(64))).decode())
+os.environ.setdefault(
+    "ENCRYPTION_KEYS", "t1:" + base64.urlsafe_b64encode(bytes(range(64))).decode()
+)
 os.environ.setdefault("PORTAL_URL", "http://localhost")
 os.environ.setdefault("DEBUG", "0")
 

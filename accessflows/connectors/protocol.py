@@ -160,7 +160,7 @@ class ResidueItem(JsonRecord):
 
 
 @dataclass(frozen=True)
-class Residue(JsonRecord):
+class OwnedObject(JsonRecord):
     items: tuple[ResidueItem, ...]
 
 
@@ -264,7 +264,7 @@ class Membership(JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
-class FoundRole(JsonRecord):
+class ManagedRole(JsonRecord):
     """A role as it stands on the target. `name` is the one it has now.
 
     `grant_id`, `portal_id` and `deadline` come from its marker: None or empty if it has lost it.
@@ -282,12 +282,12 @@ class FoundRole(JsonRecord):
 
 
 @dataclass(frozen=True)
-class RollCall(JsonRecord):
+class RoleListing(JsonRecord):
     """What is there of one portal, by the target's clock, as far as the OID `upto`: to the end if None."""
 
     server_time: datetime
     system_identifier: str
-    roles: tuple[FoundRole, ...]
+    roles: tuple[ManagedRole, ...]
     upto: int | None = None
 
 
@@ -356,7 +356,7 @@ class Connector(Protocol):
         It only makes containment quick, and waits for no session. Anybody may do it at any time.
         """
 
-    def find_residue(self, target: Target, identity: GrantIdentity) -> Residue: ...
+    def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObject: ...
 
     def clean(self, target: Target, identity: GrantIdentity) -> Cleaning:
         """Put away what was left behind and remove the role. Only after `contain`."""
@@ -371,7 +371,7 @@ class Connector(Protocol):
     def list_marked_roles(self, target: Target, portal_id: str | None) -> list[MarkedRole]:
         """All roles with this portal's marker, or with any portal's when None."""
 
-    def roll_call(
+    def list_managed_roles(
         self,
         target: Target,
         portal_id: str,
@@ -379,7 +379,7 @@ class Connector(Protocol):
         *,
         after: int = 0,
         upto: int | None = None,
-    ) -> RollCall:
+    ) -> RoleListing:
         """The roles with this portal's marker, and those of `identities` whatever their marker.
 
         In the order of their OIDs, from behind `after` on and no further than `upto`. There may be

@@ -58,7 +58,7 @@ def _new(database: Path) -> dict[str, str]:
     sealing_key = base64.urlsafe_b64encode(secrets.token_bytes(64)).decode()
     return {
         "SECRET_KEY": secrets.token_urlsafe(64),
-        "SEALING_KEYS": f"demo:{sealing_key}",
+        "ENCRYPTION_KEYS": f"demo:{sealing_key}",
         "DATABASE_URL": f"sqlite:///{database}",
         "ALLOWED_HOSTS": "127.0.0.1,localhost",
         "PORTAL_ID": f"demo-{secrets.token_hex(4)}",

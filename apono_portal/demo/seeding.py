@@ -17,9 +17,13 @@ from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.protocol import Target
 from accessflows.connectors.registry import connector_for
 from accessflows.exceptions import Refused
+from accessflows.flows import services as flows_services
+from accessflows.flows.terms import FlowInput
+from accessflows.integrations import checks
+from accessflows.integrations import services as integrations_services
+from accessflows.integrations.terms import ADDRESS_FIELDS, IntegrationInput
 from accessflows.models import AccessFlow, Integration
-from accessflows.services import checks, flows, integrations
-from accessflows.terms import ADDRESS_TERMS, FlowTerms, IntegrationTerms
+from apono_portal.core.web.client import SYSTEM
 from apono_portal.demo.environment import write_private
 from apono_portal.demo.errors import DemoError
 from apono_portal.users.models import Role, User
@@ -27,7 +31,6 @@ from apono_portal.users.services.groups import create_group
 from apono_portal.users.services.people import create_user
 from audit.events import EventName
 from audit.models import Event
-from audit.origin import SYSTEM
 from audit.services import record
 
 INTEGRATION = "Demo PostgreSQL"
@@ -97,7 +100,7 @@ FLOWS = (
     ),
     Flow(
         "Orders staging",
-        "Try things out on a copy of the orders.",
+        "Attempt things out on a copy of the orders.",
         (("orders_staging", "orders_read"), ("orders_staging", "orders_write")),
         timedelta(hours=8),
         require_mfa=False,
@@ -141,7 +144,7 @@ def make_people(file: Path) -> None:
         actor = User.objects.create_user(SET_UP_EMAIL, "Demo set-up", role=Role.ADMIN)
         names = sorted({name for person in PEOPLE for name in person.groups})
         groups = {
-            name: create_group(actor=actor, window=None, name=name, members=[], origin=SYSTEM)
+            name: create_group(actor=actor, window=None, name=name, members=[], client_info=SYSTEM)
             for name in names
         }
         for person in PEOPLE:
@@ -152,7 +155,7 @@ def make_people(file: Path) -> None:
                 name=person.name,
                 role=person.role,
                 groups=[groups[name] for name in person.groups],
-                origin=SYSTEM,
+                client_info=SYSTEM,
             )
             user.set_password(passwords[person])
             user.save(update_fields=["password"])
@@ -160,7 +163,7 @@ def make_people(file: Path) -> None:
 
 def seed_integration(actor: User, target: Target) -> Integration | None:
     """Return the demo's integration, looked at and up to date; None if an admin deleted it."""
-    terms = IntegrationTerms(
+    terms = IntegrationInput(
         name=INTEGRATION,
         host=target.host,
         port=target.port,
@@ -173,17 +176,17 @@ def seed_integration(actor: User, target: Target) -> Integration | None:
     if found is None and _once_made(EventName.INTEGRATION_CREATE, INTEGRATION):
         return None
     if found is None:
-        found = integrations.create_integration(
-            actor=actor, window=None, terms=terms, origin=SYSTEM
+        found = integrations_services.create_integration(
+            actor=actor, window=None, terms=terms, client_info=SYSTEM
         )
     else:
         follow_server(actor, found, target)
-    if any(getattr(found, name) != getattr(terms, name) for name in ADDRESS_TERMS):
-        found = integrations.change_integration(
-            actor=actor, window=None, integration=found, terms=terms, origin=SYSTEM
+    if any(getattr(found, name) != getattr(terms, name) for name in ADDRESS_FIELDS):
+        found = integrations_services.change_integration(
+            actor=actor, window=None, integration=found, terms=terms, client_info=SYSTEM
         )
     if not found.system_identifier:
-        checks.check_integration(actor=actor, integration=found, origin=SYSTEM)
+        checks.check_integration(actor=actor, integration=found, client_info=SYSTEM)
         found.refresh_from_db()
     return found
 
@@ -216,11 +219,11 @@ def seed_flow(actor: User, integration: Integration, flow: Flow) -> bool:
     groups = {group.name: group.pk for group in Group.objects.all()}
     resources = {each.name: each.pk for each in integration.resources.present()}
     permissions = {each.name: each.pk for each in integration.permissions.present()}
-    terms = FlowTerms(
+    terms = FlowInput(
         name=flow.name,
         description=flow.description,
         require_mfa=flow.require_mfa,
-        requestor_groups=frozenset({groups[REQUESTORS]}),
+        requester_groups=frozenset({groups[REQUESTORS]}),
         targets=frozenset((resources[where], permissions[what]) for where, what in flow.targets),
         max_duration=flow.max_duration,
         approval=AccessFlow.Approval.ANY_OF if flow.approvers else AccessFlow.Approval.AUTOMATIC,
@@ -229,7 +232,7 @@ def seed_flow(actor: User, integration: Integration, flow: Flow) -> bool:
         max_extensions=flow.extensions,
         extension_duration=HALF_AN_HOUR,
     )
-    flows.create_flow(actor=actor, window=None, terms=terms, origin=SYSTEM)
+    flows_services.create_flow(actor=actor, window=None, terms=terms, client_info=SYSTEM)
     return True
 
 

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from accessflows.views.deed import deed_of
+from accessflows.acting import action_context
 from apono_portal.users import services
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.forms import GroupForm, printable
@@ -74,7 +74,7 @@ class UserAdmin(ThroughServices, OnTheRecord):
         return reverse("users:edit", kwargs={"pk": obj.pk})
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
-        services.change_user(**deed_of(request), user=obj, **form.cleaned_data)
+        services.change_user(**action_context(request), user=obj, **form.cleaned_data)
 
 
 class GroupAdminForm(GroupModelForm):
@@ -107,6 +107,6 @@ class GroupAdmin(ThroughServices, OnTheRecord):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
         if change:
-            services.change_group(**deed_of(request), group=obj, **form.cleaned_data)
+            services.change_group(**action_context(request), group=obj, **form.cleaned_data)
         else:
-            obj.pk = services.create_group(**deed_of(request), **form.cleaned_data).pk
+            obj.pk = services.create_group(**action_context(request), **form.cleaned_data).pk

@@ -8,6 +8,6 @@ class UsersConfig(AppConfig):
 
     def ready(self) -> None:
         from apono_portal.users.services.passwords import PASSWORD_LINK, link_for_mail
-        from audit import late_parts
+        from audit.outbox import deferred_parts
 
-        late_parts.offer(PASSWORD_LINK, link_for_mail)
+        deferred_parts.offer(PASSWORD_LINK, link_for_mail)

@@ -5,9 +5,9 @@ from typing import Any
 from django.contrib.auth.backends import ModelBackend
 from django.db.models import QuerySet
 
+from apono_portal.core.db.prepared import prepared
 from apono_portal.users.models import User
-from audit.prepared import prepared
-from mfa.window import with_authenticator
+from mfa.verification.window import with_authenticator
 
 
 @prepared(int)

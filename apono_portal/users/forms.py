@@ -10,13 +10,13 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accessflows.forms import RowsField
+from accessflows.form_fields import RowsField
+from apono_portal.users.directory import Asked, Choice
 from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import Role, User
-from apono_portal.users.roll import Asked, Choice
 from apono_portal.users.selectors import held_off_now
-from audit.forms import LARGEST_ID
-from mfa.policies import LONGEST_REASON
+from audit.log.forms import LARGEST_ID
+from mfa.verification.policies import LONGEST_REASON
 
 
 class SignInForm(AuthenticationForm):
@@ -24,7 +24,7 @@ class SignInForm(AuthenticationForm):
 
     error_messages = {
         "invalid_login": (
-            "Email or password is not right. Check both. After ten tries the account is held off "
+            "Email or password is not right. Check both. After ten attempts the account is held off "
             "for 15 minutes from here."
         ),
         "inactive": "Email or password is not right. Check both.",
@@ -55,7 +55,7 @@ class NewPasswordForm(SetPasswordForm):  # type: ignore[type-arg]
 
 
 class ChangePasswordForm(NewPasswordForm, PasswordChangeForm):
-    """The same with the old password, tries at which are counted and held off as at sign-in."""
+    """The same with the old password, attempts at which are counted and held off as at sign-in."""
 
     field_order = ["old_password", "new_password1", "new_password2"]
 
@@ -180,7 +180,7 @@ class ResetMfaForm(forms.Form):
         help_text="Goes to the audit log and to the person.",
         error_messages={"required": "Say why. It goes to the audit log and to the person."},
     )
-    end_access = forms.BooleanField(label="Also end access that is open now", required=False)
+    revoke_access = forms.BooleanField(label="Also end access that is open now", required=False)
 
 
 def printable(text: str) -> str:

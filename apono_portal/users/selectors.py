@@ -18,13 +18,13 @@ from django.db.models import (
     Value,
 )
 
+from apono_portal.core.db.prepared import prepared
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Event
-from audit.prepared import prepared
-from mfa.limits import LIMITS
 from mfa.models import Authenticator, Verification
-from mfa.selectors import begins_of_limits, lanes_held_off, people_with_lane_held_off
+from mfa.verification.rate_limits import LIMITS
+from mfa.verification.selectors import limit_starts, scopes_locked_out, users_locked_out
 from requests_app.models import LIVE, AccessRequest
 
 COOL_OFF: timedelta = settings.AXES_COOLOFF_TIME
@@ -49,7 +49,7 @@ def known_of(user_ids: Collection[int], now: datetime) -> dict[int, Known]:
         return found
     texts = [str(pk) for pk in user_ids]
     for what, pk, authenticator, at, words in _known(
-        user_ids, now - COOL_OFF, texts, *begins_of_limits(now)
+        user_ids, now - COOL_OFF, texts, *limit_starts(now)
     ):
         person = found[int(words) if what == LOCKED else pk]
         if what == SEEN:
@@ -71,7 +71,9 @@ def _known(
     nothing = (Value(None, BigIntegerField()), Value(None, DateTimeField()))
     rows: QuerySet[Any, Any] = _seen(user_ids).union(
         _members(user_ids).values_list(Value(MEMBER), "user_id", *nothing, "group__name"),
-        lanes_held_off(begins, user_ids).values_list(Value(HELD), "user_id", *nothing, Value("")),
+        scopes_locked_out(begins, user_ids).values_list(
+            Value(HELD), "user_id", *nothing, Value("")
+        ),
         _locked(locked_since, texts).values_list(Value(LOCKED), Value(0), *nothing, "target_id"),
         all=True,
     )
@@ -96,10 +98,10 @@ def _members(user_ids: list[int]) -> QuerySet[Any, Any]:
 def held_off_now(now: datetime) -> set[int]:
     """Return the numbers of the people whose codes or sign-ins are held off somewhere. Two queries.
 
-    Others than they may be meant: somebody else's tries.
+    Others than they may be meant: somebody else's attempts.
     """
     locked = _all_locked(now - COOL_OFF)
-    return {int(pk) for pk in locked} | people_with_lane_held_off(now=now)
+    return {int(pk) for pk in locked} | users_locked_out(now=now)
 
 
 @prepared(datetime)

@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
-from audit.prepared import prepared, prepared_update
+from apono_portal.core.db.prepared import prepared, prepared_update
 
 KEY_LENGTH = 32  # of 36 letters: 165 bits
 

@@ -1,4 +1,4 @@
-"""What sign-in puts into the session, and how failed tries are told apart."""
+"""What sign-in puts into the session, and how failed attempts are told apart."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from apono_portal.users.managers import normalise_email
-from mfa.recency import stamp_password
-from mfa.window import close_window
+from mfa.enrolment.reauthentication import stamp_password
+from mfa.verification.window import close_window
 
 
 def stamp_session(request: HttpRequest) -> None:
@@ -23,14 +23,14 @@ def stamp_session(request: HttpRequest) -> None:
 def name_for_axes(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
     """Return a keyed hash of the e-mail address typed: people type passwords there by mistake.
 
-    The address is normalised first, so that another spelling of it has no tries of its own.
+    The address is normalised first, so that another spelling of it has no attempts of its own.
     """
     typed = (credentials or {}).get("username") or request.POST.get("username", "")
     return salted_hmac("apono_portal.users.sign_in", normalise_email(typed)).hexdigest()
 
 
-def held_off_until(request: HttpRequest, credentials: dict[str, Any] | None) -> datetime:
-    """Return when this address may try this account again. Blocked tries do not move it."""
+def locked_until(request: HttpRequest, credentials: dict[str, Any] | None) -> datetime:
+    """Return when this address may try this account again. Blocked attempts do not move it."""
     last = (
         AccessAttempt.objects.filter(
             username=name_for_axes(request, credentials),

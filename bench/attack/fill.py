@@ -18,17 +18,16 @@ django.setup()
 from django.contrib.auth.hashers import make_password  # noqa: E402
 from django.contrib.auth.models import Group  # noqa: E402
 
+from accessflows.flows.services import create_flow
+from accessflows.flows.terms import FlowInput
+from accessflows.integrations.checks import check_integration
+from accessflows.integrations.services import create_integration
+from accessflows.integrations.terms import IntegrationInput  # noqa: E402
 from accessflows.models import AccessFlow, Integration, Permission, Resource  # noqa: E402
-from accessflows.services import (  # noqa: E402
-    check_integration,
-    create_flow,
-    create_integration,
-)
-from accessflows.terms import FlowTerms, IntegrationTerms  # noqa: E402
+from apono_portal.core.crypto import encryption  # noqa: E402
+from apono_portal.core.web.client import SYSTEM  # noqa: E402
 from apono_portal.users.models import Role, User  # noqa: E402
-from audit.origin import SYSTEM  # noqa: E402
 from bench.attack.target import FORBIDDEN, RIGHTFUL  # noqa: E402
-from mfa import sealing  # noqa: E402
 from mfa.models import Authenticator, MfaState  # noqa: E402
 
 CAST = {
@@ -102,8 +101,8 @@ def enrol(people: list[dict[str, Any]]) -> None:
             user_id=person["id"],
             name="Authenticator app",
             confirmed=True,
-            key=sealing.seal(
-                bytes.fromhex(person["secret"]), purpose=sealing.TOTP_KEY, owner=person["id"]
+            key=encryption.seal(
+                bytes.fromhex(person["secret"]), purpose=encryption.TOTP_KEY, owner=person["id"]
             ),
         )
         for person in people
@@ -111,7 +110,7 @@ def enrol(people: list[dict[str, Any]]) -> None:
 
 
 def make_integration(admin: User, wanted: dict[str, Any]) -> Integration:
-    terms = IntegrationTerms(
+    terms = IntegrationInput(
         name="target",
         host=wanted["host"],
         port=wanted["port"],
@@ -119,9 +118,9 @@ def make_integration(admin: User, wanted: dict[str, Any]) -> Integration:
         password=wanted["broker_password"],
         sslmode=Integration.SslMode.DISABLE,
     )
-    integration = create_integration(actor=admin, window=None, terms=terms, origin=SYSTEM)
-    survey = check_integration(actor=admin, integration=integration, origin=SYSTEM)
-    for check in survey.checks:
+    integration = create_integration(actor=admin, window=None, terms=terms, client_info=SYSTEM)
+    inspect_target = check_integration(actor=admin, integration=integration, client_info=SYSTEM)
+    for check in inspect_target.checks:
         if not check.ok:
             print(f"{check.name}: {check.sentence}", file=sys.stderr)
     return integration
@@ -139,16 +138,16 @@ def make_flow(
     decided = name in {"payroll", "refunds"}
     resource = Resource.objects.get(integration=integration, name=name)
     permission = Permission.objects.get(integration=integration, name=f"{name}_reader")
-    terms = FlowTerms(
+    terms = FlowInput(
         name=name.capitalize(),
         require_mfa=True,
-        requestor_groups=frozenset({(board if name == "vault" else everyone).pk}),
+        requester_groups=frozenset({(board if name == "vault" else everyone).pk}),
         targets=frozenset({(resource.pk, permission.pk)}),
         max_duration=timedelta(hours=1),
         approval=AccessFlow.Approval.ANY_OF if decided else AccessFlow.Approval.AUTOMATIC,
         approver_groups=frozenset({approvers.pk} if decided else ()),
     )
-    flow = create_flow(actor=admin, window=None, terms=terms, origin=SYSTEM)
+    flow = create_flow(actor=admin, window=None, terms=terms, client_info=SYSTEM)
     return {"id": flow.pk, "target": flow.targets.get().pk}
 
 

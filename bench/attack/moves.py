@@ -12,10 +12,10 @@ _KEY = re.compile(r"secret=([A-Z2-7]{32})")
 _RECOVERY = re.compile(r"\b([a-z2-7]{5}(?:-[a-z2-7]{5}){3})\b")
 
 
-def reset_mfa(admin: Visitor, person: Person, *, end_access: bool = False) -> Answer:
+def reset_mfa(admin: Visitor, person: Person, *, revoke_access: bool = False) -> Answer:
     """Reset a person's MFA on the Users tab."""
     form = admin.browser.get(f"/users/{person.id}/reset-mfa/").form("reason")
-    more = {"end_access": "on"} if end_access else {}
+    more = {"revoke_access": "on"} if revoke_access else {}
     return admin.browser.submit(form, reason="Lost phone, seen in person.", **more)
 
 

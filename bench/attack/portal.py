@@ -215,7 +215,7 @@ class Portal:
 
 def _new_keys() -> Iterator[tuple[str, str]]:
     yield "SECRET_KEY", secrets.token_urlsafe(64)
-    yield "SEALING_KEYS", "a1:" + base64.urlsafe_b64encode(secrets.token_bytes(64)).decode()
+    yield "ENCRYPTION_KEYS", "a1:" + base64.urlsafe_b64encode(secrets.token_bytes(64)).decode()
 
 
 def _free_port() -> int:

@@ -35,7 +35,7 @@ class Rule:
             place.write_text(text.replace(edit.old, edit.new))
 
 
-TRIES, WINDOW = "mfa/tries.py", "mfa/window.py"
+TRIES, WINDOW = "mfa/verification/attempts.py", "mfa/verification/window.py"
 
 RULES = (
     Rule(
@@ -59,9 +59,9 @@ RULES = (
         ("survival", "reset against release"),
         (
             Edit(
-                "mfa/services/reset.py",
-                "KnownBrowser.objects.filter(user_id=state.user_id).delete()\n    raise_epoch(state)",
-                "KnownBrowser.objects.filter(user_id=state.user_id).delete()",
+                "mfa/reset.py",
+                "TrustedBrowser.objects.filter(user_id=state.user_id).delete()\n    raise_epoch(state)",
+                "TrustedBrowser.objects.filter(user_id=state.user_id).delete()",
             ),
         ),
     ),
@@ -70,8 +70,8 @@ RULES = (
         ("device cookies, used again",),
         (
             Edit(
-                "mfa/services/reset.py",
-                "    KnownBrowser.objects.filter(user_id=state.user_id).delete()\n",
+                "mfa/reset.py",
+                "    TrustedBrowser.objects.filter(user_id=state.user_id).delete()\n",
                 "",
             ),
         ),
@@ -92,7 +92,7 @@ RULES = (
         ("turned MFA on",),
         (
             Edit(
-                "mfa/services/set_up.py",
+                "mfa/enrolment/services.py",
                 '    device.save(update_fields=["confirmed", "name"])',
                 '    device.last_t = -1\n    device.save(update_fields=["confirmed", "name", "last_t"])',
             ),
@@ -103,14 +103,14 @@ RULES = (
         ("recovery codes",),
         (
             Edit(
-                "mfa/services/recovery.py",
+                "mfa/enrolment/recovery_codes.py",
                 "codes.filter(used_at=None).update(used_at=attempt.now) == 1",
                 "codes.exists()",
             ),
         ),
     ),
     Rule(
-        "failures hold a lane off",
+        "failures hold a scope off",
         ("code guessing, sequential", "code guessing, spread over addresses"),
         (
             Edit(
@@ -123,18 +123,34 @@ RULES = (
     Rule(
         "twenty failures a day",
         ("over weeks",),
-        (Edit("mfa/limits.py", "LIMITS = (SHORT, DAY, MONTH)", "LIMITS = (SHORT, MONTH)"),),
+        (
+            Edit(
+                "mfa/verification/rate_limits.py",
+                "LIMITS = (SHORT, DAY, MONTH)",
+                "LIMITS = (SHORT, MONTH)",
+            ),
+        ),
     ),
     Rule(
         "a hundred failures in 30 days",
         ("over weeks",),
-        (Edit("mfa/limits.py", "LIMITS = (SHORT, DAY, MONTH)", "LIMITS = (SHORT, DAY)"),),
+        (
+            Edit(
+                "mfa/verification/rate_limits.py",
+                "LIMITS = (SHORT, DAY, MONTH)",
+                "LIMITS = (SHORT, DAY)",
+            ),
+        ),
     ),
     Rule(
-        "tries of one person wait for each other",
+        "attempts of one person wait for each other",
         ("code guessing, parallel", "32 sessions at once"),
         (
-            Edit("mfa/locking.py", "MfaState.objects.select_for_update()", "MfaState.objects"),
+            Edit(
+                "mfa/verification/locking.py",
+                "MfaState.objects.select_for_update()",
+                "MfaState.objects",
+            ),
             Edit(
                 TRIES,
                 "devices = Authenticator.objects.select_for_update()",
@@ -143,20 +159,26 @@ RULES = (
         ),
     ),
     Rule(
-        "a known browser has a lane of its own",
+        "a known browser has a scope of its own",
         ("code guessing, sequential", "code guessing, spread over addresses"),
-        (Edit("mfa/lanes.py", "    if browser is None:\n", "    if browser is None or True:\n"),),
+        (
+            Edit(
+                "mfa/verification/throttle_scope.py",
+                "    if browser is None:\n",
+                "    if browser is None or True:\n",
+            ),
+        ),
     ),
     Rule(
-        "a lane is given, never claimed",
+        "a scope is given, never claimed",
         ("device cookies, forged",),
         (
             Edit(
-                "mfa/lanes.py",
-                "    if browser is None:\n        return Lane(session_ref=session_ref)\n",
+                "mfa/verification/throttle_scope.py",
+                "    if browser is None:\n        return ThrottleScope(session_ref=session_ref)\n",
                 "    if browser is None:\n"
                 "        claimed = request.COOKIES.get(cookie_name(request.user.pk), 'unknown')\n"
-                "        return Lane(claimed[:32], session_ref=session_ref)\n",
+                "        return ThrottleScope(claimed[:32], session_ref=session_ref)\n",
             ),
         ),
     ),
@@ -216,7 +238,7 @@ RULES = (
         ("credentials without a window",),
         (
             Edit(
-                "requests_app/services/credentials.py",
+                "requests_app/grants/credentials.py",
                 "    if request.require_mfa:\n        require_evidence(user=actor, window=window)\n",
                 "",
             ),
@@ -227,7 +249,7 @@ RULES = (
         ("decisions without a window",),
         (
             Edit(
-                "requests_app/services/decisions.py",
+                "requests_app/approvals/services.py",
                 "require_evidence(user=actor, window=window) if request.require_mfa else None",
                 "None",
             ),
@@ -243,12 +265,12 @@ RULES = (
         ("decisions without a window",),
         (
             Edit(
-                "accessflows/policies.py",
+                "accessflows/flows/policies.py",
                 "if not user.is_active or (user == requester and not flow.allow_self_approval):",
                 "if not user.is_active:",
             ),
             Edit(
-                "accessflows/policies.py",
+                "accessflows/flows/policies.py",
                 "    if requester_id is not None and not flow.allow_self_approval:\n",
                 "    if False:\n",
             ),
@@ -264,12 +286,12 @@ RULES = (
         ("steps skipped", "32 requests without"),
         (
             Edit(
-                "requests_app/prospects.py",
+                "requests_app/submission/evaluation.py",
                 "waits_for_code = flow.require_mfa and not verified",
                 "waits_for_code = False",
             ),
             Edit(
-                "requests_app/services/submission.py",
+                "requests_app/submission/services.py",
                 '"require_mfa": flow.require_mfa,\n        "approval"',
                 '"require_mfa": False,\n        "approval"',
             ),
@@ -291,12 +313,12 @@ RULES = (
         ("enrolling",),
         (
             Edit(
-                "mfa/services/set_up.py",
+                "mfa/enrolment/services.py",
                 "        if any(device.confirmed for device in devices):\n            raise AlreadyEnrolled\n",
                 "",
             ),
             Edit(
-                "mfa/selectors.py",
+                "mfa/verification/selectors.py",
                 "    if any(device.confirmed for device in found):\n        raise AlreadyEnrolled\n",
                 "",
             ),
@@ -323,7 +345,7 @@ RULES = (
                 "return True",
             ),
             Edit(
-                "mfa/services/evidence.py",
+                "mfa/verification/evidence.py",
                 "        if Authenticator.objects.of(actor.pk).confirmed().exists():\n"
                 "            return require_evidence(user=actor, window=window)\n",
                 "",
@@ -335,7 +357,7 @@ RULES = (
         ("open redirects",),
         (
             Edit(
-                "requests_app/views/answers.py",
+                "requests_app/views/responses.py",
                 '    return wanted if here else ""',
                 "    return wanted",
             ),

@@ -1,7 +1,7 @@
 """The portal's own settings with what a campaign on one small machine needs.
 
 Passwords are hashed with Argon2 as in production, with the smallest memory and time: a campaign
-makes tens of thousands of tries, and what it measures is not how dear one try is. Nothing else that
+makes tens of thousands of attempts, and what it measures is not how dear one try is. Nothing else that
 protects anybody is changed.
 """
 

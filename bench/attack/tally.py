@@ -56,11 +56,11 @@ def most_within(instants: Iterable[float], period_s: float) -> int:
 class Patience:
     """Instants, on the portal's clock, at which a code was looked at, by victim."""
 
-    looked_at: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    scanned_at: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     owner_rounds: int = 0
 
     def most(self, period_s: float) -> int:
-        return max((most_within(each, period_s) for each in self.looked_at.values()), default=0)
+        return max((most_within(each, period_s) for each in self.scanned_at.values()), default=0)
 
     @property
     def per_day(self) -> int:
@@ -73,7 +73,7 @@ class Patience:
 
 @dataclass
 class Controls:
-    """What the owners met. ``locked_out`` counts refusals for somebody else's tries."""
+    """What the owners met. ``locked_out`` counts refusals for somebody else's attempts."""
 
     rounds: int = 0
     locked_out: int = 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from accessflows.connectors import warm
+from accessflows.connectors import idle_pool
 from apono_portal.demo.postgres_server import available_versions
 from bench.chaos.cost import LARGEST_RATIO, measure_activation, measure_sweep
 from bench.chaos.ground import LEASE_S, Ground
@@ -36,7 +36,7 @@ ORDINARY = 20
 
 def run(ground: Ground, options: Namespace) -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    warm.connections.is_kept = True  # what is opened is shown sooner
+    idle_pool.connections.is_kept = True  # what is opened is shown sooner
     started = time.monotonic()
     line = Line(ground.target_server.host, ground.target_server.port)
     stage = Stage(
@@ -57,7 +57,7 @@ def run(ground: Ground, options: Namespace) -> int:
         stage.say(f"[{number}/{len(chosen)}] {name}: {verdicts[-1]}")
     costs = measure_costs(stage, options) if not options.only or options.costs else {}
     stage.saboteur.close()
-    warm.connections.stop()
+    idle_pool.connections.stop()
     print()
     print_table(verdicts)
     storm = next((each for each in verdicts if each.name == "all end in one second"), None)

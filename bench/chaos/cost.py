@@ -13,18 +13,18 @@ from django.db import connection
 from django.utils import timezone
 from psycopg import sql
 
-from accessflows.connectors import warm
-from accessflows.connectors.postgresql.session import conninfo_for
+from accessflows.connectors import idle_pool
+from accessflows.connectors.postgresql.connection import conninfo_for
 from accessflows.connectors.protocol import GrantSpec, Target
 from accessflows.connectors.registry import connector_for
 from bench.chaos.ground import PORTAL_ID
 from bench.chaos.stage import Stage
-from requests_app import reconciler, steps
-from requests_app.leases import claim
+from requests_app.drift.scan import due_for_scan
+from requests_app.grants.activation import begin_activation
+from requests_app.grants.ending import expire_due
+from requests_app.grants.leases import claim
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.services import begin_activation
-from requests_app.services.ending import expire_due
-from requests_app.watch import due_for_look
+from requests_app.worker import reconciler, steps
 
 TIMES = 60
 SWEEPS = 30
@@ -77,7 +77,7 @@ def measure_activation(stage: Stage) -> ActivationCost:
     taken: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(TIMES):
         taken["script"].append(_timed(lambda: _script(target, _spec())))
-        warm.connections.close_idle(early=True)
+        idle_pool.connections.close_idle(early=True)
         taken["cold"].append(_timed(lambda: connector.activate(target, _spec())))
         taken["connector"].append(_timed(lambda: connector.activate(target, _spec())))
         request = stage.portal.ask("reader")
@@ -140,11 +140,11 @@ def measure_sweep(stage: Stage, past: int) -> SweepCost:
 def _idle_sweep() -> None:
     now = timezone.now()
     expire_due(now=now)
-    reconciler.tend(now)
-    reconciler.begin_waiting()
-    reconciler.lanes(now)
+    reconciler.run_housekeeping(now)
+    reconciler.start_activations()
+    reconciler.scopes(now)
     reconciler.next_turn()
-    due_for_look(now)
+    due_for_scan(now)
 
 
 def _median_sweep_ms() -> float:

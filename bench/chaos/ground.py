@@ -135,7 +135,7 @@ def _environment(portal: PostgresServer) -> dict[str, str]:
         "PYTHONPATH": str(ROOT),
         "DJANGO_SETTINGS_MODULE": "apono_portal.settings",
         "SECRET_KEY": secrets.token_urlsafe(64),
-        "SEALING_KEYS": "c1:" + base64.urlsafe_b64encode(secrets.token_bytes(64)).decode(),
+        "ENCRYPTION_KEYS": "c1:" + base64.urlsafe_b64encode(secrets.token_bytes(64)).decode(),
         "PORTAL_URL": "http://127.0.0.1",
         "PORTAL_ID": PORTAL_ID,
         "DATABASE_URL": (

@@ -97,7 +97,7 @@ def still_answers(session: psycopg.Connection[Any]) -> bool:
 def usable(
     ground: Ground, keys: Sequence[Key], sessions: Iterable[psycopg.Connection[Any]] = ()
 ) -> set[str]:
-    """Try every credential and every open session for real; name the roles that still work."""
+    """Attempt every credential and every open session for real; name the roles that still work."""
     with ThreadPoolExecutor(8) as pool:
         tried = pool.map(lambda key: (key.role, opens(ground, key)), keys)
         found = {role for role, works in tried if works}

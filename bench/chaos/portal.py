@@ -8,21 +8,22 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import connections
 
+from accessflows.flows.services import create_flow
+from accessflows.flows.terms import FlowInput
+from accessflows.integrations.checks import check_integration
+from accessflows.integrations.services import create_integration
+from accessflows.integrations.terms import IntegrationInput
 from accessflows.models import AccessFlow, Integration, Permission, Resource
-from accessflows.services import check_integration, create_flow, create_integration
-from accessflows.terms import FlowTerms, IntegrationTerms
+from apono_portal.core.web.client import SYSTEM
 from apono_portal.users.models import Role, User
-from audit.origin import SYSTEM
 from bench.chaos.ground import BUILDER, Ground
 from bench.chaos.judge import Key
 from requests_app.exceptions import Conflict
+from requests_app.grants.activation import begin_activation
+from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.ending import revoke_access
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.services import (
-    begin_activation,
-    end_access,
-    reveal_credential,
-    submit_request,
-)
+from requests_app.submission.services import submit_request
 
 DAY = timedelta(hours=8)
 
@@ -109,7 +110,7 @@ class Portal:
 
     def end(self, grants: Iterable[Grant]) -> None:
         for grant in grants:
-            end_access(actor=self.admin, request=grant.request)
+            revoke_access(actor=self.admin, request=grant.request)
 
     def wait_ended(self, grants: Sequence[Grant], patience_s: float) -> bool:
         pks = [grant.pk for grant in grants]
@@ -127,7 +128,7 @@ def until(condition: Callable[[], bool], patience_s: float) -> bool:
 
 
 def _integration(admin: User, ground: Ground, name: str, port: int) -> Integration:
-    terms = IntegrationTerms(
+    terms = IntegrationInput(
         name=name,
         host=ground.target.host,
         port=port,
@@ -135,10 +136,12 @@ def _integration(admin: User, ground: Ground, name: str, port: int) -> Integrati
         password=ground.target.password,
         sslmode=Integration.SslMode.DISABLE,
     )
-    integration = create_integration(actor=admin, window=None, terms=terms, origin=SYSTEM)
-    survey = check_integration(actor=admin, integration=integration, origin=SYSTEM)
-    if survey.inventory is None:
-        raise Unexpected(f"The target does not answer: {[c.sentence for c in survey.checks]}")
+    integration = create_integration(actor=admin, window=None, terms=terms, client_info=SYSTEM)
+    inspect_target = check_integration(actor=admin, integration=integration, client_info=SYSTEM)
+    if inspect_target.inventory is None:
+        raise Unexpected(
+            f"The target does not answer: {[c.sentence for c in inspect_target.checks]}"
+        )
     return integration
 
 
@@ -147,10 +150,10 @@ def _flow(
 ) -> AccessFlow:
     resource = Resource.objects.get(integration=integration, name="orders")
     role = Permission.objects.get(integration=integration, name=permission)
-    terms = FlowTerms(
+    terms = FlowInput(
         name=name,
-        requestor_users=frozenset({requester.pk}),
+        requester_users=frozenset({requester.pk}),
         targets=frozenset({(resource.pk, role.pk)}),
         max_duration=DAY,
     )
-    return create_flow(actor=admin, window=None, terms=terms, origin=SYSTEM)
+    return create_flow(actor=admin, window=None, terms=terms, client_info=SYSTEM)

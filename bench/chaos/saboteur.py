@@ -30,7 +30,7 @@ django.setup()
 import psycopg  # noqa: E402
 
 from apono_portal.demo.parent import ending_with_parent  # noqa: E402
-from requests_app import reconciler, steps, worker  # noqa: E402
+from requests_app.worker import loop, reconciler, steps  # noqa: E402
 
 ROOT = str(Path(__file__).resolve().parents[2])
 HERE = str(Path(__file__).resolve().parent)
@@ -39,7 +39,7 @@ ANY = "any"
 STAGES = (
     ("begin", reconciler, "begin_activation"),
     ("activate", steps, "activate"),
-    ("expire", worker, "expire_due"),
+    ("expire", loop, "expire_due"),
     ("contain", steps, "contain"),
     ("clean", steps, "clean"),
 )
@@ -113,7 +113,7 @@ def become_worker(order: dict[str, Any]) -> None:
 
     psycopg.Connection.wait = wait  # type: ignore[method-assign]
     psycopg.Connection.connect = classmethod(connected)  # type: ignore[assignment,method-assign]
-    worker.Worker(f"saboteur:{os.getpid()}", interval_s=1.0).run()
+    loop.Worker(f"saboteur:{os.getpid()}", interval_s=1.0).run()
 
 
 def serve() -> None:

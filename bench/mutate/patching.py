@@ -21,7 +21,7 @@ def functions_of(files: set[str]) -> Functions:
     return found
 
 
-def put_in(functions: Functions, broken: CodeType, scope: str) -> None:
+def render_deferred(functions: Functions, broken: CodeType, scope: str) -> None:
     """Give every function of a scope, and what it has made so far, the code of the broken file."""
     codes = {code.co_qualname: code for code in _codes_in(broken)}
     inside = f"{scope}.<locals>."

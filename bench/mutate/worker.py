@@ -24,12 +24,12 @@ from django.db import connection, connections
 from bench.mutate import probes
 from bench.mutate.children import result_of
 from bench.mutate.mutants import Mutant
-from bench.mutate.patching import CannotPatch, functions_of, put_in
+from bench.mutate.patching import CannotPatch, functions_of, render_deferred
 from bench.mutate.slow import meets_slowly
 
 OPTIONS = ["-q", "-n0", "--no-header"]
 AT_IMPORT = "at import"
-HOUSE = "tests/house/"
+HOUSE = "tests/architecture/"
 MOST_S = 40  # what the tests of one mutant may take: the most particular come first
 MOST_AT_IMPORT_S = 120  # there every test of the file may be the one
 FEWEST_TESTS = 30  # but this many, however long they take
@@ -186,7 +186,7 @@ class Worker:
 
     def _run_broken(self, broken: Any, scope: str, tests: list[str]) -> dict[str, str]:
         try:
-            put_in(self._functions, broken, scope)
+            render_deferred(self._functions, broken, scope)
         except CannotPatch:
             return {"killer": AT_IMPORT}
         self._take_own_rows()

@@ -10,7 +10,7 @@ from bench.speed import result
 from bench.speed.ground import running_ground
 from bench.speed.turns import Unexpected, say
 
-PARTS = ("verify", "writers", "memory", "limit", "pages", "worker", "growth", "reseal", "run")
+PARTS = ("verify", "writers", "memory", "limit", "pages", "worker", "growth", "rotate_keys", "run")
 
 
 def main() -> int:

@@ -10,8 +10,8 @@ import django
 
 django.setup()
 
+from apono_portal.core.crypto import encryption  # noqa: E402
 from apono_portal.users.models import User  # noqa: E402
-from mfa import sealing  # noqa: E402
 from mfa.models import Authenticator, MfaState  # noqa: E402
 
 AT_ONCE = 5000
@@ -24,7 +24,7 @@ def add(first: int, last: int) -> None:
     )
     MfaState.objects.bulk_create(MfaState(user=user) for user in users)
     Authenticator.objects.bulk_create(
-        Authenticator(user=user, name="Authenticator app", confirmed=True, key=sealing.seal(secrets.token_bytes(20), purpose=sealing.TOTP_KEY, owner=user.pk))
+        Authenticator(user=user, name="Authenticator app", confirmed=True, key=encryption.seal(secrets.token_bytes(20), purpose=encryption.TOTP_KEY, owner=user.pk))
         for user in users
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ from django.contrib.sessions.models import Session  # noqa: E402
 from django.utils import timezone  # noqa: E402
 from django.utils.module_loading import import_string  # noqa: E402
 
-from accessflows.fingerprint import fingerprint_of, terms_of  # noqa: E402
+from accessflows.flows.fingerprint import fingerprint_of, terms_of  # noqa: E402
 from accessflows.models import (  # noqa: E402
     AccessFlow,
     FlowTarget,
@@ -31,12 +31,12 @@ from accessflows.models import (  # noqa: E402
     Permission,
     Resource,
 )
+from apono_portal.core.crypto import encryption  # noqa: E402
 from apono_portal.users.models import Role, User  # noqa: E402
-from mfa import sealing  # noqa: E402
-from mfa.lanes import cookie_name, nonce_hash, signed_cookie  # noqa: E402
-from mfa.models import Authenticator, KnownBrowser, MfaState, Outcome, Verification  # noqa: E402
-from mfa.recency import SIGNED_IN_AT  # noqa: E402
-from mfa.window import SESSION_KEY  # noqa: E402
+from mfa.enrolment.reauthentication import SIGNED_IN_AT  # noqa: E402
+from mfa.models import Authenticator, MfaState, Outcome, TrustedBrowser, Verification  # noqa: E402
+from mfa.verification.throttle_scope import cookie_name, nonce_hash, signed_cookie  # noqa: E402
+from mfa.verification.window import SESSION_KEY  # noqa: E402
 
 BACKEND = "apono_portal.users.backends.EmailBackend"
 SessionStore = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
@@ -64,7 +64,7 @@ def make_group(name: str, size: int, everyone: Group, *, opened: bool) -> list[d
     )
     secrets_of = {user.pk: secrets.token_bytes(20) for user in users}
     devices = Authenticator.objects.bulk_create(
-        Authenticator(user=user, name="Authenticator app", confirmed=True, key=sealing.seal(secrets_of[user.pk], purpose=sealing.TOTP_KEY, owner=user.pk))
+        Authenticator(user=user, name="Authenticator app", confirmed=True, key=encryption.seal(secrets_of[user.pk], purpose=encryption.TOTP_KEY, owner=user.pk))
         for user in users
     )  # fmt: skip
     cookies = _known_browsers(users)
@@ -82,8 +82,8 @@ def make_group(name: str, size: int, everyone: Group, *, opened: bool) -> list[d
 
 def _known_browsers(users: list[User]) -> dict[int, str]:
     nonces = {user.pk: secrets.token_urlsafe(32) for user in users}
-    KnownBrowser.objects.bulk_create(
-        KnownBrowser(user=user, nonce_hash=nonce_hash(nonces[user.pk]), epoch=0, user_agent="Firefox")
+    TrustedBrowser.objects.bulk_create(
+        TrustedBrowser(user=user, nonce_hash=nonce_hash(nonces[user.pk]), epoch=0, user_agent="Firefox")
         for user in users
     )  # fmt: skip
     return {pk: signed_cookie(pk, nonce) for pk, nonce in nonces.items()}
@@ -123,14 +123,14 @@ def _session(user: User, window: dict[str, Any] | None) -> Session:
 def make_flow(everyone: Group) -> dict[str, int]:
     """A protected, automatic flow on an integration that is not there: nothing here opens it."""
     integration = Integration(name="target", host="127.0.0.1", port=1, broker="broker")
-    integration.sealed_password = sealing.seal(b"none", purpose=sealing.BROKER_PASSWORD, owner=integration.seal_id)  # fmt: skip
+    integration.encrypted_password = encryption.seal(b"none", purpose=encryption.BROKER_PASSWORD, owner=integration.secret_id)  # fmt: skip
     integration.save()
     resource = Resource.objects.create(integration=integration, name="orders")
     permission = Permission.objects.create(integration=integration, name="orders_read")
     flow = AccessFlow.objects.create(
         name="Orders", require_mfa=True, max_duration=timedelta(hours=1), version=1, fingerprint=""
     )
-    flow.requestor_groups.add(everyone)
+    flow.requester_groups.add(everyone)
     target = FlowTarget.objects.create(flow=flow, resource=resource, permission=permission)
     flow.fingerprint = fingerprint_of(terms_of(flow))
     flow.save()

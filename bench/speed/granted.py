@@ -22,12 +22,16 @@ from django.contrib.auth.models import Group  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from accessflows.connectors.postgresql.names import Marker  # noqa: E402
+from accessflows.flows.services import create_flow
+from accessflows.flows.terms import FlowInput
+from accessflows.integrations.checks import check_integration
+from accessflows.integrations.services import create_integration  # noqa: E402
+from accessflows.integrations.terms import IntegrationInput  # noqa: E402
 from accessflows.models import AccessFlow, Integration, Permission, Resource  # noqa: E402
-from accessflows.services import check_integration, create_flow, create_integration  # noqa: E402
-from accessflows.terms import FlowTerms, IntegrationTerms  # noqa: E402
+from apono_portal.core.web.client import SYSTEM  # noqa: E402
 from apono_portal.users.models import Role, User  # noqa: E402
-from audit.origin import SYSTEM  # noqa: E402
 from bench.speed.target import DATABASE, PERMISSION, Login, make_logins  # noqa: E402
+from requests_app.grants.ending import cancel_request, revoke_access
 from requests_app.models import (  # noqa: E402
     AccessRequest,
     Grant,
@@ -35,7 +39,7 @@ from requests_app.models import (  # noqa: E402
     RequestedTarget,
     Status,
 )
-from requests_app.services import cancel_request, end_access, submit_request  # noqa: E402
+from requests_app.submission.services import submit_request  # noqa: E402
 
 FLOW, TARGET = "Orders on the target", "orders server"
 HOURS = timedelta(hours=8)
@@ -45,21 +49,23 @@ def offer(told: dict[str, Any]) -> dict[str, Any]:
     """An integration with the target that is told, and an automatic flow for one person and all groups."""
     admin = User.objects.create_user(email="ada@example.org", name="Ada", role=Role.ADMIN)
     requester = User.objects.create_user(email="max@example.org", name="Max")
-    address = IntegrationTerms(name=TARGET, sslmode=Integration.SslMode.DISABLE, **told)
-    integration = create_integration(actor=admin, window=None, terms=address, origin=SYSTEM)
-    survey = check_integration(actor=admin, integration=integration, origin=SYSTEM)
-    if survey.inventory is None:
-        raise SystemExit(f"The target does not answer: {[c.sentence for c in survey.checks]}")
+    address = IntegrationInput(name=TARGET, sslmode=Integration.SslMode.DISABLE, **told)
+    integration = create_integration(actor=admin, window=None, terms=address, client_info=SYSTEM)
+    inspect_target = check_integration(actor=admin, integration=integration, client_info=SYSTEM)
+    if inspect_target.inventory is None:
+        raise SystemExit(
+            f"The target does not answer: {[c.sentence for c in inspect_target.checks]}"
+        )
     resource = Resource.objects.get(integration=integration, name=DATABASE)
     permission = Permission.objects.get(integration=integration, name=PERMISSION)
-    terms = FlowTerms(
+    terms = FlowInput(
         name=FLOW,
-        requestor_users=frozenset({requester.pk}),
-        requestor_groups=frozenset(Group.objects.values_list("pk", flat=True)),
+        requester_users=frozenset({requester.pk}),
+        requester_groups=frozenset(Group.objects.values_list("pk", flat=True)),
         targets=frozenset({(resource.pk, permission.pk)}),
         max_duration=HOURS,
     )
-    flow = create_flow(actor=admin, window=None, terms=terms, origin=SYSTEM)
+    flow = create_flow(actor=admin, window=None, terms=terms, client_info=SYSTEM)
     return {"target": flow.targets.get().pk}
 
 
@@ -73,7 +79,7 @@ def end(told: dict[str, Any]) -> dict[str, Any]:
     admin = User.objects.get(email="ada@example.org")
     requests = AccessRequest.objects.filter(status=Status.ACTIVE)
     for request in requests:
-        end_access(actor=admin, request=request)
+        revoke_access(actor=admin, request=request)
     return {}
 
 

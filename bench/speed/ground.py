@@ -260,4 +260,4 @@ def free_port() -> int:
 
 def _new_keys() -> Iterator[tuple[str, str]]:
     yield "SECRET_KEY", secrets.token_urlsafe(64)
-    yield "SEALING_KEYS", "b1:" + base64.urlsafe_b64encode(secrets.token_bytes(64)).decode()
+    yield "ENCRYPTION_KEYS", "b1:" + base64.urlsafe_b64encode(secrets.token_bytes(64)).decode()

@@ -1,6 +1,6 @@
 """What a page asks the database, and whether an index answers each of its questions.
 
-`tests/running/test_growth.py` looks at small tables with sequential scans made dear, the part
+`tests/operations/test_growth.py` looks at small tables with sequential scans made dear, the part
 ``pages`` at the largest with the planner left to itself.
 """
 
@@ -21,7 +21,7 @@ GROWING = (
     "requests_app_grant",
     "requests_app_decision",
     "audit_event",
-    "audit_sealedevent",
+    "audit_chainentry",
     "audit_delivery",
     "django_session",
 )

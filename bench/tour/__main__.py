@@ -123,7 +123,7 @@ def ask(requester: Person, album: Album) -> None:
         page,
         "step-up",
         "One six-digit code",
-        "Nothing typed is lost: the request is parked, and one code releases all that wait. It counts for an hour.",
+        "Nothing typed is lost: the request is pending_mfa, and one code releases all that wait. It counts for an hour.",
     )
     requester.verify()
     page.wait_for_url("**/requests/**")

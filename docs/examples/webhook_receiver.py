@@ -190,7 +190,7 @@ STEPS = {
     "reset_credential",
     "extend",
     "contain",
-    "find_residue",
+    "find_owned_objects",
     "clean",
     "prove",
     "list",

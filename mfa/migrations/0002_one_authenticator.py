@@ -1,4 +1,4 @@
-"""At most one confirmed and one unconfirmed authenticator per person, held by the database."""
+"""At most one confirmed and one unconfirmed authenticator per user, held by the database."""
 
 from django.db import migrations
 

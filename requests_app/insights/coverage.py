@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db.models import Count
 
-from accessflows.enrolment import all_in_need_of_mfa, enrolled
+from accessflows.flows.mfa_requirement import all_in_need_of_mfa, enrolled
 
 MOST_GROUPS = 8
 

@@ -13,22 +13,18 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accessflows.connectors.protocol import Credential
 from accessflows.models import Integration
-from audit.origin import Origin
+from apono_portal.core.web.client import ClientInfo
 from mfa.exceptions import WindowClosed
+from requests_app.approvals.selectors import rights_of
 from requests_app.exceptions import Conflict, RequestRefused
+from requests_app.grants.credentials import reset_credential, reveal_credential
+from requests_app.grants.ending import cancel_request, revoke_access
+from requests_app.grants.psql import options_of, psql_command
 from requests_app.models import AccessRequest, Grant
-from requests_app.presentation import moving_mark, page_of, rows_of
-from requests_app.psql import options_of, psql_command
-from requests_app.selectors import (
-    access_of,
-    events_of,
-    read_targets,
-    request_in_full,
-    rights_of,
-)
-from requests_app.services import cancel_request, end_access, reset_credential, reveal_credential
-from requests_app.timeline import timeline_of
-from requests_app.views.answers import conflict, to_step_up
+from requests_app.presenters.request import moving_mark, page_of, rows_of
+from requests_app.presenters.timeline import timeline_of
+from requests_app.selectors import access_of, events_of, read_targets, request_in_full
+from requests_app.views.responses import conflict, to_step_up
 
 PAGE_SIZE = 25
 
@@ -79,7 +75,7 @@ def _show(request: HttpRequest, pk: int, make: Callable[..., Credential]) -> Htt
             actor=request.user,
             grant=grant,
             window=request.mfa.window,  # type: ignore[attr-defined]
-            origin=Origin.of(request),
+            client_info=ClientInfo.of(request),
         )
     except WindowClosed:
         messages.info(request, "Enter a code, then reveal the credential.")
@@ -102,7 +98,7 @@ def _show(request: HttpRequest, pk: int, make: Callable[..., Credential]) -> Htt
 def end(request: HttpRequest, pk: int) -> HttpResponse:
     found = find(request, pk)
     try:
-        end_access(actor=request.user, request=found, origin=Origin.of(request))
+        revoke_access(actor=request.user, request=found, client_info=ClientInfo.of(request))
     except (Conflict, RequestRefused) as refused:
         return conflict(request, refused.sentence, found)
     messages.success(request, f"{found.reference} is ending. Open sessions are closed.")
@@ -113,7 +109,7 @@ def end(request: HttpRequest, pk: int) -> HttpResponse:
 def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     found = find(request, pk)
     try:
-        cancel_request(actor=request.user, request=found, origin=Origin.of(request))
+        cancel_request(actor=request.user, request=found, client_info=ClientInfo.of(request))
     except (Conflict, RequestRefused) as refused:
         return conflict(request, refused.sentence, found)
     messages.success(request, f"{found.reference} was cancelled.")

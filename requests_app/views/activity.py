@@ -5,20 +5,15 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_safe
 
-from audit.access import readers_only
-from audit.export import download_for
-from audit.keyset import about, about_rows, expected_rows
-from audit.origin import Origin
-from audit.rows import address_without
+from apono_portal.core.db.keyset import about, about_rows, expected_rows
+from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.permissions import readers_only
+from audit.log.export import download_for
+from audit.log.rows import address_without
 from audit.services import record_export
-from requests_app.activity import (
-    evidence_of,
-    exported,
-    names_to_suggest,
-    wanted_requests,
-)
-from requests_app.activity_form import ActivityForm
-from requests_app.activity_rows import page_of_requests, rows_of
+from requests_app.activity.forms import ActivityForm
+from requests_app.activity.rows import page_of_requests, rows_of
+from requests_app.activity.selectors import evidence_of, exported, names_to_suggest, wanted_requests
 from requests_app.models import AccessRequest
 
 
@@ -57,7 +52,7 @@ def export(request: HttpRequest, form: str) -> HttpResponseBase:
         form=form,
         filters=asked.asked,
         rows=about(found, filtered=asked.is_filtered),
-        origin=Origin.of(request),
+        client_info=ClientInfo.of(request),
     )
     return download_for(
         request,

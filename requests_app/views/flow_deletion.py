@@ -5,14 +5,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
 
+from accessflows.acting import action_context
 from accessflows.models import AccessFlow
-from accessflows.views.deed import deed_of
-from audit.access import admins_only
+from apono_portal.core.web.permissions import admins_only
 from mfa.decorators import mfa_required_if_enrolled
+from requests_app.deletion.flows import FlowUse, delete_flow, use_of
 from requests_app.exceptions import RequestRefused
-from requests_app.flow_use import FlowUse, use_of
 from requests_app.forms import DeleteReasonForm
-from requests_app.services import delete_flow
 
 
 @admins_only
@@ -23,7 +22,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
     form = DeleteReasonForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
         try:
-            use = delete_flow(**deed_of(request), flow=flow, **form.cleaned_data)
+            use = delete_flow(**action_context(request), flow=flow, **form.cleaned_data)
         except RequestRefused as refused:
             form.add_error(refused.field or None, refused.sentence)
         else:

@@ -9,15 +9,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_POST
 
-from accessflows.exceptions import TermsRefused
-from accessflows.forms import FlowForm, add_refusal
-from accessflows.impact import impact_of_draft
+from accessflows.exceptions import InvalidInput
+from accessflows.flows.forms import FlowForm
+from accessflows.flows.impact import impact_of_draft
+from accessflows.flows.selectors import impact_on, people_among
+from accessflows.flows.validation import check_terms
+from accessflows.form_fields import add_refusal
 from accessflows.models import AccessFlow
-from accessflows.selectors import impact_on, people_among
-from accessflows.validation import check_terms
-from audit.access import admins_only
+from apono_portal.core.web.permissions import admins_only
 from mfa.decorators import mfa_required_if_enrolled
-from requests_app.flow_use import use_of, voided_by
+from requests_app.deletion.flows import use_of, voided_by
 
 
 @admins_only
@@ -53,7 +54,7 @@ def _impact(form: FlowForm, flow: AccessFlow | None) -> Any:
     draft = form.terms()
     try:
         check_terms(draft, flow=flow)
-    except TermsRefused as refused:
+    except InvalidInput as refused:
         add_refusal(form, refused)
         return None
     return impact_of_draft(draft, flow)
@@ -63,5 +64,5 @@ def _reaches(form: FlowForm) -> Any:
     """Return whom the form reaches, as far as it is filled in."""
     chosen = form.cleaned_data
     return impact_on(
-        people_among(chosen.get("requestor_users", ()), chosen.get("requestor_groups", ()))
+        people_among(chosen.get("requester_users", ()), chosen.get("requester_groups", ()))
     )

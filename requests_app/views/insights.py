@@ -4,9 +4,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from audit.access import readers_only
-from requests_app.insights.reading import insights_of
-from requests_app.insights_form import InsightsForm
+from apono_portal.core.web.permissions import readers_only
+from requests_app.insights.forms import InsightsForm
+from requests_app.insights.report import insights_of
 
 
 @require_safe

@@ -5,14 +5,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
 
+from accessflows.acting import action_context
 from accessflows.models import Integration
-from accessflows.views.deed import deed_of
-from audit.access import admins_only
+from apono_portal.core.web.permissions import admins_only
 from mfa.decorators import mfa_required_if_enrolled
+from requests_app.deletion.integrations import delete_integration, use_of_integration
 from requests_app.exceptions import RequestRefused
 from requests_app.forms import DeleteReasonForm
-from requests_app.integration_use import use_of_integration
-from requests_app.services import delete_integration
 
 
 @admins_only
@@ -23,7 +22,9 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
     form = DeleteReasonForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
         try:
-            delete_integration(**deed_of(request), integration=integration, **form.cleaned_data)
+            delete_integration(
+                **action_context(request), integration=integration, **form.cleaned_data
+            )
         except RequestRefused as refused:
             form.add_error(refused.field or None, refused.sentence)
         else:

@@ -5,8 +5,8 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from audit.access import readers_only
-from requests_app.simulation import SimulatorForm, emails_to_suggest, simulate
+from apono_portal.core.web.permissions import readers_only
+from requests_app.submission.simulator import SimulatorForm, emails_to_suggest, simulate
 
 
 @require_GET

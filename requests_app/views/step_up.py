@@ -13,19 +13,19 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from audit.origin import Origin
-from mfa.forms import CodeForm, RecoveryCodeForm
-from mfa.lanes import lane_of, remember
-from mfa.services import VerificationResult
-from mfa.window import end_session, open_window
+from apono_portal.core.formatting.datetimes import relative_datetime
+from apono_portal.core.web.client import ClientInfo
+from mfa.verification.attempts import VerificationResult
+from mfa.verification.forms import CodeForm, RecoveryCodeForm
+from mfa.verification.throttle_scope import remember, throttle_scope_of
+from mfa.verification.window import end_session, open_window
 from requests_app.models import AccessRequest
-from requests_app.parked_rows import parked_rows
-from requests_app.parking import made_elsewhere
-from requests_app.presentation import rows_of
+from requests_app.presenters.pending_mfa import parked_rows
+from requests_app.presenters.request import rows_of
 from requests_app.selectors import held_off_until_of, parked_requests_of
-from requests_app.services import step_up
-from requests_app.templatetags.moments import moment
-from requests_app.views.answers import safe_next
+from requests_app.submission.pending_mfa import made_elsewhere
+from requests_app.submission.step_up import step_up
+from requests_app.views.responses import safe_next
 
 BAD_CODE = 422
 NUMBER = re.compile(r"[0-9]{1,18}")
@@ -40,17 +40,17 @@ def enter_code(request: HttpRequest) -> HttpResponse:
         return redirect("mfa:security")
     recovery = settings.MFA_RECOVERY_CODES and request.GET.get("with") == "recovery"
     form = (RecoveryCodeForm if recovery else CodeForm)(request.POST or None)
-    lane = lane_of(request)
+    scope = throttle_scope_of(request)
     if request.method != "POST" or not form.is_valid():
-        budget = lane.for_recovery if recovery else lane
+        budget = scope.for_recovery if recovery else scope
         held = held_off_until_of(request.user, budget)
         status = BAD_CODE if request.method == "POST" else 200
         return _page(request, form, held, recovery=recovery, status=status)
     result, released = step_up(
         user=request.user,
         code=form.cleaned_data["code"],
-        lane=lane,
-        origin=Origin.of(request),
+        scope=scope,
+        client_info=ClientInfo.of(request),
         recovery=recovery,
         leave_out=_left_out(request),
         shown=_shown(request),
@@ -61,7 +61,7 @@ def enter_code(request: HttpRequest) -> HttpResponse:
 
 
 def _left_out(request: HttpRequest) -> set[int]:
-    """Return the numbers of the requests that the person wants to leave parked."""
+    """Return the numbers of the requests that the person wants to leave pending_mfa."""
     return {int(each) for each in request.POST.getlist("leave_out") if NUMBER.fullmatch(each)}
 
 
@@ -74,7 +74,7 @@ def _shown(request: HttpRequest) -> set[int] | None:
 
 
 def _tell_of_newcomers(request: HttpRequest) -> None:
-    """Name what was parked while the code was typed, so that its owner looks at it."""
+    """Name what was pending_mfa while the code was typed, so that its owner looks at it."""
     shown = _shown(request)
     if shown is None:
         return
@@ -111,17 +111,17 @@ def _let_through(
 def _turn_back(
     request: HttpRequest, form: Form, result: VerificationResult, *, recovery: bool
 ) -> HttpResponse:
-    """Say what was wrong. Five failures in a row end the session; the requests stay parked."""
+    """Say what was wrong. Five failures in a row end the session; the requests stay pending_mfa."""
     if result.session_must_end:
         end_session(request)
-        again = f" Codes are taken again from {moment(result.held_off_until)}."
+        again = f" Codes are taken again from {relative_datetime(result.locked_until)}."
         messages.error(
             request,
-            "Five codes in a row did not match, so you were signed out. Your requests stay parked."
-            f"{again if result.held_off_until else ''}",
+            "Five codes in a row did not match, so you were signed out. Your requests stay pending_mfa."
+            f"{again if result.locked_until else ''}",
         )
         return redirect("users:sign_in")
-    held = result.held_off_until
+    held = result.locked_until
     if held is None:
         form.add_error("code", result.sentence)
     status = HELD_OFF if held else BAD_CODE
@@ -131,15 +131,17 @@ def _turn_back(
 def _page(
     request: HttpRequest, form: Form, held: datetime | None, *, recovery: bool, status: int
 ) -> HttpResponse:
-    parked, left_out = parked_requests_of(request.user), _left_out(request)
-    elsewhere = made_elsewhere(parked, Origin.of(request))
+    pending_mfa, left_out = parked_requests_of(request.user), _left_out(request)
+    elsewhere = made_elsewhere(pending_mfa, ClientInfo.of(request))
     context: dict[str, Any] = {
         "form": form,
         "recovery": recovery,
         "next": safe_next(request),
-        "held_off_until": held,
-        "parked": parked_rows(rows_of(parked, request.user, timezone.now()), elsewhere, left_out),
-        "shown": ",".join(str(each.pk) for each in parked),
+        "locked_until": held,
+        "pending_mfa": parked_rows(
+            rows_of(pending_mfa, request.user, timezone.now()), elsewhere, left_out
+        ),
+        "shown": ",".join(str(each.pk) for each in pending_mfa),
         "any_elsewhere": bool(elsewhere),
         "recovery_codes_on": settings.MFA_RECOVERY_CODES,
     }

@@ -2,10 +2,10 @@
 
 import pytest
 
+from accessflows.integrations.checks import check_integration
 from accessflows.models import Integration, Permission, Resource
-from accessflows.services import check_integration
+from apono_portal.core.web.client import SYSTEM
 from apono_portal.demo.postgres_server import available_versions
-from audit.origin import SYSTEM
 from tests.factories import IntegrationFactory
 from tests.fixtures.postgres import (  # noqa: F401
     PgTarget,
@@ -39,7 +39,7 @@ def integration(db: None, pg_target: PgTarget) -> Integration:  # noqa: F811
 
 @pytest.fixture
 def checked(integration: Integration) -> Integration:
-    check_integration(actor=None, integration=integration, origin=SYSTEM)
+    check_integration(actor=None, integration=integration, client_info=SYSTEM)
     integration.refresh_from_db()
     return integration
 

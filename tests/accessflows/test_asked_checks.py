@@ -6,9 +6,9 @@ import pytest
 from django.utils import timezone
 
 from accessflows.connectors.postgresql.connector import PostgreSQLConnector
+from accessflows.integrations.checks import run_check
+from accessflows.integrations.scheduled_checks import run_requested_checks
 from accessflows.models import CheckRun, Integration
-from accessflows.services.checks import run_check
-from accessflows.upkeep import run_asked_checks
 from audit.models import Event
 from tests.factories import IntegrationFactory
 
@@ -39,7 +39,7 @@ def test_it_is_followed_from_step_to_step(admin_client, integration, monkeypatch
         return {}
 
     monkeypatch.setattr(PostgreSQLConnector, "describe_rights", look)
-    run_asked_checks(timezone.now())
+    run_requested_checks(timezone.now())
     run.refresh_from_db()
     assert set(seen) == {(True, True)}
     assert (run.state, run.read) == (State.PASSED, run.to_read)
@@ -48,7 +48,7 @@ def test_it_is_followed_from_step_to_step(admin_client, integration, monkeypatch
 
 def test_when_it_is_over_the_page_stands_still(admin_client, auditor_client, integration):
     _, address = ask(admin_client, integration)
-    run_asked_checks(timezone.now())
+    run_requested_checks(timezone.now())
     page = auditor_client.get(address).content.decode()
     assert "data-poll" not in page
     assert "Resources found: " in page
@@ -57,7 +57,7 @@ def test_when_it_is_over_the_page_stands_still(admin_client, auditor_client, int
 
 def test_asking_and_result_are_on_the_record(admin_client, admin_user, integration):
     ask(admin_client, integration)
-    run_asked_checks(timezone.now())
+    run_requested_checks(timezone.now())
     asked, result = Event.objects.filter(event="integration:check").order_by("pk")
     assert (asked.actor_id, asked.metadata) == (admin_user.pk, {"state": "requested"})
     assert result.metadata["health"] == "limited"
@@ -73,7 +73,7 @@ def test_a_second_admin_is_led_to_the_one_under_way(admin_client):
 
 def test_where_nothing_answers_it_fails_with_a_sentence(admin_client):
     run, address = ask(admin_client, IntegrationFactory())
-    run_asked_checks(timezone.now())
+    run_requested_checks(timezone.now())
     run.refresh_from_db()
     assert run.state == State.FAILED
     assert "chip-red" in admin_client.get(address).content.decode()
@@ -92,7 +92,7 @@ def test_one_of_a_killed_worker_is_closed_and_can_be_asked_again(admin_client):
     run, _ = ask(admin_client, integration)
     past = timezone.now() - timedelta(minutes=2)
     CheckRun.objects.update(state=State.RUNNING, lease_by="killed", lease_until=past)
-    run_asked_checks(timezone.now())
+    run_requested_checks(timezone.now())
     run.refresh_from_db()
     assert run.state == State.FAILED
     assert "stopped in the middle" in run.steps[-1]["sentence"]

@@ -8,11 +8,11 @@ import pytest
 import time_machine
 
 from accessflows.availability import Availability
-from accessflows.exceptions import TermsRefused
-from accessflows.terms import FlowTerms
-from accessflows.validation import check_terms
+from accessflows.exceptions import InvalidInput
+from accessflows.flows.terms import FlowInput
+from accessflows.flows.validation import check_terms
 from requests_app.exceptions import RequestRefused
-from requests_app.services import submit_request
+from requests_app.submission.services import submit_request
 from tests.factories import AccessFlowFactory, UserFactory
 
 HELSINKI = ZoneInfo("Europe/Helsinki")
@@ -83,7 +83,7 @@ def test_hours_are_said_in_words():
 
 def office_flow(requester):
     return AccessFlowFactory(
-        requestor_users=[requester],
+        requester_users=[requester],
         targets=1,
         available_days=[0, 1, 2, 3, 4],
         available_from=time(8),
@@ -123,9 +123,9 @@ def test_a_request_is_refused_outside_the_hours(db, hour, refused):
     ],
 )
 def test_terms_that_name_no_hours_are_refused(db, terms):
-    valid = FlowTerms.of(office_flow(UserFactory()))
+    valid = FlowInput.of(office_flow(UserFactory()))
     others = replace(valid, name="Another name")
     check_terms(others)
-    with pytest.raises(TermsRefused) as refused:
+    with pytest.raises(InvalidInput) as refused:
         check_terms(replace(others, **terms))
     assert "available_days" in refused.value.errors

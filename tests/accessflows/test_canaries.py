@@ -6,9 +6,9 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from accessflows.canaries import run_due_canaries
+from accessflows.integrations.canaries import run_canary
+from accessflows.integrations.scheduled_checks import run_due_canaries
 from accessflows.models import CanaryRun
-from accessflows.services.canaries import run_canary
 from audit.models import Event
 from tests.factories import IntegrationFactory, PermissionFactory, ResourceFactory
 

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from accessflows.durations import parse_duration, spell
+from apono_portal.core.formatting.durations import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,11 @@ def test_what_is_no_duration_is_refused_with_a_sentence(text):
     ],
 )
 def test_durations_are_spelled_in_units(duration, words):
-    assert spell(duration) == words
+    assert format_duration(duration) == words
 
 
 def test_what_is_spelled_can_be_read_again():
     for minutes in (1, 59, 60, 61, 1439, 1440, 2880, 4321):
-        assert parse_duration(spell(timedelta(minutes=minutes))) == timedelta(minutes=minutes)
+        assert parse_duration(format_duration(timedelta(minutes=minutes))) == timedelta(
+            minutes=minutes
+        )

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from accessflows.decision_rules import rule_errors
+from accessflows.flows.policies import approval_met, may_decide
+from accessflows.flows.terms import FlowInput
+from accessflows.flows.validation import rule_errors
 from accessflows.models import AccessFlow
-from accessflows.policies import approval_met, may_decide
-from accessflows.terms import FlowTerms
 from tests.factories import AccessFlowFactory, GroupFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -105,7 +105,7 @@ def refused(**said):
         "max_duration": timedelta(hours=8),
         "approval": ANY_OF,
     }
-    return {name for name, sentence in rule_errors(FlowTerms(**(terms | said))).items() if sentence}
+    return {name for name, sentence in rule_errors(FlowInput(**(terms | said))).items() if sentence}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_the_form_takes_steps_and_extensions_and_shows_them_again(admin_client, 
     requester, owners, later = UserFactory(), GroupFactory(), GroupFactory(name="On call")
     said = {
         "name": "Orders",
-        "requestor_users": [requester.pk],
+        "requester_users": [requester.pk],
         "targets": [choice],
         "max_duration": "8h",
         "approval": "any_of",

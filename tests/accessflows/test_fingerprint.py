@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from accessflows.fingerprint import fingerprint_now, fingerprint_of, terms_of
+from accessflows.flows.fingerprint import fingerprint_now, fingerprint_of, terms_of
 from accessflows.models import EscalationTier
 from tests.factories import AccessFlowFactory, FlowTargetFactory, GroupFactory, UserFactory
 
@@ -39,7 +39,7 @@ def test_a_term_that_matters_moves_it(change):
 
 
 @pytest.mark.parametrize(
-    "people", ["requestor_users", "requestor_groups", "approver_users", "approver_groups"]
+    "people", ["requester_users", "requester_groups", "approver_users", "approver_groups"]
 )
 def test_people_and_groups_move_it(people):
     flow = AccessFlowFactory()
@@ -80,7 +80,7 @@ def test_the_address_of_a_target_moves_it(change):
 
 def test_names_do_not_move_it():
     group = GroupFactory()
-    flow = AccessFlowFactory(targets=1, requestor_groups=[group])
+    flow = AccessFlowFactory(targets=1, requester_groups=[group])
     before = taken(flow)
     group.name = "Renamed"
     group.save()
@@ -92,11 +92,11 @@ def test_names_do_not_move_it():
 
 def test_the_order_of_saving_does_not_move_it():
     one, two = UserFactory.create_batch(2)
-    flow = AccessFlowFactory(requestor_users=[one, two])
+    flow = AccessFlowFactory(requester_users=[one, two])
     before = taken(flow)
-    flow.requestor_users.clear()
-    flow.requestor_users.add(two)
-    flow.requestor_users.add(one)
+    flow.requester_users.clear()
+    flow.requester_users.add(two)
+    flow.requester_users.add(one)
     assert taken(flow) == before
 
 
@@ -104,8 +104,8 @@ def test_the_fingerprint_of_this_moment_is_that_of_the_terms():
     people, groups = UserFactory.create_batch(3), GroupFactory.create_batch(3)
     flow = AccessFlowFactory(
         targets=2,
-        requestor_users=people[1:],
-        requestor_groups=groups[:2],
+        requester_users=people[1:],
+        requester_groups=groups[:2],
         approver_users=people[:2],
         approver_groups=groups[1:],
     )

@@ -5,27 +5,27 @@ from datetime import timedelta
 
 import pytest
 
-from accessflows.difference import difference
-from accessflows.fingerprint import terms_of
+from accessflows.flows.diff import difference
+from accessflows.flows.fingerprint import terms_of
+from accessflows.flows.history import PAGE_SIZE, history_of, stamp_version
+from accessflows.flows.services import change_flow, set_flow_active
+from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow
-from accessflows.services import change_flow, set_flow_active
-from accessflows.terms import FlowTerms
-from accessflows.versions import PAGE_SIZE, history_of, stamp_version
-from audit.origin import SYSTEM
+from apono_portal.core.web.client import SYSTEM
 from tests.factories import AccessFlowFactory, UserFactory, take_fingerprint
 
 
 @pytest.fixture
 def flow(db, admin_user) -> AccessFlow:
     petra = UserFactory(name="Petra Person", email="petra@example.org")
-    flow = AccessFlowFactory(name="Orders", requestor_users=[petra], targets=1, version=0)
+    flow = AccessFlowFactory(name="Orders", requester_users=[petra], targets=1, version=0)
     stamp_version(flow=flow, changed_by=admin_user)
     return flow
 
 
 def change(flow: AccessFlow, by: object, **terms: object) -> None:
-    changed = replace(FlowTerms.of(flow), **terms)
-    change_flow(actor=by, window=None, flow=flow, terms=changed, origin=SYSTEM)
+    changed = replace(FlowInput.of(flow), **terms)
+    change_flow(actor=by, window=None, flow=flow, terms=changed, client_info=SYSTEM)
     flow.refresh_from_db()
 
 
@@ -44,7 +44,7 @@ def test_a_version_says_what_it_changed_and_who_made_it(auditor_client, flow, ad
 
 def test_of_a_list_it_says_who_came_and_who_went(auditor_client, flow, admin_user):
     irma = UserFactory(name="Irma Solberg", email="irma@example.org")
-    change(flow, admin_user, requestor_users=frozenset({irma.pk}))
+    change(flow, admin_user, requester_users=frozenset({irma.pk}))
     page = page_of(auditor_client, flow)
     assert "Removed: </span>Petra Person &lt;petra@example.org&gt;" in page
     assert "Added: </span>Irma Solberg &lt;irma@example.org&gt;" in page
@@ -61,7 +61,7 @@ def test_a_new_address_behind_the_same_name_is_told(flow):
 
 
 def test_switching_off_stands_between_the_versions(flow, admin_user):
-    set_flow_active(actor=admin_user, window=None, flow=flow, is_active=False, origin=SYSTEM)
+    set_flow_active(actor=admin_user, window=None, flow=flow, is_active=False, client_info=SYSTEM)
     change(flow, admin_user, require_mfa=True)
     _, entries = history_of(flow.pk, None)
     found = [each.version.version if each.version else each.event.event for each in entries]

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from accessflows.fingerprint import fingerprint_of, terms_of
+from accessflows.flows.fingerprint import fingerprint_of, terms_of
 from accessflows.models import AccessFlow
 from audit.models import Event
 from tests.factories import (
@@ -23,7 +23,7 @@ def typed(choice, member_user):
     return {
         "name": "Orders read-only",
         "require_mfa": "on",
-        "requestor_users": [member_user.pk],
+        "requester_users": [member_user.pk],
         "targets": [choice],
         "max_duration": "8h",
         "approval": "automatic",
@@ -131,10 +131,10 @@ def test_a_save_over_somebody_elses_save_is_refused(admin_client, typed):
         ("name", " ", "Give the flow a name"),
         ("name", "x" * 81, "at most 80 characters"),
         ("name", "two\u202elines", "on one line"),
-        ("requestor_users", [], "at least one group or person"),
-        ("requestor_users", ["999999"], "Choose again"),
-        ("requestor_users", ["9" * 40], "Choose again"),
-        ("requestor_users", ["x\x00"], "Choose again"),
+        ("requester_users", [], "at least one group or person"),
+        ("requester_users", ["999999"], "Choose again"),
+        ("requester_users", ["9" * 40], "Choose again"),
+        ("requester_users", ["x\x00"], "Choose again"),
         ("targets", [], "at least one resource"),
         ("targets", ["1:1:1"], "Choose again"),
         ("targets", ["0:999999"], "Choose again"),
@@ -237,7 +237,7 @@ def test_an_enrolled_admin_with_the_open_window_may(admin_user, verified, typed)
 def test_search_looks_at_name_people_and_targets(admin_client, query):
     petra = UserFactory(name="Petra Person")
     group = GroupFactory(name="Storekeepers")
-    flow = AccessFlowFactory(name="Orders", requestor_users=[petra], requestor_groups=[group])
+    flow = AccessFlowFactory(name="Orders", requester_users=[petra], requester_groups=[group])
     AccessFlowFactory(name="Billing")
     page = html_of(admin_client.get("/access-flows/", {"q": query}))
     assert (flow.name in page.split("<table")[-1]) == ("nothing" not in query)
@@ -247,7 +247,7 @@ def test_search_looks_at_name_people_and_targets(admin_client, query):
 def test_the_list_counts_who_can_ask_once_each(admin_client):
     petra, quit_long_ago = UserFactory(), UserFactory(is_active=False)
     keepers = GroupFactory(name="Storekeepers", members=[petra, UserFactory(), quit_long_ago])
-    AccessFlowFactory(name="Orders", requestor_users=[petra], requestor_groups=[keepers])
+    AccessFlowFactory(name="Orders", requester_users=[petra], requester_groups=[keepers])
     page = html_of(admin_client.get("/access-flows/"))
     assert "2 people" in page
     assert "Storekeepers" in page
@@ -302,18 +302,18 @@ def test_odd_filters_show_a_page(admin_client, query):
 
 def test_the_list_asks_as_many_questions_for_ten_as_for_many(admin_client, questions_of):
     people = UserFactory.create_batch(5)
-    AccessFlowFactory.create_batch(10, targets=1, requestor_users=people)
+    AccessFlowFactory.create_batch(10, targets=1, requester_users=people)
     few = questions_of(admin_client, "/access-flows/")
-    AccessFlowFactory.create_batch(290, targets=2, requestor_users=people)
+    AccessFlowFactory.create_batch(290, targets=2, requester_users=people)
     assert questions_of(admin_client, "/access-flows/") == few
 
 
 def test_the_form_asks_as_many_questions_for_ten_people_as_for_many(admin_client, questions_of):
-    flow = AccessFlowFactory(targets=2, requestor_users=UserFactory.create_batch(10))
+    flow = AccessFlowFactory(targets=2, requester_users=UserFactory.create_batch(10))
     address = edit(flow)
     few = questions_of(admin_client, address)
     AccessFlowFactory.create_batch(20, targets=2)
-    flow.requestor_users.add(*UserFactory.create_batch(290))
+    flow.requester_users.add(*UserFactory.create_batch(290))
     GroupFactory.create_batch(50)
     assert questions_of(admin_client, address) == few
 

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from accessflows.exceptions import TermsRefused
+from accessflows.exceptions import InvalidInput
+from accessflows.flows.services import change_flow, create_flow, set_flow_active
+from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow, Integration, Permission, Resource
-from accessflows.services import change_flow, create_flow, set_flow_active
-from accessflows.terms import FlowTerms
-from audit.origin import SYSTEM
+from apono_portal.core.web.client import SYSTEM
 from mfa.exceptions import NotAllowed, WindowClosed
 from tests.factories import AccessFlowFactory, AuthenticatorFactory, UserFactory
 
@@ -24,15 +24,15 @@ def terms_for(pair, **changes):
     people = frozenset([UserFactory().pk])
     said = {
         "name": "Orders",
-        "requestor_users": people,
+        "requester_users": people,
         "targets": frozenset([pair]),
         "max_duration": timedelta(hours=1),
     }
-    return FlowTerms(**(said | changes))
+    return FlowInput(**(said | changes))
 
 
 def create(actor, terms):
-    return create_flow(actor=actor, window=None, terms=terms, origin=SYSTEM)
+    return create_flow(actor=actor, window=None, terms=terms, client_info=SYSTEM)
 
 
 @pytest.mark.parametrize("role", ["member", "auditor"])
@@ -52,7 +52,9 @@ def test_an_enrolled_admin_shows_evidence(admin_user):
     AuthenticatorFactory(user=admin_user)
     flow = AccessFlowFactory(require_mfa=True)
     with pytest.raises(WindowClosed):
-        set_flow_active(actor=admin_user, window=None, flow=flow, is_active=False, origin=SYSTEM)
+        set_flow_active(
+            actor=admin_user, window=None, flow=flow, is_active=False, client_info=SYSTEM
+        )
     flow.refresh_from_db()
     assert flow.is_active
 
@@ -62,7 +64,7 @@ def test_a_dangerous_role_is_refused_by_the_target_itself(pg_target, checked, ad
     try:
         permission = Permission.objects.create(integration=checked, name="too_strong")
         resource = Resource.objects.get(integration=checked, name="orders")
-        with pytest.raises(TermsRefused, match="too_strong"):
+        with pytest.raises(InvalidInput, match="too_strong"):
             create(admin_user, terms_for((resource.pk, permission.pk)))
     finally:
         pg_target.ask("DROP ROLE too_strong")
@@ -71,7 +73,7 @@ def test_a_dangerous_role_is_refused_by_the_target_itself(pg_target, checked, ad
 
 def test_nothing_is_saved_while_a_new_role_cannot_be_checked(pair, checked, admin_user):
     Integration.objects.filter(pk=checked.pk).update(port=1)
-    with pytest.raises(TermsRefused, match="could not be checked now"):
+    with pytest.raises(InvalidInput, match="could not be checked now"):
         create(admin_user, terms_for(pair))
     assert not AccessFlow.objects.exists()
 
@@ -84,8 +86,8 @@ def test_a_flow_can_be_tightened_while_its_target_is_down(pair, checked, admin_u
         actor=admin_user,
         window=None,
         flow=flow,
-        terms=FlowTerms(**(vars(terms) | {"require_mfa": True})),
-        origin=SYSTEM,
+        terms=FlowInput(**(vars(terms) | {"require_mfa": True})),
+        client_info=SYSTEM,
     )
     assert change.flow.require_mfa
     assert change.voids_waiting
@@ -98,8 +100,8 @@ def test_a_new_name_voids_nothing(pair, admin_user):
         actor=admin_user,
         window=None,
         flow=flow,
-        terms=FlowTerms(**(vars(terms) | {"name": "Orders, renamed"})),
-        origin=SYSTEM,
+        terms=FlowInput(**(vars(terms) | {"name": "Orders, renamed"})),
+        client_info=SYSTEM,
     )
     assert [each.term for each in change.differences] == ["Access Flow Name"]
     assert not change.voids_waiting
@@ -116,18 +118,18 @@ def test_what_cannot_be_given_is_refused(pair, checked, admin_user, what):
         Integration.objects.filter(pk=checked.pk).update(is_active=False)
     else:
         Permission.objects.filter(pk=pair[1]).update(rights={"databases": ["billing"]})
-    with pytest.raises(TermsRefused) as refused:
+    with pytest.raises(InvalidInput) as refused:
         create(admin_user, terms_for(pair))
     assert set(refused.value.errors) == {"targets"}
 
 
 def test_a_role_of_another_integration_is_refused(pair, admin_user):
     other = AccessFlowFactory(targets=1).targets.get()
-    with pytest.raises(TermsRefused, match="different integrations"):
+    with pytest.raises(InvalidInput, match="different integrations"):
         create(admin_user, terms_for((pair[0], other.permission_id)))
 
 
 def test_an_automatic_flow_names_no_approvers(pair, admin_user):
     approvers = frozenset([admin_user.pk])
-    with pytest.raises(TermsRefused, match="asks nobody"):
+    with pytest.raises(InvalidInput, match="asks nobody"):
         create(admin_user, terms_for(pair, approver_users=approvers))

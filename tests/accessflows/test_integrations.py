@@ -3,11 +3,11 @@
 import pytest
 from django.utils import timezone
 
+from accessflows.integrations.checks import check_integration
+from accessflows.integrations.scheduled_checks import run_requested_checks
 from accessflows.models import Integration, Permission, Resource
-from accessflows.services import check_integration
-from accessflows.upkeep import run_asked_checks
+from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
-from audit.origin import SYSTEM
 from tests.factories import AccessFlowFactory, IntegrationFactory
 
 
@@ -39,7 +39,7 @@ def path(integration, action=""):
 def check(client, integration):
     """Ask for a check, let a worker do it, and return the integration's page."""
     assert client.post(path(integration, "check/")).status_code == 302
-    run_asked_checks(timezone.now())
+    run_requested_checks(timezone.now())
     return html_of(client.get(path(integration)))
 
 
@@ -70,7 +70,7 @@ def test_what_is_gone_is_marked_and_kept(checked, admin_client):
 
 def test_what_comes_back_is_present_again(checked):
     Permission.objects.filter(name="orders_read").update(vanished_at=checked.discovered_at)
-    check_integration(actor=None, integration=checked, origin=SYSTEM)
+    check_integration(actor=None, integration=checked, client_info=SYSTEM)
     assert Permission.objects.get(name="orders_read").is_present
 
 
@@ -96,7 +96,9 @@ def test_another_server_at_the_address_is_not_read(checked, admin_client):
 
 def test_a_password_that_cannot_be_opened_is_told(integration, admin_client):
     other = IntegrationFactory()
-    Integration.objects.filter(pk=integration.pk).update(sealed_password=other.sealed_password)
+    Integration.objects.filter(pk=integration.pk).update(
+        encrypted_password=other.encrypted_password
+    )
     page = check(admin_client, integration)
     assert "Enter the broker&#x27;s password again" in page
 
@@ -107,7 +109,7 @@ def test_adding_seals_the_password(db, admin_client, typed):
     added = Integration.objects.get(name="two")
     assert answer.status_code == 302
     assert added.broker_password == secret
-    assert secret not in added.sealed_password
+    assert secret not in added.encrypted_password
     assert secret not in str(list(Event.objects.values_list("metadata", flat=True)))
 
 

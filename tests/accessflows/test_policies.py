@@ -4,10 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from accessflows.catalogue import requestable_targets
+from accessflows.flows.catalogue import requestable_targets
+from accessflows.flows.policies import (
+    approval_met,
+    approver_sets,
+    flow_for,
+    may_decide,
+    may_request,
+)
+from accessflows.flows.selectors import open_targets, requestors_of, targets_of
 from accessflows.models import AccessFlow
-from accessflows.policies import approval_met, approver_sets, flow_for, may_decide, may_request
-from accessflows.selectors import open_targets, requestors_of, targets_of
 from tests.factories import AccessFlowFactory, GroupFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -21,26 +27,26 @@ def approve(*people):
 def test_people_named_and_members_of_groups_may_request():
     named, member, other = UserFactory.create_batch(3)
     group = GroupFactory(members=[member])
-    flow = AccessFlowFactory(requestor_users=[named], requestor_groups=[group])
+    flow = AccessFlowFactory(requester_users=[named], requester_groups=[group])
     assert [may_request(flow, each) for each in (named, member, other)] == [True, True, False]
     assert set(requestors_of(flow)) == {named, member}
 
 
 def test_nobody_may_request_through_an_inactive_flow():
     person = UserFactory()
-    assert not may_request(AccessFlowFactory(requestor_users=[person], is_active=False), person)
+    assert not may_request(AccessFlowFactory(requester_users=[person], is_active=False), person)
 
 
 def test_a_deactivated_person_may_not_request():
     person = UserFactory(is_active=False)
-    flow = AccessFlowFactory(requestor_users=[person])
+    flow = AccessFlowFactory(requester_users=[person])
     assert not may_request(flow, person)
     assert not requestors_of(flow).exists()
 
 
 def test_a_flow_is_offered_with_what_it_gives_now():
     person = UserFactory()
-    flow = AccessFlowFactory(requestor_users=[person], targets=2)
+    flow = AccessFlowFactory(requester_users=[person], targets=2)
     gone = flow.targets.first().resource
     gone.vanished_at = flow.created_at
     gone.save()
@@ -68,7 +74,7 @@ def test_what_can_be_given_is_the_same_in_the_database_and_in_memory(closed):
 def test_a_flow_and_whether_one_may_ask_through_it_come_together():
     named, other = UserFactory.create_batch(2)
     gone = UserFactory(is_active=False)
-    flow = AccessFlowFactory(requestor_users=[named, gone])
+    flow = AccessFlowFactory(requester_users=[named, gone])
     assert [flow_for(flow.pk, each) for each in (named, other, gone)] == [
         (flow, True),
         (flow, False),
@@ -79,7 +85,7 @@ def test_a_flow_and_whether_one_may_ask_through_it_come_together():
 
 def test_a_flow_whose_integrations_are_disabled_is_not_offered():
     person = UserFactory()
-    flow = AccessFlowFactory(requestor_users=[person], targets=1)
+    flow = AccessFlowFactory(requester_users=[person], targets=1)
     integration = flow.targets.get().resource.integration
     integration.is_active = False
     integration.save()

@@ -2,10 +2,10 @@
 
 import pytest
 
+from accessflows.integrations.checks import check_integration
 from accessflows.models import Integration
-from accessflows.services import check_integration
+from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
-from audit.origin import SYSTEM
 from tests.factories import IntegrationFactory
 
 pytestmark = pytest.mark.django_db
@@ -36,17 +36,19 @@ def test_what_the_target_takes_replaces_the_old_one(checked, renewed, admin_clie
     event = Event.objects.filter(event="integration:change").get()
     assert event.actor_id == admin_user.pk
     assert renewed not in str(event.metadata)
-    assert check_integration(actor=None, integration=checked, origin=SYSTEM).inventory is not None
+    assert (
+        check_integration(actor=None, integration=checked, client_info=SYSTEM).inventory is not None
+    )
 
 
 def test_what_the_target_refuses_replaces_nothing_and_is_not_sent_back(checked, admin_client):
-    before = checked.sealed_password
+    before = checked.encrypted_password
     answer = admin_client.post(address(checked), {"password": "a-wrong-one-typed"})
     checked.refresh_from_db()
     assert answer.status_code == 422
     assert "was not taken there" in html_of(answer)
     assert "a-wrong-one-typed" not in html_of(answer)
-    assert checked.sealed_password == before
+    assert checked.encrypted_password == before
 
 
 def test_another_server_that_takes_it_is_not_believed(checked, admin_client):
@@ -67,15 +69,15 @@ def test_a_wrong_one_typed_into_the_whole_form_replaces_nothing(checked, admin_c
 
 
 def test_an_integration_changed_meanwhile_keeps_what_it_has(checked, admin_client, monkeypatch):
-    from accessflows.services import integrations
+    from accessflows.integrations import services as integrations_services
 
-    real = integrations._require_same_server
+    real = integrations_services._require_same_server
 
     def slow(*args, **kwargs):
         real(*args, **kwargs)
         Integration.objects.update(database="orders")
 
-    monkeypatch.setattr(integrations, "_require_same_server", slow)
+    monkeypatch.setattr(integrations_services, "_require_same_server", slow)
     answer = admin_client.post(address(checked), {"password": checked.broker_password})
     assert "changed meanwhile" in html_of(answer)
 

@@ -4,18 +4,18 @@ import time
 
 import pytest
 
-from accessflows.exceptions import TermsRefused
-from accessflows.fingerprint import fingerprint_of, terms_of
+from accessflows.exceptions import InvalidInput
+from accessflows.flows.fingerprint import fingerprint_of, terms_of
+from accessflows.flows.terms import FlowInput
+from accessflows.flows.validation import check_terms
 from accessflows.models import AccessFlow
-from accessflows.terms import FlowTerms
 from accessflows.tickets import (
     LONGEST_PATTERNS,
-    example_of,
-    looks_right,
+    matches_pattern,
+    parse_ticket_references,
     pattern_error,
-    read_references,
+    pattern_example,
 )
-from accessflows.validation import check_terms
 from tests.factories import AccessFlowFactory, UserFactory
 
 
@@ -33,7 +33,7 @@ from tests.factories import AccessFlowFactory, UserFactory
     ],
 )
 def test_a_reference_that_fits(reference, patterns):
-    assert looks_right(reference, patterns)
+    assert matches_pattern(reference, patterns)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_reference_that_fits(reference, patterns):
     ],
 )
 def test_a_reference_that_does_not_fit(reference, patterns):
-    assert not looks_right(reference, patterns)
+    assert not matches_pattern(reference, patterns)
 
 
 @pytest.mark.parametrize(
@@ -68,25 +68,25 @@ def test_a_pattern_that_says_one_thing_is_taken(text):
 
 @pytest.mark.parametrize("patterns", ["OPS-#", "INC#######", "@@@@@-#", "v#.#"])
 def test_the_example_fits(patterns):
-    assert looks_right(example_of(patterns), patterns)
+    assert matches_pattern(pattern_example(patterns), patterns)
 
 
 def test_no_reference_makes_the_matcher_slow():
     patterns = ("@#" * 50)[:LONGEST_PATTERNS]
     started = time.process_time()
     for reference in ("a1" * 30, "a" * 60, "1" * 60, "a1" * 29 + "!"):
-        looks_right(reference, patterns)
+        matches_pattern(reference, patterns)
     assert time.process_time() - started < 0.05
 
 
 def test_references_are_parted_by_commas_and_spaces():
-    assert read_references(" OPS-1, SEC-2  OPS-1 ") == ["OPS-1", "SEC-2"]
+    assert parse_ticket_references(" OPS-1, SEC-2  OPS-1 ") == ["OPS-1", "SEC-2"]
 
 
 @pytest.mark.parametrize("text", ["a\x00", "x" * 61, "a b c d e f", "Ω-1", "tab\u200b"])
 def test_a_text_that_is_no_reference_is_refused(text):
     with pytest.raises(ValueError, match=r"tickets?"):
-        read_references(text)
+        parse_ticket_references(text)
 
 
 @pytest.mark.django_db
@@ -108,8 +108,8 @@ def test_a_flow_without_ticket_rules_keeps_the_fingerprint_it_had_before_there_w
 
 @pytest.mark.django_db
 def test_a_bad_pattern_is_refused_by_the_service():
-    flow = AccessFlowFactory(requestor_users=[UserFactory()], targets=1)
-    terms = FlowTerms(**{**vars(FlowTerms.of(flow)), "ticket_pattern": "#1"})
-    with pytest.raises(TermsRefused) as refused:
+    flow = AccessFlowFactory(requester_users=[UserFactory()], targets=1)
+    terms = FlowInput(**{**vars(FlowInput.of(flow)), "ticket_pattern": "#1"})
+    with pytest.raises(InvalidInput) as refused:
         check_terms(terms, flow=flow)
     assert "ticket_pattern" in refused.value.errors

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from accessflows.integrations.scheduled_checks import check_due
+from accessflows.integrations.services import set_integration_active
 from accessflows.models import Integration, Permission, Resource
-from accessflows.services import set_integration_active
-from accessflows.upkeep import check_due
+from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
-from audit.origin import SYSTEM
 from tests.factories import IntegrationFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -54,7 +54,7 @@ def test_before_its_turn_nothing_is_asked(checked):
 
 
 def test_what_takes_too_long_together_is_checked_one_after_the_other(monkeypatch):
-    monkeypatch.setattr("accessflows.upkeep.BUDGET_S", -1)
+    monkeypatch.setattr("accessflows.integrations.scheduled_checks.BUDGET_S", -1)
     IntegrationFactory.create_batch(2)
     seen = []
     for _ in range(3):
@@ -66,7 +66,7 @@ def test_what_takes_too_long_together_is_checked_one_after_the_other(monkeypatch
 def test_of_two_workers_one_checks():
     integration = IntegrationFactory()
     seen = Integration.objects.get(pk=integration.pk)
-    from accessflows.upkeep import _take_turn
+    from accessflows.integrations.scheduled_checks import _take_turn
 
     now = timezone.now()
     assert [_take_turn(seen, now), _take_turn(seen, now)] == [True, False]
@@ -79,7 +79,7 @@ def test_one_that_is_disabled_is_left_alone():
         window=None,
         integration=integration,
         is_active=False,
-        origin=SYSTEM,
+        client_info=SYSTEM,
     )
     check_due(timezone.now())
     integration.refresh_from_db()

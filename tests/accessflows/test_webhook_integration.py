@@ -3,8 +3,8 @@
 import pytest
 from django.utils import timezone
 
+from accessflows.integrations.scheduled_checks import run_requested_checks
 from accessflows.models import Integration
-from accessflows.upkeep import run_asked_checks
 from audit.models import Event
 from tests.fixtures.webhook import new_secret, receiver  # noqa: F401
 
@@ -27,8 +27,8 @@ def test_it_is_added_and_checked(admin_client, receiver):  # noqa: F811
     admin_client.post("/integrations/new/", typed(receiver))
     made = Integration.objects.get()
     assert made.broker_password == receiver.secret
-    assert receiver.secret not in made.sealed_password
-    run_asked_checks(timezone.now())  # adding it asks for the first one
+    assert receiver.secret not in made.encrypted_password
+    run_requested_checks(timezone.now())  # adding it asks for the first one
     page = admin_client.get(f"/integrations/{made.pk}/").content.decode()
     made.refresh_from_db()
     assert (made.health, made.system_identifier) == ("healthy", "example-receiver")
@@ -56,7 +56,7 @@ def test_what_cannot_work_is_refused(admin_client, receiver, field, value, said)
 def test_a_new_address_costs_the_secret_and_must_be_the_same_receiver(admin_client, receiver):  # noqa: F811
     admin_client.post("/integrations/new/", typed(receiver))
     made = Integration.objects.get()
-    run_asked_checks(timezone.now())
+    run_requested_checks(timezone.now())
     moved = typed(receiver, url=receiver.url + "moved", password="")
     answer = admin_client.post(f"/integrations/{made.pk}/edit/", moved)
     assert "again" in answer.content.decode()

@@ -28,8 +28,8 @@ def test_the_bars_are_those_of_the_limits() -> None:
 
 def test_the_worst_of_several_victims_counts() -> None:
     patience = Patience()
-    patience.looked_at["one"] = [1.0, 2.0]
-    patience.looked_at["two"] = [1.0, 2.0, 3.0]
+    patience.scanned_at["one"] = [1.0, 2.0]
+    patience.scanned_at["two"] = [1.0, 2.0, 3.0]
     assert (patience.per_day, patience.per_month) == (3, 3)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from audit.browsers import name_browser
+from apono_portal.core.web.user_agent import name_browser
 
 CHROME = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0"
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15"

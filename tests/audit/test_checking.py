@@ -6,11 +6,11 @@ import pytest
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from audit import checking, immutability
-from audit.checking import LOST_AFTER, LogChecker
 from audit.events import EventName
-from audit.models import ChainState, Event, LogCheck
-from audit.seals import seal_new_events
+from audit.integrity import background_verification, triggers
+from audit.integrity.background_verification import LOST_AFTER, LogVerifier
+from audit.integrity.checkpoints import write_checkpoints
+from audit.models import ChainState, Event, LogVerification
 from audit.services import record
 
 ASK, PAGE = "/audit-log/verification/ask/", "/audit-log/verification/"
@@ -19,14 +19,14 @@ ASK, PAGE = "/audit-log/verification/ask/", "/audit-log/verification/"
 @pytest.fixture
 def log(db) -> list[int]:
     numbers = [record(event=EventName.MFA_VERIFY, actor=None).pk for _ in range(6)]
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     return numbers
 
 
 @pytest.fixture
 def slow(monkeypatch):
     """Every slice checks one record."""
-    monkeypatch.setattr(checking, "SLICE_S", -1)
+    monkeypatch.setattr(background_verification, "SLICE_S", -1)
 
 
 def page_of(client) -> str:
@@ -34,14 +34,14 @@ def page_of(client) -> str:
 
 
 def tamper(number: int) -> None:
-    immutability.run(connection, immutability.remove_sql(connection.vendor))
+    triggers.run(connection, triggers.remove_sql(connection.vendor))
     Event.objects.filter(pk=number).update(actor_label="Somebody else")
 
 
 def test_an_auditor_asks_and_a_worker_verifies(auditor_client, auditor_user, log):
     auditor_client.post(ASK)
     assert "Waits for a worker." in page_of(auditor_client)
-    LogChecker()(timezone.now())
+    LogVerifier()(timezone.now())
     page = page_of(auditor_client)
     assert "7 sealed events were checked" in page
     assert "Nothing was found." in page
@@ -53,13 +53,13 @@ def test_an_auditor_asks_and_a_worker_verifies(auditor_client, auditor_user, log
 def test_what_is_found_is_named_on_the_page(auditor_client, log):
     tamper(log[2])
     auditor_client.post(ASK)
-    LogChecker()(timezone.now())
+    LogVerifier()(timezone.now())
     assert f"EDITED: Event {log[2]}" in page_of(auditor_client)
 
 
 def test_the_log_says_by_whom_it_was_verified(auditor_client, log):
     auditor_client.post(ASK)
-    LogChecker()(timezone.now())
+    LogVerifier()(timezone.now())
     page = " ".join(auditor_client.get("/audit-log/").content.decode().split())
     assert "by Audrey Auditor: nothing was found." in page
     assert 'action="/audit-log/verification/ask/"' in page
@@ -67,7 +67,7 @@ def test_the_log_says_by_whom_it_was_verified(auditor_client, log):
 
 def test_the_page_follows_the_walk(auditor_client, log, slow):
     auditor_client.post(ASK)
-    worker = LogChecker()
+    worker = LogVerifier()
     for _ in range(3):
         worker(timezone.now())
     page = page_of(auditor_client)
@@ -81,39 +81,39 @@ def test_the_page_follows_the_walk(auditor_client, log, slow):
 def test_asking_twice_begins_one_walk(auditor_client, admin_client, log):
     auditor_client.post(ASK)
     admin_client.post(ASK)
-    assert LogCheck.objects.count() == 1
+    assert LogVerification.objects.count() == 1
     assert Event.objects.filter(event="audit:ask_verify").count() == 1
-    LogChecker()(timezone.now())
+    LogVerifier()(timezone.now())
     admin_client.post(ASK)
-    assert LogCheck.objects.count() == 2
+    assert LogVerification.objects.count() == 2
 
 
 def test_of_two_workers_one_walks(auditor_client, log, slow):
     auditor_client.post(ASK)
-    one, other = LogChecker(), LogChecker()
+    one, other = LogVerifier(), LogVerifier()
     one(timezone.now())
-    holder = LogCheck.objects.get().held_by
+    holder = LogVerification.objects.get().held_by
     other(timezone.now())
-    assert LogCheck.objects.get().held_by == holder
+    assert LogVerification.objects.get().held_by == holder
 
 
 def test_a_walk_whose_worker_died_is_begun_anew_by_another(auditor_client, log, slow):
     auditor_client.post(ASK)
-    dead, other = LogChecker(), LogChecker()
+    dead, other = LogVerifier(), LogVerifier()
     dead(timezone.now())
-    LogCheck.objects.update(beat_at=timezone.now() - LOST_AFTER - timedelta(seconds=1))
+    LogVerification.objects.update(beat_at=timezone.now() - LOST_AFTER - timedelta(seconds=1))
     for _ in range(12):
         other(timezone.now())
     dead(timezone.now())
     assert dead._check is None  # it lets go of what is no longer its own
-    assert LogCheck.objects.get().checked == 7
+    assert LogVerification.objects.get().checked == 7
     assert Event.objects.filter(event="audit:verify").count() == 1
 
 
 def test_a_walk_that_broke_off_proves_nothing(auditor_client, log, slow, monkeypatch):
     """An iterator that raised is at its end: to go on with it would find nothing, of nothing."""
     auditor_client.post(ASK)
-    worker = LogChecker()
+    worker = LogVerifier()
     worker(timezone.now())
 
     def breaks():
@@ -124,5 +124,5 @@ def test_a_walk_that_broke_off_proves_nothing(auditor_client, log, slow, monkeyp
     with pytest.raises(DatabaseError):
         worker(timezone.now())
     worker(timezone.now())
-    assert LogCheck.objects.get().state == LogCheck.State.RUNNING
+    assert LogVerification.objects.get().state == LogVerification.State.RUNNING
     assert ChainState.objects.get().verified_at is None

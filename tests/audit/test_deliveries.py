@@ -9,18 +9,18 @@ from django.core import mail
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from audit.deliveries import (
+from audit.events import EventName
+from audit.models import Delivery
+from audit.outbox.deliveries import (
     KEEP_TRYING,
     LEASE,
-    NotTaken,
+    DeliveryFailed,
     deliver_due,
     enqueue,
     enqueue_mail,
     requeue,
     withdraw,
 )
-from audit.events import EventName
-from audit.models import Delivery
 from audit.services import record
 from tests.fixtures.mail import mail_server, use_server  # noqa: F401
 
@@ -48,16 +48,16 @@ def enqueued() -> Delivery:
 
 
 def test_a_slow_server_does_not_hold_a_worker_that_shall_stop(down, db, monkeypatch):
-    monkeypatch.setattr("audit.deliveries.BUDGET_S", -1)
+    monkeypatch.setattr("audit.outbox.deliveries.BUDGET_S", -1)
     deliveries = [enqueued(), enqueued()]
     deliver_due(timezone.now())
-    assert sorted(each.tries for each in Delivery.objects.all()) == [0, 1]
+    assert sorted(each.attempts for each in Delivery.objects.all()) == [0, 1]
     deliver_due(timezone.now())
-    assert Delivery.objects.filter(tries=1).count() == len(deliveries)
+    assert Delivery.objects.filter(attempts=1).count() == len(deliveries)
 
 
 def test_many_are_written_some_at_a_time(delivery, monkeypatch):
-    monkeypatch.setattr("audit.deliveries.AT_ONCE", 2)
+    monkeypatch.setattr("audit.outbox.deliveries.AT_ONCE", 2)
     told = [
         Delivery(event_id=delivery.event_id, kind="security", recipient=f"{name}@example.org", subject="s", body="b")
         for name in ("ada", "bela", "petra", "chidi")
@@ -73,7 +73,7 @@ def test_a_mail_reaches_a_real_server_once(mail_server, delivery):  # noqa: F811
     assert recipients == ["petra@example.org"]
     assert "Subject: Your MFA was reset" in text
     delivery.refresh_from_db()
-    assert (delivery.state, delivery.tries) == (Delivery.State.SENT, 1)
+    assert (delivery.state, delivery.attempts) == (Delivery.State.SENT, 1)
     assert delivery.sent_at
 
 
@@ -92,8 +92,8 @@ def test_a_server_that_is_down_is_tried_again_with_growing_pauses(down, db):
         for _ in range(4):
             assert deliver_due(timezone.now()) == 0
             delivery.refresh_from_db()
-            pauses.append((delivery.next_try_at - timezone.now()).total_seconds())
-            clock.move_to(delivery.next_try_at)
+            pauses.append((delivery.next_attempt_at - timezone.now()).total_seconds())
+            clock.move_to(delivery.next_attempt_at)
         assert pauses == [30, 60, 120, 240]
         assert "ConnectionRefusedError" in delivery.last_error
 
@@ -140,7 +140,7 @@ def test_what_another_worker_has_taken_is_left_alone(delivery, monkeypatch):
     monkeypatch.setattr(SEND, sent_by_the_other)
     assert deliver_due(timezone.now()) == 1
     delivery.refresh_from_db()
-    assert delivery.tries == 1
+    assert delivery.attempts == 1
 
 
 def test_one_that_fails_does_not_keep_the_others_waiting(db, monkeypatch):
@@ -208,16 +208,16 @@ def test_sending_again_begins_a_new_week(down, db):
         deliver_due(timezone.now())
         delivery.refresh_from_db()
         assert delivery.state == Delivery.State.WAITING
-        assert delivery.next_try_at > timezone.now()
+        assert delivery.next_attempt_at > timezone.now()
 
 
 def test_behind_one_that_is_down_the_others_wait_untried(db):
     first, second = enqueued(), enqueued()
 
     def down(delivery):
-        raise NotTaken("Down.", is_down=True)
+        raise DeliveryFailed("Down.", endpoint_down=True)
 
     assert deliver_due(timezone.now(), carry=down) == 0
-    tries = {each.pk: each.tries for each in Delivery.objects.all()}
-    assert tries == {first.pk: 1, second.pk: 0}
-    assert Delivery.objects.get(pk=second.pk).next_try_at > timezone.now()
+    attempts = {each.pk: each.attempts for each in Delivery.objects.all()}
+    assert attempts == {first.pk: 1, second.pk: 0}
+    assert Delivery.objects.get(pk=second.pk).next_attempt_at > timezone.now()

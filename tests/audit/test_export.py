@@ -11,16 +11,16 @@ import time_machine
 from django.urls import reverse
 from django.utils import timezone
 
-from audit import keyset
-from audit.chain import event_record
+from apono_portal.core.crypto.keyring import chain_keys
+from apono_portal.core.db import keyset
+from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
-from audit.export import exported_log, harmless
-from audit.keyring import chain_keys
+from audit.integrity.chain import event_record
+from audit.integrity.checkpoints import write_checkpoints
+from audit.integrity.retention import prune_log
+from audit.log.export import exported_log, harmless
+from audit.log.selectors import Wanted
 from audit.models import Event
-from audit.origin import Origin
-from audit.retention import prune_log
-from audit.seals import seal_new_events
-from audit.selectors import Wanted
 from audit.services import record
 from audit.verify_export import FIELDS, Verifier, hash_of, records_in
 
@@ -62,9 +62,9 @@ def test_the_export_holds_what_the_filters_ask_for(auditor_client, admin_user):
 @pytest.mark.parametrize("query", ["", "?event=session:sign_in"])
 def test_the_export_goes_on_past_its_batch(auditor_client, monkeypatch, query):
     monkeypatch.setattr(keyset, "BATCH", 2)
-    monkeypatch.setattr("audit.chain.CHUNK", 2)
+    monkeypatch.setattr("audit.integrity.chain.CHUNK", 2)
     numbers = [record(event=EventName.SESSION_SIGN_IN, actor=None).pk for _ in range(5)]
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     assert [int(row["event_id"]) for row in table(auditor_client, query)] == numbers
     told = [each["id"] for each in lines(auditor_client, query) if each["kind"] == "event"]
     assert told[:5] == numbers
@@ -108,7 +108,7 @@ def verified(member, number: int) -> Event:
     return record(
         event=EventName.MFA_VERIFY,
         actor=member,
-        origin=Origin("192.0.2.7", "Firefox"),
+        client_info=ClientInfo("192.0.2.7", "Firefox"),
         metadata={"verification": number, "authenticator": "Aegis on Pixel 8"},
     )
 
@@ -137,7 +137,7 @@ def check(text: str):
 def test_an_export_without_filters_verifies_as_a_whole(auditor_client, member_user):
     for number in range(3):
         verified(member_user, number)
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     report = check(text_of(auditor_client, "jsonl"))
     assert (report.ok, report.whole, report.sealed, report.waiting) == (True, True, 3, 1)
 
@@ -146,7 +146,7 @@ def test_a_filtered_export_verifies_row_by_row(auditor_client, member_user):
     record(event=EventName.SESSION_SIGN_IN, actor=member_user)
     for number in range(3):
         verified(member_user, number)
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     text = text_of(auditor_client, "jsonl", "?event=mfa:verify")
     report = check(text)
     assert (report.ok, report.whole, report.sealed) == (True, False, 3)
@@ -155,15 +155,15 @@ def test_a_filtered_export_verifies_row_by_row(auditor_client, member_user):
 
 def test_a_filtered_export_verifies_across_a_stub(auditor_client):
     record(event=EventName.SESSION_SIGN_IN, actor=None)
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     prune_log(before=timezone.now())
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     assert check(text_of(auditor_client, "jsonl", "?event=audit:prune")).ok
 
 
 def test_the_export_has_the_event_as_it_was_hashed(auditor_client):
     event = record(event=EventName.USER_CHANGE, actor=None, metadata={"ü": [1, 0.1, None]})
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     [line] = [each for each in lines(auditor_client) if each.get("id") == event.pk]
     values = Event.objects.values(*FIELDS["event"]).get(pk=event.pk)
     assert line["digest"] == hash_of("event", event_record(values))
@@ -173,13 +173,13 @@ def test_the_export_has_the_event_as_it_was_hashed(auditor_client):
 @pytest.mark.parametrize("wanted", [Wanted(), Wanted(event="session:sign_in")])
 def test_memory_does_not_grow_with_the_rows(monkeypatch, form, wanted):
     monkeypatch.setattr(keyset, "BATCH", 50)
-    monkeypatch.setattr("audit.chain.CHUNK", 50)
+    monkeypatch.setattr("audit.integrity.chain.CHUNK", 50)
     peaks = []
     for more in (100, 900):
         Event.objects.bulk_create(
             Event(event="session:sign_in", actor_label="x" * 300) for _ in range(more)
         )
-        seal_new_events(timezone.now())
+        write_checkpoints(timezone.now())
         tracemalloc.start()
         for _ in exported_log(wanted, form):
             pass

@@ -8,17 +8,17 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from audit import immutability
+from apono_portal.core.db.keyset import PAGE_SIZE
+from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
-from audit.keyset import PAGE_SIZE
-from audit.models import Event, SealedEvent
-from audit.origin import Origin
-from audit.seals import seal_new_events
-from audit.selectors import Wanted, wanted_events
+from audit.integrity import triggers
+from audit.integrity.checkpoints import write_checkpoints
+from audit.integrity.verification import verify_log
+from audit.log.selectors import Wanted, wanted_events
+from audit.models import ChainEntry, Event
 from audit.services import record
-from audit.verification import verify_log
 
-HERE = Origin("192.0.2.7", "Firefox")
+HERE = ClientInfo("192.0.2.7", "Firefox")
 
 
 def rows_of(answer) -> list[int]:
@@ -32,7 +32,7 @@ def written(count: int, **fields) -> list[int]:
 
 def test_a_row_says_who_what_when_and_from_where(auditor_client, admin_user, member_user):
     with time_machine.travel(datetime(2026, 5, 31, 14, 18, 9, tzinfo=UTC), tick=False):
-        record(event=EventName.USER_CHANGE, actor=admin_user, target=member_user, origin=HERE)
+        record(event=EventName.USER_CHANGE, actor=admin_user, target=member_user, client_info=HERE)
     page = auditor_client.get("/audit-log/").content.decode()
     for told in ("Ada Admin", "Person changed", "31 May 14:18:09", "192.0.2.7", "Max Member"):
         assert told in page
@@ -68,7 +68,7 @@ def test_filters_live_in_the_address(auditor_client, admin_user, member_user, qu
     with time_machine.travel(datetime(2026, 5, 31, 23, 59, tzinfo=UTC), tick=False):
         [mfa] = written(1, event=EventName.MFA_VERIFY, actor=member_user)
         [user] = written(
-            1, event=EventName.USER_CHANGE, actor=admin_user, target=member_user, origin=HERE
+            1, event=EventName.USER_CHANGE, actor=admin_user, target=member_user, client_info=HERE
         )
     with time_machine.travel(datetime(2026, 6, 1, tzinfo=UTC), tick=False):
         [request] = written(1, event=EventName.REQUEST_GRANT, request=asked)
@@ -166,11 +166,11 @@ def test_what_cannot_be_read_gets_a_sentence(auditor_client, query, name):
 
 def test_text_from_outside_stays_text(auditor_client, admin_user):
     script = "<script>alert(1)</script>"
-    origin = Origin("192.0.2.7", script)
+    client_info = ClientInfo("192.0.2.7", script)
     [number] = written(
         1,
         actor=admin_user,
-        origin=origin,
+        client_info=client_info,
         metadata={script: script, "changes": {script: {"from": script, "to": script}}},
     )
     page = auditor_client.get(f"/audit-log/?open={number}&text=192").content.decode()
@@ -184,7 +184,7 @@ def test_the_page_asks_as_much_of_a_small_log_as_of_a_large_one(
 ):
     written(4)
     small = questions_of(auditor_client, "/audit-log/")
-    monkeypatch.setattr("audit.keyset.SAID", 3)
+    monkeypatch.setattr("apono_portal.core.db.keyset.SAID", 3)
     assert questions_of(auditor_client, "/audit-log/") == small
 
 
@@ -192,7 +192,7 @@ def test_the_page_asks_as_much_of_a_small_log_as_of_a_large_one(
 def test_pages_of_words_are_the_same_whether_they_are_common_or_rare(
     auditor_client, monkeypatch, window
 ):
-    monkeypatch.setattr("audit.selectors.WINDOW", window)
+    monkeypatch.setattr("audit.log.selectors.WINDOW", window)
     numbers = written(2 * PAGE_SIZE + 1, actor_label="Xenia Fox <xenia@example.org>")
     written(3)
     first = auditor_client.get("/audit-log/?actor=fox")
@@ -241,7 +241,7 @@ def page_text(client, query: str = "") -> str:
 def test_the_page_says_how_far_the_log_is_sealed_and_verified(auditor_client):
     assert "Nothing is sealed yet." in page_text(auditor_client)
     [number] = written(1)
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     page = page_text(auditor_client)
     assert f"Sealed through event #{number}" in page
     assert "Not verified yet." in page
@@ -251,8 +251,8 @@ def test_the_page_says_how_far_the_log_is_sealed_and_verified(auditor_client):
 
 def test_the_page_says_what_the_last_verification_found(auditor_client):
     [number] = written(1)
-    seal_new_events(timezone.now())
-    immutability.run(connection, immutability.remove_sql(connection.vendor))
+    write_checkpoints(timezone.now())
+    triggers.run(connection, triggers.remove_sql(connection.vendor))
     Event.objects.filter(pk=number).update(actor_label="Somebody else")
     verify_log()
     page = page_text(auditor_client)
@@ -263,9 +263,9 @@ def test_the_page_says_what_the_last_verification_found(auditor_client):
 def test_an_open_row_shows_its_place_in_the_chain(auditor_client):
     [number] = written(1)
     assert "Not yet" in page_text(auditor_client, f"?open={number}")
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     page = page_text(auditor_client, f"?open={number}")
-    assert SealedEvent.objects.get(event_id=number).digest in page
+    assert ChainEntry.objects.get(event_id=number).digest in page
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_an_open_row_shows_its_place_in_the_chain(auditor_client):
 def test_the_page_says_about_how_many_rows_an_export_holds(
     auditor_client, monkeypatch, query, said
 ):
-    monkeypatch.setattr("audit.keyset.SAID", 3)
+    monkeypatch.setattr("apono_portal.core.db.keyset.SAID", 3)
     written(4)
     written(2, event=EventName.USER_CHANGE, actor_label="Xenia")
     assert said in page_text(auditor_client, query)

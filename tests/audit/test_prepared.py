@@ -7,9 +7,9 @@ from django.db import connection
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
+from apono_portal.core.db.prepared import insert, leave_related, prepared, prepared_update
 from audit.events import EventName
 from audit.models import Event
-from audit.prepared import insert, leave_related, prepared, prepared_update
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db

@@ -6,11 +6,11 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from audit import progress
+from apono_portal.core.db.keyset import expected_rows
 from audit.events import EventName
-from audit.keyset import expected_rows
+from audit.log import export_progress
+from audit.log.export_progress import followed
 from audit.models import Event, ExportProgress
-from audit.progress import followed
 from audit.services import record
 
 TOKEN = uuid4()
@@ -39,7 +39,7 @@ def test_the_page_can_ask_how_far_its_export_is(auditor_client, log, place):
 
 
 def test_it_is_told_while_it_lasts(auditor_client, auditor_user, log, monkeypatch):
-    monkeypatch.setattr(progress, "NOTED_EVERY_S", -1)
+    monkeypatch.setattr(export_progress, "NOTED_EVERY_S", -1)
     lines = followed(iter("abc"), token=TOKEN, actor_id=auditor_user.pk, expected=3)
     assert [next(lines), next(lines)] == ["a", "b"]
     assert seen(auditor_client).json() == {"rows": 1, "expected": 3, "finished": False}
@@ -66,6 +66,6 @@ def test_what_was_noted_goes_after_a_day(auditor_client, log):
 
 
 def test_many_rows_are_judged_by_their_keys_or_not_at_all(log, monkeypatch):
-    monkeypatch.setattr("audit.keyset.COUNTED", 2)
+    monkeypatch.setattr("apono_portal.core.db.keyset.COUNTED", 2)
     assert expected_rows(Event.objects.all(), filtered=False) == 3
     assert expected_rows(Event.objects.all(), filtered=True) is None

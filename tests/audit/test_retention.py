@@ -8,13 +8,13 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from audit import immutability, retention
 from audit.events import EventName
-from audit.models import Event, RetentionStub, Seal, SealedEvent
-from audit.retention import PruneRefused, delete_covered, prune_log
-from audit.seals import seal_new_events
+from audit.integrity import retention, triggers
+from audit.integrity.checkpoints import write_checkpoints
+from audit.integrity.retention import PruneRefused, delete_covered, prune_log
+from audit.integrity.verification import verify_log
+from audit.models import ChainEntry, Checkpoint, Event, RetentionStub
 from audit.services import record
-from audit.verification import verify_log
 
 pytestmark = pytest.mark.django_db
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
@@ -27,7 +27,7 @@ def log() -> dict[int, list[int]]:
     for month in range(1, 5):
         with time_machine.travel(datetime(2026, month, 10, tzinfo=UTC), tick=False):
             found = [record(event=EventName.SESSION_SIGN_IN, actor=None).pk for _ in range(3)]
-            seal_new_events(timezone.now())
+            write_checkpoints(timezone.now())
         numbers[month] = found
     return numbers
 
@@ -36,15 +36,15 @@ def test_what_is_older_goes_and_a_stub_stays(log):
     stub = prune_log(before=MARCH)
     assert (stub.events, stub.through_position, stub.through_seal) == (6, 6, 2)
     assert list(Event.objects.order_by("pk").values_list("pk", flat=True))[:6] == log[3] + log[4]
-    assert not SealedEvent.objects.filter(position__lte=6).exists()
-    assert Seal.objects.count() == 2
+    assert not ChainEntry.objects.filter(position__lte=6).exists()
+    assert Checkpoint.objects.count() == 2
     assert Event.objects.get(event=EventName.AUDIT_PRUNE).metadata["events"] == 6
 
 
 def test_the_chain_verifies_before_and_after_further_seals():
     prune_log(before=MARCH)
     assert verify_log().ok
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     report = verify_log()
     assert report.ok
     assert "6 events" in report.notes[0]
@@ -52,9 +52,9 @@ def test_the_chain_verifies_before_and_after_further_seals():
 
 def test_everything_may_go_and_the_chain_goes_on():
     prune_log(before=timezone.now())
-    assert Seal.objects.count() == 0
-    seal_new_events(timezone.now())
-    assert SealedEvent.objects.order_by("position").first().position == 13
+    assert Checkpoint.objects.count() == 0
+    write_checkpoints(timezone.now())
+    assert ChainEntry.objects.order_by("position").first().position == 13
     assert verify_log().ok
 
 
@@ -71,7 +71,7 @@ def test_a_seal_with_a_younger_event_stays_whole(log):
         record(event=EventName.SESSION_SIGN_IN, actor=None)
         with time_machine.travel(datetime(2026, 6, 1, tzinfo=UTC), tick=False):
             record(event=EventName.SESSION_SIGN_IN, actor=None)
-        seal_new_events(timezone.now())
+        write_checkpoints(timezone.now())
     assert prune_log(before=datetime(2026, 5, 1, tzinfo=UTC)).through_position == 12
 
 
@@ -109,24 +109,24 @@ def test_the_stub_lets_go_of_nothing_it_does_not_cover(log):
     prune_log(before=MARCH)
     refused(f"DELETE FROM audit_event WHERE id = {log[3][0]}")
     refused("DELETE FROM audit_event WHERE event = 'audit:prune'")
-    refused("DELETE FROM audit_seal WHERE number = 3")
+    refused("DELETE FROM audit_checkpoint WHERE number = 3")
     assert Event.objects.filter(pk=log[3][0]).exists()
 
 
 def test_places_and_seals_go_after_what_they_vouch_for(monkeypatch):
     monkeypatch.setattr(retention, "delete_covered", lambda: 0)
     prune_log(before=MARCH)
-    refused("DELETE FROM audit_sealedevent WHERE position = 1")
-    refused("DELETE FROM audit_seal WHERE number = 1")
+    refused("DELETE FROM audit_chainentry WHERE position = 1")
+    refused("DELETE FROM audit_checkpoint WHERE number = 1")
     delete_covered()
     assert Event.objects.filter(at__lt=MARCH).count() == 0
 
 
 def test_a_place_no_stub_covers_stays_even_without_its_event(log):
     prune_log(before=MARCH)
-    immutability.run(connection, immutability.permit_sql(connection.vendor, "audit_event"))
+    triggers.run(connection, triggers.permit_sql(connection.vendor, "audit_event"))
     Event.objects.filter(pk=log[3][0]).delete()
-    refused(f"DELETE FROM audit_sealedevent WHERE event_id = {log[3][0]}")
+    refused(f"DELETE FROM audit_chainentry WHERE event_id = {log[3][0]}")
 
 
 def test_what_a_stub_covers_may_not_be_edited(monkeypatch):
@@ -141,14 +141,14 @@ def test_what_a_stub_covers_may_not_be_edited(monkeypatch):
 )
 def test_a_stub_that_was_edited_is_found(column, value):
     prune_log(before=MARCH)
-    immutability.run(connection, immutability.remove_sql(connection.vendor))
+    triggers.run(connection, triggers.remove_sql(connection.vendor))
     RetentionStub.objects.update(**{column: value})
     assert "forged" in [finding.kind for finding in verify_log().findings]
 
 
 def test_a_stub_put_in_to_hide_a_deletion_is_found():
     """Somebody with the database alone can write a stub, and delete what it covers; not its MAC."""
-    seal = Seal.objects.get(number=2)
+    seal = Checkpoint.objects.get(number=2)
     RetentionStub.objects.create(
         through_position=6,
         through_seal=2,
@@ -174,7 +174,7 @@ def test_the_command_prunes(capsys):
 
 
 def test_the_command_refuses_to_prune_a_log_that_does_not_verify(log):
-    immutability.run(connection, immutability.remove_sql(connection.vendor))
+    triggers.run(connection, triggers.remove_sql(connection.vendor))
     Event.objects.filter(pk=log[1][0]).delete()
     with pytest.raises(CommandError, match="does not verify"):
         call_command("audit", "prune", "--before", "2026-03-01")
@@ -184,7 +184,7 @@ def test_the_command_refuses_to_prune_a_log_that_does_not_verify(log):
 def test_the_command_verifies_and_names(log, capsys):
     call_command("audit", "verify")
     assert "Nothing was found." in capsys.readouterr().out
-    immutability.run(connection, immutability.remove_sql(connection.vendor))
+    triggers.run(connection, triggers.remove_sql(connection.vendor))
     Event.objects.filter(pk=log[2][1]).update(actor_id=9)
     with pytest.raises(SystemExit):
         call_command("audit", "verify")

@@ -7,13 +7,13 @@ import pytest
 from django.db import DatabaseError, connection, connections, transaction
 from django.utils import timezone
 
-from audit import seals
-from audit.chain import unsealed
 from audit.events import EventName
-from audit.models import ChainState, Event, Seal, SealedEvent
-from audit.seals import seal_new_events
+from audit.integrity import checkpoints
+from audit.integrity.chain import unsealed
+from audit.integrity.checkpoints import write_checkpoints
+from audit.integrity.verification import verify_log
+from audit.models import ChainEntry, ChainState, Checkpoint, Event
 from audit.services import record
-from audit.verification import verify_log
 
 
 def written(count: int) -> list[int]:
@@ -21,18 +21,18 @@ def written(count: int) -> list[int]:
 
 
 def sealed_ids() -> list[int]:
-    return list(SealedEvent.objects.order_by("position").values_list("event_id", flat=True))
+    return list(ChainEntry.objects.order_by("position").values_list("event_id", flat=True))
 
 
 @pytest.mark.django_db
 def test_a_sweep_seals_what_was_written_and_the_next_what_came_then():
     first = written(3)
-    assert seal_new_events(timezone.now()) == 3
-    assert seal_new_events(timezone.now()) == 0
+    assert write_checkpoints(timezone.now()) == 3
+    assert write_checkpoints(timezone.now()) == 0
     second = written(2)
-    assert seal_new_events(timezone.now()) == 2
+    assert write_checkpoints(timezone.now()) == 2
     assert sealed_ids() == first + second
-    assert list(SealedEvent.objects.order_by("position").values_list("position", flat=True)) == [
+    assert list(ChainEntry.objects.order_by("position").values_list("position", flat=True)) == [
         1,
         2,
         3,
@@ -44,12 +44,12 @@ def test_a_sweep_seals_what_was_written_and_the_next_what_came_then():
 
 @pytest.mark.django_db
 def test_a_backlog_is_sealed_in_several_seals(monkeypatch):
-    monkeypatch.setattr(seals, "BATCH", 4)
+    monkeypatch.setattr(checkpoints, "BATCH", 4)
     numbers = written(10)
-    assert seal_new_events(timezone.now()) == 10
+    assert write_checkpoints(timezone.now()) == 10
     assert sealed_ids() == numbers
-    assert Seal.objects.count() == 3
-    assert [seal.settled_id for seal in Seal.objects.order_by("number")][-1] == numbers[-1]
+    assert Checkpoint.objects.count() == 3
+    assert [seal.settled_id for seal in Checkpoint.objects.order_by("number")][-1] == numbers[-1]
     assert verify_log().ok
 
 
@@ -63,13 +63,13 @@ def test_writing_an_event_is_one_statement(django_assert_num_queries):
 @pytest.mark.parametrize("table", ["seal", "sealedevent", "retentionstub"])
 @pytest.mark.parametrize("verb", ["UPDATE audit_{} SET link = 'x'", "DELETE FROM audit_{}"])
 def test_seals_refuse_change(table, verb):
-    from audit.retention import prune_log
+    from audit.integrity.retention import prune_log
 
     written(2)
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     prune_log(before=timezone.now())
     written(2)
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     with (
         pytest.raises(DatabaseError, match="the audit log cannot be changed"),
         transaction.atomic(),
@@ -81,22 +81,22 @@ def test_seals_refuse_change(table, verb):
 @pytest.mark.django_db
 def test_every_seal_says_with_which_key_it_was_made(settings):
     written(1)
-    seal_new_events(timezone.now())
-    older = settings.SEALING_KEYS
-    settings.SEALING_KEYS = f"{key('t2')},{older}"
+    write_checkpoints(timezone.now())
+    older = settings.ENCRYPTION_KEYS
+    settings.ENCRYPTION_KEYS = f"{key('t2')},{older}"
     written(1)
-    seal_new_events(timezone.now())
-    assert [seal.key_id for seal in Seal.objects.order_by("number")] == ["t1", "t2"]
+    write_checkpoints(timezone.now())
+    assert [seal.key_id for seal in Checkpoint.objects.order_by("number")] == ["t1", "t2"]
     assert verify_log().ok
 
 
 @pytest.mark.django_db
 def test_a_key_that_was_rotated_out_leaves_the_chain_proven(settings):
     written(1)
-    seal_new_events(timezone.now())
-    settings.SEALING_KEYS = key("t2")
+    write_checkpoints(timezone.now())
+    settings.ENCRYPTION_KEYS = key("t2")
     assert [f.kind for f in verify_log().findings] == ["forged"]
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     assert verify_log().ok
 
 
@@ -136,14 +136,14 @@ def test_an_event_that_commits_after_younger_ones_is_sealed_late():
     writer = in_thread(slow)
     assert numbered.wait(20)
     younger = written(2)
-    assert seal_new_events(timezone.now()) == 2
+    assert write_checkpoints(timezone.now()) == 2
     assert ChainState.objects.get().settled_id < younger[0] - 1
-    assert seal_new_events(timezone.now()) == 0
+    assert write_checkpoints(timezone.now()) == 0
     go_on.set()
     writer.join()
     late = unsealed().get().pk
     assert late < younger[0]
-    assert seal_new_events(timezone.now()) == 1
+    assert write_checkpoints(timezone.now()) == 1
     assert sealed_ids() == [*younger, late]
     assert ChainState.objects.get().settled_id >= younger[-1]
     assert verify_log().ok
@@ -168,13 +168,13 @@ def test_writers_that_never_pause_do_not_hold_settling_back():
 
     one = writer_of(stages[0])
     assert stages[0][0].wait(20)
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     assert ChainState.objects.get().settled_id == 0
     two = writer_of(stages[1])
     assert stages[1][0].wait(20)
     stages[0][1].set()
     one.join()
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     assert ChainState.objects.get().settled_id >= first[0]
     stages[1][1].set()
     two.join()
@@ -189,17 +189,17 @@ def test_a_sealer_leaves_the_chain_to_the_one_that_holds_it():
 
     def hold() -> None:
         with transaction.atomic():
-            assert seals.lock_chain()
+            assert checkpoints.lock_chain()
             held.set()
             go_on.wait(20)
 
     ChainState.objects.create(pk=ChainState.ONLY)
     holder = in_thread(hold)
     assert held.wait(20)
-    assert seal_new_events(timezone.now()) == 0
+    assert write_checkpoints(timezone.now()) == 0
     go_on.set()
     holder.join()
-    assert seal_new_events(timezone.now()) == 2
+    assert write_checkpoints(timezone.now()) == 2
 
 
 @pytest.mark.django_db(transaction=True)
@@ -213,7 +213,7 @@ def test_sealers_and_writers_at_once_leave_one_chain_without_a_gap():
 
     def seal() -> None:
         while not stop.is_set():
-            seal_new_events(timezone.now())
+            write_checkpoints(timezone.now())
 
     writers = [in_thread(write) for _ in range(3)]
     sealers = [in_thread(seal) for _ in range(2)]
@@ -222,12 +222,12 @@ def test_sealers_and_writers_at_once_leave_one_chain_without_a_gap():
     stop.set()
     for sealer in sealers:
         sealer.join()
-    seal_new_events(timezone.now())
-    assert SealedEvent.objects.count() == Event.objects.count() == 90
+    write_checkpoints(timezone.now())
+    assert ChainEntry.objects.count() == Event.objects.count() == 90
     assert verify_log().ok
 
 
 @pytest.mark.django_db
 def test_what_is_dated_in_the_future_is_sealed_as_well():
     written(1)
-    assert seal_new_events(timezone.now() - timedelta(days=1)) == 1
+    assert write_checkpoints(timezone.now() - timedelta(days=1)) == 1

@@ -11,14 +11,15 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from audit import immutability, verify_export
-from audit.chain import event_record, seal_record
+from apono_portal.core.crypto.keyring import chain_keys
+from audit import verify_export
 from audit.events import EventName
-from audit.keyring import chain_keys
-from audit.models import Event, Seal, SealedEvent
-from audit.seals import seal_new_events
+from audit.integrity import triggers
+from audit.integrity.chain import event_record, seal_record
+from audit.integrity.checkpoints import write_checkpoints
+from audit.integrity.verification import verify_log, whole_log
+from audit.models import ChainEntry, Checkpoint, Event
 from audit.services import record
-from audit.verification import verify_log, whole_log
 from audit.verify_export import FIELDS, GENESIS, Report, hash_of, link_of
 
 pytestmark = pytest.mark.django_db
@@ -35,8 +36,8 @@ def log() -> list[int]:
         for step in range(4):
             told = {"turn": turn, "step": step, "verification": 7}
             numbers.append(record(event=EventName.MFA_VERIFY, actor=None, metadata=told).pk)
-        seal_new_events(timezone.now())
-    immutability.run(connection, immutability.remove_sql(connection.vendor))
+        write_checkpoints(timezone.now())
+    triggers.run(connection, triggers.remove_sql(connection.vendor))
     return numbers
 
 
@@ -119,14 +120,14 @@ def test_a_deleted_row_is_named(log, exported, place):
 @pytest.mark.parametrize("place", [0, 3, 6, 11])
 def test_a_row_deleted_with_its_place_is_named_by_its_position(log, exported, place):
     sql("DELETE FROM audit_event WHERE id = %s", log[place])
-    sql("DELETE FROM audit_sealedevent WHERE event_id = %s", log[place])
+    sql("DELETE FROM audit_chainentry WHERE event_id = %s", log[place])
     assert both(exported) == [("deleted", str(place + 1))]
 
 
 def test_a_run_of_rows_deleted_with_seal_and_places_is_named(log, exported):
     sql("DELETE FROM audit_event WHERE id BETWEEN %s AND %s", log[4], log[7])
-    sql("DELETE FROM audit_sealedevent WHERE position BETWEEN 5 AND 8")
-    sql("DELETE FROM audit_seal WHERE number = 2")
+    sql("DELETE FROM audit_chainentry WHERE position BETWEEN 5 AND 8")
+    sql("DELETE FROM audit_checkpoint WHERE number = 2")
     assert sorted(both(exported)) == [("deleted", "2"), ("deleted", "5")]
 
 
@@ -143,7 +144,7 @@ def inserted(number: int) -> None:
 def test_a_row_put_in_where_a_number_was_free_is_named(log, exported):
     """Numbers are left free by transactions that are rolled back."""
     Event.objects.bulk_create([Event(pk=log[-1] + 2000, event="mfa:verify", actor_label="Zoe")])
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     inserted(log[-1] + 1000)
     assert both(exported) == [("inserted", str(log[-1] + 1000))]
 
@@ -156,7 +157,7 @@ def test_a_row_that_is_only_newer_than_the_last_seal_waits(log, exported):
 def test_a_row_put_in_with_a_place_no_seal_covers_is_named(log, exported):
     inserted(log[-1] + 1000)
     values = (13, log[-1] + 1000, "0" * 64, "0" * 64)
-    sql("INSERT INTO audit_sealedevent VALUES (%s, %s, %s, %s)", *values)
+    sql("INSERT INTO audit_chainentry VALUES (%s, %s, %s, %s)", *values)
     assert [kind for kind, _ in both(exported)] == ["inserted", "edited"]
 
 
@@ -172,11 +173,11 @@ def test_a_row_that_got_a_number_of_its_own_is_named_as_moved(log, exported):
 
 
 def test_places_that_were_exchanged_are_named_as_moved(log, exported):
-    one, other = (SealedEvent.objects.get(event_id=log[place]) for place in (5, 10))
-    sql("UPDATE audit_sealedevent SET event_id = -1 WHERE position = %s", one.position)
+    one, other = (ChainEntry.objects.get(event_id=log[place]) for place in (5, 10))
+    sql("UPDATE audit_chainentry SET event_id = -1 WHERE position = %s", one.position)
     for position, place in ((other.position, one), (one.position, other)):
         sql(
-            "UPDATE audit_sealedevent SET event_id = %s, digest = %s WHERE position = %s",
+            "UPDATE audit_chainentry SET event_id = %s, digest = %s WHERE position = %s",
             place.event_id,
             place.digest,
             position,
@@ -186,22 +187,22 @@ def test_places_that_were_exchanged_are_named_as_moved(log, exported):
 
 def forge(place: int, *, until: int) -> None:
     """Rewrite digests and links from a place on, as somebody without the key can."""
-    places = SealedEvent.objects.order_by("position")
+    places = ChainEntry.objects.order_by("position")
     link = places[place - 1].link if place else GENESIS
     for each in places[place:until]:
         values = Event.objects.values(*FIELDS["event"]).get(pk=each.event_id)
         digest = hash_of("event", event_record(values))
         link = link_of(link, each.position, digest)
-        update = "UPDATE audit_sealedevent SET digest = %s, link = %s WHERE position = %s"
+        update = "UPDATE audit_chainentry SET digest = %s, link = %s WHERE position = %s"
         sql(update, digest, link, each.position)
 
 
 def forge_seals(first: int) -> None:
     """Make seals anew from one on, with MACs that are as good as they get without the key."""
-    for seal in Seal.objects.filter(number__gte=first).order_by("number"):
-        earlier = Seal.objects.filter(number=seal.number - 1).first()
+    for seal in Checkpoint.objects.filter(number__gte=first).order_by("number"):
+        earlier = Checkpoint.objects.filter(number=seal.number - 1).first()
         seal.previous = earlier.hash if earlier else GENESIS
-        seal.link = SealedEvent.objects.get(position=seal.last_position).link
+        seal.link = ChainEntry.objects.get(position=seal.last_position).link
         seal.hash = hash_of("seal", seal_record(seal))
         seal.save()
 
@@ -221,7 +222,7 @@ def test_an_edit_whose_marks_were_mended_to_the_end_shows_at_the_seal(log, expor
 def test_a_chain_made_anew_without_the_key_is_found(log, exported):
     sql("UPDATE audit_event SET actor_id = 5 WHERE id = %s", log[4])
     forge(4, until=12)
-    noted = Seal.objects.get(number=3)
+    noted = Checkpoint.objects.get(number=3)
     forge_seals(2)
     assert both(exported) == [("forged", "2"), ("forged", "3")]
     assert named(exported(key=False)) == []
@@ -231,47 +232,49 @@ def test_a_chain_made_anew_without_the_key_is_found(log, exported):
 def test_seals_made_anew_under_a_key_nobody_has_are_found(log, exported):
     sql("UPDATE audit_event SET actor_id = 5 WHERE id = %s", log[4])
     forge(4, until=12)
-    sql("UPDATE audit_seal SET key_id = 'zz' WHERE number >= 2")
+    sql("UPDATE audit_checkpoint SET key_id = 'zz' WHERE number >= 2")
     forge_seals(2)
     assert [kind for kind, _ in [(f.kind, 0) for f in exported().findings]] == ["forged"]
     assert not live().ok
 
 
 def test_one_seal_made_anew_without_the_key_shows_at_the_next(log, exported):
-    sql("UPDATE audit_seal SET sealed_at = '2020-01-01 00:00:00+00:00' WHERE number = 2")
-    seal = Seal.objects.get(number=2)
-    sql("UPDATE audit_seal SET hash = %s WHERE number = 2", hash_of("seal", seal_record(seal)))
+    sql("UPDATE audit_checkpoint SET sealed_at = '2020-01-01 00:00:00+00:00' WHERE number = 2")
+    seal = Checkpoint.objects.get(number=2)
+    sql(
+        "UPDATE audit_checkpoint SET hash = %s WHERE number = 2", hash_of("seal", seal_record(seal))
+    )
     assert named(exported(key=False)) == [("forged", "3")]
     assert both(exported) == [("forged", "2"), ("forged", "3")]
 
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_deleted_seal_is_named(log, exported, number):
-    sql("DELETE FROM audit_seal WHERE number = %s", number)
+    sql("DELETE FROM audit_checkpoint WHERE number = %s", number)
     assert both(exported) == [("deleted", str(number))]
 
 
 def test_the_last_seal_deleted_leaves_rows_no_seal_covers(log, exported):
-    sql("DELETE FROM audit_seal WHERE number = 3")
+    sql("DELETE FROM audit_checkpoint WHERE number = 3")
     assert both(exported) == [("inserted", "9")]
 
 
 @pytest.mark.parametrize("column", ["settled_id", "first_position", "sealed_at", "previous"])
 def test_an_edited_seal_is_named(log, exported, column):
     value = {"sealed_at": "2020-01-01 00:00:00+00:00", "previous": "0" * 64}.get(column, 1)
-    sql(f"UPDATE audit_seal SET {column} = %s WHERE number = 2", value)
+    sql(f"UPDATE audit_checkpoint SET {column} = %s WHERE number = 2", value)
     assert ("forged", "2") in both(exported)
 
 
 def test_an_end_that_was_cut_off_is_found_by_a_seal_noted_before(log, exported):
-    noted = Seal.objects.get(number=3)
+    noted = Checkpoint.objects.get(number=3)
     assert live().ok
     for statement in (
         "DELETE FROM audit_event WHERE id >= %s",
-        "DELETE FROM audit_sealedevent WHERE event_id >= %s",
+        "DELETE FROM audit_chainentry WHERE event_id >= %s",
     ):
         sql(statement, log[8])
-    sql("DELETE FROM audit_seal WHERE number = 3")
+    sql("DELETE FROM audit_checkpoint WHERE number = 3")
     assert named(live()) == [("cut", "3")]
     assert named(exported(key=False)) == []
     assert named(exported(expect=f"3:{noted.hash}")) == [("cut", "3")]

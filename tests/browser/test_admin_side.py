@@ -12,12 +12,12 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from apono_portal.users.models import Role, User
-from audit.checking import LogChecker
-from audit.deliveries import deliver_due
 from audit.events import EventName
-from audit.seals import seal_new_events
+from audit.integrity.background_verification import LogVerifier
+from audit.integrity.checkpoints import write_checkpoints
+from audit.outbox.deliveries import deliver_due
 from audit.services import record
-from requests_app.insights.keeping import keep_figures
+from requests_app.insights.daily_rollup import keep_figures
 from requests_app.models import Status
 from tests.conftest import BACKEND
 from tests.factories import (
@@ -36,13 +36,13 @@ def signed_in_as(page: Page, live_server) -> Callable[[Role], Page]:
     """A portal with people, a request on the record and figures, and a browser of somebody."""
     irma = UserFactory(name="Irma Solberg", email="irma@example.org")
     luca = UserFactory(name="Luca Moretti", email="luca@example.org")
-    flow = AccessFlowFactory(name="Billing write", require_mfa=True, requestor_users=[irma, luca])
+    flow = AccessFlowFactory(name="Billing write", require_mfa=True, requester_users=[irma, luca])
     ask = AccessRequestFactory(requester=irma, flow=flow, status=Status.REJECTED)
     record(event=EventName.REQUEST_REJECT, actor=None, target=ask, request=ask)
 
     def sign_in(role: Role) -> Page:
         person = UserFactory(name="Robin Reader", role=role)
-        seal_new_events(timezone.now())
+        write_checkpoints(timezone.now())
         keep_figures(timezone.now())
         client = Client()
         client.force_login(person, backend=BACKEND)
@@ -97,7 +97,7 @@ def test_an_auditor_sees_and_changes_nothing_but_may_verify(signed_in_as):
     go_to(page, "Audit Log")
     page.get_by_role("button", name="Verify now").click()
     expect(page.get_by_text("Waits for a worker.")).to_be_visible()
-    LogChecker()(timezone.now())
+    LogVerifier()(timezone.now())
     expect(page.get_by_text("sealed events were checked")).to_be_visible()
 
 

@@ -8,15 +8,15 @@ from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from playwright.sync_api import Page, expect
 
-from accessflows.services import set_flow_active
+from accessflows.flows.services import set_flow_active
+from apono_portal.core.web.client import SYSTEM
 from apono_portal.users.models import User
-from audit.origin import SYSTEM
 from requests_app.models import Status
 from tests.factories import AccessFlowFactory, AccessRequestFactory, GroupFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LOOKS = os.environ.get("SCREENSHOTS")  # a folder, to look at what was walked
-# Of the jQuery that forms of Django admin load: it tries an inline style, is refused, and goes on.
+# Of the jQuery that forms of Django admin load: it attempts an inline style, is refused, and goes on.
 OF_JQUERY = "Applying inline style violates"
 OF_DJANGO = {"empty-table-header"}  # in the head of its tables of related rows
 
@@ -25,11 +25,11 @@ OF_DJANGO = {"empty-table-header"}  # in the head of its tables of related rows
 def admin_page(page: Page, live_server, verified) -> Page:
     ada = UserFactory(name="Ada Admin", admin=True)
     irma = UserFactory(name="Irma Solberg", groups=[GroupFactory(name="Engineering")])
-    flow = AccessFlowFactory(name="Orders write", requestor_users=[irma], targets=1)
+    flow = AccessFlowFactory(name="Orders write", requester_users=[irma], targets=1)
     for status in (Status.ACTIVE, Status.EXPIRED, Status.PENDING_APPROVAL):
         AccessRequestFactory(requester=irma, flow=flow, status=status)
     set_flow_active(
-        actor=UserFactory(admin=True), window=None, flow=flow, is_active=False, origin=SYSTEM
+        actor=UserFactory(admin=True), window=None, flow=flow, is_active=False, client_info=SYSTEM
     )
     value = verified(ada).cookies[settings.SESSION_COOKIE_NAME].value
     cookie = {"name": settings.SESSION_COOKIE_NAME, "value": value, "url": live_server.url}

@@ -27,7 +27,7 @@ def person() -> User:
     for name in ("orders", "billing"):
         resource = ResourceFactory(name=name)
         role = PermissionFactory(integration=resource.integration, name=f"{name}_read")
-        flow = AccessFlowFactory(name=f"{name} desk", requestor_users=[user])
+        flow = AccessFlowFactory(name=f"{name} desk", requester_users=[user])
         FlowTargetFactory(flow=flow, resource=resource, permission=role)
     return user
 

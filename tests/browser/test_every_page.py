@@ -12,9 +12,9 @@ from axe_playwright_python.sync_playwright import Axe
 from django.urls import resolve
 from playwright.sync_api import Page
 
+from tests.architecture.test_urls import VIEWS
 from tests.browser.pages import NO_PAGE, STRANGER, pages_of
 from tests.browser.world import World
-from tests.house.test_urls import VIEWS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LOOKS = os.environ.get("SCREENSHOTS")  # a folder, to look at what was walked

@@ -99,7 +99,7 @@ def open_access_for_a_minute(requester: Person) -> tuple[str, psycopg.Connection
 
 
 def park_two_requests(requester: Person) -> tuple[str, str]:
-    """With a closed window each request is parked and the code is asked for."""
+    """With a closed window each request is pending_mfa and the code is asked for."""
     page = requester.page
     references = []
     for justification in ("Check order 117", "Check order 118"):

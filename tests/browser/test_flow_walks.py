@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from accessflows.integrations.scheduled_checks import run_requested_checks
 from accessflows.models import AccessFlow
-from accessflows.upkeep import run_asked_checks
 from apono_portal.users.models import User
 from requests_app.models import Status
 from tests.conftest import BACKEND
@@ -31,7 +31,7 @@ LOOKS = os.environ.get("SCREENSHOTS")  # a folder, to look at what was walked
 def flow() -> AccessFlow:
     """A flow of two people, through which one has access and one waits."""
     irma, petra = UserFactory(name="Irma Solberg"), UserFactory(name="Petra Person")
-    flow = AccessFlowFactory(name="Orders write", requestor_users=[irma, petra], targets=1)
+    flow = AccessFlowFactory(name="Orders write", requester_users=[irma, petra], targets=1)
     AccessRequestFactory(requester=irma, flow=flow, status=Status.PENDING_APPROVAL)
     AccessRequestFactory(requester=petra, flow=flow, status=Status.ACTIVE)
     return flow
@@ -120,7 +120,7 @@ def test_a_check_is_followed_to_its_end(browser_of, live_server):
     page.goto(f"{live_server.url}/integrations/{integration.pk}/")
     page.get_by_role("button", name="Check now").click()
     expect(page.get_by_text("Waits for a worker.")).to_be_visible()
-    run_asked_checks(timezone.now())
+    run_requested_checks(timezone.now())
     expect(page.get_by_role("link", name="Done")).to_be_visible()  # by itself
     expect(page.get_by_text("Failed").first).to_be_visible()
     assert violations(page) == []

@@ -24,7 +24,7 @@ def approver(page: Page, live_server) -> Page:
         name="Orders write",
         approval="any_of",
         approver_groups=[GroupFactory(name="Orders owners", members=[theo, UserFactory()])],
-        requestor_users=people,
+        requester_users=people,
         targets=1,
     )
     for each in people:

@@ -10,11 +10,11 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from apono_portal.core.crypto.keyring import chain_keys
 from audit.events import EventName
-from audit.keyring import chain_keys
-from audit.seals import seal_new_events
+from audit.integrity.checkpoints import write_checkpoints
+from audit.integrity.verification import verify_log
 from audit.services import record
-from audit.verification import verify_log
 from audit.verify_export import Verifier, records_in
 from requests_app.models import GrantState, Status
 from tests.conftest import BACKEND
@@ -36,7 +36,7 @@ def auditor(page: Page, live_server) -> Page:
     """A browser in which an auditor is signed in, and a portal that has something on the record."""
     irma = UserFactory(name="Irma Solberg")
     flow = AccessFlowFactory(
-        name="Billing write", require_mfa=True, requestor_users=[irma], targets=2
+        name="Billing write", require_mfa=True, requester_users=[irma], targets=2
     )
     for status in (Status.PENDING_MFA, Status.ACTIVE, Status.EXPIRED, Status.REJECTED):
         ask = AccessRequestFactory(requester=irma, flow=flow, status=status)
@@ -45,7 +45,7 @@ def auditor(page: Page, live_server) -> Page:
     word = VerificationFactory(user=decider, device_name="Aegis on Pixel 8")
     DecisionFactory(request=ask, approver=decider, verdict="reject", verification=word)
     GrantFactory(request=ask, state=GrantState.ENDED, login="jit_abc", ended_at=timezone.now())
-    seal_new_events(timezone.now())
+    write_checkpoints(timezone.now())
     verify_log()
     client = Client()
     client.force_login(UserFactory(auditor=True), backend=BACKEND)

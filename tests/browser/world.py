@@ -78,10 +78,10 @@ class World:
             require_mfa=True,
             approval=AccessFlow.Approval.ANY_OF,
             approver_groups=[self.owners],
-            requestor_users=askers,
+            requester_users=askers,
             targets=3,
         )
-        AccessFlowFactory(name="Orders read-only", requestor_users=askers, targets=1)
+        AccessFlowFactory(name="Orders read-only", requester_users=askers, targets=1)
         integration = self.flow.targets.first().resource.integration
         IntegrationFactory(name="ledger-prod", health="down")
         self.canary = CanaryRun.objects.create(

@@ -74,7 +74,7 @@ def grant(make_grant: MakeGrant) -> Grant:
 
 @pytest.fixture
 def builder(pg_target: PgTarget) -> Iterator[str]:
-    """A capability role that may create things in two databases, so that residue is possible."""
+    """A capability role that may create things in two databases, so that owned_objects is possible."""
     role, broker = "orders_build", pg_target.target.user
     pg_target.ask(f"CREATE ROLE {role}")
     admin = " WITH ADMIN TRUE, INHERIT FALSE, SET FALSE" if pg_target.version >= 16 else ""

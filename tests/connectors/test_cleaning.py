@@ -19,7 +19,7 @@ SNOOPING_ROUTINE = (
 
 
 def residue_of(grant: Grant) -> set[tuple[str, str, str]]:
-    found = postgresql.find_residue(grant.pg.target, grant.identity)
+    found = postgresql.find_owned_objects(grant.pg.target, grant.identity)
     return {(item.database, item.kind, item.name) for item in found.items}
 
 

@@ -135,7 +135,12 @@ def test_role_that_bears_another_grants_marker_stays_untouched(
 
 def test_another_server_at_the_address_stays_untouched(grant: Grant) -> None:
     elsewhere = replace(grant.identity, system_identifier="42")
-    for call in (postgresql.contain, postgresql.clean, postgresql.prove, postgresql.find_residue):
+    for call in (
+        postgresql.contain,
+        postgresql.clean,
+        postgresql.prove,
+        postgresql.find_owned_objects,
+    ):
         with pytest.raises(TargetMismatch, match="another server"):
             call(grant.pg.target, elsewhere)
     assert grant.can_log_in()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from accessflows.connectors import warm
+from accessflows.connectors import idle_pool
 from accessflows.connectors.protocol import Containment
 from accessflows.connectors.registry import connector_for
 from tests.fixtures.postgres import PgTarget
@@ -18,9 +18,9 @@ GRANTS = int(os.environ.get("APONO_TEST_GRANTS", "120"))
 
 @pytest.fixture(autouse=True)
 def as_a_worker_does() -> Iterator[None]:
-    warm.connections.is_kept = True
+    idle_pool.connections.is_kept = True
     yield
-    warm.connections.stop()
+    idle_pool.connections.stop()
 
 
 def catalog_sizes(pg: PgTarget) -> list[tuple[int, ...]]:

@@ -1,6 +1,6 @@
 """Rights of a capability role, in sentences for people who do not know PostgreSQL."""
 
-from accessflows.connectors.postgresql.plain_words import in_plain_words
+from accessflows.connectors.postgresql.rights_text import in_plain_words
 from accessflows.connectors.protocol import Right
 from accessflows.connectors.registry import connector_for
 from tests.fixtures.postgres import PgTarget

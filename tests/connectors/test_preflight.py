@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from accessflows.connectors.errors import TargetRefused
+from accessflows.connectors.postgresql.connection import broker_session
 from accessflows.connectors.postgresql.preflight import _UNDER_CONTROL
-from accessflows.connectors.postgresql.session import broker_session
 from accessflows.connectors.postgresql.setup_sql import broker_setup_sql
 from accessflows.connectors.protocol import Check
 from accessflows.connectors.registry import connector_for
@@ -261,7 +261,7 @@ def test_results_turn_into_json(pg_target: PgTarget, make_grant: MakeGrant) -> N
     results: list[Callable[[], dict[str, object]]] = [
         postgresql.discover(pg_target.target).as_dict,
         postgresql.prove(pg_target.target, grant.identity).as_dict,
-        postgresql.find_residue(pg_target.target, grant.identity).as_dict,
+        postgresql.find_owned_objects(pg_target.target, grant.identity).as_dict,
         postgresql.list_marked_roles(pg_target.target, None)[0].as_dict,
         postgresql.activate(pg_target.target, grant.spec).as_dict,
         grant.contain().as_dict,

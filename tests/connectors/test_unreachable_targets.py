@@ -41,8 +41,10 @@ def every_call(pg: PgTarget, target: Target) -> dict[str, Callable[[], object]]:
         "end_sessions_at": lambda: postgresql.end_sessions_at(
             target, [identity], datetime.now(UTC)
         ),
-        "roll_call": lambda: postgresql.roll_call(target, "test-portal", [identity]),
-        "find_residue": lambda: postgresql.find_residue(target, identity),
+        "list_managed_roles": lambda: postgresql.list_managed_roles(
+            target, "test-portal", [identity]
+        ),
+        "find_owned_objects": lambda: postgresql.find_owned_objects(target, identity),
         "clean": lambda: postgresql.clean(target, identity),
         "prove": lambda: postgresql.prove(target, identity),
         "list_marked_roles": lambda: postgresql.list_marked_roles(target, None),
@@ -95,7 +97,7 @@ def test_target_that_stops_in_the_middle_is_given_up(
 ) -> None:
     """The server process is stopped after the connection is open: no timeout of its own can help."""
     from accessflows.connectors.postgresql import containment
-    from accessflows.connectors.postgresql.session import Session
+    from accessflows.connectors.postgresql.connection import Session
 
     stopped: list[int] = []
 

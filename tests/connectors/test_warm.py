@@ -8,9 +8,9 @@ from unittest import mock
 
 import pytest
 
-from accessflows.connectors import warm
+from accessflows.connectors import idle_pool
 from accessflows.connectors.errors import TargetMismatch, TargetRefused
-from accessflows.connectors.postgresql.session import broker_session
+from accessflows.connectors.postgresql.connection import broker_session
 from accessflows.connectors.registry import connector_for
 
 pytestmark = pytest.mark.target
@@ -19,9 +19,9 @@ postgresql = connector_for("postgresql")
 
 @pytest.fixture(autouse=True)
 def kept() -> Iterator[None]:
-    warm.connections.is_kept = True
+    idle_pool.connections.is_kept = True
     yield
-    warm.connections.stop()
+    idle_pool.connections.stop()
 
 
 def pid(target, **options) -> int:
@@ -34,7 +34,7 @@ def test_the_next_call_takes_the_same_connection(pg_target):
 
 
 def test_only_a_worker_keeps_any(pg_target):
-    warm.connections.is_kept = False
+    idle_pool.connections.is_kept = False
     assert pid(pg_target.target) != pid(pg_target.target)
 
 
@@ -82,23 +82,23 @@ def test_preflight_signs_in_anew(pg_target):
 
 
 def test_an_old_one_is_not_kept_on(pg_target, monkeypatch):
-    monkeypatch.setattr("accessflows.connectors.postgresql.session._LONGEST_KEPT_S", 0)
+    monkeypatch.setattr("accessflows.connectors.postgresql.connection._LONGEST_KEPT_S", 0)
     assert pid(pg_target.target) != pid(pg_target.target)
 
 
 def test_what_nobody_needs_is_closed_and_a_database_is_left_alone_sooner(pg_target):
     pid(pg_target.target)
     pid(pg_target.target, database="orders")
-    assert warm.connections.close_idle() == 0
+    assert idle_pool.connections.close_idle() == 0
     began = time.monotonic()
-    with mock.patch("time.monotonic", return_value=began + warm.IDLE_S + 1):
-        assert warm.connections.close_idle() == 1
+    with mock.patch("time.monotonic", return_value=began + idle_pool.IDLE_S + 1):
+        assert idle_pool.connections.close_idle() == 1
     with mock.patch("time.monotonic", return_value=began + 200):
-        assert warm.connections.close_idle() == 1
+        assert idle_pool.connections.close_idle() == 1
 
 
 def test_few_are_kept_of_a_place(pg_target):
     with ExitStack() as stack:
-        for _ in range(warm.MOST_OF_A_PLACE + 1):
+        for _ in range(idle_pool.MOST_OF_A_PLACE + 1):
             stack.enter_context(broker_session(pg_target.target))
-    assert warm.connections.close_idle(early=True) == warm.MOST_OF_A_PLACE
+    assert idle_pool.connections.close_idle(early=True) == idle_pool.MOST_OF_A_PLACE

@@ -21,7 +21,7 @@ from accessflows.connectors.errors import (
 )
 from accessflows.connectors.protocol import GrantSpec, Target
 from accessflows.connectors.registry import connector_for
-from accessflows.connectors.webhook import calls
+from accessflows.connectors.webhook import client as webhook_client
 from accessflows.connectors.webhook.signing import key_of, signature_of
 from tests.fixtures.webhook import Receiver, new_secret, receiver  # noqa: F401
 
@@ -105,7 +105,7 @@ def test_what_is_no_secret_is_refused(secret: str) -> None:
 )
 def test_an_address_that_would_not_be_safe_is_refused(url: str) -> None:
     with pytest.raises(TargetRefused):
-        calls.parsed_url(url)
+        webhook_client.parsed_url(url)
 
 
 def test_a_whole_life(receiver: Receiver) -> None:  # noqa: F811
@@ -115,7 +115,7 @@ def test_a_whole_life(receiver: Receiver) -> None:  # noqa: F811
     old = webhook.issue_credential(target, spec, identity)
     new = webhook.reset_credential(target, spec, identity, end_sessions=True)
     assert [receiver.opens_for(each) for each in (old, new)] == [False, True]
-    [found] = webhook.roll_call(target, "portal", [identity]).roles
+    [found] = webhook.list_managed_roles(target, "portal", [identity]).roles
     assert (found.identity, found.can_login) == (identity, True)
     assert not webhook.prove(target, identity).holds
     webhook.contain(target, identity)
@@ -142,9 +142,9 @@ def test_the_very_same_call_is_taken_once(receiver: Receiver) -> None:  # noqa: 
         "timestamp": int(time.time()),
     }
     body = b'{"type": "ping", "data": {}}'
-    calls.post(receiver.target, body, **call)  # type: ignore[arg-type]
+    webhook_client.post(receiver.target, body, **call)  # type: ignore[arg-type]
     with pytest.raises(TargetUnavailable, match="came before"):
-        calls.post(receiver.target, body, **call)  # type: ignore[arg-type]
+        webhook_client.post(receiver.target, body, **call)  # type: ignore[arg-type]
 
 
 def test_another_secret_is_refused(receiver: Receiver) -> None:  # noqa: F811
@@ -164,7 +164,7 @@ def test_preflight_is_red_for_a_receiver_that_believes_everybody(answering: Answ
 def test_a_canary_is_green_and_leaves_nothing(receiver: Receiver) -> None:  # noqa: F811
     checks = list(webhook.canary(receiver.target, "orders", "reader", portal_id="portal"))
     assert [check.ok for check in checks] == [True] * 6, checks
-    assert webhook.roll_call(receiver.target, "portal", []).roles == ()
+    assert webhook.list_managed_roles(receiver.target, "portal", []).roles == ()
 
 
 def test_another_receiver_at_the_address_is_told(receiver: Receiver) -> None:  # noqa: F811
@@ -213,7 +213,7 @@ def test_a_receivers_sentence_is_one_clean_line_without_the_secret(answering: An
         b'{"receiver": "r", "resources": ["' + b"x" * 64 + b'"]}',
         b'{"receiver": "r", "permissions": [{"name": "a\\u0000b", "resources": []}]}',
         b'{"receiver": "r", "version": -1}',
-        b'{"x": "' + b"y" * calls.MOST_BYTES + b'"}',
+        b'{"x": "' + b"y" * webhook_client.MOST_BYTES + b'"}',
     ],
 )
 def test_a_hostile_answer_is_refused_with_a_sentence(answering: Answering, body: bytes) -> None:
@@ -239,7 +239,7 @@ def test_nobody_there_is_to_be_tried_again(receiver: Receiver) -> None:  # noqa:
 def test_a_receiver_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
-    monkeypatch.setattr(calls, "TOTAL_S", 0.5)
+    monkeypatch.setattr(webhook_client, "TOTAL_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         url = f"http://127.0.0.1:{port}/"

@@ -25,7 +25,7 @@ def test_keys_are_random_and_for_their_owner_only(tmp_path: Path):
     made = demo_environment(tmp_path, 8000)
     other = demo_environment(tmp_path / "other", 8000)
     assert stat.S_IMODE((tmp_path / "demo.env").stat().st_mode) == 0o600
-    for name in ("SECRET_KEY", "SEALING_KEYS", "DEMO_BROKER_PASSWORD", "PORTAL_ID"):
+    for name in ("SECRET_KEY", "ENCRYPTION_KEYS", "DEMO_BROKER_PASSWORD", "PORTAL_ID"):
         assert made[name] != other[name]
 
 

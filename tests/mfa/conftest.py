@@ -7,16 +7,17 @@ from django.conf import settings
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
+from apono_portal.core.web.client import ClientInfo
 from apono_portal.users.models import User
-from audit.origin import Origin
-from mfa.lanes import Lane
+from mfa.enrolment.reauthentication import SIGNED_IN_AT
 from mfa.models import Authenticator
-from mfa.recency import SIGNED_IN_AT
-from mfa.services import VerificationResult, verify_code
-from mfa.window import open_window
+from mfa.verification.attempts import VerificationResult
+from mfa.verification.services import verify_code
+from mfa.verification.throttle_scope import ThrottleScope
+from mfa.verification.window import open_window
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 
-HERE = Origin("192.0.2.7", "Firefox of the tests")
+HERE = ClientInfo("192.0.2.7", "Firefox of the tests")
 
 
 @pytest.fixture
@@ -34,8 +35,10 @@ def device(person: User) -> Authenticator:
 def enter(person: User) -> Callable[..., VerificationResult]:
     """``enter("123456")`` is a try of Petra's, by default in an unknown browser."""
 
-    def enter(code: str, lane: Lane | None = None, user: User = person) -> VerificationResult:
-        return verify_code(user=user, code=code, lane=lane or Lane(), origin=HERE)
+    def enter(
+        code: str, scope: ThrottleScope | None = None, user: User = person
+    ) -> VerificationResult:
+        return verify_code(user=user, code=code, scope=scope or ThrottleScope(), client_info=HERE)
 
     return enter
 
@@ -65,7 +68,9 @@ def opened_browser(device: Authenticator, signed_in: Callable[[User], Client]) -
     request = RequestFactory().get("/")
     request.session = client.session
     request.user = User.objects.select_related("mfa_state").get(pk=device.user.pk)
-    result = verify_code(user=device.user, code=code_for(device), lane=Lane(), origin=HERE)
+    result = verify_code(
+        user=device.user, code=code_for(device), scope=ThrottleScope(), client_info=HERE
+    )
     open_window(request, result.verification)
     request.session.save()
     client.cookies[settings.SESSION_COOKIE_NAME] = request.session.session_key

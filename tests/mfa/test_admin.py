@@ -5,11 +5,11 @@ from django.contrib import admin
 from django.urls import reverse
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from mfa.models import Authenticator, KnownBrowser, MfaState, RecoveryCode, Verification
+from mfa.models import Authenticator, MfaState, RecoveryCode, TrustedBrowser, Verification
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import opened_browser
 
-MODELS = [Authenticator, KnownBrowser, MfaState, Verification]
+MODELS = [Authenticator, TrustedBrowser, MfaState, Verification]
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ UNSAFE = [
     ("mfa.E005", "OTP_TOTP_IMAGE", "https://example.org/logo.png"),
     ("mfa.E006", "OTP_TOTP_ISSUER", "A:B"),
     ("mfa.E006", "OTP_TOTP_ISSUER", " "),
-    ("mfa.E008", "SEALING_KEYS", "k1:tooshort"),
+    ("mfa.E008", "ENCRYPTION_KEYS", "k1:tooshort"),
     ("mfa.E009", "MFA_WINDOW", timedelta(0)),
     ("mfa.E009", "MFA_WINDOW", timedelta(hours=1, seconds=1)),
     ("mfa.E010", "MFA_RECENT_SIGN_IN", timedelta(days=1)),
@@ -173,34 +173,34 @@ def run_manage(*arguments: str, **environment: str) -> subprocess.CompletedProce
 
 
 def test_the_first_sealing_key_is_made_before_anything_is_set():
-    made = run_manage("make_sealing_key")
+    made = run_manage("make_encryption_key")
     assert made.returncode == 0, made.stderr
-    from audit.keyring import parse_keyring
+    from apono_portal.core.crypto.keyring import parse_keyring
 
     assert list(parse_keyring(made.stdout.strip())) == ["k1"]
 
 
 def test_the_next_sealing_key_gets_the_next_name(settings, capsys):
-    call_command("make_sealing_key", id="k1")
-    settings.SEALING_KEYS = capsys.readouterr().out.strip()
-    call_command("make_sealing_key")
+    call_command("make_encryption_key", id="k1")
+    settings.ENCRYPTION_KEYS = capsys.readouterr().out.strip()
+    call_command("make_encryption_key")
     assert capsys.readouterr().out.startswith("k2:")
 
 
 def test_without_any_the_first_is_k1(settings, capsys):
-    settings.SEALING_KEYS = ""
-    call_command("make_sealing_key")
+    settings.ENCRYPTION_KEYS = ""
+    call_command("make_encryption_key")
     assert capsys.readouterr().out.startswith("k1:")
 
 
 @pytest.mark.parametrize("name", ["a", "8letters"])
 def test_a_key_name_has_one_to_eight_letters(capsys, name):
-    call_command("make_sealing_key", id=name)
+    call_command("make_encryption_key", id=name)
     assert capsys.readouterr().out.startswith(f"{name}:")
 
 
 @pytest.mark.parametrize("name", ["t1", "ninechars", "a-b", "é"])
 def test_an_unusable_key_name_is_refused(capsys, name):
     with pytest.raises(CommandError):
-        call_command("make_sealing_key", id=name)
+        call_command("make_encryption_key", id=name)
     assert capsys.readouterr().out == ""

@@ -4,16 +4,16 @@ import re
 
 import pytest
 
-from mfa.codes import (
+from mfa.exceptions import MalformedCode
+from mfa.models import Verification
+from mfa.verification.codes import (
     RECOVERY_CODES,
     new_recovery_code,
     normalise_code,
     normalise_recovery_code,
     recovery_code_hash,
 )
-from mfa.exceptions import MalformedCode
-from mfa.forms import CodeForm
-from mfa.models import Verification
+from mfa.verification.forms import CodeForm
 from tests.factories import code_for
 
 MALFORMED = [

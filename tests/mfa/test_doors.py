@@ -9,21 +9,21 @@ from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
-from mfa.models import KnownBrowser
+from mfa.models import TrustedBrowser
 from tests.factories import AuthenticatorFactory
 from tests.mfa.conftest import freshly_signed_in, opened_browser
 
-NUMBERED = {"mfa:lift_hold", "mfa:forget_browser"}
-SHOWN_ONLY = {"mfa:security", "mfa:holds"}
+NUMBERED = {"mfa:lift_lockout", "mfa:forget_browser"}
+SHOWN_ONLY = {"mfa:security", "mfa:lockouts"}
 POSTED_ONLY = {
     "mfa:confirm",
     "mfa:close_window",
     "mfa:forget_browser",
     "mfa:recovery_codes",
 }
-BOTH = {"mfa:set_up", "mfa:confirm_password", "mfa:lift_hold"}
+BOTH = {"mfa:set_up", "mfa:confirm_password", "mfa:lift_lockout"}
 WINDOW_ALWAYS = {"mfa:forget_browser", "mfa:recovery_codes"}
-WINDOW_IF_ENROLLED = {"mfa:holds", "mfa:lift_hold"}
+WINDOW_IF_ENROLLED = {"mfa:lockouts", "mfa:lift_lockout"}
 KEPT_BY_NOBODY = {
     "mfa:security": "get",
     "mfa:set_up": "get",
@@ -94,8 +94,8 @@ def test_a_wrong_password_is_told_and_on_the_record(petra):
 
 def test_a_browser_may_be_dropped_a_day_after_its_only_use(person):
     now = timezone.now()
-    KnownBrowser.objects.bulk_create(
-        KnownBrowser(
+    TrustedBrowser.objects.bulk_create(
+        TrustedBrowser(
             user=person,
             nonce_hash=str(hours),
             epoch=0,
@@ -104,5 +104,5 @@ def test_a_browser_may_be_dropped_a_day_after_its_only_use(person):
         )
         for hours in (1, 23, 25, 47)
     )
-    droppable = KnownBrowser.objects.droppable(now).values_list("nonce_hash", flat=True)
+    droppable = TrustedBrowser.objects.droppable(now).values_list("nonce_hash", flat=True)
     assert set(droppable) == {"25", "47"}

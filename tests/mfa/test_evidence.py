@@ -8,16 +8,12 @@ import time_machine
 from django.utils import timezone
 
 from mfa.exceptions import NotEnrolled, WindowClosed
-from mfa.models import Authenticator, KnownBrowser, MfaState, Outcome, Verification
-from mfa.policies import evidence_holds
-from mfa.services import (
-    advance_epoch,
-    forget_browser,
-    lock_state,
-    require_admin_evidence,
-    require_evidence,
-)
-from mfa.window import Window
+from mfa.models import Authenticator, MfaState, Outcome, TrustedBrowser, Verification
+from mfa.verification.evidence import require_admin_evidence, require_evidence
+from mfa.verification.locking import advance_epoch, lock_state
+from mfa.verification.policies import evidence_holds
+from mfa.verification.trusted_browsers import forget_browser
+from mfa.verification.window import Window
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE, wrong_for
 
@@ -116,12 +112,12 @@ def test_a_failed_try_is_no_evidence(person, device, enter):
 
 
 def test_a_browser_is_forgotten_only_with_the_window(person, window):
-    browser = KnownBrowser.objects.get(user=person)
+    browser = TrustedBrowser.objects.get(user=person)
     with pytest.raises(WindowClosed):
-        forget_browser(user=person, browser_id=browser.pk, window=None, origin=HERE)
-    assert KnownBrowser.objects.filter(pk=browser.pk).exists()
-    forget_browser(user=person, browser_id=browser.pk, window=window, origin=HERE)
-    assert not KnownBrowser.objects.exists()
+        forget_browser(user=person, browser_id=browser.pk, window=None, client_info=HERE)
+    assert TrustedBrowser.objects.filter(pk=browser.pk).exists()
+    forget_browser(user=person, browser_id=browser.pk, window=window, client_info=HERE)
+    assert not TrustedBrowser.objects.exists()
 
 
 def test_evidence_outlives_the_hour_but_not_the_epoch(clock, person, window):

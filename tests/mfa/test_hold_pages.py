@@ -35,7 +35,7 @@ def test_an_empty_page_says_so(admin_client):
 def test_lifting_asks_for_a_reason_first(held, admin_client):
     address = f"/mfa-holds/{held.pk}/lift/"
     assert admin_client.get(address).status_code == 200
-    assert not MfaState.objects.exclude(cap_lifted_at=None).exists()
+    assert not MfaState.objects.exclude(lockout_lifted_at=None).exists()
     for reason in ("", "  ", "x" * 501):
         answer = admin_client.post(address, {"reason": reason})
         assert answer.status_code == 422

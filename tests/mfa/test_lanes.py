@@ -1,4 +1,4 @@
-"""Holds by lane: a stranger runs out of tries, the owner's known browser never does."""
+"""Holds by scope: a stranger runs out of attempts, the owner's known browser never does."""
 
 from datetime import timedelta
 
@@ -7,13 +7,20 @@ import time_machine
 from django.test import RequestFactory
 from django.utils import timezone
 
+from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.models import Event
-from audit.origin import Origin
-from mfa.known_browsers import MOST_KNOWN_BROWSERS
-from mfa.lanes import Lane, cookie_name, lane_of, session_ref_of, signed_cookie, still_known
-from mfa.models import KnownBrowser, MfaState, Outcome, Verification
-from mfa.services import advance_epoch
+from mfa.models import MfaState, Outcome, TrustedBrowser, Verification
+from mfa.verification.locking import advance_epoch
+from mfa.verification.throttle_scope import (
+    ThrottleScope,
+    cookie_name,
+    session_ref_of,
+    signed_cookie,
+    still_trusted,
+    throttle_scope_of,
+)
+from mfa.verification.trusted_browsers import MOST_KNOWN_BROWSERS
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import wrong_for
 
@@ -27,12 +34,12 @@ def clock():
 
 
 @pytest.fixture
-def known(clock, person, device, enter) -> Lane:
-    """The lane of a browser in which Petra has passed, half a minute later."""
+def known(clock, person, device, enter) -> ThrottleScope:
+    """The scope of a browser in which Petra has passed, half a minute later."""
     assert enter(code_for(device)).device_cookie
     clock.shift(30)
-    browser = KnownBrowser.objects.get(user=person)
-    return Lane(browser.lane, browser.pk)
+    browser = TrustedBrowser.objects.get(user=person)
+    return ThrottleScope(browser.scope, browser.pk)
 
 
 def request_with(user, cookie: str):
@@ -45,13 +52,13 @@ def request_with(user, cookie: str):
 
 def test_five_wrong_codes_hold_a_lane_off_for_a_quarter_of_an_hour(clock, device, enter):
     for _ in range(4):
-        assert enter(wrong_for(device)).held_off_until is None
+        assert enter(wrong_for(device)).locked_until is None
     fifth = enter(wrong_for(device))
     assert fifth.outcome == Outcome.BAD
-    assert fifth.held_off_until == timezone.now() + timedelta(minutes=15)
+    assert fifth.locked_until == timezone.now() + timedelta(minutes=15)
     held = enter(code_for(device))
     assert held.outcome == Outcome.THROTTLED
-    assert held.held_off_until == fifth.held_off_until
+    assert held.locked_until == fifth.locked_until
 
 
 def test_a_hold_ends_by_itself(clock, device, enter):
@@ -124,77 +131,80 @@ def test_a_known_browser_has_the_same_budget(clock, known, device, enter):
 
 def test_the_cookie_leads_to_its_lane(clock, person, device, enter):
     cookie = enter(code_for(device)).device_cookie
-    browser = KnownBrowser.objects.get(user=person)
-    assert lane_of(request_with(person, cookie)).label == browser.lane
+    browser = TrustedBrowser.objects.get(user=person)
+    assert throttle_scope_of(request_with(person, cookie)).label == browser.scope
 
 
 def test_the_ledger_keeps_only_a_hash_of_the_cookie(clock, person, device, enter):
     cookie = enter(code_for(device)).device_cookie
-    assert KnownBrowser.objects.get(user=person).nonce_hash not in cookie
+    assert TrustedBrowser.objects.get(user=person).nonce_hash not in cookie
 
 
 @pytest.mark.parametrize("forge", ["", "x", "a:b:c", "..", "é", "1:" * 2000])
 def test_a_forged_cookie_is_unknown(clock, person, known, forge):
-    assert lane_of(request_with(person, forge)).label == "unknown"
+    assert throttle_scope_of(request_with(person, forge)).label == "unknown"
 
 
 def test_a_tampered_cookie_is_unknown(clock, person, device, enter):
     cookie = enter(code_for(device)).device_cookie
     body, rest = cookie.split(":", 1)
     for tampered in (cookie[:-1], cookie + "A", f"{body[:-2]}AA:{rest}", f"{body}A:{rest}"):
-        assert lane_of(request_with(person, tampered)).label == "unknown"
+        assert throttle_scope_of(request_with(person, tampered)).label == "unknown"
 
 
 def test_a_well_signed_cookie_without_a_row_is_unknown(clock, person, known):
-    assert lane_of(request_with(person, signed_cookie(person.pk, "guess"))).label == "unknown"
+    assert (
+        throttle_scope_of(request_with(person, signed_cookie(person.pk, "guess"))).label
+        == "unknown"
+    )
 
 
 def test_somebody_elses_cookie_is_unknown(clock, person, device, enter):
     cookie = enter(code_for(device)).device_cookie
     stranger = UserFactory()
-    assert lane_of(request_with(stranger, cookie)).label == "unknown"
+    assert throttle_scope_of(request_with(stranger, cookie)).label == "unknown"
 
 
 def test_a_cookie_of_before_a_reset_is_unknown_even_if_its_row_survived(person, device, enter):
     cookie = enter(code_for(device)).device_cookie
     MfaState.objects.filter(user=person).update(epoch=7)
-    assert lane_of(request_with(person, cookie)).label == "unknown"
+    assert throttle_scope_of(request_with(person, cookie)).label == "unknown"
 
 
 def test_a_browser_forgotten_between_page_and_lock_is_charged_to_unknown(
     clock, known, device, enter
 ):
-    KnownBrowser.objects.all().delete()
-    assert enter(wrong_for(device), known).verification.lane == "unknown"
+    TrustedBrowser.objects.all().delete()
+    assert enter(wrong_for(device), known).verification.scope == "unknown"
 
 
 def test_a_change_of_password_keeps_known_browsers_known(clock, person, device, enter):
     cookie = enter(code_for(device)).device_cookie
     advance_epoch(user=person)
-    assert lane_of(request_with(person, cookie)).label.startswith("known:")
+    assert throttle_scope_of(request_with(person, cookie)).label.startswith("trusted:")
 
 
 def test_a_known_browser_is_not_made_known_twice(clock, known, device, enter):
     result = enter(code_for(device), known)
     assert result.ok
     assert result.device_cookie == ""
-    assert KnownBrowser.objects.count() == 1
+    assert TrustedBrowser.objects.count() == 1
 
 
 def test_the_eleventh_browser_stays_unknown(clock, known, device, enter):
     for _ in range(MOST_KNOWN_BROWSERS + 5):
         assert enter(code_for(device)).ok
         clock.shift(30)
-    assert KnownBrowser.objects.count() == MOST_KNOWN_BROWSERS == 10
-    assert KnownBrowser.objects.filter(pk=known.browser_id).exists()
+    assert TrustedBrowser.objects.count() == MOST_KNOWN_BROWSERS == 10
+    assert TrustedBrowser.objects.filter(pk=known.browser_id).exists()
 
 
 def test_passing_in_one_browser_is_no_use_of_another(clock, person, known, device, enter):
     assert enter(code_for(device)).device_cookie
     clock.shift(30)
-    other = KnownBrowser.objects.exclude(pk=known.browser_id).get(user=person)
-    assert enter(code_for(device), lane=known).ok
-    assert KnownBrowser.objects.get(pk=other.pk).last_used_at == other.last_used_at
+    other = TrustedBrowser.objects.exclude(pk=known.browser_id).get(user=person)
+    assert enter(code_for(device), scope=known).ok
+    assert TrustedBrowser.objects.get(pk=other.pk).last_used_at == other.last_used_at
 
 
 def test_browsers_of_others_take_no_room(clock, person, device, enter):
@@ -203,7 +213,7 @@ def test_browsers_of_others_take_no_room(clock, person, device, enter):
         enter(code_for(other), user=other.user)
         clock.shift(30)
     assert enter(code_for(device)).device_cookie
-    assert KnownBrowser.objects.filter(user=other.user).count() == MOST_KNOWN_BROWSERS
+    assert TrustedBrowser.objects.filter(user=other.user).count() == MOST_KNOWN_BROWSERS
 
 
 def test_nobody_pushes_out_a_browser_its_owner_came_back_to(clock, known, device, enter):
@@ -213,7 +223,7 @@ def test_nobody_pushes_out_a_browser_its_owner_came_back_to(clock, known, device
         for _ in range(MOST_KNOWN_BROWSERS + 2):
             clock.shift(30)
             assert enter(code_for(device)).ok
-    assert KnownBrowser.objects.filter(pk=known.browser_id).exists()
+    assert TrustedBrowser.objects.filter(pk=known.browser_id).exists()
 
 
 def test_a_browser_used_once_long_ago_makes_room(clock, known, device, enter):
@@ -222,12 +232,12 @@ def test_a_browser_used_once_long_ago_makes_room(clock, known, device, enter):
         clock.shift(30)
     clock.shift(86_400)
     assert enter(code_for(device)).device_cookie
-    assert not KnownBrowser.objects.filter(pk=known.browser_id).exists()
+    assert not TrustedBrowser.objects.filter(pk=known.browser_id).exists()
 
 
 def test_five_failures_in_a_row_end_the_session(clock, device, enter):
-    lane = Lane(session_ref="s")
-    assert [enter(wrong_for(device), lane).session_must_end for _ in range(5)] == [False] * 4 + [
+    scope = ThrottleScope(session_ref="s")
+    assert [enter(wrong_for(device), scope).session_must_end for _ in range(5)] == [False] * 4 + [
         True
     ]
     assert Event.objects.filter(event=EventName.SESSION_END).count() == 1
@@ -235,34 +245,34 @@ def test_five_failures_in_a_row_end_the_session(clock, device, enter):
 
 def test_failures_of_other_sessions_do_not_end_this_one(clock, device, enter):
     for n in range(4):
-        enter(wrong_for(device), Lane(session_ref=f"other-{n}"))
-    assert not enter(wrong_for(device), Lane(session_ref="mine")).session_must_end
+        enter(wrong_for(device), ThrottleScope(session_ref=f"other-{n}"))
+    assert not enter(wrong_for(device), ThrottleScope(session_ref="mine")).session_must_end
 
 
 def test_a_success_begins_the_row_anew(clock, known, device, enter):
-    lane = Lane(known.label, known.browser_id, "s")
+    scope = ThrottleScope(known.label, known.browser_id, "s")
     for _ in range(4):
-        enter(wrong_for(device), lane)
-    assert enter(code_for(device), lane).ok
+        enter(wrong_for(device), scope)
+    assert enter(code_for(device), scope).ok
     clock.shift(16 * 60)
-    assert not enter(wrong_for(device), lane).session_must_end
+    assert not enter(wrong_for(device), scope).session_must_end
 
 
 def test_the_origin_of_a_known_browser_is_kept(clock, person, device, enter):
     enter(code_for(device))
-    assert KnownBrowser.objects.get(user=person).user_agent == "Firefox of the tests"
-    assert Origin().user_agent == ""
+    assert TrustedBrowser.objects.get(user=person).user_agent == "Firefox of the tests"
+    assert ClientInfo().user_agent == ""
 
 
 def test_recovery_codes_have_a_lane_for_each_known_browser_and_one_for_all_others():
-    assert Lane("known:7", 7).for_recovery.label == "recovery:7"
-    assert Lane().for_recovery.label == "recovery"
+    assert ThrottleScope("trusted:7", 7).for_recovery.label == "recovery:7"
+    assert ThrottleScope().for_recovery.label == "recovery"
 
 
 def test_a_forgotten_browser_is_unknown_although_another_is_known(clock, person, device, known):
-    KnownBrowser.objects.create(user=person, nonce_hash="other", epoch=0)
-    KnownBrowser.objects.filter(pk=known.browser_id).delete()
-    assert still_known(known, MfaState.objects.get(user=person)) == Lane()
+    TrustedBrowser.objects.create(user=person, nonce_hash="other", epoch=0)
+    TrustedBrowser.objects.filter(pk=known.browser_id).delete()
+    assert still_trusted(known, MfaState.objects.get(user=person)) == ThrottleScope()
 
 
 def test_a_session_without_a_key_counts_no_failures_in_a_row(clock, device, enter):

@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mfa.limits import (
+from mfa.verification.rate_limits import (
     DAY,
     LIMITS,
     MONTH,
     SESSION_FAILURES,
     SHORT,
-    held_off_until,
+    locked_until,
     month_is_spent,
 )
 
@@ -31,32 +31,32 @@ def test_the_limits_are_those_the_promise_is_reckoned_with():
 @pytest.mark.parametrize("limit", LIMITS)
 def test_one_failure_below_a_limit_holds_nothing_off(limit):
     spread = limit.period / (limit.failures + 1)
-    assert held_off_until(failures(limit.failures - 1, spread), NOW) is None
+    assert locked_until(failures(limit.failures - 1, spread), NOW) is None
 
 
 @pytest.mark.parametrize("limit", LIMITS)
 def test_a_limit_reached_holds_off_until_its_oldest_failure_is_old(limit):
     spread = limit.period / (limit.failures + 1)
     found = failures(limit.failures, spread)
-    assert held_off_until(found, NOW) == found[-1] + limit.period
+    assert locked_until(found, NOW) == found[-1] + limit.period
 
 
 def test_a_hold_ends_to_the_instant():
     found = failures(SHORT.failures, timedelta(0))
     end = NOW + SHORT.period
-    assert held_off_until(found, end - timedelta(microseconds=1)) == end
-    assert held_off_until(found, end) is None
+    assert locked_until(found, end - timedelta(microseconds=1)) == end
+    assert locked_until(found, end) is None
 
 
 def test_the_latest_hold_counts():
     quick = failures(SHORT.failures, timedelta(seconds=1))
     older = failures(DAY.failures - SHORT.failures, timedelta(minutes=1), NOW - timedelta(hours=2))
-    assert held_off_until(quick + older, NOW) == older[-1] + DAY.period
+    assert locked_until(quick + older, NOW) == older[-1] + DAY.period
 
 
 def test_a_clock_that_goes_back_frees_no_budget():
     ahead = failures(SHORT.failures, timedelta(seconds=1), NOW + timedelta(hours=1))
-    assert held_off_until(ahead, NOW) == ahead[-1] + SHORT.period
+    assert locked_until(ahead, NOW) == ahead[-1] + SHORT.period
 
 
 def test_lifting_counts_the_thirty_days_anew_and_nothing_else():
@@ -65,7 +65,7 @@ def test_lifting_counts_the_thirty_days_anew_and_nothing_else():
     assert not month_is_spent(found, NOW, month_since=NOW)
     assert not month_is_spent(found, NOW + MONTH.period)
     quick = failures(SHORT.failures, timedelta(seconds=1))
-    assert held_off_until(quick, NOW, month_since=NOW) is not None
+    assert locked_until(quick, NOW, month_since=NOW) is not None
 
 
 def test_the_thirty_days_are_over_to_the_instant():
@@ -81,11 +81,11 @@ def test_what_failed_at_the_instant_of_the_lifting_is_lifted_and_what_came_after
 
 
 def most_guesses(days: int) -> int:
-    """Tries that somebody gets who tries again the moment a hold ends."""
+    """Tries that somebody gets who attempts again the moment a hold ends."""
     made: list[datetime] = []
     now, end = NOW, NOW + timedelta(days=days)
     while now < end:
-        until = held_off_until(made[::-1], now)
+        until = locked_until(made[::-1], now)
         if until is None:
             made.append(now)
         else:

@@ -9,55 +9,51 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from mfa.codes import new_recovery_code
-from mfa.exceptions import MfaError
-from mfa.lanes import Lane
-from mfa.locking import lock_states
-from mfa.models import MfaState
-from mfa.recovery_codes import replace_recovery_codes
-from mfa.services import (
-    advance_epoch,
-    begin_set_up,
-    confirm_set_up,
-    forget_browser,
+from mfa.enrolment.recovery_codes import (
     make_recovery_codes,
-    require_admin_evidence,
-    require_evidence,
-    reset_mfa,
-    reset_mfa_from_console,
-    verify_code,
+    replace_recovery_codes,
     verify_recovery_code,
 )
+from mfa.enrolment.services import begin_set_up, confirm_set_up
+from mfa.exceptions import MfaError
+from mfa.models import MfaState
+from mfa.reset import reset_mfa, reset_mfa_from_console
+from mfa.verification.codes import new_recovery_code
+from mfa.verification.evidence import require_admin_evidence, require_evidence
+from mfa.verification.locking import advance_epoch, lock_states
+from mfa.verification.services import verify_code
+from mfa.verification.throttle_scope import ThrottleScope
+from mfa.verification.trusted_browsers import forget_browser
 from tests.factories import AuthenticatorFactory, UserFactory, VerificationFactory
 from tests.mfa.conftest import HERE
 from tests.mfa.test_evidence import window_of
 
-Deed = Callable[[Any, Any], Any]
-DEEDS: dict[str, Deed] = {
+ActionContext = Callable[[Any, Any], Any]
+DEEDS: dict[str, ActionContext] = {
     "begins to set up": lambda user, window: begin_set_up(
-        user=user, session_started_at=timezone.now(), origin=HERE
+        user=user, session_started_at=timezone.now(), client_info=HERE
     ),
     "confirms": lambda user, window: confirm_set_up(
-        user=user, device_id=1, code="123456", origin=HERE
+        user=user, device_id=1, code="123456", client_info=HERE
     ),
     "enters a code": lambda user, window: verify_code(
-        user=user, code="123456", lane=Lane(), origin=HERE
+        user=user, code="123456", scope=ThrottleScope(), client_info=HERE
     ),
     "enters a recovery code": lambda user, window: verify_recovery_code(
-        user=user, code=new_recovery_code(), lane=Lane(), origin=HERE
+        user=user, code=new_recovery_code(), scope=ThrottleScope(), client_info=HERE
     ),
     "shows evidence": lambda user, window: require_evidence(user=user, window=window),
     "shows an admin's evidence": lambda user, window: require_admin_evidence(
         actor=user, window=window
     ),
     "makes recovery codes": lambda user, window: make_recovery_codes(
-        user=user, window=window, origin=HERE
+        user=user, window=window, client_info=HERE
     ),
     "forgets a browser": lambda user, window: forget_browser(
-        user=user, browser_id=1, window=window, origin=HERE
+        user=user, browser_id=1, window=window, client_info=HERE
     ),
     "resets": lambda user, window: reset_mfa(
-        actor=user, user=user, reason="Lost", window=window, origin=HERE
+        actor=user, user=user, reason="Lost", window=window, client_info=HERE
     ),
     "resets at the console": lambda user, window: reset_mfa_from_console(
         user=user, reason="Lost", operator="root"
@@ -67,23 +63,23 @@ DEEDS: dict[str, Deed] = {
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("deed", DEEDS)
-def test_the_lock_comes_first(deed):
+@pytest.mark.parametrize("action", DEEDS)
+def test_the_lock_comes_first(action):
     user = UserFactory(admin=True)
     window = window_of(user, VerificationFactory(user=user))
     replace_recovery_codes(user_id=user.pk)
     with CaptureQueriesContext(connections["default"]) as asked:
-        _do(DEEDS[deed], user, window)
+        _do(DEEDS[action], user, window)
     read = [each["sql"] for each in asked if "mfa_" in each["sql"] or "otp_" in each["sql"]]
     assert 'FROM "mfa_mfastate"' in read[0]
     if connection.features.has_select_for_update:
         assert read[0].endswith("FOR UPDATE")
 
 
-def _do(deed: Deed, user: Any, window: Any) -> None:
+def _do(action: ActionContext, user: Any, window: Any) -> None:
     """Whether it is let through is not what is asked here."""
     with suppress(MfaError):
-        deed(user, window)
+        action(user, window)
 
 
 @pytest.mark.django_db

@@ -14,7 +14,7 @@ from mfa.decorators import mfa_required, mfa_required_if_enrolled
 from mfa.exceptions import NotAllowed, NotEnrolled, WindowClosed
 from mfa.middleware import VerifiedWindowMiddleware
 from mfa.models import RecoveryCode
-from mfa.window import open_window
+from mfa.verification.window import open_window
 from tests.factories import AuthenticatorFactory, UserFactory, VerificationFactory
 from tests.mfa.conftest import opened_browser
 

@@ -6,14 +6,13 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
-from audit.deliveries import deliver_due
 from audit.events import EventName
 from audit.models import Delivery
+from audit.outbox.deliveries import deliver_due
 from audit.services import record
-from mfa import notices
-from mfa.lanes import Lane
-from mfa.recovery_codes import replace_recovery_codes
-from mfa.services import verify_recovery_code
+from mfa import emails
+from mfa.enrolment.recovery_codes import replace_recovery_codes, verify_recovery_code
+from mfa.verification.throttle_scope import ThrottleScope
 from tests.factories import UserFactory, code_for
 from tests.mfa.conftest import HERE, wrong_for
 
@@ -25,7 +24,7 @@ def sent():
 
 def test_five_failures_in_a_row_are_told_once_with_where_from(device, enter):
     for _ in range(5):
-        enter(wrong_for(device), Lane(session_ref="s"))
+        enter(wrong_for(device), ThrottleScope(session_ref="s"))
     [message] = sent()
     assert message.to == [device.user.email]
     assert "Five codes in a row" in message.subject
@@ -35,7 +34,7 @@ def test_five_failures_in_a_row_are_told_once_with_where_from(device, enter):
 
 def test_a_wrong_code_now_and_then_is_not_told(device, enter):
     for n in range(4):
-        enter(wrong_for(device), Lane(session_ref=f"s{n}"))
+        enter(wrong_for(device), ThrottleScope(session_ref=f"s{n}"))
     assert sent() == []
 
 
@@ -47,16 +46,16 @@ def happened():
 def all_notices(person, device, enter):
     """One of each kind."""
     codes = replace_recovery_codes(user_id=person.pk)
-    verify_recovery_code(user=person, code=codes[0], lane=Lane(), origin=HERE)
+    verify_recovery_code(user=person, code=codes[0], scope=ThrottleScope(), client_info=HERE)
     admin = UserFactory(admin=True)
-    notices.set_up(event=happened(), user=person, origin=HERE)
-    notices.reset(event=happened(), user=admin, by="Ada", reason="{{ 7|add:7 }} <b>")
-    notices.five_failures(event=happened(), user=person, origin=HERE)
-    notices.month_limit_reached(event=happened(), user=person, known_browser=True)
-    notices.hold_lifted(event=happened(), user=person, by="Ada", reason="why")
-    notices.recovery_codes_made(event=happened(), user=person, origin=HERE)
-    notices.password_changed(event=happened(), user=person, origin=HERE, how="through a link")
-    notices.new_browser(event=happened(), user=person, origin=HERE)
+    emails.set_up(event=happened(), user=person, client_info=HERE)
+    emails.reset(event=happened(), user=admin, by="Ada", reason="{{ 7|add:7 }} <b>")
+    emails.five_failures(event=happened(), user=person, client_info=HERE)
+    emails.month_limit_reached(event=happened(), user=person, known_browser=True)
+    emails.hold_lifted(event=happened(), user=person, by="Ada", reason="why")
+    emails.recovery_codes_made(event=happened(), user=person, client_info=HERE)
+    emails.password_changed(event=happened(), user=person, client_info=HERE, how="through a link")
+    emails.new_browser(event=happened(), user=person, client_info=HERE)
     return [code_for(device), device.key, device.secret.hex(), *codes]
 
 
@@ -77,7 +76,7 @@ def test_no_subject_is_of_two_lines(db):
     person = UserFactory(name="Petra\r\nBcc: evil@example.org", admin=True)
     UserFactory(admin=True)
     event = record(event=EventName.MFA_RESET, actor=person)
-    notices.reset(event=event, user=person, by="Ada", reason="x")
+    emails.reset(event=event, user=person, by="Ada", reason="x")
     assert len(sent()) == 2
     assert not any("\n" in message.subject for message in mail.outbox)
 
@@ -86,6 +85,6 @@ def test_a_mail_that_cannot_be_sent_breaks_nothing(device, enter, settings):
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
     for _ in range(5):
-        enter(wrong_for(device), Lane(session_ref="s"))
+        enter(wrong_for(device), ThrottleScope(session_ref="s"))
     assert deliver_due(timezone.now()) == 0
     assert Delivery.objects.waiting().count() == 1

@@ -6,13 +6,14 @@ from django.utils import timezone
 from audit.events import EventName
 from audit.services import record
 from mfa.admin import AuthenticatorAdmin
+from mfa.enrolment.recovery_codes import recovery_codes_left, replace_recovery_codes
 from mfa.exceptions import NotAllowed
-from mfa.limits import MONTH
-from mfa.models import Authenticator, KnownBrowser, MfaState, RecoveryCode, Verification
-from mfa.policies import LONGEST_REASON, require_account_admin, required_reason
-from mfa.recovery_codes import recovery_codes_left, replace_recovery_codes
-from mfa.selectors import lanes_at_month_limit, people_with_lane_held_off
-from mfa.services import advance_epoch, reset_mfa_from_console
+from mfa.models import Authenticator, MfaState, RecoveryCode, TrustedBrowser, Verification
+from mfa.reset import reset_mfa_from_console
+from mfa.verification.locking import advance_epoch
+from mfa.verification.policies import LONGEST_REASON, require_account_admin, required_reason
+from mfa.verification.rate_limits import MONTH
+from mfa.verification.selectors import scopes_at_month_limit, users_locked_out
 from tests.factories import AuthenticatorFactory, UserFactory
 from tests.mfa.test_holds import fail
 
@@ -33,18 +34,18 @@ def test_new_recovery_codes_leave_those_of_others(person, other):
 
 def test_a_new_epoch_takes_ones_own_browsers_along_and_nobody_elses(person, other):
     for user in (person, other):
-        KnownBrowser.objects.create(user=user, nonce_hash=str(user.pk), epoch=0)
+        TrustedBrowser.objects.create(user=user, nonce_hash=str(user.pk), epoch=0)
     advance_epoch(user=person)
-    assert KnownBrowser.objects.get(user=person).epoch == MfaState.objects.get(user=person).epoch
-    assert KnownBrowser.objects.get(user=other).epoch == 0
+    assert TrustedBrowser.objects.get(user=person).epoch == MfaState.objects.get(user=person).epoch
+    assert TrustedBrowser.objects.get(user=other).epoch == 0
 
 
 def test_a_reset_of_one_person_leaves_the_others_as_they_are(person, device, other):
     for user in (person, other):
         replace_recovery_codes(user_id=user.pk)
-        KnownBrowser.objects.create(user=user, nonce_hash=str(user.pk), epoch=0)
+        TrustedBrowser.objects.create(user=user, nonce_hash=str(user.pk), epoch=0)
     reset_mfa_from_console(user=person, reason="Lost phone", operator="root")
-    for kept in (Authenticator, KnownBrowser):
+    for kept in (Authenticator, TrustedBrowser):
         assert [each.user for each in kept.objects.all()] == [other]
     assert set(RecoveryCode.objects.values_list("user", flat=True)) == {other.pk}
     assert recovery_codes_left(user_id=other.pk) == 10
@@ -54,16 +55,16 @@ def test_the_holds_of_one_person_are_those_of_nobody_else(person, other):
     for user in (person, other):
         fail(user, MONTH.failures)
     now = timezone.now()
-    assert [hold.user for hold in lanes_at_month_limit(now=now, user_id=person.pk)] == [person]
-    assert people_with_lane_held_off(now=now, user_ids=[person.pk]) == {person.pk}
-    assert people_with_lane_held_off(now=now) == {person.pk, other.pk}
+    assert [hold.user for hold in scopes_at_month_limit(now=now, user_id=person.pk)] == [person]
+    assert users_locked_out(now=now, user_ids=[person.pk]) == {person.pk}
+    assert users_locked_out(now=now) == {person.pk, other.pk}
 
 
 def test_tries_that_passed_are_no_failures(person):
-    passed = [Verification(user=person, outcome="ok", lane="unknown", epoch=0)] * 5
+    passed = [Verification(user=person, outcome="ok", scope="unknown", epoch=0)] * 5
     Verification.objects.bulk_create(passed)
     assert not Verification.objects.failures().exists()
-    assert people_with_lane_held_off(now=timezone.now()) == set()
+    assert users_locked_out(now=timezone.now()) == set()
 
 
 def test_the_story_in_django_admin_is_of_mfa_and_of_the_person(person, device, other):

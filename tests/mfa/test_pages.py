@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
-from mfa.models import Authenticator, KnownBrowser, Outcome, RecoveryCode, Verification
+from mfa.models import Authenticator, Outcome, RecoveryCode, TrustedBrowser, Verification
 from tests.factories import PASSWORD, AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import freshly_signed_in, opened_browser
 
@@ -168,7 +168,7 @@ def test_wrong_codes_end_in_a_hold_that_says_until_when(petra):
         petra.post(CONFIRM, {"code": "000000"})
     held = petra.post(CONFIRM, {"code": "000000"})
     assert held.status_code == 429
-    assert "Try again at" in text_of(held)
+    assert "Attempt again at" in text_of(held)
 
 
 def test_an_old_sign_in_is_asked_for_the_password(person, signed_in):
@@ -268,15 +268,15 @@ def test_the_setting_hides_recovery_codes(device, signed_in, settings):
 
 def test_a_browser_is_forgotten_by_its_owner_only(device, signed_in):
     browser = opened_browser(device, signed_in)
-    own = KnownBrowser.objects.get(user=device.user)
+    own = TrustedBrowser.objects.get(user=device.user)
     other = AuthenticatorFactory(user=UserFactory())
     opened_browser(other, signed_in)
-    foreign = KnownBrowser.objects.get(user=other.user)
+    foreign = TrustedBrowser.objects.get(user=other.user)
     refused = browser.post(f"/account/security/browsers/{foreign.pk}/forget/", follow=True)
     assert "not on your list" in text_of(refused)
     done = browser.post(f"/account/security/browsers/{own.pk}/forget/", follow=True)
     assert "That browser is forgotten." in text_of(done)
-    assert list(KnownBrowser.objects.all()) == [foreign]
+    assert list(TrustedBrowser.objects.all()) == [foreign]
     assert Event.objects.filter(event=EventName.MFA_FORGET_BROWSER).count() == 1
 
 
@@ -287,12 +287,12 @@ def test_only_ones_own_browsers_are_listed(device, petra, enter):
 
 
 def test_forgetting_needs_the_open_window(device, petra, enter):
-    """Whoever has the session only must not take the owner's lane away."""
+    """Whoever has the session only must not take the owner's scope away."""
     enter(code_for(device))
-    own = KnownBrowser.objects.get()
+    own = TrustedBrowser.objects.get()
     answer = petra.post(f"/account/security/browsers/{own.pk}/forget/")
     assert answer.headers["Location"].startswith(STEP_UP)
-    assert KnownBrowser.objects.filter(pk=own.pk).exists()
+    assert TrustedBrowser.objects.filter(pk=own.pk).exists()
 
 
 def test_the_latest_tries_are_shown_with_outcome_and_address(device, petra, enter):
@@ -318,8 +318,8 @@ def test_the_tries_of_others_are_not_shown(petra, enter):
 
 
 def test_after_set_up_the_session_keeps_nothing_of_what_was_before(petra):
-    from mfa.recency import SET_UP as SET_UP_KEY
-    from mfa.window import SESSION_KEY
+    from mfa.enrolment.reauthentication import SET_UP as SET_UP_KEY
+    from mfa.verification.window import SESSION_KEY
 
     code = pyotp.TOTP(begun(petra)).now()
     session = petra.session
@@ -346,7 +346,7 @@ def test_the_way_through_the_step_up_page(device, petra, person):
         answer = petra.post(f"{STEP_UP}?next={SECURITY}", {"code": code_for(device)}, follow=True)
     assert answer.status_code == 200
     assert f"known-browser-{person.pk}" in petra.cookies
-    assert Verification.objects.passed().get().lane == "unknown"
+    assert Verification.objects.passed().get().scope == "unknown"
 
 
 def test_five_wrong_codes_sign_out(device, petra):

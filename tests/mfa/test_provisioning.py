@@ -10,7 +10,7 @@ import qrcode
 import zxingcpp
 from PIL import Image, ImageDraw
 
-from mfa.provisioning import provisioning_of
+from mfa.enrolment.provisioning import provisioning_of
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 
 

@@ -1,4 +1,4 @@
-"""Many tries at one instant. On SQLite the immediate transaction is the lock, on PostgreSQL the row."""
+"""Many attempts at one instant. On SQLite the immediate transaction is the lock, on PostgreSQL the row."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -8,19 +8,15 @@ from threading import Barrier
 import pytest
 from django.db import connections
 
-from audit.origin import SYSTEM
+from apono_portal.core.web.client import SYSTEM
+from mfa.enrolment.recovery_codes import replace_recovery_codes, verify_recovery_code
+from mfa.enrolment.services import begin_set_up, confirm_set_up
 from mfa.exceptions import AlreadyEnrolled, MfaError
-from mfa.lanes import Lane
 from mfa.models import Authenticator, MfaState, Outcome, RecoveryCode, Verification
-from mfa.recovery_codes import replace_recovery_codes
-from mfa.services import (
-    begin_set_up,
-    confirm_set_up,
-    lock_state,
-    reset_mfa_from_console,
-    verify_code,
-    verify_recovery_code,
-)
+from mfa.reset import reset_mfa_from_console
+from mfa.verification.locking import lock_state
+from mfa.verification.services import verify_code
+from mfa.verification.throttle_scope import ThrottleScope
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import wrong_for
 
@@ -52,7 +48,9 @@ def device() -> Authenticator:
 
 def entering(device: Authenticator, code: str) -> Callable[[int], Outcome]:
     return lambda _: (
-        verify_code(user=device.user, code=code, lane=Lane(session_ref="s"), origin=SYSTEM).outcome
+        verify_code(
+            user=device.user, code=code, scope=ThrottleScope(session_ref="s"), client_info=SYSTEM
+        ).outcome
     )
 
 
@@ -74,7 +72,9 @@ def test_first_tries_at_once_make_one_state():
     user = UserFactory()
     MfaState.objects.filter(user=user).delete()
     entered = at_once(
-        lambda _: verify_code(user=user, code="123456", lane=Lane(), origin=SYSTEM).outcome
+        lambda _: (
+            verify_code(user=user, code="123456", scope=ThrottleScope(), client_info=SYSTEM).outcome
+        )
     )
     assert set(entered) == {Outcome.NO_DEVICE}
     assert MfaState.objects.filter(user=user).count() == 1
@@ -87,7 +87,7 @@ def test_a_recovery_code_at_once_is_good_once(device):
         at_once(
             lambda _: (
                 verify_recovery_code(
-                    user=device.user, code=code, lane=Lane(), origin=SYSTEM
+                    user=device.user, code=code, scope=ThrottleScope(), client_info=SYSTEM
                 ).outcome
             )
         )
@@ -101,7 +101,7 @@ def test_set_up_begun_at_once_leaves_one_key():
 
     user = UserFactory()
     now = timezone.now()
-    at_once(lambda _: begin_set_up(user=user, session_started_at=now, origin=SYSTEM).pk)
+    at_once(lambda _: begin_set_up(user=user, session_started_at=now, client_info=SYSTEM).pk)
     assert Authenticator.objects.of(user.pk).count() == 1
 
 
@@ -110,7 +110,9 @@ def test_set_up_confirmed_at_once_turns_on_once():
     code = code_for(device)
     results = at_once(
         lambda _: (
-            confirm_set_up(user=device.user, device_id=device.pk, code=code, origin=SYSTEM).outcome
+            confirm_set_up(
+                user=device.user, device_id=device.pk, code=code, client_info=SYSTEM
+            ).outcome
         )
     )
     assert Counter(results)[Outcome.OK] == 1
@@ -125,7 +127,7 @@ def test_a_reset_and_right_codes_at_once_leave_nothing_that_counts(device):
     def work(number: int) -> object:
         if number == 0:
             return reset_mfa_from_console(user=user, reason="race", operator="test")
-        return verify_code(user=user, code=code, lane=Lane(), origin=SYSTEM).outcome
+        return verify_code(user=user, code=code, scope=ThrottleScope(), client_info=SYSTEM).outcome
 
     results = Counter(at_once(work))
     assert results[Outcome.OK] <= 1

@@ -5,13 +5,18 @@ import time_machine
 from django.core import mail
 from django.utils import timezone
 
-from audit.deliveries import deliver_due
-from mfa.codes import new_recovery_code
+from audit.outbox.deliveries import deliver_due
+from mfa.enrolment.recovery_codes import (
+    make_recovery_codes,
+    recovery_codes_left,
+    replace_recovery_codes,
+    verify_recovery_code,
+)
 from mfa.exceptions import RecoveryCodesOff, WindowClosed
-from mfa.lanes import Lane
 from mfa.models import Outcome, RecoveryCode
-from mfa.recovery_codes import recovery_codes_left, replace_recovery_codes
-from mfa.services import make_recovery_codes, require_evidence, verify_recovery_code
+from mfa.verification.codes import new_recovery_code
+from mfa.verification.evidence import require_evidence
+from mfa.verification.throttle_scope import ThrottleScope
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE, wrong_for
 from tests.mfa.test_evidence import window_of
@@ -22,8 +27,10 @@ def codes(person, device) -> list[str]:
     return replace_recovery_codes(user_id=person.pk)
 
 
-def use(user, code, lane=None):
-    return verify_recovery_code(user=user, code=code, lane=lane or Lane(), origin=HERE)
+def use(user, code, scope=None):
+    return verify_recovery_code(
+        user=user, code=code, scope=scope or ThrottleScope(), client_info=HERE
+    )
 
 
 def test_a_recovery_code_is_evidence_and_says_so(person, device, codes):
@@ -78,7 +85,7 @@ def test_the_owner_is_told_with_how_many_are_left(person, codes):
 
 def test_the_owner_is_told_of_new_ones(person, device, enter):
     window = window_of(person, enter(code_for(device)).verification)
-    codes = make_recovery_codes(user=person, window=window, origin=HERE)
+    codes = make_recovery_codes(user=person, window=window, client_info=HERE)
     deliver_due(timezone.now())
     told = [message for message in mail.outbox if "recovery codes" in message.subject.lower()]
     assert [message.to for message in told] == [[person.email]]
@@ -90,23 +97,23 @@ def test_the_setting_switches_them_off(person, codes, settings):
     with pytest.raises(RecoveryCodesOff):
         use(person, codes[0])
     with pytest.raises(RecoveryCodesOff):
-        make_recovery_codes(user=person, window=None, origin=HERE)
+        make_recovery_codes(user=person, window=None, client_info=HERE)
 
 
 def test_new_ones_need_the_open_window_and_void_the_old(person, device, codes, enter):
     with pytest.raises(WindowClosed):
-        make_recovery_codes(user=person, window=None, origin=HERE)
+        make_recovery_codes(user=person, window=None, client_info=HERE)
     assert recovery_codes_left(user_id=person.pk) == 10
     window = window_of(person, enter(code_for(device)).verification)
-    fresh = make_recovery_codes(user=person, window=window, origin=HERE)
+    fresh = make_recovery_codes(user=person, window=window, client_info=HERE)
     assert use(person, codes[0]).outcome == Outcome.BAD
     assert use(person, fresh[0]).ok
     assert RecoveryCode.objects.count() == 10
 
 
 def test_five_wrong_ones_end_the_session(person, codes):
-    lane = Lane(session_ref="s")
-    assert [use(person, new_recovery_code(), lane).session_must_end for _ in range(5)][-1]
+    scope = ThrottleScope(session_ref="s")
+    assert [use(person, new_recovery_code(), scope).session_must_end for _ in range(5)][-1]
 
 
 def test_a_code_opens_an_hour_and_no_more(person, codes):

@@ -3,8 +3,8 @@
 import pytest
 import time_machine
 
-from mfa.lanes import Lane
-from mfa.models import KnownBrowser, Outcome
+from mfa.models import Outcome, TrustedBrowser
+from mfa.verification.throttle_scope import ThrottleScope
 from tests.factories import code_for
 
 START = 1_800_000_000  # the beginning of a step
@@ -45,10 +45,10 @@ def test_the_same_code_written_otherwise_is_refused(clock, device, enter, disgui
 
 def test_the_same_code_is_refused_in_another_session_and_lane(clock, person, device, enter):
     code = code_for(device)
-    assert enter(code, Lane(session_ref="one")).ok
-    known = KnownBrowser.objects.get(user=person)
-    for lane in (Lane(session_ref="two"), Lane(known.lane, known.pk, "three")):
-        assert enter(code, lane).outcome == Outcome.REPLAY
+    assert enter(code, ThrottleScope(session_ref="one")).ok
+    known = TrustedBrowser.objects.get(user=person)
+    for scope in (ThrottleScope(session_ref="two"), ThrottleScope(known.scope, known.pk, "three")):
+        assert enter(code, scope).outcome == Outcome.REPLAY
 
 
 def test_the_next_code_is_accepted_again(clock, device, enter):

@@ -6,11 +6,11 @@ import secrets
 import pytest
 from django.core.management import CommandError, call_command
 
+from apono_portal.core.crypto import encryption
+from apono_portal.core.crypto.rotation import Sealed, reseal
 from audit.events import EventName
 from audit.models import Event
-from mfa import sealing
 from mfa.models import Authenticator
-from mfa.resealing import Sealed, reseal
 from tests.factories import BROKER_PASSWORD, AuthenticatorFactory, IntegrationFactory, code_for
 
 
@@ -26,31 +26,33 @@ def devices(db) -> list[Authenticator]:
 @pytest.fixture
 def rotated(settings, devices):
     """A newest key beside the one the devices were sealed with."""
-    settings.SEALING_KEYS = f"{new_key('next')},{settings.SEALING_KEYS}"
+    settings.ENCRYPTION_KEYS = f"{new_key('next')},{settings.ENCRYPTION_KEYS}"
     return settings
 
 
 def keys() -> Sealed:
-    return Sealed(Authenticator.objects.all(), "key", sealing.TOTP_KEY, "user_id")
+    return Sealed(Authenticator.objects.all(), "key", encryption.TOTP_KEY, "user_id")
 
 
-def sealed_with() -> set[str]:
-    return {sealing.sealed_with(key) for key in Authenticator.objects.values_list("key", flat=True)}
+def key_id_of() -> set[str]:
+    return {
+        encryption.key_id_of(key) for key in Authenticator.objects.values_list("key", flat=True)
+    }
 
 
 def test_everything_is_sealed_with_the_newest_key_and_opens_without_the_old(rotated, devices):
-    call_command("reseal")
-    assert sealed_with() == {"next"}
-    rotated.SEALING_KEYS = rotated.SEALING_KEYS.split(",")[0]
+    call_command("rotate_keys")
+    assert key_id_of() == {"next"}
+    rotated.ENCRYPTION_KEYS = rotated.ENCRYPTION_KEYS.split(",")[0]
     for device in devices:
         assert Authenticator.objects.get(pk=device.pk).bin_key == device.secret
 
 
 def test_broker_passwords_are_sealed_anew_too(rotated, devices):
     integration = IntegrationFactory()
-    rotated.SEALING_KEYS = f"{new_key('last')},{rotated.SEALING_KEYS}"
-    call_command("reseal")
-    rotated.SEALING_KEYS = rotated.SEALING_KEYS.split(",")[0]
+    rotated.ENCRYPTION_KEYS = f"{new_key('last')},{rotated.ENCRYPTION_KEYS}"
+    call_command("rotate_keys")
+    rotated.ENCRYPTION_KEYS = rotated.ENCRYPTION_KEYS.split(",")[0]
     integration.refresh_from_db()
     assert integration.broker_password == BROKER_PASSWORD
 
@@ -59,16 +61,16 @@ def test_a_run_cut_short_is_taken_up_again(rotated, devices):
     for progress in reseal(keys(), batch=2):
         if progress.seen == 4:
             break
-    assert sealed_with() == {"t1", "next"}
+    assert key_id_of() == {"t1", "next"}
     last = list(reseal(keys(), batch=2))[-1]
     assert (last.seen, last.resealed) == (7, 3)
-    assert sealed_with() == {"next"}
+    assert key_id_of() == {"next"}
 
 
 def test_a_second_run_changes_nothing(rotated, devices):
-    call_command("reseal")
+    call_command("rotate_keys")
     before = list(Authenticator.objects.order_by("pk").values_list("key", flat=True))
-    call_command("reseal")
+    call_command("rotate_keys")
     assert list(Authenticator.objects.order_by("pk").values_list("key", flat=True)) == before
 
 
@@ -90,7 +92,7 @@ def test_codes_work_before_during_and_after(rotated, person, enter):
 def test_a_row_that_does_not_open_is_named_and_left_alone(rotated, devices):
     Authenticator.objects.filter(pk=devices[2].pk).update(key="siv1.AAAA")
     with pytest.raises(CommandError, match=rf"\[{devices[2].pk}\]"):
-        call_command("reseal")
+        call_command("rotate_keys")
     assert Authenticator.objects.get(pk=devices[2].pk).key == "siv1.AAAA"
     assert (
         sum(key.startswith("siv1.") for key in Authenticator.objects.values_list("key", flat=True))
@@ -105,8 +107,8 @@ def test_a_row_that_does_not_open_is_not_counted_as_sealed(rotated, devices):
 
 
 def test_it_is_on_the_record_with_counts_and_without_keys(rotated, devices):
-    call_command("reseal")
-    event = Event.objects.get(event=EventName.MFA_RESEAL)
+    call_command("rotate_keys")
+    event = Event.objects.get(event=EventName.MFA_ROTATE_KEYS)
     assert event.metadata == {
         "key": "next",
         "TOTP keys": 7,

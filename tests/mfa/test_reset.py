@@ -8,15 +8,16 @@ from django.core import mail
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from audit.deliveries import deliver_due
 from audit.events import EventName
 from audit.models import Event
+from audit.outbox.deliveries import deliver_due
+from mfa.enrolment.recovery_codes import replace_recovery_codes
 from mfa.exceptions import NotAllowed, NotEnrolled, ReasonMissing, WindowClosed
-from mfa.lanes import Lane
-from mfa.models import Authenticator, KnownBrowser, MfaState, Outcome, RecoveryCode, Verification
-from mfa.policies import evidence_holds
-from mfa.recovery_codes import replace_recovery_codes
-from mfa.services import reset_mfa, verify_code
+from mfa.models import Authenticator, MfaState, Outcome, RecoveryCode, TrustedBrowser, Verification
+from mfa.reset import reset_mfa
+from mfa.verification.policies import evidence_holds
+from mfa.verification.services import verify_code
+from mfa.verification.throttle_scope import ThrottleScope
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE
 from tests.mfa.test_evidence import window_of
@@ -30,12 +31,12 @@ def admin(db):
 
 
 def reset(actor, user, *, reason=REASON, window=None, **changes):
-    reset_mfa(actor=actor, user=user, reason=reason, window=window, origin=HERE, **changes)
+    reset_mfa(actor=actor, user=user, reason=reason, window=window, client_info=HERE, **changes)
 
 
 def verified_window(user):
     device = AuthenticatorFactory(user=user)
-    result = verify_code(user=user, code=code_for(device), lane=Lane(), origin=HERE)
+    result = verify_code(user=user, code=code_for(device), scope=ThrottleScope(), client_info=HERE)
     return window_of(user, result.verification)
 
 
@@ -51,16 +52,16 @@ def test_it_removes_all_that_counted(person, device, enter, admin):
     reset(admin, person)
     assert not Authenticator.objects.of(person.pk).exists()
     assert not RecoveryCode.objects.exists()
-    assert not KnownBrowser.objects.exists()
+    assert not TrustedBrowser.objects.exists()
     state = MfaState.objects.get(user=person)
     assert not evidence_holds(verification=verification, state=state)
 
 
 def test_it_is_on_the_record_with_who_and_why(person, device, admin):
-    reset(admin, person, end_access=True)
+    reset(admin, person, revoke_access=True)
     event = Event.objects.get(event=EventName.MFA_RESET)
     assert (event.actor_id, event.target_id) == (admin.pk, str(person.pk))
-    assert event.metadata == {"reason": REASON, "end_access": True}
+    assert event.metadata == {"reason": REASON, "revoke_access": True}
 
 
 def test_the_ledger_survives_it(person, device, enter, admin):

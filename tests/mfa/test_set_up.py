@@ -1,4 +1,4 @@
-"""Turning MFA on: the key, its confirmation, and everybody who tries to do it for somebody else."""
+"""Turning MFA on: the key, its confirmation, and everybody who attempts to do it for somebody else."""
 
 from datetime import timedelta
 
@@ -7,13 +7,14 @@ import time_machine
 from django.core import mail
 from django.utils import timezone
 
-from audit.deliveries import deliver_due
 from audit.events import EventName
 from audit.models import Event
+from audit.outbox.deliveries import deliver_due
+from mfa.enrolment.selectors import set_up_under_way
+from mfa.enrolment.services import begin_set_up, confirm_set_up
 from mfa.exceptions import AlreadyEnrolled, MalformedCode, SetUpGone, SignInTooOld
 from mfa.models import Authenticator, MfaState, Outcome, RecoveryCode, Verification
-from mfa.selectors import set_up_under_way
-from mfa.services import advance_epoch, begin_set_up, confirm_set_up
+from mfa.verification.locking import advance_epoch
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE, wrong_for
 
@@ -27,14 +28,16 @@ def clock():
 
 
 def begin(user, signed_in_ago=timedelta(0)):
-    device = begin_set_up(user=user, session_started_at=timezone.now() - signed_in_ago, origin=HERE)
+    device = begin_set_up(
+        user=user, session_started_at=timezone.now() - signed_in_ago, client_info=HERE
+    )
     device.secret = device.bin_key
     return device
 
 
 def confirm(user, device, code=None, **changes):
     given = {"device_id": device.pk, "code": code or code_for(device)} | changes
-    return confirm_set_up(user=user, origin=HERE, **given)
+    return confirm_set_up(user=user, client_info=HERE, **given)
 
 
 def test_begin_makes_a_sealed_unconfirmed_key(clock, person):
@@ -60,7 +63,7 @@ def test_begin_needs_a_recent_sign_in(clock, person):
             begin_set_up(
                 user=person,
                 session_started_at=None if started is None else timezone.now() - started,
-                origin=HERE,
+                client_info=HERE,
             )
     assert begin(person, timedelta(minutes=14, seconds=59))
 
@@ -115,7 +118,7 @@ def test_wrong_codes_are_limited(clock, person):
         confirm(person, device, wrong_for(device))
     held = confirm(person, device)
     assert held.outcome == Outcome.THROTTLED
-    assert held.held_off_until
+    assert held.locked_until
     assert not Authenticator.objects.get().confirmed
 
 
@@ -130,7 +133,7 @@ def test_beginning_anew_does_not_reset_the_limit(clock, person):
 def test_an_empty_or_malformed_code_never_turns_it_on(clock, person, code):
     device = begin(person)
     with pytest.raises(MalformedCode):
-        confirm_set_up(user=person, device_id=device.pk, code=code, origin=HERE)
+        confirm_set_up(user=person, device_id=device.pk, code=code, client_info=HERE)
     assert not Authenticator.objects.get().confirmed
 
 

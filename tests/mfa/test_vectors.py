@@ -84,7 +84,7 @@ def test_secrets_are_twenty_random_bytes(person):
     from mfa.models import Authenticator
 
     keys = {
-        Authenticator(user_id=person.pk, key=Authenticator.new_sealed_key(person.pk)).bin_key
+        Authenticator(user_id=person.pk, key=Authenticator.new_encrypted_key(person.pk)).bin_key
         for _ in range(50)
     }
     assert len(keys) == 50

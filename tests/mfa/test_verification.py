@@ -10,8 +10,8 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from audit.events import EventName
 from audit.models import Event
-from mfa.lanes import Lane
 from mfa.models import Authenticator, MfaState, Outcome, Verification
+from mfa.verification.throttle_scope import ThrottleScope
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE, wrong_for
 
@@ -24,7 +24,7 @@ def test_a_right_code_is_evidence_of_person_device_and_epoch(person, device, ent
     assert not result.session_must_end
     assert result.verification == row
     assert (row.user, row.device_id, row.device_name) == (person, device.pk, device.name)
-    assert (row.epoch, row.lane, row.address) == (state.epoch, "unknown", HERE.address)
+    assert (row.epoch, row.scope, row.address) == (state.epoch, "unknown", HERE.address)
 
 
 def test_a_wrong_code_writes_nothing_on_the_authenticator(device, enter):
@@ -78,7 +78,7 @@ def test_without_a_device_there_is_nothing_to_verify(enter):
 
 
 def test_a_refusal_without_a_device_has_a_row_of_its_own(person, device, enter):
-    """A wrong code of a moment ago in the same lane is not taken for it."""
+    """A wrong code of a moment ago in the same scope is not taken for it."""
     enter(wrong_for(device))
     Authenticator.objects.all().delete()
     result = enter("123456")
@@ -104,7 +104,7 @@ def test_each_hold_has_a_row_of_its_own(device, enter):
 def test_a_hold_of_a_day_is_one_row_however_long_one_tries(person, device, enter):
     with time_machine.travel(1_800_000_000, tick=False) as clock:
         Verification.objects.bulk_create(
-            Verification(user=person, outcome="bad", lane="unknown", epoch=0, at=timezone.now())
+            Verification(user=person, outcome="bad", scope="unknown", epoch=0, at=timezone.now())
             for _ in range(20)
         )
         for _ in range(5):
@@ -123,13 +123,13 @@ def test_trying_without_a_device_writes_a_row_every_quarter_of_an_hour(person, e
 
 def test_only_tries_that_were_looked_at_end_a_session(person, device, enter):
     """Blocked ones say nothing of whoever sits there: an owner may wait through a hold."""
-    lane = Lane(session_ref="s")
+    scope = ThrottleScope(session_ref="s")
     for outcome in ("bad", "bad", "bad", "throttled", "no_device", "throttled"):
         Verification.objects.create(
-            user=person, outcome=outcome, lane="known:1", session_ref="s", epoch=0
+            user=person, outcome=outcome, scope="trusted:1", session_ref="s", epoch=0
         )
-    assert not enter(wrong_for(device), lane).session_must_end
-    assert enter(wrong_for(device), lane).session_must_end
+    assert not enter(wrong_for(device), scope).session_must_end
+    assert enter(wrong_for(device), scope).session_must_end
 
 
 def test_trying_without_a_device_again_and_again_writes_one_row(person, enter):

@@ -11,8 +11,8 @@ from django.test import RequestFactory
 from apono_portal.users.backends import EmailBackend
 from apono_portal.users.models import User
 from mfa.models import Authenticator, MfaState, Outcome, Verification
-from mfa.services import advance_epoch
-from mfa.window import (
+from mfa.verification.locking import advance_epoch
+from mfa.verification.window import (
     SESSION_KEY,
     WindowState,
     close_window,

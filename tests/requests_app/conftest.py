@@ -9,9 +9,9 @@ from django.utils import timezone
 from accessflows.models import AccessFlow, Integration
 from apono_portal.users.models import User
 from mfa.models import Verification
-from mfa.window import Window
+from mfa.verification.window import Window
 from requests_app.models import AccessRequest, Grant
-from requests_app.reconciler import sweep
+from requests_app.worker.reconciler import sweep
 from tests.factories import (
     AccessFlowFactory,
     IntegrationFactory,
@@ -91,7 +91,7 @@ def real_flow(db, pg_target: PgTarget) -> RealFlow:  # noqa: F811
         sslmode=target.sslmode,
     )
     requester = UserFactory()
-    flow = AccessFlowFactory(requestor_users=[requester])
+    flow = AccessFlowFactory(requester_users=[requester])
     flow.targets.create(
         resource=ResourceFactory(integration=integration, name="orders"),
         permission=PermissionFactory(integration=integration, name="orders_read"),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.urls import reverse
 
-from audit import keyset
+from apono_portal.core.db import keyset
 from audit.events import EventName
 from audit.models import Event
 from requests_app.models import (
@@ -42,7 +42,7 @@ def protected() -> AccessRequest:
     """A request through a protected flow, verified, approved, over and proven gone."""
     irma, tomas = UserFactory(name="Irma Solberg"), UserFactory(name="Tomas Brandt")
     flow = AccessFlowFactory(
-        name="Billing write", require_mfa=True, approval="any_of", requestor_users=[irma], targets=1
+        name="Billing write", require_mfa=True, approval="any_of", requester_users=[irma], targets=1
     )
     ask = AccessRequestFactory(
         requester=irma,

@@ -18,7 +18,7 @@ def user():
 
 @pytest.fixture
 def flow(user):
-    return AccessFlowFactory(name="Orders", requestor_users=[user], targets=2)
+    return AccessFlowFactory(name="Orders", requester_users=[user], targets=2)
 
 
 def ended(user, flow, **fields):
@@ -84,18 +84,18 @@ def test_a_flow_that_gives_less_time_gives_less_and_says_so(user, flow, signed_i
 
 
 def test_another_duration_or_target_in_the_form_changes_nothing(user, flow, signed_in):
-    old, other = ended(user, flow), AccessFlowFactory(requestor_users=[user], targets=1)
+    old, other = ended(user, flow), AccessFlowFactory(requester_users=[user], targets=1)
     send(signed_in(user), old, duration="8h", target=other.targets.get().pk, flow=other.pk)
     assert (newest(old).duration, newest(old).flow) == (timedelta(hours=3), flow)
 
 
-@pytest.mark.parametrize("gone", ["target", "requestor", "flow", "deleted"])
+@pytest.mark.parametrize("gone", ["target", "requester", "flow", "deleted"])
 def test_what_is_not_given_any_more_is_refused(user, flow, signed_in, gone):
     old = ended(user, flow)
     if gone == "target":
         flow.targets.first().delete()
-    elif gone == "requestor":
-        flow.requestor_users.clear()
+    elif gone == "requester":
+        flow.requester_users.clear()
     elif gone == "flow":
         type(flow).objects.update(is_active=False)
     else:

@@ -17,7 +17,7 @@ def user():
 
 @pytest.fixture
 def flow(user):
-    return AccessFlowFactory(name="Orders read-only", requestor_users=[user], targets=1)
+    return AccessFlowFactory(name="Orders read-only", requester_users=[user], targets=1)
 
 
 def form_of(flow, /, **changes):
@@ -42,14 +42,14 @@ def test_a_request_leads_to_its_page(user, flow, signed_in):
 
 def test_a_parked_request_leads_to_the_code_and_then_to_its_page(user, signed_in):
     AuthenticatorFactory(user=user)
-    protected = AccessFlowFactory(require_mfa=True, requestor_users=[user], targets=1)
+    protected = AccessFlowFactory(require_mfa=True, requester_users=[user], targets=1)
     answer = send(signed_in(user), protected)
     request = AccessRequest.objects.get()
     assert answer.headers["Location"] == f"/account/step-up/?next=%2Frequests%2FAR-{request.pk}%2F"
 
 
 def test_a_parked_request_without_mfa_leads_to_set_up(user, signed_in):
-    protected = AccessFlowFactory(require_mfa=True, requestor_users=[user], targets=1)
+    protected = AccessFlowFactory(require_mfa=True, requester_users=[user], targets=1)
     answer = send(signed_in(user), protected)
     assert answer.headers["Location"] == reverse("mfa:security")
     assert AccessRequest.objects.get().status == Status.PENDING_MFA
@@ -57,7 +57,7 @@ def test_a_parked_request_without_mfa_leads_to_set_up(user, signed_in):
 
 def test_a_request_waiting_for_approvers_says_so(user, signed_in):
     flow = AccessFlowFactory(
-        approval="any_of", approver_users=[UserFactory()], requestor_users=[user], targets=1
+        approval="any_of", approver_users=[UserFactory()], requester_users=[user], targets=1
     )
     page = signed_in(user).post(NEW, form_of(flow), follow=True).content.decode()
     assert "was sent to its approvers" in page
@@ -158,7 +158,7 @@ def test_the_summary_says_what_is_asked_and_who_approves(user, signed_in):
         require_mfa=True,
         approval="any_of",
         approver_users=[UserFactory(name="Priya Raman")],
-        requestor_users=[user],
+        requester_users=[user],
         targets=1,
     )
     page = signed_in(user).get(NEW, {"target": flow.targets.get().pk}).content.decode()
@@ -169,7 +169,7 @@ def test_the_summary_says_what_is_asked_and_who_approves(user, signed_in):
 def test_the_banner_names_what_is_parked(user, signed_in):
     AuthenticatorFactory(user=user)
     protected = AccessFlowFactory(
-        name="Billing", require_mfa=True, requestor_users=[user], targets=1
+        name="Billing", require_mfa=True, requester_users=[user], targets=1
     )
     client = signed_in(user)
     send(client, protected)

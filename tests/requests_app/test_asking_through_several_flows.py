@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
-from mfa.lanes import Lane
+from mfa.verification.throttle_scope import ThrottleScope
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest, Status
-from requests_app.prospects import Asking, Words
-from requests_app.services import step_up, submit_requests
+from requests_app.submission.evaluation import RequestDraft, Words
+from requests_app.submission.services import submit_requests
+from requests_app.submission.step_up import step_up
 from tests.factories import (
     AccessFlowFactory,
     AuthenticatorFactory,
@@ -30,14 +31,14 @@ def user():
 
 @pytest.fixture
 def lax(user):
-    return AccessFlowFactory(name="Lax", requestor_users=[user], targets=2)
+    return AccessFlowFactory(name="Lax", requester_users=[user], targets=2)
 
 
 @pytest.fixture
 def strict(user):
     return AccessFlowFactory(
         name="Strict",
-        requestor_users=[user],
+        requester_users=[user],
         targets=1,
         require_mfa=True,
         approval="any_of",
@@ -46,8 +47,8 @@ def strict(user):
     )
 
 
-def asking(flow, hours=1):
-    return Asking(
+def draft(flow, hours=1):
+    return RequestDraft(
         flow, frozenset(flow.targets.values_list("pk", flat=True)), timedelta(hours=hours)
     )
 
@@ -71,7 +72,7 @@ def by_flow():
 
 
 def test_each_request_goes_by_its_own_flow(user, lax, strict):
-    submit_requests(actor=user, askings=[asking(lax, 4), asking(strict)], words=WORDS, window=None)
+    submit_requests(actor=user, drafts=[draft(lax, 4), draft(strict)], words=WORDS, window=None)
     free, guarded = by_flow()["Lax"], by_flow()["Strict"]
     assert (free.status, guarded.status) == (Status.GRANTING, Status.PENDING_MFA)
     assert (free.require_mfa, free.approval) == (False, "automatic")
@@ -81,7 +82,7 @@ def test_each_request_goes_by_its_own_flow(user, lax, strict):
 
 def test_evidence_stays_with_the_flow_that_asked_for_it(user, lax, strict, open_window_of):
     window = open_window_of(user)
-    submit_requests(actor=user, askings=[asking(lax), asking(strict)], words=WORDS, window=window)
+    submit_requests(actor=user, drafts=[draft(lax), draft(strict)], words=WORDS, window=window)
     assert by_flow()["Lax"].verified_at is None
     assert by_flow()["Strict"].verified_at == window.verified_at
     assert by_flow()["Strict"].status == Status.PENDING_APPROVAL
@@ -89,28 +90,26 @@ def test_evidence_stays_with_the_flow_that_asked_for_it(user, lax, strict, open_
 
 def test_one_refusal_refuses_all(user, lax, strict):
     with pytest.raises(RequestRefused, match="Strict gives at most 2 h"):
-        submit_requests(
-            actor=user, askings=[asking(lax), asking(strict, 3)], words=WORDS, window=None
-        )
+        submit_requests(actor=user, drafts=[draft(lax), draft(strict, 3)], words=WORDS, window=None)
     assert not AccessRequest.objects.exists()
 
 
 def test_a_flow_is_asked_through_once(user, lax):
     with pytest.raises(RequestRefused):
-        submit_requests(actor=user, askings=[asking(lax), asking(lax)], words=WORDS, window=None)
+        submit_requests(actor=user, drafts=[draft(lax), draft(lax)], words=WORDS, window=None)
 
 
 def test_targets_of_another_flow_in_the_service_are_refused(user, lax, strict):
-    forged = Asking(lax, asking(strict).target_ids, timedelta(hours=1))
+    forged = RequestDraft(lax, draft(strict).target_ids, timedelta(hours=1))
     with pytest.raises(RequestRefused):
-        submit_requests(actor=user, askings=[forged], words=WORDS, window=None)
+        submit_requests(actor=user, drafts=[forged], words=WORDS, window=None)
 
 
 def test_one_code_releases_all(user, lax, strict):
-    other = AccessFlowFactory(requestor_users=[user], targets=1, require_mfa=True)
+    other = AccessFlowFactory(requester_users=[user], targets=1, require_mfa=True)
     authenticator = AuthenticatorFactory(user=user)
-    submit_requests(actor=user, askings=[asking(strict), asking(other)], words=WORDS, window=None)
-    step_up(user=user, code=code_for(authenticator), lane=Lane())
+    submit_requests(actor=user, drafts=[draft(strict), draft(other)], words=WORDS, window=None)
+    step_up(user=user, code=code_for(authenticator), scope=ThrottleScope())
     assert {each.status for each in AccessRequest.objects.all()} == {
         Status.PENDING_APPROVAL,
         Status.GRANTING,
@@ -168,7 +167,7 @@ def test_the_answer_lists_what_was_made_and_leads_over_the_code(user, lax, stric
 
 @pytest.mark.parametrize("of", [[], ["x"], ["-1"], ["9" * 30], [1]])
 def test_nobody_elses_requests_are_listed(user, lax, signed_in, of):
-    submit_requests(actor=user, askings=[asking(lax)], words=WORDS, window=None)
+    submit_requests(actor=user, drafts=[draft(lax)], words=WORDS, window=None)
     numbers = [AccessRequest.objects.get().pk] if of == [1] else of
     assert signed_in(UserFactory()).get("/requests/made/", {"of": numbers}).status_code == 404
 

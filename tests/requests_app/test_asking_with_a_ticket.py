@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 from audit.models import Event
-from requests_app.activity import Wanted, exported
+from requests_app.activity.selectors import Wanted, exported
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest
-from requests_app.services import submit_request
+from requests_app.submission.services import submit_request
 from tests.factories import AccessFlowFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +20,7 @@ def user():
 
 
 def ask(user, ticket, **rules):
-    flow = AccessFlowFactory(requestor_users=[user], targets=1, **rules)
+    flow = AccessFlowFactory(requester_users=[user], targets=1, **rules)
     return submit_request(
         actor=user,
         flow=flow,

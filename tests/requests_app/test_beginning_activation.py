@@ -9,11 +9,12 @@ from django.utils import timezone
 from accessflows.models import Integration
 from audit.events import EventName
 from audit.models import Event
-from mfa.lanes import Lane
 from mfa.models import Authenticator
-from mfa.services import advance_epoch
+from mfa.verification.locking import advance_epoch
+from mfa.verification.throttle_scope import ThrottleScope
+from requests_app.grants.activation import begin_activation
 from requests_app.models import GrantState, Status
-from requests_app.services import begin_activation, step_up
+from requests_app.submission.step_up import step_up
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.django_db
 
 def granting(**flow):
     requester = UserFactory()
-    made = AccessFlowFactory(requestor_users=[requester], **({"targets": 1} | flow))
+    made = AccessFlowFactory(requester_users=[requester], **({"targets": 1} | flow))
     return AccessRequestFactory(requester=requester, flow=made)
 
 
@@ -66,7 +67,7 @@ def test_a_deactivated_person_gets_nothing():
 
 def test_a_person_out_of_the_group_gets_nothing():
     request = granting()
-    request.flow.requestor_users.set([UserFactory()])
+    request.flow.requester_users.set([UserFactory()])
     assert begun(request).status == Status.CANCELLED
 
 
@@ -79,7 +80,7 @@ def test_a_flow_switched_off_gives_nothing():
 
 def test_a_changed_flow_gives_nothing():
     request = granting()
-    request.flow.requestor_users.add(UserFactory())
+    request.flow.requester_users.add(UserFactory())
     take_fingerprint(request.flow)
     assert begun(request).status == Status.CANCELLED
 
@@ -140,7 +141,7 @@ def test_a_request_parked_again_goes_on_with_a_new_code():
     begun(request)
     Authenticator.objects.filter(user=request.requester).delete()
     device = AuthenticatorFactory(user=request.requester)
-    step_up(user=request.requester, code=code_for(device), lane=Lane())
+    step_up(user=request.requester, code=code_for(device), scope=ThrottleScope())
     assert begun(request).grants.count() == 1
 
 

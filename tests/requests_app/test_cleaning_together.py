@@ -6,12 +6,12 @@ from django.utils import timezone
 from accessflows.connectors.postgresql import cleaning
 from accessflows.connectors.registry import connector_for
 from audit.models import Event
-from requests_app.leases import claim
+from requests_app.grants.ending import revoke_access
+from requests_app.grants.leases import claim
+from requests_app.grants.proof import record_ends
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.reconciler import Lane, Stage, work
-from requests_app.services import end_access
-from requests_app.services.proof import record_ends
-from requests_app.steps import clean
+from requests_app.worker.reconciler import Stage, WorkQueue, work
+from requests_app.worker.steps import clean
 from tests.factories import AccessRequestFactory, GrantFactory
 from tests.requests_app.conftest import WORKER
 
@@ -36,8 +36,8 @@ def contained(real_flow) -> list[Grant]:
     """Three that are contained on a real target."""
     grants = [real_flow.active_grant() for _ in range(3)]
     for grant in grants:
-        end_access(actor=real_flow.requester, request=grant.request)
-    work(Lane(Stage.CONTAIN, real_flow.integration.pk), WORKER)
+        revoke_access(actor=real_flow.requester, request=grant.request)
+    work(WorkQueue(Stage.CONTAIN, real_flow.integration.pk), WORKER)
     return grants
 
 
@@ -67,7 +67,7 @@ def test_one_that_left_something_and_one_that_left_nothing(real_flow, contained)
     lease, grants = take(contained)
     clean(grants, lease)
     assert states(contained) == [GrantState.ENDED] * 3
-    assert [len(grant.residue) for grant in contained] == [1, 0, 0]
+    assert [len(grant.owned_objects) for grant in contained] == [1, 0, 0]
 
 
 @pytest.mark.target
@@ -87,7 +87,7 @@ def test_a_target_that_does_not_answer_keeps_one_waiting_and_gives_the_others_ba
     lease, grants = take(contained)
     clean(grants, lease)
     assert states(contained) == [GrantState.CONTAINED] * 3
-    assert sorted(grant.tries for grant in contained) == [0, 0, 1]
+    assert sorted(grant.attempts for grant in contained) == [0, 0, 1]
     assert {grant.lease_by for grant in contained} == {""}
 
 

@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from accessflows.connectors.protocol import Containment
 from audit.models import Event
-from requests_app.leases import claim
+from requests_app.grants.leases import claim
+from requests_app.grants.proof import record_containment
 from requests_app.models import Grant, GrantState
-from requests_app.reconciler import Lane, Stage, lanes, next_turn, work
-from requests_app.services.proof import record_containment
-from requests_app.steps import contain
+from requests_app.worker.reconciler import Stage, WorkQueue, next_turn, work, work_queues
+from requests_app.worker.steps import contain
 from tests.factories import GrantFactory
 from tests.requests_app.conftest import WORKER
 
@@ -63,27 +63,27 @@ def test_what_has_not_begun_to_end_is_not_contained_by_a_late_answer():
 
 def test_a_dead_worker_keeps_an_end_waiting_for_half_a_sweep(ending):
     take(ending)
-    assert lanes(timezone.now()) == []
+    assert work_queues(timezone.now()) == []
     assert next_turn() <= timezone.now() + timedelta(seconds=settings.WORKER_INTERVAL_S)
     time.sleep(settings.WORKER_INTERVAL_S / 2 + 1.1)  # SQLite's clock counts whole seconds
-    assert [lane.stage for lane in lanes(timezone.now())] == [Stage.CONTAIN]
+    assert [queue.stage for queue in work_queues(timezone.now())] == [Stage.CONTAIN]
 
 
 def test_cleaning_waits_while_an_end_has_not_been_come_to(ending):
     contained = GrantFactory(state=GrantState.CONTAINED)
-    place = Lane(Stage.CLEAN, contained.integration_id)
-    assert place not in lanes(timezone.now())
+    place = WorkQueue(Stage.CLEAN, contained.integration_id)
+    assert place not in work_queues(timezone.now())
     assert work(place, WORKER) == 0
-    Grant.objects.filter(pk=ending.pk).update(tries=1)
-    assert place in lanes(timezone.now())
+    Grant.objects.filter(pk=ending.pk).update(attempts=1)
+    assert place in work_queues(timezone.now())
 
 
 def test_an_unreachable_target_is_asked_again_soon_however_often_it_failed(ending):
-    Grant.objects.update(tries=30)
+    Grant.objects.update(attempts=30)
     now = timezone.now()
     with time_machine.travel(now, tick=False):
         lease = take(ending)
         contain([Grant.objects.select_related("request", "integration").get()], lease)
     ending.refresh_from_db()
-    assert (ending.state, ending.tries) == (GrantState.ENDING, 31)
-    assert ending.next_try_at <= now + timedelta(seconds=1)
+    assert (ending.state, ending.attempts) == (GrantState.ENDING, 31)
+    assert ending.next_attempt_at <= now + timedelta(seconds=1)

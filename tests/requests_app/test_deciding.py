@@ -9,11 +9,12 @@ from django.urls import reverse
 from audit.events import EventName
 from audit.models import Event
 from mfa.exceptions import WindowClosed
+from requests_app.approvals.review import mark_of
+from requests_app.approvals.selectors import rights_of
+from requests_app.approvals.services import decide_request
 from requests_app.exceptions import Conflict, RequestRefused
-from requests_app.judging import mark_of
+from requests_app.grants.ending import cancel_request
 from requests_app.models import Decision, Status
-from requests_app.selectors import rights_of
-from requests_app.services import cancel_request, decide_request
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -34,7 +35,7 @@ def approver():
 def waiting(approver, **fields):
     requester = fields.pop("requester", None) or UserFactory()
     said = {"approval": "any_of", "approver_users": [approver], "targets": 1} | fields
-    flow = AccessFlowFactory(requestor_users=[requester], **said)
+    flow = AccessFlowFactory(requester_users=[requester], **said)
     return AccessRequestFactory(requester=requester, flow=flow, status=Status.PENDING_APPROVAL)
 
 

@@ -6,8 +6,8 @@ from django.db.models import ProtectedError
 
 from accessflows.models import AccessFlow, Integration
 from apono_portal.users.models import User
+from requests_app.grants.credentials import reveal_credential
 from requests_app.models import Grant, GrantState
-from requests_app.services import reveal_credential
 from tests.requests_app.conftest import RealFlow, settle
 
 pytestmark = [pytest.mark.target, pytest.mark.django_db]

@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from accessflows.connectors.registry import connector_for
 from audit.models import Event
-from requests_app.models import AccessRequest, Drift, Grant, GrantState, Status, TargetWatch
-from requests_app.services import reveal_credential
-from requests_app.watch import due_for_look, look_over
+from requests_app.drift.scan import due_for_scan, scan_targets
+from requests_app.grants.credentials import reveal_credential
+from requests_app.models import AccessRequest, Drift, Grant, GrantState, Status, TargetScan
 from tests.requests_app.conftest import WORKER, RealFlow, settle
 
 pytestmark = [pytest.mark.target, pytest.mark.django_db]
@@ -28,8 +28,8 @@ def look(flow: RealFlow, times: int = 1) -> set[str]:
     """Look the target over a moment later; return the kinds of drift that are open."""
     with time_machine.travel(timezone.now() + timedelta(seconds=3), tick=True):
         for _ in range(times):
-            for pk in due_for_look(timezone.now(), at_once=True):
-                look_over(pk, WORKER)
+            for pk in due_for_scan(timezone.now(), at_once=True):
+                scan_targets(pk, WORKER)
     return set(Drift.objects.open().values_list("kind", flat=True))
 
 
@@ -186,15 +186,15 @@ def test_a_target_that_is_down_is_told(real_flow, grant):
 def test_one_worker_looks_at_a_time(real_flow, grant):
     look(real_flow)
     real_flow.pg.ask(f"ALTER ROLE {grant.login} CREATEDB")
-    TargetWatch.objects.update(lease_until=timezone.now() + timedelta(minutes=1))
+    TargetScan.objects.update(lease_until=timezone.now() + timedelta(minutes=1))
     assert look(real_flow) == set()
-    look_over(real_flow.integration.pk, WORKER)
+    scan_targets(real_flow.integration.pk, WORKER)
     assert not Drift.objects.exists()
 
 
 def test_a_target_with_more_logins_than_are_held_at_once_is_read_to_its_end(real_flow, monkeypatch):
-    monkeypatch.setattr("requests_app.targets.AT_ONCE", 2)
-    monkeypatch.setattr("requests_app.watch.AT_ONCE", 2)
+    monkeypatch.setattr("requests_app.grants.target_access.AT_ONCE", 2)
+    monkeypatch.setattr("requests_app.drift.scan.AT_ONCE", 2)
     monkeypatch.setattr("accessflows.connectors.postgresql.roles.AT_ONCE", 2)
     *grants, forgotten = [real_flow.active_grant() for _ in range(6)]
     forget(forgotten)

@@ -11,15 +11,16 @@ from django.utils import timezone
 from audit.events import EventName
 from audit.models import Event
 from requests_app.exceptions import Conflict, RequestRefused
-from requests_app.models import AccessRequest, GrantState, Status
-from requests_app.services import (
-    begin_activation,
+from requests_app.grants.activation import begin_activation
+from requests_app.grants.ending import (
     cancel_request,
-    end_access,
-    end_all_access_of,
+    expire_due,
     lapse_overdue,
+    revoke_access,
+    revoke_all_access_of,
+    revoke_ineligible,
 )
-from requests_app.services.ending import end_groundless, expire_due
+from requests_app.models import AccessRequest, GrantState, Status
 from tests.factories import AccessRequestFactory, GrantFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -41,13 +42,13 @@ def test_time_ends_access_as_expired():
 
 def test_the_requester_ends_it_as_revoked():
     grant = GrantFactory()
-    end_access(actor=grant.request.requester, request=grant.request)
+    revoke_access(actor=grant.request.requester, request=grant.request)
     assert (stands(grant.request), grant.request.ends_as) == (Status.ENDING, Status.REVOKED)
 
 
 def test_an_admin_ends_it():
     grant, admin = GrantFactory(), UserFactory(admin=True)
-    end_access(actor=admin, request=grant.request)
+    revoke_access(actor=admin, request=grant.request)
     assert stands(grant.request) == Status.ENDING
     assert Event.objects.get(event=EventName.REQUEST_END).actor_id == admin.pk
 
@@ -56,7 +57,7 @@ def test_an_admin_ends_it():
 def test_others_do_not_end_it(role):
     grant = GrantFactory()
     actor = UserFactory(**({role: True} if role else {}))
-    for end in (end_access, cancel_request):
+    for end in (revoke_access, cancel_request):
         with pytest.raises(RequestRefused):
             end(actor=actor, request=grant.request)
     assert stands(grant.request) == Status.ACTIVE
@@ -66,7 +67,7 @@ def test_an_end_that_begun_stays_what_it_is():
     grant = GrantFactory()
     expire_due(now=grant.deadline)
     with pytest.raises(Conflict):
-        end_access(actor=grant.request.requester, request=grant.request)
+        revoke_access(actor=grant.request.requester, request=grant.request)
     assert (stands(grant.request), grant.request.ends_as) == (Status.ENDING, Status.EXPIRED)
 
 
@@ -126,30 +127,30 @@ def test_what_lost_its_ground_ends(status, then, lost):
         "flow": lambda: type(request.flow).objects.update(is_active=False),
         "no flow": lambda: AccessRequest.objects.update(flow=None),
         "integration": lambda: type(integration).objects.update(is_active=False),
-        "name on the flow": lambda: request.flow.requestor_users.clear(),
+        "name on the flow": lambda: request.flow.requester_users.clear(),
     }[lost]()
-    assert end_groundless() == 1
+    assert revoke_ineligible() == 1
     assert stands(request) == then
     assert request.message
 
 
 def test_what_lost_its_ground_ends_in_batches(monkeypatch):
-    monkeypatch.setattr("requests_app.services.ending.BATCH", 2)
+    monkeypatch.setattr("requests_app.grants.ending.BATCH", 2)
     requests = [request_at(Status.PENDING_APPROVAL) for _ in range(3)]
     type(requests[0].flow).objects.update(is_active=False)
-    assert [end_groundless() for _ in range(3)] == [2, 1, 0]
+    assert [revoke_ineligible() for _ in range(3)] == [2, 1, 0]
     assert {stands(request) for request in requests} == {Status.CANCELLED}
 
 
 @pytest.mark.parametrize(("status", "then"), LIVE)
 def test_who_leaves_the_group_that_may_ask_loses_what_is_open(status, then):
     request, group = request_at(status), Group.objects.create(name="Engineering")
-    request.flow.requestor_users.clear()
-    request.flow.requestor_groups.add(group)
+    request.flow.requester_users.clear()
+    request.flow.requester_groups.add(group)
     request.requester.groups.add(group)
-    assert end_groundless() == 0
+    assert revoke_ineligible() == 0
     request.requester.groups.remove(group)
-    assert end_groundless() == 1
+    assert revoke_ineligible() == 1
     assert (stands(request), request.message) == (then, "The person may no longer ask through this access flow.")  # fmt: skip
 
 
@@ -162,19 +163,21 @@ def test_all_access_of_one_ends_and_that_of_others_stays(status, then, of):
         "flow": request.flow,
         "integration": request.targets.get().integration,
     }
-    ended = end_all_access_of(**{of: concerned[of]}, actor=UserFactory(admin=True), reason="Left")
+    ended = revoke_all_access_of(
+        **{of: concerned[of]}, actor=UserFactory(admin=True), reason="Left"
+    )
     assert (ended, stands(request), stands(other)) == (1, then, status)
 
 
 def test_nothing_in_particular_ends_nothing():
     request = request_at(Status.ACTIVE)
-    assert end_all_access_of(actor=None, reason="Nobody named") == 0
+    assert revoke_all_access_of(actor=None, reason="Nobody named") == 0
     assert stands(request) == Status.ACTIVE
 
 
 def test_with_everything_in_order_nothing_ends():
     GrantFactory()
-    assert end_groundless() == 0
+    assert revoke_ineligible() == 0
 
 
 def test_the_page_ends_and_says_so(signed_in):

@@ -5,7 +5,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 from accessflows.connectors.protocol import GrantIdentity, role_name_of
-from requests_app.ends import Ends
+from requests_app.worker.deadline_index import Ends
 
 FIRST = datetime(2030, 1, 1, 12, 0, 0, 123457, tzinfo=UTC)
 LAST_OID = 2**32 - 1

@@ -9,9 +9,11 @@ from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
+from requests_app.approvals.escalation import escalate_due
+from requests_app.approvals.services import decide_request
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest, Decision, Status
-from requests_app.services import decide_request, escalate_due, submit_request
+from requests_app.submission.services import submit_request
 from tests.factories import (
     AccessFlowFactory,
     GroupFactory,
@@ -29,7 +31,7 @@ def asked(*further, **fields):
     flow = AccessFlowFactory(
         approval="any_of",
         approver_groups=[GroupFactory(members=[UserFactory()])],
-        requestor_users=[requester],
+        requester_users=[requester],
         targets=1,
         **fields,
     )

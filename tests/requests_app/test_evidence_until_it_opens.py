@@ -8,12 +8,13 @@ from django.utils import timezone
 
 from accessflows.connectors.postgresql.connector import PostgreSQLConnector
 from accessflows.models import Integration
+from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
-from audit.origin import SYSTEM
-from mfa.services import reset_mfa
-from requests_app import steps, targets
+from mfa.reset import reset_mfa
+from requests_app.grants import target_access
+from requests_app.grants.activation import begin_activation
 from requests_app.models import GrantState, Status
-from requests_app.services import begin_activation
+from requests_app.worker import steps
 from tests.factories import UserFactory, take_fingerprint
 from tests.requests_app.conftest import settle
 
@@ -31,7 +32,7 @@ def protected(real_flow):
 
 def reset(user) -> None:
     admin = UserFactory(admin=True)
-    reset_mfa(actor=admin, user=user, reason="Phone lost", window=None, origin=SYSTEM)
+    reset_mfa(actor=admin, user=user, reason="Phone lost", window=None, client_info=SYSTEM)
 
 
 def assert_nothing_is_open(flow, request) -> None:
@@ -66,7 +67,7 @@ def test_a_reset_while_the_target_was_down_opens_nothing(protected):
     request.flow_fingerprint = protected.flow.fingerprint
     request.save(update_fields=["flow_fingerprint"])
     settle()
-    assert request.grants.get().tries == 1
+    assert request.grants.get().attempts == 1
     reset(protected.requester)
     Integration.objects.update(port=right_port)
     with time_machine.travel(timezone.now() + timedelta(seconds=5), tick=True):
@@ -81,7 +82,7 @@ def test_a_reset_during_the_call_ends_what_was_made(protected, monkeypatch):
             reset(protected.requester)
             return made
 
-    monkeypatch.setattr(targets, "connector_for", lambda kind: ResetMeanwhile())
+    monkeypatch.setattr(target_access, "connector_for", lambda kind: ResetMeanwhile())
     request = protected.request()
     settle()
     assert_nothing_is_open(protected, request)
@@ -91,7 +92,7 @@ def test_a_reset_during_the_call_ends_what_was_made(protected, monkeypatch):
 def test_a_flow_switched_off_while_the_target_was_down_opens_nothing(real_flow):
     request = real_flow.request()
     begin_activation(request_pk=request.pk)
-    request.grants.update(tries=1)
+    request.grants.update(attempts=1)
     real_flow.flow.is_active = False
     real_flow.flow.save(update_fields=["is_active"])
     grant = request.grants.select_related("request", "integration").get()

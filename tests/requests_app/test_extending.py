@@ -11,14 +11,14 @@ from django.utils import timezone
 from audit.events import EventName
 from audit.models import Event
 from mfa.exceptions import WindowClosed
-from mfa.services import advance_epoch
+from mfa.verification.locking import advance_epoch
+from requests_app.drift.scan import due_for_scan, scan_targets
 from requests_app.exceptions import Conflict, RequestRefused
+from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.ending import expire_due, revoke_access
+from requests_app.grants.extension import carry_on_extensions, extend_access
 from requests_app.models import AccessRequest, Drift, Extension, Grant, GrantState, Status
 from requests_app.policies import when_to_remind
-from requests_app.services import end_access, extend_access, reveal_credential
-from requests_app.services.ending import expire_due
-from requests_app.services.extension import carry_on_extensions
-from requests_app.watch import due_for_look, look_over
 from tests.factories import UserFactory, VerificationFactory, take_fingerprint
 from tests.requests_app.conftest import WORKER, settle, window_of
 
@@ -153,7 +153,7 @@ def test_a_code_that_was_reset_before_the_target_answered_extends_nothing(flow):
     assert valid_until(flow, grant) <= end
 
 
-@pytest.mark.parametrize("loses", ["no requestor", "flow changed", "approver left"])
+@pytest.mark.parametrize("loses", ["no requester", "flow changed", "approver left"])
 def test_ground_lost_before_the_target_answered_extends_nothing(flow, loses):
     grant = flow.active_grant()
     end = grant.deadline
@@ -161,7 +161,7 @@ def test_ground_lost_before_the_target_answered_extends_nothing(flow, loses):
     assert extend(grant.request).state == Extension.State.ASKED
     show_target(flow, grant.request)
     {
-        "no requestor": lambda: flow.flow.requestor_users.clear(),
+        "no requester": lambda: flow.flow.requester_users.clear(),
         "flow changed": lambda: type(flow.flow).objects.update(max_extensions=1),
         "approver left": lambda: _approved_by_somebody_gone(flow, grant.request),
     }[loses]()
@@ -171,7 +171,7 @@ def test_ground_lost_before_the_target_answered_extends_nothing(flow, loses):
 
 
 @pytest.mark.parametrize(
-    "loses", ["flow changed", "flow off", "no requestor", "approver left", "closed hours"]
+    "loses", ["flow changed", "flow off", "no requester", "approver left", "closed hours"]
 )
 def test_what_it_stood_on_is_asked_again(flow, loses):
     grant = flow.active_grant()
@@ -181,7 +181,7 @@ def test_what_it_stood_on_is_asked_again(flow, loses):
     {
         "flow changed": lambda: rows.update(max_duration=timedelta(hours=9)),
         "flow off": lambda: rows.update(is_active=False),
-        "no requestor": lambda: flow.flow.requestor_users.clear(),
+        "no requester": lambda: flow.flow.requester_users.clear(),
         "approver left": lambda: _approved_by_somebody_gone(flow, request),
         "closed hours": lambda: rows.update(
             available_days=[(today + 3) % 7],
@@ -213,7 +213,7 @@ def test_in_the_last_moment_it_is_too_late(flow):
 
 def test_access_that_is_ending_is_not_extended(flow):
     grant = flow.active_grant()
-    end_access(actor=flow.requester, request=grant.request)
+    revoke_access(actor=flow.requester, request=grant.request)
     with pytest.raises(Conflict, match="is Ending"):
         extend(grant.request)
 
@@ -274,7 +274,7 @@ def test_two_overlapping_requests_leave_each_others_ends_alone(flow):
     first_ends_at = after(first).ends_at
     assert (valid_until(flow, first), first.deadline) == (ends[0], first_ends_at)
     assert after(second).ends_at == ends[1] + HALF_AN_HOUR
-    end_access(actor=flow.requester, request=first.request)
+    revoke_access(actor=flow.requester, request=first.request)
     settle()
     assert valid_until(flow, first) is None
     assert valid_until(flow, second) is not None
@@ -302,8 +302,8 @@ def test_the_watch_over_targets_agrees(flow, step):
         before = grant.deadline
         Grant.objects.update(deadline=before, extending_to=before + HALF_AN_HOUR)
     with time_machine.travel(timezone.now() + timedelta(seconds=3), tick=True):
-        for pk in due_for_look(timezone.now(), at_once=True):
-            look_over(pk, WORKER)
+        for pk in due_for_scan(timezone.now(), at_once=True):
+            scan_targets(pk, WORKER)
     assert not Drift.objects.exists()
     marker = flow.pg.ask(
         "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = %s",
@@ -320,12 +320,12 @@ def test_a_target_that_moved_for_an_extension_that_failed_is_told(flow):
         **later
     )  # as a worker leaves it that stopped before the portal's end moved
     type(grant.request).objects.update(ends_at=extension.from_end)
-    Extension.objects.update(state=Extension.State.ASKED, next_try_at=timezone.now())
-    flow.flow.requestor_users.clear()
+    Extension.objects.update(state=Extension.State.ASKED, next_attempt_at=timezone.now())
+    flow.flow.requester_users.clear()
     carry_on_extensions(now=timezone.now())
     with time_machine.travel(timezone.now() + timedelta(seconds=3), tick=True):
-        for pk in due_for_look(timezone.now(), at_once=True):
-            look_over(pk, WORKER)
+        for pk in due_for_scan(timezone.now(), at_once=True):
+            scan_targets(pk, WORKER)
     assert [each.kind for each in Drift.objects.all()] == [Drift.Kind.DEADLINE]
 
 

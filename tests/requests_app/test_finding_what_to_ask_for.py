@@ -5,7 +5,7 @@ import re
 import pytest
 
 from accessflows.models import FlowTarget, Permission, Resource
-from requests_app.wishes import PAGE_SIZE
+from requests_app.submission.selection import PAGE_SIZE
 from tests.factories import (
     AccessFlowFactory,
     FlowTargetFactory,
@@ -26,7 +26,7 @@ def user():
 
 @pytest.fixture
 def orders(user):
-    flow = AccessFlowFactory(name="Orders desk", requestor_users=[user])
+    flow = AccessFlowFactory(name="Orders desk", requester_users=[user])
     integration = IntegrationFactory(name="Halden warehouse")
     resource = ResourceFactory(integration=integration, name="orders")
     role = PermissionFactory(
@@ -37,7 +37,7 @@ def orders(user):
 
 @pytest.fixture
 def other(user):
-    return FlowTargetFactory(flow=AccessFlowFactory(name="Else", requestor_users=[user]))
+    return FlowTargetFactory(flow=AccessFlowFactory(name="Else", requester_users=[user]))
 
 
 def offered(client, **asked):
@@ -96,7 +96,7 @@ def test_what_others_may_ask_for_is_in_no_list_and_no_filter(user, orders, signe
 
 
 def many(user, count):
-    flow = AccessFlowFactory(requestor_users=[user])
+    flow = AccessFlowFactory(requester_users=[user])
     integration = IntegrationFactory()
     role = PermissionFactory(integration=integration)
     made = Resource.objects.bulk_create(

@@ -8,19 +8,17 @@ import pytest
 from django.db import connection, connections
 from django.db.models import Model
 
+from accessflows.flows.history import stamp_version
 from accessflows.models import AccessFlow, FlowVersion
-from accessflows.versions import stamp_version
+from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
-from audit.origin import SYSTEM
+from requests_app.deletion.flows import delete_flow
 from requests_app.exceptions import RequestRefused
+from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.ending import revoke_ineligible
 from requests_app.models import AccessRequest, GrantState, Status
-from requests_app.services import (
-    delete_flow,
-    reveal_credential,
-    submission,
-    submit_request,
-)
-from requests_app.services.ending import end_groundless
+from requests_app.submission import services as submission_services
+from requests_app.submission.services import submit_request
 from tests.factories import AccessFlowFactory, AccessRequestFactory, GrantFactory, UserFactory
 from tests.requests_app.conftest import RealFlow, settle
 
@@ -29,7 +27,7 @@ from tests.requests_app.conftest import RealFlow, settle
 def used(db) -> AccessFlow:
     """A flow with two open accesses of one person, one being opened, and one that waits."""
     irma = UserFactory()
-    flow = AccessFlowFactory(name="Orders write", requestor_users=[irma], targets=1)
+    flow = AccessFlowFactory(name="Orders write", requester_users=[irma], targets=1)
     for status in (Status.ACTIVE, Status.ACTIVE, Status.GRANTING, Status.PENDING_APPROVAL):
         ask = AccessRequestFactory(requester=irma, flow=flow, status=status)
         if status == Status.ACTIVE:
@@ -79,7 +77,7 @@ def test_deleting_leaves_an_event_with_numbers_and_terms(admin_client, admin_use
 
 def test_requests_keep_what_they_say_and_what_is_live_ends(admin_client, used):
     admin_client.post(address(used), {"reason": "Orders moved away"})
-    assert end_groundless() == 4
+    assert revoke_ineligible() == 4
     names = AccessRequest.objects.values_list("flow_name", flat=True)
     assert list(names) == ["Orders write"] * 5
     assert not AccessRequest.objects.filter(status__in=[Status.ACTIVE, Status.GRANTING]).exists()
@@ -97,7 +95,7 @@ def test_versions_stay_and_can_be_read(auditor_client, admin_client, admin_user,
 
 def test_the_second_of_two_admins_is_told(admin_user, used):
     twin = AccessFlow.objects.get(pk=used.pk)
-    said = {"actor": admin_user, "window": None, "reason": "Moved", "origin": SYSTEM}
+    said = {"actor": admin_user, "window": None, "reason": "Moved", "client_info": SYSTEM}
     delete_flow(flow=used, **said)
     with pytest.raises(RequestRefused, match="deleted meanwhile"):
         delete_flow(flow=twin, **said)
@@ -109,16 +107,16 @@ def test_who_asks_while_it_is_deleted_is_refused_and_told(monkeypatch, admin_use
     if connection.vendor == "sqlite":
         pytest.skip("SQLite lets one writer in at a time, so nothing comes in between.")
     irma = UserFactory()
-    flow = AccessFlowFactory(requestor_users=[irma], targets=1)
-    said = {"actor": admin_user, "window": None, "reason": "Moved", "origin": SYSTEM}
-    insert = submission.insert
+    flow = AccessFlowFactory(requester_users=[irma], targets=1)
+    said = {"actor": admin_user, "window": None, "reason": "Moved", "client_info": SYSTEM}
+    insert = submission_services.insert
 
     def insert_late(row: Model) -> None:
         if isinstance(row, AccessRequest):
             elsewhere(lambda: delete_flow(flow=flow, **said))
         insert(row)
 
-    monkeypatch.setattr(submission, "insert", insert_late)
+    monkeypatch.setattr(submission_services, "insert", insert_late)
     target = flow.targets.get()
     with pytest.raises(RequestRefused, match="cannot be used any more"):
         submit_request(
@@ -138,7 +136,9 @@ def test_an_open_session_is_cut_on_the_target_and_proven(real_flow: RealFlow, ad
     grant = real_flow.active_grant()
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     session = real_flow.pg.log_in(credential)
-    delete_flow(actor=admin_user, window=None, flow=real_flow.flow, reason="Moved", origin=SYSTEM)
+    delete_flow(
+        actor=admin_user, window=None, flow=real_flow.flow, reason="Moved", client_info=SYSTEM
+    )
     settle()
     with pytest.raises(psycopg.OperationalError):
         session.execute("SELECT 1")

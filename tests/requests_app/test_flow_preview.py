@@ -7,11 +7,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accessflows.fingerprint import terms_of, terms_of_draft
+from accessflows.flows.fingerprint import terms_of, terms_of_draft
+from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow
-from accessflows.terms import FlowTerms
 from audit.models import Event
-from requests_app.flow_use import voided_by
+from requests_app.deletion.flows import voided_by
 from requests_app.models import Status
 from tests.factories import (
     AccessFlowFactory,
@@ -38,7 +38,7 @@ def flow(irma) -> AccessFlow:
     """A flow with one person who has MFA and one who has not, a waiting request and an open access."""
     petra = UserFactory(name="Petra Person")
     AuthenticatorFactory(user=petra)
-    flow = AccessFlowFactory(name="Orders", requestor_users=[irma, petra], targets=1)
+    flow = AccessFlowFactory(name="Orders", requester_users=[irma, petra], targets=1)
     AccessRequestFactory(requester=irma, flow=flow, status=Status.PENDING_APPROVAL)
     AccessRequestFactory(requester=petra, flow=flow, status=Status.ACTIVE)
     return flow
@@ -49,7 +49,7 @@ def typed(flow: AccessFlow, **changes: object) -> dict[str, object]:
     target = flow.targets.get()
     return {
         "name": flow.name,
-        "requestor_users": list(flow.requestor_users.values_list("pk", flat=True)),
+        "requester_users": list(flow.requester_users.values_list("pk", flat=True)),
         "targets": [f"{target.resource_id}:{target.permission_id}"],
         "max_duration": "8h",
         "approval": "automatic",
@@ -76,7 +76,7 @@ def test_it_counts_who_can_ask_and_who_lacks_mfa(admin_client, flow):
 
 def test_it_names_who_gains_and_who_loses(admin_client, flow, irma):
     nils = UserFactory(name="Nils Newcomer")
-    page = said(admin_client, address(flow), typed(flow, requestor_users=[irma.pk, nils.pk]))
+    page = said(admin_client, address(flow), typed(flow, requester_users=[irma.pk, nils.pk]))
     assert "1 can ask who could not: Nils Newcomer" in page
     assert "1 can no longer ask through it: Petra Person" in page
 
@@ -104,7 +104,7 @@ def test_an_approver_group_without_members_is_told(admin_client, flow):
 
 
 def test_half_a_form_says_whom_it_reaches_so_far(admin_client, flow):
-    page = said(admin_client, NEW, {"requestor_users": typed(flow)["requestor_users"]})
+    page = said(admin_client, NEW, {"requester_users": typed(flow)["requester_users"]})
     assert "Matches 2 active people" in page
     assert "Once the form is complete" in page
 
@@ -138,8 +138,8 @@ def test_what_is_foreseen_is_what_is_saved(db):
     """A draft of the terms a flow has is the flow, to the letter: so is its fingerprint."""
     people, group = UserFactory.create_batch(3), GroupFactory()
     flow = AccessFlowFactory(
-        requestor_users=people,
-        requestor_groups=[group],
+        requester_users=people,
+        requester_groups=[group],
         approver_users=people[:1],
         approver_groups=[group],
         approval="any_of",
@@ -151,7 +151,7 @@ def test_what_is_foreseen_is_what_is_saved(db):
     for name in ("Zoo", "_apple", "apple", "Éclair"):
         FlowTargetFactory(flow=flow, resource=ResourceFactory(name=name))
     flow.refresh_from_db()
-    assert terms_of_draft(FlowTerms.of(flow)) == terms_of(flow)
+    assert terms_of_draft(FlowInput.of(flow)) == terms_of(flow)
 
 
 def test_what_was_void_before_is_not_counted_again(flow, irma):
@@ -168,7 +168,7 @@ def test_the_panel_asks_as_often_for_many_people(admin_client, flow, irma):
         return len(asked)
 
     few = questions()
-    flow.requestor_users.add(*UserFactory.create_batch(100))
+    flow.requester_users.add(*UserFactory.create_batch(100))
     for _ in range(20):
         AccessRequestFactory(requester=irma, flow=flow, status=Status.PENDING_MFA)
     form = typed(flow, require_mfa="on")

@@ -6,9 +6,9 @@ import pytest
 from django.urls import reverse
 
 from accessflows.models import EscalationTier
-from requests_app.judging import MOST_PEOPLE
+from requests_app.approvals.review import MOST_PEOPLE
+from requests_app.approvals.selectors import QUEUE_SHOWN
 from requests_app.models import AccessRequest, Status
-from requests_app.selectors import QUEUE_SHOWN
 from tests.factories import AccessFlowFactory, AccessRequestFactory, GroupFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -24,7 +24,7 @@ def waiting(theo):
     hannah = UserFactory(name="Hannah Fischer")
     owners = GroupFactory(name="Orders owners", members=[theo, UserFactory(name="Priya Raman")])
     flow = AccessFlowFactory(
-        approval="any_of", approver_groups=[owners], requestor_users=[hannah], targets=1
+        approval="any_of", approver_groups=[owners], requester_users=[hannah], targets=1
     )
     return AccessRequestFactory(requester=hannah, flow=flow, status=Status.PENDING_APPROVAL)
 

@@ -16,9 +16,10 @@ from django.db import connection
 
 from audit.events import EventName
 from audit.models import Event
+from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.ending import revoke_access
 from requests_app.models import GrantState, Status
-from requests_app.services import end_access, reveal_credential
-from requests_app.worker import Worker
+from requests_app.worker.loop import Worker
 from tests.fixtures.postgres import versions_to_test
 
 pytestmark = [
@@ -126,7 +127,7 @@ def test_a_worker_killed_while_opening_is_taken_over(real_flow, when):
     [
         ("contain_many", "before"),
         ("contain_many", "after"),
-        ("find_residue", "before"),
+        ("find_owned_objects", "before"),
         ("clean", "before"),
         ("clean", "after"),
         ("prove_many", "before"),
@@ -137,7 +138,7 @@ def test_a_worker_killed_while_ending_is_taken_over(real_flow, method, when):
     grant = real_flow.active_grant()
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     session = real_flow.pg.log_in(credential)
-    end_access(actor=real_flow.requester, request=grant.request)
+    revoke_access(actor=real_flow.requester, request=grant.request)
     let_one_be_killed(method, when)
     assert stands(grant) in {GrantState.ENDING, GrantState.CONTAINED}
     with another_worker():
@@ -152,7 +153,7 @@ def test_a_worker_killed_while_ending_is_taken_over(real_flow, method, when):
 def test_two_workers_share_the_ends_and_each_is_noted_once(real_flow):
     grants = [real_flow.active_grant() for _ in range(6)]
     for grant in grants:
-        end_access(actor=real_flow.requester, request=grant.request)
+        revoke_access(actor=real_flow.requester, request=grant.request)
     with worker(), worker():
         until(lambda: all(stands(grant.request) == Status.REVOKED for grant in grants))
     for event in (EventName.GRANT_CONTAIN, EventName.GRANT_PROVE, EventName.REQUEST_REVOKE):

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
-from requests_app.leases import claim, release, renew, retry_later
+from requests_app.grants.leases import claim, release, renew, retry_later
 from requests_app.models import Grant, GrantState
 from tests.factories import GrantFactory
 
@@ -56,7 +56,7 @@ def test_a_lease_is_as_long_as_the_setting_says(grant):
 
 def test_grants_of_one_integration_share_it_and_what_steps_ask_of_requests(grant):
     other = GrantFactory(state=grant.state, integration=grant.integration)
-    Grant.objects.filter(pk=other.pk).update(next_try_at=grant.next_try_at)
+    Grant.objects.filter(pk=other.pk).update(next_attempt_at=grant.next_attempt_at)
     _, held = take(grant=grant, limit=2)
     with CaptureQueriesContext(connection) as asked:
         assert held[0].integration is held[1].integration
@@ -79,7 +79,7 @@ def test_whoever_lost_the_lease_gives_nothing_back(grant):
     release([grant], lease)
     retry_later([grant], lease, step="contain", sentence="Late")
     grant.refresh_from_db()
-    assert (grant.lease_by, grant.tries) == (second, 0)
+    assert (grant.lease_by, grant.attempts) == (second, 0)
 
 
 def test_a_grant_given_back_waits_for_its_turn(grant):
@@ -87,25 +87,25 @@ def test_a_grant_given_back_waits_for_its_turn(grant):
     retry_later([grant], lease, step="contain", sentence="No answer.")
     assert take("two", grant=grant)[1] == []
     grant.refresh_from_db()
-    assert grant.next_try_at > timezone.now()
-    assert (grant.tries, grant.last_error, grant.lease_by) == (1, "No answer.", "")
+    assert grant.next_attempt_at > timezone.now()
+    assert (grant.attempts, grant.last_error, grant.lease_by) == (1, "No answer.", "")
 
 
 def test_waits_grow_to_a_minute_and_no_further(grant):
     waits = []
     for _ in range(9):
-        Grant.objects.update(next_try_at=timezone.now())
+        Grant.objects.update(next_attempt_at=timezone.now())
         lease, [taken] = take(grant=grant)
         before = timezone.now()
         retry_later([taken], lease, step="contain", sentence="No answer.")
         taken.refresh_from_db()
-        waits.append(round((taken.next_try_at - before).total_seconds()))
+        waits.append(round((taken.next_attempt_at - before).total_seconds()))
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
 def test_the_same_trouble_is_put_on_the_record_once(grant):
     for sentence in ("No answer.", "No answer.", "Refused."):
-        Grant.objects.update(next_try_at=timezone.now())
+        Grant.objects.update(next_attempt_at=timezone.now())
         lease, [taken] = take(grant=grant)
         retry_later([taken], lease, step="contain", sentence=sentence)
     told = Event.objects.filter(event=EventName.GRANT_RETRY).order_by("pk")
@@ -114,5 +114,5 @@ def test_the_same_trouble_is_put_on_the_record_once(grant):
 
 def test_the_longest_waiting_goes_first(grant):
     older = GrantFactory(state=GrantState.ENDING, integration=grant.integration)
-    Grant.objects.filter(pk=older.pk).update(next_try_at=timezone.now() - timedelta(hours=1))
+    Grant.objects.filter(pk=older.pk).update(next_attempt_at=timezone.now() - timedelta(hours=1))
     assert take(grant=grant, limit=1)[1] == [older]

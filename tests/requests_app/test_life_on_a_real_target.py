@@ -8,8 +8,9 @@ import time_machine
 from django.utils import timezone
 
 from audit.models import Event
+from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.ending import revoke_access
 from requests_app.models import GrantState, Status
-from requests_app.services import end_access, reveal_credential
 from tests.requests_app.conftest import settle
 
 pytestmark = [pytest.mark.target, pytest.mark.django_db]
@@ -53,7 +54,7 @@ def test_time_runs_out_and_the_open_session_is_cut(real_flow):
 
 def test_ended_by_hand_is_revoked(real_flow):
     grant = real_flow.active_grant()
-    end_access(actor=real_flow.requester, request=grant.request)
+    revoke_access(actor=real_flow.requester, request=grant.request)
     settle()
     grant.refresh_from_db()
     assert grant.request.status == Status.REVOKED

@@ -7,14 +7,16 @@ import time_machine
 from django.urls import reverse
 from django.utils import timezone
 
+from accessflows.integrations.checks import check_integration
 from accessflows.models import AccessFlow, Integration
-from accessflows.services import check_integration
+from apono_portal.core.crypto import encryption
+from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
-from audit.origin import SYSTEM
-from mfa import sealing
-from requests_app.models import Drift, Grant, GrantState, Status, TargetWatch
-from requests_app.services import end_access, extend_access, reveal_credential
-from requests_app.watch import due_for_look, look_over
+from requests_app.drift.scan import due_for_scan, scan_targets
+from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.ending import revoke_access
+from requests_app.grants.extension import extend_access
+from requests_app.models import Drift, Grant, GrantState, Status, TargetScan
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -40,14 +42,14 @@ def ask(receiver):  # noqa: F811
         database="",
         broker="",
     )
-    check_integration(actor=None, integration=integration, origin=SYSTEM)
-    flow = AccessFlowFactory(requestor_users=[UserFactory()])
+    check_integration(actor=None, integration=integration, client_info=SYSTEM)
+    flow = AccessFlowFactory(requester_users=[UserFactory()])
     flow.targets.create(
         resource=integration.resources.get(name="orders"),
         permission=integration.permissions.get(name="reader"),
     )
     take_fingerprint(flow)
-    person = flow.requestor_users.get()
+    person = flow.requester_users.get()
     return lambda: AccessRequestFactory(requester=person, flow=flow, duration=MINUTES)
 
 
@@ -94,7 +96,7 @@ def test_an_end_waits_for_a_receiver_that_is_down(ask, receiver):  # noqa: F811
     settle()
     grant = grant_of(request)
     receiver.stop()
-    end_access(actor=grant.request.requester, request=grant.request)
+    revoke_access(actor=grant.request.requester, request=grant.request)
     settle()
     waiting = grant_of(request)
     assert (waiting.state, waiting.contained_at) == (GrantState.ENDING, None)
@@ -105,8 +107,8 @@ def test_an_end_waits_for_a_receiver_that_is_down(ask, receiver):  # noqa: F811
 
 def test_a_wrong_secret_opens_nothing(ask, receiver):  # noqa: F811
     mine = Integration.objects.get(kind=Integration.Kind.WEBHOOK)
-    mine.sealed_password = sealing.seal(
-        new_secret().encode(), purpose=sealing.BROKER_PASSWORD, owner=mine.seal_id
+    mine.encrypted_password = encryption.seal(
+        new_secret().encode(), purpose=encryption.BROKER_PASSWORD, owner=mine.secret_id
     )
     mine.save()
     request = ask()
@@ -131,10 +133,10 @@ def test_looking_over_a_receiver_finds_its_grants_as_they_should_be(ask):
     integration_id = grant_of(request).integration_id
     for step in (lambda: None, lambda: show(grant_of(request))):
         step()
-        due_for_look(timezone.now(), at_once=True)
-        look_over(integration_id, "worker")
+        due_for_scan(timezone.now(), at_once=True)
+        scan_targets(integration_id, "worker")
         assert list(Drift.objects.values_list("kind", "sentence")) == []
-    assert TargetWatch.objects.get().last_error == ""
+    assert TargetScan.objects.get().last_error == ""
     assert grant_of(request).state == GrantState.ACTIVE
 
 
@@ -143,8 +145,8 @@ def test_what_a_receiver_forgot_is_noticed_and_ended(ask, receiver):  # noqa: F8
     settle()
     receiver.stop()
     receiver.start()
-    due_for_look(timezone.now(), at_once=True)
-    look_over(grant_of(request).integration_id, "worker")
+    due_for_scan(timezone.now(), at_once=True)
+    scan_targets(grant_of(request).integration_id, "worker")
     settle()
     assert Drift.objects.filter(kind=Drift.Kind.DROPPED).exists()
     assert grant_of(request).request.status == Status.REVOKED

@@ -10,18 +10,15 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accessflows.connectors.errors import ConnectorError
-from mfa.lanes import Lane
+from mfa.verification.throttle_scope import ThrottleScope
+from requests_app.approvals.services import decide_request
 from requests_app.exceptions import Conflict, RequestRefused
+from requests_app.grants.activation import begin_activation
+from requests_app.grants.credentials import reset_credential, reveal_credential
+from requests_app.grants.extension import extend_access
 from requests_app.models import Decision, Status
-from requests_app.services import (
-    begin_activation,
-    decide_request,
-    extend_access,
-    reset_credential,
-    reveal_credential,
-    step_up,
-    submit_request,
-)
+from requests_app.submission.services import submit_request
+from requests_app.submission.step_up import step_up
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -37,13 +34,13 @@ STATE, REQUEST = '"mfa_mfastate"', '"requests_app_accessrequest"'
 
 def ask_for(status: Status, **flow: Any) -> Any:
     requester = UserFactory()
-    made = AccessFlowFactory(requestor_users=[requester], targets=1, **flow)
+    made = AccessFlowFactory(requester_users=[requester], targets=1, **flow)
     return AccessRequestFactory(requester=requester, flow=made, status=status)
 
 
 def submitting() -> Callable[[], Any]:
     user = UserFactory()
-    flow = AccessFlowFactory(requestor_users=[user], targets=1)
+    flow = AccessFlowFactory(requester_users=[user], targets=1)
     return lambda: submit_request(
         actor=user,
         flow=flow,
@@ -57,7 +54,7 @@ def submitting() -> Callable[[], Any]:
 def stepping_up() -> Callable[[], Any]:
     device = AuthenticatorFactory()
     code = code_for(device)
-    return lambda: step_up(user=device.user, code=code, lane=Lane())
+    return lambda: step_up(user=device.user, code=code, scope=ThrottleScope())
 
 
 def deciding() -> Callable[[], Any]:
@@ -99,9 +96,9 @@ DEEDS: dict[str, Callable[[], Callable[[], Any]]] = {
 }
 
 
-@pytest.mark.parametrize("deed", DEEDS)
-def test_the_state_is_locked_before_the_request(deed):
-    do = DEEDS[deed]()
+@pytest.mark.parametrize("action", DEEDS)
+def test_the_state_is_locked_before_the_request(action):
+    do = DEEDS[action]()
     # No target answers here, and nothing of that comes before the locks.
     refusals = suppress(Conflict, RequestRefused, ConnectorError)
     with CaptureQueriesContext(connections["default"]) as asked, refusals:

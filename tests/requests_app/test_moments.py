@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 import time_machine
 
-from requests_app.templatetags.moments import moment, other_day
+from apono_portal.core.formatting.datetimes import other_day, relative_datetime
 
 NOW = datetime(2026, 5, 12, 14, 11, tzinfo=UTC)
 
@@ -21,4 +21,4 @@ NOW = datetime(2026, 5, 12, 14, 11, tzinfo=UTC)
 )
 def test_another_day_is_named(instant: datetime, said: str, behind_a_clock: str) -> None:
     with time_machine.travel(NOW, tick=False):
-        assert (moment(instant), other_day(instant)) == (said, behind_a_clock)
+        assert (relative_datetime(instant), other_day(instant)) == (said, behind_a_clock)

@@ -6,8 +6,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from requests_app.grants.status import find_overdue
 from requests_app.models import GrantState
-from requests_app.overdue import find_overdue
 from tests.factories import GrantFactory
 
 pytestmark = pytest.mark.django_db

@@ -63,7 +63,7 @@ def test_the_page_of_an_open_request_offers_its_credential_and_its_end(signed_in
 @pytest.mark.parametrize(("targets", "look"), [(1, "btn-primary"), (2, "btn-tonal")])
 def test_one_button_is_filled_and_repeated_ones_are_not(signed_in, targets, look):
     person = UserFactory()
-    flow = AccessFlowFactory(requestor_users=[person], targets=targets)
+    flow = AccessFlowFactory(requester_users=[person], targets=targets)
     ask = AccessRequestFactory(requester=person, flow=flow, status=Status.ACTIVE)
     for number, target in enumerate(flow.targets.all(), start=1):
         GrantFactory(request=ask, resource=target.resource, login=f"jit_{number}", login_oid=number)
@@ -122,7 +122,7 @@ def test_step_up_leads_the_unenrolled_to_set_up(member_client):
 
 def test_step_up_lists_what_it_releases(signed_in):
     user = AuthenticatorFactory().user
-    flow = AccessFlowFactory(require_mfa=True, requestor_users=[user], targets=1)
+    flow = AccessFlowFactory(require_mfa=True, requester_users=[user], targets=1)
     ask = AccessRequestFactory(requester=user, flow=flow, status=Status.PENDING_MFA)
     page = signed_in(user).get(reverse("requests:step_up")).content.decode()
     assert ask.reference in page
@@ -145,7 +145,7 @@ def test_a_page_asks_the_same_questions_for_one_row_and_for_many(
 
 
 def add_rows(user):
-    mine = AccessFlowFactory(requestor_users=[user], targets=2)
+    mine = AccessFlowFactory(requester_users=[user], targets=2)
     for status in (Status.ACTIVE, Status.PENDING_MFA, Status.EXPIRED):
         AccessRequestFactory(requester=user, flow=mine, status=status)
     theirs = AccessFlowFactory(approval="any_of", approver_users=[user], targets=1)

@@ -6,17 +6,17 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from audit.origin import Origin
-from requests_app import parking
+from apono_portal.core.web.client import ClientInfo
 from requests_app.exceptions import RequestRefused
 from requests_app.models import Status
-from requests_app.parking import made_elsewhere
-from requests_app.services import submit_request
+from requests_app.submission import pending_mfa
+from requests_app.submission.pending_mfa import made_elsewhere
+from requests_app.submission.services import submit_request
 from tests.factories import AccessFlowFactory, AccessRequestFactory, AuthenticatorFactory
 
 pytestmark = pytest.mark.django_db
-HERE = Origin("127.0.0.1", "Firefox/133.0 of the tests")
-THERE = Origin("203.0.113.9", "Mozilla/5.0 (Windows NT 10.0) Chrome/131.0 Safari/537.36")
+HERE = ClientInfo("127.0.0.1", "Firefox/133.0 of the tests")
+THERE = ClientInfo("203.0.113.9", "Mozilla/5.0 (Windows NT 10.0) Chrome/131.0 Safari/537.36")
 
 
 @pytest.fixture
@@ -26,10 +26,10 @@ def person():
 
 @pytest.fixture
 def flow(person):
-    return AccessFlowFactory(require_mfa=True, requestor_users=[person], targets=1)
+    return AccessFlowFactory(require_mfa=True, requester_users=[person], targets=1)
 
 
-def ask(person, flow, origin=HERE, window=None):
+def ask(person, flow, client_info=HERE, window=None):
     return submit_request(
         actor=person,
         flow=flow,
@@ -37,7 +37,7 @@ def ask(person, flow, origin=HERE, window=None):
         duration=timedelta(hours=1),
         justification="Look into the failed import, OPS-1.",
         window=window,
-        origin=origin,
+        client_info=client_info,
     )
 
 
@@ -59,7 +59,7 @@ def test_what_ran_out_does_not_count(person, flow):
 
 
 def test_other_peoples_and_released_ones_do_not_count(person, flow, monkeypatch):
-    monkeypatch.setattr(parking, "MOST_PARKED", 1)
+    monkeypatch.setattr(pending_mfa, "MOST_PARKED", 1)
     fill(AuthenticatorFactory().user, flow, 1)
     AccessRequestFactory(requester=person, flow=flow)
     assert ask(person, flow).status == Status.PENDING_MFA
@@ -68,16 +68,16 @@ def test_other_peoples_and_released_ones_do_not_count(person, flow, monkeypatch)
 def test_with_an_open_window_nothing_is_parked_and_nothing_refused(
     person, flow, monkeypatch, open_window_of
 ):
-    monkeypatch.setattr(parking, "MOST_PARKED", 0)
+    monkeypatch.setattr(pending_mfa, "MOST_PARKED", 0)
     assert ask(person, flow, window=open_window_of(person)).status == Status.GRANTING
 
 
 @pytest.mark.parametrize(
-    "origin",
-    [THERE, Origin(HERE.address, THERE.user_agent), Origin(THERE.address, HERE.user_agent)],
+    "client_info",
+    [THERE, ClientInfo(HERE.address, THERE.user_agent), ClientInfo(THERE.address, HERE.user_agent)],
 )
-def test_another_browser_or_another_address_is_elsewhere(person, flow, origin):
-    mine, odd = ask(person, flow), ask(person, flow, origin)
+def test_another_browser_or_another_address_is_elsewhere(person, flow, client_info):
+    mine, odd = ask(person, flow), ask(person, flow, client_info)
     assert set(made_elsewhere([mine, odd], HERE)) == {odd.pk}
 
 

@@ -4,8 +4,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from requests_app.grants.proof_text import proof_in_a_line, proof_lines
 from requests_app.models import GrantState, Status
-from requests_app.proof_words import proof_in_a_line, proof_lines
 from tests.factories import AccessRequestFactory, GrantFactory
 
 PROOF = {

@@ -11,24 +11,21 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
+from apono_portal.core.web.client import SYSTEM
 from audit.events import EventName
 from audit.models import Event
-from audit.origin import SYSTEM
-from mfa.lanes import Lane
-from mfa.services import advance_epoch, reset_mfa
+from mfa.reset import reset_mfa
+from mfa.verification.locking import advance_epoch
+from mfa.verification.throttle_scope import ThrottleScope
+from requests_app.approvals.services import decide_request
 from requests_app.exceptions import Conflict
-from requests_app.leases import claim
+from requests_app.grants.activation import begin_activation
+from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.ending import cancel_request, expire_due, revoke_access
+from requests_app.grants.extension import extend_access
+from requests_app.grants.leases import claim
 from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
-from requests_app.services import (
-    begin_activation,
-    cancel_request,
-    decide_request,
-    end_access,
-    extend_access,
-    reveal_credential,
-    step_up,
-)
-from requests_app.services.ending import expire_due
+from requests_app.submission.step_up import step_up
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -75,7 +72,7 @@ def one_wins(answers):
 def waiting(approvers):
     requester = UserFactory()
     flow = AccessFlowFactory(
-        approval="any_of", approver_users=approvers, requestor_users=[requester], targets=1
+        approval="any_of", approver_users=approvers, requester_users=[requester], targets=1
     )
     return AccessRequestFactory(requester=requester, flow=flow, status=Status.PENDING_APPROVAL)
 
@@ -146,7 +143,7 @@ def test_ending_by_hand_and_by_time_end_as_one_of_them():
         AccessRequest.objects.filter(pk=request.pk).update(ends_at=timezone.now())
         at_once(
             lambda: expire_due(now=timezone.now()),
-            lambda request=request, who=requester: end_access(actor=who, request=request),
+            lambda request=request, who=requester: revoke_access(actor=who, request=request),
         )
         expire_due(now=timezone.now())
         request.refresh_from_db()
@@ -209,7 +206,7 @@ def test_ending_by_hand_and_extending_at_once_end_it(real_flow):
         request = grant.request
         at_once(
             more_time(request),
-            lambda request=request: end_access(actor=request.requester, request=request),
+            lambda request=request: revoke_access(actor=request.requester, request=request),
         )
         settle()
         request.refresh_from_db()
@@ -231,14 +228,14 @@ def test_reset_and_release_at_once_leave_nothing_on_void_evidence():
     for _ in range(ROUNDS):
         authenticator = AuthenticatorFactory()
         user, code = authenticator.user, code_for(authenticator)
-        flow = AccessFlowFactory(require_mfa=True, requestor_users=[user], targets=1)
+        flow = AccessFlowFactory(require_mfa=True, requester_users=[user], targets=1)
         request = AccessRequestFactory(requester=user, flow=flow, status=Status.PENDING_MFA)
         admin = UserFactory(admin=True)
         _, released = at_once(
             lambda user=user, admin=admin: reset_mfa(
-                actor=admin, user=user, window=None, reason="Lost phone", origin=SYSTEM
+                actor=admin, user=user, window=None, reason="Lost phone", client_info=SYSTEM
             ),
-            lambda user=user, code=code: step_up(user=user, code=code, lane=Lane()),
+            lambda user=user, code=code: step_up(user=user, code=code, scope=ThrottleScope()),
         )
         begin_activation(request_pk=request.pk)
         request.refresh_from_db()
@@ -278,10 +275,10 @@ def test_two_tabs_get_one_password(real_flow):
 def test_one_code_in_two_tabs_releases_once():
     authenticator = AuthenticatorFactory()
     user = authenticator.user
-    flow = AccessFlowFactory(require_mfa=True, requestor_users=[user], targets=1)
+    flow = AccessFlowFactory(require_mfa=True, requester_users=[user], targets=1)
     request = AccessRequestFactory(requester=user, flow=flow, status=Status.PENDING_MFA)
     code = code_for(authenticator)
-    answers = at_once(*[lambda: step_up(user=user, code=code, lane=Lane())] * 3)
+    answers = at_once(*[lambda: step_up(user=user, code=code, scope=ThrottleScope())] * 3)
     assert sorted(result.ok for result, _ in answers) == [False, False, True]
     assert Event.objects.filter(event=EventName.REQUEST_RELEASE).count() == 1
     request.refresh_from_db()
@@ -291,7 +288,7 @@ def test_one_code_in_two_tabs_releases_once():
 def test_reset_and_activation_at_once_never_open_on_void_evidence():
     for _ in range(ROUNDS):
         user = AuthenticatorFactory().user
-        flow = AccessFlowFactory(require_mfa=True, requestor_users=[user], targets=1)
+        flow = AccessFlowFactory(require_mfa=True, requester_users=[user], targets=1)
         request = AccessRequestFactory(requester=user, flow=flow)
         at_once(
             lambda user=user: advance_epoch(user=user),

@@ -12,10 +12,10 @@ from django.utils import timezone
 from accessflows.models import Integration
 from audit.events import EventName
 from audit.models import Event
+from requests_app.grants.activation import begin_activation, record_activation
+from requests_app.grants.ending import cancel_request, revoke_access
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.reconciler import Lane, Stage, lanes, next_turn, sweep, work
-from requests_app.services import begin_activation, cancel_request, end_access
-from requests_app.services.activation import record_activation
+from requests_app.worker.reconciler import Stage, WorkQueue, next_turn, sweep, work, work_queues
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -42,8 +42,8 @@ def unanswered():
 
 def test_a_server_that_is_down_is_tried_again(unanswered):
     grant = unanswered.grants.get()
-    assert (grant.state, grant.tries) == (GrantState.ACTIVATING, 1)
-    assert grant.next_try_at > timezone.now()
+    assert (grant.state, grant.attempts) == (GrantState.ACTIVATING, 1)
+    assert grant.next_attempt_at > timezone.now()
     assert unanswered.status == Status.GRANTING
 
 
@@ -63,8 +63,8 @@ def test_an_end_is_never_given_up(unanswered):
         sweep_at(unanswered.pending_until + timedelta(days=days))
     grant = unanswered.grants.get()
     assert grant.state == GrantState.ENDING
-    assert grant.next_try_at - grant.deadline < timedelta(days=30)
-    assert grant.tries >= 29
+    assert grant.next_attempt_at - grant.deadline < timedelta(days=30)
+    assert grant.attempts >= 29
 
 
 def test_an_unreachable_end_is_overdue(unanswered):
@@ -76,22 +76,22 @@ def test_an_unreachable_end_is_overdue(unanswered):
 
 def test_a_broker_password_that_cannot_be_opened_fails_with_a_sentence():
     request = AccessRequestFactory()
-    Integration.objects.update(sealed_password="siv1.AAAA")
+    Integration.objects.update(encrypted_password="siv1.AAAA")
     sweep(WORKER, timezone.now())
     request.refresh_from_db()
     assert request.status == Status.FAILED
-    assert "SEALING_KEYS" in request.message
+    assert "ENCRYPTION_KEYS" in request.message
 
 
 def test_containment_comes_first_and_cleaning_waits_for_a_fresh_end():
     states = [GrantState.CONTAINED, GrantState.ACTIVATING, GrantState.ENDING, GrantState.ACTIVE]
     grants = [GrantFactory(state=state) for state in states]
-    hurried = lanes(timezone.now())
-    assert [lane.stage for lane in hurried] == [Stage.CONTAIN, Stage.ACTIVATE]
-    assert hurried[0] == Lane(Stage.CONTAIN, grants[2].integration_id)
-    Grant.objects.filter(pk=grants[2].pk).update(tries=1)
-    found = lanes(timezone.now())
-    assert [lane.stage for lane in found] == [Stage.CONTAIN, Stage.ACTIVATE, Stage.CLEAN]
+    hurried = work_queues(timezone.now())
+    assert [queue.stage for queue in hurried] == [Stage.CONTAIN, Stage.ACTIVATE]
+    assert hurried[0] == WorkQueue(Stage.CONTAIN, grants[2].integration_id)
+    Grant.objects.filter(pk=grants[2].pk).update(attempts=1)
+    found = work_queues(timezone.now())
+    assert [queue.stage for queue in found] == [Stage.CONTAIN, Stage.ACTIVATE, Stage.CLEAN]
 
 
 def test_a_worker_that_is_told_to_stop_leaves_the_rest_of_a_lane():
@@ -99,10 +99,10 @@ def test_a_worker_that_is_told_to_stop_leaves_the_rest_of_a_lane():
     of_same = {"flow": first.flow, "requester": first.requester}
     for request in [first, *(AccessRequestFactory(**of_same) for _ in range(2))]:
         begin_activation(request_pk=request.pk)
-    [lane] = lanes(timezone.now())
+    [queue] = work_queues(timezone.now())
     answers = iter([True, True, False])
-    assert work(lane, WORKER, goes_on=lambda: next(answers)) == 2
-    assert sorted(Grant.objects.values_list("tries", flat=True)) == [0, 1, 1]
+    assert work(queue, WORKER, goes_on=lambda: next(answers)) == 2
+    assert sorted(Grant.objects.values_list("attempts", flat=True)) == [0, 1, 1]
 
 
 def test_the_next_turn_is_the_next_end():
@@ -122,7 +122,7 @@ def silent_port():
 
 @pytest.mark.target
 def test_a_silent_server_delays_no_other_end(real_flow, silent_port, transactional_db):
-    from requests_app.worker import Worker
+    from requests_app.worker.loop import Worker
 
     stuck = GrantFactory(state=GrantState.ENDING, login="jit_x", login_oid=1)
     AccessRequest.objects.filter(pk=stuck.request_id).update(
@@ -135,7 +135,7 @@ def test_a_silent_server_delays_no_other_end(real_flow, silent_port, transaction
     thread.start()
     try:
         time.sleep(0.5)
-        end_access(actor=real_flow.requester, request=grant.request)
+        revoke_access(actor=real_flow.requester, request=grant.request)
         began = time.monotonic()
         while Grant.objects.get(pk=grant.pk).contained_at is None:
             assert time.monotonic() - began < 4
@@ -202,11 +202,11 @@ def test_residue_is_listed_before_it_is_cleaned(real_flow):
     real_flow.pg.ask(
         f"SET ROLE {grant.login}; CREATE TABLE public.left_here (x int)", database="orders"
     )
-    end_access(actor=real_flow.requester, request=grant.request)
+    revoke_access(actor=real_flow.requester, request=grant.request)
     settle()
     grant.refresh_from_db()
     assert grant.state == GrantState.ENDED
-    assert any("left_here" in item["name"] for item in grant.residue)
+    assert any("left_here" in item["name"] for item in grant.owned_objects)
     assert Event.objects.get(event=EventName.GRANT_PROVE).metadata["left_behind"] >= 1
 
 
@@ -252,5 +252,5 @@ def test_flows_may_share_a_target_and_each_grant_ends_alone():
     first, second = (AccessRequestFactory(flow=flow, status=Status.ACTIVE) for _ in range(2))
     for request in (first, second):
         GrantFactory(request=request)
-    end_access(actor=first.requester, request=first)
+    revoke_access(actor=first.requester, request=first)
     assert second.grants.get().state == GrantState.ACTIVE

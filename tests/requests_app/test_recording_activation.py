@@ -10,11 +10,15 @@ from accessflows.connectors.protocol import Activation, GrantIdentity
 from audit.events import EventName
 from audit.models import Event
 from mfa.models import Authenticator
-from mfa.services import advance_epoch
+from mfa.verification.locking import advance_epoch
+from requests_app.grants.activation import (
+    begin_activation,
+    confirm_activation,
+    fail_activation,
+    record_activation,
+)
 from requests_app.models import Decision, Grant, GrantState, Status
 from requests_app.policies import when_to_remind
-from requests_app.services import begin_activation
-from requests_app.services.activation import confirm_activation, fail_activation, record_activation
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -35,7 +39,7 @@ def clock():
 def begun(targets=1, **flow):
     """A request whose grants a worker holds."""
     requester = UserFactory()
-    made = AccessFlowFactory(requestor_users=[requester], targets=targets, **flow)
+    made = AccessFlowFactory(requester_users=[requester], targets=targets, **flow)
     request = AccessRequestFactory(requester=requester, flow=made)
     if made.approval != "automatic":
         DecisionFactory(request=request, approver=made.approver_users.get())
@@ -143,11 +147,11 @@ def test_before_the_target_is_asked_the_permission_is_asked_again():
     assert confirm_activation(grant=begun(require_mfa=True).grants.get())
 
 
-@pytest.mark.parametrize("tries", [0, 1])
+@pytest.mark.parametrize("attempts", [0, 1])
 @pytest.mark.parametrize("loss", ["epoch", "authenticator"])
-def test_a_reset_right_before_gives_it_up(loss, tries):
+def test_a_reset_right_before_gives_it_up(loss, attempts):
     request = begun(require_mfa=True)
-    request.grants.update(tries=tries)
+    request.grants.update(attempts=attempts)
     if loss == "epoch":
         advance_epoch(user=request.requester)
     else:
@@ -164,12 +168,12 @@ def test_a_reset_does_not_matter_where_no_mfa_was_asked():
     assert note(request.grants.get())
 
 
-@pytest.mark.parametrize(("tries", "goes_on"), [(0, True), (1, False)])
-def test_all_the_rest_is_asked_again_on_later_tries(tries, goes_on):
+@pytest.mark.parametrize(("attempts", "goes_on"), [(0, True), (1, False)])
+def test_all_the_rest_is_asked_again_on_later_tries(attempts, goes_on):
     """The first try follows the intent at once, a later one may come minutes after it."""
     request = begun()
-    request.flow.requestor_users.clear()
-    request.grants.update(tries=tries)
+    request.flow.requester_users.clear()
+    request.grants.update(attempts=attempts)
     assert confirm_activation(grant=request.grants.get()) is goes_on
 
 
@@ -178,7 +182,7 @@ def test_an_approval_taken_back_is_met_on_later_tries():
     grant = request.grants.get()
     Decision.objects.all().delete()
     assert confirm_activation(grant=grant)
-    request.grants.update(tries=1)
+    request.grants.update(attempts=1)
     assert not confirm_activation(grant=request.grants.get())
 
 

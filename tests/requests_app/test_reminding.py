@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
+from requests_app.grants.reminders import remind_of_ends
 from requests_app.models import AccessRequest, Status
 from requests_app.policies import when_to_remind
-from requests_app.services.reminding import remind_of_ends
 from tests.factories import AccessRequestFactory
 
 pytestmark = pytest.mark.django_db

@@ -13,8 +13,8 @@ from audit.events import EventName
 from audit.models import Event
 from mfa.exceptions import WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
+from requests_app.grants.credentials import reset_credential, reveal_credential
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.services import reset_credential, reveal_credential
 from tests.factories import GrantFactory, UserFactory
 
 pytestmark = pytest.mark.django_db

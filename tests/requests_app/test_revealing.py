@@ -19,9 +19,9 @@ from audit.events import EventName
 from audit.models import Event
 from mfa.exceptions import WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
+from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.psql import options_of, psql_command
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.psql import options_of, psql_command
-from requests_app.services import reveal_credential
 from tests.factories import GrantFactory, UserFactory
 
 pytestmark = pytest.mark.django_db

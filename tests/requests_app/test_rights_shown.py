@@ -6,8 +6,8 @@ from django.utils import timezone
 
 from accessflows.models import AccessFlow, Permission, Resource
 from requests_app.exceptions import RequestRefused
+from requests_app.grants.ending import revoke_access
 from requests_app.models import GrantState, Status
-from requests_app.services import end_access
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -27,7 +27,7 @@ SENTENCE = "Read every table in schema sales"
 def flow(member_user):
     approver = UserFactory()
     flow = AccessFlowFactory(
-        requestor_users=[member_user],
+        requester_users=[member_user],
         approver_users=[approver],
         approval=AccessFlow.Approval.ANY_OF,
     )
@@ -60,7 +60,7 @@ def test_requester_and_approver_read_it_on_their_pages(flow, member_user, member
 
 @pytest.mark.parametrize("offered", [Resource, Permission])
 def test_what_vanished_is_not_given_any_more(flow, member_user, offered):
-    from requests_app.services import submit_request
+    from requests_app.submission.services import submit_request
 
     asked = {"target_ids": [flow.targets.get().pk], "duration": flow.max_duration}
     offered.objects.update(vanished_at=timezone.now())
@@ -73,6 +73,6 @@ def test_what_vanished_is_not_given_any_more(flow, member_user, offered):
 def test_what_vanished_is_still_ended():
     grant = GrantFactory(login="jit_x", login_oid=1, system_identifier="1")
     Resource.objects.update(vanished_at=timezone.now())
-    end_access(actor=grant.request.requester, request=grant.request)
+    revoke_access(actor=grant.request.requester, request=grant.request)
     grant.refresh_from_db()
     assert grant.state == GrantState.ENDING

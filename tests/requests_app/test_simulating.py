@@ -7,13 +7,13 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from accessflows.choices import write_pair
+from accessflows.flows.choices import write_pair
 from accessflows.models import AccessFlow
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest
-from requests_app.prospects import Asking, prospect_of
-from requests_app.services import submit_request
-from requests_app.simulation import simulate
+from requests_app.submission.evaluation import RequestDraft, evaluate
+from requests_app.submission.services import submit_request
+from requests_app.submission.simulator import simulate
 from tests.factories import AccessFlowFactory, GroupFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -37,7 +37,7 @@ def world(chance):
         approval=chance.choice(["automatic", "any_of", "all_of"]),
         is_active=not now_and_then(),
         max_duration=timedelta(hours=chance.randint(1, 8)),
-        requestor_users=[] if now_and_then() else [person],
+        requester_users=[] if now_and_then() else [person],
         approver_groups=[GroupFactory(members=[UserFactory()])],
         **(
             {
@@ -82,10 +82,10 @@ def test_what_is_foreseen_is_what_happens(open_window_of):
     for _ in range(40):
         person, flow, duration = world(chance)
         for window in (None, open_window_of(person)):
-            asking = Asking(flow, frozenset({flow.targets.get().pk}), duration)
+            draft = RequestDraft(flow, frozenset({flow.targets.get().pk}), duration)
             verified = window is not None and person.is_active
-            foreseen = prospect_of(
-                person=person, asking=asking, verified=verified, words=None, now=timezone.now()
+            foreseen = evaluate(
+                person=person, draft=draft, verified=verified, words=None, now=timezone.now()
             )
             said = foreseen.status or foreseen.refusals[0].sentence
             assert said == really(person, flow, duration, window)
@@ -115,7 +115,7 @@ def test_it_names_flow_code_and_approvers_but_not_the_requester(auditor_client):
     flow = AccessFlowFactory(
         name="Orders",
         targets=1,
-        requestor_users=[person],
+        requester_users=[person],
         require_mfa=True,
         approval="any_of",
         approver_groups=[owners],
@@ -130,7 +130,7 @@ def test_it_names_flow_code_and_approvers_but_not_the_requester(auditor_client):
 def test_an_approval_nobody_could_give_is_told(admin_client):
     person = UserFactory()
     flow = AccessFlowFactory(
-        targets=1, requestor_users=[person], approval="any_of", approver_users=[person]
+        targets=1, requester_users=[person], approval="any_of", approver_users=[person]
     )
     assert "Nobody could approve this." in ask(admin_client, person, flow).content.decode()
 
@@ -144,7 +144,7 @@ def test_an_approval_nobody_could_give_is_told(admin_client):
 )
 def test_it_says_why_not(admin_client, change, sentence):
     person = UserFactory()
-    flow = AccessFlowFactory(targets=1, requestor_users=[person])
+    flow = AccessFlowFactory(targets=1, requester_users=[person])
     AccessFlow.objects.update(**change)
     page = ask(admin_client, person, flow).content.decode()
     assert "Would be refused" in page
@@ -160,7 +160,7 @@ def test_every_flow_that_gives_the_target_is_told_the_open_ones_first():
     person = UserFactory()
     shut = AccessFlowFactory(name="A", targets=1)
     target = shut.targets.get()
-    way = AccessFlowFactory(name="B", requestor_users=[person])
+    way = AccessFlowFactory(name="B", requester_users=[person])
     way.targets.create(resource=target.resource, permission=target.permission)
     cases = simulate(
         person=person, target=pair_of(shut), duration=timedelta(hours=1), now=timezone.now()
@@ -188,7 +188,7 @@ def test_a_question_that_makes_no_sense_gets_a_sentence(admin_client, asked):
 
 
 def test_too_many_parked_are_foreseen(admin_client, monkeypatch):
-    monkeypatch.setattr("requests_app.parking.MOST_PARKED", 0)
+    monkeypatch.setattr("requests_app.submission.pending_mfa.MOST_PARKED", 0)
     person = UserFactory()
-    flow = AccessFlowFactory(targets=1, requestor_users=[person], require_mfa=True)
+    flow = AccessFlowFactory(targets=1, requester_users=[person], require_mfa=True)
     assert "already wait for your code" in ask(admin_client, person, flow).content.decode()

@@ -6,8 +6,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from requests_app.grants.status import GrantStatus, grant_status, stand_of_request
 from requests_app.models import Drift, GrantState
-from requests_app.standing import Standing, stand_of, stand_of_request
 from tests.factories import GrantFactory
 
 pytestmark = pytest.mark.django_db
@@ -21,29 +21,29 @@ def grant():
 @pytest.mark.parametrize("state", GrantState)
 def test_before_its_end_a_grant_stands_as_its_row_says(grant, state):
     grant.state = state
-    assert stand_of(grant, grant.deadline).standing.value == state.value
+    assert grant_status(grant, grant.deadline).standing.value == state.value
 
 
 @pytest.mark.parametrize("state", [GrantState.ACTIVE, GrantState.ENDING])
 def test_past_its_end_and_not_contained_it_is_overdue_with_its_age(grant, state):
     grant.state = state
-    stand = stand_of(grant, grant.deadline + timedelta(minutes=3))
-    assert (stand.standing, stand.label) == (Standing.OVERDUE, "Overdue by 3 min")
+    stand = grant_status(grant, grant.deadline + timedelta(minutes=3))
+    assert (stand.standing, stand.label) == (GrantStatus.OVERDUE, "Overdue by 3 min")
 
 
 def test_a_moment_past_its_end_it_is_not_overdue_yet(grant):
-    assert stand_of(grant, grant.deadline + timedelta(seconds=4)).standing == Standing.ACTIVE
+    assert grant_status(grant, grant.deadline + timedelta(seconds=4)).standing == GrantStatus.ACTIVE
 
 
 @pytest.mark.parametrize("state", [GrantState.CONTAINED, GrantState.ENDED])
 def test_what_is_contained_is_never_overdue(grant, state):
     grant.state, grant.contained_at = state, grant.deadline
-    assert stand_of(grant, grant.deadline + timedelta(days=1)).standing.value == state.value
+    assert grant_status(grant, grant.deadline + timedelta(days=1)).standing.value == state.value
 
 
 def test_what_was_never_made_is_not_overdue():
     grant = GrantFactory(state=GrantState.ACTIVATING)
-    assert stand_of(grant, grant.deadline + timedelta(days=1)).standing == Standing.OPENING
+    assert grant_status(grant, grant.deadline + timedelta(days=1)).standing == GrantStatus.OPENING
 
 
 def test_a_request_stands_as_its_most_urgent_grant(grant):

@@ -9,10 +9,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from mfa.lanes import cookie_name, nonce_hash, signed_cookie
-from mfa.models import KnownBrowser, Outcome, Verification
+from mfa.models import Outcome, TrustedBrowser, Verification
+from mfa.verification.throttle_scope import cookie_name, nonce_hash, signed_cookie
 from requests_app.models import AccessRequest, Status
-from requests_app.services import submit_request
+from requests_app.submission.services import submit_request
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -39,7 +39,7 @@ def device():
 
 
 def known_to(client, device):
-    KnownBrowser.objects.create(user=device.user, nonce_hash=nonce_hash("nonce"), epoch=0)
+    TrustedBrowser.objects.create(user=device.user, nonce_hash=nonce_hash("nonce"), epoch=0)
     client.cookies[cookie_name(device.user_id)] = signed_cookie(device.user_id, "nonce")
     return client
 
@@ -59,10 +59,10 @@ def test_a_right_code_takes_few_statements(signed_in, device, past):
 
 @pytest.mark.parametrize("past", [0, 40])
 def test_a_protected_request_takes_few_statements(device, past):
-    from mfa.window import Window
+    from mfa.verification.window import Window
 
     success = VerificationFactory(user=device.user, device_id=device.pk)
-    flow = AccessFlowFactory(require_mfa=True, requestor_users=[device.user], targets=1)
+    flow = AccessFlowFactory(require_mfa=True, requester_users=[device.user], targets=1)
     UserFactory.create_batch(past // 10)
     AccessRequestFactory.create_batch(past // 10, requester=device.user, flow=flow, verification=success)  # fmt: skip
     device.user.refresh_from_db()

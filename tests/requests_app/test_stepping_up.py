@@ -1,4 +1,4 @@
-"""One right code releases all of a person's parked requests, and nothing else does."""
+"""One right code releases all of a person's pending_mfa requests, and nothing else does."""
 
 from datetime import timedelta
 
@@ -8,13 +8,13 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.models import Event
-from audit.origin import Origin
-from mfa.lanes import Lane
 from mfa.models import Outcome
+from mfa.verification.throttle_scope import ThrottleScope
 from requests_app.models import AccessRequest, Status
-from requests_app.services import step_up
+from requests_app.submission.step_up import step_up
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -27,7 +27,7 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
-FROM = Origin("192.0.2.7", "Firefox")
+FROM = ClientInfo("192.0.2.7", "Firefox")
 
 
 @pytest.fixture
@@ -37,13 +37,13 @@ def authenticator():
 
 def park(authenticator, **flow):
     user = authenticator.user
-    made = AccessFlowFactory(require_mfa=True, requestor_users=[user], targets=1, **flow)
+    made = AccessFlowFactory(require_mfa=True, requester_users=[user], targets=1, **flow)
     return AccessRequestFactory(requester=user, flow=made, status=Status.PENDING_MFA)
 
 
 def enter(authenticator, code=None):
     code = code or code_for(authenticator)
-    return step_up(user=authenticator.user, code=code, lane=Lane(), origin=FROM)
+    return step_up(user=authenticator.user, code=code, scope=ThrottleScope(), client_info=FROM)
 
 
 def stands(request):
@@ -132,7 +132,7 @@ def test_a_flow_switched_off_cancels_instead(authenticator):
 
 def test_no_requestor_any_more_cancels_instead(authenticator):
     request = park(authenticator)
-    request.flow.requestor_users.set([UserFactory()])
+    request.flow.requester_users.set([UserFactory()])
     enter(authenticator)
     assert stands(request) == Status.CANCELLED
 
@@ -240,8 +240,8 @@ def test_a_held_off_browser_is_told_until_when(authenticator, signed_in):
     answer = post(again, authenticator)
     assert answer.status_code == 429
     assert 0 < int(answer.headers["Retry-After"]) <= 15 * 60
-    assert "stays parked" in answer.content.decode()
-    assert "Try again at" in again.get(STEP_UP).content.decode()
+    assert "stays pending_mfa" in answer.content.decode()
+    assert "Attempt again at" in again.get(STEP_UP).content.decode()
     assert stands(request) == Status.PENDING_MFA
 
 
@@ -260,8 +260,8 @@ def test_what_is_left_out_stays_parked_and_is_on_the_record(authenticator):
     _, released = step_up(
         user=authenticator.user,
         code=code_for(authenticator),
-        lane=Lane(),
-        origin=FROM,
+        scope=ThrottleScope(),
+        client_info=FROM,
         leave_out={odd.pk},
     )
     assert (released, stands(odd)) == ([mine], Status.PENDING_MFA)
@@ -270,13 +270,13 @@ def test_what_is_left_out_stays_parked_and_is_on_the_record(authenticator):
 
 
 def test_only_what_was_left_out_is_recorded_as_left_out(authenticator):
-    """What was parked since the page was shown stays parked, too, but nobody left it out."""
+    """What was pending_mfa since the page was shown stays pending_mfa, too, but nobody left it out."""
     shown, odd, newcomer = (park(authenticator) for _ in range(3))
     step_up(
         user=authenticator.user,
         code=code_for(authenticator),
-        lane=Lane(),
-        origin=FROM,
+        scope=ThrottleScope(),
+        client_info=FROM,
         leave_out={odd.pk},
         shown={shown.pk, odd.pk},
     )

@@ -1,4 +1,4 @@
-"""Asking: what the server takes from the flow, what it refuses, and what it parks."""
+"""RequestDraft: what the server takes from the flow, what it refuses, and what it parks."""
 
 from datetime import time, timedelta
 
@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
-from mfa.services import advance_epoch
+from mfa.verification.locking import advance_epoch
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest, Status
-from requests_app.services import submit_request
+from requests_app.submission.services import submit_request
 from tests.factories import (
     AccessFlowFactory,
     AuthenticatorFactory,
@@ -44,7 +44,7 @@ def refusal(*args, **kwargs):
 
 
 def flow_for(user, **fields):
-    return AccessFlowFactory(requestor_users=[user], **({"targets": 1} | fields))
+    return AccessFlowFactory(requester_users=[user], **({"targets": 1} | fields))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_terms_are_those_of_the_flow_now(user):
 
 def test_a_group_gives_the_right_to_ask():
     user = UserFactory()
-    flow = AccessFlowFactory(requestor_groups=[GroupFactory(members=[user])], targets=1)
+    flow = AccessFlowFactory(requester_groups=[GroupFactory(members=[user])], targets=1)
     assert ask(user, flow).requester == user
 
 
@@ -201,9 +201,9 @@ def test_a_protected_flow_parks_with_a_closed_window(user):
     request = ask(user, flow_for(user, require_mfa=True))
     assert (request.status, request.verified_at) == (Status.PENDING_MFA, None)
     wait = request.pending_until - timezone.now()
-    assert timedelta(0) <= settings.PARKED_REQUEST_LIFETIME - wait < timedelta(minutes=1)
+    assert timedelta(0) <= settings.PENDING_MFA_LIFETIME - wait < timedelta(minutes=1)
     events = set(Event.objects.about_request(request.pk).values_list("event", flat=True))
-    assert events == {EventName.REQUEST_SUBMIT, EventName.REQUEST_PARK}
+    assert events == {EventName.REQUEST_SUBMIT, EventName.REQUEST_AWAIT_MFA}
 
 
 def test_an_open_window_lets_a_protected_request_through(user, open_window_of):

@@ -10,9 +10,9 @@ import time_machine
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
+from requests_app.grants.credentials import reveal_credential
 from requests_app.models import Grant
-from requests_app.services import reveal_credential
-from requests_app.vigil import Vigil
+from requests_app.worker.deadline_watchdog import DeadlineWatchdog
 
 pytestmark = [pytest.mark.target, pytest.mark.django_db]
 
@@ -26,55 +26,55 @@ def grant(real_flow) -> Grant:
     return real_flow.active_grant(duration=timedelta(minutes=5))
 
 
-def keep(vigil: Vigil) -> None:
+def keep(watchdog: DeadlineWatchdog) -> None:
     with connection.execute_wrapper(lost):
-        for done in vigil.keep(timezone.now()):
+        for done in watchdog.keep(timezone.now()):
             done.result()
 
 
 def test_an_end_is_kept_without_the_database(real_flow, grant):
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
-    vigil = Vigil(interval_s=1)
-    vigil.look_ahead(timezone.now())
+    watchdog = DeadlineWatchdog(interval_s=1)
+    watchdog.refresh(timezone.now())
     with real_flow.pg.log_in(credential) as session:
         with time_machine.travel(grant.deadline + timedelta(seconds=1), tick=True):
-            keep(vigil)
+            keep(watchdog)
         with pytest.raises(psycopg.OperationalError):
             session.execute("SELECT 1")
     with pytest.raises(psycopg.OperationalError):
         real_flow.pg.log_in(credential)
-    vigil.stop()
+    watchdog.stop()
 
 
 def test_what_has_not_reached_its_end_is_left_alone(real_flow, grant):
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
-    vigil = Vigil(interval_s=1)
-    vigil.look_ahead(timezone.now())
-    keep(vigil)
+    watchdog = DeadlineWatchdog(interval_s=1)
+    watchdog.refresh(timezone.now())
+    keep(watchdog)
     with real_flow.pg.log_in(credential) as session:
         assert session.execute("SELECT 1").fetchone() == (1,)
-    vigil.stop()
+    watchdog.stop()
 
 
 def test_it_acts_only_when_the_database_is_silent(real_flow, grant):
-    vigil = Vigil(interval_s=1)
+    watchdog = DeadlineWatchdog(interval_s=1)
     with time_machine.travel(grant.deadline + timedelta(seconds=1), tick=True):
-        vigil.look_ahead(timezone.now())
-        vigil.start()
-        vigil.hear_from_database()
+        watchdog.refresh(timezone.now())
+        watchdog.start()
+        watchdog.database_ok()
         time.sleep(0.6)
         assert real_flow.pg.ask("SELECT rolvaliduntil > now() FROM pg_roles WHERE rolname = %s", [grant.login]) == [(True,)]  # fmt: skip
-        vigil.lose_database()
+        watchdog.database_lost()
         wait_for(lambda: not real_flow.pg.ask("SELECT 1 FROM pg_roles WHERE rolname = %s AND rolvaliduntil > now()", [grant.login]))  # fmt: skip
-    vigil.stop()
+    watchdog.stop()
 
 
 def test_trouble_of_its_own_does_not_end_it(monkeypatch):
-    vigil, looks = Vigil(interval_s=1), []
-    monkeypatch.setattr(vigil, "_look_at_the_clock", lambda: (looks.append(1), 1 / 0))
-    vigil.start()
+    watchdog, looks = DeadlineWatchdog(interval_s=1), []
+    monkeypatch.setattr(watchdog, "_look_at_the_clock", lambda: (looks.append(1), 1 / 0))
+    watchdog.start()
     wait_for(lambda: len(looks) > 1)
-    vigil.stop()
+    watchdog.stop()
 
 
 def wait_for(condition, patience_s: float = 10) -> None:

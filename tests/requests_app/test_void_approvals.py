@@ -3,14 +3,14 @@
 import pytest
 
 from accessflows.models import AccessFlow
+from apono_portal.core.web.client import SYSTEM
 from apono_portal.users.services import reset_mfa_of_user
 from audit.events import EventName
 from audit.models import Event
-from audit.origin import SYSTEM
-from mfa.services import advance_epoch
+from mfa.verification.locking import advance_epoch
+from requests_app.approvals.services import decide_request
+from requests_app.grants.activation import begin_activation, confirm_activation
 from requests_app.models import AccessRequest, Status
-from requests_app.services import begin_activation, decide_request
-from requests_app.services.activation import confirm_activation
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -31,7 +31,7 @@ def approved(approver, status=Status.GRANTING, *, require_mfa=True, **terms):
     requester = UserFactory()
     terms = {"approval": "any_of", "approver_users": [approver]} | terms
     flow = AccessFlowFactory(
-        require_mfa=require_mfa, requestor_users=[requester], targets=1, **terms
+        require_mfa=require_mfa, requester_users=[requester], targets=1, **terms
     )
     request = AccessRequestFactory(requester=requester, flow=flow, status=status)
     DecisionFactory(request=request, approver=approver)
@@ -44,8 +44,8 @@ def reset(user):
         window=None,
         user=user,
         reason="Phone stolen",
-        end_access=False,
-        origin=SYSTEM,
+        revoke_access=False,
+        client_info=SYSTEM,
     )
 
 

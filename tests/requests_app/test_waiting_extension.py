@@ -6,17 +6,18 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.models import Event
-from audit.origin import Origin
 from requests_app.exceptions import Conflict
-from requests_app.models import Extension, Grant, GrantState, Status
-from requests_app.services import end_access, extend_access
-from requests_app.services.extension import (
+from requests_app.grants.ending import revoke_access
+from requests_app.grants.extension import (
     PATIENCE,
     carry_on_extensions,
     carry_out_extension,
+    extend_access,
 )
+from requests_app.models import Extension, Grant, GrantState, Status
 from tests.factories import AccessFlowFactory, AccessRequestFactory, GrantFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +35,7 @@ def open_access(**fields):
     """Access that is open on a target that does not answer."""
     requester = UserFactory()
     flow = AccessFlowFactory(
-        requestor_users=[requester],
+        requester_users=[requester],
         targets=1,
         max_extensions=2,
         extension_duration=HALF_AN_HOUR,
@@ -47,7 +48,11 @@ def open_access(**fields):
 
 def extend(request):
     return extend_access(
-        actor=request.requester, request=request, used=0, window=None, origin=Origin("192.0.2.7")
+        actor=request.requester,
+        request=request,
+        used=0,
+        window=None,
+        client_info=ClientInfo("192.0.2.7"),
     )
 
 
@@ -69,12 +74,12 @@ def test_what_is_asked_is_on_the_record_and_on_the_grant(clock):
 def test_it_is_asked_for_again_ever_more_seldom(clock):
     extension = extend(open_access())
     for wait_s in (2, 4, 8, 16, 30, 30, 30):
-        assert extension.next_try_at - timezone.now() == timedelta(seconds=wait_s)
-        tries = extension.tries
+        assert extension.next_attempt_at - timezone.now() == timedelta(seconds=wait_s)
+        attempts = extension.attempts
         clock.shift(wait_s)
         assert carry_on_extensions(now=timezone.now()) == 1
         extension.refresh_from_db()
-        assert extension.tries == tries + 1
+        assert extension.attempts == attempts + 1
     assert extension.state == Extension.State.ASKED
     assert extension.message
 
@@ -85,8 +90,8 @@ def test_nobody_elses_extension_is_put_off_or_closed_with_it(clock):
     before = Extension.objects.filter(pk=waits.pk).values().get()
     clock.shift(1)
     extension = extend(mine)
-    carry_on_extensions(now=extension.next_try_at - timedelta(milliseconds=1500))
-    end_access(actor=mine.requester, request=mine)
+    carry_on_extensions(now=extension.next_attempt_at - timedelta(milliseconds=1500))
+    revoke_access(actor=mine.requester, request=mine)
     assert carry_out_extension(extension=extension).state == Extension.State.FAILED
     assert Extension.objects.filter(pk=waits.pk).values().get() == before
     assert other.grants.get().extending_to == waits.to_end
@@ -94,9 +99,9 @@ def test_nobody_elses_extension_is_put_off_or_closed_with_it(clock):
 
 def test_what_is_not_due_or_settled_is_left_alone(clock):
     extension = extend(open_access())
-    assert carry_on_extensions(now=extension.next_try_at - timedelta(microseconds=1)) == 0
+    assert carry_on_extensions(now=extension.next_attempt_at - timedelta(microseconds=1)) == 0
     Extension.objects.update(state=Extension.State.DONE)
-    assert carry_on_extensions(now=extension.next_try_at) == 0
+    assert carry_on_extensions(now=extension.next_attempt_at) == 0
     assert carry_out_extension(extension=extension).state == Extension.State.DONE
 
 
@@ -105,7 +110,7 @@ def test_twenty_are_carried_on_at_a_time_each_once(clock):
         extend(open_access())
     due = timezone.now() + timedelta(seconds=2)
     assert carry_on_extensions(now=due) == 20
-    assert sorted(Extension.objects.values_list("tries", flat=True)) == [1] + [2] * 20
+    assert sorted(Extension.objects.values_list("attempts", flat=True)) == [1] + [2] * 20
     assert carry_on_extensions(now=due) == 1
 
 
@@ -118,13 +123,13 @@ def test_what_is_settled_does_not_stand_in_the_way_of_what_waits(clock):
             request=request,
             number=number,
             state=Extension.State.FAILED,
-            next_try_at=timezone.now() - timedelta(hours=1),
+            next_attempt_at=timezone.now() - timedelta(hours=1),
             require_mfa=False,
             **ends,
         )
         for number in range(1, 21)
     )
-    assert carry_on_extensions(now=extension.next_try_at) == 1
+    assert carry_on_extensions(now=extension.next_attempt_at) == 1
 
 
 def test_a_login_that_is_not_known_yet_is_waited_for(clock):
@@ -137,14 +142,14 @@ def test_a_login_that_is_not_known_yet_is_waited_for(clock):
 
 def test_a_try_under_way_is_due_to_nobody_else(clock):
     extension = extend(open_access())
-    Extension.objects.update(next_try_at=timezone.now() + PATIENCE)
-    assert carry_on_extensions(now=extension.next_try_at) == 0
+    Extension.objects.update(next_attempt_at=timezone.now() + PATIENCE)
+    assert carry_on_extensions(now=extension.next_attempt_at) == 0
 
 
 def test_access_that_ended_meanwhile_is_not_extended(clock):
     request = open_access()
     extension = extend(request)
-    end_access(actor=request.requester, request=request)
+    revoke_access(actor=request.requester, request=request)
     failed = carry_out_extension(extension=extension)
     assert failed.state == Extension.State.FAILED
     assert "Ending" in failed.message

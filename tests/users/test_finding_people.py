@@ -7,12 +7,12 @@ import pytest
 from django.db import connection, connections
 from django.utils import timezone
 
-from apono_portal.users import roll, services
+from apono_portal.core.web.client import SYSTEM
+from apono_portal.users import directory, services
 from apono_portal.users.models import Role, User
 from apono_portal.users.search import folded_words
 from apono_portal.users.selectors import held_off_now
 from audit.events import EventName
-from audit.origin import SYSTEM
 from audit.services import record
 from tests.factories import UserFactory, VerificationFactory
 
@@ -69,7 +69,7 @@ def test_who_gets_another_name_is_found_by_it():
         name="Zoe Winter",
         role=Role.MEMBER,
         groups=[],
-        origin=SYSTEM,
+        client_info=SYSTEM,
     )
     assert (found("winter"), found("novak")) == (["Zoe Winter"], [])
 
@@ -111,7 +111,7 @@ def names_on(page: str) -> list[str]:
 
 
 def test_pages_are_read_by_key_and_meet_without_gap(admin_client, monkeypatch):
-    monkeypatch.setattr(roll, "PAGE_SIZE", 2)
+    monkeypatch.setattr(directory, "PAGE_SIZE", 2)
     for name, email in (("zoe", "z"), ("Bea", "b.x"), ("Élodie", "e"), ("Bea", "b-x")):
         UserFactory(name=name, email=f"{email}@example.org")  # two have the same words
     seen, address = [], "/users/"
@@ -126,7 +126,7 @@ def test_pages_are_read_by_key_and_meet_without_gap(admin_client, monkeypatch):
 
 
 def test_filters_stay_on_the_way_to_the_next_page(admin_client, monkeypatch):
-    monkeypatch.setattr(roll, "PAGE_SIZE", 1)
+    monkeypatch.setattr(directory, "PAGE_SIZE", 1)
     UserFactory.create_batch(2, name="Petra")
     page = admin_client.get("/users/?q=petra&mfa=not").content.decode()
     assert "?q=petra&amp;mfa=not&amp;after=" in page
@@ -141,9 +141,9 @@ def test_the_page_says_how_many_without_counting_for_long(admin_client, monkeypa
     UserFactory.create_batch(3)
     assert "4 people" in admin_client.get("/users/").content.decode()
     assert "1 person<" in admin_client.get("/users/?q=ada").content.decode()
-    monkeypatch.setattr(roll, "PAGE_SIZE", 2)
+    monkeypatch.setattr(directory, "PAGE_SIZE", 2)
     assert "4 people" in admin_client.get("/users/").content.decode()
-    monkeypatch.setattr(roll, "COUNTED", 3)
+    monkeypatch.setattr(directory, "COUNTED", 3)
     assert "More than 3 people" in admin_client.get("/users/").content.decode()
 
 
@@ -155,24 +155,24 @@ def test_a_later_page_says_from_whom_to_whom(admin_client, admin_user):
 
 @pytest.mark.parametrize("window", [0, 2, 5000])
 def test_what_is_searched_for_comes_in_order_however_many_match(monkeypatch, window):
-    monkeypatch.setattr(roll, "PAGE_SIZE", 2)
-    monkeypatch.setattr(roll, "WINDOW", window)
+    monkeypatch.setattr(directory, "PAGE_SIZE", 2)
+    monkeypatch.setattr(directory, "WINDOW", window)
     for name in ("Zoe Fox", "Ada Fox", "Kim Lee", "Bea Fox"):
         UserFactory(name=name)
-    foxes, seen = roll.Asked(roll.Choice(), words="fox"), []
-    page = roll.page_of(foxes, before=None, after=None)
+    foxes, seen = directory.Asked(directory.Choice(), words="fox"), []
+    page = directory.page_of(foxes, before=None, after=None)
     seen += [person.name for person in page.people]
-    page = roll.page_of(foxes, before=None, after=page.after)
+    page = directory.page_of(foxes, before=None, after=page.after)
     seen += [person.name for person in page.people]
     assert seen == ["Ada Fox", "Bea Fox", "Zoe Fox"]
-    back = roll.page_of(foxes, before=page.before, after=None)
+    back = directory.page_of(foxes, before=page.before, after=None)
     assert [person.name for person in back.people] == seen[:2]
 
 
 def test_a_deep_page_asks_no_more_questions_than_any_and_few(
     admin_client, questions_of, monkeypatch
 ):
-    monkeypatch.setattr(roll, "PAGE_SIZE", 5)
+    monkeypatch.setattr(directory, "PAGE_SIZE", 5)
     UserFactory.create_batch(4)
     few = questions_of(admin_client, "/users/?q=person")
     UserFactory.create_batch(20)
@@ -181,10 +181,10 @@ def test_a_deep_page_asks_no_more_questions_than_any_and_few(
     assert questions_of(admin_client, f"/users/?q=person&after={last}") <= 12
 
 
-def failures(count: int, *, ago: timedelta, lane: str = "unknown"):
+def failures(count: int, *, ago: timedelta, scope: str = "unknown"):
     person = UserFactory()
     for _ in range(count):
-        VerificationFactory(user=person, outcome="bad", lane=lane, at=timezone.now() - ago)
+        VerificationFactory(user=person, outcome="bad", scope=scope, at=timezone.now() - ago)
     return person
 
 
@@ -208,13 +208,13 @@ def test_whose_codes_are_held_off_is_known(count, ago, held):
 def test_lanes_are_counted_apart():
     person = failures(3, ago=timedelta(minutes=1))
     for _ in range(3):
-        VerificationFactory(user=person, outcome="bad", lane="known:1")
+        VerificationFactory(user=person, outcome="bad", scope="trusted:1")
     assert held_off_now(timezone.now()) == set()
 
 
 def test_a_lifted_30_day_limit_holds_nobody():
     person = failures(100, ago=timedelta(days=2))
-    person.mfa_state.cap_lifted_at = timezone.now()
+    person.mfa_state.lockout_lifted_at = timezone.now()
     person.mfa_state.save()
     assert held_off_now(timezone.now()) == set()
 

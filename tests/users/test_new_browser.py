@@ -6,7 +6,7 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from audit.deliveries import deliver_due
+from audit.outbox.deliveries import deliver_due
 from tests.factories import PASSWORD, UserFactory
 
 

@@ -8,12 +8,12 @@ import time_machine
 from django.core import mail
 from django.utils import timezone
 
+from apono_portal.core.web.client import SYSTEM
 from apono_portal.users import services
 from apono_portal.users.models import User
-from audit.deliveries import deliver_due
 from audit.models import Delivery, Event
-from audit.origin import SYSTEM
-from mfa.window import SESSION_KEY
+from audit.outbox.deliveries import deliver_due
+from mfa.verification.window import SESSION_KEY
 from tests.factories import PASSWORD, UserFactory
 
 CHANGE = "/account/password/"
@@ -208,7 +208,7 @@ def signs_in(petra):
 
 
 def changes_password(petra):
-    services.set_password(user=petra, password=NEW, origin=SYSTEM)
+    services.set_password(user=petra, password=NEW, client_info=SYSTEM)
 
 
 @pytest.mark.parametrize("meanwhile", [deactivates, signs_in, changes_password])
@@ -218,5 +218,5 @@ def test_a_mail_whose_link_would_be_dead_is_not_sent(admin_client, petra, settin
     meanwhile(petra)
     deliver_due(timezone.now())
     assert [sent for sent in mail.outbox if "set your password" in sent.subject] == []
-    link = Delivery.objects.get(late_part="password_link")
+    link = Delivery.objects.get(deferred_part="password_link")
     assert link.state == Delivery.State.WITHDRAWN

@@ -7,11 +7,11 @@ import pytest
 from django.contrib.auth.models import Group
 from django.utils import timezone
 
+from apono_portal.core.web.client import SYSTEM
 from apono_portal.users import services
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.models import Role, User
 from audit.models import Event
-from audit.origin import SYSTEM
 from mfa.exceptions import NotAllowed
 from requests_app.models import AccessRequest, Status
 from tests.factories import (
@@ -33,7 +33,7 @@ def rows(page):
 
 
 def by(actor):
-    return {"actor": actor, "window": None, "origin": SYSTEM}
+    return {"actor": actor, "window": None, "client_info": SYSTEM}
 
 
 # --- The list -----------------------------------------------------------------------------------

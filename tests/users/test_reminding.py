@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from apono_portal.users.models import User
 from apono_portal.users.services import reminders
-from audit.deliveries import deliver_due
 from audit.models import Event
+from audit.outbox.deliveries import deliver_due
 from tests.factories import AuthenticatorFactory, UserFactory
 
 REMIND = "/users/remind/"

@@ -105,7 +105,7 @@ def test_after_ten_failures_the_right_password_is_held_off(client, petra):
     assert fail(client, 10).status_code == 429
     answer = enter(client)
     assert answer.status_code == 429
-    assert "Try again at" in answer.content.decode()
+    assert "Attempt again at" in answer.content.decode()
     assert not is_signed_in(client)
 
 

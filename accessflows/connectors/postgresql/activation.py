@@ -12,6 +12,7 @@ from accessflows.connectors.errors import (
     TargetRefused,
     TargetUnavailable,
 )
+from accessflows.connectors.postgresql.connection import Session, broker_session
 from accessflows.connectors.postgresql.names import Marker, check_name
 from accessflows.connectors.postgresql.permissions import (
     objection_to_name,
@@ -25,7 +26,6 @@ from accessflows.connectors.postgresql.requirements import (
     grant_checks,
 )
 from accessflows.connectors.postgresql.roles import Role, lock_question, role_in, role_question
-from accessflows.connectors.postgresql.session import Session, broker_session
 from accessflows.connectors.protocol import Activation, GrantIdentity, GrantSpec, Target
 
 log = structlog.get_logger(__name__)
@@ -68,7 +68,7 @@ def activate(target: Target, spec: GrantSpec) -> Activation:
             activation = _in_one_transaction(session, spec, valid_until)
         except (errors.DuplicateObject, errors.UniqueViolation):
             raise TargetUnavailable(
-                f"{spec.role_name} came into being at the same moment. The portal tries again."
+                f"{spec.role_name} came into being at the same moment. The portal attempts again."
             ) from None
     log.info(
         "grant_activated",

@@ -10,10 +10,10 @@ import psycopg
 from accessflows.connectors.errors import ConnectorError, TargetRefused
 from accessflows.connectors.postgresql.activation import activate, locate
 from accessflows.connectors.postgresql.cleaning import clean
+from accessflows.connectors.postgresql.connection import conninfo_for
 from accessflows.connectors.postgresql.containment import contain
 from accessflows.connectors.postgresql.credentials import issue_credential
 from accessflows.connectors.postgresql.proof import prove
-from accessflows.connectors.postgresql.session import conninfo_for
 from accessflows.connectors.protocol import Check, Credential, GrantIdentity, GrantSpec, Target
 
 _LIFE = timedelta(minutes=2)

@@ -14,12 +14,12 @@ from psycopg.rows import DictRow
 
 from accessflows.connectors.errors import TargetRefused
 from accessflows.connectors.postgresql import setup_sql
+from accessflows.connectors.postgresql.backend_sessions import join_roles, open_sessions_of
+from accessflows.connectors.postgresql.connection import Session, broker_session
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE
-from accessflows.connectors.postgresql.prepared import prepared_by, roll_back
-from accessflows.connectors.postgresql.residue import databases_with_traces, items_here
+from accessflows.connectors.postgresql.owned_objects import databases_with_traces, items_here
+from accessflows.connectors.postgresql.prepared_transactions import prepared_by, roll_back
 from accessflows.connectors.postgresql.roles import Role, lock_grants, require_ours
-from accessflows.connectors.postgresql.session import Session, broker_session
-from accessflows.connectors.postgresql.sessions import join_roles, open_sessions_of
 from accessflows.connectors.protocol import Cleaning, GrantIdentity, ResidueItem, Target
 
 log = structlog.get_logger(__name__)
@@ -102,7 +102,7 @@ def clean(target: Target, identity: GrantIdentity) -> Cleaning:
             for item in _clean_database(target, database, identity, role)
         ]
         _drop(session, identity)
-    log.info("grant_cleaned", role=role.name, residue=len(items))
+    log.info("grant_cleaned", role=role.name, owned_objects=len(items))
     return Cleaning(
         databases=tuple(databases),
         moved=tuple(item for item in items if item.kind not in _REMOVED_KINDS),

@@ -8,14 +8,14 @@ from accessflows.connectors.postgresql import (
     credentials,
     discovery,
     extension,
+    owned_objects,
     permissions,
-    plain_words,
     preflight,
     proof,
-    punctual,
-    residue,
+    rights_text,
+    role_listing,
     roles,
-    roll_call,
+    timed_termination,
 )
 
 
@@ -25,7 +25,7 @@ class PostgreSQLConnector:
     preflight = staticmethod(preflight.preflight)
     discover = staticmethod(discovery.discover)
     effective_rights = staticmethod(discovery.effective_rights)
-    describe_rights = staticmethod(plain_words.describe_rights)
+    describe_rights = staticmethod(rights_text.describe_rights)
     check_permission = staticmethod(permissions.check_permission)
     activate = staticmethod(activation.activate)
     locate = staticmethod(activation.locate)
@@ -34,11 +34,11 @@ class PostgreSQLConnector:
     extend = staticmethod(extension.extend)
     contain = staticmethod(containment.contain)
     contain_many = staticmethod(containment.contain_many)
-    end_sessions_at = staticmethod(punctual.end_sessions_at)
-    find_residue = staticmethod(residue.find_residue)
+    end_sessions_at = staticmethod(timed_termination.end_sessions_at)
+    find_owned_objects = staticmethod(owned_objects.find_owned_objects)
     clean = staticmethod(cleaning.clean)
     prove = staticmethod(proof.prove)
     prove_many = staticmethod(proof.prove_many)
     list_marked_roles = staticmethod(roles.list_marked_roles)
-    roll_call = staticmethod(roll_call.roll_call)
+    list_managed_roles = staticmethod(role_listing.list_managed_roles)
     canary = staticmethod(canary.canary)

@@ -18,8 +18,10 @@ from accessflows.connectors.errors import (
     TargetRefused,
     TargetUnavailable,
 )
-from accessflows.connectors.postgresql.failures import address, query_failure
-from accessflows.connectors.postgresql.prepared import prepared_by
+from accessflows.connectors.postgresql.backend_sessions import end_sessions_of, signal_sessions_of
+from accessflows.connectors.postgresql.connection import Session, broker_session
+from accessflows.connectors.postgresql.errors import address, query_failure
+from accessflows.connectors.postgresql.prepared_transactions import prepared_by
 from accessflows.connectors.postgresql.roles import (
     LONG_AGO,
     Found,
@@ -27,8 +29,6 @@ from accessflows.connectors.postgresql.roles import (
     Stranger,
     find_ours,
 )
-from accessflows.connectors.postgresql.session import Session, broker_session
-from accessflows.connectors.postgresql.sessions import end_sessions_of, signal_sessions_of
 from accessflows.connectors.protocol import Containment, GrantIdentity, Target, grant_id_of
 
 log = structlog.get_logger(__name__)
@@ -95,7 +95,7 @@ def _contain_some(
         if still_open:
             outcomes[identity] = TargetUnavailable(
                 f"{still_open} session(s) of {identity.role_name} were told to end and are still "
-                "there. The portal tries again."
+                "there. The portal attempts again."
             )
         elif isinstance(each, Stranger) and each.unmarked is None:
             outcomes[identity] = each.mismatch

@@ -6,9 +6,9 @@ import structlog
 from psycopg import sql
 
 from accessflows.connectors.errors import TargetRefused
+from accessflows.connectors.postgresql.backend_sessions import end_sessions_of
+from accessflows.connectors.postgresql.connection import Session, broker_session
 from accessflows.connectors.postgresql.roles import require_ours
-from accessflows.connectors.postgresql.session import Session, broker_session
-from accessflows.connectors.postgresql.sessions import end_sessions_of
 from accessflows.connectors.protocol import Credential, GrantIdentity, GrantSpec, Target
 
 log = structlog.get_logger(__name__)

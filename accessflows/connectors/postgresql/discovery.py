@@ -2,10 +2,10 @@
 
 from psycopg import sql
 
+from accessflows.connectors.postgresql.connection import Session, broker_session
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE, check_name, check_role_name
 from accessflows.connectors.postgresql.permissions import why_not
 from accessflows.connectors.postgresql.requirements import admin_check
-from accessflows.connectors.postgresql.session import Session, broker_session
 from accessflows.connectors.protocol import CapabilityRole, Inventory, Right, Target, grant_id_of
 
 LONGEST_LIST = 500

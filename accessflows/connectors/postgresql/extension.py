@@ -7,9 +7,9 @@ from psycopg import sql
 
 from accessflows.connectors.errors import TargetRefused
 from accessflows.connectors.postgresql.activation import deadline_on
+from accessflows.connectors.postgresql.connection import Session, broker_session
 from accessflows.connectors.postgresql.names import Marker
 from accessflows.connectors.postgresql.roles import Role, require_ours
-from accessflows.connectors.postgresql.session import Session, broker_session
 from accessflows.connectors.protocol import GrantIdentity, GrantSpec, Target
 
 log = structlog.get_logger(__name__)

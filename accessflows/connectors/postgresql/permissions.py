@@ -10,8 +10,8 @@ from psycopg import sql
 from psycopg.rows import DictRow
 
 from accessflows.connectors.errors import TargetRefused
+from accessflows.connectors.postgresql.connection import Question, Session, broker_session
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE, check_role_name
-from accessflows.connectors.postgresql.session import Question, Session, broker_session
 from accessflows.connectors.protocol import Target, grant_id_of
 
 _REACHABLE = sql.SQL(

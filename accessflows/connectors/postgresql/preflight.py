@@ -10,6 +10,7 @@ from psycopg import sql
 from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.postgresql import setup_sql
 from accessflows.connectors.postgresql.activation import LARGEST_SKEW
+from accessflows.connectors.postgresql.connection import Session, broker_session, conninfo_for
 from accessflows.connectors.postgresql.discovery import discover, rights_here
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE
 from accessflows.connectors.postgresql.permissions import why_not
@@ -19,11 +20,6 @@ from accessflows.connectors.postgresql.requirements import (
     broker_question,
 )
 from accessflows.connectors.postgresql.roles import marked_roles
-from accessflows.connectors.postgresql.session import (
-    Session,
-    broker_session,
-    conninfo_for,
-)
 from accessflows.connectors.protocol import ROLE_PREFIX, Check, Target
 
 _LOOPBACK = ("127.", "::1", "localhost", "/")

@@ -8,9 +8,9 @@ from psycopg import sql
 from psycopg.rows import DictRow
 
 from accessflows.connectors.errors import ConnectorError, TargetMismatch
-from accessflows.connectors.postgresql.prepared import prepared_by
-from accessflows.connectors.postgresql.session import broker_session
-from accessflows.connectors.postgresql.sessions import count_sessions
+from accessflows.connectors.postgresql.backend_sessions import count_sessions
+from accessflows.connectors.postgresql.connection import broker_session
+from accessflows.connectors.postgresql.prepared_transactions import prepared_by
 from accessflows.connectors.protocol import GrantIdentity, Proof, Target
 
 METHOD = (

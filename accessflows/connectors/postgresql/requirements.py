@@ -8,8 +8,8 @@ from psycopg import sql
 from psycopg.rows import DictRow
 
 from accessflows.connectors.postgresql import setup_sql
+from accessflows.connectors.postgresql.connection import Question, Session
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE
-from accessflows.connectors.postgresql.session import Question, Session
 from accessflows.connectors.protocol import Check
 
 # pg_has_role() knows the privilege SET since version 16; before, membership implied it.

@@ -9,8 +9,8 @@ from psycopg import sql
 from psycopg.rows import DictRow
 
 from accessflows.connectors.errors import TargetMismatch, TargetRefused
+from accessflows.connectors.postgresql.connection import Question, Session, broker_session
 from accessflows.connectors.postgresql.names import Marker, lock_key, read_marker
-from accessflows.connectors.postgresql.session import Question, Session, broker_session
 from accessflows.connectors.protocol import (
     GrantIdentity,
     MarkedRole,

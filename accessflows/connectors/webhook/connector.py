@@ -23,24 +23,24 @@ from accessflows.connectors.protocol import (
     Cleaning,
     Containment,
     Credential,
-    FoundRole,
     GrantIdentity,
     GrantSpec,
     Inventory,
+    ManagedRole,
     MarkedRole,
     Membership,
+    OwnedObject,
     Proof,
-    Residue,
     ResidueItem,
     Right,
-    RollCall,
+    RoleListing,
     Target,
     grant_id_of,
     role_name_of,
 )
 from accessflows.connectors.webhook import canary, preflight
-from accessflows.connectors.webhook.answers import LONGEST_SENTENCE, Answer
-from accessflows.connectors.webhook.calls import call
+from accessflows.connectors.webhook.client import call
+from accessflows.connectors.webhook.responses import LONGEST_SENTENCE, Answer
 
 LONGEST_RECEIVER_ID = 32
 LONGEST_PASSWORD = 4096
@@ -169,8 +169,8 @@ class WebhookConnector:
         """A receiver has one call that ends a grant, `contain`, and no sooner way."""
         return {}
 
-    def find_residue(self, target: Target, identity: GrantIdentity) -> Residue:
-        return Residue(_items(_ask(target, "find_residue", identity), "items"))
+    def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObject:
+        return OwnedObject(_items(_ask(target, "find_owned_objects", identity), "items"))
 
     def clean(self, target: Target, identity: GrantIdentity) -> Cleaning:
         answer = _ask(target, "clean", identity, step="clean")
@@ -206,7 +206,7 @@ class WebhookConnector:
             if role.grant_id is not None and role.deadline is not None
         ]
 
-    def roll_call(
+    def list_managed_roles(
         self,
         target: Target,
         portal_id: str,
@@ -214,10 +214,10 @@ class WebhookConnector:
         *,
         after: int = 0,
         upto: int | None = None,
-    ) -> RollCall:
+    ) -> RoleListing:
         """A receiver lists everything in one answer."""
         answer = call(target, "list", {"portal": portal_id})
-        return RollCall(answer.moment("server_time"), _receiver(answer), tuple(_listed(answer)))
+        return RoleListing(answer.moment("server_time"), _receiver(answer), tuple(_listed(answer)))
 
     canary = canary.canary
 
@@ -289,13 +289,13 @@ def _items(answer: Answer, key: str) -> tuple[ResidueItem, ...]:
     )
 
 
-def _listed(answer: Answer) -> list[FoundRole]:
+def _listed(answer: Answer) -> list[ManagedRole]:
     receiver = _receiver(answer)
     found = []
     for row in answer.rows("grants"):
         reference, ends = row.text("grant"), row.moment("valid_until")
         found.append(
-            FoundRole(
+            ManagedRole(
                 _identity(reference, receiver),
                 reference,
                 grant_id_of(reference),

@@ -6,7 +6,7 @@ import time
 
 from accessflows.connectors.errors import ConnectorError, TargetRefused
 from accessflows.connectors.protocol import Check, Target
-from accessflows.connectors.webhook.calls import call, post
+from accessflows.connectors.webhook.client import call, post
 from accessflows.connectors.webhook.signing import key_of
 
 _STALE_S = 3600

@@ -9,16 +9,19 @@ from django.conf import settings
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandParser
 
-from accessflows.canaries import run_due_canaries
-from accessflows.upkeep import check_due, run_asked_checks
-from apono_portal.notices.chores import fan_out, post_due
+from accessflows.integrations.scheduled_checks import (
+    check_due,
+    run_due_canaries,
+    run_requested_checks,
+)
+from apono_portal.notifications.worker_tasks import fan_out, post_due
 from apono_portal.one_arena import share_one_arena
-from audit.checking import LogChecker
-from audit.deliveries import deliver_due
-from audit.seals import seal_new_events
-from requests_app.insights.keeping import keep_figures
-from requests_app.services.extension import carry_on_extensions
-from requests_app.worker import Worker
+from audit.integrity.background_verification import LogVerifier
+from audit.integrity.checkpoints import write_checkpoints
+from audit.outbox.deliveries import deliver_due
+from requests_app.grants.extension import carry_on_extensions
+from requests_app.insights.daily_rollup import keep_figures
+from requests_app.worker.loop import Worker
 
 
 class Command(BaseCommand):
@@ -41,16 +44,16 @@ class Command(BaseCommand):
             interval_s=settings.WORKER_INTERVAL_S,
             threads=options["threads"],
             chores=(
-                seal_new_events,
+                write_checkpoints,
                 fan_out,
                 deliver_due,
                 post_due,
                 check_due,
-                run_asked_checks,
+                run_requested_checks,
                 run_due_canaries,
                 keep_figures,
                 lambda now: carry_on_extensions(now=now),
-                LogChecker(),
+                LogVerifier(),
             ),
         )
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,23 +1,28 @@
-"""Groups of people: what flows name as requestors and approvers."""
+"""Groups of people: what flows name as requesters and approvers."""
 
 from collections.abc import Iterable
 
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 
-from accessflows.authority import require_admin
+from accessflows.permissions import require_admin
+from apono_portal.core.web.client import ClientInfo
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.models import User
 from audit.events import EventName
-from audit.origin import Origin
 from audit.services import record
-from mfa.window import Window
+from mfa.verification.window import Window
 
 NAME_TAKEN = "Another group has this name. Choose a different one."
 
 
 def create_group(
-    *, actor: User, window: Window | None, name: str, members: Iterable[User], origin: Origin
+    *,
+    actor: User,
+    window: Window | None,
+    name: str,
+    members: Iterable[User],
+    client_info: ClientInfo,
 ) -> Group:
     """Add a group with its members."""
     try:
@@ -30,7 +35,7 @@ def create_group(
                 event=EventName.GROUP_CHANGE,
                 actor=actor,
                 target=group,
-                origin=origin,
+                client_info=client_info,
                 metadata={"created": True, "joined": sorted(after), "left": []},
             )
     except IntegrityError:
@@ -45,7 +50,7 @@ def change_group(
     group: Group,
     name: str,
     members: Iterable[User],
-    origin: Origin,
+    client_info: ClientInfo,
 ) -> Group:
     """Rename a group and set its members. Who left may neither request nor decide through it."""
     try:
@@ -62,7 +67,7 @@ def change_group(
                     event=EventName.GROUP_CHANGE,
                     actor=actor,
                     target=group,
-                    origin=origin,
+                    client_info=client_info,
                     metadata={
                         "name": {"from": old_name, "to": name},
                         "joined": sorted(after - before),

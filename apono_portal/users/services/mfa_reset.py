@@ -2,11 +2,12 @@
 
 from django.db import transaction
 
+from apono_portal.core.web.client import ClientInfo
 from apono_portal.users.models import User
-from audit.origin import Origin
-from mfa.services import reset_mfa
-from mfa.window import Window
-from requests_app.services import drop_void_approvals_of, end_all_access_of
+from mfa.reset import reset_mfa
+from mfa.verification.window import Window
+from requests_app.approvals.invalidation import drop_void_approvals_of
+from requests_app.grants.ending import revoke_all_access_of
 
 
 def reset_mfa_of_user(
@@ -15,10 +16,10 @@ def reset_mfa_of_user(
     window: Window | None,
     user: User,
     reason: str,
-    end_access: bool,
-    origin: Origin,
+    revoke_access: bool,
+    client_info: ClientInfo,
 ) -> None:
-    """Reset a person's MFA as `mfa.services.reset_mfa` does, and end open access if ``end_access``.
+    """Reset a person's MFA as `mfa.reset.reset_mfa` does, and end open access if ``revoke_access``.
 
     What the person approved and is not open yet waits for approval again.
     """
@@ -28,9 +29,11 @@ def reset_mfa_of_user(
             user=user,
             reason=reason,
             window=window,
-            origin=origin,
-            end_access=end_access,
+            client_info=client_info,
+            revoke_access=revoke_access,
         )
         drop_void_approvals_of(user=user)
-        if end_access:
-            end_all_access_of(user=user, actor=actor, reason="MFA was reset.", origin=origin)
+        if revoke_access:
+            revoke_all_access_of(
+                user=user, actor=actor, reason="MFA was reset.", client_info=client_info
+            )

@@ -13,31 +13,31 @@ from django.template.loader import render_to_string
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
-from accessflows.authority import require_admin
+from accessflows.permissions import require_admin
+from apono_portal.core.web.client import ClientInfo
 from apono_portal.told_pages import page
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.models import User
-from audit.deliveries import enqueue_mail
 from audit.events import EventName
-from audit.late_parts import PLACE
 from audit.models import Event
-from audit.origin import Origin
+from audit.outbox.deferred_parts import PLACE
+from audit.outbox.deliveries import enqueue_mail
 from audit.services import record
-from mfa import notices
-from mfa.services import advance_epoch
-from mfa.window import Window
+from mfa import emails
+from mfa.verification.locking import advance_epoch
+from mfa.verification.window import Window
 
 PASSWORD_LINK = "password_link"
 
 
-def change_password(*, user: User, password: str, origin: Origin) -> None:
+def change_password(*, user: User, password: str, client_info: ClientInfo) -> None:
     """Set the password of a person who has just proven the old one."""
-    _write_password(user, password, origin, how="with the old one")
+    _write_password(user, password, client_info, how="with the old one")
 
 
-def set_password(*, user: User, password: str, origin: Origin) -> None:
+def set_password(*, user: User, password: str, client_info: ClientInfo) -> None:
     """Set the password of a person who came through a link (`invite_user`); the link is spent."""
-    _write_password(user, password, origin, how="through a link")
+    _write_password(user, password, client_info, how="through a link")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ class Invitation:
     link: str = field(default="", repr=False)
 
 
-def invite_user(*, actor: User, window: Window | None, user: User, origin: Origin) -> Invitation:
+def invite_user(
+    *, actor: User, window: Window | None, user: User, client_info: ClientInfo
+) -> Invitation:
     """Mail a link to set a password; without mail the admin hands it over.
 
     It holds for ``PASSWORD_RESET_TIMEOUT`` and dies with the next password or sign-in. The mail's
@@ -58,7 +60,9 @@ def invite_user(*, actor: User, window: Window | None, user: User, origin: Origi
         require_admin(actor=actor, window=window)
         if not user.is_active:
             raise PersonRefused("Activate the person first: nobody else sets a password.")
-        event = record(event=EventName.USER_INVITE, actor=actor, target=user, origin=origin)
+        event = record(
+            event=EventName.USER_INVITE, actor=actor, target=user, client_info=client_info
+        )
         if settings.MAIL_IS_SET_UP:
             _mail(event, user)
             return Invitation(mailed=True)
@@ -77,7 +81,7 @@ def link_for_mail(user_id: int, since: datetime) -> str | None:
     return None if changes.filter(at__gt=since).exists() else link_to_set_password(user)
 
 
-def _write_password(user: User, password: str, origin: Origin, *, how: str) -> None:
+def _write_password(user: User, password: str, client_info: ClientInfo, *, how: str) -> None:
     with transaction.atomic():
         advance_epoch(user=user)
         user.set_password(password)
@@ -86,10 +90,10 @@ def _write_password(user: User, password: str, origin: Origin, *, how: str) -> N
             event=EventName.USER_CHANGE_PASSWORD,
             actor=user,
             target=user,
-            origin=origin,
+            client_info=client_info,
             metadata={"how": how},
         )
-        notices.password_changed(event=event, user=user, origin=origin, how=how)
+        emails.password_changed(event=event, user=user, client_info=client_info, how=how)
 
 
 def link_to_set_password(user: User) -> str:

@@ -6,16 +6,15 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 
-from accessflows.authority import require_admin
+from accessflows.permissions import require_admin
+from apono_portal.core.web.client import ClientInfo
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.models import Role, User
 from audit.events import EventName
-from audit.origin import Origin
 from audit.services import record
-from mfa.locking import lock_states
-from mfa.services import advance_epoch
-from mfa.window import Window
-from requests_app.services import end_all_access_of
+from mfa.verification.locking import advance_epoch, lock_states
+from mfa.verification.window import Window
+from requests_app.grants.ending import revoke_all_access_of
 
 EMAIL_TAKEN = "Somebody with this e-mail address is here already. Search for the address in Users."
 LAST_ADMIN = "This is the last active admin. Make somebody else an admin first, or nobody could run the portal."
@@ -29,7 +28,7 @@ def create_user(
     name: str,
     role: str,
     groups: Iterable[Group],
-    origin: Origin,
+    client_info: ClientInfo,
 ) -> User:
     """Add a person who cannot sign in before setting a password (`invite_user`)."""
     try:
@@ -41,7 +40,7 @@ def create_user(
                 event=EventName.USER_CREATE,
                 actor=actor,
                 target=user,
-                origin=origin,
+                client_info=client_info,
                 metadata={"role": role, "groups": _names(groups)},
             )
     except IntegrityError:
@@ -57,7 +56,7 @@ def change_user(
     name: str,
     role: str,
     groups: Iterable[Group],
-    origin: Origin,
+    client_info: ClientInfo,
 ) -> User:
     """Save a person's name, role and groups. Takes effect with the person's next click.
 
@@ -85,13 +84,15 @@ def change_user(
                 event=EventName.USER_CHANGE,
                 actor=actor,
                 target=user,
-                origin=origin,
+                client_info=client_info,
                 metadata={"changes": changes},
             )
     return user
 
 
-def deactivate_user(*, actor: User, window: Window | None, user: User, origin: Origin) -> bool:
+def deactivate_user(
+    *, actor: User, window: Window | None, user: User, client_info: ClientInfo
+) -> bool:
     """Stop a person: every session is dead, access ends, waiting requests are cancelled.
 
     Returns whether the person was active until now. The epoch moves, so that a later reactivation
@@ -106,20 +107,24 @@ def deactivate_user(*, actor: User, window: Window | None, user: User, origin: O
             return False
         user.is_active = False
         user.save(update_fields=["is_active"])
-        record(event=EventName.USER_DEACTIVATE, actor=actor, target=user, origin=origin)
-        end_all_access_of(
-            user=user, actor=actor, reason="The person was deactivated.", origin=origin
+        record(event=EventName.USER_DEACTIVATE, actor=actor, target=user, client_info=client_info)
+        revoke_all_access_of(
+            user=user, actor=actor, reason="The person was deactivated.", client_info=client_info
         )
     return True
 
 
-def reactivate_user(*, actor: User, window: Window | None, user: User, origin: Origin) -> bool:
+def reactivate_user(
+    *, actor: User, window: Window | None, user: User, client_info: ClientInfo
+) -> bool:
     """Let a person sign in again, and return whether that changed anything."""
     with transaction.atomic():
         require_admin(actor=actor, window=window)
         changed = User.objects.filter(pk=user.pk, is_active=False).update(is_active=True)
         if changed:
-            record(event=EventName.USER_REACTIVATE, actor=actor, target=user, origin=origin)
+            record(
+                event=EventName.USER_REACTIVATE, actor=actor, target=user, client_info=client_info
+            )
     return bool(changed)
 
 

@@ -7,22 +7,24 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accessflows.authority import require_admin
-from accessflows.enrolment import enrolled
+from accessflows.flows.mfa_requirement import enrolled
+from accessflows.permissions import require_admin
+from apono_portal.core.web.client import ClientInfo
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.managers import UserQuerySet
 from apono_portal.users.models import User
 from audit.events import EventName
-from audit.origin import Origin
 from audit.services import record
-from mfa import notices
-from mfa.window import Window
+from mfa import emails
+from mfa.verification.window import Window
 
 ONCE_IN = timedelta(days=1)
 BATCH = 500  # of one click, so that the page answers
 
 
-def remind_of_mfa(*, actor: User, window: Window | None, origin: Origin) -> tuple[int, bool]:
+def remind_of_mfa(
+    *, actor: User, window: Window | None, client_info: ClientInfo
+) -> tuple[int, bool]:
     """Mail the active people without MFA who were not reminded within a day, up to `BATCH`.
 
     Returns how many were, and whether others are left for another click. Who is being reminded by
@@ -39,8 +41,10 @@ def remind_of_mfa(*, actor: User, window: Window | None, origin: Origin) -> tupl
         people = list(due[:BATCH])
         User.objects.filter(pk__in=[each.pk for each in people]).update(mfa_reminded_at=now)
         for person in people:
-            event = record(event=EventName.MFA_REMIND, actor=actor, target=person, origin=origin)
-            notices.reminded(event=event, user=person)
+            event = record(
+                event=EventName.MFA_REMIND, actor=actor, target=person, client_info=client_info
+            )
+            emails.reminded(event=event, user=person)
     return len(people), len(people) == BATCH and _due(actor, now - ONCE_IN).exists()
 
 

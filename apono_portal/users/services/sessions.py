@@ -7,18 +7,18 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from apono_portal.core.web.client import ClientInfo
 from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Event
-from audit.origin import Origin
 from audit.services import STRANGER_LABEL, record
-from mfa import notices
+from mfa import emails
 
 TELL_AGAIN_AFTER = timedelta(minutes=15)
 
 
-def record_sign_in(*, user: User, origin: Origin, new_browser: bool = False) -> None:
+def record_sign_in(*, user: User, client_info: ClientInfo, new_browser: bool = False) -> None:
     """Put a sign-in on the record, and tell the person of one from a new browser.
 
     Not of the very first, and once in `TELL_AGAIN_AFTER`: whoever has the password must not be able
@@ -29,43 +29,43 @@ def record_sign_in(*, user: User, origin: Origin, new_browser: bool = False) -> 
             event=EventName.SESSION_SIGN_IN,
             actor=user,
             target=user,
-            origin=origin,
+            client_info=client_info,
             metadata={"new_browser": True} if new_browser else {},
         )
         earlier = Event.objects.filter(event=EventName.SESSION_SIGN_IN, actor_id=user.pk)
         earlier = earlier.exclude(pk=event.pk)
         told = earlier.filter(at__gt=event.at - TELL_AGAIN_AFTER, metadata__new_browser=True)
         if new_browser and earlier.exists() and not told.exists():
-            notices.new_browser(event=event, user=user, origin=origin)
+            emails.new_browser(event=event, user=user, client_info=client_info)
 
 
-def record_sign_out(*, user: User, origin: Origin) -> None:
-    record(event=EventName.SESSION_SIGN_OUT, actor=user, target=user, origin=origin)
+def record_sign_out(*, user: User, client_info: ClientInfo) -> None:
+    record(event=EventName.SESSION_SIGN_OUT, actor=user, target=user, client_info=client_info)
 
 
-def record_failed_sign_in(*, email: str, origin: Origin) -> None:
+def record_failed_sign_in(*, email: str, client_info: ClientInfo) -> None:
     """Put a failed try on the record. What was typed is not: only a known person is named."""
     record(
         event=EventName.SESSION_SIGN_IN_FAIL,
         actor=None,
         actor_label=STRANGER_LABEL,
         target=_known(email),
-        origin=origin,
+        client_info=client_info,
     )
 
 
-def record_lock(*, email: str, origin: Origin) -> None:
-    """Put the beginning of a hold-off on the record, once: blocked tries add nothing."""
+def record_lock(*, email: str, client_info: ClientInfo) -> None:
+    """Put the beginning of a hold-off on the record, once: blocked attempts add nothing."""
     person = _known(email)
     cool_off: timedelta = settings.AXES_COOLOFF_TIME
     recent = Event.objects.filter(
         event=EventName.SESSION_LOCK,
         target_id=str(person.pk) if person else "",
-        address=origin.address,
+        address=client_info.address,
         at__gt=timezone.now() - cool_off,
     )
     if not recent.exists():
-        record(event=EventName.SESSION_LOCK, actor=None, target=person, origin=origin)
+        record(event=EventName.SESSION_LOCK, actor=None, target=person, client_info=client_info)
 
 
 def _known(email: str) -> Any:

@@ -7,12 +7,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accessflows.views.deed import deed_of
+from accessflows.acting import action_context
+from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.users import services
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.forms import GroupForm
 from apono_portal.users.selectors import group_rows
-from audit.access import admins_only, readers_only
 from mfa.decorators import mfa_required_if_enrolled
 
 PAGE_SIZE = 50
@@ -32,7 +32,7 @@ def create(request: HttpRequest) -> HttpResponse:
     form = GroupForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
         try:
-            group = services.create_group(**deed_of(request), **form.cleaned_data)
+            group = services.create_group(**action_context(request), **form.cleaned_data)
         except PersonRefused as refused:
             form.add_error(refused.field or None, refused.sentence)
         else:
@@ -50,7 +50,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     form = GroupForm(request.POST if request.method == "POST" else None, initial=initial)
     if form.is_bound and form.is_valid():
         try:
-            services.change_group(**deed_of(request), group=group, **form.cleaned_data)
+            services.change_group(**action_context(request), group=group, **form.cleaned_data)
         except PersonRefused as refused:
             form.add_error(refused.field or None, refused.sentence)
         else:

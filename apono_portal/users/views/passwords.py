@@ -12,10 +12,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from apono_portal.core.web.client import ClientInfo
 from apono_portal.users import services, sign_in
 from apono_portal.users.forms import ChangePasswordForm, NewPasswordForm
 from apono_portal.users.models import User
-from audit.origin import Origin
 
 
 @sensitive_post_parameters()
@@ -30,7 +30,7 @@ def change(request: HttpRequest) -> HttpResponse:
         status = 422 if form.is_bound else 200
         return render(request, "users/password.html", {"form": form}, status=status)
     services.change_password(
-        user=person, password=form.cleaned_data["new_password1"], origin=Origin.of(request)
+        user=person, password=form.cleaned_data["new_password1"], client_info=ClientInfo.of(request)
     )
     request.user = changed = User.objects.select_related("mfa_state").get(pk=person.pk)
     update_session_auth_hash(request, changed)
@@ -53,7 +53,7 @@ class SetPassword(auth_views.PasswordResetConfirmView):
         services.set_password(
             user=form.user,
             password=form.cleaned_data["new_password1"],
-            origin=Origin.of(self.request),
+            client_info=ClientInfo.of(self.request),
         )
         del self.request.session[INTERNAL_RESET_SESSION_TOKEN]
         messages.success(self.request, "Password set. Sign in with it.")

@@ -7,14 +7,14 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accessflows.views.deed import deed_of
+from accessflows.acting import action_context
+from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.users import services
+from apono_portal.users.directory import page_of, rows_of, span_of
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.forms import NewPersonForm, PeopleFilterForm, PersonForm, ResetMfaForm
 from apono_portal.users.models import User
-from apono_portal.users.roll import page_of, rows_of, span_of
 from apono_portal.users.selectors import known_of, live_requests_of
-from audit.access import admins_only, readers_only
 from mfa.decorators import mfa_required_if_enrolled
 from mfa.exceptions import MfaError, WindowClosed
 from mfa.models import Authenticator
@@ -46,7 +46,7 @@ def create(request: HttpRequest) -> HttpResponse:
     form = NewPersonForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
         try:
-            user = services.create_user(**deed_of(request), **form.cleaned_data)
+            user = services.create_user(**action_context(request), **form.cleaned_data)
         except PersonRefused as refused:
             form.add_error(refused.field or None, refused.sentence)
         else:
@@ -63,7 +63,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     form = PersonForm(request.POST if request.method == "POST" else None, initial=initial)
     if form.is_bound and form.is_valid():
         try:
-            services.change_user(**deed_of(request), user=person, **form.cleaned_data)
+            services.change_user(**action_context(request), user=person, **form.cleaned_data)
         except PersonRefused as refused:
             form.add_error(refused.field or None, refused.sentence)
         else:
@@ -89,7 +89,7 @@ def deactivate(request: HttpRequest, pk: int) -> HttpResponse:
         context = {"person": person, "live": live_requests_of(person).count()}
         return render(request, "users/deactivate.html", context)
     try:
-        services.deactivate_user(**deed_of(request), user=person)
+        services.deactivate_user(**action_context(request), user=person)
     except PersonRefused as refused:
         messages.error(request, refused.sentence)
     else:
@@ -102,7 +102,7 @@ def deactivate(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def reactivate(request: HttpRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(User, pk=pk)
-    services.reactivate_user(**deed_of(request), user=person)
+    services.reactivate_user(**action_context(request), user=person)
     messages.success(request, f"{person.name} can sign in again.")
     return redirect("users:list")
 
@@ -118,7 +118,7 @@ def reset_mfa(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("users:list")
     if form.is_bound and form.is_valid():
         try:
-            services.reset_mfa_of_user(**deed_of(request), user=person, **form.cleaned_data)
+            services.reset_mfa_of_user(**action_context(request), user=person, **form.cleaned_data)
             return _after_reset(request, person)
         except WindowClosed:
             raise
@@ -135,7 +135,7 @@ def reset_mfa(request: HttpRequest, pk: int) -> HttpResponse:
 def remind(request: HttpRequest) -> HttpResponse:
     """Remind everybody without MFA, at one click."""
     try:
-        count, more = services.remind_of_mfa(**deed_of(request))
+        count, more = services.remind_of_mfa(**action_context(request))
     except PersonRefused as refused:
         messages.error(request, refused.sentence)
         return redirect("users:list")
@@ -160,7 +160,7 @@ def _after_reset(request: HttpRequest, person: User) -> HttpResponse:
 
 def _invite(request: HttpRequest, person: User) -> HttpResponse:
     """Say that the link is under way, or show it this once."""
-    invitation = services.invite_user(**deed_of(request), user=person)
+    invitation = services.invite_user(**action_context(request), user=person)
     if invitation.mailed:
         messages.success(request, f"A link to set a password is on its way to {person.email}.")
         return redirect("users:list")

@@ -13,9 +13,9 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from apono_portal.context_processors import THEMES
-from apono_portal.users import seen_browsers, services, sign_in
+from apono_portal.core.web.client import ClientInfo
+from apono_portal.users import services, sign_in, sign_in_devices
 from apono_portal.users.forms import SignInForm
-from audit.origin import Origin
 
 YEAR_S = 365 * 24 * 3600
 
@@ -38,17 +38,17 @@ class SignIn(auth_views.LoginView):
         sign_in.stamp_session(self.request)
         services.record_sign_in(
             user=person,
-            origin=Origin.of(self.request),
-            new_browser=not seen_browsers.has_seen(self.request, person),
+            client_info=ClientInfo.of(self.request),
+            new_browser=not sign_in_devices.has_seen(self.request, person),
         )
-        seen_browsers.remember(response, person)
+        sign_in_devices.remember(response, person)
         return response
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
-        email, origin = form.data.get("username", ""), Origin.of(self.request)
+        email, client_info = form.data.get("username", ""), ClientInfo.of(self.request)
         tried = {"username", "password"} <= form.cleaned_data.keys()
         if tried and not getattr(self.request, "axes_locked_out", False):
-            services.record_failed_sign_in(email=email, origin=origin)
+            services.record_failed_sign_in(email=email, client_info=client_info)
         return self.render_to_response(self.get_context_data(form=form), status=422)
 
 
@@ -57,15 +57,15 @@ def locked_out(
 ) -> HttpResponse:
     """Answer a held-off sign-in with 429 and the time from which it works again."""
     email = (credentials or {}).get("username") or request.POST.get("username", "")
-    services.record_lock(email=email, origin=Origin.of(request))
-    until = sign_in.held_off_until(request, credentials)
+    services.record_lock(email=email, client_info=ClientInfo.of(request))
+    until = sign_in.locked_until(request, credentials)
     return render(request, "429.html", {"retry_at": until}, status=429)
 
 
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
     person: Any = request.user
-    services.record_sign_out(user=person, origin=Origin.of(request))
+    services.record_sign_out(user=person, client_info=ClientInfo.of(request))
     return auth_views.LogoutView.as_view()(request)
 
 

@@ -9,12 +9,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from apono_portal.core.crypto.keyring import chain_keys
 from audit.events import EventName
-from audit.keyring import chain_keys
-from audit.retention import PruneRefused, prune_log
-from audit.seals import seal_new_events
+from audit.integrity.checkpoints import write_checkpoints
+from audit.integrity.retention import PruneRefused, prune_log
+from audit.integrity.verification import verify_log, whole_log
 from audit.services import record
-from audit.verification import verify_log, whole_log
 from audit.verify_export import lines_of, parse_expected
 
 
@@ -45,14 +45,14 @@ class Command(BaseCommand):
             expected = parse_expected(expect)
         except ValueError as error:
             raise CommandError(str(error)) from None
-        seal_new_events(timezone.now())
+        write_checkpoints(timezone.now())
         report = verify_log(expected=expected)
         self.stdout.writelines(f"{line}\n" for line in lines_of(report))
         if not report.ok:
             sys.exit(1)
 
     def _export(self, *, file: Path, **options: Any) -> None:
-        seal_new_events(timezone.now())
+        write_checkpoints(timezone.now())
         told = {"what": "audit log", "format": "jsonl", "file": file.name}
         record(event=EventName.AUDIT_EXPORT, actor=None, metadata=told)
         try:

@@ -24,8 +24,8 @@ def foreign_ids(campaign: Campaign, score: Score, budget: int) -> None:
     undecided = victim.newest()
     insider = campaign.verified(campaign.owner(), "127.6.0.1")
     own = set(insider.references())
-    tries = _tries(campaign, opened, undecided, own)
-    jobs, budget = itertools.cycle(tries), max(budget, len(tries))
+    attempts = _tries(campaign, opened, undecided, own)
+    jobs, budget = itertools.cycle(attempts), max(budget, len(attempts))
 
     def robot() -> None:
         twin = insider.twin()

@@ -64,14 +64,14 @@ def _from_elsewhere(twin: Visitor, url: str, data: dict[str, str], wrong: int): 
     if wrong == 1:
         return browser.post(url, {**data, "csrfmiddlewaretoken": made_up_token()})
     if wrong == 2:
-        return browser.post(url, data, Origin="https://evil.example")
+        return browser.post(url, data, ClientInfo="https://evil.example")
     if wrong == 3:
-        return browser.post(url, data, Origin="null")
+        return browser.post(url, data, ClientInfo="null")
     if wrong == 4:
-        return browser.post(url, {**data, "csrfmiddlewaretoken": ""}, Origin="http://127.0.0.1")
+        return browser.post(url, {**data, "csrfmiddlewaretoken": ""}, ClientInfo="http://127.0.0.1")
     if wrong == 5:
         return browser.post(
-            url, data, Origin="http://127.0.0.1.evil.example", Referer="http://127.0.0.1/"
+            url, data, ClientInfo="http://127.0.0.1.evil.example", Referer="http://127.0.0.1/"
         )
     return browser.post(
         url, {**data, "csrfmiddlewaretoken": token[::-1]}, Referer="https://evil.example/"
@@ -176,7 +176,7 @@ def _forged(value: str, own: int, victim: int) -> list[str]:
         value.replace(":", ""),
         f'"{value}"',
         f"{victim}",
-        "known:1",
+        "trusted:1",
         "1",
         f'[{victim}, "x"]',
         payload,
@@ -202,4 +202,4 @@ def device_cookie_after_reset(campaign: Campaign, score: Score, budget: int) -> 
         if thief.window_is_open():
             score.got("a device cookie outlived a reset")
     if not owner.is_signed_in():
-        raise Unexpected("The owner's session ended with the thief's tries")
+        raise Unexpected("The owner's session ended with the thief's attempts")

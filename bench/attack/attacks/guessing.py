@@ -25,19 +25,19 @@ class Guesser:
     ) -> None:
         self._campaign, self._score, self._where = campaign, score, where
         self.visitor = campaign.as_(person, next(where))
-        self.looked_at = 0
+        self.scanned_at = 0
         self._signed_in = False
 
     def guess(self) -> None:
         """One more code: wrong ones while the limit allows any, the right one after that."""
         if not self._signed_in:
             self._signed_in = self.visitor.sign_in()
-        beyond = self.looked_at >= LIMIT
+        beyond = self.scanned_at >= LIMIT
         answer = self.visitor.try_code(self.visitor.code() if beyond else self.visitor.wrong_code())
         self._score.tried()
         if answer.status == HELD:
             return
-        self.looked_at += 1
+        self.scanned_at += 1
         if answer.status == 302 and not answer.path.startswith(SIGN_IN):
             if self.visitor.window_is_open():
                 self._score.got("a guessed code opened the window")
@@ -97,10 +97,10 @@ def parallel(campaign: Campaign, score: Score, budget: int) -> None:
         robots = [campaign.signed_in(person, next(where)) for _ in range(RACERS)]
 
         answers = at_once([lambda r=robot: r.try_code(r.wrong_code()) for robot in robots])  # type: ignore[misc]
-        looked_at = sum(answer.status != HELD for answer in answers)
+        scanned_at = sum(answer.status != HELD for answer in answers)
         score.tried(len(answers))
-        if looked_at > LIMIT:
-            score.got(f"{looked_at} codes of one person were looked at within seconds")
+        if scanned_at > LIMIT:
+            score.got(f"{scanned_at} codes of one person were looked at within seconds")
         answers = at_once([lambda r=robot: r.try_code(r.code()) for robot in robots])  # type: ignore[misc]
         score.tried(len(answers))
         if any(robot.window_is_open() for robot in robots):

@@ -21,12 +21,12 @@ REUSED = 20  # one account in so many has the leaked password still
 
 @attack("password stuffing", share=0.08)
 def stuffing(campaign: Campaign, score: Score, budget: int) -> None:
-    """Try leaked pairs from ever new addresses. Some are right: then only MFA stands between."""
+    """Attempt leaked pairs from ever new addresses. Some are right: then only MFA stands between."""
     where = addresses()
     crowd = campaign.crowd
 
-    def robot(tries: int, first: int) -> None:
-        for number in range(first, first + tries):
+    def robot(attempts: int, first: int) -> None:
+        for number in range(first, first + attempts):
             person = crowd[number % len(crowd)]
             leaked = number % REUSED == 0
             visitor = campaign.as_(person, next(where))

@@ -10,7 +10,7 @@ PATIENCE_S = 20
 
 @attack("race: 32 requests without a code", share=0.003)
 def requests_without_code(campaign: Campaign, score: Score, budget: int) -> None:
-    """All at once, in one session: each must be parked. What the target holds is looked at after."""
+    """All at once, in one session: each must be pending_mfa. What the target holds is looked at after."""
     while score.attempts < max(budget, RACERS):
         visitor = campaign.signed_in(campaign.robbed())
         twins = [visitor.twin() for _ in range(RACERS)]
@@ -95,7 +95,7 @@ def reset_against_release(campaign: Campaign, score: Score, budget: int) -> None
         sessions = [campaign.signed_in(person, f"127.5.0.{n}") for n in range(1, 4)]
         code, admin = owner.code(), campaign.admin()
         calls = [lambda s=session, c=code: s.try_code(c) for session in sessions]  # type: ignore[misc]
-        at_once([*calls, lambda: reset_mfa(admin.twin(), person, end_access=True)])  # noqa: B023
+        at_once([*calls, lambda: reset_mfa(admin.twin(), person, revoke_access=True)])  # noqa: B023
         score.tried(len(sessions))
         for session in sessions:
             if session.is_signed_in() or session.window_is_open():

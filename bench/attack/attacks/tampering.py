@@ -1,4 +1,4 @@
-"""Forms with more in them than the page offers: parked requests, decisions, everything else."""
+"""Forms with more in them than the page offers: pending_mfa requests, decisions, everything else."""
 
 import itertools
 
@@ -14,13 +14,13 @@ EXTRA = {
     "pending_until": "2036-01-01", "starts_at": "2026-01-01", "ends_at": "2036-01-01", "ends_as": "expired",
     "approver": "1", "decisions": "approve", "verdict": "approve", "fingerprint": "0" * 64,
     "is_active": "on", "role": "admin", "is_staff": "on", "is_superuser": "on", "groups": "1",
-    "epoch": "0", "mfa_epoch": "0", "confirmed": "1", "key": "0" * 40, "device_id": "1", "lane": "known:1",
+    "epoch": "0", "mfa_epoch": "0", "confirmed": "1", "key": "0" * 40, "device_id": "1", "scope": "trusted:1",
     "allow_self_approval": "on", "email": "owned@example.org", "password": "owned-by-a-robot-1",
 }  # fmt: skip
 
 
-@attack("tampering with parked requests", share=0.01)
-def parked(campaign: Campaign, score: Score, budget: int) -> None:
+@attack("tampering with pending_mfa requests", share=0.01)
+def pending_mfa(campaign: Campaign, score: Score, budget: int) -> None:
     """Park one, then try to make it another flow's, longer, somebody else's, or approved."""
 
     def robot(number: int) -> None:
@@ -63,7 +63,7 @@ def _tamper(campaign: Campaign, visitor: Visitor, score: Score) -> None:
         score.tried()
         visitor.browser.post(f"/requests/AR-{number}/{verb}", {"flow": str(vault["id"]), **more})
     if not {visitor.status_of(n) for n in visitor.references()[:5]} <= {"Pending MFA", "Cancelled"}:
-        score.got("a parked request went on without a code")
+        score.got("a pending_mfa request went on without a code")
 
 
 @attack("mass assignment", share=0.01)

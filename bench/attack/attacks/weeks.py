@@ -71,7 +71,7 @@ class _Robot:
 
     def try_all_there_is(self) -> None:
         """Wrong codes until the portal holds them off, then the right one, which must not work."""
-        instants = self._campaign.patience.looked_at[self._visitor.person.name]
+        instants = self._campaign.patience.scanned_at[self._visitor.person.name]
         for _ in range(MOST_AT_ONCE):
             status = self._one(self._visitor.wrong_code(), instants)
             if status == HELD:

@@ -57,8 +57,8 @@ OTHERS = [
     Table("requests_app_grant", rows.GRANTS, lambda size: size.requests, None),
     Table("requests_app_decision", rows.DECISIONS, lambda size: size.requests),
     Table("audit_delivery", rows.DELIVERIES, lambda size: size.requests),
-    Table("audit_sealedevent", rows.PLACES, lambda size: size.events, None),
-    Table("audit_seal", rows.SEALS, lambda size: size.events // 500, None),
+    Table("audit_chainentry", rows.PLACES, lambda size: size.events, None),
+    Table("audit_checkpoint", rows.SEALS, lambda size: size.events // 500, None),
 ]
 
 

@@ -95,7 +95,7 @@ SESSIONS = f"""
     SELECT 'g' || left(md5(n::text), 31), repeat('x', 300), now() + interval '10 hours'
     FROM {_SERIES} WHERE n % 10 = 0"""
 VERIFICATIONS = f"""
-    INSERT INTO mfa_verification (id, at, outcome, lane, epoch, device_id, device_name, address,
+    INSERT INTO mfa_verification (id, at, outcome, scope, epoch, device_id, device_name, address,
         user_agent, user_id, session_ref)
     SELECT {BASE} + n, {_at("n * 5")}, CASE WHEN n % 40 = 0 THEN 'bad' ELSE 'ok' END,
         'known:' || ({BASE} + k), 0, {BASE} + k, 'Authenticator app', '10.0.0.0'::inet + k % 65536,
@@ -107,7 +107,7 @@ REQUESTS = f"""
         max_duration, duration, max_extensions, extension_duration, extensions_used, justification,
         ticket, status, status_changed_at, created_at, pending_until, starts_at, ends_at, remind_at,
         end_asked_by_label, ends_as, ended_at, message, verification_id, verified_at, verified_with,
-        verified_lane, verified_from)
+        verified_scope, verified_from)
     SELECT {BASE} + n, {BASE} + k, {_label("k")}, {BASE} + f, 'Flow ' || f, 1, repeat('f', 64), f % 3 <> 0,
         CASE WHEN f % 2 = 0 OR status = 'pending_approval' THEN 'any_of' ELSE 'automatic' END, 1, 0,
         interval '8 hours', interval '1 hour', 0, interval '1 hour', 0,
@@ -134,7 +134,7 @@ TARGETS = f"""
 GRANTS = f"""
     INSERT INTO requests_app_grant (id, request_id, integration_id, integration_name, resource,
         permission, state, deadline, login, login_oid, system_identifier, activated_at, contained_at,
-        ended_at, residue, proof, lease_by, next_try_at, tries, last_error)
+        ended_at, owned_objects, proof, lease_by, next_attempt_at, attempts, last_error)
     SELECT md5(n::text)::uuid, {BASE} + n, {BASE} + f % {INTEGRATIONS}, 'System ' || f % {INTEGRATIONS},
         'database_' || f % 8, 'role_' || f % 4, CASE WHEN open THEN 'active' ELSE 'ended' END,
         CASE WHEN open THEN now() + interval '10 hours' ELSE at + interval '1 hour' END,
@@ -153,7 +153,7 @@ DECISIONS = f"""
     WHERE n % 2 = 0 OR n % 20 = 3"""
 DELIVERIES = f"""
     INSERT INTO audit_delivery (id, event_id, channel, kind, recipient, recipient_label, subject, body,
-        late_part, state, created_at, waiting_since, next_try_at, tries, sent_at, last_error)
+        deferred_part, state, created_at, waiting_since, next_attempt_at, attempts, sent_at, last_error)
     SELECT {BASE} + n, n * 10, 'mail', 'opened', {_email("k")}, {_name("k")},
         'Apono Portal: your access is open', repeat('Your access is open until this evening. ', 6), '',
         'sent', at, at, at, 1, at, ''
@@ -167,13 +167,13 @@ EVENTS = f"""
         CASE WHEN n % 10 NOT IN (1, 2) THEN {BASE} + r END,
         CASE WHEN n % 10 NOT IN (1, 2) THEN 'AR-' || ({BASE} + r) ELSE '' END,
         '10.0.0.0'::inet + k % 65536, {_BROWSER},
-        jsonb_build_object('outcome', 'ok', 'lane', 'known:' || ({BASE} + k), 'verification', {BASE} + r)
+        jsonb_build_object('outcome', 'ok', 'scope', 'known:' || ({BASE} + k), 'verification', {BASE} + r)
     FROM {_SERIES}, LATERAL (SELECT (n + 9) / 10 AS r, {_OF_EVENT}::int AS k) AS told"""
 PLACES = f"""
-    INSERT INTO audit_sealedevent (position, event_id, digest, link)
+    INSERT INTO audit_chainentry (position, event_id, digest, link)
     SELECT n, n, md5(n::text) || md5((-n)::text), md5((n + 1)::text) || md5((-n - 1)::text) FROM {_SERIES}"""
 SEALS = f"""
-    INSERT INTO audit_seal (number, first_position, last_position, settled_id, sealed_at, link, previous,
+    INSERT INTO audit_checkpoint (number, first_position, last_position, settled_id, sealed_at, link, previous,
         key_id, hash, mac)
     SELECT n, n * 500 - 499, n * 500, n * 500, {_at("n * 500")}, repeat('a', 64), repeat('b', 64), 'b1',
         repeat('c', 64), repeat('d', 64)
@@ -184,8 +184,8 @@ STANDING = f"""
     INSERT INTO auth_group (id, name) SELECT {BASE} + n, 'Team ' || n FROM generate_series(0, {TEAMS - 1}) n;
     INSERT INTO users_user_groups (user_id, group_id)
         SELECT id, {BASE} + team FROM users_user, generate_series(0, 1) team WHERE role = 'admin';
-    INSERT INTO accessflows_integration (id, name, kind, host, port, database, broker, url, seal_id,
-        sealed_password, sslmode, sslrootcert, connection_limit, cut_sessions_on_reset, is_active,
+    INSERT INTO accessflows_integration (id, name, kind, host, port, database, broker, url, secret_id,
+        encrypted_password, sslmode, sslrootcert, connection_limit, cut_sessions_on_reset, is_active,
         next_check_at, health, health_report, system_identifier, created_at)
         SELECT {BASE} + n, 'System ' || n, 'postgresql', '127.0.0.1', 1, 'postgres', 'broker', '',
         md5(n::text)::uuid, 'siv1.none', 'disable', '', 3, true, true, now() + interval '1 day', 'healthy', '[]',

@@ -144,7 +144,7 @@ def _ask_and_kill(crowd: Crowd, target: BenchTarget, filled: dict[str, Any]) -> 
     sent = Sent()
     for servers, workers in SIZES:
         crowd.grow(servers, workers)
-        with asking(crowd, filled["people"]["submit"], json.loads(offered)["target"], sent):
+        with draft(crowd, filled["people"]["submit"], json.loads(offered)["target"], sent):
             until = time.monotonic() + IN_EACH_S
             while time.monotonic() < until:
                 time.sleep(KILL_EVERY_S)
@@ -156,7 +156,7 @@ def _ask_and_kill(crowd: Crowd, target: BenchTarget, filled: dict[str, Any]) -> 
 
 
 @contextmanager
-def asking(crowd: Crowd, people: list[dict[str, Any]], target: int, sent: Sent) -> Iterator[None]:
+def draft(crowd: Crowd, people: list[dict[str, Any]], target: int, sent: Sent) -> Iterator[None]:
     """Clients ask while the block runs, each time at some server."""
     deal, over, ports = Deal(people), threading.Event(), [web.port for web in crowd.webs]
 
@@ -220,8 +220,8 @@ def _wait_until_quiet(ground: Ground) -> None:
         + (SELECT count(*) FROM requests_app_grant WHERE state <> 'ended')
         + (SELECT count(*) FROM audit_delivery WHERE state = 'waiting')
         + (SELECT count(*) FROM audit_event e WHERE NOT EXISTS
-            (SELECT FROM audit_sealedevent s WHERE s.event_id = e.id))
-        + (SELECT max(position) FROM audit_sealedevent)
+            (SELECT FROM audit_chainentry s WHERE s.event_id = e.id))
+        + (SELECT max(position) FROM audit_chainentry)
         - coalesce((SELECT position FROM notices_readmark), 0)"""
     give_up_at, told_at = time.monotonic() + PATIENCE_S, 0.0
     with ground.connect(DATABASE) as connection:

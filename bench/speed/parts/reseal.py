@@ -25,7 +25,7 @@ PAUSE_S = 0.1  # of each client, so that codes last
 CLIENTS = 2
 BEFORE_S = 10.0
 PATIENCE_S = 600.0
-DATABASE = "reseal"
+DATABASE = "rotate_keys"
 
 
 @dataclass
@@ -44,8 +44,8 @@ def measure(ground: Ground) -> list[Row]:
     ground.settle(DATABASE)
     say(f"  {DEVICES:,} devices are sealed with the old key")
     # As the README says: the new key first, a restart, then the command.
-    both = f"b2:{base64.urlsafe_b64encode(secrets.token_bytes(64)).decode()},{ground.keys['SEALING_KEYS']}"
-    environment = ground.environment(DATABASE, SEALING_KEYS=both)
+    both = f"b2:{base64.urlsafe_b64encode(secrets.token_bytes(64)).decode()},{ground.keys['ENCRYPTION_KEYS']}"
+    environment = ground.environment(DATABASE, ENCRYPTION_KEYS=both)
     web = Web(ground.home / "reseal.log", environment)
     portal = Portal(json.loads(filled))
     try:
@@ -98,7 +98,7 @@ def _note(verify: Callable[[], None], told: Verified) -> None:
 
 def _reseal(environment: dict[str, str]) -> None:
     """Run the command and show what it says."""
-    command = [sys.executable, "-u", "manage.py", "reseal"]
+    command = [sys.executable, "-u", "manage.py", "rotate_keys"]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     ) as running:

@@ -17,7 +17,7 @@ WINDOWS = 5
 COLUMNS = ("at", "event", "actor_id", "actor_label", "target_type", "target_id", "target_label",
            "request_id", "request_label", "address", "user_agent", "metadata")  # fmt: skip
 VALUES = ("mfa:verify", 7, "Ada <ada@example.org>", "otp_totp.totpdevice", "7", "Authenticator app",
-          None, "", "192.0.2.7", "Mozilla/5.0 Firefox/140.0", '{"outcome": "ok", "lane": "known:7"}')  # fmt: skip
+          None, "", "192.0.2.7", "Mozilla/5.0 Firefox/140.0", '{"outcome": "ok", "scope": "trusted:7"}')  # fmt: skip
 
 
 def measure(ground: Ground) -> list[Row]:

@@ -7,7 +7,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from mfa.exceptions import MfaError
-from mfa.services import reset_mfa_from_console
+from mfa.reset import reset_mfa_from_console
 
 
 class Command(BaseCommand):

@@ -7,10 +7,10 @@ import time_machine
 
 from audit.events import EventName
 from audit.services import record
+from requests_app.insights.aggregation import figures_between, slowest_tenth
 from requests_app.insights.charts import bars_of, line_of, steps_for, width_of
-from requests_app.insights.counting import figures_between, slowest_tenth
 from requests_app.insights.coverage import coverage_now
-from requests_app.insights.reading import in_words
+from requests_app.insights.report import in_words
 from requests_app.models import GrantState, Status
 from tests.factories import (
     AccessFlowFactory,
@@ -64,7 +64,7 @@ def test_attacks_count_by_what_was_done_about_them():
         "session:lock": 2,
         "mfa:refuse": 6,
         "mfa:throttle": 3,
-        "mfa:cap": 1,
+        "mfa:lock_out": 1,
     }
     for name, times in said.items():
         told(name, times=times)
@@ -160,12 +160,12 @@ def test_in_need_are_those_who_may_ask_for_protected_access_without_mfa():
     AuthenticatorFactory(user=enrolled)
     UserFactory(groups=[group], is_active=False)
     flow = AccessFlowFactory(
-        require_mfa=True, requestor_groups=[group], requestor_users=[by_name, enrolled, by_group]
+        require_mfa=True, requester_groups=[group], requester_users=[by_name, enrolled, by_group]
     )
-    AccessFlowFactory(requestor_users=[UserFactory()])
-    AccessFlowFactory(require_mfa=True, is_active=False, requestor_users=[UserFactory()])
+    AccessFlowFactory(requester_users=[UserFactory()])
+    AccessFlowFactory(require_mfa=True, is_active=False, requester_users=[UserFactory()])
     assert coverage_now()["in_need"] == 2
-    flow.requestor_users.remove(by_name)
+    flow.requester_users.remove(by_name)
     assert coverage_now()["in_need"] == 1
 
 

@@ -7,8 +7,8 @@ import time_machine
 
 from audit.events import EventName
 from audit.services import record
-from requests_app.insights import keeping
-from requests_app.insights.keeping import PAUSE, keep_figures
+from requests_app.insights import daily_rollup
+from requests_app.insights.daily_rollup import PAUSE, keep_figures
 from requests_app.models import DayFigures
 from tests.factories import UserFactory
 
@@ -73,7 +73,7 @@ def test_days_from_before_there_were_figures_are_counted():
 
 def test_a_long_past_is_counted_over_several_turns(monkeypatch):
     UserFactory(created_at=NOON - timedelta(days=3))
-    monkeypatch.setattr(keeping, "BUDGET_S", -1)
+    monkeypatch.setattr(daily_rollup, "BUDGET_S", -1)
     keep(NOON)
     assert kept(11) is None
     monkeypatch.undo()
@@ -84,8 +84,8 @@ def test_a_long_past_is_counted_over_several_turns(monkeypatch):
 def test_of_two_workers_one_counts(monkeypatch):
     keep(NOON)
     row = DayFigures.objects.get()
-    assert keeping._take_turn(row)
-    assert not keeping._take_turn(row)
+    assert daily_rollup._take_turn(row)
+    assert not daily_rollup._take_turn(row)
 
 
 def test_a_day_is_one_of_the_zone_pages_speak_in(settings):

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import time_machine
 
-from requests_app.insights.keeping import keep_figures
+from requests_app.insights.daily_rollup import keep_figures
 from requests_app.models import DayFigures
 from tests.factories import AccessFlowFactory, AuthenticatorFactory, UserFactory
 
@@ -116,7 +116,7 @@ def test_flows_nobody_asked_through_are_named(auditor_client, now):
 def test_the_way_to_those_who_need_mfa_leads_to_as_many(admin_client, now):
     enrolled, lacking = UserFactory(), UserFactory(email="lacking@example.org")
     AuthenticatorFactory(user=enrolled)
-    AccessFlowFactory(require_mfa=True, requestor_users=[enrolled, lacking])
+    AccessFlowFactory(require_mfa=True, requester_users=[enrolled, lacking])
     keep_figures(NOON)
     page = page_of(admin_client)
     assert "1 person without MFA can ask for protected access." in page

@@ -1,0 +1,1 @@
+"""Access flows: terms, history, pages."""

@@ -1,0 +1,83 @@
+"""What an admin writes down for a flow or an integration, on its way into a service."""
+
+from dataclasses import dataclass
+from datetime import time, timedelta
+from typing import Any
+
+from accessflows.availability import Availability
+from accessflows.models import AccessFlow
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowInput:
+    """All terms of an access flow. People and groups by id, targets as (resource id, permission id).
+
+    ``escalation`` are (wait, group id), in order.
+    """
+
+    name: str
+    description: str = ""
+    require_mfa: bool = False
+    requester_users: frozenset[int] = frozenset()
+    requester_groups: frozenset[int] = frozenset()
+    targets: frozenset[tuple[int, int]]
+    max_duration: timedelta
+    max_extensions: int = 0
+    extension_duration: timedelta = timedelta(hours=1)
+    available_days: tuple[int, ...] = ()
+    available_from: time | None = None
+    available_until: time | None = None
+    available_zone: str = ""
+    approval: str = AccessFlow.Approval.AUTOMATIC
+    approvals_required: int = 1
+    escalation: tuple[tuple[timedelta, int], ...] = ()
+    approver_users: frozenset[int] = frozenset()
+    approver_groups: frozenset[int] = frozenset()
+    require_justification: bool = True
+    ticket_pattern: str = ""
+    require_ticket: bool = False
+    require_approver_reason: bool = False
+    allow_self_approval: bool = False
+
+    @property
+    def availability(self) -> Availability | None:
+        """When people can ask through the flow; None for always."""
+        return Availability.of(
+            self.available_days, self.available_from, self.available_until, self.available_zone
+        )
+
+    @classmethod
+    def of(cls, flow: AccessFlow) -> "FlowInput":
+        """Return the terms a flow has now."""
+        values: dict[str, Any] = {name: getattr(flow, name) for name in PLAIN_TERMS}
+        values["available_days"] = tuple(flow.available_days)
+        for name in PEOPLE_TERMS:
+            values[name] = frozenset(getattr(flow, name).values_list("pk", flat=True))
+        pairs = flow.targets.values_list("resource_id", "permission_id")
+        values["escalation"] = tuple(flow.escalation_tiers.values_list("wait", "group_id"))
+        return cls(**values, targets=frozenset(pairs))
+
+
+PLAIN_TERMS = (
+    "name",
+    "description",
+    "require_mfa",
+    "max_duration",
+    "max_extensions",
+    "extension_duration",
+    "available_days",
+    "available_from",
+    "available_until",
+    "available_zone",
+    "approval",
+    "approvals_required",
+    "require_justification",
+    "ticket_pattern",
+    "require_ticket",
+    "require_approver_reason",
+    "allow_self_approval",
+)
+
+PEOPLE_TERMS = ("requester_users", "requester_groups", "approver_users", "approver_groups")
+
+OTHER_INTEGRATION_TERMS = ("name", "connection_limit", "cut_sessions_on_reset")

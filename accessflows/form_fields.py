@@ -1,0 +1,53 @@
+"""Form fields shared by the forms of flows and integrations."""
+
+import re
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+
+from accessflows.exceptions import InvalidInput
+
+UNKNOWN_CHOICE = "One of the choices is not known any more. Choose again."
+
+
+def add_refusal(form: forms.Form, refused: InvalidInput) -> None:
+    """Mark the fields a service refused."""
+    for field, sentence in refused.errors.items():
+        form.add_error(field if field in form.fields else None, sentence)
+
+
+class Switch(forms.BooleanField):
+    """A checkbox drawn as a switch."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        widget = forms.CheckboxInput(attrs={"role": "switch"})
+        super().__init__(required=False, widget=widget, **kwargs)
+
+
+class TimeOfDay(forms.TimeInput):
+    """Hours and minutes, in the browser's own control."""
+
+    input_type = "time"
+
+    def __init__(self) -> None:
+        super().__init__(format="%H:%M")
+
+
+class RowsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    """A list of checkboxes, one for each row of ``queryset``; the form may set that later."""
+
+    widget = forms.CheckboxSelectMultiple
+    default_error_messages = {"invalid_choice": UNKNOWN_CHOICE, "invalid_pk_value": UNKNOWN_CHOICE}
+    _NUMBER = re.compile(r"[0-9]{1,18}")
+
+    def __init__(self, *, queryset: Any = None, required: bool = False, **kwargs: Any) -> None:
+        rows = Group.objects.none() if queryset is None else queryset
+        super().__init__(rows, required=required, **kwargs)
+
+    def clean(self, value: Any) -> Any:
+        """Refuse what is no row number before the database sees it: some overflow there."""
+        if any(not self._NUMBER.fullmatch(str(each)) for each in value or ()):
+            raise ValidationError(UNKNOWN_CHOICE, code="invalid_choice")
+        return super().clean(value)

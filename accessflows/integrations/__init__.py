@@ -1,0 +1,1 @@
+"""Integrations: inspection, checks, pages."""

@@ -1,0 +1,1 @@
+"""The keyring, and encryption of secrets at rest."""

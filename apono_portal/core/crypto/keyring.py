@@ -1,0 +1,55 @@
+"""The keyring of the environment, and the keys that seal the audit log, derived from it."""
+
+import base64
+from functools import cache
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+KEY_BYTES = 64
+CHAIN_PURPOSE = b"audit seal chain 1"
+
+
+@cache
+def parse_keyring(text: str) -> dict[str, bytes]:
+    """Return ``{key id: 64 bytes}`` from ``id:base64url,...``, newest first."""
+    keyring: dict[str, bytes] = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        key_id, _, encoded = entry.partition(":")
+        try:
+            key = base64.b64decode(encoded, altchars=b"-_", validate=True)
+        except ValueError:
+            key = b""
+        if not (0 < len(key_id) <= 8 and key_id.isascii() and key_id.isalnum()):
+            raise ImproperlyConfigured(
+                "ENCRYPTION_KEYS: a key id has 1 to 8 ASCII letters or digits."
+            )
+        if len(key) != KEY_BYTES or key_id in keyring:
+            raise ImproperlyConfigured(
+                f"ENCRYPTION_KEYS: key {key_id} must appear once and be {KEY_BYTES} bytes in base64url."
+            )
+        keyring[key_id] = key
+    if not keyring:
+        raise ImproperlyConfigured("ENCRYPTION_KEYS holds no key.")
+    return keyring
+
+
+def newest_key_id() -> str:
+    return next(iter(parse_keyring(settings.ENCRYPTION_KEYS)))
+
+
+def chain_keys() -> dict[str, bytes]:
+    """Return ``{key id: 32 bytes}``: of each key the one that makes the MACs of seals (RFC 5869).
+
+    Whoever holds one can check seals and make them, but open no secret of the portal.
+    """
+    return {
+        key_id: _chain_key(key) for key_id, key in parse_keyring(settings.ENCRYPTION_KEYS).items()
+    }
+
+
+@cache
+def _chain_key(key: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=CHAIN_PURPOSE).derive(key)

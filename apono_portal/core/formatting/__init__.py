@@ -1,0 +1,1 @@
+"""Durations and dates as people read them."""

@@ -1,0 +1,18 @@
+"""Request types for views."""
+
+from typing import TYPE_CHECKING
+
+from django.http import HttpRequest
+from django_htmx.middleware import HtmxDetails
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+    from mfa.verification.window import WindowState
+
+
+class PortalRequest(HttpRequest):
+    """A request of somebody signed in, with what the middleware adds."""
+
+    user: "User"
+    mfa: "WindowState"
+    htmx: HtmxDetails

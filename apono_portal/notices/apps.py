@@ -1,7 +1,0 @@
-from django.apps import AppConfig
-
-
-class NoticesConfig(AppConfig):
-    name = "apono_portal.notices"
-    verbose_name = "Notices"
-    label = "notices"

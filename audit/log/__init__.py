@@ -1,0 +1,1 @@
+"""The Audit Log page and its exports."""

@@ -1,0 +1,1 @@
+"""Messages that events send to the outside world."""

@@ -1,0 +1,72 @@
+"""Turning a person's MFA off: by an account admin, or from the console when no admin can."""
+
+from typing import Any
+
+from django.db import transaction
+
+from apono_portal.core.web.client import ClientInfo
+from audit.events import EventName
+from audit.services import record
+from mfa import emails
+from mfa.exceptions import NotEnrolled
+from mfa.models import Authenticator, MfaState, RecoveryCode, TrustedBrowser
+from mfa.verification.evidence import require_admin_evidence
+from mfa.verification.locking import lock_state, lock_states, raise_epoch
+from mfa.verification.policies import require_account_admin, required_reason
+from mfa.verification.window import Window
+
+
+def reset_mfa(
+    *,
+    actor: Any,
+    user: Any,
+    reason: str,
+    window: Window | None,
+    client_info: ClientInfo,
+    revoke_access: bool = False,
+) -> None:
+    """Remove a person's authenticator, end all their sessions and void their evidence, at once.
+
+    ``window`` is the actor's own. ``revoke_access`` only goes on the record here; the caller ends the
+    access in the same transaction. Raises `NotAllowed`, `ReasonMissing`, `WindowClosed` and
+    `NotEnrolled` (nothing to reset).
+    """
+    reason = required_reason(reason)
+    with transaction.atomic():
+        state = lock_states(actor.pk, user.pk)[user.pk]
+        require_account_admin(actor)
+        require_admin_evidence(actor=actor, window=window)
+        _remove(state)
+        event = record(
+            event=EventName.MFA_RESET,
+            actor=actor,
+            target=user,
+            client_info=client_info,
+            metadata={"reason": reason, "revoke_access": revoke_access},
+        )
+        emails.reset(event=event, user=user, by=str(actor), reason=reason)
+
+
+def reset_mfa_from_console(*, user: Any, reason: str, operator: str) -> None:
+    """The same for whoever runs the portal's machine, as the way back in for the last admin."""
+    reason = required_reason(reason)
+    with transaction.atomic():
+        _remove(lock_state(user.pk))
+        event = record(
+            event=EventName.MFA_RESET,
+            actor=None,
+            target=user,
+            metadata={"reason": reason, "console": True, "operator": operator},
+        )
+        by = f"{operator} at the portal's console"
+        emails.reset(event=event, user=user, by=by, reason=reason)
+
+
+def _remove(state: MfaState) -> None:
+    devices = Authenticator.objects.select_for_update().of(state.user_id)
+    if not any(device.confirmed for device in devices):
+        raise NotEnrolled("That person has not set up MFA, so there is nothing to reset.")
+    Authenticator.objects.of(state.user_id).delete()
+    RecoveryCode.objects.filter(user_id=state.user_id).delete()
+    TrustedBrowser.objects.filter(user_id=state.user_id).delete()
+    raise_epoch(state)

@@ -1,0 +1,1 @@
+"""Checking a code, and the window a right one opens."""

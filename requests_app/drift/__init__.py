@@ -1,0 +1,1 @@
+"""Differences between targets and the database."""

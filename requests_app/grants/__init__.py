@@ -1,0 +1,1 @@
+"""Grants, from activation to proof of removal."""

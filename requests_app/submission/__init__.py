@@ -1,0 +1,1 @@
+"""From what was selected to a request."""

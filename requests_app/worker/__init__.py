@@ -1,0 +1,1 @@
+"""The worker that reconciles the database with the targets."""

@@ -1,0 +1,87 @@
+"""Every address refuses strangers, and refuses people it is not for."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls.converters import IntConverter, UUIDConverter
+
+from tests.architecture.url_table import URLS, Guard
+
+NOWHERE = 987654321
+
+
+def view_patterns(
+    resolver: URLResolver, namespace: str = ""
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield every view's name and arguments that fit its address, Django admin's left out."""
+    for entry in resolver.url_patterns:
+        if isinstance(entry, URLResolver):
+            if entry.namespace != "admin":
+                inner = ":".join(filter(None, (namespace, entry.namespace or "")))
+                yield from view_patterns(entry, inner)
+        elif isinstance(entry, URLPattern):
+            assert entry.name, f"{entry.pattern} has no name"
+            yield ":".join(filter(None, (namespace, entry.name))), _arguments(entry)
+
+
+def _arguments(entry: URLPattern) -> dict[str, object]:
+    fitting = {IntConverter: NOWHERE, UUIDConverter: UUID(int=NOWHERE)}
+    return {
+        name: fitting.get(type(converter), "x")
+        for name, converter in entry.pattern.converters.items()
+    }
+
+
+VIEWS = dict(view_patterns(get_resolver()))
+
+
+def guarded_by(*guards: Guard) -> list[object]:
+    return [
+        pytest.param(reverse(name, kwargs=arguments), id=name)
+        for name, arguments in VIEWS.items()
+        if URLS.get(name) in guards
+    ]
+
+
+def test_every_address_is_classified():
+    assert sorted(set(VIEWS) - set(URLS)) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("address", guarded_by(*(set(Guard) - {Guard.PUBLIC})))
+def test_a_stranger_is_led_to_sign_in(client, address, method):
+    answer = getattr(client, method)(address)
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith("/sign-in/")
+
+
+@pytest.mark.parametrize("address", guarded_by(Guard.READER, Guard.ADMIN))
+def test_a_member_is_told_there_is_no_such_page(member_client, address):
+    answers = {member_client.get(address).status_code, member_client.post(address).status_code}
+    assert answers in ({404}, {404, 405})
+
+
+@pytest.mark.parametrize("address", guarded_by(Guard.ADMIN))
+def test_an_auditor_is_told_there_is_no_such_page(auditor_client, address):
+    answers = {auditor_client.get(address).status_code, auditor_client.post(address).status_code}
+    assert answers in ({404}, {404, 405})
+
+
+@pytest.mark.parametrize("address", guarded_by(Guard.OWN, Guard.APPROVER))
+def test_what_does_not_exist_is_not_found(member_client, address):
+    answers = {member_client.get(address).status_code, member_client.post(address).status_code}
+    assert answers in ({404}, {404, 405})
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_stranger_does_not_enter_django_admin(client, method):
+    answer = getattr(client, method)(reverse("admin:index"), follow=True)
+    assert answer.redirect_chain[-1][0] == "/sign-in/?next=/admin/"
+
+
+def test_django_admin_has_no_sign_in_for_members(member_client):
+    assert member_client.get("/admin/login/").status_code == 404

@@ -1,0 +1,114 @@
+"""Who may open which address. An address that is not listed here fails test_urls.py."""
+
+from enum import Enum
+
+
+class Guard(Enum):
+    PUBLIC = "everybody"
+    SIGNED_IN = "everybody who is signed in"
+    OWN = "the person it belongs to, and those who may read everything"
+    APPROVER = "people the flow names as approvers"
+    READER = "admins and auditors"
+    ADMIN = "admins"
+
+
+# View name (namespace:name) to guard. The Django admin site stands apart: admins with an open
+# verified window only (mfa.middleware).
+URLS: dict[str, Guard] = {
+    "healthz": Guard.PUBLIC,
+    "readyz": Guard.PUBLIC,
+    "metrics": Guard.PUBLIC,  # to who sends the token; to others there is no such page
+    "admin_entrance": Guard.PUBLIC,
+    "admin_exit": Guard.SIGNED_IN,
+    "admin_password": Guard.SIGNED_IN,
+    "audit:list": Guard.READER,
+    "audit:verification": Guard.READER,
+    "audit:verify": Guard.READER,
+    "audit:export_progress": Guard.READER,
+    "audit:export_csv": Guard.READER,
+    "audit:export_jsonl": Guard.READER,
+    "requests:activity": Guard.READER,
+    "requests:activity_csv": Guard.READER,
+    "requests:activity_jsonl": Guard.READER,
+    "requests:insights": Guard.READER,
+    # users
+    "users:sign_in": Guard.PUBLIC,
+    "users:sign_out": Guard.SIGNED_IN,
+    "users:theme": Guard.PUBLIC,
+    "users:password": Guard.SIGNED_IN,
+    "users:list": Guard.READER,
+    "users:reset_mfa": Guard.ADMIN,
+    "users:set_password": Guard.PUBLIC,
+    "users:create": Guard.ADMIN,
+    "users:remind": Guard.ADMIN,
+    "users:edit": Guard.ADMIN,
+    "users:invite": Guard.ADMIN,
+    "users:deactivate": Guard.ADMIN,
+    "users:reactivate": Guard.ADMIN,
+    "users:groups": Guard.READER,
+    "users:create_group": Guard.ADMIN,
+    "users:edit_group": Guard.ADMIN,
+    # mfa
+    "mfa:security": Guard.SIGNED_IN,
+    "mfa:set_up": Guard.SIGNED_IN,
+    "mfa:confirm": Guard.SIGNED_IN,
+    "mfa:confirm_password": Guard.SIGNED_IN,
+    "mfa:close_window": Guard.SIGNED_IN,
+    "mfa:recovery_codes": Guard.SIGNED_IN,
+    "mfa:forget_browser": Guard.SIGNED_IN,
+    "mfa:lockouts": Guard.ADMIN,
+    "mfa:lift_lockout": Guard.ADMIN,
+    # notices
+    "notifications:choose": Guard.SIGNED_IN,
+    "notifications:deliveries": Guard.READER,
+    "notifications:send_again": Guard.ADMIN,
+    "notifications:webhooks": Guard.READER,
+    "notifications:create_webhook": Guard.ADMIN,
+    "notifications:edit_webhook": Guard.ADMIN,
+    "notifications:replace_secret": Guard.ADMIN,
+    "notifications:send_test": Guard.ADMIN,
+    "notifications:delete_webhook": Guard.ADMIN,
+    # access flows
+    "flows:list": Guard.READER,
+    "flows:choose_type": Guard.ADMIN,
+    "flows:create": Guard.ADMIN,
+    "flows:edit": Guard.ADMIN,
+    "flows:saved": Guard.ADMIN,
+    "flows:history": Guard.READER,
+    "requests:delete_flow": Guard.ADMIN,
+    "requests:preview_flow": Guard.ADMIN,
+    "requests:preview_new_flow": Guard.ADMIN,
+    "flows:activate": Guard.ADMIN,
+    "flows:deactivate": Guard.ADMIN,
+    # integrations
+    "integrations:list": Guard.READER,
+    "integrations:create": Guard.ADMIN,
+    "integrations:detail": Guard.READER,
+    "integrations:edit": Guard.ADMIN,
+    "integrations:check": Guard.ADMIN,
+    "integrations:check_run": Guard.READER,
+    "integrations:replace_secret": Guard.ADMIN,
+    "requests:delete_integration": Guard.ADMIN,
+    "integrations:run_canary": Guard.ADMIN,
+    "integrations:canary": Guard.READER,
+    "integrations:enable": Guard.ADMIN,
+    "integrations:disable": Guard.ADMIN,
+    # requests
+    "requests:my_access": Guard.SIGNED_IN,
+    "requests:list": Guard.SIGNED_IN,
+    "requests:new": Guard.SIGNED_IN,
+    "requests:simulator": Guard.READER,
+    "requests:made": Guard.OWN,
+    "requests:again": Guard.OWN,
+    "requests:step_up": Guard.SIGNED_IN,
+    "requests:detail": Guard.OWN,
+    "requests:reveal": Guard.OWN,
+    "requests:reset": Guard.OWN,
+    "requests:end": Guard.OWN,
+    "requests:extend": Guard.OWN,
+    "requests:cancel": Guard.OWN,
+    "requests:approvals": Guard.SIGNED_IN,
+    "requests:decide": Guard.APPROVER,
+    "requests:approve": Guard.APPROVER,
+    "requests:reject": Guard.APPROVER,
+}

@@ -1,0 +1,111 @@
+"""What each address may change, for those it is for: "Model.field", "Model +" made, "Model -" removed.
+
+An address that is not here changes nothing when every field is posted to it. The audit log is left out:
+what is refused is on the record as well.
+"""
+
+STATUS = {
+    "AccessRequest.end_asked_by_label",
+    "AccessRequest.ended_at",
+    "AccessRequest.ends_as",
+    "AccessRequest.message",
+    "AccessRequest.status",
+    "AccessRequest.status_changed_at",
+}
+ENDING = STATUS | {"Grant.next_attempt_at", "Grant.state", "Grant.attempts"}
+OF_A_FLOW = {
+    "AccessFlow_approver_groups",
+    "AccessFlow_approver_users",
+    "AccessFlow_requestor_groups",
+    "AccessFlow_requestor_users",
+    "EscalationTier",
+    "FlowTarget",
+}
+FLOW_TERMS = {
+    f"AccessFlow.{name}"
+    for name in (
+        "allow_self_approval",
+        "approval",
+        "approvals_required",
+        "available_days",
+        "available_from",
+        "available_until",
+        "available_zone",
+        "changed_at",
+        "description",
+        "extension_duration",
+        "fingerprint",
+        "max_duration",
+        "max_extensions",
+        "name",
+        "require_approver_reason",
+        "require_justification",
+        "require_mfa",
+        "require_ticket",
+        "ticket_pattern",
+        "version",
+    )
+}
+INTEGRATION_TERMS = {
+    f"Integration.{name}"
+    for name in (
+        "broker",
+        "connection_limit",
+        "cut_sessions_on_reset",
+        "database",
+        "host",
+        "name",
+        "next_check_at",
+        "port",
+        "encrypted_password",
+        "sslmode",
+        "sslrootcert",
+    )
+}
+
+WRITES: dict[str, set[str]] = {
+    "audit:verify": {"LogVerification +"},
+    "users:create": {"User +", "User_groups +", "Delivery +"},
+    "users:edit": {
+        "MfaState +",
+        "MfaState.epoch",
+        "User.name",
+        "User.role",
+        "User.search_words",
+        "User_groups +",
+        "User_groups -",
+    },
+    "users:invite": {"Delivery +"},
+    "users:remind": {"Delivery +"},
+    "users:deactivate": {"MfaState +", "MfaState.epoch", "User.is_active"} | ENDING,
+    "users:reactivate": {"User.is_active"},
+    "users:create_group": {"Group +", "User_groups +"},
+    "users:edit_group": {"Group.name", "User_groups +", "User_groups -"},
+    "mfa:recovery_codes": {"RecoveryCode +", "RecoveryCode -", "Delivery +"},
+    "notifications:choose": {"EmailOptOut +", "EmailOptOut -"},
+    "flows:create": {"AccessFlow +", "FlowVersion +", *(f"{name} +" for name in OF_A_FLOW)},
+    "flows:edit": {
+        "FlowVersion +",
+        *FLOW_TERMS,
+        *(f"{name} {sign}" for name in OF_A_FLOW for sign in "+-"),
+    },
+    "flows:activate": {"AccessFlow.changed_at", "AccessFlow.is_active"},
+    "flows:deactivate": {"AccessFlow.changed_at", "AccessFlow.is_active"},
+    "requests:delete_flow": {
+        "AccessFlow -",
+        "AccessRequest.flow_id",
+        *(f"{name} -" for name in OF_A_FLOW),
+    },
+    "integrations:create": {"Integration +", "CheckRun +"},
+    "integrations:edit": INTEGRATION_TERMS,
+    "integrations:replace_secret": {"Integration.encrypted_password", "Integration.next_check_at"},
+    "integrations:check": {"CheckRun +"},
+    "integrations:run_canary": {"CanaryRun +"},
+    "integrations:enable": {"Integration.is_active"},
+    "integrations:disable": {"Integration.is_active"},
+    "requests:new": {"AccessRequest +", "RequestedTarget +", "MfaState +"},
+    "requests:end": ENDING,
+    "requests:cancel": ENDING,
+    "requests:approve": {"Decision +", "MfaState +", *STATUS, "AccessRequest.pending_until"},
+    "requests:reject": {"Decision +", "MfaState +", *STATUS},
+}
