@@ -4,7 +4,6 @@ from datetime import UTC, date, datetime
 
 import pytest
 from csp.middleware import CSPMiddleware
-from django.db import connection, connections
 from django.http import HttpResponse
 from django.template import Context, Engine, Template, TemplateSyntaxError
 from django.test import RequestFactory
@@ -53,23 +52,6 @@ def test_an_address_of_a_static_file_is_made_once(tmp_path):
         files.hashed_files = {}
         assert files.url("css/page.css") == first
     assert first.endswith("css/page.0123456789ab.css")
-
-
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="asks PostgreSQL")
-@pytest.mark.django_db(transaction=True)
-def test_a_kept_connection_that_the_server_ended_is_noticed():
-    ours, other = connections["default"], connections["default"].copy()
-    ours.ensure_connection()
-    assert ours.is_usable()
-    pid = ours.connection.info.backend_pid
-    with other.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
-    other.close()
-    assert not ours.is_usable()
-    ours.close()
-    assert not ours.is_usable()
-    ours.ensure_connection()
-    assert ours.is_usable()
 
 
 FORMATS = ("c", "H:i", "H:i:s", "j F Y, H:i:s e", "j M Y", "j M H:i:s", "j F", "\\a\\t H", "D j", "DATE_FORMAT")  # fmt: skip
