@@ -43,8 +43,6 @@ def networks(texts: list[str]) -> list[IPv4Network | IPv6Network]:
 # --- What must be set -------------------------------------------------------------------------
 SECRET_KEY = required("SECRET_KEY", "50 or more random characters, kept secret.")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
-if "SEALING_KEYS" in env.ENVIRON:
-    raise ImproperlyConfigured("SEALING_KEYS is now called ENCRYPTION_KEYS. Rename the variable.")
 ENCRYPTION_KEYS = required(
     "ENCRYPTION_KEYS",
     "the keyring that seals TOTP keys and broker passwords, as 'id:base64url,id:base64url' with "
@@ -149,7 +147,6 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"].setdefault("CONN_MAX_AGE", env.int("DATABASE_CONN_MAX_AGE", default=60))
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    DATABASES["default"]["ENGINE"] = "apono_portal.postgresql"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- People and sessions ----------------------------------------------------------------------

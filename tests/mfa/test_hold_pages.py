@@ -46,7 +46,9 @@ def test_lifting_asks_for_a_reason_first(held, admin_client):
 
 
 def test_lifting_nothing_says_so(member_user, admin_client):
-    answer = admin_client.post(f"/mfa-lockouts/{member_user.pk}/lift/", {"reason": "x"}, follow=True)
+    answer = admin_client.post(
+        f"/mfa-lockouts/{member_user.pk}/lift/", {"reason": "x"}, follow=True
+    )
     assert "not held off" in answer.content.decode()
 
 
