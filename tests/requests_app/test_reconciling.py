@@ -102,7 +102,7 @@ def test_a_worker_that_is_told_to_stop_leaves_the_rest_of_a_lane():
         begin_activation(request_pk=request.pk)
     [queue] = work_queues(timezone.now())
     answers = iter([True, True, False])
-    assert work(queue, WORKER, goes_on=lambda: next(answers)) == 2
+    assert work(queue, WORKER, should_continue=lambda: next(answers)) == 2
     assert sorted(Grant.objects.values_list("attempts", flat=True)) == [0, 1, 1]
 
 
