@@ -60,8 +60,8 @@ class Evidence:
 
     verified_at: datetime
     closes_at: datetime
-    opened_at: datetime | None
-    opened_x: int
+    active_at: datetime | None
+    active_x: int
     now_x: int
 
     @classmethod
@@ -74,10 +74,10 @@ class Evidence:
             share = (instant - verified_at) / (closes_at - verified_at)
             return 1 + int(TIMELINE_WIDTH * min(max(share, 0), 1))
 
-        opened = request.starts_at
-        if opened is not None and not verified_at <= opened <= closes_at:
-            opened = None
-        return cls(verified_at, closes_at, opened, x(opened) if opened else 0, x(now))
+        active_at = request.starts_at
+        if active_at is not None and not verified_at <= active_at <= closes_at:
+            active_at = None
+        return cls(verified_at, closes_at, active_at, x(active_at) if active_at else 0, x(now))
 
 
 @dataclass(frozen=True)
