@@ -7,7 +7,7 @@ from django import forms
 
 from apono_portal.core.formatting.durations import parse_duration
 from requests_app.exceptions import RequestRefused
-from requests_app.policies import JUSTIFICATION_MAX
+from requests_app.submission.validation import MAX_JUSTIFICATION_LENGTH
 
 
 class DurationField(forms.CharField):
@@ -49,7 +49,7 @@ class RequestForm(forms.Form):
         strip=False,
         help_text="What will you do, and why now? For example: Backfill carrier_id on 312 orders from "
         "the last import. Approvers see it, and it is kept in the audit log. "
-        f"Up to {JUSTIFICATION_MAX:,} characters.",
+        f"Up to {MAX_JUSTIFICATION_LENGTH:,} characters.",
         widget=forms.Textarea(attrs={"rows": 3}),
     )
     ticket = forms.CharField(

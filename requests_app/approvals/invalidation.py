@@ -6,9 +6,9 @@ from django.utils import timezone
 
 from audit.events import EventName
 from audit.services import record
-from requests_app.lifecycle import lock_request, pending_until, transition
+from requests_app.lifecycle import lock_request, next_escalation, pending_until, transition
 from requests_app.models import AccessRequest, Decision, Status
-from requests_app.policies import decision_stands, next_escalation
+from requests_app.policies import decision_stands
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User

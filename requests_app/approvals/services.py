@@ -17,9 +17,16 @@ from requests_app.approvals.invalidation import drop_void_approvals
 from requests_app.approvals.review import review_digest
 from requests_app.approvals.selectors import rights_of
 from requests_app.exceptions import Conflict, RequestRefused
-from requests_app.lifecycle import conflict_on, lock_request, pending_until, transition
+from requests_app.lifecycle import (
+    conflict_on,
+    lock_request,
+    next_status,
+    pending_until,
+    transition,
+)
 from requests_app.models import AccessRequest, Decision, Status
-from requests_app.policies import clean_reason, has_decided, ineligibility_reason, next_status
+from requests_app.policies import has_decided, ineligibility_reason
+from requests_app.submission.validation import clean_reason
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User

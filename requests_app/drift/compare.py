@@ -185,9 +185,7 @@ def _rights(grant: Grant, role: ManagedRole) -> str:
         return ""
     permissions = ", ".join(names) or "no permission"
     more = f" It may grant or assume {', '.join(extended)}." if extended else ""
-    return (
-        f"This login has {permissions} on the target instead of only {grant.permission}.{more}"
-    )
+    return f"This login has {permissions} on the target instead of only {grant.permission}.{more}"
 
 
 def _was_revealed_before(grant: Grant, since: datetime) -> bool:

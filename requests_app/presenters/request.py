@@ -11,7 +11,7 @@ from apono_portal.core.formatting.durations import format_duration
 from requests_app.grants.proof_text import proof_lines
 from requests_app.grants.status import grant_status
 from requests_app.models import AccessRequest, Decision, Extension, Grant, GrantState, Status
-from requests_app.policies import can_request_again, can_revoke, can_extend
+from requests_app.policies import can_extend, can_request_again, can_revoke
 from requests_app.selectors import IN_TRANSITION
 
 if TYPE_CHECKING:
@@ -331,7 +331,7 @@ def _grant_card(grant: Grant, request: AccessRequest, viewer: "User", now: datet
     integration = grant.integration
     return GrantCard(
         grant=grant,
-        status=status.standing.value,
+        status=status.code,
         label=status.label,
         sentence=_overdue_sentence(grant) if status.overdue_for else _state_sentence(grant),
         drifts=[drift.sentence for drift in grant.drifts.all() if drift.resolved_at is None],

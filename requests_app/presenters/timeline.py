@@ -168,7 +168,9 @@ _DESCRIPTIONS: dict[str, tuple[str, Describe]] = {
         lambda m, actor: (
             "Credential reset",
             f"by {actor}",
-            "Open sessions terminated" if m.get("sessions_terminated") else "Open sessions continue",
+            "Open sessions terminated"
+            if m.get("sessions_terminated")
+            else "Open sessions continue",
         ),
     ),
     EventName.GRANT_CONTAIN: (

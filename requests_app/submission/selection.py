@@ -191,17 +191,17 @@ def _group(targets: list[FlowTarget], selected: Collection[int]) -> CatalogGroup
 def _rows(targets: Iterable[FlowTarget], selected: Collection[int]) -> list[dict[str, Any]]:
     return [
         {
-            "number": str(target.pk),
-            "ticked": target.pk in selected,
+            "pk": str(target.pk),
+            "is_selected": target.pk in selected,
             "resource": target.resource.name,
             "permission": target.permission.name,
             "description": target.permission.description,
-            "words": target.words,
+            "rights": target.words,
             "flow": target.flow.name,
-            "mfa": target.flow.require_mfa,
+            "require_mfa": target.flow.require_mfa,
             "approvers": ", ".join(approver_names(target.flow)),
             "approval": target.flow.get_approval_display(),
-            "longest": format_duration(target.flow.max_duration),
+            "max_duration": format_duration(target.flow.max_duration),
         }
         for target in targets
     ]

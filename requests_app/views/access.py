@@ -19,8 +19,8 @@ from mfa.exceptions import WindowClosed
 from requests_app.approvals.selectors import rights_of
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.credentials import reset_credential, reveal_credential
+from requests_app.grants.psql import psql_command, split_before_options
 from requests_app.grants.revocation import cancel_request, revoke_access
-from requests_app.grants.psql import split_before_options, psql_command
 from requests_app.models import AccessRequest, Grant
 from requests_app.presenters.request import progress_token, request_page, request_rows
 from requests_app.presenters.timeline import timeline_of

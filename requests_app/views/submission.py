@@ -1,5 +1,6 @@
 """New Request, its review, Request again, and the list of requests created together."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -21,8 +22,8 @@ from requests_app.models import AccessRequest, Status
 from requests_app.policies import can_request_again
 from requests_app.presenters.request import progress_token, request_rows
 from requests_app.selectors import own_requests
-from requests_app.submission.evaluation import RequestDraft, Words, evaluate
-from requests_app.submission.preview import RequestPreview, preview_request, selection_digest
+from requests_app.submission.evaluation import evaluate
+from requests_app.submission.preview import preview_request
 from requests_app.submission.selection import (
     MAX_TARGETS,
     Selection,
@@ -51,10 +52,10 @@ def new_request(request: PortalRequest) -> HttpResponse:
         return _select_or_review(request, selection, RequestForm(initial=initial), status=200)
     form = _bound_form(data, selection)
     if form.is_valid():
-        drafts = selection.drafts(form.cleaned_data["duration"])
-        if len(drafts) > 1 and data.get("seen") != selection_digest(drafts):
+        completed = replace(selection, **form.cleaned_data)
+        if len(completed.flows) > 1 and data.get("seen") != completed.digest:
             return _review(request, selection, form, status=200)
-        if response := _submit(request, form, drafts):
+        if response := _submit(request, form, completed):
             return response
     return _select_or_review(request, selection, form, status=422)
 
@@ -65,7 +66,7 @@ def again(request: PortalRequest, pk: int) -> HttpResponse:
     original = get_object_or_404(own_requests(request.user), pk=pk)
     if not can_request_again(original, request.user):
         return redirect("requests:detail", pk=pk)
-    selection = selection_of_request(original)
+    selection = selection_of_request(original, request.user)
     duration = min([original.duration, *(flow.max_duration for flow in selection.flows)])
     initial = {"duration": format_duration(duration), "ticket": original.ticket}
     if request.method != "POST":
@@ -73,8 +74,10 @@ def again(request: PortalRequest, pk: int) -> HttpResponse:
         return _review(request, selection, form, status=200, original=original)
     text = {name: request.POST.get(name, "") for name in ("justification", "ticket")}
     form = _bound_form(initial | text, selection)
-    if form.is_valid() and (response := _submit(request, form, selection.drafts(duration))):
-        return response
+    if form.is_valid():
+        completed = replace(selection, **form.cleaned_data | {"duration": duration})
+        if response := _submit(request, form, completed):
+            return response
     return _review(request, selection, form, status=422, original=original)
 
 
@@ -101,14 +104,11 @@ def _bound_form(data: Any, selection: Selection) -> RequestForm:
     return form
 
 
-def _submit(
-    request: PortalRequest, form: RequestForm, drafts: list[RequestDraft]
-) -> HttpResponse | None:
+def _submit(request: PortalRequest, form: RequestForm, selection: Selection) -> HttpResponse | None:
     try:
         requests = submit_requests(
             actor=request.user,
-            drafts=drafts,
-            words=Words(form.cleaned_data["justification"], form.cleaned_data["ticket"]),
+            selection=selection,
             window=stored_window(request),
             client_info=ClientInfo.of(request),
         )
@@ -179,12 +179,12 @@ def _preview_context(
 ) -> dict[str, Any]:
     duration = _duration_in(form)
     selection.prefetch_approvers()
-    drafts = selection.drafts(duration) if duration else []
+    timed = replace(selection, duration=duration) if duration else Selection()
     return {
         "form": form,
         "selection": selection,
-        "previews": _previews(request, drafts, duration or timedelta(0)),
-        "seen": selection_digest(drafts) if drafts else "",
+        "previews": _previews(request, timed),
+        "seen": timed.digest if timed.targets else "",
         "select_url": _select_url(selection, duration),
     }
 
@@ -196,17 +196,15 @@ def _select_url(selection: Selection, duration: timedelta | None) -> str:
     return f"{resolve_url('requests:new')}?{urlencode(query)}"
 
 
-def _previews(
-    request: PortalRequest, drafts: list[RequestDraft], duration: timedelta
-) -> list[RequestPreview]:
+def _previews(request: PortalRequest, selection: Selection) -> list[dict[str, Any]]:
     window, now = state_of(request), timezone.now()
     previews = []
-    for draft in drafts:
+    for part in selection.per_flow():
         evaluation = evaluate(
-            person=request.user, draft=draft, verified=window.is_open, words=None, now=now
+            requester=request.user, selection=part, verified=window.is_open, now=now
         )
-        is_shorter = draft.duration < duration
-        note = f"{draft.flow}: maximum {format_duration(draft.duration)}." if is_shorter else ""
+        is_shorter = part.duration < selection.duration
+        note = f"{part.flows[0]}: maximum {format_duration(part.duration)}." if is_shorter else ""
         previews.append(preview_request(evaluation, request.user, window, now, note=note))
     return previews
 

@@ -213,7 +213,7 @@ def test_the_json_lines_tell_the_same(auditor_client, protected, plain):
     rows = [json.loads(line) for line in text_of(auditor_client, "jsonl").splitlines()]
     assert [row["request"] for row in rows] == [protected.reference, plain.reference]
     assert rows[0]["decisions"][0]["mfa_with"] == "Tomas' phone"
-    assert rows[0]["proven_gone_at"] == "2026-05-31T16:00:00.000000+00:00"
+    assert rows[0]["removal_verified_at"] == "2026-05-31T16:00:00.000000+00:00"
     assert rows[1]["mfa_verified_at"] is None
     assert rows[0]["justification"] == "=1+1"
 

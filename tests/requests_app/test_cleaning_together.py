@@ -6,9 +6,9 @@ from django.utils import timezone
 from accessflows.connectors.postgresql import cleaning
 from accessflows.connectors.registry import connector_for
 from audit.models import Event
-from requests_app.grants.revocation import revoke_access
 from requests_app.grants.leases import claim
 from requests_app.grants.proof import record_removals
+from requests_app.grants.revocation import revoke_access
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from requests_app.worker.reconciler import Stage, WorkQueue, work
 from requests_app.worker.steps import clean

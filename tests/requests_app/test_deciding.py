@@ -9,7 +9,7 @@ from django.urls import reverse
 from audit.events import EventName
 from audit.models import Event
 from mfa.exceptions import WindowClosed
-from requests_app.approvals.review import mark_of
+from requests_app.approvals.review import review_digest
 from requests_app.approvals.selectors import rights_of
 from requests_app.approvals.services import decide_request
 from requests_app.exceptions import Conflict, RequestRefused
@@ -138,7 +138,7 @@ def test_a_word_that_waits_for_others_is_on_the_record_as_that(approver):
     decide(approver, request, reason="Matches INC-733")
     assert stands(request) == Status.PENDING_APPROVAL
     told = Event.objects.get(event=EventName.REQUEST_APPROVE)
-    assert (told.actor_id, told.metadata["waits_for_others"]) == (approver.pk, True)
+    assert (told.actor_id, told.metadata["needs_more_approvals"]) == (approver.pk, True)
     assert told.metadata["reason"] == "Matches INC-733"
 
 
@@ -230,7 +230,7 @@ def test_protected_access_wants_the_approvers_own_code(approver, open_window_of)
 def post(client, action, request, **data):
     said = {
         "fingerprint": request.flow_fingerprint,
-        "shown": mark_of(request, rights_of(request)),
+        "shown": review_digest(request, rights_of(request)),
         "reason": "",
     } | data
     return client.post(reverse(f"requests:{action}", args=[request.pk]), said)

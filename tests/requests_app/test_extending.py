@@ -15,8 +15,8 @@ from mfa.verification.locking import advance_epoch
 from requests_app.drift.scan import due_for_scan, scan_target
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.extension import extend_access, retry_extensions
 from requests_app.grants.revocation import expire_due, revoke_access
-from requests_app.grants.extension import retry_extensions, extend_access
 from requests_app.models import AccessRequest, Drift, Extension, Grant, GrantState, Status
 from requests_app.policies import reminder_time
 from tests.factories import UserFactory, VerificationFactory, take_fingerprint

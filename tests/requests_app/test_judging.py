@@ -6,8 +6,8 @@ import pytest
 from django.urls import reverse
 
 from accessflows.models import EscalationTier
-from requests_app.approvals.review import MOST_PEOPLE
-from requests_app.approvals.selectors import QUEUE_SHOWN
+from requests_app.approvals.review import MAX_APPROVERS_READ
+from requests_app.approvals.selectors import MAX_QUEUE_ROWS
 from requests_app.models import AccessRequest, Status
 from tests.factories import AccessFlowFactory, AccessRequestFactory, GroupFactory, UserFactory
 
@@ -79,7 +79,7 @@ def test_of_a_great_many_who_are_asked_a_few_are_named(theo, waiting, signed_in)
     assert (
         "Also asked: Priya Raman, Vera Novak, Vera Novak, Vera Novak, Vera Novak and 3 more" in page
     )
-    group.user_set.add(*UserFactory.create_batch(MOST_PEOPLE, name="Vera Novak"))
+    group.user_set.add(*UserFactory.create_batch(MAX_APPROVERS_READ, name="Vera Novak"))
     assert "and many more" in shown(signed_in(theo), waiting).content.decode()
 
 
@@ -107,15 +107,15 @@ def test_a_further_group_is_asked_once_it_is_its_turn(theo, waiting, signed_in):
 
 def test_a_long_queue_shows_its_oldest_and_counts_all(theo, waiting, signed_in):
     AccessRequestFactory.create_batch(
-        QUEUE_SHOWN + 1,
+        MAX_QUEUE_ROWS + 1,
         requester=waiting.requester,
         flow=waiting.flow,
         status=Status.PENDING_APPROVAL,
     )
     page = signed_in(theo).get(reverse("requests:approvals")).content.decode()
-    assert page.count('<a href="/approvals/AR-') == QUEUE_SHOWN
+    assert page.count('<a href="/approvals/AR-') == MAX_QUEUE_ROWS
     assert "2 more: decide on these first." in page
-    assert f'Waiting <span class="n">{QUEUE_SHOWN + 2}</span>' in page
+    assert f'Waiting <span class="n">{MAX_QUEUE_ROWS + 2}</span>' in page
 
 
 @pytest.mark.parametrize("changed", ["rights", "evidence"])

@@ -14,8 +14,8 @@ from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
 from requests_app.drift.scan import due_for_scan, scan_target
 from requests_app.grants.credentials import reveal_credential
-from requests_app.grants.revocation import revoke_access
 from requests_app.grants.extension import extend_access
+from requests_app.grants.revocation import revoke_access
 from requests_app.models import Drift, Grant, GrantState, Status, TargetScan
 from tests.factories import (
     AccessFlowFactory,

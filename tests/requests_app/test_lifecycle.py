@@ -81,7 +81,9 @@ def test_many_move_together_or_not_at_all():
     first, second = (AccessRequestFactory(status=S.ACTIVE) for _ in range(2))
     AccessRequest.objects.filter(pk=second.pk).update(status=S.REVOKING)
     with pytest.raises(Conflict):
-        transition_all([first, second], to=S.REVOKING, event=EventName.REQUEST_BEGIN_REVOCATION, actor=None)
+        transition_all(
+            [first, second], to=S.REVOKING, event=EventName.REQUEST_BEGIN_REVOCATION, actor=None
+        )
     assert Event.objects.filter(event=EventName.REQUEST_BEGIN_REVOCATION).count() == 0
 
 

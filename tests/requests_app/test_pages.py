@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 
 from requests_app.models import Status
-from requests_app.selectors import access_of
+from requests_app.selectors import access_overview
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -38,7 +38,7 @@ def test_what_ended_before_it_was_opened_stands_behind_what_is_open(member_clien
         requester=member_user, status=Status.REVOKING, starts_at=None, ends_at=None
     )
     opened = AccessRequestFactory(requester=member_user, status=Status.ACTIVE)
-    assert access_of(member_user)["in_use"] == [opened, stopped]
+    assert access_overview(member_user)["in_use"] == [opened, stopped]
     assert member_client.get(reverse("requests:my_access")).status_code == 200
 
 

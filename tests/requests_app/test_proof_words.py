@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from requests_app.grants.proof_text import proof_summary, proof_lines
+from requests_app.grants.proof_text import proof_lines, proof_summary
 from requests_app.models import GrantState, Status
 from tests.factories import AccessRequestFactory, GrantFactory
 

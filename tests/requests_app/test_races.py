@@ -21,9 +21,9 @@ from requests_app.approvals.services import decide_request
 from requests_app.exceptions import Conflict
 from requests_app.grants.activation import begin_activation
 from requests_app.grants.credentials import reveal_credential
-from requests_app.grants.revocation import cancel_request, expire_due, revoke_access
 from requests_app.grants.extension import extend_access
 from requests_app.grants.leases import claim
+from requests_app.grants.revocation import cancel_request, expire_due, revoke_access
 from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
 from requests_app.submission.step_up import step_up
 from tests.factories import (

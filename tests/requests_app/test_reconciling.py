@@ -245,7 +245,10 @@ def test_one_target_down_fails_all_and_ends_the_one_that_was_made(real_flow):
     assert request.status == Status.FAILED
     assert real_flow.pg.grant_roles() == []
     states = dict(request.grants.values_list("integration_name", "state"))
-    assert states == {"zz-down": GrantState.REVOKING, real_flow.integration.name: GrantState.REMOVED}
+    assert states == {
+        "zz-down": GrantState.REVOKING,
+        real_flow.integration.name: GrantState.REMOVED,
+    }
 
 
 def test_flows_may_share_a_target_and_each_grant_ends_alone():

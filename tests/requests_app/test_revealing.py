@@ -20,7 +20,7 @@ from audit.models import Event
 from mfa.exceptions import WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.credentials import reveal_credential
-from requests_app.grants.psql import split_before_options, psql_command
+from requests_app.grants.psql import psql_command, split_before_options
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from tests.factories import GrantFactory, UserFactory
 

@@ -49,7 +49,11 @@ def test_what_was_never_made_is_not_overdue():
 def test_the_request_page_says_what_differs_and_for_how_long_it_is_late(grant, admin_client):
     Drift.objects.create(grant=grant, login=grant.login, kind="deadline", sentence="Pushed back.")
     Drift.objects.create(
-        grant=grant, login=grant.login, kind="powers", sentence="Long over.", resolved_at=timezone.now()
+        grant=grant,
+        login=grant.login,
+        kind="powers",
+        sentence="Long over.",
+        resolved_at=timezone.now(),
     )
     grant.deadline = timezone.now() - timedelta(minutes=10, seconds=1)
     grant.save()

@@ -10,13 +10,13 @@ from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.models import Event
 from requests_app.exceptions import Conflict
-from requests_app.grants.revocation import revoke_access
 from requests_app.grants.extension import (
     PATIENCE,
-    retry_extensions,
     apply_extension,
     extend_access,
+    retry_extensions,
 )
+from requests_app.grants.revocation import revoke_access
 from requests_app.models import Extension, Grant, GrantState, Status
 from tests.factories import AccessFlowFactory, AccessRequestFactory, GrantFactory, UserFactory
 

@@ -8,7 +8,7 @@ import time_machine
 from audit.events import EventName
 from audit.services import record
 from requests_app.insights import daily_rollup
-from requests_app.insights.daily_rollup import PAUSE, keep_figures
+from requests_app.insights.daily_rollup import PAUSE, update_daily_figures
 from requests_app.models import DayFigures
 from tests.factories import UserFactory
 
@@ -28,7 +28,7 @@ def kept(day: int) -> int | None:
 
 def keep(at: datetime) -> None:
     with time_machine.travel(at, tick=False):
-        keep_figures(at)
+        update_daily_figures(at)
 
 
 def test_today_is_counted_again_and_again():

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import time_machine
 
-from requests_app.insights.daily_rollup import keep_figures
+from requests_app.insights.daily_rollup import update_daily_figures
 from requests_app.models import DayFigures
 from tests.factories import AccessFlowFactory, AuthenticatorFactory, UserFactory
 
@@ -47,7 +47,7 @@ def test_before_anything_was_counted_the_page_says_so(auditor_client, now):
 
 
 def test_a_day_of_nothing_is_drawn_as_nothing(auditor_client, now):
-    keep_figures(NOON)
+    update_daily_figures(NOON)
     page = page_of(auditor_client)
     for said in (
         "0 of 1</strong> people have set up MFA",
@@ -117,7 +117,7 @@ def test_the_way_to_those_who_need_mfa_leads_to_as_many(admin_client, now):
     enrolled, lacking = UserFactory(), UserFactory(email="lacking@example.org")
     AuthenticatorFactory(user=enrolled)
     AccessFlowFactory(require_mfa=True, requester_users=[enrolled, lacking])
-    keep_figures(NOON)
+    update_daily_figures(NOON)
     page = page_of(admin_client)
     assert "1 person without MFA can ask for protected access." in page
     found = admin_client.get("/users/?mfa=in_need").content.decode()
