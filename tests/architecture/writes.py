@@ -104,7 +104,7 @@ WRITES: dict[str, set[str]] = {
     "integrations:enable": {"Integration.is_active"},
     "integrations:disable": {"Integration.is_active"},
     "requests:new": {"AccessRequest +", "RequestedTarget +", "MfaState +"},
-    "requests:end": ENDING,
+    "requests:revoke": ENDING,
     "requests:cancel": ENDING,
     "requests:approve": {"Decision +", "MfaState +", *STATUS, "AccessRequest.pending_until"},
     "requests:reject": {"Decision +", "MfaState +", *STATUS},

@@ -157,7 +157,7 @@ def test_the_answer_lists_what_was_made_and_leads_over_the_code(user, lax, stric
     client = signed_in(user)
     answer = made_by(client, wanted(lax, strict))
     first, second = (by_flow()[name].pk for name in ("Lax", "Strict"))
-    listed = f"{reverse('requests:made')}?of={first}&of={second}"
+    listed = f"{reverse('requests:submitted')}?of={first}&of={second}"
     assert answer.headers["Location"].startswith("/account/step-up/?next=%2Frequests%2Fmade%2F")
     page = client.get(listed).content.decode()
     assert "2 requests made" in page

@@ -183,7 +183,7 @@ def test_with_everything_in_order_nothing_ends():
 def test_the_page_ends_and_says_so(signed_in):
     grant = GrantFactory()
     client = signed_in(grant.request.requester)
-    answer = client.post(reverse("requests:end", args=[grant.request_id]), follow=True)
+    answer = client.post(reverse("requests:revoke", args=[grant.request_id]), follow=True)
     assert "is ending" in answer.content.decode()
     assert "Ending" in answer.content.decode()
 
@@ -193,5 +193,5 @@ def test_the_page_says_when_it_was_too_late(signed_in):
     with time_machine.travel(grant.deadline, tick=False):
         expire_due(now=timezone.now())
         client = signed_in(grant.request.requester)
-        answer = client.post(reverse("requests:end", args=[grant.request_id]))
+        answer = client.post(reverse("requests:revoke", args=[grant.request_id]))
     assert answer.status_code == 409
