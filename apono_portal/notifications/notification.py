@@ -91,7 +91,7 @@ def _parked(event: Event, request: AccessRequest) -> Kind | None:
 
 
 def _approved(event: Event, request: AccessRequest) -> Kind | None:
-    return None if event.metadata.get("waits_for_others") else Kind.DECIDED
+    return None if event.metadata.get("needs_more_approvals") else Kind.DECIDED
 
 
 def _always(kind: Kind) -> Callable[..., Kind | None]:

@@ -88,11 +88,15 @@ class RequestSummary:
 
     @property
     def title(self) -> str:
-        return ", ".join(dict.fromkeys(target.resource for target in self.request.targets.all()))
+        return title_of(self.request)
 
     @property
     def permissions(self) -> list[str]:
         return list(dict.fromkeys(target.permission for target in self.request.targets.all()))
+
+
+def title_of(request: AccessRequest) -> str:
+    return ", ".join(dict.fromkeys(target.resource for target in request.targets.all()))
 
 
 @dataclass(frozen=True)

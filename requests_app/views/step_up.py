@@ -21,7 +21,6 @@ from mfa.verification.throttle_scope import remember, throttle_scope_of
 from mfa.verification.window import end_session, open_window
 from requests_app.models import AccessRequest
 from requests_app.presenters.request import pending_mfa_rows
-from requests_app.presenters.request import request_rows
 from requests_app.selectors import code_locked_until, pending_mfa_requests
 from requests_app.submission.pending_mfa import submitted_elsewhere
 from requests_app.submission.step_up import step_up
@@ -138,9 +137,7 @@ def _page(
         "recovery": recovery,
         "next": safe_next(request),
         "locked_until": held,
-        "pending_mfa": pending_mfa_rows(
-            request_rows(pending_mfa, request.user, timezone.now()), elsewhere, left_out
-        ),
+        "pending_mfa": pending_mfa_rows(pending_mfa, elsewhere, left_out),
         "shown": ",".join(str(each.pk) for each in pending_mfa),
         "any_elsewhere": bool(elsewhere),
         "recovery_codes_on": settings.MFA_RECOVERY_CODES,

@@ -19,7 +19,7 @@ from audit.integrity.background_verification import LogVerifier
 from audit.integrity.checkpoints import write_checkpoints
 from audit.outbox.deliveries import deliver_due
 from requests_app.grants.extension import retry_extensions
-from requests_app.insights.daily_rollup import keep_figures
+from requests_app.insights.daily_rollup import update_daily_figures
 from requests_app.worker.loop import Worker
 
 
@@ -49,7 +49,7 @@ class Command(BaseCommand):
                 check_due,
                 run_requested_checks,
                 run_due_canaries,
-                keep_figures,
+                update_daily_figures,
                 lambda now: retry_extensions(now=now),
                 LogVerifier(),
             ),

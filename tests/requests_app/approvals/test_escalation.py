@@ -1,4 +1,4 @@
-"""When nobody decides in time a further group is asked, and may decide, too."""
+"""A further group may decide when nobody has decided in time."""
 
 from datetime import timedelta
 
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.django_db
 WAIT = timedelta(minutes=30)
 
 
-def asked(*further, **fields):
-    """A request whose owner group is silent; ``further`` are the people of each later group."""
+def pending_request(*further, **fields):
+    """Return a request that nobody decides on; ``further`` are the members of each later group."""
     requester = fields.pop("requester", None) or UserFactory()
     flow = AccessFlowFactory(
         approval="any_of",
@@ -60,18 +60,18 @@ def approve(actor, request):
     )
 
 
-def test_a_further_group_is_asked_after_its_wait_and_not_before():
-    request = asked([UserFactory()])
+def test_request_escalates_after_its_wait_and_not_before():
+    request = pending_request([UserFactory()])
     assert escalate_due(now=request.created_at + WAIT - timedelta(seconds=1)) == 0
     assert escalate_due(now=request.created_at + WAIT + timedelta(seconds=1)) == 1
     request.refresh_from_db()
     assert (request.escalation_tier, request.escalates_at) == (1, None)
-    told = Event.objects.get(event=EventName.REQUEST_ESCALATE)
-    assert (told.request_id, told.metadata["waited_s"]) == (request.pk, 1800)
+    event = Event.objects.get(event=EventName.REQUEST_ESCALATE)
+    assert (event.request_id, event.metadata["waited_s"]) == (request.pk, 1800)
 
 
-def test_steps_come_one_after_the_other():
-    request = asked([UserFactory()], [UserFactory()])
+def test_tiers_follow_one_after_the_other():
+    request = pending_request([UserFactory()], [UserFactory()])
     first = request.created_at + WAIT * 2
     escalate_due(now=first)
     assert escalate_due(now=first + WAIT - timedelta(seconds=1)) == 0
@@ -79,9 +79,9 @@ def test_steps_come_one_after_the_other():
     assert AccessRequest.objects.get().escalation_tier == 2
 
 
-def test_somebody_of_the_further_group_decides_then_and_only_then(signed_in):
+def test_escalation_group_decides_once_escalated(signed_in):
     later = UserFactory()
-    request = asked([later])
+    request = pending_request([later])
     page = reverse("requests:decide", args=[request.pk])
     client = signed_in(later)
     assert client.get(page).status_code == 404
@@ -93,26 +93,26 @@ def test_somebody_of_the_further_group_decides_then_and_only_then(signed_in):
     assert approve(later, request).status == Status.GRANTING
 
 
-def test_who_has_left_the_further_group_decides_nothing():
+def test_former_member_of_the_group_cannot_decide():
     later = UserFactory()
-    request = asked([later])
+    request = pending_request([later])
     escalate_due(now=timezone.now() + WAIT)
     later.groups.clear()
     with pytest.raises(RequestRefused):
         approve(later, request)
 
 
-def test_a_requester_in_the_further_group_does_not_decide():
+def test_requester_in_the_group_cannot_decide():
     requester = UserFactory()
-    request = asked([requester], requester=requester)
+    request = pending_request([requester], requester=requester)
     escalate_due(now=timezone.now() + WAIT)
     assert request not in AccessRequest.objects.awaiting_decision_by(requester)
     with pytest.raises(RequestRefused):
         approve(requester, request)
 
 
-def test_what_lost_its_ground_is_cancelled_instead():
-    request = asked([UserFactory()])
+def test_ineligible_request_is_cancelled_instead():
+    request = pending_request([UserFactory()])
     request.flow.max_duration += timedelta(hours=1)
     request.flow.save()
     escalate_due(now=timezone.now() + WAIT)
@@ -121,15 +121,15 @@ def test_what_lost_its_ground_is_cancelled_instead():
     assert "was changed" in request.message
 
 
-def test_what_has_lapsed_is_not_passed_on():
-    request = asked([UserFactory()])
+def test_lapsed_request_does_not_escalate():
+    request = pending_request([UserFactory()])
     assert escalate_due(now=request.pending_until + timedelta(seconds=1)) == 0
 
 
-def test_the_timeline_says_so(signed_in):
-    request = asked([UserFactory()])
+def test_timeline_shows_the_escalation(signed_in):
+    request = pending_request([UserFactory()])
     group = request.flow.escalation_tiers.get().group.name
     with time_machine.travel(timezone.now() + WAIT, tick=True):
         escalate_due(now=timezone.now())
         page = signed_in(request.requester).get(reverse("requests:detail", args=[request.pk]))
-    assert f"so {group} may decide, too" in page.content.decode()
+    assert f"<strong>Escalated</strong> to {group}" in page.content.decode()

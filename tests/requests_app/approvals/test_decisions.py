@@ -34,8 +34,8 @@ def approver():
 
 def waiting(approver, **fields):
     requester = fields.pop("requester", None) or UserFactory()
-    said = {"approval": "any_of", "approver_users": [approver], "targets": 1} | fields
-    flow = AccessFlowFactory(requester_users=[requester], **said)
+    terms = {"approval": "any_of", "approver_users": [approver], "targets": 1} | fields
+    flow = AccessFlowFactory(requester_users=[requester], **terms)
     return AccessRequestFactory(requester=requester, flow=flow, status=Status.PENDING_APPROVAL)
 
 
@@ -50,22 +50,22 @@ def decide(actor, request, verdict=APPROVE, *, reason="", window=None, fingerpri
     )
 
 
-def stands(request):
+def status_of(request):
     request.refresh_from_db()
     return request.status
 
 
-def test_an_approver_approves(approver):
+def test_approver_approves(approver):
     request = waiting(approver)
     assert decide(approver, request).status == Status.GRANTING
-    told = Event.objects.get(event=EventName.REQUEST_APPROVE)
-    assert (told.actor_label, told.request_label) == (str(approver), request.reference)
+    event = Event.objects.get(event=EventName.REQUEST_APPROVE)
+    assert (event.actor_label, event.request_label) == (str(approver), request.reference)
 
 
-def test_an_approver_rejects_with_a_reason(approver):
+def test_approver_rejects_with_a_reason(approver):
     request = waiting(approver)
     decide(approver, request, REJECT, reason="Use the staging copy.")
-    assert stands(request) == Status.REJECTED
+    assert status_of(request) == Status.REJECTED
     assert request.message == "Use the staging copy."
 
 
@@ -73,7 +73,7 @@ def test_rejecting_needs_a_reason(approver):
     request = waiting(approver)
     with pytest.raises(RequestRefused) as refused:
         decide(approver, request, REJECT, reason=" ... ")
-    assert (refused.value.field, stands(request)) == ("reason", Status.PENDING_APPROVAL)
+    assert (refused.value.field, status_of(request)) == ("reason", Status.PENDING_APPROVAL)
 
 
 def test_approving_needs_a_reason_where_the_flow_says_so(approver):
@@ -89,14 +89,14 @@ def test_a_member_of_an_approver_group_approves(approver):
     assert decide(approver, request).status == Status.GRANTING
 
 
-def test_a_stranger_cannot_decide(approver):
+def test_admin_who_is_no_approver_cannot_decide(approver):
     request = waiting(approver)
     with pytest.raises(RequestRefused):
         decide(UserFactory(admin=True), request)
-    assert stands(request) == Status.PENDING_APPROVAL
+    assert status_of(request) == Status.PENDING_APPROVAL
 
 
-def test_a_requester_cannot_approve_the_own_request(approver):
+def test_requester_cannot_approve_own_request(approver):
     request = waiting(approver, requester=approver)
     with pytest.raises(RequestRefused):
         decide(approver, request)
@@ -132,28 +132,28 @@ def test_one_from_each_group_takes_both(approver):
     assert decide(other, request).status == Status.GRANTING
 
 
-def test_a_word_that_waits_for_others_is_on_the_record_as_that(approver):
-    groups = [GroupFactory(members=[each]) for each in (approver, UserFactory())]
+def test_approval_that_needs_more_is_recorded_as_such(approver):
+    groups = [GroupFactory(members=[member]) for member in (approver, UserFactory())]
     request = waiting(approver, approval="all_of", approver_users=[], approver_groups=groups)
     decide(approver, request, reason="Matches INC-733")
-    assert stands(request) == Status.PENDING_APPROVAL
-    told = Event.objects.get(event=EventName.REQUEST_APPROVE)
-    assert (told.actor_id, told.metadata["needs_more_approvals"]) == (approver.pk, True)
-    assert told.metadata["reason"] == "Matches INC-733"
+    assert status_of(request) == Status.PENDING_APPROVAL
+    event = Event.objects.get(event=EventName.REQUEST_APPROVE)
+    assert (event.actor_id, event.metadata["needs_more_approvals"]) == (approver.pk, True)
+    assert event.metadata["reason"] == "Matches INC-733"
 
 
-@pytest.mark.parametrize(("before_s", "over"), [(1, False), (0, True)])
-def test_the_time_to_decide_is_over_to_the_second(approver, before_s, over):
+@pytest.mark.parametrize(("before_s", "is_over"), [(1, False), (0, True)])
+def test_deadline_counts_to_the_second(approver, before_s, is_over):
     request = waiting(approver)
     with time_machine.travel(request.pending_until - timedelta(seconds=before_s), tick=False):
-        if over:
+        if is_over:
             with pytest.raises(Conflict, match="is over"):
                 decide(approver, request)
         else:
             assert decide(approver, request).status == Status.GRANTING
 
 
-def test_nobody_approves_twice(approver):
+def test_approver_cannot_approve_twice(approver):
     groups = [GroupFactory(members=[approver]), GroupFactory(members=[UserFactory()])]
     request = waiting(approver, approval="all_of", approver_users=[], approver_groups=groups)
     decide(approver, request)
@@ -161,7 +161,7 @@ def test_nobody_approves_twice(approver):
         decide(approver, request)
 
 
-def test_one_of_several_words_on_a_withdrawn_request_is_refused(approver):
+def test_cancelled_request_cannot_be_approved(approver):
     groups = [GroupFactory(members=[approver]), GroupFactory(members=[UserFactory()])]
     request = waiting(approver, approval="all_of", approver_users=[], approver_groups=groups)
     cancel_request(actor=request.requester, request=request)
@@ -170,77 +170,77 @@ def test_one_of_several_words_on_a_withdrawn_request_is_refused(approver):
     assert not Decision.objects.exists()
 
 
-def test_an_empty_group_is_nobody(approver):
+def test_empty_group_approves_nothing(approver):
     groups = [GroupFactory(members=[approver]), GroupFactory()]
     request = waiting(approver, approval="all_of", approver_users=[], approver_groups=groups)
     assert decide(approver, request).status == Status.PENDING_APPROVAL
 
 
-def test_the_second_decision_is_told_who_was_first(approver):
+def test_second_decision_names_who_decided_first(approver):
     other = UserFactory()
     request = waiting(approver, approver_users=[approver, other])
     decide(approver, request)
     with pytest.raises(Conflict, match="through Theo Brandt"):
         decide(other, request, REJECT, reason="Too late")
-    assert stands(request) == Status.GRANTING
+    assert status_of(request) == Status.GRANTING
 
 
-def test_a_page_out_of_date_decides_nothing(approver):
+def test_outdated_page_decides_nothing(approver):
     request = waiting(approver)
     with pytest.raises(Conflict, match="out of date"):
         decide(approver, request, fingerprint="f" * 64)
-    assert stands(request) == Status.PENDING_APPROVAL
+    assert status_of(request) == Status.PENDING_APPROVAL
 
 
-def test_a_changed_flow_voids_the_request(approver):
+def test_changed_flow_cancels_the_request(approver):
     request = waiting(approver)
     request.flow.require_mfa = True
     request.flow.save()
     take_fingerprint(request.flow)
     with pytest.raises(Conflict, match="was changed after"):
         decide(approver, request)
-    assert stands(request) == Status.CANCELLED
+    assert status_of(request) == Status.CANCELLED
 
 
-def test_a_moved_server_voids_the_request(approver):
+def test_changed_server_cancels_the_request(approver):
     request = waiting(approver)
     integration = request.flow.targets.get().resource.integration
     type(integration).objects.update(host="elsewhere.example")
     with pytest.raises(Conflict):
         decide(approver, request)
-    assert stands(request) == Status.CANCELLED
+    assert status_of(request) == Status.CANCELLED
 
 
-def test_after_the_deadline_nobody_decides(approver):
+def test_request_past_its_deadline_cannot_be_decided(approver):
     request = waiting(approver)
     with time_machine.travel(request.pending_until + timedelta(seconds=1)), pytest.raises(Conflict):
         decide(approver, request)
 
 
-def test_protected_access_wants_the_approvers_own_code(approver, open_window_of):
+def test_protected_request_requires_the_approvers_own_mfa(approver, open_window_of):
     request = waiting(approver, require_mfa=True)
     with pytest.raises(WindowClosed):
         decide(approver, request, window=open_window_of(request.requester))
-    assert stands(request) == Status.PENDING_APPROVAL
+    assert status_of(request) == Status.PENDING_APPROVAL
     assert decide(approver, request, window=open_window_of(approver)).status == Status.GRANTING
     assert Decision.objects.get().verification.user == approver
 
 
 # --- The pages ---------------------------------------------------------------------------------
 def post(client, action, request, **data):
-    said = {
+    fields = {
         "fingerprint": request.flow_fingerprint,
-        "shown": review_digest(request, rights_of(request)),
+        "digest": review_digest(request, rights_of(request)),
         "reason": "",
     } | data
-    return client.post(reverse(f"requests:{action}", args=[request.pk]), said)
+    return client.post(reverse(f"requests:{action}", args=[request.pk]), fields)
 
 
 def test_the_page_approves(approver, signed_in):
     request = waiting(approver)
     answer = post(signed_in(approver), "approve", request)
     assert answer.headers["Location"] == reverse("requests:approvals")
-    assert stands(request) == Status.GRANTING
+    assert status_of(request) == Status.GRANTING
 
 
 def test_the_page_keeps_what_was_typed_when_it_refuses(approver, signed_in):
@@ -250,7 +250,7 @@ def test_the_page_keeps_what_was_typed_when_it_refuses(approver, signed_in):
     assert "!?" in answer.content.decode()
 
 
-def test_the_page_tells_who_was_first(approver, signed_in):
+def test_page_names_who_decided_first(approver, signed_in):
     other = UserFactory()
     request = waiting(approver, approver_users=[approver, other])
     decide(other, request)
@@ -259,7 +259,7 @@ def test_the_page_tells_who_was_first(approver, signed_in):
     assert other.name in answer.content.decode()
 
 
-def test_the_page_leads_to_the_code_and_keeps_the_reason(approver, signed_in, open_window_of):
+def test_page_redirects_to_the_code_and_keeps_the_reason(approver, signed_in, open_window_of):
     open_window_of(approver)
     request = waiting(approver, require_mfa=True)
     client = signed_in(approver)
@@ -270,14 +270,14 @@ def test_the_page_leads_to_the_code_and_keeps_the_reason(approver, signed_in, op
 
 
 @pytest.mark.parametrize("action", ["approve", "reject"])
-def test_looking_decides_nothing(approver, signed_in, action):
+def test_get_decides_nothing(approver, signed_in, action):
     request = waiting(approver)
     assert (
         signed_in(approver).get(reverse(f"requests:{action}", args=[request.pk])).status_code == 405
     )
 
 
-def test_the_requester_finds_no_decision_page(approver, signed_in):
+def test_requester_finds_no_decision_page(approver, signed_in):
     request = waiting(approver)
     answer = post(signed_in(request.requester), "approve", request)
     assert answer.status_code == 404

@@ -1,4 +1,4 @@
-"""An approval counts as long as the MFA it was given with: a reset of its approver voids it."""
+"""A reset of the approver's MFA voids their approvals."""
 
 import pytest
 
@@ -49,21 +49,21 @@ def reset(user):
     )
 
 
-def test_an_approval_whose_mfa_holds_opens(approver):
+def test_valid_approval_grants_access(approver):
     request = approved(approver)
     assert begin_activation(request_pk=request.pk).grants.exists()
 
 
-def test_after_a_reset_of_the_approver_the_request_waits_for_approval_again(approver):
+def test_reset_of_the_approver_reopens_the_request(approver):
     request = approved(approver)
     reset(approver)
     request = begin_activation(request_pk=request.pk)
     assert (request.status, request.grants.exists()) == (Status.PENDING_APPROVAL, False)
-    assert "The MFA of Theo Brandt" in request.message
+    assert "The approval by Theo Brandt" in request.message
     assert request.decisions.count() == 0
 
 
-def test_both_are_on_the_record(approver):
+def test_voided_approval_and_reopened_request_are_recorded(approver):
     request = approved(approver)
     evidence = request.decisions.get().verification_id
     reset(approver)
@@ -73,20 +73,20 @@ def test_both_are_on_the_record(approver):
     assert Event.objects.get(event=EventName.REQUEST_REOPEN).request_id == request.pk
 
 
-def test_whatever_voids_evidence_voids_an_approval(approver):
+def test_new_epoch_voids_an_approval(approver):
     request = approved(approver)
     advance_epoch(user=approver)
     assert begin_activation(request_pk=request.pk).status == Status.PENDING_APPROVAL
 
 
-def test_where_no_mfa_is_required_a_reset_voids_nothing(approver, open_window_of):
+def test_reset_voids_nothing_where_no_mfa_is_required(approver, open_window_of):
     open_window_of(approver)
     request = approved(approver, require_mfa=False)
     reset(approver)
     assert begin_activation(request_pk=request.pk).grants.exists()
 
 
-def test_one_approval_that_stands_is_enough(approver):
+def test_one_valid_approval_is_enough(approver):
     other = UserFactory()
     request = approved(approver, approver_users=[approver, other])
     DecisionFactory(request=request, approver=other)
@@ -117,7 +117,7 @@ def approve(request, actor, window):
     )
 
 
-def test_a_void_approval_does_not_complete_those_of_others(approver, open_window_of):
+def test_void_approval_does_not_complete_others(approver, open_window_of):
     other = UserFactory()
     request = all_of(approver, other)
     advance_epoch(user=approver)
@@ -125,14 +125,14 @@ def test_a_void_approval_does_not_complete_those_of_others(approver, open_window
     assert approve(request, approver, open_window_of(approver)).status == Status.GRANTING
 
 
-def test_a_reset_puts_what_still_waits_back_into_the_queue_at_once(approver):
+def test_reset_returns_pending_requests_to_the_queue(approver):
     request = all_of(approver, UserFactory())
     assert request not in AccessRequest.objects.awaiting_decision_by(approver)
     reset(approver)
     assert request in AccessRequest.objects.awaiting_decision_by(approver)
 
 
-def test_a_reset_of_somebody_else_leaves_it(approver, open_window_of):
+def test_reset_of_another_user_voids_nothing(approver, open_window_of):
     other = UserFactory()
     request = all_of(approver, other)
     open_window_of(other)
@@ -140,7 +140,7 @@ def test_a_reset_of_somebody_else_leaves_it(approver, open_window_of):
     assert request.decisions.count() == 1
 
 
-def test_between_the_intent_and_the_target_a_void_approval_gives_the_request_up(approver):
+def test_approval_voided_during_activation_fails_the_request(approver):
     request = approved(approver)
     begin_activation(request_pk=request.pk)
     reset(approver)
@@ -150,7 +150,7 @@ def test_between_the_intent_and_the_target_a_void_approval_gives_the_request_up(
     assert "its approval stood on was reset" in request.message
 
 
-def test_the_word_of_a_deleted_approver_stays_and_counts_for_nothing(approver):
+def test_approval_of_a_deleted_approver_stays_but_counts_for_nothing(approver):
     request = approved(approver)
     approver.delete()
     assert begin_activation(request_pk=request.pk).status == Status.CANCELLED

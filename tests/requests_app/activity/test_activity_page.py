@@ -1,4 +1,4 @@
-"""Activity: one row per request, filters in the address, its evidence in place, and its export."""
+"""The Activity page: one row per request, filters in the address, details in place, exports."""
 
 import csv
 import io
@@ -31,7 +31,7 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 
 
-def found(client, query: str = "") -> list[int]:
+def listed(client, query: str = "") -> list[int]:
     answer = client.get(f"/activity/?{query}")
     assert answer.status_code == 200
     return [row.pk for row in answer.context["page"].rows]
@@ -39,12 +39,12 @@ def found(client, query: str = "") -> list[int]:
 
 @pytest.fixture
 def protected() -> AccessRequest:
-    """A request through a protected flow, verified, approved, over and proven gone."""
+    """A request through a protected flow: verified, approved, expired and removed."""
     irma, tomas = UserFactory(name="Irma Solberg"), UserFactory(name="Tomas Brandt")
     flow = AccessFlowFactory(
         name="Billing write", require_mfa=True, approval="any_of", requester_users=[irma], targets=1
     )
-    ask = AccessRequestFactory(
+    access_request = AccessRequestFactory(
         requester=irma,
         flow=flow,
         status=Status.EXPIRED,
@@ -57,21 +57,21 @@ def protected() -> AccessRequest:
         justification="=1+1",
     )
     DecisionFactory(
-        request=ask,
+        request=access_request,
         approver=tomas,
         verdict=Decision.Verdict.APPROVE,
         reason="Month end",
         verification=VerificationFactory(user=tomas, device_name="Tomas' phone"),
     )
     GrantFactory(
-        request=ask,
+        request=access_request,
         state=GrantState.REMOVED,
         login="jit_abc",
-        contained_at=ask.ended_at,
-        removed_at=ask.ended_at,
+        contained_at=access_request.ended_at,
+        ended_at=access_request.ended_at,
         proof={"method": "Asked all databases"},
     )
-    return ask
+    return access_request
 
 
 @pytest.fixture
@@ -105,11 +105,11 @@ def plain() -> AccessRequest:
 )
 def test_filters_live_in_the_address(auditor_client, protected, plain, query, expected):
     by_name = {"plain": plain.pk, "protected": protected.pk}
-    assert found(auditor_client, query) == [by_name[name] for name in expected]
+    assert listed(auditor_client, query) == [by_name[name] for name in expected]
 
 
 @pytest.mark.parametrize("field", ["integration", "permission", "request", "resource"])
-def test_requests_are_found_by_what_they_ask_for(auditor_client, protected, plain, field):
+def test_requests_are_found_by_their_targets(auditor_client, protected, plain, field):
     target = protected.targets.get()
     query = {
         "integration": f"integration={target.integration_name}",
@@ -117,10 +117,10 @@ def test_requests_are_found_by_what_they_ask_for(auditor_client, protected, plai
         "resource": f"permission={target.resource}",
         "request": f"request={protected.reference}",
     }[field]
-    assert found(auditor_client, query) == [protected.pk]
+    assert listed(auditor_client, query) == [protected.pk]
 
 
-def test_integration_and_permission_are_those_of_one_target(auditor_client, protected, plain):
+def test_integration_and_permission_must_match_the_same_target(auditor_client, protected, plain):
     one, other = plain.targets.get(), protected.targets.get()
     RequestedTarget.objects.create(
         request=plain,
@@ -129,36 +129,36 @@ def test_integration_and_permission_are_those_of_one_target(auditor_client, prot
         permission=other.permission,
     )
     query = f"integration={one.integration_name}&permission={other.permission}"
-    assert found(auditor_client, query) == []
+    assert listed(auditor_client, query) == []
     query = f"integration={one.integration_name}&permission={one.permission}"
-    assert found(auditor_client, query) == [plain.pk]
+    assert listed(auditor_client, query) == [plain.pk]
 
 
-def test_a_row_says_who_what_and_on_which_evidence(auditor_client, protected):
+def test_row_shows_requester_flow_evidence_and_approver(auditor_client, protected):
     page = auditor_client.get("/activity/").content.decode()
-    for told in ("Irma Solberg", "Billing write", "Aegis on Pixel 8", "Tomas Brandt", "Expired"):
-        assert told in page
+    for text in ("Irma Solberg", "Billing write", "Aegis on Pixel 8", "Tomas Brandt", "Expired"):
+        assert text in page
 
 
-def test_a_row_opens_in_place_with_evidence_decisions_and_proof(auditor_client, protected):
+def test_details_show_evidence_decisions_and_proof(auditor_client, protected):
     page = auditor_client.get(f"/activity/?open={protected.pk}").content.decode()
-    for told in ("Month end", "Tomas&#x27; phone", "jit_abc", "Asked all databases", "192.0.2.7"):
-        assert told in page
+    for text in ("Month end", "Tomas&#x27; phone", "jit_abc", "Asked all databases", "192.0.2.7"):
+        assert text in page
     assert reverse("requests:detail", args=[protected.pk]) in page
     assert f"/audit-log/?request={protected.reference}" in page
 
 
-def test_history_outlives_people_flows_and_integrations(auditor_client, protected):
+def test_row_outlives_its_requester(auditor_client, protected):
     protected.requester.delete()
     page = auditor_client.get(f"/activity/?open={protected.pk}").content.decode()
     assert "Irma Solberg" in page
 
 
-def test_pages_are_read_by_key_and_meet_without_gap(auditor_client):
+def test_pages_join_without_a_gap(auditor_client):
     flow = AccessFlowFactory(targets=1)
     numbers = [AccessRequestFactory(flow=flow).pk for _ in range(keyset.PAGE_SIZE + 2)][::-1]
     first = auditor_client.get("/activity/")
-    rest = found(auditor_client, f"before={first.context['page'].older_than}")
+    rest = listed(auditor_client, f"before={first.context['page'].older_than}")
     assert [row.pk for row in first.context["page"].rows] + rest == numbers
 
 
@@ -176,13 +176,13 @@ def test_pages_are_read_by_key_and_meet_without_gap(auditor_client):
     ],
 )
 @pytest.mark.parametrize("name", ["activity", "activity_csv", "activity_jsonl"])
-def test_what_cannot_be_read_gets_a_sentence(auditor_client, query, name):
+def test_invalid_filter_gets_an_error(auditor_client, query, name):
     answer = auditor_client.get(f"{reverse(f'requests:{name}')}?{query}")
     assert answer.status_code == 422
     assert b'role="alert"' in answer.content
 
 
-def test_nothing_is_there_for_members(member_client, protected):
+def test_members_get_404(member_client, protected):
     for name in ("activity", "activity_csv", "activity_jsonl"):
         assert member_client.get(reverse(f"requests:{name}")).status_code == 404
     assert b"/activity/" not in member_client.get("/").content
@@ -193,7 +193,7 @@ def text_of(client, form: str, query: str = "") -> str:
     return b"".join(answer.streaming_content).decode()
 
 
-def test_the_csv_tells_of_evidence_decisions_and_proof(auditor_client, protected, plain):
+def test_csv_holds_evidence_decisions_and_proof(auditor_client, protected, plain):
     text = text_of(auditor_client, "csv", "requester=irma")
     [row] = csv.DictReader(io.StringIO(text, newline=""))
     assert row["request"] == protected.reference
@@ -209,7 +209,7 @@ def test_the_csv_tells_of_evidence_decisions_and_proof(auditor_client, protected
     assert row["justification"] == "'=1+1"
 
 
-def test_the_json_lines_tell_the_same(auditor_client, protected, plain):
+def test_json_lines_hold_the_same(auditor_client, protected, plain):
     rows = [json.loads(line) for line in text_of(auditor_client, "jsonl").splitlines()]
     assert [row["request"] for row in rows] == [protected.reference, plain.reference]
     assert rows[0]["decisions"][0]["mfa_with"] == "Tomas' phone"
@@ -218,40 +218,38 @@ def test_the_json_lines_tell_the_same(auditor_client, protected, plain):
     assert rows[0]["justification"] == "=1+1"
 
 
-def test_the_export_goes_on_past_its_batch(auditor_client, monkeypatch):
+def test_export_continues_past_its_first_batch(auditor_client, monkeypatch):
     monkeypatch.setattr(keyset, "BATCH", 2)
     flow = AccessFlowFactory(targets=1)
-    asked = [AccessRequestFactory(flow=flow).reference for _ in range(5)]
+    references = [AccessRequestFactory(flow=flow).reference for _ in range(5)]
     rows = [json.loads(line) for line in text_of(auditor_client, "jsonl").splitlines()]
-    assert [row["request"] for row in rows] == asked
+    assert [row["request"] for row in rows] == references
 
 
-def test_taking_records_out_is_on_the_record(auditor_client, protected):
+def test_export_is_recorded(auditor_client, protected):
     text_of(auditor_client, "csv", "requester=irma")
-    told = Event.objects.get(event=EventName.AUDIT_EXPORT).metadata
-    assert told["what"] == "activity"
-    assert (told["filters"], told["rows"]) == ({"requester": "irma"}, "1 row")
+    metadata = Event.objects.get(event=EventName.AUDIT_EXPORT).metadata
+    assert metadata["what"] == "activity"
+    assert (metadata["filters"], metadata["rows"]) == ({"requester": "irma"}, "1 row")
 
 
 @pytest.mark.parametrize("count", [2, 20])
-def test_the_page_asks_the_database_as_often_for_many_rows(
-    auditor_client, count, django_assert_max_num_queries
-):
+def test_query_count_does_not_depend_on_rows(auditor_client, count, django_assert_max_num_queries):
     flow = AccessFlowFactory(targets=1, require_mfa=True)
-    asked = [AccessRequestFactory(flow=flow, status=Status.ACTIVE) for _ in range(count)]
-    for ask in asked:
-        DecisionFactory(request=ask)
-        GrantFactory(request=ask)
-    with django_assert_max_num_queries(14):
-        auditor_client.get(f"/activity/?open={asked[0].pk}")
+    requests = [AccessRequestFactory(flow=flow, status=Status.ACTIVE) for _ in range(count)]
+    for access_request in requests:
+        DecisionFactory(request=access_request)
+        GrantFactory(request=access_request)
+    with django_assert_max_num_queries(15):
+        auditor_client.get(f"/activity/?open={requests[0].pk}")
 
 
-def test_a_request_long_ago_is_told_with_its_year(auditor_client, protected):
+def test_old_request_is_shown_with_its_year(auditor_client, protected):
     AccessRequest.objects.update(verified_at=datetime(2025, 1, 2, tzinfo=UTC) - timedelta(days=1))
     assert "1 Jan 2025" in auditor_client.get("/activity/").content.decode()
 
 
-def test_both_exports_tell_the_evidence_of_extensions(auditor_client, protected):
+def test_exports_hold_the_evidence_of_extensions(auditor_client, protected):
     Extension.objects.create(
         request=protected,
         number=1,
@@ -264,7 +262,7 @@ def test_both_exports_tell_the_evidence_of_extensions(auditor_client, protected)
         verified_from="192.0.2.7",
     )
     [row] = [json.loads(line) for line in text_of(auditor_client, "jsonl").splitlines()]
-    [told] = row["extensions"]
-    assert (told["mfa_with"], told["mfa_from"]) == ("Aegis on Pixel 8", "192.0.2.7")
+    [extension] = row["extensions"]
+    assert (extension["mfa_with"], extension["mfa_from"]) == ("Aegis on Pixel 8", "192.0.2.7")
     [cells] = csv.DictReader(io.StringIO(text_of(auditor_client, "csv"), newline=""))
     assert "MFA 2026-05-31T15:55:00" in cells["extensions"]

@@ -1,4 +1,4 @@
-"""What an approver is shown beside a request, and that a decision is bound to it."""
+"""What an approver is shown beside a request, and that the decision is bound to it."""
 
 from datetime import timedelta
 
@@ -29,40 +29,40 @@ def waiting(theo):
     return AccessRequestFactory(requester=hannah, flow=flow, status=Status.PENDING_APPROVAL)
 
 
-def shown(client, request):
+def review(client, request):
     return client.get(reverse("requests:decide", args=[request.pk]))
 
 
 def post(client, request, page, action="approve"):
     initial = page.context["form"].initial
-    said = {"fingerprint": initial["fingerprint"], "shown": initial["shown"], "reason": "Because"}
-    return client.post(reverse(f"requests:{action}", args=[request.pk]), said)
+    fields = initial | {"reason": "Because"}
+    return client.post(reverse(f"requests:{action}", args=[request.pk]), fields)
 
 
-def test_it_says_why_it_is_your_turn_and_who_is_asked_too(theo, waiting, signed_in):
-    page = shown(signed_in(theo), waiting).content.decode()
+def test_page_shows_why_you_may_decide_and_who_else(theo, waiting, signed_in):
+    page = review(signed_in(theo), waiting).content.decode()
     assert "Orders owners, one is enough" in page
-    assert "Also asked: Priya Raman" in page
+    assert "Other approvers: Priya Raman" in page
 
 
-def test_two_of_a_group_are_said_to_be_needed(theo, waiting, signed_in):
+def test_page_shows_how_many_approvals_are_needed(theo, waiting, signed_in):
     AccessRequest.objects.update(approvals_required=2)
-    assert "2 of a group are needed" in shown(signed_in(theo), waiting).content.decode()
+    assert "2 of a group are needed" in review(signed_in(theo), waiting).content.decode()
 
 
-def test_it_tells_what_the_requester_asked_for_lately(theo, waiting, signed_in):
+def test_page_shows_the_requesters_recent_requests(theo, waiting, signed_in):
     mine = AccessRequestFactory(
         requester=waiting.requester, flow=waiting.flow, status=Status.REJECTED
     )
     elsewhere = AccessRequestFactory(requester=waiting.requester, status=Status.EXPIRED)
-    page = shown(signed_in(theo), waiting).content.decode()
+    page = review(signed_in(theo), waiting).content.decode()
     assert "2 other requests in 30 days" in page
-    assert "1 through this access flow, 1 rejected" in page
+    assert "1 via this access flow, 1 rejected" in page
     assert f">{mine.reference}<" in page
     assert elsewhere.reference not in page
 
 
-def test_history_is_no_dearer_for_many(theo, waiting, signed_in, questions_of):
+def test_query_count_does_not_depend_on_the_history(theo, waiting, signed_in, questions_of):
     client, address = signed_in(theo), reverse("requests:decide", args=[waiting.pk])
     AccessRequestFactory(requester=waiting.requester, flow=waiting.flow, status=Status.EXPIRED)
     few = questions_of(client, address)
@@ -72,40 +72,41 @@ def test_history_is_no_dearer_for_many(theo, waiting, signed_in, questions_of):
     assert questions_of(client, address) == few
 
 
-def test_of_a_great_many_who_are_asked_a_few_are_named(theo, waiting, signed_in):
+def test_only_the_first_of_many_approvers_are_named(theo, waiting, signed_in):
     group = waiting.flow.approver_groups.get()
     group.user_set.add(*UserFactory.create_batch(7, name="Vera Novak"))
-    page = shown(signed_in(theo), waiting).content.decode()
+    page = review(signed_in(theo), waiting).content.decode()
     assert (
-        "Also asked: Priya Raman, Vera Novak, Vera Novak, Vera Novak, Vera Novak and 3 more" in page
+        "Other approvers: Priya Raman, Vera Novak, Vera Novak, Vera Novak, Vera Novak and 3 more"
+        in page
     )
     group.user_set.add(*UserFactory.create_batch(MAX_APPROVERS_READ, name="Vera Novak"))
-    assert "and many more" in shown(signed_in(theo), waiting).content.decode()
+    assert "and many more" in review(signed_in(theo), waiting).content.decode()
 
 
-def test_people_named_one_by_one_are_told_once(theo, waiting, signed_in):
+def test_approver_named_and_in_a_group_is_shown_once(theo, waiting, signed_in):
     waiting.flow.approver_users.add(
         theo, waiting.flow.approver_groups.get().user_set.get(name="Priya Raman")
     )
-    page = shown(signed_in(theo), waiting).content.decode()
+    page = review(signed_in(theo), waiting).content.decode()
     assert "Orders owners, Named people, one is enough" in page
-    assert "Also asked: Priya Raman. " in page
+    assert "Other approvers: Priya Raman. " in page
 
 
-def test_a_further_group_is_asked_once_it_is_its_turn(theo, waiting, signed_in):
+def test_escalation_group_is_shown_once_escalated(theo, waiting, signed_in):
     further = GroupFactory(name="Duty", members=[theo, UserFactory(name="Ole Lund")])
     EscalationTier.objects.create(
         flow=waiting.flow, position=1, group=further, wait=timedelta(hours=1)
     )
     client = signed_in(theo)
-    assert "Ole Lund" not in shown(client, waiting).content.decode()
+    assert "Ole Lund" not in review(client, waiting).content.decode()
     AccessRequest.objects.update(escalation_tier=1)
-    page = shown(client, waiting).content.decode()
+    page = review(client, waiting).content.decode()
     assert "Duty, Orders owners, one is enough" in page
-    assert "Also asked: Ole Lund, Priya Raman" in page
+    assert "Other approvers: Ole Lund, Priya Raman" in page
 
 
-def test_a_long_queue_shows_its_oldest_and_counts_all(theo, waiting, signed_in):
+def test_long_queue_shows_its_oldest_and_counts_all(theo, waiting, signed_in):
     AccessRequestFactory.create_batch(
         MAX_QUEUE_ROWS + 1,
         requester=waiting.requester,
@@ -114,14 +115,14 @@ def test_a_long_queue_shows_its_oldest_and_counts_all(theo, waiting, signed_in):
     )
     page = signed_in(theo).get(reverse("requests:approvals")).content.decode()
     assert page.count('<a href="/approvals/AR-') == MAX_QUEUE_ROWS
-    assert "2 more: decide on these first." in page
+    assert f"The oldest {MAX_QUEUE_ROWS} of {MAX_QUEUE_ROWS + 2}." in page
     assert f'Waiting <span class="n">{MAX_QUEUE_ROWS + 2}</span>' in page
 
 
 @pytest.mark.parametrize("changed", ["rights", "evidence"])
-def test_a_decision_on_what_is_shown_otherwise_by_now_is_refused(theo, waiting, signed_in, changed):
+def test_decision_on_a_changed_request_is_refused(theo, waiting, signed_in, changed):
     client = signed_in(theo)
-    page = shown(client, waiting)
+    page = review(client, waiting)
     target = waiting.flow.targets.get()
     if changed == "rights":
         target.permission.rights = {"words": {target.resource.name: ["Drop every table"]}}
@@ -133,24 +134,24 @@ def test_a_decision_on_what_is_shown_otherwise_by_now_is_refused(theo, waiting, 
     assert "out of date" in answer.content.decode()
     waiting.refresh_from_db()
     assert waiting.status == Status.PENDING_APPROVAL
-    assert post(client, waiting, shown(client, waiting)).status_code == 302
+    assert post(client, waiting, review(client, waiting)).status_code == 302
 
 
-def test_a_decision_without_the_mark_of_what_was_shown_is_refused(theo, waiting, signed_in):
+def test_decision_without_the_digest_is_refused(theo, waiting, signed_in):
     client = signed_in(theo)
-    said = {"fingerprint": waiting.flow_fingerprint, "reason": "Because"}
-    answer = client.post(reverse("requests:approve", args=[waiting.pk]), said)
+    fields = {"fingerprint": waiting.flow_fingerprint, "reason": "Because"}
+    answer = client.post(reverse("requests:approve", args=[waiting.pk]), fields)
     assert answer.status_code == 422
-    assert "Open the request once more" in answer.content.decode()
+    assert "Open the request again" in answer.content.decode()
     waiting.refresh_from_db()
     assert waiting.status == Status.PENDING_APPROVAL
 
 
-def test_what_somebody_else_decided_says_who(theo, waiting, signed_in):
-    page = shown(signed_in(theo), waiting)
+def test_conflict_names_who_decided_first(theo, waiting, signed_in):
+    page = review(signed_in(theo), waiting)
     priya = waiting.flow.approver_groups.get().user_set.get(name="Priya Raman")
     other = signed_in(priya)
-    post(other, waiting, shown(other, waiting))
+    post(other, waiting, review(other, waiting))
     answer = post(signed_in(theo), waiting, page, "reject")
     assert answer.status_code == 409
     assert "Priya Raman" in answer.content.decode()

@@ -1,4 +1,4 @@
-"""What a permission really lets one do is said where it is asked for and where it is decided."""
+"""The effective rights of a permission are shown on request and approval pages."""
 
 import pytest
 from django.urls import reverse
@@ -42,35 +42,37 @@ def flow(member_user):
     return flow
 
 
-def test_the_requester_reads_it_when_choosing(flow, member_client):
+def test_requester_sees_rights_when_selecting(flow, member_client):
     page = member_client.get(reverse("requests:new")).content.decode()
     assert SENTENCE in page
     assert "Drop everything" not in page
 
 
-def test_requester_and_approver_read_it_on_their_pages(flow, member_user, member_client, client):
-    ask = AccessRequestFactory(flow=flow, requester=member_user, status=Status.PENDING_APPROVAL)
+def test_requester_and_approver_see_rights_on_their_pages(flow, member_user, member_client, client):
+    access_request = AccessRequestFactory(
+        flow=flow, requester=member_user, status=Status.PENDING_APPROVAL
+    )
     client.force_login(flow.approver_users.get())
     pages = (
-        member_client.get(reverse("requests:detail", args=[ask.pk])),
-        client.get(reverse("requests:decide", args=[ask.pk])),
+        member_client.get(reverse("requests:detail", args=[access_request.pk])),
+        client.get(reverse("requests:decide", args=[access_request.pk])),
     )
     assert [SENTENCE in page.content.decode() for page in pages] == [True, True]
 
 
 @pytest.mark.parametrize("offered", [Resource, Permission])
-def test_what_vanished_is_not_given_any_more(flow, member_user, offered):
+def test_dropped_target_cannot_be_requested(flow, member_user, offered):
     from tests.fixtures.submission import submit_request
 
-    asked = {"target_ids": [flow.targets.get().pk], "duration": flow.max_duration}
+    draft = {"target_ids": [flow.targets.get().pk], "duration": flow.max_duration}
     offered.objects.update(vanished_at=timezone.now())
     with pytest.raises(RequestRefused, match="Choose again"):
         submit_request(
-            actor=member_user, flow=flow, justification="Fix order 7", window=None, **asked
+            actor=member_user, flow=flow, justification="Fix order 7", window=None, **draft
         )
 
 
-def test_what_vanished_is_still_ended():
+def test_dropped_target_can_still_be_revoked():
     grant = GrantFactory(login="jit_x", login_oid=1, system_identifier="1")
     Resource.objects.update(vanished_at=timezone.now())
     revoke_access(actor=grant.request.requester, request=grant.request)
