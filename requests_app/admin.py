@@ -1,4 +1,4 @@
-"""Django admin: requests, decisions and grants, to look things up. Only services write them."""
+"""Read-only Django admin of requests, decisions, grants and drift."""
 
 from typing import Any
 
@@ -20,8 +20,8 @@ from requests_app.models import (
 )
 
 
-class OfRequestAdmin(ReadOnlyAdmin):
-    """Rows of a request, whose history is that of the request."""
+class RequestRowAdmin(ReadOnlyAdmin):
+    """Rows that belong to a request and share its history."""
 
     list_select_related = ("request",)
 
@@ -53,20 +53,20 @@ class AccessRequestAdmin(ReadOnlyAdmin):
 
 
 @admin.register(RequestedTarget)
-class RequestedTargetAdmin(OfRequestAdmin):
+class RequestedTargetAdmin(RequestRowAdmin):
     list_display = ("request", "integration_name", "resource", "permission")
     search_fields = ("integration_name", "resource", "permission")
 
 
 @admin.register(Decision)
-class DecisionAdmin(OfRequestAdmin):
+class DecisionAdmin(RequestRowAdmin):
     list_display = ("request", "approver_label", "verdict", "at")
     list_filter = ("verdict",)
     search_fields = ("approver_label", "reason")
 
 
 @admin.register(Grant)
-class GrantAdmin(OfRequestAdmin):
+class GrantAdmin(RequestRowAdmin):
     list_display = (
         "request",
         "integration_name",
@@ -75,7 +75,7 @@ class GrantAdmin(OfRequestAdmin):
         "state",
         "login",
         "deadline",
-        "ended_at",
+        "removed_at",
         "last_error",
     )
     list_filter = ("state", "integration_name")
@@ -98,6 +98,6 @@ class DriftAdmin(ReadOnlyAdmin):
 
 
 @admin.register(TargetScan)
-class TargetWatchAdmin(ReadOnlyAdmin):
+class TargetScanAdmin(ReadOnlyAdmin):
     list_display = ("integration", "scanned_at", "next_scan_at", "last_error")
     list_select_related = ("integration",)

@@ -52,7 +52,7 @@ class Drift(models.Model):
     objects = DriftQuerySet.as_manager()
 
     class Meta:
-        ordering = ["-noticed_at", "-id"]
+        ordering = ["-detected_at", "-id"]
         constraints = [
             models.UniqueConstraint(
                 fields=["integration", "login", "kind"],
