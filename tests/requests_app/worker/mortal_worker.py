@@ -1,6 +1,6 @@
 """A worker that is killed, without warning, just before or after a call to the target.
 
-python -m tests.requests_app.mortal_worker contain_many after
+python -m tests.requests_app.worker.mortal_worker contain_many after
 """
 
 import os

@@ -16,7 +16,7 @@ from requests_app.worker.deadline_watchdog import DeadlineWatchdog, sessions_tol
 from requests_app.worker.reconciler import is_urgent
 from tests.factories import AccessRequestFactory, GrantFactory
 from tests.requests_app.conftest import settle
-from tests.requests_app.test_vigil import lost
+from tests.requests_app.worker.test_deadline_watchdog import lost
 
 pytestmark = pytest.mark.django_db
 

@@ -105,7 +105,7 @@ def test_a_worker_stops_when_told(real_flow, number):
 
 
 def let_one_be_killed(method: str, when: str) -> None:
-    with worker("-m", "tests.requests_app.mortal_worker", method, when) as process:
+    with worker("-m", "tests.requests_app.worker.mortal_worker", method, when) as process:
         process.communicate(timeout=PATIENCE_S)
     assert process.returncode == -signal.SIGKILL
 
