@@ -78,7 +78,7 @@ def test_what_is_ticked_stays_although_it_does_not_fit(user, orders, other, sign
 
 def test_a_search_that_finds_nothing_says_so(user, orders, signed_in):
     page = signed_in(user).get(NEW, {"q": "% _ ' \" <b>"}).content.decode()
-    assert "Nothing fits" in page
+    assert "No matches" in page
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_what_others_may_ask_for_is_in_no_list_and_no_filter(user, orders, signe
     foreign = FlowTargetFactory(flow=AccessFlowFactory(name="Board only"))
     page = signed_in(user).get(NEW, {"target": foreign.pk}).content.decode()
     assert "Board only" not in page
-    assert "Not everything you chose can be asked for" in page
+    assert "Some of what you selected is not available" in page
 
 
 def many(user, count):
@@ -139,7 +139,7 @@ def test_without_script_a_review_page_asks_for_the_reason(user, orders, signed_i
     asked = {"step": "review", "target": orders.pk, "duration": "2h"}
     page = client.get(NEW, asked).content.decode()
     assert "Review request" in page
-    assert "It opens within seconds." in page
+    assert "Access starts within seconds." in page
     sent = asked | {"justification": "Backfill carrier_id"}
     assert client.post(NEW, sent).status_code == 302
 
@@ -153,4 +153,4 @@ def test_a_review_that_is_refused_stays_the_review(user, orders, signed_in):
 
 def test_a_review_of_nothing_leads_back_to_choosing(user, orders, signed_in):
     page = signed_in(user).get(NEW, {"step": "review", "duration": "2h"}).content.decode()
-    assert "Choose what you need, and for how long." in page
+    assert "Select what you need, and for how long." in page

@@ -64,20 +64,20 @@ def test_a_request_waiting_for_approvers_says_so(user, signed_in):
 
 
 BAD = {
-    "no duration": ({"duration": ""}, "Say for how long"),
+    "no duration": ({"duration": ""}, "Enter a duration"),
     "zero": ({"duration": "0"}, "shortest"),
     "negative": ({"duration": "-1h"}, "not a duration"),
     "not a number": ({"duration": "NaN"}, "not a duration"),
     "endless": ({"duration": "inf"}, "not a duration"),
-    "too long": ({"duration": "8h 1m"}, "at most 8 h"),
+    "too long": ({"duration": "8h 1m"}, "is 8 h"),
     "huge": ({"duration": "9" * 39}, "not a duration"),
     "other digits": ({"duration": "\u0661h"}, "not a duration"),
-    "no reason": ({"justification": ""}, "Say what you will do"),
-    "blank": ({"justification": " \n "}, "Say what you will do"),
-    "symbols": ({"justification": "!!! ???"}, "Say what you will do"),
-    "ten thousand": ({"justification": "x" * 10_000}, "at most 2,000"),
+    "no reason": ({"justification": ""}, "Explain in words"),
+    "blank": ({"justification": " \n "}, "Explain in words"),
+    "symbols": ({"justification": "!!! ???"}, "Explain in words"),
+    "ten thousand": ({"justification": "x" * 10_000}, "the maximum is 2,000"),
     "null byte": ({"justification": "a\x00b"}, "Null characters"),
-    "no target": ({"target": []}, "Choose what you need"),
+    "no target": ({"target": []}, "Select what you need"),
     "too many targets": ({"target": range(1000, 1051)}, "at most 50"),
     "too many tickets": ({"ticket": "a b c d e f"}, "at most 5 tickets"),
     "a ticket without end": ({"ticket": "x" * 10_000}, "at most 320"),
@@ -97,7 +97,7 @@ def test_bad_input_gets_a_sentence_and_makes_nothing(user, flow, signed_in, case
 def test_a_target_outside_the_flow_gets_a_sentence(user, flow, signed_in, target):
     answer = send(signed_in(user), flow, target=target)
     assert answer.status_code == 422
-    assert "hoose" in answer.content.decode()
+    assert "elect" in answer.content.decode()
     assert AccessRequest.objects.count() == 0
 
 
@@ -162,7 +162,7 @@ def test_the_summary_says_what_is_asked_and_who_approves(user, signed_in):
         targets=1,
     )
     page = signed_in(user).get(NEW, {"target": flow.targets.get().pk}).content.decode()
-    assert "MFA needed" in page
+    assert "MFA required" in page
     assert "Any one of: Priya Raman." in page
 
 
@@ -174,5 +174,5 @@ def test_the_banner_names_what_is_parked(user, signed_in):
     client = signed_in(user)
     send(client, protected)
     page = client.get("/requests/").content.decode()
-    assert "Access waits for your code" in page
+    assert "Access is waiting for your code" in page
     assert f"AR-{AccessRequest.objects.get().pk} Billing" in page

@@ -49,7 +49,7 @@ def fill(person, flow, number, **fields):
 def test_the_twentieth_is_parked_and_one_more_refused(person, flow):
     fill(person, flow, 19)
     assert ask(person, flow).status == Status.PENDING_MFA
-    with pytest.raises(RequestRefused, match="20 requests already wait for your code"):
+    with pytest.raises(RequestRefused, match="20 requests are already waiting for your code"):
         ask(person, flow)
 
 

@@ -102,7 +102,7 @@ def test_what_is_not_given_any_more_is_refused(user, flow, signed_in, gone):
         flow.delete()
     answer = send(signed_in(user), old)
     assert answer.status_code == 422
-    assert "does not give you all of it any more" in answer.content.decode()
+    assert "no longer offers you all of it" in answer.content.decode()
     assert AccessRequest.objects.count() == 1
 
 

@@ -11,10 +11,10 @@ from accessflows.flows.choices import write_pair
 from accessflows.models import AccessFlow
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest
-from requests_app.submission.evaluation import RequestDraft, evaluate
+from requests_app.submission.evaluation import evaluate
 from requests_app.submission.simulator import simulate
 from tests.factories import AccessFlowFactory, GroupFactory, UserFactory
-from tests.fixtures.submission import submit_request
+from tests.fixtures.submission import select, submit_request
 
 pytestmark = pytest.mark.django_db
 PAGE = "/access-flows/simulator/"
@@ -82,10 +82,10 @@ def test_what_is_foreseen_is_what_happens(open_window_of):
     for _ in range(40):
         person, flow, duration = world(chance)
         for window in (None, open_window_of(person)):
-            draft = RequestDraft(flow, frozenset({flow.targets.get().pk}), duration)
+            selection = select(flow, [flow.targets.get().pk], duration)
             verified = window is not None and person.is_active
             foreseen = evaluate(
-                person=person, draft=draft, verified=verified, words=None, now=timezone.now()
+                requester=person, selection=selection, verified=verified, now=timezone.now()
             )
             said = foreseen.status or foreseen.refusals[0].sentence
             assert said == really(person, flow, duration, window)
@@ -121,8 +121,8 @@ def test_it_names_flow_code_and_approvers_but_not_the_requester(auditor_client):
         approver_groups=[owners],
     )
     page = ask(auditor_client, person, flow).content.decode()
-    assert "Would be taken on" in page
-    assert "A six-digit code is asked" in page
+    assert "Would be accepted" in page
+    assert "Required, unless a code was entered" in page
     assert "Owners: Priya Raman<" in page
     assert not AccessRequest.objects.exists()
 
@@ -132,14 +132,14 @@ def test_an_approval_nobody_could_give_is_told(admin_client):
     flow = AccessFlowFactory(
         targets=1, requester_users=[person], approval="any_of", approver_users=[person]
     )
-    assert "Nobody could approve this." in ask(admin_client, person, flow).content.decode()
+    assert "No one could approve this." in ask(admin_client, person, flow).content.decode()
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"is_active": False}, "is switched off"),
-        ({"max_duration": timedelta(minutes=30)}, "at most 30 min"),
+        ({"is_active": False}, "is deactivated"),
+        ({"max_duration": timedelta(minutes=30)}, "is 30 min"),
     ],
 )
 def test_it_says_why_not(admin_client, change, sentence):
@@ -153,7 +153,7 @@ def test_it_says_why_not(admin_client, change, sentence):
 
 def test_it_says_who_is_no_requestor(admin_client):
     page = ask(admin_client, UserFactory(name="Max"), AccessFlowFactory(targets=1)).content.decode()
-    assert "names neither Max nor a group of theirs" in page
+    assert "Max is not a requester" in page
 
 
 def test_every_flow_that_gives_the_target_is_told_the_open_ones_first():
@@ -191,4 +191,4 @@ def test_too_many_parked_are_foreseen(admin_client, monkeypatch):
     monkeypatch.setattr("requests_app.submission.pending_mfa.MAX_PENDING_MFA", 0)
     person = UserFactory()
     flow = AccessFlowFactory(targets=1, requester_users=[person], require_mfa=True)
-    assert "already wait for your code" in ask(admin_client, person, flow).content.decode()
+    assert "are already waiting for your code" in ask(admin_client, person, flow).content.decode()

@@ -57,8 +57,8 @@ def test_a_flow_of_mondays_is_open_on_mondays(user, at, is_open):
         if is_open:
             assert ask(user, flow).status == Status.GRANTING
             return
-        told = refusal(user, flow, targets=[], duration=timedelta(0), justification="")
-    assert told.field == "flow"  # the first of several refusals
+        refused = refusal(user, flow, targets=[0], duration=timedelta(0), justification="")
+    assert refused.field == "flow"  # the first of several refusals
 
 
 def test_the_first_further_group_is_asked_after_its_own_wait(user):

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from audit.models import Event
-from requests_app.activity.selectors import Wanted, exported
+from requests_app.activity.export import export_lines
+from requests_app.activity.selectors import ActivityFilters
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest
 from tests.factories import AccessFlowFactory, UserFactory
@@ -49,7 +50,7 @@ def test_a_ticket_the_flow_does_not_take_is_refused(user, ticket, rules):
 
 
 def test_the_refusal_says_how_a_ticket_looks(user):
-    with pytest.raises(RequestRefused, match="like OPS-123"):
+    with pytest.raises(RequestRefused, match="for example OPS-123"):
         ask(user, "", require_ticket=True, ticket_pattern="OPS-#")
 
 
@@ -69,7 +70,7 @@ def test_a_ticket_the_flow_takes_is_kept(user, ticket, rules, kept):
 def test_the_ticket_is_on_the_record_and_in_the_export(user):
     request = ask(user, "OPS-7", ticket_pattern="OPS-#")
     assert Event.objects.get(event="request:submit").metadata["ticket"] == "OPS-7"
-    header, row = "".join(exported(Wanted(request_id=request.pk), "csv")).splitlines()
+    header, row = "".join(export_lines(ActivityFilters(request_id=request.pk), "csv")).splitlines()
     assert "OPS-7" in row
     assert "ticket" in header
 
