@@ -64,7 +64,7 @@ def test_who_comes_second_is_told_who_was_first(member_user):
     request = AccessRequestFactory(status=S.PENDING_APPROVAL)
     stale = AccessRequest.objects.get()
     transition(request, to=S.REJECTED, event=EventName.REQUEST_REJECT, actor=member_user)
-    with pytest.raises(Conflict, match=r"AR-\d+ is Rejected since .* through Max Member"):
+    with pytest.raises(Conflict, match=r"AR-\d+ has been Rejected since .* \(Max Member"):
         move(stale, S.GRANTING)
     assert AccessRequest.objects.get().status == S.REJECTED
 

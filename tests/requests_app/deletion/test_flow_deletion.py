@@ -54,8 +54,8 @@ def elsewhere(act: Callable[[], object]) -> None:
 
 def test_the_page_says_how_much_ends_before_anything_is_deleted(admin_client, used):
     page = " ".join(admin_client.get(address(used)).content.decode().split())
-    assert "3 open accesses</strong> of 1 person end within seconds" in page
-    assert "1 waiting request is</strong> withdrawn" in page
+    assert "3 active requests</strong> of 1 user are revoked within seconds" in page
+    assert "1 pending request</strong> is cancelled" in page
     assert AccessFlow.objects.filter(pk=used.pk).exists()
 
 
@@ -67,11 +67,11 @@ def test_without_a_reason_nothing_is_deleted(admin_client, used, reason):
 
 def test_deleting_leaves_an_event_with_numbers_and_terms(admin_client, admin_user, used):
     page = admin_client.post(address(used), {"reason": "Orders moved away"}, follow=True)
-    assert "3 accesses that were open through it are being ended" in page.content.decode()
+    assert "3 grants that were active through it are being revoked" in page.content.decode()
     event = Event.objects.get(event="flow:delete")
     assert (event.actor_id, event.target_label) == (admin_user.pk, "Orders write")
     assert event.metadata["reason"] == "Orders moved away"
-    assert event.metadata["requests"] == {"waiting": 1, "opening": 1, "open": 2}
+    assert event.metadata["requests"] == {"pending": 1, "granting": 1, "active": 2}
     assert event.metadata["terms"]["name"] == "Orders write"
 
 
@@ -97,7 +97,7 @@ def test_the_second_of_two_admins_is_told(admin_user, used):
     twin = AccessFlow.objects.get(pk=used.pk)
     said = {"actor": admin_user, "window": None, "reason": "Moved", "client_info": SYSTEM}
     delete_flow(flow=used, **said)
-    with pytest.raises(RequestRefused, match="deleted meanwhile"):
+    with pytest.raises(RequestRefused, match="already been deleted"):
         delete_flow(flow=twin, **said)
     assert Event.objects.filter(event="flow:delete").count() == 1
 
@@ -118,7 +118,7 @@ def test_who_asks_while_it_is_deleted_is_refused_and_told(monkeypatch, admin_use
 
     monkeypatch.setattr(submission_services, "insert", insert_late)
     target = flow.targets.get()
-    with pytest.raises(RequestRefused, match="cannot be used any more"):
+    with pytest.raises(RequestRefused, match="not available to you"):
         submit_request(
             actor=irma,
             flow=flow,

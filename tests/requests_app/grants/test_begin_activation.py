@@ -75,7 +75,7 @@ def test_a_flow_switched_off_gives_nothing():
     request = granting()
     type(request.flow).objects.update(is_active=False)
     assert begun(request).status == Status.CANCELLED
-    assert "switched off" in request.message
+    assert "deactivated" in request.message
 
 
 def test_a_changed_flow_gives_nothing():
@@ -156,7 +156,7 @@ def test_a_request_nobody_opened_in_time_fails():
     request = granting()
     with time_machine.travel(request.pending_until):
         assert begun(request).status == Status.FAILED
-    assert "Ask again" in request.message
+    assert "Request access again" in request.message
 
 
 @pytest.mark.parametrize("status", [Status.PENDING_MFA, Status.CANCELLED, Status.ACTIVE])

@@ -11,7 +11,7 @@ from audit.events import EventName
 from audit.models import Event
 from requests_app.exceptions import Conflict
 from requests_app.grants.extension import (
-    PATIENCE,
+    ATTEMPT_TIMEOUT,
     apply_extension,
     extend_access,
     retry_extensions,
@@ -137,12 +137,12 @@ def test_a_login_that_is_not_known_yet_is_waited_for(clock):
     Grant.objects.update(login="", login_oid=None, system_identifier="")
     extension = extend(request)
     assert extension.state == Extension.State.REQUESTED
-    assert "does not know yet" in extension.message
+    assert "does not know the login" in extension.message
 
 
 def test_a_try_under_way_is_due_to_nobody_else(clock):
     extension = extend(open_access())
-    Extension.objects.update(next_attempt_at=timezone.now() + PATIENCE)
+    Extension.objects.update(next_attempt_at=timezone.now() + ATTEMPT_TIMEOUT)
     assert retry_extensions(now=extension.next_attempt_at) == 0
 
 
@@ -152,7 +152,7 @@ def test_access_that_ended_meanwhile_is_not_extended(clock):
     revoke_access(actor=request.requester, request=request)
     failed = apply_extension(extension=extension)
     assert failed.state == Extension.State.FAILED
-    assert "Ending" in failed.message
+    assert "Revoking" in failed.message
     assert failed.settled_at == timezone.now()
     assert request.grants.get().extending_to is None
     assert told(EventName.REQUEST_REFUSE_EXTENSION)["reason"] == failed.message
@@ -178,12 +178,12 @@ def test_a_part_that_ended_ends_the_extension(clock):
     request = open_access()
     extension = extend(request)
     Grant.objects.update(state=GrantState.REVOKING)
-    assert "Part of it" in apply_extension(extension=extension).message
+    assert "Part of the access" in apply_extension(extension=extension).message
 
 
 def test_a_page_of_before_another_extension_extends_nothing(clock):
     request = open_access()
     type(request).objects.update(extensions_used=1)
-    with pytest.raises(Conflict, match="since this page was drawn"):
+    with pytest.raises(Conflict, match="since this page was loaded"):
         extend(request)
     assert not Extension.objects.exists()

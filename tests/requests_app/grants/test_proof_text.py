@@ -24,24 +24,24 @@ PROOF = {
 
 def test_everything_the_target_said_is_told():
     assert proof_lines(PROOF) == [
-        ("Login", "Gone"),
+        ("Login", "Removed"),
         ("Sessions", "None open"),
-        ("Remains", "None. Looked in billing, orders; 1 more from the server's own list of dependencies"),
+        ("Left behind", "Nothing. Checked billing, orders; 1 more by the server's dependency catalog"),
         ("Checked", "31 May 2026, 16:00:01 by the target's clock"),
-        ("How", "Read from the target."),
+        ("Method", "Read from the target."),
     ]  # fmt: skip
 
 
 def test_what_does_not_hold_is_not_made_better():
     failed = PROOF | {"role_gone": False, "sessions_gone": False, "residue_none": False}
     told = dict(proof_lines(failed))
-    assert (told["Login"], told["Sessions"]) == ("Still there", "Some open")
-    assert told["Remains"].startswith("Some. ")
+    assert (told["Login"], told["Sessions"]) == ("Still exists", "Some open")
+    assert told["Left behind"].startswith("Some objects. ")
 
 
 def test_an_export_has_it_in_one_line():
     assert proof_summary(PROOF) == (
-        "login gone, no session, nothing left, checked 2026-05-31T16:00:01+00:00: "
+        "login removed, no open sessions, nothing left behind, checked 2026-05-31T16:00:01+00:00: "
         "Read from the target."
     )
 

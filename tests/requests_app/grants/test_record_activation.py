@@ -7,6 +7,8 @@ import time_machine
 from django.utils import timezone
 
 from accessflows.connectors.protocol import Activation, GrantIdentity
+from accessflows.models import AccessFlow
+from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Event
 from mfa.models import Authenticator
@@ -17,8 +19,8 @@ from requests_app.grants.activation import (
     fail_activation,
     record_activation,
 )
+from requests_app.grants.reminders import reminder_time
 from requests_app.models import Decision, Grant, GrantState, Status
-from requests_app.policies import reminder_time
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -168,22 +170,49 @@ def test_a_reset_does_not_matter_where_no_mfa_was_asked():
     assert note(request.grants.get())
 
 
-@pytest.mark.parametrize(("attempts", "goes_on"), [(0, True), (1, False)])
-def test_all_the_rest_is_asked_again_on_later_tries(attempts, goes_on):
-    """The first try follows the intent at once, a later one may come minutes after it."""
-    request = begun()
+def lose_requester(request):
     request.flow.requester_users.clear()
-    request.grants.update(attempts=attempts)
-    assert confirm_activation(grant=request.grants.get()) is goes_on
 
 
-def test_an_approval_taken_back_is_met_on_later_tries():
-    request = begun(approval="any_of", approver_users=[UserFactory()])
-    grant = request.grants.get()
+def deactivate_requester(request):
+    User.objects.filter(pk=request.requester_id).update(is_active=False)
+
+
+def deactivate_flow(request):
+    AccessFlow.objects.update(is_active=False)
+
+
+def require_mfa(request):
+    AccessFlow.objects.update(require_mfa=True)
+
+
+def lower_maximum(request):
+    AccessFlow.objects.update(max_duration=timedelta(minutes=1))
+
+
+def withdraw_approval(request):
     Decision.objects.all().delete()
-    assert confirm_activation(grant=grant)
-    request.grants.update(attempts=1)
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lose_requester,
+        deactivate_requester,
+        deactivate_flow,
+        require_mfa,
+        lower_maximum,
+        withdraw_approval,
+    ],
+)
+def test_eligibility_is_checked_at_every_attempt(change, attempts):
+    request = begun(approval="any_of", approver_users=[UserFactory()])
+    request.grants.update(attempts=attempts)
+    change(request)
     assert not confirm_activation(grant=request.grants.get())
+    request.refresh_from_db()
+    assert request.status == Status.FAILED
 
 
 def test_an_approval_without_its_mfa_opens_nothing():
@@ -191,7 +220,7 @@ def test_an_approval_without_its_mfa_opens_nothing():
     Decision.objects.all().delete()
     grant = request.grants.get()
     assert not note(grant)
-    assert "its approval stood on" in grant.request.message
+    assert "approver's MFA was reset" in grant.request.message
 
 
 def test_what_is_not_to_be_opened_any_more_is_not_confirmed():

@@ -8,9 +8,8 @@ from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
-from requests_app.grants.reminders import record_reminders
+from requests_app.grants.reminders import record_reminders, reminder_time
 from requests_app.models import AccessRequest, Status
-from requests_app.policies import reminder_time
 from tests.factories import AccessRequestFactory
 
 pytestmark = pytest.mark.django_db

@@ -57,7 +57,7 @@ def test_not_after_the_deadline():
 
 
 def test_not_before_it_was_revealed():
-    with pytest.raises(Conflict, match="not shown yet"):
+    with pytest.raises(Conflict, match="not been revealed yet"):
         reset(shown(revealed_at=None))
 
 

@@ -74,7 +74,7 @@ def test_a_protected_one_wants_an_open_window():
 
 def test_a_target_that_does_not_answer_costs_no_turn():
     grant = ready()
-    with pytest.raises(RequestRefused, match="was not shown"):
+    with pytest.raises(RequestRefused, match="was not revealed"):
         reveal(grant)
     grant.refresh_from_db()
     assert grant.revealed_at is None
@@ -146,7 +146,7 @@ def test_the_page_says_when_the_target_is_down(signed_in):
     client = signed_in(grant.request.requester)
     answer = client.post(reverse("requests:reveal", args=[grant.request_id]), {"grant": grant.pk})
     assert answer.status_code == 409
-    assert "was not shown" in answer.content.decode()
+    assert "was not revealed" in answer.content.decode()
 
 
 def test_looking_reveals_nothing(signed_in):

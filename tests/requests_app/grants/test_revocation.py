@@ -96,7 +96,7 @@ def test_nobody_entering_a_code_lapses():
     request = AccessRequestFactory(status=Status.PENDING_MFA)
     assert lapse_overdue(now=request.pending_until - timedelta(seconds=1)) == 0
     assert lapse_overdue(now=request.pending_until) == 1
-    assert (stands(request), request.message) == (Status.LAPSED, "No code was entered in time.")
+    assert (stands(request), request.message) == (Status.LAPSED, "MFA was not verified in time.")
 
 
 def test_nobody_deciding_lapses():
@@ -135,7 +135,7 @@ def test_what_lost_its_ground_ends(status, then, lost):
 
 
 def test_what_lost_its_ground_ends_in_batches(monkeypatch):
-    monkeypatch.setattr("requests_app.grants.revocation.BATCH", 2)
+    monkeypatch.setattr("requests_app.grants.revocation.BATCH_SIZE", 2)
     requests = [request_at(Status.PENDING_APPROVAL) for _ in range(3)]
     type(requests[0].flow).objects.update(is_active=False)
     assert [revoke_ineligible() for _ in range(3)] == [2, 1, 0]
@@ -151,7 +151,7 @@ def test_who_leaves_the_group_that_may_ask_loses_what_is_open(status, then):
     assert revoke_ineligible() == 0
     request.requester.groups.remove(group)
     assert revoke_ineligible() == 1
-    assert (stands(request), request.message) == (then, "The person may no longer ask through this access flow.")  # fmt: skip
+    assert (stands(request), request.message) == (then, "The user can no longer request access through this access flow.")  # fmt: skip
 
 
 @pytest.mark.parametrize(("status", "then"), LIVE)
@@ -184,8 +184,8 @@ def test_the_page_ends_and_says_so(signed_in):
     grant = GrantFactory()
     client = signed_in(grant.request.requester)
     answer = client.post(reverse("requests:revoke", args=[grant.request_id]), follow=True)
-    assert "is ending" in answer.content.decode()
-    assert "Ending" in answer.content.decode()
+    assert "is being revoked" in answer.content.decode()
+    assert "Revoking" in answer.content.decode()
 
 
 def test_the_page_says_when_it_was_too_late(signed_in):

@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from requests_app.grants.status import GrantStatus, grant_status
+from requests_app.grants.status import grant_status
 from requests_app.models import Drift, GrantState
 from tests.factories import GrantFactory
 
@@ -21,29 +21,29 @@ def grant():
 @pytest.mark.parametrize("state", GrantState)
 def test_before_its_end_a_grant_stands_as_its_row_says(grant, state):
     grant.state = state
-    assert grant_status(grant, grant.deadline).standing.value == state.value
+    assert grant_status(grant, grant.deadline).code == state
 
 
 @pytest.mark.parametrize("state", [GrantState.ACTIVE, GrantState.REVOKING])
 def test_past_its_end_and_not_contained_it_is_overdue_with_its_age(grant, state):
     grant.state = state
-    stand = grant_status(grant, grant.deadline + timedelta(minutes=3))
-    assert (stand.standing, stand.label) == (GrantStatus.OVERDUE, "Overdue by 3 min")
+    status = grant_status(grant, grant.deadline + timedelta(minutes=3))
+    assert (status.code, status.label) == ("overdue", "Overdue by 3 min")
 
 
 def test_a_moment_past_its_end_it_is_not_overdue_yet(grant):
-    assert grant_status(grant, grant.deadline + timedelta(seconds=4)).standing == GrantStatus.ACTIVE
+    assert grant_status(grant, grant.deadline + timedelta(seconds=4)).code == GrantState.ACTIVE
 
 
 @pytest.mark.parametrize("state", [GrantState.CONTAINED, GrantState.REMOVED])
 def test_what_is_contained_is_never_overdue(grant, state):
     grant.state, grant.contained_at = state, grant.deadline
-    assert grant_status(grant, grant.deadline + timedelta(days=1)).standing.value == state.value
+    assert grant_status(grant, grant.deadline + timedelta(days=1)).code == state
 
 
 def test_what_was_never_made_is_not_overdue():
     grant = GrantFactory(state=GrantState.ACTIVATING)
-    assert grant_status(grant, grant.deadline + timedelta(days=1)).standing == GrantStatus.OPENING
+    assert grant_status(grant, grant.deadline + timedelta(days=1)).code == GrantState.ACTIVATING
 
 
 def test_the_request_page_says_what_differs_and_for_how_long_it_is_late(grant, admin_client):
@@ -51,7 +51,7 @@ def test_the_request_page_says_what_differs_and_for_how_long_it_is_late(grant, a
     Drift.objects.create(
         grant=grant,
         login=grant.login,
-        kind="powers",
+        kind="attributes",
         sentence="Long over.",
         resolved_at=timezone.now(),
     )
