@@ -28,7 +28,7 @@ def grant(real_flow) -> Grant:
 
 def keep(watchdog: DeadlineWatchdog) -> None:
     with connection.execute_wrapper(lost):
-        for done in watchdog.keep(timezone.now()):
+        for done in watchdog.contain_overdue(timezone.now()):
             done.result()
 
 
@@ -71,7 +71,7 @@ def test_it_acts_only_when_the_database_is_silent(real_flow, grant):
 
 def test_trouble_of_its_own_does_not_end_it(monkeypatch):
     watchdog, looks = DeadlineWatchdog(interval_s=1), []
-    monkeypatch.setattr(watchdog, "_look_at_the_clock", lambda: (looks.append(1), 1 / 0))
+    monkeypatch.setattr(watchdog, "_check_deadlines", lambda: (looks.append(1), 1 / 0))
     watchdog.start()
     wait_for(lambda: len(looks) > 1)
     watchdog.stop()

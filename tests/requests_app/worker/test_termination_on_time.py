@@ -12,7 +12,7 @@ from audit.models import Event
 from requests_app.grants.credentials import reveal_credential
 from requests_app.grants.revocation import revoke_access
 from requests_app.models import GrantState
-from requests_app.worker.deadline_watchdog import DeadlineWatchdog, sessions_told
+from requests_app.worker.deadline_watchdog import DeadlineWatchdog, terminated_sessions
 from requests_app.worker.reconciler import is_urgent
 from tests.factories import AccessRequestFactory, GrantFactory
 from tests.requests_app.conftest import settle
@@ -49,12 +49,12 @@ def test_a_session_is_ended_on_time_without_a_query(real_flow, grant):
     watchdog.stop()
     grant.refresh_from_db()
     assert grant.state == GrantState.ACTIVE
-    assert sessions_told.about(grant.pk) == 1
+    assert terminated_sessions.count(grant.pk) == 1
 
 
 @pytest.mark.target
 def test_what_was_ended_on_time_is_on_the_record(real_flow, grant):
-    sessions_told.note(grant.pk, 2)
+    terminated_sessions.add(grant.pk, 2)
     revoke_access(actor=real_flow.requester, request=grant.request)
     settle()
     assert Event.objects.get(event="grant:contain").metadata["sessions_ended"] == 2
@@ -100,7 +100,7 @@ def test_an_end_that_was_missed_is_told_late_rather_than_never(real_flow, grant)
 
 @pytest.mark.target
 def test_a_long_line_of_past_ends_hides_none_that_is_to_come(real_flow, grant, monkeypatch):
-    monkeypatch.setattr("requests_app.worker.deadline_watchdog.MOST", 1)
+    monkeypatch.setattr("requests_app.worker.deadline_watchdog.MAX_DEADLINES", 1)
     past = timezone.now() - timedelta(minutes=1)
     line = {"integration": grant.integration, "login": "jit_x", "deadline": past}
     for number in range(2):
