@@ -89,7 +89,7 @@ def revoke_ineligible() -> int:
     """Revoke access that lost its eligibility by whatever path, and return how many.
 
     The user, flow or integration was deleted or disabled, or the user is no longer a requester
-    (docs/decisions/0024-lost-eligibility-ends-access.md). At most `BATCH_SIZE` for each reason, so
+    (docs/decisions/0013-lost-eligibility-revokes-access.md). At most `BATCH_SIZE` for each reason, so
     that a worker can stop in between.
     """
     conditions = {
