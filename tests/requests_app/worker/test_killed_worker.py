@@ -29,7 +29,7 @@ pytestmark = [
     # What a process does when it is killed does not depend on the target's version.
     pytest.mark.parametrize("pg_version", versions_to_test()[-1:], indirect=True),
 ]
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 40
 
 

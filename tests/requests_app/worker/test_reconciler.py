@@ -169,7 +169,7 @@ def test_what_was_never_made_ends_with_that_proof(real_flow):
     request.refresh_from_db()
     grant = request.grants.get()
     assert (request.status, grant.state) == (Status.REVOKED, GrantState.REMOVED)
-    assert "none was ever made" in grant.proof["method"]
+    assert "it was never created" in grant.proof["method"]
 
 
 @pytest.mark.target
