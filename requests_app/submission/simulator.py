@@ -50,7 +50,7 @@ class SimulatorForm(forms.Form):
 
     def clean_person(self) -> "User":
         users = get_user_model()._default_manager
-        user = users.filter(email__iexact=self.cleaned_data["person"].strip()).first()
+        user: User | None = users.filter(email__iexact=self.cleaned_data["person"].strip()).first()
         if user is None:
             raise forms.ValidationError("No user has this email.")
         return user
