@@ -3,6 +3,8 @@
 It is in this app because it includes pending requests. It writes nothing.
 """
 
+from typing import Any
+
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_POST
@@ -37,7 +39,12 @@ def preview(request: PortalRequest, pk: int) -> HttpResponse:
 def _preview(request: PortalRequest, flow: AccessFlow | None) -> HttpResponse:
     form = FlowForm(request.POST, flow=flow)
     draft = _draft_impact(form, flow)
-    context = {"form": form, "flow": flow, "draft": draft, "impact": _impact(form)}
+    context: dict[str, Any] = {
+        "form": form,
+        "flow": flow,
+        "draft": draft,
+        "impact": _impact(form),
+    }
     if draft and flow:
         context |= {"use": use_of(flow), "voided": voided_by(flow, draft.fingerprint)}
     if request.htmx:
