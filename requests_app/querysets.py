@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.contrib.auth import get_user_model
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
@@ -11,22 +10,23 @@ from django.db.models.functions import Now
 from accessflows.models import AccessFlow, EscalationTier
 
 if TYPE_CHECKING:
+    from apono_portal.users.models import User
     from requests_app.models import AccessRequest, DayFigures, Drift, Grant  # noqa: F401
 
 
-def _decidable_by(user: Any) -> Q:
-    """The flow names the person as approver, or the request was escalated to a group of theirs.
+def _decidable_by(user: "User | int") -> Q:
+    """Match requests whose flow names the user as approver, or that were escalated to their group.
 
-    ``user`` may be a primary key, too. That the flow is one of those few stands before all else, so that
-    only requests through them are looked at.
+    All such flows come first, as one list, so that only requests through them are read: without it
+    PostgreSQL reads every pending request of the portal (73 ms instead of 0.1 ms at 20,000).
     """
-    flows = AccessFlow.objects.numbers_decidable_by(user)
-    memberships: Any = get_user_model().groups.through
-    groups = memberships._default_manager.filter(user=getattr(user, "pk", user)).values("group")
-    tiers = EscalationTier.objects.filter(group__in=groups).order_by()
-    asked_later = tiers.filter(flow=OuterRef("flow"), position__lte=OuterRef("escalation_tier"))
-    with_a_say = flows.union(tiers.values("flow"))
-    return Q(flow__in=with_a_say) & (Q(flow__in=flows) | Q(Exists(asked_later)))
+    user_id = user if isinstance(user, int) else user.pk
+    flows = AccessFlow.objects.numbers_decidable_by(user_id)
+    tiers = EscalationTier.objects.filter(group__user=user_id).order_by()
+    escalated = tiers.filter(flow=OuterRef("flow"), position__lte=OuterRef("escalation_tier"))
+    either = flows.union(tiers.values("flow"), all=True)
+    is_escalated = Q(Exists(escalated), escalation_tier__gt=0)
+    return Q(flow__in=either) & (Q(flow__in=flows) | is_escalated)
 
 
 class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
