@@ -3,8 +3,6 @@
 It is in this app because it includes pending requests. It writes nothing.
 """
 
-from typing import Any
-
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_POST
@@ -39,7 +37,7 @@ def preview(request: PortalRequest, pk: int) -> HttpResponse:
 def _preview(request: PortalRequest, flow: AccessFlow | None) -> HttpResponse:
     form = FlowForm(request.POST, flow=flow)
     draft = _draft_impact(form, flow)
-    context: dict[str, Any] = {
+    context: dict[str, object] = {
         "form": form,
         "flow": flow,
         "draft": draft,
