@@ -1,6 +1,6 @@
 """What every page shows of requests: counts in the navigation, the MFA banner, overdue revocations."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.http import HttpRequest
 from django.utils import timezone
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from apono_portal.users.models import User
 
 
-def navigation(request: HttpRequest) -> dict[str, Any]:
+def navigation(request: HttpRequest) -> dict[str, object]:
     """Return the counts, the banner and, for admins and auditors, what is overdue; nothing for visitors."""
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:

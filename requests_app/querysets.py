@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 
 
 def _decidable_by(user: "User | int") -> Q:
-    """Match requests whose flow names the user as approver, or that were escalated to their group."""
+    """Match requests whose flow names the user as approver, or that were escalated to their group.
+
+    All such flows come first, as one list, so that only requests through them are read: without it
+    PostgreSQL reads every pending request of the portal (73 ms instead of 0.1 ms at 20,000).
+    """
     user_id = user if isinstance(user, int) else user.pk
-    escalated = EscalationTier.objects.filter(
-        group__user=user_id, flow=OuterRef("flow"), position__lte=OuterRef("escalation_tier")
-    )
-    return Q(flow__in=AccessFlow.objects.numbers_decidable_by(user_id)) | Q(Exists(escalated))
+    flows = AccessFlow.objects.numbers_decidable_by(user_id)
+    tiers = EscalationTier.objects.filter(group__user=user_id).order_by()
+    escalated = tiers.filter(flow=OuterRef("flow"), position__lte=OuterRef("escalation_tier"))
+    either = flows.union(tiers.values("flow"), all=True)
+    is_escalated = Q(Exists(escalated), escalation_tier__gt=0)
+    return Q(flow__in=either) & (Q(flow__in=flows) | is_escalated)
 
 
 class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):

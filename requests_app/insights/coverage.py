@@ -1,16 +1,15 @@
 """How many users have set up MFA right now."""
 
-from typing import Any
-
 from django.contrib.auth import get_user_model
 from django.db.models import Count
 
 from accessflows.flows.mfa_requirement import all_in_need_of_mfa, enrolled
+from requests_app.insights.aggregation import Figures
 
 MAX_GROUPS = 8
 
 
-def coverage_now() -> dict[str, Any]:
+def coverage_now() -> Figures:
     """Return counts of active users: all, with MFA, requiring MFA without it, and by largest group."""
     users = get_user_model()._default_manager.filter(is_active=True)
     return {

@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from accessflows.models import AccessFlow
 from requests_app.insights.aggregation import Figures
@@ -216,7 +215,7 @@ def _time_to_access_summary(values: list[tuple[date, float, float]]) -> str:
 
 def _revocations(parts: list[Figures]) -> Revocations:
     counts: Counter[str] = Counter()
-    worst: dict[str, Any] = {}
+    worst: Figures = {}
     for part in parts:
         counts.update({name: part.get(name, 0) for name in (*DELAYS, "retried")})
         if part.get("worst", {}).get("delay_s", 0) > worst.get("delay_s", 0):

@@ -1,7 +1,7 @@
 """My Access, My Requests, and the page of one request with its actions."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -156,7 +156,7 @@ def _own_grant(request: PortalRequest, access_request: AccessRequest) -> Grant:
     return grants[0]
 
 
-def _page_context(request: PortalRequest, access_request: AccessRequest) -> dict[str, Any]:
+def _page_context(request: PortalRequest, access_request: AccessRequest) -> dict[str, object]:
     return {
         "page": request_page(access_request, request.user, timezone.now()),
         "progress": progress_token([access_request]),

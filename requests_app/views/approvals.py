@@ -1,7 +1,5 @@
 """Approvals: the queue, one request under review, and the decision on it."""
 
-from typing import Any
-
 from django.contrib import messages
 from django.db.models import prefetch_related_objects
 from django.http import Http404, HttpResponse
@@ -124,7 +122,7 @@ def _review(
         "digest": review_digest(reviewed, rights),
         "reason": request.session.pop(DRAFT_REASON.format(pk=reviewed.pk), ""),
     }
-    context: dict[str, Any] = {
+    context: dict[str, object] = {
         "queue": [RequestSummary(access_request) for access_request in queue],
         "reviewed": RequestSummary(reviewed),
         "evidence": Evidence.of_request(reviewed, now),

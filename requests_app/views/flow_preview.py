@@ -37,7 +37,12 @@ def preview(request: PortalRequest, pk: int) -> HttpResponse:
 def _preview(request: PortalRequest, flow: AccessFlow | None) -> HttpResponse:
     form = FlowForm(request.POST, flow=flow)
     draft = _draft_impact(form, flow)
-    context = {"form": form, "flow": flow, "draft": draft, "impact": _impact(form)}
+    context: dict[str, object] = {
+        "form": form,
+        "flow": flow,
+        "draft": draft,
+        "impact": _impact(form),
+    }
     if draft and flow:
         context |= {"use": flow_usage(flow), "voided": requests_voided_by(flow, draft.fingerprint)}
     if request.htmx:
