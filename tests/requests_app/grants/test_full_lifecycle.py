@@ -36,7 +36,7 @@ def test_a_revealed_credential_opens_the_target(real_flow):
     assert credential.password not in told
 
 
-def test_time_runs_out_and_the_open_session_is_cut(real_flow):
+def test_expiry_terminates_the_open_session(real_flow):
     grant = real_flow.active_grant()
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     session = real_flow.pg.log_in(credential)
@@ -52,7 +52,7 @@ def test_time_runs_out_and_the_open_session_is_cut(real_flow):
     assert not real_flow.pg.role_exists(grant.login)
 
 
-def test_ended_by_hand_is_revoked(real_flow):
+def test_access_ended_by_hand_is_revoked(real_flow):
     grant = real_flow.active_grant()
     revoke_access(actor=real_flow.requester, request=grant.request)
     settle()

@@ -34,14 +34,14 @@ def grant():
     return GrantFactory(state=GrantState.REVOKING)
 
 
-def test_a_grant_is_taken_by_one(grant):
+def test_a_grant_is_claimed_by_one_worker(grant):
     lease, taken = take(grant=grant)
     assert taken == [grant]
     assert taken[0].lease_by == lease
     assert take("two", grant=grant)[1] == []
 
 
-def test_a_lease_that_ran_out_is_taken_over(grant):
+def test_an_expired_lease_is_taken_over(grant):
     take(grant=grant)
     Grant.objects.update(lease_until=Now() - timedelta(seconds=1))
     assert take("two", grant=grant)[1] == [grant]
@@ -54,7 +54,7 @@ def test_a_lease_is_as_long_as_the_setting_says(grant):
     assert (beyond.count(), within.count()) == (0, 1)
 
 
-def test_grants_of_one_integration_share_it_and_what_steps_ask_of_requests(grant):
+def test_claimed_grants_share_their_integration_and_have_their_request(grant):
     other = GrantFactory(state=grant.state, integration=grant.integration)
     Grant.objects.filter(pk=other.pk).update(next_attempt_at=grant.next_attempt_at)
     _, held = take(grant=grant, limit=2)
@@ -65,14 +65,14 @@ def test_grants_of_one_integration_share_it_and_what_steps_ask_of_requests(grant
     assert len(asked) == 0
 
 
-def test_whoever_lost_the_lease_cannot_renew_it(grant):
+def test_a_lost_lease_cannot_be_renewed(grant):
     lease, _ = take(grant=grant)
     Grant.objects.update(lease_until=Now() - timedelta(seconds=1))
     take("two", grant=grant)
     assert not renew([grant], lease)
 
 
-def test_whoever_lost_the_lease_gives_nothing_back(grant):
+def test_a_lost_lease_releases_nothing(grant):
     lease, _ = take(grant=grant)
     Grant.objects.update(lease_until=Now() - timedelta(seconds=1))
     second, _ = take("two", grant=grant)
@@ -82,7 +82,7 @@ def test_whoever_lost_the_lease_gives_nothing_back(grant):
     assert (grant.lease_by, grant.attempts) == (second, 0)
 
 
-def test_a_grant_given_back_waits_for_its_turn(grant):
+def test_a_released_grant_waits_for_its_next_attempt(grant):
     lease, _ = take(grant=grant)
     retry_later([grant], lease, step="contain", sentence="No answer.")
     assert take("two", grant=grant)[1] == []
@@ -91,7 +91,7 @@ def test_a_grant_given_back_waits_for_its_turn(grant):
     assert (grant.attempts, grant.last_error, grant.lease_by) == (1, "No answer.", "")
 
 
-def test_waits_grow_to_a_minute_and_no_further(grant):
+def test_retry_delays_grow_to_a_minute(grant):
     waits = []
     for _ in range(9):
         Grant.objects.update(next_attempt_at=timezone.now())
@@ -103,7 +103,7 @@ def test_waits_grow_to_a_minute_and_no_further(grant):
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
-def test_the_same_trouble_is_put_on_the_record_once(grant):
+def test_a_repeated_failure_is_recorded_once(grant):
     for sentence in ("No answer.", "No answer.", "Refused."):
         Grant.objects.update(next_attempt_at=timezone.now())
         lease, [taken] = take(grant=grant)

@@ -76,7 +76,7 @@ def really(person, flow, duration, window):
         return refused.sentence
 
 
-def test_what_is_foreseen_is_what_happens(open_window_of):
+def test_the_evaluation_is_what_happens(open_window_of):
     chance = random.Random(20261125)
     outcomes = set()
     for _ in range(40):
@@ -109,7 +109,7 @@ def ask(client, person, flow, duration="1h"):
     return client.get(PAGE, {"person": person.email, "target": pair_of(flow), "duration": duration})
 
 
-def test_it_names_flow_code_and_approvers_but_not_the_requester(auditor_client):
+def test_it_shows_mfa_and_approvers_without_the_requester(auditor_client):
     person = UserFactory(name="Irma Solberg")
     owners = GroupFactory(name="Owners", members=[person, UserFactory(name="Priya Raman")])
     flow = AccessFlowFactory(
@@ -127,7 +127,7 @@ def test_it_names_flow_code_and_approvers_but_not_the_requester(auditor_client):
     assert not AccessRequest.objects.exists()
 
 
-def test_an_approval_nobody_could_give_is_told(admin_client):
+def test_an_impossible_approval_is_shown(admin_client):
     person = UserFactory()
     flow = AccessFlowFactory(
         targets=1, requester_users=[person], approval="any_of", approver_users=[person]
@@ -142,7 +142,7 @@ def test_an_approval_nobody_could_give_is_told(admin_client):
         ({"max_duration": timedelta(minutes=30)}, "is 30 min"),
     ],
 )
-def test_it_says_why_not(admin_client, change, sentence):
+def test_refusals_are_shown(admin_client, change, sentence):
     person = UserFactory()
     flow = AccessFlowFactory(targets=1, requester_users=[person])
     AccessFlow.objects.update(**change)
@@ -151,12 +151,12 @@ def test_it_says_why_not(admin_client, change, sentence):
     assert sentence in page
 
 
-def test_it_says_who_is_no_requestor(admin_client):
+def test_a_missing_requester_is_explained(admin_client):
     page = ask(admin_client, UserFactory(name="Max"), AccessFlowFactory(targets=1)).content.decode()
     assert "Max is not a requester" in page
 
 
-def test_every_flow_that_gives_the_target_is_told_the_open_ones_first():
+def test_every_flow_is_shown_accepted_ones_first():
     person = UserFactory()
     shut = AccessFlowFactory(name="A", targets=1)
     target = shut.targets.get()
@@ -178,7 +178,7 @@ def test_every_flow_that_gives_the_target_is_told_the_open_ones_first():
         {"duration": "-1"},
     ],
 )
-def test_a_question_that_makes_no_sense_gets_a_sentence(admin_client, asked):
+def test_invalid_input_gets_an_error(admin_client, asked):
     person = UserFactory()
     flow = AccessFlowFactory(targets=1)
     whole = {"person": person.email, "target": pair_of(flow), "duration": "1h"} | asked
@@ -187,7 +187,7 @@ def test_a_question_that_makes_no_sense_gets_a_sentence(admin_client, asked):
     assert 'role="alert"' in answer.content.decode()
 
 
-def test_too_many_parked_are_foreseen(admin_client, monkeypatch):
+def test_the_limit_of_pending_requests_is_shown(admin_client, monkeypatch):
     monkeypatch.setattr("requests_app.submission.pending_mfa.MAX_PENDING_MFA", 0)
     person = UserFactory()
     flow = AccessFlowFactory(targets=1, requester_users=[person], require_mfa=True)

@@ -32,7 +32,7 @@ def keep(watchdog: DeadlineWatchdog) -> None:
             done.result()
 
 
-def test_an_end_is_kept_without_the_database(real_flow, grant):
+def test_a_deadline_is_enforced_without_the_database(real_flow, grant):
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     watchdog = DeadlineWatchdog(interval_s=1)
     watchdog.refresh(timezone.now())
@@ -46,7 +46,7 @@ def test_an_end_is_kept_without_the_database(real_flow, grant):
     watchdog.stop()
 
 
-def test_what_has_not_reached_its_end_is_left_alone(real_flow, grant):
+def test_access_before_its_deadline_is_not_contained(real_flow, grant):
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     watchdog = DeadlineWatchdog(interval_s=1)
     watchdog.refresh(timezone.now())
@@ -69,7 +69,7 @@ def test_it_acts_only_when_the_database_is_silent(real_flow, grant):
     watchdog.stop()
 
 
-def test_trouble_of_its_own_does_not_end_it(monkeypatch):
+def test_an_error_does_not_stop_the_watchdog(monkeypatch):
     watchdog, looks = DeadlineWatchdog(interval_s=1), []
     monkeypatch.setattr(watchdog, "_check_deadlines", lambda: (looks.append(1), 1 / 0))
     watchdog.start()

@@ -111,7 +111,7 @@ def let_one_be_killed(method: str, when: str) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_worker_killed_while_opening_is_taken_over(real_flow, when):
+def test_a_worker_killed_during_activation_is_taken_over(real_flow, when):
     request = real_flow.request()
     let_one_be_killed("activate", when)
     grant = request.grants.get()
@@ -134,7 +134,7 @@ def test_a_worker_killed_while_opening_is_taken_over(real_flow, when):
         ("prove_many", "after"),
     ],
 )
-def test_a_worker_killed_while_ending_is_taken_over(real_flow, method, when):
+def test_a_worker_killed_during_removal_is_taken_over(real_flow, method, when):
     grant = real_flow.active_grant()
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     session = real_flow.pg.log_in(credential)
@@ -150,7 +150,7 @@ def test_a_worker_killed_while_ending_is_taken_over(real_flow, method, when):
     assert grant.proof["holds"] is True
 
 
-def test_two_workers_share_the_ends_and_each_is_noted_once(real_flow):
+def test_two_workers_share_revocations_and_record_each_once(real_flow):
     grants = [real_flow.active_grant() for _ in range(6)]
     for grant in grants:
         revoke_access(actor=real_flow.requester, request=grant.request)
