@@ -72,8 +72,8 @@ def test_a_conflict_names_who_acted_first(member_user):
 @pytest.mark.django_db
 def test_a_transition_is_recorded_with_both_statuses():
     move(AccessRequestFactory(status=S.PENDING_MFA), S.CANCELLED)
-    told = Event.objects.get(event=EventName.REQUEST_CANCEL)
-    assert (told.metadata["from"], told.metadata["to"]) == ("pending_mfa", "cancelled")
+    event = Event.objects.get(event=EventName.REQUEST_CANCEL)
+    assert (event.metadata["from"], event.metadata["to"]) == ("pending_mfa", "cancelled")
 
 
 @pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""Two at once: exactly one outcome, and the other is told. Real threads, each with its connection.
+"""Two at once: exactly one outcome, and the other is refused. Real threads, each with its connection.
 
 On PostgreSQL they truly overlap; on SQLite writers stand in a row, and the rules hold as well.
 """
@@ -257,9 +257,9 @@ def test_a_grant_is_claimed_once():
             now=timezone.now(),
         )[1]
 
-    taken = [grant.pk for answer in at_once(take, take, take) for grant in answer]
-    assert len(taken) == len(set(taken))
-    assert taken
+    claimed = [grant.pk for answer in at_once(take, take, take) for grant in answer]
+    assert len(claimed) == len(set(claimed))
+    assert claimed
 
 
 @pytest.mark.target

@@ -1,4 +1,4 @@
-"""Deleting or switching off a person, a flow or an integration ends its live access, by any path."""
+"""Deleting or disabling a user, a flow or an integration revokes its live access."""
 
 import psycopg
 import pytest

@@ -95,10 +95,10 @@ def test_versions_stay_and_can_be_read(auditor_client, admin_client, admin_user,
 
 def test_the_second_of_two_deletions_is_refused(admin_user, used):
     twin = AccessFlow.objects.get(pk=used.pk)
-    said = {"actor": admin_user, "window": None, "reason": "Moved", "client_info": SYSTEM}
-    delete_flow(flow=used, **said)
+    arguments = {"actor": admin_user, "window": None, "reason": "Moved", "client_info": SYSTEM}
+    delete_flow(flow=used, **arguments)
     with pytest.raises(RequestRefused, match="already been deleted"):
-        delete_flow(flow=twin, **said)
+        delete_flow(flow=twin, **arguments)
     assert Event.objects.filter(event="flow:delete").count() == 1
 
 
@@ -108,12 +108,12 @@ def test_submission_during_deletion_is_refused(monkeypatch, admin_user):
         pytest.skip("SQLite lets one writer in at a time, so nothing comes in between.")
     irma = UserFactory()
     flow = AccessFlowFactory(requester_users=[irma], targets=1)
-    said = {"actor": admin_user, "window": None, "reason": "Moved", "client_info": SYSTEM}
+    arguments = {"actor": admin_user, "window": None, "reason": "Moved", "client_info": SYSTEM}
     insert = submission_services.insert
 
     def insert_late(row: Model) -> None:
         if isinstance(row, AccessRequest):
-            elsewhere(lambda: delete_flow(flow=flow, **said))
+            elsewhere(lambda: delete_flow(flow=flow, **arguments))
         insert(row)
 
     monkeypatch.setattr(submission_services, "insert", insert_late)

@@ -70,8 +70,8 @@ def test_a_restored_portal_removes_unknown_logins_past_their_end(real_flow, gran
     with pytest.raises(psycopg.OperationalError):
         session.execute("SELECT 1")
     assert not real_flow.pg.role_exists(grant.login)
-    told = Event.objects.get(event="grant:remove_unknown").metadata
-    assert (told["login"], told["proof"]["holds"]) == (grant.login, True)
+    metadata = Event.objects.get(event="grant:remove_unknown").metadata
+    assert (metadata["login"], metadata["proof"]["holds"]) == (grant.login, True)
     assert look(real_flow) == set()
 
 

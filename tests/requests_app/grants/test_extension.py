@@ -48,8 +48,8 @@ def extend(request, *, actor=None, window=None):
 
 
 def valid_until(flow, grant):
-    found = flow.pg.ask("SELECT rolvaliduntil FROM pg_roles WHERE rolname = %s", [grant.login])
-    return found[0][0] if found else None
+    rows = flow.pg.ask("SELECT rolvaliduntil FROM pg_roles WHERE rolname = %s", [grant.login])
+    return rows[0][0] if rows else None
 
 
 def hide_target(flow, request):
@@ -134,8 +134,8 @@ def test_protected_access_requires_fresh_evidence_and_stores_it(flow):
     fresh = VerificationFactory(user=flow.requester)
     extension = extend(grant.request, window=window_of(fresh))
     assert (extension.verification, extension.verified_at) == (fresh, fresh.at)
-    told = Event.objects.get(event=EventName.REQUEST_EXTEND).metadata
-    assert told["verification"] == fresh.pk
+    metadata = Event.objects.get(event=EventName.REQUEST_EXTEND).metadata
+    assert metadata["verification"] == fresh.pk
 
 
 def test_a_reset_before_the_target_answers_extends_nothing(flow):

@@ -1,4 +1,4 @@
-"""An extension whose target does not answer: when it is asked for again, and what stands meanwhile."""
+"""An extension whose target does not answer: retries, and what holds meanwhile."""
 
 from datetime import timedelta
 
@@ -56,7 +56,7 @@ def extend(request):
     )
 
 
-def told(event):
+def metadata_of(event):
     return Event.objects.get(event=event).metadata
 
 
@@ -66,9 +66,9 @@ def test_a_requested_extension_is_recorded_and_on_the_grant(clock):
     assert extension.state == Extension.State.REQUESTED
     assert (extension.requested_from, extension.number) == ("192.0.2.7", 1)
     assert request.grants.get().extending_to == extension.to_end == request.ends_at + HALF_AN_HOUR
-    said = told(EventName.REQUEST_REQUEST_EXTENSION)
-    assert (said["number"], said["of"]) == (1, 2)
-    assert "reason" not in said
+    metadata = metadata_of(EventName.REQUEST_REQUEST_EXTENSION)
+    assert (metadata["number"], metadata["of"]) == (1, 2)
+    assert "reason" not in metadata
 
 
 def test_retries_back_off(clock):
@@ -155,7 +155,7 @@ def test_access_revoked_meanwhile_is_not_extended(clock):
     assert "Revoking" in failed.message
     assert failed.settled_at == timezone.now()
     assert request.grants.get().extending_to is None
-    assert told(EventName.REQUEST_REFUSE_EXTENSION)["reason"] == failed.message
+    assert metadata_of(EventName.REQUEST_REFUSE_EXTENSION)["reason"] == failed.message
 
 
 def test_an_extension_from_an_outdated_end_fails(clock):

@@ -35,9 +35,9 @@ def grant():
 
 
 def test_a_grant_is_claimed_by_one_worker(grant):
-    lease, taken = take(grant=grant)
-    assert taken == [grant]
-    assert taken[0].lease_by == lease
+    lease, claimed = take(grant=grant)
+    assert claimed == [grant]
+    assert claimed[0].lease_by == lease
     assert take("two", grant=grant)[1] == []
 
 
@@ -58,11 +58,11 @@ def test_claimed_grants_share_their_integration_and_have_their_request(grant):
     other = GrantFactory(state=grant.state, integration=grant.integration)
     Grant.objects.filter(pk=other.pk).update(next_attempt_at=grant.next_attempt_at)
     _, held = take(grant=grant, limit=2)
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as queries:
         assert held[0].integration is held[1].integration
         assert all((each.request.reference, each.request.pending_until) for each in held)
         assert all(each.spec(each.integration) for each in held)
-    assert len(asked) == 0
+    assert len(queries) == 0
 
 
 def test_a_lost_lease_cannot_be_renewed(grant):
@@ -95,21 +95,21 @@ def test_retry_delays_grow_to_a_minute(grant):
     waits = []
     for _ in range(9):
         Grant.objects.update(next_attempt_at=timezone.now())
-        lease, [taken] = take(grant=grant)
+        lease, [claimed] = take(grant=grant)
         before = timezone.now()
-        retry_later([taken], lease, step="contain", sentence="No answer.")
-        taken.refresh_from_db()
-        waits.append(round((taken.next_attempt_at - before).total_seconds()))
+        retry_later([claimed], lease, step="contain", sentence="No answer.")
+        claimed.refresh_from_db()
+        waits.append(round((claimed.next_attempt_at - before).total_seconds()))
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
 def test_a_repeated_failure_is_recorded_once(grant):
     for sentence in ("No answer.", "No answer.", "Refused."):
         Grant.objects.update(next_attempt_at=timezone.now())
-        lease, [taken] = take(grant=grant)
-        retry_later([taken], lease, step="contain", sentence=sentence)
-    told = Event.objects.filter(event=EventName.GRANT_RETRY).order_by("pk")
-    assert [event.metadata["reason"] for event in told] == ["No answer.", "Refused."]
+        lease, [claimed] = take(grant=grant)
+        retry_later([claimed], lease, step="contain", sentence=sentence)
+    events = Event.objects.filter(event=EventName.GRANT_RETRY).order_by("pk")
+    assert [event.metadata["reason"] for event in events] == ["No answer.", "Refused."]
 
 
 def test_the_longest_waiting_goes_first(grant):

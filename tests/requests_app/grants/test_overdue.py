@@ -1,4 +1,4 @@
-"""Access that could not be cut is told on every page to those who answer for the portal."""
+"""Overdue access is shown on every page to admins and auditors."""
 
 from datetime import timedelta
 
@@ -21,8 +21,8 @@ def late(minutes: int = 3, state=GrantState.REVOKING, **fields):
 @pytest.mark.parametrize("state", [GrantState.REVOKING, GrantState.ACTIVE])
 def test_a_grant_past_its_deadline_and_not_contained_is_overdue(state):
     grant = late(state=state)
-    found = overdue_summary(timezone.now())
-    assert (found.number, found.longest, found.requests) == (1, "3 min", [grant.request])
+    summary = overdue_summary(timezone.now())
+    assert (summary.number, summary.longest, summary.requests) == (1, "3 min", [grant.request])
 
 
 def test_contained_removed_or_just_due_grants_are_not_overdue():
@@ -33,10 +33,10 @@ def test_contained_removed_or_just_due_grants_are_not_overdue():
     assert overdue_summary(timezone.now()) is None
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(8, "8 s"), (59, "59 s"), (75, "1 min"), (7260, "2 h 1 min")])  # fmt: skip
-def test_the_delay_is_shown_in_minutes(seconds, told):
+@pytest.mark.parametrize(("seconds", "text"), [(8, "8 s"), (59, "59 s"), (75, "1 min"), (7260, "2 h 1 min")])  # fmt: skip
+def test_the_delay_is_shown_in_minutes(seconds, text):
     grant = late()
-    assert overdue_summary(grant.deadline + timedelta(seconds=seconds)).longest == told
+    assert overdue_summary(grant.deadline + timedelta(seconds=seconds)).longest == text
 
 
 def test_a_grant_never_created_is_not_in_the_summary():
@@ -46,8 +46,8 @@ def test_a_grant_never_created_is_not_in_the_summary():
 
 def test_the_most_overdue_come_first_and_few_are_listed():
     grants = [late(minutes=minutes) for minutes in (5, 9, 7, 8, 6)]
-    found = overdue_summary(timezone.now())
-    assert (found.requests[0], len(found.requests), found.more) == (grants[1].request, 3, 2)
+    summary = overdue_summary(timezone.now())
+    assert (summary.requests[0], len(summary.requests), summary.more) == (grants[1].request, 3, 2)
 
 
 @pytest.mark.parametrize("who", ["admin", "auditor"])

@@ -1,4 +1,4 @@
-"""The proof of an end is shown and exported: login, sessions, remains, when and how."""
+"""The proof of removal on the page and in exports."""
 
 import pytest
 from django.urls import reverse
@@ -34,9 +34,9 @@ def test_the_proof_shows_everything_that_was_checked():
 
 def test_failed_checks_are_shown_as_failed():
     failed = PROOF | {"role_gone": False, "sessions_gone": False, "residue_none": False}
-    told = dict(proof_lines(failed))
-    assert (told["Login"], told["Sessions"]) == ("Still exists", "Some open")
-    assert told["Left behind"].startswith("Some objects. ")
+    lines = dict(proof_lines(failed))
+    assert (lines["Login"], lines["Sessions"]) == ("Still exists", "Some open")
+    assert lines["Left behind"].startswith("Some objects. ")
 
 
 def test_the_export_has_the_proof_on_one_line():

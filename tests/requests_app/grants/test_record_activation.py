@@ -1,4 +1,4 @@
-"""What a target has made is noted on its grant and on no other; with the last one access is open."""
+"""Activation is recorded on its grant only; with the last one the request is active."""
 
 from datetime import timedelta
 
@@ -80,8 +80,8 @@ def test_activation_stores_the_enforced_end_and_releases_the_lease():
     assert (grant.state, grant.activated_at) == (GrantState.ACTIVE, timezone.now())
     assert grant.enforced_until == grant.deadline - timedelta(seconds=1)
     assert (grant.login, grant.login_oid, grant.lease_by) == (f"jit_{grant.pk}", 42, "")
-    told = Event.objects.get(event=EventName.GRANT_ACTIVATE).metadata
-    assert (told["login"], told["clock_skew_s"]) == (grant.login, 2.0)
+    metadata = Event.objects.get(event=EventName.GRANT_ACTIVATE).metadata
+    assert (metadata["login"], metadata["clock_skew_s"]) == (grant.login, 2.0)
 
 
 def test_the_request_is_active_with_its_last_grant_until_the_first_deadline(clock):

@@ -1,4 +1,4 @@
-"""That access ends soon is said once for each end, and again after an extension."""
+"""A reminder is recorded once for each end, and again after an extension."""
 
 from datetime import timedelta
 
@@ -27,7 +27,7 @@ def reminders() -> int:
 
 
 @pytest.mark.parametrize(
-    ("lasts", "before"),
+    ("duration", "before"),
     [
         (timedelta(hours=8), timedelta(minutes=15)),
         (timedelta(minutes=150), timedelta(minutes=15)),
@@ -35,9 +35,9 @@ def reminders() -> int:
         (timedelta(minutes=10), timedelta(minutes=1)),
     ],
 )
-def test_the_reminder_comes_15_minutes_before_or_at_the_last_tenth(lasts, before):
+def test_the_reminder_comes_15_minutes_before_or_at_the_last_tenth(duration, before):
     start = timezone.now()
-    assert reminder_time(start, start + lasts) == start + lasts - before
+    assert reminder_time(start, start + duration) == start + duration - before
 
 
 def test_the_reminder_is_recorded_once(db):

@@ -76,8 +76,8 @@ def test_the_reset_is_recorded_with_its_effect_on_sessions(cut):
     Integration.objects.update(cut_sessions_on_reset=cut)
     with pytest.raises(RequestRefused):
         reset(grant)
-    told = Event.objects.get(event=EventName.GRANT_RESET).metadata
-    assert (told["login"], told["sessions_terminated"]) == ("jit_x", cut)
+    metadata = Event.objects.get(event=EventName.GRANT_RESET).metadata
+    assert (metadata["login"], metadata["sessions_terminated"]) == ("jit_x", cut)
     other.refresh_from_db()
     grant.refresh_from_db()
     assert other.revealed_at == before < grant.revealed_at
@@ -120,6 +120,6 @@ def test_the_page_shows_the_new_one_once(real_flow, client):
     answer = client.post(reverse("requests:reset", args=[grant.request_id]))
     assert answer.headers["Cache-Control"] == "no-store"
     assert "Shown once." in answer.content.decode()
-    told = Event.objects.get(event=EventName.GRANT_RESET).metadata
-    assert told["sessions_terminated"] is True
+    metadata = Event.objects.get(event=EventName.GRANT_RESET).metadata
+    assert metadata["sessions_terminated"] is True
     assert Grant.objects.get().revealed_at - timezone.now() < timedelta(minutes=1)

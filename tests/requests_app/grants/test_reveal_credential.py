@@ -93,8 +93,8 @@ def test_the_reveal_is_recorded_before_the_call():
     grant = ready()
     with pytest.raises(RequestRefused):
         reveal(grant)
-    told = Event.objects.get(event=EventName.GRANT_REVEAL)
-    assert (told.actor_id, told.metadata["login"]) == (grant.request.requester_id, "jit_x")
+    event = Event.objects.get(event=EventName.GRANT_REVEAL)
+    assert (event.actor_id, event.metadata["login"]) == (grant.request.requester_id, "jit_x")
 
 
 def test_a_grant_without_a_known_login_reveals_nothing():
@@ -174,11 +174,11 @@ def test_the_psql_command_is_unambiguous(database, sslmode):
     assert "secret" not in line
     words = shlex.split(line)
     options = dict(zip(words[1::2], words[2::2], strict=True))
-    said = options.pop("-d")
-    plain = "=" not in said
-    found = {"dbname": said} if plain else conninfo_to_dict(said)
-    assert found.get("dbname") == database
-    assert found.get("sslmode", "prefer") == sslmode
+    value = options.pop("-d")
+    plain = "=" not in value
+    parameters = {"dbname": value} if plain else conninfo_to_dict(value)
+    assert parameters.get("dbname") == database
+    assert parameters.get("sslmode", "prefer") == sslmode
     assert options == {"-h": "db.example", "-p": "5433", "-U": "jit_x"}
 
 

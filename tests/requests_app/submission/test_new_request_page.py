@@ -1,4 +1,4 @@
-"""New Request in the browser: what leads on, what is told, and that nothing typed is lost."""
+"""New Request in the browser: redirects, errors, and that nothing typed is lost."""
 
 import pytest
 from django.urls import reverse
@@ -21,12 +21,12 @@ def flow(user):
 
 
 def form_of(flow, /, **changes):
-    said = {
+    data = {
         "target": [each.pk for each in flow.targets.all()],
         "duration": "1h",
         "justification": "Backfill carrier_id, OPS-4821",
     }
-    return said | changes
+    return data | changes
 
 
 def send(client, flow, /, **changes):
@@ -110,8 +110,8 @@ def test_a_target_of_others_refuses_the_whole_selection(user, flow, signed_in):
 
 
 def test_what_was_typed_is_kept(user, flow, signed_in):
-    said = "Mend <b>19</b> orders\nsecond line"
-    page = send(signed_in(user), flow, duration="99h", justification=said).content.decode()
+    justification = "Mend <b>19</b> orders\nsecond line"
+    page = send(signed_in(user), flow, duration="99h", justification=justification).content.decode()
     assert 'value="99h"' in page
     assert "Mend &lt;b&gt;19&lt;/b&gt; orders\nsecond line" in page
     assert page.count(" checked") == 1
@@ -132,8 +132,8 @@ def test_unexpected_fields_change_nothing(user, flow, signed_in):
 
 def test_a_script_in_a_justification_is_text(user, flow, signed_in):
     client = signed_in(user)
-    said = "<script>alert(1)</script> {{ 7|add:7 }} {0.__class__}"
-    send(client, flow, justification=said)
+    justification = "<script>alert(1)</script> {{ 7|add:7 }} {0.__class__}"
+    send(client, flow, justification=justification)
     page = client.get(reverse("requests:detail", args=[AccessRequest.objects.get().pk]))
     assert "<script>alert(1)" not in page.content.decode()
     assert "&lt;script&gt;alert(1)" in page.content.decode()

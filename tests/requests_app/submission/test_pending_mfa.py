@@ -1,4 +1,4 @@
-"""How many requests may wait for one person's code, and which of them were made elsewhere."""
+"""The limit of requests pending MFA, and those submitted from elsewhere."""
 
 from datetime import timedelta
 
@@ -75,8 +75,8 @@ def test_an_open_window_is_not_limited(person, flow, monkeypatch, open_window_of
     [THERE, ClientInfo(HERE.address, THERE.user_agent), ClientInfo(THERE.address, HERE.user_agent)],
 )
 def test_another_browser_or_address_is_elsewhere(person, flow, client_info):
-    mine, odd = ask(person, flow), ask(person, flow, client_info)
-    assert set(submitted_elsewhere([mine, odd], HERE)) == {odd.pk}
+    mine, elsewhere = ask(person, flow), ask(person, flow, client_info)
+    assert set(submitted_elsewhere([mine, elsewhere], HERE)) == {elsewhere.pk}
 
 
 def test_the_page_shows_where_a_request_came_from(person, flow, signed_in):
@@ -94,7 +94,7 @@ def test_the_page_shows_nothing_for_this_browser(person, flow, signed_in):
 
 
 def test_a_left_out_request_stays_left_out_after_an_error(person, flow, signed_in):
-    odd = ask(person, flow, THERE)
-    form = {"code": "12", "leave_out": str(odd.pk)}
+    elsewhere = ask(person, flow, THERE)
+    form = {"code": "12", "leave_out": str(elsewhere.pk)}
     page = signed_in(person).post(reverse("requests:step_up"), form).content.decode()
-    assert f'value="{odd.pk}" form="su-form" checked' in page
+    assert f'value="{elsewhere.pk}" form="su-form" checked' in page

@@ -1,4 +1,4 @@
-"""Request again: only the reason is new, and everything is judged as if it were the first time."""
+"""Request again: only the justification is new, and everything is evaluated again."""
 
 from datetime import timedelta
 
@@ -22,8 +22,8 @@ def flow(user):
 
 
 def ended(user, flow, **fields):
-    said = {"status": Status.EXPIRED, "duration": timedelta(hours=3), "ticket": "OPS-7"}
-    return AccessRequestFactory(requester=user, flow=flow, **(said | fields))
+    defaults = {"status": Status.EXPIRED, "duration": timedelta(hours=3), "ticket": "OPS-7"}
+    return AccessRequestFactory(requester=user, flow=flow, **(defaults | fields))
 
 
 def address(request):

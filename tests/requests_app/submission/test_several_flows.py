@@ -1,4 +1,4 @@
-"""Several targets at once: one request for each flow, each by its own flow's rules, said before."""
+"""Several flows at once: one request each, by its own rules, after a review."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The simulator says what would happen, and what it says is what happens."""
+"""The simulator shows what would happen, and that is what happens."""
 
 import random
 from datetime import time, timedelta
@@ -58,10 +58,10 @@ def world(chance):
 
 def really(person, flow, duration, window):
     """What a submission comes to: a status or a refusal. Nothing of it stays."""
-    found = None
+    outcome = None
     try:
         with transaction.atomic():
-            found = submit_request(
+            outcome = submit_request(
                 actor=person,
                 flow=flow,
                 target_ids=[flow.targets.get().pk],
@@ -71,7 +71,7 @@ def really(person, flow, duration, window):
             ).status
             raise RolledBack
     except RolledBack:
-        return found
+        return outcome
     except RequestRefused as refused:
         return refused.sentence
 
@@ -84,12 +84,12 @@ def test_the_evaluation_is_what_happens(open_window_of):
         for window in (None, open_window_of(person)):
             selection = select(flow, [flow.targets.get().pk], duration)
             verified = window is not None and person.is_active
-            foreseen = evaluate(
+            evaluation = evaluate(
                 requester=person, selection=selection, verified=verified, now=timezone.now()
             )
-            said = foreseen.status or foreseen.refusals[0].sentence
-            assert said == really(person, flow, duration, window)
-            outcomes.add(foreseen.status or foreseen.refusals[0].field)
+            expected = evaluation.status or evaluation.refusals[0].sentence
+            assert expected == really(person, flow, duration, window)
+            outcomes.add(evaluation.status or evaluation.refusals[0].field)
     assert outcomes == {
         "pending_mfa",
         "pending_approval",
@@ -169,7 +169,7 @@ def test_every_flow_is_shown_accepted_ones_first():
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "changes",
     [
         {"person": ""},
         {"person": "nobody@example.org"},
@@ -178,10 +178,10 @@ def test_every_flow_is_shown_accepted_ones_first():
         {"duration": "-1"},
     ],
 )
-def test_invalid_input_gets_an_error(admin_client, asked):
+def test_invalid_input_gets_an_error(admin_client, changes):
     person = UserFactory()
     flow = AccessFlowFactory(targets=1)
-    whole = {"person": person.email, "target": pair_of(flow), "duration": "1h"} | asked
+    whole = {"person": person.email, "target": pair_of(flow), "duration": "1h"} | changes
     answer = admin_client.get(PAGE, whole)
     assert answer.status_code == 422
     assert 'role="alert"' in answer.content.decode()

@@ -1,4 +1,4 @@
-"""RequestDraft: what the server takes from the flow, what it refuses, and what it parks."""
+"""Submission: what comes from the flow, what is refused, and what is pending MFA."""
 
 from datetime import time, timedelta
 
@@ -22,7 +22,7 @@ from tests.factories import (
 from tests.fixtures.submission import submit_request
 
 pytestmark = pytest.mark.django_db
-SAID = "Backfill carrier_id, OPS-4821"
+JUSTIFICATION = "Backfill carrier_id, OPS-4821"
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def user():
 
 
 def ask(user, flow, *, window=None, targets=None, **changes):
-    said = {"duration": timedelta(hours=1), "justification": SAID} | changes
+    arguments = {"duration": timedelta(hours=1), "justification": JUSTIFICATION} | changes
     ids = [each.pk for each in flow.targets.all()] if targets is None else targets
-    return submit_request(actor=user, flow=flow, target_ids=ids, window=window, **said)
+    return submit_request(actor=user, flow=flow, target_ids=ids, window=window, **arguments)
 
 
 def refusal(*args, **kwargs):
@@ -89,8 +89,11 @@ def test_the_request_stores_the_flow_as_it_is_now(user):
     assert (request.flow_name, request.flow_fingerprint) == (flow.name, flow.fingerprint)
     assert request.max_duration == timedelta(hours=3)
     assert request.requester_label == str(user)
-    target, asked = flow.targets.get(), request.targets.get()
-    assert (asked.resource, asked.permission) == (target.resource.name, target.permission.name)
+    target, requested = flow.targets.get(), request.targets.get()
+    assert (requested.resource, requested.permission) == (
+        target.resource.name,
+        target.permission.name,
+    )
 
 
 def test_group_members_are_requesters():
@@ -160,7 +163,7 @@ def test_the_longest_duration_is_allowed(user):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "justification",
     [
         "",
         "  \n\t",
@@ -179,16 +182,18 @@ def test_the_longest_duration_is_allowed(user):
         "bell\x07 rings",
     ],
 )
-def test_a_meaningless_justification_is_refused(user, said):
-    assert refusal(user, flow_for(user), justification=said).field == "justification"
+def test_a_meaningless_justification_is_refused(user, justification):
+    assert refusal(user, flow_for(user), justification=justification).field == "justification"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "justification",
     ["OPS-4821", "修复损坏的订单", "{0.__class__} <script>", "line\r\nline two", "yz" + "y" * 1998],
 )
-def test_a_meaningful_justification_is_stored_as_text(user, said):
-    assert ask(user, flow_for(user), justification=said).justification == said.replace("\r\n", "\n")
+def test_a_meaningful_justification_is_stored_as_text(user, justification):
+    assert ask(
+        user, flow_for(user), justification=justification
+    ).justification == justification.replace("\r\n", "\n")
 
 
 def test_a_flow_may_not_require_a_justification(user):

@@ -1,4 +1,4 @@
-"""The ticket a request names: asked for by the flow, kept on the request, told everywhere."""
+"""Tickets: required by the flow, stored on the request, shown and exported."""
 
 from datetime import timedelta
 

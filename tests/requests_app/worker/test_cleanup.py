@@ -73,7 +73,7 @@ def test_cleanup_with_and_without_owned_objects(real_flow, contained):
 @pytest.mark.target
 def test_a_login_without_objects_is_dropped_directly(real_flow, contained, monkeypatch):
     joined: list[object] = []
-    monkeypatch.setattr(cleaning, "join_roles", lambda *told: joined.append(told))
+    monkeypatch.setattr(cleaning, "join_roles", lambda *args: joined.append(args))
     lease, grants = take(contained)
     clean(grants, lease)
     assert (states(contained), joined) == ([GrantState.REMOVED] * 3, [])

@@ -1,4 +1,4 @@
-"""The portal's database is lost: what reaches its end is cut all the same."""
+"""While the portal's database is lost, access still ends at its deadline."""
 
 import threading
 import time
@@ -26,7 +26,7 @@ def grant(real_flow) -> Grant:
     return real_flow.active_grant(duration=timedelta(minutes=5))
 
 
-def keep(watchdog: DeadlineWatchdog) -> None:
+def contain_overdue(watchdog: DeadlineWatchdog) -> None:
     with connection.execute_wrapper(lost):
         for done in watchdog.contain_overdue(timezone.now()):
             done.result()
@@ -38,7 +38,7 @@ def test_a_deadline_is_enforced_without_the_database(real_flow, grant):
     watchdog.refresh(timezone.now())
     with real_flow.pg.log_in(credential) as session:
         with time_machine.travel(grant.deadline + timedelta(seconds=1), tick=True):
-            keep(watchdog)
+            contain_overdue(watchdog)
         with pytest.raises(psycopg.OperationalError):
             session.execute("SELECT 1")
     with pytest.raises(psycopg.OperationalError):
@@ -50,7 +50,7 @@ def test_access_before_its_deadline_is_not_contained(real_flow, grant):
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     watchdog = DeadlineWatchdog(interval_s=1)
     watchdog.refresh(timezone.now())
-    keep(watchdog)
+    contain_overdue(watchdog)
     with real_flow.pg.log_in(credential) as session:
         assert session.execute("SELECT 1").fetchone() == (1,)
     watchdog.stop()

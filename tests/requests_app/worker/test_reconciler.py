@@ -91,8 +91,8 @@ def test_containment_comes_first_and_cleanup_waits():
     assert [queue.stage for queue in hurried] == [Stage.CONTAIN, Stage.ACTIVATE]
     assert hurried[0] == WorkQueue(Stage.CONTAIN, grants[2].integration_id)
     Grant.objects.filter(pk=grants[2].pk).update(attempts=1)
-    found = work_queues(timezone.now())
-    assert [queue.stage for queue in found] == [Stage.CONTAIN, Stage.ACTIVATE, Stage.CLEAN]
+    queues = work_queues(timezone.now())
+    assert [queue.stage for queue in queues] == [Stage.CONTAIN, Stage.ACTIVATE, Stage.CLEAN]
 
 
 def test_a_stopping_worker_leaves_the_rest_of_a_queue():

@@ -1,4 +1,4 @@
-"""Sessions are ended at the very moment of their end, before anything is read or written for it."""
+"""Sessions are terminated at their deadline, before anything is read or written."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ def grant(real_flow):
     return real_flow.active_grant(duration=timedelta(minutes=5))
 
 
-def tell_at_the_end_of(grant, watchdog: DeadlineWatchdog) -> None:
+def terminate_at_deadline_of(grant, watchdog: DeadlineWatchdog) -> None:
     """The portal's clock goes to right before the end, the target's own end to now."""
     watchdog.refresh(timezone.now())
     with (
@@ -43,7 +43,7 @@ def test_a_session_is_terminated_on_time_without_a_query(real_flow, grant):
     watchdog = DeadlineWatchdog(interval_s=1)
     with real_flow.pg.log_in(credential) as session:
         real_flow.pg.ask(f"ALTER ROLE {grant.login} VALID UNTIL 'now'")
-        tell_at_the_end_of(grant, watchdog)
+        terminate_at_deadline_of(grant, watchdog)
         with pytest.raises(psycopg.OperationalError):
             session.execute("SELECT 1")
     watchdog.stop()

@@ -1,4 +1,4 @@
-"""Requests through a webhook receiver, a real process: open, shown, ended, proven; and its absence."""
+"""Requests through a webhook receiver, a real process, and its absence."""
 
 from datetime import timedelta
 
