@@ -62,10 +62,10 @@ class EventName(models.TextChoices):
     REQUEST_FAIL = "request:fail", "Activation failed"
     REQUEST_REMIND = "request:remind", "Reminded of the end"
     REQUEST_ESCALATE = "request:escalate", "Further group asked to decide"
-    REQUEST_ASK_EXTENSION = "request:ask_extension", "Extension asked for"
+    REQUEST_REQUEST_EXTENSION = "request:request_extension", "Extension asked for"
     REQUEST_EXTEND = "request:extend", "Access extended"
     REQUEST_REFUSE_EXTENSION = "request:refuse_extension", "Access not extended"
-    REQUEST_END = "request:end", "End of access begun"
+    REQUEST_BEGIN_REVOCATION = "request:begin_revocation", "End of access begun"
     REQUEST_EXPIRE = "request:expire", "Access expired"
     REQUEST_REVOKE = "request:revoke", "Access revoked"
 
@@ -77,8 +77,8 @@ class EventName(models.TextChoices):
     GRANT_RETRY = "grant:retry", "Target did not do as asked"
     GRANT_FIND_OWNED_OBJECTS = "grant:find_owned_objects", "Things left behind found on target"
     GRANT_DRIFT = "grant:drift", "Login on target differs"
-    GRANT_MEND = "grant:mend", "Login on target is as it should be again"
-    GRANT_CUT_UNKNOWN = "grant:cut_unknown", "Unknown login removed from target"
+    GRANT_RESOLVE_DRIFT = "grant:resolve_drift", "Login on target is as it should be again"
+    GRANT_REMOVE_UNKNOWN = "grant:remove_unknown", "Unknown login removed from target"
 
     NOTIFICATION_CHOOSE = "notification:choose", "Notices by mail chosen"
     WEBHOOK_CREATE = "webhook:create", "Webhook added"
@@ -112,6 +112,6 @@ TROUBLE = frozenset(
         EventName.REQUEST_FAIL,
         EventName.GRANT_RETRY,
         EventName.GRANT_DRIFT,
-        EventName.GRANT_CUT_UNKNOWN,
+        EventName.GRANT_REMOVE_UNKNOWN,
     }
 )

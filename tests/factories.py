@@ -258,7 +258,7 @@ class AccessRequestFactory(factory.django.DjangoModelFactory):
 
     @factory.lazy_attribute
     def starts_at(self):
-        return timezone.now() if self.status in (Status.ACTIVE, Status.ENDING) else None
+        return timezone.now() if self.status in (Status.ACTIVE, Status.REVOKING) else None
 
     @factory.lazy_attribute
     def ends_at(self):

@@ -50,7 +50,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "check_runs": integration.check_runs.all()[:5],
         "canary_runs": integration.canary_runs.all()[:5],
         "flows": flows_through(integration).order_by("name"),
-        "drifts": integration.drifts.filter(over_at=None),
+        "drifts": integration.drifts.filter(resolved_at=None),
     }
     return render(request, "accessflows/integration_detail.html", context)
 

@@ -184,7 +184,7 @@ def _ended(news: Notification) -> Words:
     request = news.subject_request
     revoked = news.event.event == EventName.REQUEST_REVOKE
     why = request.message if revoked else "Its time was up."
-    by = f"Ended by {person(request.end_asked_by_label)}." if request.end_asked_by_label else ""
+    by = f"Ended by {person(request.revoked_by_label)}." if request.revoked_by_label else ""
     return Words(
         f"{request.reference} has ended: {title_of(request)}",
         [
@@ -221,7 +221,7 @@ def _stuck(news: Notification) -> Words:
 def _drift(news: Notification) -> Words:
     events = [news.event, *news.also]
     where = str(news.told.get("integration") or news.event.target_label)
-    if news.event.event == EventName.GRANT_CUT_UNKNOWN:
+    if news.event.event == EventName.GRANT_REMOVE_UNKNOWN:
         subject = f"Unknown login removed from {where}"
         said = "It bore the portal's marker, nobody knew it, and its end had passed."
     else:

@@ -91,7 +91,7 @@ def _parked(event: Event, request: AccessRequest) -> Kind | None:
 
 
 def _approved(event: Event, request: AccessRequest) -> Kind | None:
-    return None if event.metadata.get("waits_for_others") else Kind.DECIDED
+    return None if event.metadata.get("needs_more_approvals") else Kind.DECIDED
 
 
 def _always(kind: Kind) -> Callable[..., Kind | None]:
@@ -122,7 +122,7 @@ def _held_up(event: Event) -> Kind | None:
     if event.metadata.get("step") != "contain":
         return None
     grant = Grant.objects.filter(pk=event.target_id, contained_at=None).first()
-    if grant is None or grant.state == GrantState.ENDED:
+    if grant is None or grant.state == GrantState.REMOVED:
         return None
     before = Event.objects.about_target(grant).filter(
         event=EventName.GRANT_RETRY, metadata__step="contain", pk__lt=event.pk
@@ -137,7 +137,7 @@ def _unwell(event: Event) -> Kind | None:
 _ABOUT_THE_REST: dict[str, Callable[[Event], Kind | None]] = {
     EventName.GRANT_RETRY: _held_up,
     EventName.GRANT_DRIFT: _always(Kind.DRIFT),
-    EventName.GRANT_CUT_UNKNOWN: _always(Kind.DRIFT),
+    EventName.GRANT_REMOVE_UNKNOWN: _always(Kind.DRIFT),
     EventName.INTEGRATION_CHECK: _unwell,
     EventName.MFA_SET_UP: _always(Kind.SECURITY),
     EventName.MFA_RESET: _always(Kind.SECURITY),

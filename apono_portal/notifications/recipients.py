@@ -92,7 +92,7 @@ def _is_seen_anyway(news: Notification, request: AccessRequest) -> bool:
     if news.kind == Kind.ACTIVE:
         return not waited_for_people(request)
     if news.kind == Kind.ENDED:
-        return request.end_asked_by_label == request.requester_label
+        return request.revoked_by_label == request.requester_label
     if news.event.event == EventName.REQUEST_APPROVE:
         unwanted = EmailOptOut.objects.filter(user=request.requester_id, kind=Kind.ACTIVE)
         return not unwanted.exists()

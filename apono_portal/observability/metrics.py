@@ -43,7 +43,7 @@ def _access(now: datetime) -> Iterator[Gauge]:
         [Status(status).value for status in live],
     )
     grants = Grant.objects.live()
-    states = [state.value for state in GrantState if state != GrantState.ENDED]
+    states = [state.value for state in GrantState if state != GrantState.REMOVED]
     yield _by(
         "portal_grants", "Grants that are not proven gone, by state.", "state", grants, states
     )

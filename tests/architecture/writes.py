@@ -5,9 +5,9 @@ what is refused is on the record as well.
 """
 
 STATUS = {
-    "AccessRequest.end_asked_by_label",
+    "AccessRequest.revoked_by_label",
     "AccessRequest.ended_at",
-    "AccessRequest.ends_as",
+    "AccessRequest.final_status",
     "AccessRequest.message",
     "AccessRequest.status",
     "AccessRequest.status_changed_at",
@@ -104,7 +104,7 @@ WRITES: dict[str, set[str]] = {
     "integrations:enable": {"Integration.is_active"},
     "integrations:disable": {"Integration.is_active"},
     "requests:new": {"AccessRequest +", "RequestedTarget +", "MfaState +"},
-    "requests:end": ENDING,
+    "requests:revoke": ENDING,
     "requests:cancel": ENDING,
     "requests:approve": {"Decision +", "MfaState +", *STATUS, "AccessRequest.pending_until"},
     "requests:reject": {"Decision +", "MfaState +", *STATUS},

@@ -44,7 +44,7 @@ def auditor(page: Page, live_server) -> Page:
     decider = UserFactory(name="Tomas Brandt")
     word = VerificationFactory(user=decider, device_name="Aegis on Pixel 8")
     DecisionFactory(request=ask, approver=decider, verdict="reject", verification=word)
-    GrantFactory(request=ask, state=GrantState.ENDED, login="jit_abc", ended_at=timezone.now())
+    GrantFactory(request=ask, state=GrantState.REMOVED, login="jit_abc", removed_at=timezone.now())
     write_checkpoints(timezone.now())
     verify_log()
     client = Client()

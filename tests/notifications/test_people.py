@@ -14,11 +14,11 @@ from audit.models import Delivery
 from audit.outbox.deliveries import deliver_due
 from audit.services import record
 from mfa.verification.throttle_scope import ThrottleScope
-from requests_app.drift.services import note_drift
+from requests_app.drift.services import record_drift
 from requests_app.grants.activation import record_activation
-from requests_app.grants.ending import (
+from requests_app.grants.revocation import (
     cancel_request,
-    close_when_ended,
+    finish_revocations,
     lapse_overdue,
     revoke_access,
 )
@@ -152,8 +152,8 @@ def open_access(request):
 
 def end_proven(request):
     request.refresh_from_db()
-    request.grants.update(state=GrantState.ENDED)
-    close_when_ended(requests=[request])
+    request.grants.update(state=GrantState.REMOVED)
+    finish_revocations(requests=[request])
 
 
 def test_what_opens_at_once_is_not_told_by_mail(desk):
@@ -222,7 +222,7 @@ def test_drift_noticed_at_one_look_is_one_mail_to_each_admin():
     admin = UserFactory(admin=True)
     integration = IntegrationFactory(name="orders-prod")
     findings = [Finding(Drift.Kind.UNKNOWN, f"jit_{n}", f"Sentence {n}.") for n in range(7)]
-    note_drift(integration=integration, findings=findings)
+    record_drift(integration=integration, findings=findings)
     assert to(admin) == ["Logins on orders-prod differ"]
     assert "Sentence 4." in mail.outbox[0].body
     assert "And 2 more." in mail.outbox[0].body
@@ -230,7 +230,7 @@ def test_drift_noticed_at_one_look_is_one_mail_to_each_admin():
 
 def test_an_end_that_is_held_up_is_told_to_admins_once():
     admin = UserFactory(admin=True)
-    grant = GrantFactory(state=GrantState.ENDING)
+    grant = GrantFactory(state=GrantState.REVOKING)
     for reason in ("The server does not answer.", "The server refuses the broker."):
         told = {"step": "contain", "reason": reason}
         record(

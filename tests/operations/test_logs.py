@@ -15,7 +15,7 @@ logging.getLogger("django.request").error("Not \\n good: %s", "x")
 try:
     1 / 0
 except ZeroDivisionError:
-    structlog.get_logger("requests_app.worker.loop").exception("step_broke")
+    structlog.get_logger("requests_app.worker.loop").exception("step_failed")
 """
 
 

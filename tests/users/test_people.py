@@ -199,15 +199,15 @@ def test_deactivating_ends_sessions_at_once_and_for_good(admin_client, member_us
 
 
 @pytest.mark.parametrize(
-    ("status", "ends_as"),
-    [(Status.ACTIVE, {Status.ENDING}), (Status.PENDING_APPROVAL, {Status.CANCELLED})],
+    ("status", "final_status"),
+    [(Status.ACTIVE, {Status.REVOKING}), (Status.PENDING_APPROVAL, {Status.CANCELLED})],
 )
-def test_deactivating_ends_access(admin_client, member_user, status, ends_as):
+def test_deactivating_ends_access(admin_client, member_user, status, final_status):
     request = AccessRequestFactory(requester=member_user, status=status)
     if status == Status.ACTIVE:
         GrantFactory(request=request)
     admin_client.post(f"/users/{member_user.pk}/deactivate/")
-    assert AccessRequest.objects.get(pk=request.pk).status in ends_as
+    assert AccessRequest.objects.get(pk=request.pk).status in final_status
 
 
 def test_deactivating_asks_first(admin_client, member_user):

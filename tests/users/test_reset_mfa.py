@@ -56,7 +56,7 @@ def test_without_a_reason_nothing_happens(admin_client, petra, reason):
 
 
 @pytest.mark.parametrize(
-    ("ticked", "status"), [({}, Status.ACTIVE), ({"revoke_access": "on"}, Status.ENDING)]
+    ("ticked", "status"), [({}, Status.ACTIVE), ({"revoke_access": "on"}, Status.REVOKING)]
 )
 def test_open_access_ends_only_if_ticked(admin_client, petra, ticked, status):
     request = AccessRequestFactory(requester=petra, status=Status.ACTIVE)

@@ -18,8 +18,8 @@ from apono_portal.notifications.worker_tasks import fan_out, post_due
 from audit.integrity.background_verification import LogVerifier
 from audit.integrity.checkpoints import write_checkpoints
 from audit.outbox.deliveries import deliver_due
-from requests_app.grants.extension import carry_on_extensions
-from requests_app.insights.daily_rollup import keep_figures
+from requests_app.grants.extension import retry_extensions
+from requests_app.insights.daily_rollup import update_daily_figures
 from requests_app.worker.loop import Worker
 
 
@@ -41,7 +41,7 @@ class Command(BaseCommand):
             f"{socket.gethostname()[:30]}:{os.getpid()}",
             interval_s=settings.WORKER_INTERVAL_S,
             threads=options["threads"],
-            chores=(
+            periodic_tasks=(
                 write_checkpoints,
                 fan_out,
                 deliver_due,
@@ -49,8 +49,8 @@ class Command(BaseCommand):
                 check_due,
                 run_requested_checks,
                 run_due_canaries,
-                keep_figures,
-                lambda now: carry_on_extensions(now=now),
+                update_daily_figures,
+                lambda now: retry_extensions(now=now),
                 LogVerifier(),
             ),
         )

@@ -106,7 +106,7 @@ REQUESTS = f"""
         flow_version, flow_fingerprint, require_mfa, approval, approvals_required, escalation_tier,
         max_duration, duration, max_extensions, extension_duration, extensions_used, justification,
         ticket, status, status_changed_at, created_at, pending_until, starts_at, ends_at, remind_at,
-        end_asked_by_label, ends_as, ended_at, message, verification_id, verified_at, verified_with,
+        revoked_by_label, final_status, ended_at, message, verification_id, verified_at, verified_with,
         verified_scope, verified_from)
     SELECT {BASE} + n, {BASE} + k, {_label("k")}, {BASE} + f, 'Flow ' || f, 1, repeat('f', 64), f % 3 <> 0,
         CASE WHEN f % 2 = 0 OR status = 'pending_approval' THEN 'any_of' ELSE 'automatic' END, 1, 0,
@@ -136,7 +136,7 @@ GRANTS = f"""
         permission, state, deadline, login, login_oid, system_identifier, activated_at, contained_at,
         ended_at, owned_objects, proof, lease_by, next_attempt_at, attempts, last_error)
     SELECT md5(n::text)::uuid, {BASE} + n, {BASE} + f % {INTEGRATIONS}, 'System ' || f % {INTEGRATIONS},
-        'database_' || f % 8, 'role_' || f % 4, CASE WHEN open THEN 'active' ELSE 'ended' END,
+        'database_' || f % 8, 'role_' || f % 4, CASE WHEN open THEN 'active' ELSE 'removed' END,
         CASE WHEN open THEN now() + interval '10 hours' ELSE at + interval '1 hour' END,
         'jit_bench_' || n, n, '7300000000000000000', at, CASE WHEN NOT open THEN at + interval '1 hour' END,
         CASE WHEN NOT open THEN at + interval '1 hour' END, '[]',
