@@ -85,7 +85,7 @@ class IntegrationAdmin(ReadOnlyAdmin):
 
 @admin.register(Resource, Permission)
 class OfferedAdmin(ReadOnlyAdmin):
-    list_display = ("name", "integration", "vanished_at")
+    list_display = ("name", "integration", "missing_since")
     list_filter = ("integration",)
     list_select_related = ("integration",)
     search_fields = ("name",)

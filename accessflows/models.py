@@ -69,7 +69,7 @@ class Integration(models.Model):
     connection_limit = models.PositiveSmallIntegerField(
         "connections per login", default=3, validators=[MinValueValidator(1), MaxValueValidator(50)]
     )
-    cut_sessions_on_reset = models.BooleanField("cut open sessions on reset", default=True)
+    terminate_sessions_on_reset = models.BooleanField("cut open sessions on reset", default=True)
     is_active = models.BooleanField("active", default=True)
     next_check_at = models.DateTimeField(default=timezone.now, editable=False)
     health = models.CharField(max_length=16, choices=Health.choices, default=Health.UNKNOWN)
@@ -120,7 +120,7 @@ class DiscoveredItem(models.Model):
 
     name = models.CharField(max_length=63)
     description = models.CharField(max_length=200, blank=True)
-    vanished_at = models.DateTimeField(null=True, blank=True)
+    missing_since = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         abstract = True
@@ -131,7 +131,7 @@ class DiscoveredItem(models.Model):
 
     @property
     def is_present(self) -> bool:
-        return self.vanished_at is None
+        return self.missing_since is None
 
 
 class Resource(DiscoveredItem):
@@ -175,7 +175,7 @@ class Permission(DiscoveredItem):
         """Why this role must never be given to anybody, or an empty string."""
         return str(self.rights.get("refusal", ""))
 
-    def words_on(self, resource: str) -> list[str]:
+    def rights_on(self, resource: str) -> list[str]:
         """What it lets one do on a resource, in sentences; empty until that was read."""
         found: list[str] = self.rights.get("words", {}).get(resource, [])
         return found
@@ -338,13 +338,13 @@ class FlowTarget(models.Model):
 
     @property
     def words(self) -> list[str]:
-        return self.permission.words_on(self.resource.name)
+        return self.permission.rights_on(self.resource.name)
 
     @property
-    def can_be_given(self) -> bool:
-        """Whether it is there now, as `accessflows.flows.selectors.open_targets` asks the database."""
+    def is_available(self) -> bool:
+        """Whether it is there now, as `accessflows.flows.selectors.available_targets` asks the database."""
         resource, permission = self.resource, self.permission
-        there = resource.vanished_at is None and permission.vanished_at is None
+        there = resource.missing_since is None and permission.missing_since is None
         return there and resource.integration.is_active
 
     @property

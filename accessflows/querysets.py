@@ -27,12 +27,12 @@ class IntegrationQuerySet(models.QuerySet["Integration"]):
 
 class ResourceQuerySet(models.QuerySet["Resource"]):
     def present(self) -> "ResourceQuerySet":
-        return self.filter(vanished_at=None)
+        return self.filter(missing_since=None)
 
 
 class PermissionQuerySet(models.QuerySet["Permission"]):
     def present(self) -> "PermissionQuerySet":
-        return self.filter(vanished_at=None)
+        return self.filter(missing_since=None)
 
 
 class AccessFlowQuerySet(models.QuerySet["AccessFlow"]):
@@ -59,18 +59,18 @@ class AccessFlowQuerySet(models.QuerySet["AccessFlow"]):
 
     def requestable_by(self, user: Any) -> "AccessFlowQuerySet":
         """Active flows that name the person, or a group of the person, as requester."""
-        return self.active().filter(pk__in=self.numbers_requestable_by(user))
+        return self.active().filter(pk__in=self.ids_requestable_by(user))
 
-    def numbers_requestable_by(self, user: Any) -> models.QuerySet[Any, Any]:
+    def ids_requestable_by(self, user: Any) -> models.QuerySet[Any, Any]:
         """Numbers of such flows, active or not, read off the tables that name the person."""
         flow = self.model
         return _naming(user, flow.requester_users.through, flow.requester_groups.through)
 
     def decidable_by(self, user: Any) -> "AccessFlowQuerySet":
         """Flows that name the person, or a group of the person, as approver."""
-        return self.filter(pk__in=self.numbers_decidable_by(user))
+        return self.filter(pk__in=self.ids_decidable_by(user))
 
-    def numbers_decidable_by(self, user: Any) -> models.QuerySet[Any, Any]:
+    def ids_decidable_by(self, user: Any) -> models.QuerySet[Any, Any]:
         """Their numbers, read off the tables that name the person."""
         flow = self.model
         return _naming(user, flow.approver_users.through, flow.approver_groups.through)

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
-from accessflows.flows.fingerprint import fingerprint_now
-from accessflows.flows.policies import approval_met, may_request
+from accessflows.flows.fingerprint import current_fingerprint
+from accessflows.flows.policies import approval_met, can_request
 from accessflows.models import AccessFlow, FlowTarget, Permission, Resource
 from accessflows.tickets import matches_pattern, parse_ticket_references, pattern_example
 from apono_portal.core.formatting.durations import format_duration
@@ -66,7 +66,7 @@ def current_fingerprint(flow: AccessFlow, named: Iterable[FlowTarget] | None = N
     """Return the fingerprint of the flow as it is this moment, address of its targets included.
 
     ``named`` are all its targets, if they were just read."""
-    return fingerprint_now(flow, named)
+    return current_fingerprint(flow, named)
 
 
 def ineligibility_reason(request: AccessRequest) -> str:
@@ -79,7 +79,7 @@ def ineligibility_reason(request: AccessRequest) -> str:
         return f"The access flow {request.flow_name} was deleted."
     if not flow.is_active:
         return f"The access flow {flow.name} was switched off."
-    if not may_request(flow, requester):
+    if not can_request(flow, requester):
         return f"{request.requester_label} may no longer ask through {flow.name}."
     if current_fingerprint(flow) != request.flow_fingerprint:
         return f"The access flow {flow.name} was changed after this request was made. Ask again."
@@ -95,7 +95,7 @@ def _why_target_is_gone(request: AccessRequest) -> str:
             return f"The integration {target.integration_name} was switched off."
         for offered, name in ((Resource, target.resource), (Permission, target.permission)):
             here = offered.objects.filter(integration=target.integration, name=name)
-            if not here.filter(vanished_at=None).exists():
+            if not here.filter(missing_since=None).exists():
                 return f"{name} is no longer there on {target.integration_name}."
     return ""
 

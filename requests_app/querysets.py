@@ -20,7 +20,7 @@ def _decidable_by(user: Any) -> Q:
     ``user`` may be a primary key, too. That the flow is one of those few stands before all else, so that
     only requests through them are looked at.
     """
-    flows = AccessFlow.objects.numbers_decidable_by(user)
+    flows = AccessFlow.objects.ids_decidable_by(user)
     memberships: Any = get_user_model().groups.through
     groups = memberships._default_manager.filter(user=getattr(user, "pk", user)).values("group")
     tiers = EscalationTier.objects.filter(group__in=groups).order_by()

@@ -121,7 +121,7 @@ class Activation(JsonRecord):
     server_time: datetime
     clock_skew: timedelta
     valid_until: datetime
-    already_there: bool
+    already_existed: bool
 
 
 @dataclass(frozen=True)
@@ -139,19 +139,19 @@ class Credential(JsonRecord):
 class Containment(JsonRecord):
     """Nobody can use the grant any more, whatever is still to be cleaned.
 
-    `prepared_transactions` are those the grantee left open, `memberships_left` rights that another
+    `prepared_transactions` are those the grantee left open, `remaining_memberships` rights that another
     administrator gave the role by hand; neither lets anybody in.
     """
 
-    sessions_ended: int
-    orphans_ended: int
+    sessions_terminated: int
+    orphan_sessions_terminated: int
     prepared_transactions: tuple[str, ...] = ()
-    memberships_left: tuple[str, ...] = ()
+    remaining_memberships: tuple[str, ...] = ()
     was_absent: bool = False
 
 
 @dataclass(frozen=True)
-class ResidueItem(JsonRecord):
+class OwnedObject(JsonRecord):
     """One thing the grantee left behind. `kind` says how, `name` describes it."""
 
     database: str
@@ -160,8 +160,8 @@ class ResidueItem(JsonRecord):
 
 
 @dataclass(frozen=True)
-class OwnedObject(JsonRecord):
-    items: tuple[ResidueItem, ...]
+class OwnedObjects(JsonRecord):
+    items: tuple[OwnedObject, ...]
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,8 @@ class Cleaning(JsonRecord):
     """`moved` was put out of everybody's reach, `removed` is gone, `rolled_back` were open transactions."""
 
     databases: tuple[str, ...] = ()
-    moved: tuple[ResidueItem, ...] = ()
-    removed: tuple[ResidueItem, ...] = ()
+    moved: tuple[OwnedObject, ...] = ()
+    removed: tuple[OwnedObject, ...] = ()
     rolled_back: tuple[str, ...] = ()
     was_absent: bool = False
 
@@ -179,16 +179,16 @@ class Cleaning(JsonRecord):
 class Proof(JsonRecord):
     """What the target itself says after the end. `checked_at` is the target's clock."""
 
-    role_gone: bool
-    sessions_gone: bool
-    residue_none: bool
+    role_removed: bool
+    no_open_sessions: bool
+    nothing_left_behind: bool
     checked_at: datetime
     method: str
     details: Mapping[str, object]
 
     @property
     def holds(self) -> bool:
-        return self.role_gone and self.sessions_gone and self.residue_none
+        return self.role_removed and self.no_open_sessions and self.nothing_left_behind
 
     def as_dict(self) -> dict[str, object]:
         return {"holds": self.holds, **super().as_dict()}
@@ -283,12 +283,12 @@ class ManagedRole(JsonRecord):
 
 @dataclass(frozen=True)
 class RoleListing(JsonRecord):
-    """What is there of one portal, by the target's clock, as far as the OID `upto`: to the end if None."""
+    """What is there of one portal, by the target's clock, as far as the OID `up_to`: to the end if None."""
 
     server_time: datetime
     system_identifier: str
     roles: tuple[ManagedRole, ...]
-    upto: int | None = None
+    up_to: int | None = None
 
 
 class Connector(Protocol):
@@ -328,7 +328,7 @@ class Connector(Protocol):
         """A new password for the grant's owner; an earlier one stops working."""
 
     def reset_credential(
-        self, target: Target, spec: GrantSpec, identity: GrantIdentity, *, end_sessions: bool
+        self, target: Target, spec: GrantSpec, identity: GrantIdentity, *, terminate_sessions: bool
     ) -> Credential: ...
 
     def extend(
@@ -347,7 +347,7 @@ class Connector(Protocol):
     ) -> dict[GrantIdentity, Containment | ConnectorError]:
         """`contain` for many at once over one connection. One failure does not stop the others."""
 
-    def end_sessions_at(
+    def terminate_sessions_at(
         self, target: Target, identities: Sequence[GrantIdentity], moment: datetime
     ) -> dict[GrantIdentity, int]:
         """Wait until a moment at most two seconds away, then tell the sessions of those whose end
@@ -356,7 +356,7 @@ class Connector(Protocol):
         It only makes containment quick, and waits for no session. Anybody may do it at any time.
         """
 
-    def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObject: ...
+    def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObjects: ...
 
     def clean(self, target: Target, identity: GrantIdentity) -> Cleaning:
         """Put away what was left behind and remove the role. Only after `contain`."""
@@ -378,11 +378,11 @@ class Connector(Protocol):
         identities: Sequence[GrantIdentity],
         *,
         after: int = 0,
-        upto: int | None = None,
+        up_to: int | None = None,
     ) -> RoleListing:
         """The roles with this portal's marker, and those of `identities` whatever their marker.
 
-        In the order of their OIDs, from behind `after` on and no further than `upto`. There may be
+        In the order of their OIDs, from behind `after` on and no further than `up_to`. There may be
         thousands, so an answer may stop before that and say where.
         """
 

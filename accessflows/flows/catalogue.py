@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from accessflows.flows.selectors import open_targets
+from accessflows.flows.selectors import available_targets
 from accessflows.models import AccessFlow, FlowTarget
 
 MOST_NAMES = 200
@@ -25,7 +25,7 @@ ORDER = (
     "pk",
 )
 # What the list is narrowed by, and where that stands.
-NARROWED = {
+FILTER_FIELDS = {
     "flow": "flow__name",
     "integration": "resource__integration__name",
     "resource": "resource__name",
@@ -35,9 +35,9 @@ NARROWED = {
 
 def requestable_targets(user: Any) -> QuerySet[FlowTarget]:
     """Return each target of each flow the person may ask through, with all a row says of it."""
-    flows = AccessFlow.objects.numbers_requestable_by(user)
+    flows = AccessFlow.objects.ids_requestable_by(user)
     return (
-        open_targets()
+        available_targets()
         .filter(flow__is_active=True, flow__in=flows)
         .select_related("flow")
         .prefetch_related("flow__approver_groups", "flow__approver_users")
@@ -54,13 +54,13 @@ def narrowed(
         for path in SEARCHED:
             found |= Q(**{f"{path}__icontains": word})
         targets = targets.filter(found)
-    return targets.filter(**{NARROWED[name]: value for name, value in names.items() if value})
+    return targets.filter(**{FILTER_FIELDS[name]: value for name, value in names.items() if value})
 
 
-def names_in(rows: Iterable[Sequence[str]]) -> dict[str, list[str]]:
+def filter_options(rows: Iterable[Sequence[str]]) -> dict[str, list[str]]:
     """Return the names there are to narrow by, `MOST_NAMES` of a kind at most, of rows of them."""
-    columns = [set(column) for column in zip(*rows, strict=True)] or [set() for _ in NARROWED]
+    columns = [set(column) for column in zip(*rows, strict=True)] or [set() for _ in FILTER_FIELDS]
     return {
         name: sorted(column, key=str.casefold)[:MOST_NAMES]
-        for name, column in zip(NARROWED, columns, strict=True)
+        for name, column in zip(FILTER_FIELDS, columns, strict=True)
     }

@@ -25,7 +25,7 @@ def target_choices(flow: AccessFlow | None) -> list[tuple[str, str]]:
         if pair not in choices:
             choices[pair] = f"{target.label} (cannot be given any more)"
     in_order = sorted(choices.items(), key=lambda item: item[1].casefold())
-    return [(write_pair(pair), label) for pair, label in in_order]
+    return [(format_pair(pair), label) for pair, label in in_order]
 
 
 def _offered() -> list[tuple[Resource, Permission]]:
@@ -55,10 +55,10 @@ def people_choices(flow: AccessFlow | None, role: str) -> QuerySet[Any]:
     return people.filter(wanted).distinct().order_by("name", "email")
 
 
-def write_pair(pair: Pair) -> str:
+def format_pair(pair: Pair) -> str:
     return f"{pair[0]}:{pair[1]}"
 
 
-def read_pair(text: str) -> Pair:
+def parse_pair(text: str) -> Pair:
     resource, _, permission = text.partition(":")
     return int(resource), int(permission)

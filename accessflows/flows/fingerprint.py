@@ -16,7 +16,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet, Value
 
-from accessflows.flows.selectors import targets_named_by
+from accessflows.flows.selectors import all_targets_of
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow, EscalationTier, FlowTarget, Permission, Resource
 from apono_portal.core.db.prepared import prepared
@@ -70,9 +70,9 @@ def terms_of_draft(draft: FlowInput) -> dict[str, Any]:
     }
 
 
-def fingerprint_now(flow: AccessFlow, targets: Iterable[FlowTarget] | None = None) -> str:
+def current_fingerprint(flow: AccessFlow, targets: Iterable[FlowTarget] | None = None) -> str:
     """Return ``fingerprint_of(terms_of(flow))`` without the labels it leaves out. Two queries, or
-    one if `targets_named_by` the flow were read before."""
+    one if `all_targets_of` the flow were read before."""
     named: dict[int, list[dict[str, Any]]] = {kind: [] for kind in range(len(_NAMED))}
     tiers: list[dict[str, Any]] = []
     for kind, number, _position, wait in sorted(_who(flow.pk), key=itemgetter(0, 2, 1)):
@@ -80,7 +80,7 @@ def fingerprint_now(flow: AccessFlow, targets: Iterable[FlowTarget] | None = Non
             tiers.append({"group": number, "wait_s": int(wait.total_seconds())})
         else:
             named[kind].append({"id": number})
-    targets = targets_named_by(flow) if targets is None else targets
+    targets = all_targets_of(flow) if targets is None else targets
     pairs = ((each.resource, each.permission) for each in targets)
     terms = {name: named[kind] for kind, (name, _) in enumerate(_NAMED)}
     return fingerprint_of(

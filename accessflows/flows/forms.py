@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 
 from accessflows.availability import DAYS
-from accessflows.flows.choices import people_choices, read_pair, target_choices, write_pair
+from accessflows.flows.choices import people_choices, parse_pair, target_choices, format_pair
 from accessflows.flows.fields import (
     ROW,
     DecisionFields,
@@ -160,7 +160,7 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         values["escalation"] = self.escalation()
         for name in ("requester_users", "requester_groups", "approver_users", "approver_groups"):
             values[name] = frozenset(each.pk for each in values[name])
-        values["targets"] = frozenset(read_pair(choice) for choice in values["targets"])
+        values["targets"] = frozenset(parse_pair(choice) for choice in values["targets"])
         values["available_days"] = tuple(sorted(values["available_days"]))
         if not values["available_days"]:
             values["available_zone"] = ""
@@ -169,7 +169,7 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
 
 def _initial_of(flow: AccessFlow) -> dict[str, Any]:
     terms = FlowInput.of(flow)
-    pairs = [write_pair(pair) for pair in terms.targets]
+    pairs = [format_pair(pair) for pair in terms.targets]
     rows = initial_rows(terms.escalation)
     return {**vars(terms), **rows, "targets": pairs, "seen_version": flow.version}
 

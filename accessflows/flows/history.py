@@ -19,7 +19,7 @@ SWITCHES = (EventName.FLOW_ACTIVATE, EventName.FLOW_DEACTIVATE, EventName.FLOW_D
 PAGE_SIZE = 25
 
 
-def stamp_version(*, flow: AccessFlow, changed_by: Any) -> FlowVersion:
+def create_version(*, flow: AccessFlow, changed_by: Any) -> FlowVersion:
     """Take the flow's fingerprint and keep its terms as a new version, inside a service's transaction."""
     terms = terms_of(flow)
     flow.version += 1

@@ -8,8 +8,8 @@ from django.db.models import QuerySet
 
 from accessflows.flows.diff import Difference, difference
 from accessflows.flows.fingerprint import fingerprint_of, terms_of, terms_of_draft
-from accessflows.flows.policies import NAMED_PEOPLE
-from accessflows.flows.selectors import Impact, impact_on, people_among, requestors_of
+from accessflows.flows.policies import NAMED_USERS
+from accessflows.flows.selectors import Impact, impact_on, active_users_among, requesters_of
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow
 
@@ -47,8 +47,8 @@ class DraftImpact:
 
 def impact_of_draft(draft: FlowInput, flow: AccessFlow | None) -> DraftImpact:
     """Compare a draft with the flow as it is, or with nothing if it is a new one."""
-    after = people_among(draft.requester_users, draft.requester_groups)
-    before = requestors_of(flow) if flow else after.none()
+    after = active_users_among(draft.requester_users, draft.requester_groups)
+    before = requesters_of(flow) if flow else after.none()
     terms, old = terms_of_draft(draft), terms_of(flow) if flow else None
     return DraftImpact(
         reaches=impact_on(after),
@@ -71,6 +71,6 @@ def _nobody(draft: FlowInput) -> tuple[str, ...]:
         return ()
     empty = Group.objects.filter(pk__in=draft.approver_groups).exclude(user__is_active=True)
     found = list(empty.order_by("name").values_list("name", flat=True))
-    if draft.approver_users and not people_among(draft.approver_users, []).exists():
-        found.append(NAMED_PEOPLE)
+    if draft.approver_users and not active_users_among(draft.approver_users, []).exists():
+        found.append(NAMED_USERS)
     return tuple(found)

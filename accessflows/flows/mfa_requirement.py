@@ -14,7 +14,7 @@ def enrolled() -> Exists:
     return Exists(Authenticator.objects.confirmed().filter(user=OuterRef("pk")))
 
 
-def in_need_of_mfa(people: QuerySet[Any]) -> QuerySet[Any]:
+def lacking_required_mfa(people: QuerySet[Any]) -> QuerySet[Any]:
     """Return the active people who may ask for protected access and have not set up MFA.
 
     Asked of one person after the other, for a page of them. As a condition that something exists the
@@ -33,7 +33,7 @@ def in_need_of_mfa(people: QuerySet[Any]) -> QuerySet[Any]:
     return found
 
 
-def all_in_need_of_mfa(people: QuerySet[Any]) -> QuerySet[Any]:
+def all_lacking_required_mfa(people: QuerySet[Any]) -> QuerySet[Any]:
     """The same people, gathered, to be counted."""
     named, members = _protected()
     draft = named.values("user").union(members.values("user"), all=True)

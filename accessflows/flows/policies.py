@@ -11,7 +11,7 @@ from accessflows.models import AccessFlow
 from apono_portal.core.db.prepared import prepared
 
 APPROVE = "approve"
-NAMED_PEOPLE = "Named people"
+NAMED_USERS = "Named people"
 
 
 class ApproverSet(NamedTuple):
@@ -30,13 +30,13 @@ class DecisionLike(Protocol):
     def approver_id(self) -> int | None: ...
 
 
-def may_request(flow: AccessFlow, user: Any) -> bool:
+def can_request(flow: AccessFlow, user: Any) -> bool:
     """Is the flow active, and is this person, active now, a requester by name or by group?"""
     return user.is_active and _requestable.first(flow.pk, user.pk) is not None
 
 
 def flow_for(pk: int, user: Any) -> tuple[AccessFlow | None, bool]:
-    """Return a flow as stored, None if it is gone, and whether the person `may_request` through it."""
+    """Return a flow as stored, None if it is gone, and whether the person `can_request` through it."""
     flow = _flow_for.first(pk, user.pk)
     return flow, flow is not None and user.is_active and flow.may_be_asked_for
 
@@ -65,11 +65,11 @@ def approver_sets(flow: AccessFlow) -> list[ApproverSet]:
     sets = [_set_of(group) for group in flow.approver_groups.order_by("name")]
     if named := set(flow.approver_users.values_list("pk", flat=True)):
         active = _active_people().filter(pk__in=named).values_list("pk", flat=True)
-        sets.append(ApproverSet(NAMED_PEOPLE, frozenset(active)))
+        sets.append(ApproverSet(NAMED_USERS, frozenset(active)))
     return sets
 
 
-def further_sets(flow: AccessFlow, tier: int) -> list[ApproverSet]:
+def escalation_sets(flow: AccessFlow, tier: int) -> list[ApproverSet]:
     """Return the groups that may decide, too, since a request was escalated as far as ``tier``."""
     if not tier or flow.approval == AccessFlow.Approval.AUTOMATIC:
         return []
@@ -77,11 +77,11 @@ def further_sets(flow: AccessFlow, tier: int) -> list[ApproverSet]:
     return [_set_of(each.group) for each in tiers]
 
 
-def may_decide(flow: AccessFlow, user: Any, requester: Any, *, tier: int = 0) -> bool:
+def can_decide(flow: AccessFlow, user: Any, requester: Any, *, tier: int = 0) -> bool:
     """Is this active person an approver of the flow, and not the requester unless the flow says so?"""
     if not user.is_active or (user == requester and not flow.allow_self_approval):
         return False
-    sets = [*approver_sets(flow), *further_sets(flow, tier)]
+    sets = [*approver_sets(flow), *escalation_sets(flow, tier)]
     return any(user.pk in each.members for each in sets)
 
 
@@ -102,7 +102,7 @@ def approval_met(
     if flow.approval == AccessFlow.Approval.AUTOMATIC:
         return True
     sets = [each.members for each in approver_sets(flow)]
-    further = frozenset().union(*(each.members for each in further_sets(flow, tier)))
+    further = frozenset().union(*(each.members for each in escalation_sets(flow, tier)))
     approved = {each.approver_id for each in decisions if each.verdict == APPROVE}
     if requester_id is not None and not flow.allow_self_approval:
         approved.discard(requester_id)

@@ -12,47 +12,47 @@ from apono_portal.core.db.prepared import prepared
 from mfa.models import Authenticator
 
 
-def targets_of(flow: AccessFlow) -> list[FlowTarget]:
+def available_targets_of(flow: AccessFlow) -> list[FlowTarget]:
     """Return what a flow gives now: targets still present on an integration in use."""
-    return given_now(targets_named_by(flow))
+    return available_now(all_targets_of(flow))
 
 
-def targets_named_by(flow: AccessFlow) -> list[FlowTarget]:
+def all_targets_of(flow: AccessFlow) -> list[FlowTarget]:
     """Return every target a flow names, also what cannot be given now. One query."""
     return _targets_named_by(flow.pk)
 
 
-def given_now(targets: Iterable[FlowTarget]) -> list[FlowTarget]:
-    """Of a flow's targets return those that `open_targets` would find, by name."""
+def available_now(targets: Iterable[FlowTarget]) -> list[FlowTarget]:
+    """Of a flow's targets return those that `available_targets` would find, by name."""
     return sorted(
-        (target for target in targets if target.can_be_given),
+        (target for target in targets if target.is_available),
         key=lambda each: (each.resource.integration.name, each.resource.name, each.permission.name),
     )
 
 
-def requestors_of(flow: AccessFlow) -> QuerySet[Any]:
+def requesters_of(flow: AccessFlow) -> QuerySet[Any]:
     """Return the active people who may ask through a flow."""
-    return people_among(flow.requester_users.values("pk"), flow.requester_groups.values("pk"))
+    return active_users_among(flow.requester_users.values("pk"), flow.requester_groups.values("pk"))
 
 
-def people_among(users: Any, groups: Any) -> QuerySet[Any]:
+def active_users_among(users: Any, groups: Any) -> QuerySet[Any]:
     """Return the active people who are named, or are in one of the groups, once each."""
     people: QuerySet[Any] = get_user_model()._default_manager.filter(is_active=True)
     return people.filter(Q(pk__in=users) | Q(groups__in=groups)).distinct()
 
 
-def flows_through(integration: Integration) -> QuerySet[AccessFlow]:
+def flows_using(integration: Integration) -> QuerySet[AccessFlow]:
     """Return the flows that give something of an integration."""
     return AccessFlow.objects.leading_to(integration.pk)
 
 
-def open_targets() -> QuerySet[FlowTarget]:
+def available_targets() -> QuerySet[FlowTarget]:
     """Return what can be given now: still present, on an integration in use."""
     return (
         FlowTarget.objects.filter(
             resource__integration__is_active=True,
-            resource__vanished_at=None,
-            permission__vanished_at=None,
+            resource__missing_since=None,
+            permission__missing_since=None,
         )
         .select_related("resource__integration", "permission")
         .order_by("resource__integration__name", "resource__name", "permission__name")
@@ -73,7 +73,7 @@ class Impact(NamedTuple):
 
 
 def impact_of(flow: AccessFlow) -> Impact:
-    return impact_on(requestors_of(flow))
+    return impact_on(requesters_of(flow))
 
 
 def impact_on(requesters: QuerySet[Any]) -> Impact:
@@ -122,6 +122,6 @@ def integration_rows() -> QuerySet[Integration]:
 
 
 def _present(model: type[Resource] | type[Permission]) -> Any:
-    rows = model._default_manager.filter(integration=OuterRef("pk"), vanished_at=None).order_by()
+    rows = model._default_manager.filter(integration=OuterRef("pk"), missing_since=None).order_by()
     counted = rows.values("integration").annotate(n=Count("pk")).values("n")
     return Coalesce(Subquery(counted, output_field=IntegerField()), 0)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accessflows.exceptions import InvalidInput, Refused
 from accessflows.flows.diff import Difference, difference
 from accessflows.flows.fingerprint import terms_of
-from accessflows.flows.history import stamp_version
+from accessflows.flows.history import create_version
 from accessflows.flows.terms import PEOPLE_TERMS, PLAIN_TERMS, FlowInput
 from accessflows.flows.validation import check_terms, check_with_targets
 from accessflows.models import AccessFlow, EscalationTier, FlowTarget
@@ -46,7 +46,7 @@ def create_flow(
             require_admin(actor=actor, window=window)
             flow = AccessFlow.objects.create(**_plain(terms), version=0)
             _write_related(flow, terms)
-            stamp_version(flow=flow, changed_by=actor)
+            create_version(flow=flow, changed_by=actor)
             record(
                 event=EventName.FLOW_CREATE,
                 actor=actor,
@@ -120,7 +120,7 @@ def _write_change(
     _write_related(flow, terms)
     differences = difference(before, terms_of(flow))
     if differences:
-        stamp_version(flow=flow, changed_by=actor)
+        create_version(flow=flow, changed_by=actor)
         record(
             event=EventName.FLOW_CHANGE,
             actor=actor,

@@ -80,4 +80,4 @@ PLAIN_TERMS = (
 
 PEOPLE_TERMS = ("requester_users", "requester_groups", "approver_users", "approver_groups")
 
-OTHER_INTEGRATION_TERMS = ("name", "connection_limit", "cut_sessions_on_reset")
+OTHER_INTEGRATION_TERMS = ("name", "connection_limit", "terminate_sessions_on_reset")

@@ -13,7 +13,7 @@ from accessflows.exceptions import InvalidInput, Refused
 from accessflows.flows.forms import FlowFilterForm, FlowForm
 from accessflows.flows.history import events_about, history_of, last_difference, versions_of
 from accessflows.flows.policies import approver_sets
-from accessflows.flows.selectors import flow_rows, impact_of, targets_of
+from accessflows.flows.selectors import flow_rows, impact_of, available_targets_of
 from accessflows.flows.services import change_flow, create_flow, set_flow_active
 from accessflows.form_fields import add_refusal
 from accessflows.models import AccessFlow
@@ -89,7 +89,7 @@ def saved(request: HttpRequest, pk: int) -> HttpResponse:
     flow = get_object_or_404(AccessFlow, pk=pk)
     context = {
         "flow": flow,
-        "targets": targets_of(flow),
+        "targets": available_targets_of(flow),
         "impact": impact_of(flow),
         "differences": last_difference(flow),
         "recorded": events_about(flow).first(),

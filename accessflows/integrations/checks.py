@@ -197,10 +197,10 @@ def _store_offered(
     came = sorted(name for name in seen if name not in known or not known[name].is_present)
     for name, values in seen.items():
         model.objects.update_or_create(
-            integration=integration, name=name, defaults={**values, "vanished_at": None}
+            integration=integration, name=name, defaults={**values, "missing_since": None}
         )
     gone = sorted(name for name, each in known.items() if each.is_present and name not in seen)
-    model.objects.filter(integration=integration, name__in=gone).update(vanished_at=timezone.now())
+    model.objects.filter(integration=integration, name__in=gone).update(missing_since=timezone.now())
     return came, gone
 
 

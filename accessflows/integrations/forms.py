@@ -75,7 +75,7 @@ class IntegrationForm(forms.Form):
     connection_limit = forms.IntegerField(
         label="Connections per login", min_value=1, max_value=50, initial=3
     )
-    cut_sessions_on_reset = Switch(
+    terminate_sessions_on_reset = Switch(
         label="Cut open sessions when credentials are reset",
         help_text="Off, a session opened with the old password goes on until it closes.",
         initial=True,
@@ -121,7 +121,7 @@ class WebhookForm(forms.Form):
         required=False,
         help_text="Path on the portal's machines. Empty takes the system's certificates.",
     )
-    cut_sessions_on_reset = Switch(
+    terminate_sessions_on_reset = Switch(
         label="Cut open sessions when credentials are reset",
         help_text="The receiver is told; it ends sessions or leaves them.",
         initial=True,

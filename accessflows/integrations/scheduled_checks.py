@@ -19,7 +19,7 @@ TURN = timedelta(minutes=10)
 BUDGET_S = 5.0  # of one call: what is due then waits for the next, so that a worker can stop
 
 
-def check_due(now: datetime) -> int:
+def run_due_checks(now: datetime) -> int:
     """Check the integrations in use whose turn has come, the first of them for certain.
 
     Returns 0: no grant waits for this.
@@ -57,7 +57,7 @@ def _take_turn(integration: Integration, now: datetime) -> bool:
     return bool(seen.update(next_check_at=now + TURN))
 
 
-def run_due_canaries(now: datetime) -> int:
+def run_requested_canaries(now: datetime) -> int:
     """Do what waits, one after the other. Returns 0: no grant waits for this."""
     close_stopped_canaries(now=now)
     waiting = CanaryRun.objects.filter(state=CanaryRun.State.WAITING).order_by("pk")

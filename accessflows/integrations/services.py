@@ -10,8 +10,8 @@ from accessflows.connectors.protocol import Target
 from accessflows.connectors.registry import connector_for
 from accessflows.exceptions import InvalidInput
 from accessflows.flows.fingerprint import fingerprint_of, terms_of
-from accessflows.flows.history import stamp_version
-from accessflows.flows.selectors import flows_through
+from accessflows.flows.history import create_version
+from accessflows.flows.selectors import flows_using
 from accessflows.flows.terms import OTHER_INTEGRATION_TERMS
 from accessflows.integrations.inspection import ANOTHER_SERVER, is_another_server
 from accessflows.integrations.terms import ADDRESS_FIELDS, IntegrationInput
@@ -201,9 +201,9 @@ def _write_change(
 
 def _restamp_flows(integration: Integration, *, changed_by: Any) -> None:
     """Give every flow that leads there a new version if its fingerprint is another now."""
-    for flow in flows_through(integration).select_for_update().order_by("pk"):
+    for flow in flows_using(integration).select_for_update().order_by("pk"):
         if fingerprint_of(terms_of(flow)) != flow.fingerprint:
-            stamp_version(flow=flow, changed_by=changed_by)
+            create_version(flow=flow, changed_by=changed_by)
 
 
 def _all_terms(terms: IntegrationInput) -> dict[str, Any]:

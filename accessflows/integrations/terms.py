@@ -20,7 +20,7 @@ class IntegrationInput:
     sslrootcert: str = ""
     connection_limit: int = 3
     url: str = ""
-    cut_sessions_on_reset: bool = True
+    terminate_sessions_on_reset: bool = True
 
 
 # What decides which server the broker's password is sent to, and how well that is protected.

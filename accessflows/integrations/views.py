@@ -8,7 +8,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accessflows.acting import action_context
 from accessflows.exceptions import InvalidInput
-from accessflows.flows.selectors import flows_through, integration_rows
+from accessflows.flows.selectors import flows_using, integration_rows
 from accessflows.form_fields import add_refusal
 from accessflows.integrations.checks import request_check
 from accessflows.integrations.forms import (
@@ -49,7 +49,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "canary_form": CanaryForm(integration=integration),
         "check_runs": integration.check_runs.all()[:5],
         "canary_runs": integration.canary_runs.all()[:5],
-        "flows": flows_through(integration).order_by("name"),
+        "flows": flows_using(integration).order_by("name"),
         "drifts": integration.drifts.filter(over_at=None),
     }
     return render(request, "accessflows/integration_detail.html", context)

@@ -123,7 +123,7 @@ class Grants:
                 "password": "",
             }
         until = self._grants[name]["until"]
-        return {"already_there": there, "valid_until": until.isoformat()}
+        return {"already_existed": there, "valid_until": until.isoformat()}
 
     def _locate(self, data: Answer) -> Answer:
         return {"found": data["grant"] in self._grants}
@@ -151,7 +151,7 @@ class Grants:
         grant = self._grants.get(data["grant"])
         if grant is not None:
             grant["password"] = ""
-        return {"sessions_ended": 0, "was_absent": grant is None}
+        return {"sessions_terminated": 0, "was_absent": grant is None}
 
     def _find_residue(self, data: Answer) -> Answer:
         return {"items": []}
@@ -164,7 +164,7 @@ class Grants:
     def _prove(self, data: Answer) -> Answer:
         gone = data["grant"] not in self._grants
         checked = {"checked_at": now().isoformat()}
-        return {"gone": gone, "sessions_gone": gone, "residue_none": True, **checked}
+        return {"gone": gone, "no_open_sessions": gone, "nothing_left_behind": True, **checked}
 
     def _list(self, data: Answer) -> Answer:
         rows = [

@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db.models import CharField, Exists, OuterRef, QuerySet, Value
 
-from accessflows.flows.policies import NAMED_PEOPLE
+from accessflows.flows.policies import NAMED_USERS
 from accessflows.models import AccessFlow, EscalationTier
 from apono_portal.core.db.prepared import prepared
 from requests_app.models import AccessRequest, RequestedTarget, Status
@@ -75,7 +75,7 @@ def _sets(flow_id: int, user_id: int) -> QuerySet[Any, Any]:
     first = flow.approver_groups.through.objects.filter(accessflow=flow_id)
     later = EscalationTier.objects.filter(flow=flow_id).order_by()
     named = flow.approver_users.through.objects.filter(accessflow=flow_id, user=user_id)
-    label = Value(NAMED_PEOPLE, output_field=CharField())
+    label = Value(NAMED_USERS, output_field=CharField())
     asked: QuerySet[Any, Any] = first.values_list(
         "group_id", "group__name", Exists(own), Value(0)
     ).union(

@@ -57,7 +57,7 @@ def rights_of(request: AccessRequest) -> list[tuple[RequestedTarget, list[str]]]
     known = {(each.integration_id, each.name): each for each in offered}
     found = [(each, known.get((each.integration_id or 0, each.permission))) for each in targets]
     return [
-        (target, permission.words_on(target.resource) if permission else [])
+        (target, permission.rights_on(target.resource) if permission else [])
         for target, permission in found
     ]
 

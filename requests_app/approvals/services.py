@@ -5,7 +5,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from accessflows.flows.policies import may_decide
+from accessflows.flows.policies import can_decide
 from accessflows.models import AccessFlow
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
@@ -63,7 +63,7 @@ def decide_request(
 
 def _decidable(request: AccessRequest, actor: Any) -> AccessFlow:
     flow = request.flow
-    if flow is None or not may_decide(flow, actor, request.requester, tier=request.escalation_tier):
+    if flow is None or not can_decide(flow, actor, request.requester, tier=request.escalation_tier):
         raise RequestRefused(
             "You are not an approver of this request, or not any more. Nothing was decided."
         )

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from accessflows.flows.selectors import flows_through
+from accessflows.flows.selectors import flows_using
 from accessflows.models import AccessFlow, Integration
 from accessflows.permissions import require_admin
 from apono_portal.core.web.client import ClientInfo
@@ -38,7 +38,7 @@ class IntegrationUse:
 
 def use_of_integration(integration: Integration) -> IntegrationUse:
     return IntegrationUse(
-        tuple(flows_through(integration).order_by("name")),
+        tuple(flows_using(integration).order_by("name")),
         Grant.objects.live().filter(integration=integration).count(),
     )
 

@@ -78,8 +78,8 @@ def _look(integration: Integration, since: datetime) -> int:
     for after, roll in iter_managed_roles(connector, target, partial(_identities, active)):
         known, ended = _known(roll)
         here = active.filter(login_oid__gt=after)
-        if roll.upto is not None:
-            here = here.filter(login_oid__lte=roll.upto)
+        if roll.up_to is not None:
+            here = here.filter(login_oid__lte=roll.up_to)
         with (
             transaction.atomic()
         ):  # else a pooler may give the rest of a cursor to another connection

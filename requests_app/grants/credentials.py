@@ -54,7 +54,7 @@ def reset_credential(
                 target,
                 grant.spec(integration),
                 identity,
-                end_sessions=integration.cut_sessions_on_reset,
+                terminate_sessions=integration.terminate_sessions_on_reset,
             )
     except ConnectorError as error:
         _record_trouble(actor, grant, "reset", error.sentence, client_info)
@@ -71,7 +71,7 @@ def _note_reset(
         if grant.revealed_at is None:
             raise Conflict("This credential was not shown yet. Reveal it.")
         Grant.objects.filter(pk=grant.pk).update(revealed_at=timezone.now())
-        cuts = grant.integration is not None and grant.integration.cut_sessions_on_reset
+        cuts = grant.integration is not None and grant.integration.terminate_sessions_on_reset
         record(
             event=EventName.GRANT_RESET,
             actor=actor,

@@ -103,7 +103,7 @@ def revoke_ineligible() -> int:
 
 def _vanished_targets() -> QuerySet[RequestedTarget]:
     """Of a request: targets that discovery does not find any more. What is open runs on to its end."""
-    where = {"integration": OuterRef("integration"), "vanished_at__isnull": False}
+    where = {"integration": OuterRef("integration"), "missing_since__isnull": False}
     here = Q(Exists(Resource.objects.filter(name=OuterRef("resource"), **where)))
     here |= Q(Exists(Permission.objects.filter(name=OuterRef("permission"), **where)))
     return RequestedTarget.objects.filter(here, request=OuterRef("pk"))

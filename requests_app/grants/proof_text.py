@@ -15,8 +15,8 @@ def proof_lines(proof: Mapping[str, Any]) -> list[tuple[str, str]]:
     portal may lack some."""
     details = proof.get("details") or {}
     answers = (
-        ("Login", _of(proof, "role_gone", "Gone", "Still there")),
-        ("Sessions", _of(proof, "sessions_gone", "None open", "Some open")),
+        ("Login", _of(proof, "role_removed", "Gone", "Still there")),
+        ("Sessions", _of(proof, "no_open_sessions", "None open", "Some open")),
         ("Remains", _remains(proof, details)),
         ("Checked", _checked(proof)),
         ("How", str(proof.get("method", ""))),
@@ -34,9 +34,9 @@ def proof_in_a_line(proof: Mapping[str, Any]) -> str:
 def proof_facts(proof: Mapping[str, Any]) -> str:
     """The three facts alone."""
     said = (
-        _of(proof, "role_gone", "login gone", "login still there"),
-        _of(proof, "sessions_gone", "no session", "sessions open"),
-        _of(proof, "residue_none", "nothing left", "something left"),
+        _of(proof, "role_removed", "login gone", "login still there"),
+        _of(proof, "no_open_sessions", "no session", "sessions open"),
+        _of(proof, "nothing_left_behind", "nothing left", "something left"),
     )
     return ", ".join(filter(None, said))
 
@@ -46,7 +46,7 @@ def _of(proof: Mapping[str, Any], key: str, yes: str, no: str) -> str:
 
 
 def _remains(proof: Mapping[str, Any], details: Mapping[str, Any]) -> str:
-    said = _of(proof, "residue_none", "None", "Some")
+    said = _of(proof, "nothing_left_behind", "None", "Some")
     read = [str(name) for name in details.get("databases_read", [])]
     if not said or not read:
         return said

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from accessflows.connectors.protocol import GrantIdentity, OwnedObject
+from accessflows.connectors.protocol import GrantIdentity, OwnedObjects
 from audit.events import EventName
 from audit.services import record
 from requests_app.models import AccessRequest, Grant, GrantState
@@ -48,7 +48,7 @@ def save_identity(grant: Grant, identity: GrantIdentity) -> None:
         setattr(grant, name, value)
 
 
-def save_owned_objects(grant: Grant, lease: str, owned_objects: OwnedObject) -> None:
+def save_owned_objects(grant: Grant, lease: str, owned_objects: OwnedObjects) -> None:
     """Keep what was found before it is cleaned. A later look, after half a cleaning, adds only."""
     seen = list(grant.owned_objects)
     news = [item for item in (each.as_dict() for each in owned_objects.items) if item not in seen]

@@ -67,10 +67,10 @@ def iter_managed_roles(
     after: int | None = 0
     while after is not None:
         identities = known(after)
-        upto = identities[-1].role_oid if len(identities) == AT_ONCE else None
+        up_to = identities[-1].role_oid if len(identities) == AT_ONCE else None
         with draft():
             roll = connector.list_managed_roles(
-                target, settings.PORTAL_ID, identities, after=after, upto=upto
+                target, settings.PORTAL_ID, identities, after=after, up_to=up_to
             )
         yield after, roll
-        after = roll.upto
+        after = roll.up_to

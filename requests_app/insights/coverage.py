@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db.models import Count
 
-from accessflows.flows.mfa_requirement import all_in_need_of_mfa, enrolled
+from accessflows.flows.mfa_requirement import all_lacking_required_mfa, enrolled
 
 MOST_GROUPS = 8
 
@@ -16,7 +16,7 @@ def coverage_now() -> dict[str, Any]:
     return {
         "people": people.count(),
         "enrolled": people.filter(enrolled()).count(),
-        "in_need": all_in_need_of_mfa(people).count(),
+        "in_need": all_lacking_required_mfa(people).count(),
         "groups": _groups(),
     }
 

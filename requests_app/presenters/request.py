@@ -280,7 +280,7 @@ def _card(grant: Grant, request: AccessRequest, viewer: Any, now: datetime) -> G
         may_reveal=usable and grant.revealed_at is None,
         may_reset=usable and grant.revealed_at is not None,
         cuts_sessions=bool(
-            usable and grant.integration and grant.integration.cut_sessions_on_reset
+            usable and grant.integration and grant.integration.terminate_sessions_on_reset
         ),
     )
 

@@ -145,7 +145,7 @@ _WORDS: dict[str, tuple[str, Words]] = {
         lambda t, w: (
             "Access cut",
             "on the target",
-            f"Open sessions closed: {t.get('sessions_ended', 0)}",
+            f"Open sessions closed: {t.get('sessions_terminated', 0)}",
         ),
     ),
     EventName.GRANT_PROVE: (

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from accessflows.flows.policies import APPROVE, approval_met, approver_sets, flow_for, further_sets
-from accessflows.flows.selectors import given_now, targets_named_by
+from accessflows.flows.policies import APPROVE, approval_met, approver_sets, flow_for, escalation_sets
+from accessflows.flows.selectors import available_now, all_targets_of
 from accessflows.models import AccessFlow, FlowTarget
 from requests_app.exceptions import RequestRefused
 from requests_app.models import Status
@@ -74,8 +74,8 @@ def evaluate(
     refusals = list(filter(None, [_flow_refusal(flow, now, allowed=allowed)]))
     if flow is None:
         return Evaluation(draft, None, refusals=refusals)
-    named = targets_named_by(flow)
-    targets, written = _targets(flow, given_now(named), draft.target_ids, refusals), Words("")
+    named = all_targets_of(flow)
+    targets, written = _targets(flow, available_now(named), draft.target_ids, refusals), Words("")
     _try(refusals, check_duration, draft.duration, flow)
     if words is not None:
         said = _try(
@@ -100,7 +100,7 @@ def evaluate(
 def is_approvable(flow: AccessFlow, person: Any) -> bool:
     """Would it be enough if everybody who may decide on this person's request, sooner or later, did?"""
     tier = flow.escalation_tiers.count()
-    sets = [*approver_sets(flow), *further_sets(flow, tier)]
+    sets = [*approver_sets(flow), *escalation_sets(flow, tier)]
     everybody = frozenset().union(*(each.members for each in sets))
     decisions = [_Approval(approver_id) for approver_id in everybody]
     return approval_met(flow, decisions, requester_id=person.pk, tier=tier)

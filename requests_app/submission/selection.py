@@ -11,7 +11,7 @@ from django import forms
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet, Value, prefetch_related_objects
 
-from accessflows.flows.catalogue import NARROWED, ORDER, names_in, narrowed, requestable_targets
+from accessflows.flows.catalogue import FILTER_FIELDS, ORDER, filter_options, narrowed, requestable_targets
 from accessflows.models import APPROVAL_LABELS, AccessFlow, FlowTarget, Integration
 from apono_portal.core.db.prepared import prepared
 from apono_portal.core.formatting.durations import format_duration
@@ -108,7 +108,7 @@ class CatalogFilterForm(forms.Form):
 
     @property
     def names(self) -> dict[str, str]:
-        return {name: self.cleaned_data.get(name, "") for name in NARROWED}
+        return {name: self.cleaned_data.get(name, "") for name in FILTER_FIELDS}
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def catalog_page(user: Any, data: Mapping[str, Any], selection: Selection) -> Ca
     draw = partial(_rows, ticked=ticked, approvers=approvers)
     return CatalogPage(
         look=look,
-        names=names_in(row[1:] for row in everything),
+        names=filter_options(row[1:] for row in everything),
         page=page,
         groups=[
             _group(list(members), draw)
@@ -197,7 +197,7 @@ def catalog_page(user: Any, data: Mapping[str, Any], selection: Selection) -> Ca
 def _everything(user_id: int) -> QuerySet[Any, Any]:
     """The number of each target the person may ask for, and what the list is narrowed by, in order."""
     rows = requestable_targets(user_id).select_related(None).prefetch_related(None)
-    return rows.values_list("pk", *NARROWED.values())
+    return rows.values_list("pk", *FILTER_FIELDS.values())
 
 
 def _found(user: Any, look: CatalogFilterForm, everything: list[tuple[Any, ...]]) -> list[int]:
@@ -206,7 +206,7 @@ def _found(user: Any, look: CatalogFilterForm, everything: list[tuple[Any, ...]]
     if words:
         found = narrowed(requestable_targets(user.pk), words=words, names=look.names)
         return list(found.values_list("pk", flat=True))
-    wanted = [look.names[name] for name in NARROWED]
+    wanted = [look.names[name] for name in FILTER_FIELDS]
     return [
         pk
         for pk, *names in everything

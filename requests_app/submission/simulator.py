@@ -11,8 +11,8 @@ from typing import Any
 from django import forms
 from django.contrib.auth import get_user_model
 
-from accessflows.flows.choices import read_pair, write_pair
-from accessflows.flows.policies import ApproverSet, approver_sets, further_sets
+from accessflows.flows.choices import parse_pair, format_pair
+from accessflows.flows.policies import ApproverSet, approver_sets, escalation_sets
 from accessflows.models import AccessFlow, FlowTarget
 from apono_portal.core.formatting.datetimes import person as name_in
 from mfa.models import Authenticator
@@ -84,7 +84,7 @@ def emails_to_suggest() -> list[str]:
 
 def simulate(*, person: Any, target: str, duration: timedelta, now: datetime) -> list[Case]:
     """Judge the draft through each flow that gives the target; those that would take it on first."""
-    resource, permission = read_pair(target)
+    resource, permission = parse_pair(target)
     given = FlowTarget.objects.filter(resource=resource, permission=permission)
     given = (
         given.select_related("flow")
@@ -141,7 +141,7 @@ def _approvers(flow: AccessFlow, person: Any) -> list[tuple[str, str]]:
     first = approver_sets(flow)
     later = [
         each._replace(label=f"{each.label}, later")
-        for each in further_sets(flow, flow.escalation_tiers.count())
+        for each in escalation_sets(flow, flow.escalation_tiers.count())
     ]
     left_out = frozenset() if flow.allow_self_approval else frozenset({person.pk})
     return [(each.label, _names(each.members - left_out)) for each in _sets(first, later)]
@@ -169,6 +169,6 @@ def _targets_given() -> list[tuple[str, str]]:
         "permission__name",
     )
     return [
-        (write_pair((resource, permission)), f"{where} / {what} · {role}")
+        (format_pair((resource, permission)), f"{where} / {what} · {role}")
         for resource, permission, where, what, role in rows.distinct()
     ]

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 from accessflows.exceptions import InvalidInput
 from accessflows.flows.forms import FlowForm
 from accessflows.flows.impact import impact_of_draft
-from accessflows.flows.selectors import impact_on, people_among
+from accessflows.flows.selectors import impact_on, active_users_among
 from accessflows.flows.validation import check_terms
 from accessflows.form_fields import add_refusal
 from accessflows.models import AccessFlow
@@ -64,5 +64,5 @@ def _reaches(form: FlowForm) -> Any:
     """Return whom the form reaches, as far as it is filled in."""
     chosen = form.cleaned_data
     return impact_on(
-        people_among(chosen.get("requester_users", ()), chosen.get("requester_groups", ()))
+        active_users_among(chosen.get("requester_users", ()), chosen.get("requester_groups", ()))
     )

@@ -162,7 +162,7 @@ class DeadlineWatchdog:
         """A failure here is none: containment comes right after, and attempts for ever."""
         try:
             with draft():
-                told = place.connector.end_sessions_at(place.target, list(logins), at)
+                told = place.connector.terminate_sessions_at(place.target, list(logins), at)
         except ConnectorError as error:
             log.info("sessions_not_told_on_time", grants=len(logins), reason=error.sentence)
             return

@@ -59,8 +59,8 @@ def contain(grants: list[Grant], lease: str) -> None:
             _contain_again([grant], lease, answer)
         else:
             on_time = sessions_told.about(grant.pk)
-            ended = max(answer.sessions_ended, on_time)
-            contained[grant] = replace(answer, sessions_ended=ended)
+            ended = max(answer.sessions_terminated, on_time)
+            contained[grant] = replace(answer, sessions_terminated=ended)
     for grant in record_containment(contained=contained):
         _log_done("grant_contained", grant)
 

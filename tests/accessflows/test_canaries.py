@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accessflows.integrations.canaries import run_canary
-from accessflows.integrations.scheduled_checks import run_due_canaries
+from accessflows.integrations.scheduled_checks import run_requested_canaries
 from accessflows.models import CanaryRun
 from audit.models import Event
 from tests.factories import IntegrationFactory, PermissionFactory, ResourceFactory
@@ -36,7 +36,7 @@ def test_it_passes_on_a_real_target_and_leaves_nothing(checked, pg_target, admin
         checked.permissions.get(name="orders_read"),
     ).content.decode()
     assert "Waits for a worker" in page
-    run_due_canaries(timezone.now())
+    run_requested_canaries(timezone.now())
     run = CanaryRun.objects.get()
     assert (run.state, len(run.steps)) == (State.PASSED, 8), run.steps
     assert pg_target.grant_roles() == []
@@ -50,7 +50,7 @@ def test_it_passes_on_a_real_target_and_leaves_nothing(checked, pg_target, admin
 
 def test_it_fails_with_a_sentence_where_nothing_answers(admin_client):
     run = ask(admin_client)
-    run_due_canaries(timezone.now())
+    run_requested_canaries(timezone.now())
     run.refresh_from_db()
     assert run.state == State.FAILED
     page = admin_client.get(reverse("integrations:canary", args=[run.integration_id, run.pk]))
@@ -77,7 +77,7 @@ def test_a_run_of_a_killed_worker_is_closed_with_the_reason(admin_client):
     run = ask(admin_client)
     past = timezone.now() - timedelta(minutes=2)
     CanaryRun.objects.update(state=State.RUNNING, lease_by="killed", lease_until=past)
-    run_due_canaries(timezone.now())
+    run_requested_canaries(timezone.now())
     run.refresh_from_db()
     assert run.state == State.FAILED
     assert "stopped in the middle" in run.steps[-1]["sentence"]
@@ -85,7 +85,7 @@ def test_a_run_of_a_killed_worker_is_closed_with_the_reason(admin_client):
 
 def test_what_vanished_is_not_to_be_chosen(admin_client):
     integration = IntegrationFactory()
-    gone = ResourceFactory(integration=integration, vanished_at=timezone.now())
+    gone = ResourceFactory(integration=integration, missing_since=timezone.now())
     page = post(admin_client, integration, gone, PermissionFactory(integration=integration))
     assert "that are there now" in page.content.decode()
     assert not CanaryRun.objects.exists()

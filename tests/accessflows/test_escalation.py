@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from accessflows.flows.policies import approval_met, may_decide
+from accessflows.flows.policies import approval_met, can_decide
 from accessflows.flows.terms import FlowInput
 from accessflows.flows.validation import rule_errors
 from accessflows.models import AccessFlow
@@ -55,11 +55,11 @@ def test_a_further_group_decides_once_it_is_asked_and_not_before():
     owner, later, last = UserFactory.create_batch(3)
     flow = flow_asking([owner], approval=ANY_OF, further=[[later], [last]])
     for tier, expected in [(0, (False, False)), (1, (True, False)), (2, (True, True))]:
-        said = [may_decide(flow, each, UserFactory(), tier=tier) for each in (later, last)]
+        said = [can_decide(flow, each, UserFactory(), tier=tier) for each in (later, last)]
         assert tuple(said) == expected
         met = [approval_met(flow, approve(each), tier=tier) for each in (later, last)]
         assert tuple(met) == expected
-    assert may_decide(flow, owner, UserFactory(), tier=2)
+    assert can_decide(flow, owner, UserFactory(), tier=2)
 
 
 def test_of_a_further_group_as_many_are_needed():
@@ -87,7 +87,7 @@ def test_who_counts_in_a_group_is_no_stand_in_for_another():
 def test_a_requester_in_a_further_group_decides_nothing():
     requester, owner = UserFactory.create_batch(2)
     flow = flow_asking([owner], approval=ANY_OF, further=[[requester]])
-    assert not may_decide(flow, requester, requester, tier=1)
+    assert not can_decide(flow, requester, requester, tier=1)
     assert not approval_met(flow, approve(requester), requester_id=requester.pk, tier=1)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from accessflows.flows.diff import difference
 from accessflows.flows.fingerprint import terms_of
-from accessflows.flows.history import PAGE_SIZE, history_of, stamp_version
+from accessflows.flows.history import PAGE_SIZE, history_of, create_version
 from accessflows.flows.services import change_flow, set_flow_active
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow
@@ -19,7 +19,7 @@ from tests.factories import AccessFlowFactory, UserFactory, take_fingerprint
 def flow(db, admin_user) -> AccessFlow:
     petra = UserFactory(name="Petra Person", email="petra@example.org")
     flow = AccessFlowFactory(name="Orders", requester_users=[petra], targets=1, version=0)
-    stamp_version(flow=flow, changed_by=admin_user)
+    create_version(flow=flow, changed_by=admin_user)
     return flow
 
 
@@ -72,7 +72,7 @@ def test_an_entry_of_an_older_page_is_compared_across_the_pages(flow, admin_user
     for hours in range(2, PAGE_SIZE + 3):
         flow.max_duration = timedelta(hours=hours)
         take_fingerprint(flow)
-        stamp_version(flow=flow, changed_by=admin_user)
+        create_version(flow=flow, changed_by=admin_user)
     newest, _ = history_of(flow.pk, "1")
     assert newest.paginator.count == PAGE_SIZE + 2
     for page in ("1", "2"):

@@ -109,7 +109,7 @@ def test_a_new_name_voids_nothing(pair, admin_user):
 
 @pytest.mark.parametrize("what", ["vanished resource", "vanished role", "disabled", "out of reach"])
 def test_what_cannot_be_given_is_refused(pair, checked, admin_user, what):
-    gone = {"vanished_at": checked.discovered_at}
+    gone = {"missing_since": checked.discovered_at}
     if what == "vanished resource":
         Resource.objects.filter(pk=pair[0]).update(**gone)
     elif what == "vanished role":

@@ -64,12 +64,12 @@ def test_a_second_check_that_finds_nothing_new_reports_nothing_new(checked, admi
 def test_what_is_gone_is_marked_and_kept(checked, admin_client):
     Resource.objects.create(integration=checked, name="dropped_long_ago")
     page = check(admin_client, checked)
-    assert Resource.objects.get(name="dropped_long_ago").vanished_at is not None
+    assert Resource.objects.get(name="dropped_long_ago").missing_since is not None
     assert "Vanished" in page
 
 
 def test_what_comes_back_is_present_again(checked):
-    Permission.objects.filter(name="orders_read").update(vanished_at=checked.discovered_at)
+    Permission.objects.filter(name="orders_read").update(missing_since=checked.discovered_at)
     check_integration(actor=None, integration=checked, client_info=SYSTEM)
     assert Permission.objects.get(name="orders_read").is_present
 
@@ -79,7 +79,7 @@ def test_a_server_that_is_down_is_told_and_forgets_nothing(checked, admin_client
     page = check(admin_client, checked)
     checked.refresh_from_db()
     assert checked.health == Integration.Health.DOWN
-    assert checked.resources.filter(vanished_at=None).exists()
+    assert checked.resources.filter(missing_since=None).exists()
     assert "Down" in page
 
 

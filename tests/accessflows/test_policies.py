@@ -9,10 +9,10 @@ from accessflows.flows.policies import (
     approval_met,
     approver_sets,
     flow_for,
-    may_decide,
-    may_request,
+    can_decide,
+    can_request,
 )
-from accessflows.flows.selectors import open_targets, requestors_of, targets_of
+from accessflows.flows.selectors import available_targets, requesters_of, available_targets_of
 from accessflows.models import AccessFlow
 from tests.factories import AccessFlowFactory, GroupFactory, UserFactory
 
@@ -28,31 +28,31 @@ def test_people_named_and_members_of_groups_may_request():
     named, member, other = UserFactory.create_batch(3)
     group = GroupFactory(members=[member])
     flow = AccessFlowFactory(requester_users=[named], requester_groups=[group])
-    assert [may_request(flow, each) for each in (named, member, other)] == [True, True, False]
-    assert set(requestors_of(flow)) == {named, member}
+    assert [can_request(flow, each) for each in (named, member, other)] == [True, True, False]
+    assert set(requesters_of(flow)) == {named, member}
 
 
 def test_nobody_may_request_through_an_inactive_flow():
     person = UserFactory()
-    assert not may_request(AccessFlowFactory(requester_users=[person], is_active=False), person)
+    assert not can_request(AccessFlowFactory(requester_users=[person], is_active=False), person)
 
 
 def test_a_deactivated_person_may_not_request():
     person = UserFactory(is_active=False)
     flow = AccessFlowFactory(requester_users=[person])
-    assert not may_request(flow, person)
-    assert not requestors_of(flow).exists()
+    assert not can_request(flow, person)
+    assert not requesters_of(flow).exists()
 
 
 def test_a_flow_is_offered_with_what_it_gives_now():
     person = UserFactory()
     flow = AccessFlowFactory(requester_users=[person], targets=2)
     gone = flow.targets.first().resource
-    gone.vanished_at = flow.created_at
+    gone.missing_since = flow.created_at
     gone.save()
     offered = requestable_targets(person)
     assert [target.resource for target in offered] != [gone]
-    assert len(offered) == len(targets_of(flow)) == 1
+    assert len(offered) == len(available_targets_of(flow)) == 1
 
 
 @pytest.mark.parametrize("closed", ["resource", "permission", "integration", None])
@@ -64,10 +64,10 @@ def test_what_can_be_given_is_the_same_in_the_database_and_in_memory(closed):
         target.resource.integration.save()
     elif closed:
         thing = getattr(target, closed)
-        thing.vanished_at = flow.created_at
+        thing.missing_since = flow.created_at
         thing.save()
-    asked = list(open_targets().filter(flow=flow))
-    assert targets_of(flow) == asked
+    asked = list(available_targets().filter(flow=flow))
+    assert available_targets_of(flow) == asked
     assert (target in asked) == (closed is None)
 
 
@@ -128,7 +128,7 @@ def test_without_approvers_nothing_is_approved():
     for approval in (ANY_OF, ALL_OF):
         flow = AccessFlowFactory(approval=approval)
         assert not approval_met(flow, approve(anybody))
-        assert not may_decide(flow, anybody, UserFactory())
+        assert not can_decide(flow, anybody, UserFactory())
 
 
 @pytest.mark.parametrize("loses", ["membership", "activity"])
@@ -158,14 +158,14 @@ def test_a_deleted_approver_counts_for_nobody():
 def test_requesters_decide_on_their_own_only_if_the_flow_says_so():
     person = UserFactory()
     flow = AccessFlowFactory(approval=ANY_OF, approver_users=[person])
-    assert not may_decide(flow, person, person)
+    assert not can_decide(flow, person, person)
     assert not approval_met(flow, approve(person), requester_id=person.pk)
     flow.allow_self_approval = True
-    assert may_decide(flow, person, person)
+    assert can_decide(flow, person, person)
     assert approval_met(flow, approve(person), requester_id=person.pk)
 
 
 def test_a_deactivated_approver_decides_nothing():
     person = UserFactory(is_active=False)
     flow = AccessFlowFactory(approval=ANY_OF, approver_users=[person])
-    assert not may_decide(flow, person, UserFactory())
+    assert not can_decide(flow, person, UserFactory())

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accessflows.integrations.scheduled_checks import check_due
+from accessflows.integrations.scheduled_checks import run_due_checks
 from accessflows.integrations.services import set_integration_active
 from accessflows.models import Integration, Permission, Resource
 from apono_portal.core.web.client import SYSTEM
@@ -21,7 +21,7 @@ def checks():
 
 
 def test_a_new_integration_is_checked_and_its_turn_comes_again_later(integration):
-    check_due(timezone.now())
+    run_due_checks(timezone.now())
     integration.refresh_from_db()
     assert integration.health != Integration.Health.UNKNOWN
     assert integration.next_check_at > timezone.now()
@@ -30,7 +30,7 @@ def test_a_new_integration_is_checked_and_its_turn_comes_again_later(integration
 
 def test_a_check_that_says_nothing_new_is_not_put_on_the_record(checked):
     seen_at = checked.health_checked_at
-    check_due(timezone.now() + DAY)
+    run_due_checks(timezone.now() + DAY)
     checked.refresh_from_db()
     assert checked.health_checked_at > seen_at
     assert checks().count() == 1
@@ -39,7 +39,7 @@ def test_a_check_that_says_nothing_new_is_not_put_on_the_record(checked):
 def test_a_target_that_went_down_is_told_once_and_asked_again_soon(checked):
     Integration.objects.update(port=1)
     for _ in range(2):
-        check_due(timezone.now() + DAY)
+        run_due_checks(timezone.now() + DAY)
     checked.refresh_from_db()
     assert checked.health == Integration.Health.DOWN
     assert checks().count() == 2
@@ -48,7 +48,7 @@ def test_a_target_that_went_down_is_told_once_and_asked_again_soon(checked):
 
 def test_before_its_turn_nothing_is_asked(checked):
     Integration.objects.update(port=1)
-    check_due(timezone.now())
+    run_due_checks(timezone.now())
     checked.refresh_from_db()
     assert checked.health != Integration.Health.DOWN
 
@@ -58,7 +58,7 @@ def test_what_takes_too_long_together_is_checked_one_after_the_other(monkeypatch
     IntegrationFactory.create_batch(2)
     seen = []
     for _ in range(3):
-        check_due(timezone.now())
+        run_due_checks(timezone.now())
         seen.append(checks().count())
     assert seen == [1, 2, 2]
 
@@ -81,14 +81,14 @@ def test_one_that_is_disabled_is_left_alone():
         is_active=False,
         client_info=SYSTEM,
     )
-    check_due(timezone.now())
+    run_due_checks(timezone.now())
     integration.refresh_from_db()
     assert integration.health == Integration.Health.UNKNOWN
 
 
 def test_what_vanished_is_noticed_without_anybody_asking(checked):
     Resource.objects.create(integration=checked, name="dropped_long_ago")
-    check_due(timezone.now() + DAY)
+    run_due_checks(timezone.now() + DAY)
     assert not Resource.objects.get(name="dropped_long_ago").is_present
     told = Event.objects.filter(event="integration:discover").latest("pk").metadata
     assert told["vanished_resources"] == ["dropped_long_ago"]
@@ -96,5 +96,5 @@ def test_what_vanished_is_noticed_without_anybody_asking(checked):
 
 def test_rights_are_read_into_words(checked):
     permission = Permission.objects.get(integration=checked, name="orders_read")
-    words = permission.words_on("orders")
+    words = permission.rights_on("orders")
     assert any(line.startswith("Read ") and "in schema sales" in line for line in words), words

@@ -17,7 +17,7 @@ def typed(receiver, **changes):  # noqa: F811
         "kind": "webhook",
         "url": receiver.url,
         "password": receiver.secret,
-        "cut_sessions_on_reset": "on",
+        "terminate_sessions_on_reset": "on",
     }
     return values | changes
 
@@ -32,7 +32,7 @@ def test_it_is_added_and_checked(admin_client, receiver):  # noqa: F811
     page = admin_client.get(f"/integrations/{made.pk}/").content.decode()
     made.refresh_from_db()
     assert (made.health, made.system_identifier) == ("healthy", "example-receiver")
-    assert "Open the door" in str(made.permissions.get(name="reader").words_on("orders"))
+    assert "Open the door" in str(made.permissions.get(name="reader").rights_on("orders"))
     assert receiver.secret not in page
 
 

@@ -82,7 +82,7 @@ def test_activating_again_adopts_the_same_role(pg_target: PgTarget) -> None:
     spec = pg_target.spec()
     first = postgresql.activate(pg_target.target, spec)
     again = postgresql.activate(pg_target.target, spec)
-    assert (first.already_there, again.already_there) == (False, True)
+    assert (first.already_existed, again.already_existed) == (False, True)
     assert again.identity == first.identity == postgresql.locate(pg_target.target, spec)
 
 

@@ -32,7 +32,7 @@ def test_open_sessions_die(grant: Grant) -> None:
     in_transaction.execute("BEGIN")
     in_transaction.execute("DECLARE held CURSOR WITH HOLD FOR SELECT * FROM sales.orders")
     containment = grant.contain()
-    assert containment.sessions_ended == 2
+    assert containment.sessions_terminated == 2
     assert is_dead(idle)
     assert is_dead(in_transaction)
 
@@ -75,14 +75,14 @@ def test_grantee_cannot_keep_the_role_open(grant: Grant) -> None:
 def test_containing_again_changes_nothing(grant: Grant) -> None:
     grant.contain()
     again = grant.contain()
-    assert (again.sessions_ended, again.was_absent) == (0, False)
+    assert (again.sessions_terminated, again.was_absent) == (0, False)
 
 
 def test_role_dropped_by_hand_under_an_open_session(grant: Grant) -> None:
     session = grant.log_in()
     grant.pg.ask(f"DROP ROLE {grant.role}")
     containment = grant.contain()
-    assert (containment.was_absent, containment.orphans_ended) == (True, 1)
+    assert (containment.was_absent, containment.orphan_sessions_terminated) == (True, 1)
     assert is_dead(session)
     assert grant.clean().was_absent
     assert grant.proof_holds()
@@ -150,7 +150,7 @@ def test_membership_added_by_another_administrator_is_reported(grant: Grant) -> 
     """On 16 and later REVOKE takes back only the broker's own grant and reports success."""
     grant.pg.ask(f"GRANT orders_write TO {grant.role}")
     containment = grant.contain()
-    left = containment.memberships_left
+    left = containment.remaining_memberships
     assert left == (("orders_write",) if grant.pg.version >= 16 else ())
     grant.clean()
     assert grant.proof_holds()
@@ -222,7 +222,7 @@ def test_orphans_prepared_transaction_keeps_the_proof_from_holding(grant: Grant)
     grant.pg.ask(f"DROP ROLE {grant.role}")
     assert grant.contain().prepared_transactions == ("orphan",)
     proof = postgresql.prove(grant.pg.target, grant.identity)
-    assert (proof.holds, proof.residue_none) == (False, False)
+    assert (proof.holds, proof.nothing_left_behind) == (False, False)
     assert proof.details["prepared_transactions"] == ["orphan"]
 
 
@@ -307,7 +307,7 @@ def test_password_and_cut_at_the_same_moment_end_cut(make_grant: MakeGrant) -> N
                 grant.pg.target,
                 grant.spec,
                 grant.identity,
-                end_sessions=False,
+                terminate_sessions=False,
             )
             pool.submit(grant.contain).result()
             reset.exception()
@@ -323,7 +323,7 @@ def test_a_pool_of_the_grantees_is_emptied_and_stays_empty(grant: Grant) -> None
     where = make_conninfo(host=said.host, port=said.port, dbname=said.database, user=said.user, password=said.password)  # fmt: skip
     with ConnectionPool(where, min_size=2, max_size=3, timeout=1) as pool:
         pool.wait(10)
-        assert grant.contain().sessions_ended >= 2
+        assert grant.contain().sessions_terminated >= 2
         with pytest.raises((psycopg.OperationalError, PoolTimeout)), pool.connection() as session:
             session.execute("SELECT 1")
         assert not grant.can_log_in()

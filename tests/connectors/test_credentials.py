@@ -79,7 +79,7 @@ def test_no_password_is_set_on_a_role_that_took_the_name(grant: Grant) -> None:
 def test_reset_kills_the_old_password_and_keeps_sessions_unless_asked(grant: Grant) -> None:
     with grant.log_in() as session:
         fresh = postgresql.reset_credential(
-            grant.pg.target, grant.spec, grant.identity, end_sessions=False
+            grant.pg.target, grant.spec, grant.identity, terminate_sessions=False
         )
         assert session.execute("SELECT 1").fetchone() == (1,)
     assert not grant.can_log_in()
@@ -88,7 +88,7 @@ def test_reset_kills_the_old_password_and_keeps_sessions_unless_asked(grant: Gra
 
 def test_reset_ends_open_sessions_when_asked(grant: Grant) -> None:
     session = grant.log_in()
-    postgresql.reset_credential(grant.pg.target, grant.spec, grant.identity, end_sessions=True)
+    postgresql.reset_credential(grant.pg.target, grant.spec, grant.identity, terminate_sessions=True)
     with pytest.raises(psycopg.OperationalError):
         session.execute("SELECT 1")
 
@@ -96,7 +96,7 @@ def test_reset_ends_open_sessions_when_asked(grant: Grant) -> None:
 def test_reset_after_the_end_is_refused(grant: Grant) -> None:
     grant.contain()
     with pytest.raises(TargetRefused):
-        postgresql.reset_credential(grant.pg.target, grant.spec, grant.identity, end_sessions=True)
+        postgresql.reset_credential(grant.pg.target, grant.spec, grant.identity, terminate_sessions=True)
 
 
 def test_login_half_way_through_when_the_cut_comes_is_refused(grant: Grant) -> None:
@@ -133,7 +133,7 @@ def _talk(connection: psycopg.pq.PGconn, *, until: int) -> None:
 def test_no_password_reaches_the_servers_log(grant: Grant) -> None:
     """The server logs every statement here, also of a change that fails."""
     fresh = postgresql.reset_credential(
-        grant.pg.target, grant.spec, grant.identity, end_sessions=False
+        grant.pg.target, grant.spec, grant.identity, terminate_sessions=False
     )
     grant.end()
     log = Path(grant.pg.server.log_file).read_text()

@@ -25,13 +25,13 @@ def test_proof_sees_an_open_session(grant: Grant) -> None:
     with grant.log_in():
         grant.pg.ask(f"DROP ROLE {grant.role}")
         proof = postgresql.prove(grant.pg.target, grant.identity)
-    assert (proof.role_gone, proof.sessions_gone, proof.holds) == (True, False, False)
+    assert (proof.role_removed, proof.no_open_sessions, proof.holds) == (True, False, False)
 
 
 def test_proof_sees_a_role_that_took_the_name(grant: Grant) -> None:
     grant.end()
     grant.pg.ask(f"CREATE ROLE {grant.role}")
-    assert not postgresql.prove(grant.pg.target, grant.identity).role_gone
+    assert not postgresql.prove(grant.pg.target, grant.identity).role_removed
 
 
 def test_proof_reads_the_access_lists_themselves(grant: Grant) -> None:
@@ -50,7 +50,7 @@ def test_proof_reads_the_access_lists_themselves(grant: Grant) -> None:
         proof = postgresql.prove(pg.target, grant.identity)
     finally:
         pg.ask("DROP TABLE sales.damaged", database="orders")
-    assert not proof.residue_none
+    assert not proof.nothing_left_behind
     assert proof.details["traces"] == {"orders: pg_class.relacl": 1}
 
 

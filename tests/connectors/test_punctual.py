@@ -18,7 +18,7 @@ def move_end(grant, until: datetime) -> None:
 
 
 def tell(grant, at: datetime) -> int:
-    return postgresql.end_sessions_at(grant.pg.target, [grant.identity], at).get(grant.identity, 0)
+    return postgresql.terminate_sessions_at(grant.pg.target, [grant.identity], at).get(grant.identity, 0)
 
 
 def is_open(session: psycopg.Connection) -> bool:  # type: ignore[type-arg]
@@ -54,7 +54,7 @@ def test_on_another_server_nobody_is_told(grant):
     with grant.log_in() as session:
         move_end(grant, datetime.now(UTC))
         elsewhere = replace(grant.identity, system_identifier="1")
-        assert postgresql.end_sessions_at(grant.pg.target, [elsewhere], datetime.now(UTC)) == {}
+        assert postgresql.terminate_sessions_at(grant.pg.target, [elsewhere], datetime.now(UTC)) == {}
         assert is_open(session)
 
 
@@ -65,7 +65,7 @@ def test_one_beyond_the_broker_keeps_no_other_from_being_told(make_grant):
     for each in (powerful, plain):
         move_end(each, datetime.now(UTC))
     both = [powerful.identity, plain.identity]
-    told = postgresql.end_sessions_at(plain.pg.target, both, datetime.now(UTC))
+    told = postgresql.terminate_sessions_at(plain.pg.target, both, datetime.now(UTC))
     assert told == {plain.identity: 1}
     for session in sessions:
         session.close()

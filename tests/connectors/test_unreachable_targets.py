@@ -34,11 +34,11 @@ def every_call(pg: PgTarget, target: Target) -> dict[str, Callable[[], object]]:
         "locate": lambda: postgresql.locate(target, spec),
         "issue_credential": lambda: postgresql.issue_credential(target, spec, identity),
         "reset_credential": lambda: postgresql.reset_credential(
-            target, spec, identity, end_sessions=True
+            target, spec, identity, terminate_sessions=True
         ),
         "contain": lambda: postgresql.contain(target, identity),
         "contain_many": lambda: postgresql.contain_many(target, [identity]),
-        "end_sessions_at": lambda: postgresql.end_sessions_at(
+        "terminate_sessions_at": lambda: postgresql.terminate_sessions_at(
             target, [identity], datetime.now(UTC)
         ),
         "list_managed_roles": lambda: postgresql.list_managed_roles(
@@ -236,7 +236,7 @@ def test_server_that_was_down_at_the_end_is_contained_when_it_is_back(
     assert isinstance(outcome(lambda: postgresql.contain(pg.target, identity)), TargetUnavailable)
     server.start()
     session = pg.log_in(credential)
-    assert postgresql.contain(pg.target, identity).sessions_ended == 1
+    assert postgresql.contain(pg.target, identity).sessions_terminated == 1
     postgresql.clean(pg.target, identity)
     assert postgresql.prove(pg.target, identity).holds
     session.close()

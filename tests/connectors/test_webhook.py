@@ -113,7 +113,7 @@ def test_a_whole_life(receiver: Receiver) -> None:  # noqa: F811
     identity = webhook.activate(target, spec).identity
     assert webhook.locate(target, spec) == identity
     old = webhook.issue_credential(target, spec, identity)
-    new = webhook.reset_credential(target, spec, identity, end_sessions=True)
+    new = webhook.reset_credential(target, spec, identity, terminate_sessions=True)
     assert [receiver.opens_for(each) for each in (old, new)] == [False, True]
     [found] = webhook.list_managed_roles(target, "portal", [identity]).roles
     assert (found.identity, found.can_login) == (identity, True)

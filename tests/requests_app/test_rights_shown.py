@@ -63,7 +63,7 @@ def test_what_vanished_is_not_given_any_more(flow, member_user, offered):
     from requests_app.submission.services import submit_request
 
     asked = {"target_ids": [flow.targets.get().pk], "duration": flow.max_duration}
-    offered.objects.update(vanished_at=timezone.now())
+    offered.objects.update(missing_since=timezone.now())
     with pytest.raises(RequestRefused, match="Choose again"):
         submit_request(
             actor=member_user, flow=flow, justification="Fix order 7", window=None, **asked
@@ -72,7 +72,7 @@ def test_what_vanished_is_not_given_any_more(flow, member_user, offered):
 
 def test_what_vanished_is_still_ended():
     grant = GrantFactory(login="jit_x", login_oid=1, system_identifier="1")
-    Resource.objects.update(vanished_at=timezone.now())
+    Resource.objects.update(missing_since=timezone.now())
     revoke_access(actor=grant.request.requester, request=grant.request)
     grant.refresh_from_db()
     assert grant.state == GrantState.ENDING

@@ -74,7 +74,7 @@ def activate(target: Target, spec: GrantSpec) -> Activation:
         "grant_activated",
         role=spec.role_name,
         resource=spec.resource,
-        already_there=activation.already_there,
+        already_existed=activation.already_existed,
     )
     return activation
 
@@ -119,7 +119,7 @@ def _in_one_transaction(session: Session, spec: GrantSpec, valid_until: datetime
         server_time=session.server_time,
         clock_skew=session.clock_skew,
         valid_until=made.valid_until or valid_until,
-        already_there=role is not None,
+        already_existed=role is not None,
     )
 
 

@@ -87,7 +87,7 @@ class _Cycle:
         return "A wrong password is refused."
 
     def contain(self) -> str:
-        ended = contain(self.target, self.identity).sessions_ended
+        ended = contain(self.target, self.identity).sessions_terminated
         try:
             self.grantee.execute("SELECT 1")
         except psycopg.OperationalError:

@@ -20,7 +20,7 @@ from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE
 from accessflows.connectors.postgresql.owned_objects import databases_with_traces, items_here
 from accessflows.connectors.postgresql.prepared_transactions import prepared_by, roll_back
 from accessflows.connectors.postgresql.roles import Role, lock_grants, require_ours
-from accessflows.connectors.protocol import Cleaning, GrantIdentity, ResidueItem, Target
+from accessflows.connectors.protocol import Cleaning, GrantIdentity, OwnedObject, Target
 
 log = structlog.get_logger(__name__)
 
@@ -130,7 +130,7 @@ def _require_contained(session: Session, role: Role) -> None:
 
 def _clean_database(
     target: Target, database: str, identity: GrantIdentity, role: Role
-) -> list[ResidueItem]:
+) -> list[OwnedObject]:
     names = {"role": sql.Identifier(role.name), "grave": sql.Identifier(GRAVEYARD_ROLE)}
     with broker_session(target, database=database) as session, session.connection.transaction():
         session.check_server(identity.system_identifier)

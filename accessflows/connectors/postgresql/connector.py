@@ -34,7 +34,7 @@ class PostgreSQLConnector:
     extend = staticmethod(extension.extend)
     contain = staticmethod(containment.contain)
     contain_many = staticmethod(containment.contain_many)
-    end_sessions_at = staticmethod(timed_termination.end_sessions_at)
+    terminate_sessions_at = staticmethod(timed_termination.terminate_sessions_at)
     find_owned_objects = staticmethod(owned_objects.find_owned_objects)
     clean = staticmethod(cleaning.clean)
     prove = staticmethod(proof.prove)

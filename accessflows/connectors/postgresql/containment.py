@@ -101,12 +101,12 @@ def _contain_some(
             outcomes[identity] = each.mismatch
         else:
             outcomes[identity] = Containment(
-                sessions_ended=told if each else 0,
-                orphans_ended=0 if each else told,
+                sessions_terminated=told if each else 0,
+                orphan_sessions_terminated=0 if each else told,
                 prepared_transactions=tuple(
                     one.gid for one in prepared if one.owner_oid == identity.role_oid
                 ),
-                memberships_left=tuple(
+                remaining_memberships=tuple(
                     row["permission"] for row in left if row["oid"] == identity.role_oid
                 ),
                 was_absent=each is None,

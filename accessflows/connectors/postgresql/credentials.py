@@ -27,12 +27,12 @@ def issue_credential(target: Target, spec: GrantSpec, identity: GrantIdentity) -
 
 
 def reset_credential(
-    target: Target, spec: GrantSpec, identity: GrantIdentity, *, end_sessions: bool
+    target: Target, spec: GrantSpec, identity: GrantIdentity, *, terminate_sessions: bool
 ) -> Credential:
     """A new password, the old one dead at once; open sessions too when asked."""
     with broker_session(target) as session:
         credential = _set_password(session, spec, identity)
-        if end_sessions:
+        if terminate_sessions:
             end_sessions_of(session, [identity.role_oid])
     return credential
 

@@ -10,7 +10,7 @@ from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.postgresql.connection import Session, broker_session
 from accessflows.connectors.postgresql.prepared_transactions import prepared_by
 from accessflows.connectors.postgresql.roles import require_ours
-from accessflows.connectors.protocol import GrantIdentity, OwnedObject, ResidueItem, Target
+from accessflows.connectors.protocol import GrantIdentity, OwnedObjects, OwnedObject, Target
 
 LONGEST_LIST = 500  # per database; a grantee may have made any number of things
 
@@ -41,20 +41,20 @@ _ITEMS = sql.SQL(
 )
 
 
-def find_owned_objects(target: Target, identity: GrantIdentity) -> OwnedObject:
+def find_owned_objects(target: Target, identity: GrantIdentity) -> OwnedObjects:
     """All that the grantee left behind, in every database. Empty if the role is gone."""
     with broker_session(target) as session:
         session.check_server(identity.system_identifier)
         items = [
-            ResidueItem(each.database, "prepared transaction", each.gid)
+            OwnedObject(each.database, "prepared transaction", each.gid)
             for each in prepared_by(session, [identity.role_oid])
         ]
         if require_ours(session, identity) is None:
-            return OwnedObject(tuple(items))
+            return OwnedObjects(tuple(items))
         databases = databases_with_traces(session, identity.role_oid)
     for database in databases:
         items += _items_in(target, database, identity.role_oid)
-    return OwnedObject(tuple(items))
+    return OwnedObjects(tuple(items))
 
 
 def databases_with_traces(session: Session, role_oid: int) -> list[str]:
@@ -62,26 +62,26 @@ def databases_with_traces(session: Session, role_oid: int) -> list[str]:
     return [row["name"] for row in session.rows(_DATABASES, {"oid": role_oid})]
 
 
-def items_here(session: Session, database: str, role_oid: int) -> list[ResidueItem]:
+def items_here(session: Session, database: str, role_oid: int) -> list[OwnedObject]:
     """The owned_objects in the session's own database; the maintenance one stands for the server too."""
     return list(_read(session, database, role_oid))
 
 
-def _items_in(target: Target, database: str, role_oid: int) -> list[ResidueItem]:
+def _items_in(target: Target, database: str, role_oid: int) -> list[OwnedObject]:
     try:
         with broker_session(target, database=database) as session:
             return items_here(session, database, role_oid)
     except ConnectorError as error:
-        return [ResidueItem(database, "unreadable", error.sentence)]
+        return [OwnedObject(database, "unreadable", error.sentence)]
 
 
-def _read(session: Session, database: str, role_oid: int) -> Iterator[ResidueItem]:
+def _read(session: Session, database: str, role_oid: int) -> Iterator[OwnedObject]:
     shared_dbid = 0 if database == session.target.database else None
     rows = session.rows(
         _ITEMS.format(limit=sql.Literal(LONGEST_LIST + 1)),
         {"oid": role_oid, "shared": shared_dbid},
     )
     for row in rows[:LONGEST_LIST]:
-        yield ResidueItem(database, row["kind"], row["name"])
+        yield OwnedObject(database, row["kind"], row["name"])
     if len(rows) > LONGEST_LIST:
-        yield ResidueItem(database, "more", f"and more than {LONGEST_LIST} in all")
+        yield OwnedObject(database, "more", f"and more than {LONGEST_LIST} in all")

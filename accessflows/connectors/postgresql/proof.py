@@ -119,9 +119,9 @@ def _proof(
 ) -> Proof:
     counted = {name: said[name] for name in ("dependencies", "memberships")}
     return Proof(
-        role_gone=not said["oid_there"] and not said["name_there"],
-        sessions_gone=left["sessions"] == 0,
-        residue_none=not any([*counted.values(), left["prepared_transactions"], left["traces"]]),
+        role_removed=not said["oid_there"] and not said["name_there"],
+        no_open_sessions=left["sessions"] == 0,
+        nothing_left_behind=not any([*counted.values(), left["prepared_transactions"], left["traces"]]),
         checked_at=said["checked_at"],
         method=METHOD,
         details={

@@ -29,11 +29,11 @@ def list_managed_roles(
     identities: Sequence[GrantIdentity],
     *,
     after: int = 0,
-    upto: int | None = None,
+    up_to: int | None = None,
 ) -> RoleListing:
     """Read what is there of this portal. Roles of ours that lost their marker are known by OID."""
     with broker_session(target) as session:
-        marked, last = marked_slice(session, portal_id, after, upto or LAST_OID)
+        marked, last = marked_slice(session, portal_id, after, up_to or LAST_OID)
         roles = {role.oid: role for role in marked}
         oids = [one.role_oid for one in identities if after < one.role_oid <= last]
         unmarked = [oid for oid in oids if oid not in roles]

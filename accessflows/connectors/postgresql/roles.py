@@ -35,7 +35,7 @@ _BY_IDENTITY = _COLUMNS + sql.SQL(
     "WHERE r.oid = ANY(%(oids)s::oid[]) OR r.rolname = ANY(%(names)s::name[])"
 )
 _WITH_COMMENT = _COLUMNS + sql.SQL(
-    "WHERE d.description LIKE '{%%' AND r.oid > %(after)s::oid AND r.oid <= %(upto)s::oid"
+    "WHERE d.description LIKE '{%%' AND r.oid > %(after)s::oid AND r.oid <= %(up_to)s::oid"
     " ORDER BY r.oid LIMIT %(most)s"
 )
 _LOCK = sql.SQL("SELECT pg_advisory_xact_lock(key) FROM unnest(%(keys)s::bigint[]) AS key")
@@ -177,16 +177,16 @@ def list_marked_roles(target: Target, portal_id: str | None) -> list[MarkedRole]
 
 
 def marked_slice(
-    session: Session, portal_id: str | None, after: int = 0, upto: int = LAST_OID
+    session: Session, portal_id: str | None, after: int = 0, up_to: int = LAST_OID
 ) -> tuple[list[Role], int]:
     """The next marked roles in the order of their OIDs, and up to which OID these are all."""
-    rows = session.rows(_WITH_COMMENT, {"after": after, "upto": upto, "most": AT_ONCE})
+    rows = session.rows(_WITH_COMMENT, {"after": after, "up_to": up_to, "most": AT_ONCE})
     roles = [
         role
         for role in map(Role.of, rows)
         if role.marker is not None and portal_id in (None, role.marker.portal_id)
     ]
-    return roles, rows[-1]["oid"] if len(rows) == AT_ONCE else upto
+    return roles, rows[-1]["oid"] if len(rows) == AT_ONCE else up_to
 
 
 def marked_roles(session: Session, portal_id: str | None) -> Iterator[Role]:

@@ -30,7 +30,7 @@ _SIGNAL = sql.SQL(
 )
 
 
-def end_sessions_at(
+def terminate_sessions_at(
     target: Target, identities: Sequence[GrantIdentity], moment: datetime
 ) -> dict[GrantIdentity, int]:
     """Open or take a connection first, so that the moment itself costs one statement."""

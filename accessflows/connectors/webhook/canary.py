@@ -57,7 +57,7 @@ class _Cycle:
         return "It answers with a credential."
 
     def _contain(self) -> str:
-        ended = self._connector.contain(self._target, self.identity).sessions_ended
+        ended = self._connector.contain(self._target, self.identity).sessions_terminated
         return f"Access is cut; sessions ended: {ended}."
 
     def _reveal_again(self) -> str:

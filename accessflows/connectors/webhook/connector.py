@@ -29,9 +29,9 @@ from accessflows.connectors.protocol import (
     ManagedRole,
     MarkedRole,
     Membership,
-    OwnedObject,
+    OwnedObjects,
     Proof,
-    ResidueItem,
+    OwnedObject,
     Right,
     RoleListing,
     Target,
@@ -115,7 +115,7 @@ class WebhookConnector:
             server_time,
             skew,
             valid_until,
-            answer.flag("already_there"),
+            answer.flag("already_existed"),
         )
 
     def locate(self, target: Target, spec: GrantSpec) -> GrantIdentity | None:
@@ -130,9 +130,9 @@ class WebhookConnector:
         return _credential(target, spec, _ask(target, "issue_credential", identity))
 
     def reset_credential(
-        self, target: Target, spec: GrantSpec, identity: GrantIdentity, *, end_sessions: bool
+        self, target: Target, spec: GrantSpec, identity: GrantIdentity, *, terminate_sessions: bool
     ) -> Credential:
-        asked = {"end_sessions": end_sessions}
+        asked = {"terminate_sessions": terminate_sessions}
         return _credential(target, spec, _ask(target, "reset_credential", identity, asked))
 
     def extend(
@@ -155,7 +155,7 @@ class WebhookConnector:
     def contain(self, target: Target, identity: GrantIdentity) -> Containment:
         answer = _ask(target, "contain", identity, step="contain")
         return Containment(
-            answer.number("sessions_ended", 0), 0, was_absent=answer.flag("was_absent")
+            answer.number("sessions_terminated", 0), 0, was_absent=answer.flag("was_absent")
         )
 
     def contain_many(
@@ -163,14 +163,14 @@ class WebhookConnector:
     ) -> dict[GrantIdentity, Containment | ConnectorError]:
         return _each(partial(self.contain, target), identities)
 
-    def end_sessions_at(
+    def terminate_sessions_at(
         self, target: Target, identities: Sequence[GrantIdentity], moment: datetime
     ) -> dict[GrantIdentity, int]:
         """A receiver has one call that ends a grant, `contain`, and no sooner way."""
         return {}
 
-    def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObject:
-        return OwnedObject(_items(_ask(target, "find_owned_objects", identity), "items"))
+    def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObjects:
+        return OwnedObjects(_items(_ask(target, "find_owned_objects", identity), "items"))
 
     def clean(self, target: Target, identity: GrantIdentity) -> Cleaning:
         answer = _ask(target, "clean", identity, step="clean")
@@ -179,9 +179,9 @@ class WebhookConnector:
     def prove(self, target: Target, identity: GrantIdentity) -> Proof:
         answer = _ask(target, "prove", identity)
         return Proof(
-            role_gone=answer.flag("gone"),
-            sessions_gone=answer.flag("sessions_gone"),
-            residue_none=answer.flag("residue_none"),
+            role_removed=answer.flag("gone"),
+            no_open_sessions=answer.flag("no_open_sessions"),
+            nothing_left_behind=answer.flag("nothing_left_behind"),
             checked_at=answer.moment("checked_at"),
             method="Asked the receiver, which looked whether anything of the grant is left.",
             details={"receiver": identity.system_identifier},
@@ -213,7 +213,7 @@ class WebhookConnector:
         identities: Sequence[GrantIdentity],
         *,
         after: int = 0,
-        upto: int | None = None,
+        up_to: int | None = None,
     ) -> RoleListing:
         """A receiver lists everything in one answer."""
         answer = call(target, "list", {"portal": portal_id})
@@ -282,9 +282,9 @@ def _credential(target: Target, spec: GrantSpec, answer: Answer) -> Credential:
     )
 
 
-def _items(answer: Answer, key: str) -> tuple[ResidueItem, ...]:
+def _items(answer: Answer, key: str) -> tuple[OwnedObject, ...]:
     return tuple(
-        ResidueItem(row.text("resource"), row.text("kind"), row.text("name", longest=255))
+        OwnedObject(row.text("resource"), row.text("kind"), row.text("name", longest=255))
         for row in answer.rows(key)
     )
 
