@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
-from accessflows.flows.fingerprint import current_fingerprint
+from accessflows.flows.fingerprint import compute_fingerprint
 from accessflows.flows.policies import approval_met, can_request
 from accessflows.models import AccessFlow, FlowTarget, Permission, Resource
 from accessflows.tickets import matches_pattern, parse_ticket_references, pattern_example
@@ -66,7 +66,7 @@ def current_fingerprint(flow: AccessFlow, named: Iterable[FlowTarget] | None = N
     """Return the fingerprint of the flow as it is this moment, address of its targets included.
 
     ``named`` are all its targets, if they were just read."""
-    return current_fingerprint(flow, named)
+    return compute_fingerprint(flow, named)
 
 
 def ineligibility_reason(request: AccessRequest) -> str:

@@ -200,7 +200,9 @@ def _store_offered(
             integration=integration, name=name, defaults={**values, "missing_since": None}
         )
     gone = sorted(name for name, each in known.items() if each.is_present and name not in seen)
-    model.objects.filter(integration=integration, name__in=gone).update(missing_since=timezone.now())
+    model.objects.filter(integration=integration, name__in=gone).update(
+        missing_since=timezone.now()
+    )
     return came, gone
 
 

@@ -11,8 +11,8 @@ from django import forms
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet, Value, prefetch_related_objects
 
-from accessflows.flows.catalogue import FILTER_FIELDS, ORDER, filter_options, narrowed, requestable_targets
-from accessflows.models import APPROVAL_LABELS, AccessFlow, FlowTarget, Integration
+from accessflows.flows.catalog import FILTER_FIELDS, ORDER, filter_options, filter_targets, requestable_targets
+from accessflows.models import AccessFlow, FlowTarget, Integration
 from apono_portal.core.db.prepared import prepared
 from apono_portal.core.formatting.durations import format_duration
 from requests_app.models import AccessRequest
@@ -22,6 +22,7 @@ MOST_TARGETS = 50
 LARGEST_ID_DIGITS = 18
 PAGE_SIZE = 25
 KINDS = dict(Integration.Kind.choices)
+APPROVAL_LABELS = dict(AccessFlow.Approval.choices)
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ def _found(user: Any, look: CatalogFilterForm, everything: list[tuple[Any, ...]]
     """Return the numbers of what is looked for. Only words need another question."""
     words = look.cleaned_data.get("q", "")
     if words:
-        found = narrowed(requestable_targets(user.pk), words=words, names=look.names)
+        found = filter_targets(requestable_targets(user.pk), words=words, names=look.names)
         return list(found.values_list("pk", flat=True))
     wanted = [look.names[name] for name in FILTER_FIELDS]
     return [

@@ -11,8 +11,8 @@ from django.views.decorators.http import require_POST
 
 from accessflows.exceptions import InvalidInput
 from accessflows.flows.forms import FlowForm
-from accessflows.flows.impact import impact_of_draft
-from accessflows.flows.selectors import impact_on, active_users_among
+from accessflows.flows.impact import impact_of_draft, impact_on
+from accessflows.flows.selectors import active_users_among
 from accessflows.flows.validation import check_terms
 from accessflows.form_fields import add_refusal
 from accessflows.models import AccessFlow

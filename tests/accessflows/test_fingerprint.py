@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from accessflows.flows.fingerprint import current_fingerprint, fingerprint_of, terms_of
+from accessflows.flows.fingerprint import compute_fingerprint, fingerprint_of, terms_of
 from accessflows.models import EscalationTier
 from tests.factories import AccessFlowFactory, FlowTargetFactory, GroupFactory, UserFactory
 
@@ -112,4 +112,4 @@ def test_the_fingerprint_of_this_moment_is_that_of_the_terms():
     for position, group in enumerate(reversed(groups), start=1):
         wait = timedelta(minutes=position)
         EscalationTier.objects.create(flow=flow, position=position, wait=wait, group=group)
-    assert current_fingerprint(flow) == fingerprint_of(terms_of(flow))
+    assert compute_fingerprint(flow) == fingerprint_of(terms_of(flow))

@@ -121,7 +121,9 @@ def _proof(
     return Proof(
         role_removed=not said["oid_there"] and not said["name_there"],
         no_open_sessions=left["sessions"] == 0,
-        nothing_left_behind=not any([*counted.values(), left["prepared_transactions"], left["traces"]]),
+        nothing_left_behind=not any(
+            [*counted.values(), left["prepared_transactions"], left["traces"]]
+        ),
         checked_at=said["checked_at"],
         method=METHOD,
         details={

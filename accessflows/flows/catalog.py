@@ -1,15 +1,18 @@
-"""Everything a person may ask for: searched by words, narrowed by names, in a fixed order."""
+"""The catalog: every target a user can request, searched by words and filtered by names."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.db.models import Q, QuerySet
 
 from accessflows.flows.selectors import available_targets
 from accessflows.models import AccessFlow, FlowTarget
 
-MOST_NAMES = 200
-SEARCHED = (
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+MAX_OPTIONS = 200
+SEARCHED_FIELDS = (
     "flow__name",
     "flow__description",
     "resource__integration__name",
@@ -24,7 +27,7 @@ ORDER = (
     "flow__name",
     "pk",
 )
-# What the list is narrowed by, and where that stands.
+# The filters of the list, and the field each one compares.
 FILTER_FIELDS = {
     "flow": "flow__name",
     "integration": "resource__integration__name",
@@ -33,8 +36,8 @@ FILTER_FIELDS = {
 }
 
 
-def requestable_targets(user: Any) -> QuerySet[FlowTarget]:
-    """Return each target of each flow the person may ask through, with all a row says of it."""
+def requestable_targets(user: "User | int") -> QuerySet[FlowTarget]:
+    """Return every available target of every flow the user can request through."""
     flows = AccessFlow.objects.ids_requestable_by(user)
     return (
         available_targets()
@@ -45,22 +48,22 @@ def requestable_targets(user: Any) -> QuerySet[FlowTarget]:
     )
 
 
-def narrowed(
+def filter_targets(
     targets: QuerySet[FlowTarget], *, words: str = "", names: Mapping[str, str]
 ) -> QuerySet[FlowTarget]:
-    """Return the targets in which every word is found somewhere, and whose names are those given."""
+    """Return the targets that contain every word somewhere and have exactly these names."""
     for word in words.split():
-        found = Q()
-        for path in SEARCHED:
-            found |= Q(**{f"{path}__icontains": word})
-        targets = targets.filter(found)
+        condition = Q()
+        for path in SEARCHED_FIELDS:
+            condition |= Q(**{f"{path}__icontains": word})
+        targets = targets.filter(condition)
     return targets.filter(**{FILTER_FIELDS[name]: value for name, value in names.items() if value})
 
 
 def filter_options(rows: Iterable[Sequence[str]]) -> dict[str, list[str]]:
-    """Return the names there are to narrow by, `MOST_NAMES` of a kind at most, of rows of them."""
+    """Return the values to filter by, at most `MAX_OPTIONS` each, from rows of `FILTER_FIELDS`."""
     columns = [set(column) for column in zip(*rows, strict=True)] or [set() for _ in FILTER_FIELDS]
     return {
-        name: sorted(column, key=str.casefold)[:MOST_NAMES]
+        name: sorted(column, key=str.casefold)[:MAX_OPTIONS]
         for name, column in zip(FILTER_FIELDS, columns, strict=True)
     }
