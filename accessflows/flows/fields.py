@@ -118,7 +118,7 @@ class DecisionFields(forms.Form):
         return any(
             self[f"{ESCALATION_PREFIX}group_{number}"].value()
             or self[f"{ESCALATION_PREFIX}group_{number}"].errors
-            for number in __ROWS[1:]
+            for number in _ROWS[1:]
         )
 
     def escalation(self) -> Tiers:

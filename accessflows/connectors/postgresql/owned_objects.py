@@ -10,7 +10,7 @@ from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.postgresql.connection import Session, broker_session
 from accessflows.connectors.postgresql.prepared_transactions import prepared_by
 from accessflows.connectors.postgresql.roles import require_ours
-from accessflows.connectors.protocol import GrantIdentity, OwnedObjects, OwnedObject, Target
+from accessflows.connectors.protocol import GrantIdentity, OwnedObject, OwnedObjects, Target
 
 LONGEST_LIST = 500  # per database; a grantee may have made any number of things
 
