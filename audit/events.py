@@ -17,7 +17,6 @@ class EventName(models.TextChoices):
     USER_CHANGE = "user:change", "Person changed"
     USER_DEACTIVATE = "user:deactivate", "Person deactivated"
     USER_REACTIVATE = "user:reactivate", "Person reactivated"
-    USER_DELETE = "user:delete", "Person deleted"
     USER_CHANGE_PASSWORD = "user:change_password", "Password changed"
     GROUP_CHANGE = "group:change", "Group changed"
 

@@ -1,1 +1,1 @@
-"""The ground that every app stands on; it imports none of them."""
+"""Ground for every app. Imports nothing of the portal's."""

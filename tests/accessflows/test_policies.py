@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from accessflows.flows.catalogue import requestable_targets
+from accessflows.flows.catalog import requestable_targets
 from accessflows.flows.policies import (
     approval_met,
     approver_sets,

@@ -46,10 +46,6 @@ def key_id_of(text: str) -> str:
     return _unpack(text)[0]
 
 
-def is_sealed(text: str) -> bool:
-    return text.startswith(f"{VERSION}.")
-
-
 def _unpack(text: str) -> tuple[str, bytes]:
     version, _, encoded = text.partition(".")
     if version != VERSION:
