@@ -8,14 +8,15 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 
-from accessflows.exceptions import InvalidInput
+from accessflows.exceptions import InvalidInput, Refused
 
 UNKNOWN_CHOICE = "One of your choices no longer exists. Choose again."
 
 
-def add_refusal(form: forms.Form, refused: InvalidInput) -> None:
-    """Add a service's refusal to the fields it names."""
-    for field, sentence in refused.errors.items():
+def add_refusal(form: forms.Form, refused: Refused) -> None:
+    """Add a service's refusal to the fields it names, or to the form."""
+    errors = refused.errors if isinstance(refused, InvalidInput) else {"": refused.sentence}
+    for field, sentence in errors.items():
         form.add_error(field if field in form.fields else None, sentence)
 
 

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accessflows.acting import action_context
-from accessflows.exceptions import InvalidInput, Refused
+from accessflows.exceptions import Refused
 from accessflows.flows.forms import FlowFilterForm, FlowForm
 from accessflows.flows.history import flow_events, history_page, last_difference, versions_of
 from accessflows.flows.impact import impact_of
@@ -59,7 +59,7 @@ def create(request: PortalRequest) -> HttpResponse:
             flow = create_flow(**action_context(request), terms=form.terms())
             return redirect("flows:saved", pk=flow.pk)
         except Refused as refused:
-            _add_refusal(form, refused)
+            add_refusal(form, refused)
     return _form_page(request, form, flow=None, like=like)
 
 
@@ -75,7 +75,7 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
             change_flow(**action_context(request), flow=flow, terms=form.terms(), seen_version=seen)
             return redirect("flows:saved", pk=flow.pk)
         except Refused as refused:
-            _add_refusal(form, refused)
+            add_refusal(form, refused)
     return _form_page(request, form, flow=flow)
 
 
@@ -149,13 +149,6 @@ def _flow_to_copy(request: PortalRequest) -> AccessFlow | None:
     if not ROW_ID.fullmatch(flow_id):
         raise Http404
     return get_object_or_404(AccessFlow, pk=int(flow_id))
-
-
-def _add_refusal(form: FlowForm, refused: Refused) -> None:
-    if isinstance(refused, InvalidInput):
-        add_refusal(form, refused)
-    else:
-        form.add_error(None, refused.sentence)
 
 
 def _form_page(
