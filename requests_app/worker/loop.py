@@ -82,7 +82,7 @@ class Worker:
     def run(self) -> None:
         log.info("worker_started", worker=self.name)
         sys.setswitchinterval(SWITCH_S)
-        idle_pool.connections.is_kept = True
+        idle_pool.connections.is_enabled = True
         self._vigil.start()
         while not self._stopping:
             try:

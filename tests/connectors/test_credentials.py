@@ -88,7 +88,9 @@ def test_reset_kills_the_old_password_and_keeps_sessions_unless_asked(grant: Gra
 
 def test_reset_ends_open_sessions_when_asked(grant: Grant) -> None:
     session = grant.log_in()
-    postgresql.reset_credential(grant.pg.target, grant.spec, grant.identity, terminate_sessions=True)
+    postgresql.reset_credential(
+        grant.pg.target, grant.spec, grant.identity, terminate_sessions=True
+    )
     with pytest.raises(psycopg.OperationalError):
         session.execute("SELECT 1")
 
@@ -96,7 +98,9 @@ def test_reset_ends_open_sessions_when_asked(grant: Grant) -> None:
 def test_reset_after_the_end_is_refused(grant: Grant) -> None:
     grant.contain()
     with pytest.raises(TargetRefused):
-        postgresql.reset_credential(grant.pg.target, grant.spec, grant.identity, terminate_sessions=True)
+        postgresql.reset_credential(
+            grant.pg.target, grant.spec, grant.identity, terminate_sessions=True
+        )
 
 
 def test_login_half_way_through_when_the_cut_comes_is_refused(grant: Grant) -> None:

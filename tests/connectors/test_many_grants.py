@@ -18,7 +18,7 @@ GRANTS = int(os.environ.get("APONO_TEST_GRANTS", "120"))
 
 @pytest.fixture(autouse=True)
 def as_a_worker_does() -> Iterator[None]:
-    idle_pool.connections.is_kept = True
+    idle_pool.connections.is_enabled = True
     yield
     idle_pool.connections.stop()
 

@@ -18,7 +18,9 @@ def move_end(grant, until: datetime) -> None:
 
 
 def tell(grant, at: datetime) -> int:
-    return postgresql.terminate_sessions_at(grant.pg.target, [grant.identity], at).get(grant.identity, 0)
+    return postgresql.terminate_sessions_at(grant.pg.target, [grant.identity], at).get(
+        grant.identity, 0
+    )
 
 
 def is_open(session: psycopg.Connection) -> bool:  # type: ignore[type-arg]
@@ -54,7 +56,9 @@ def test_on_another_server_nobody_is_told(grant):
     with grant.log_in() as session:
         move_end(grant, datetime.now(UTC))
         elsewhere = replace(grant.identity, system_identifier="1")
-        assert postgresql.terminate_sessions_at(grant.pg.target, [elsewhere], datetime.now(UTC)) == {}
+        assert (
+            postgresql.terminate_sessions_at(grant.pg.target, [elsewhere], datetime.now(UTC)) == {}
+        )
         assert is_open(session)
 
 

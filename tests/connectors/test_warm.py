@@ -19,7 +19,7 @@ postgresql = connector_for("postgresql")
 
 @pytest.fixture(autouse=True)
 def kept() -> Iterator[None]:
-    idle_pool.connections.is_kept = True
+    idle_pool.connections.is_enabled = True
     yield
     idle_pool.connections.stop()
 
@@ -34,7 +34,7 @@ def test_the_next_call_takes_the_same_connection(pg_target):
 
 
 def test_only_a_worker_keeps_any(pg_target):
-    idle_pool.connections.is_kept = False
+    idle_pool.connections.is_enabled = False
     assert pid(pg_target.target) != pid(pg_target.target)
 
 

@@ -1,4 +1,4 @@
-"""A full cycle with a grant of the portal's own: make, reveal, log in, end, prove."""
+"""Run a trial grant through the whole cycle: create, sign in, contain, clean, prove."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ Grantee = psycopg.Connection[tuple[object, ...]]
 
 
 def canary(target: Target, resource: str, permission: str, *, portal_id: str) -> Iterator[Check]:
-    """One check for each step, as it happens; stops after the first red one and cleans up."""
+    """Yield one check per step as it completes; stop after the first failed one and clean up."""
     cycle = _Cycle(
         target,
         GrantSpec(
@@ -39,15 +39,15 @@ def canary(target: Target, resource: str, permission: str, *, portal_id: str) ->
             try:
                 sentence = step()
             except ConnectorError as error:
-                yield Check.red(name, error.sentence)
+                yield Check.failed(name, error.sentence)
                 return
-            yield Check.green(name, sentence)
+            yield Check.passed(name, sentence)
     finally:
-        cycle.end_whatever_is_left()
+        cycle.remove_leftovers()
 
 
 class _Cycle:
-    """A grant of the portal's own and what is known of it so far."""
+    """A trial grant and its state so far."""
 
     identity: GrantIdentity
     credential: Credential
@@ -59,58 +59,62 @@ class _Cycle:
 
     def steps(self) -> tuple[tuple[str, Callable[[], str]], ...]:
         return (
-            ("Make", self.make),
-            ("Reveal", self.reveal),
-            ("Log in", self.log_in),
+            ("Create", self.create),
+            ("Issue credential", self.issue_credential),
+            ("Sign in", self.sign_in),
             ("Wrong password", self.try_wrong_password),
             ("Contain", self.contain),
-            ("Log in again", self.log_in_again),
+            ("Sign in again", self.sign_in_again),
             ("Clean", self.clean),
             ("Prove", self.prove),
         )
 
-    def make(self) -> str:
+    def create(self) -> str:
         self.identity = activate(self.target, self.spec).identity
-        return f"The role {self.identity.role_name} was made and read back."
+        return f"The role {self.identity.role_name} was created and verified."
 
-    def reveal(self) -> str:
+    def issue_credential(self) -> str:
         self.credential = issue_credential(self.target, self.spec, self.identity)
-        return "It has a password that the server never saw."
+        return "It has a password that the server has never seen."
 
-    def log_in(self) -> str:
-        self.grantee = _log_in(self.target, self.credential)
-        return f"It signs in to {self.spec.resource} as {self.spec.permission}."
+    def sign_in(self) -> str:
+        self.grantee = _sign_in(self.target, self.credential)
+        return f"It can sign in to {self.spec.resource} with {self.spec.permission}."
 
     def try_wrong_password(self) -> str:
         wrong = replace(self.credential, password=self.credential.password[::-1])
-        _require_refused(self.target, wrong, "The server let a wrong password in.")
+        _require_refused(self.target, wrong, "The server accepted a wrong password.")
         return "A wrong password is refused."
 
     def contain(self) -> str:
-        ended = contain(self.target, self.identity).sessions_terminated
+        terminated = contain(self.target, self.identity).sessions_terminated
         try:
             self.grantee.execute("SELECT 1")
         except psycopg.OperationalError:
-            return f"Its open session is over ({ended} ended)."
-        raise TargetRefused("An open session went on after the end. Do not use this target.")
+            return f"Its open sessions were terminated ({terminated})."
+        raise TargetRefused(
+            "An open session stayed open after containment. Do not use this target."
+        )
 
-    def log_in_again(self) -> str:
-        _require_refused(self.target, self.credential, "The ended login still signs in.")
-        return "It cannot sign in any more."
+    def sign_in_again(self) -> str:
+        _require_refused(self.target, self.credential, "The contained login can still sign in.")
+        return "It can no longer sign in."
 
     def clean(self) -> str:
         clean(self.target, self.identity)
-        return "Nothing it left behind is in anybody's reach, and the role is gone."
+        return "What it left behind is out of reach, and the role was dropped."
 
     def prove(self) -> str:
         proof = prove(self.target, self.identity)
         if not proof.holds:
-            raise TargetRefused(f"Something is left of {self.identity.role_name}: {proof.details}.")
-        return "The target's catalogs say that nothing is left."
+            raise TargetRefused(f"Something of {self.identity.role_name} is left: {proof.details}.")
+        return "The target's catalogs show that nothing is left."
 
-    def end_whatever_is_left(self) -> None:
-        """Also if the caller stopped listening. What cannot be ended now is the reconciler's: the
-        role bears the portal's marker and a deadline two minutes away."""
+    def remove_leftovers(self) -> None:
+        """Remove the trial grant, also if the caller stopped iterating.
+
+        If that fails the worker's scan removes it later: the role has the portal's marker and a deadline.
+        """
         if hasattr(self, "grantee"):
             self.grantee.close()
         try:
@@ -122,20 +126,20 @@ class _Cycle:
             return
 
 
-def _log_in(target: Target, credential: Credential) -> Grantee:
+def _sign_in(target: Target, credential: Credential) -> Grantee:
     as_grantee = replace(target, user=credential.user, password=credential.password)
     try:
         return psycopg.connect(conninfo_for(as_grantee, credential.database))
     except psycopg.Error:
         raise TargetRefused(
-            f"The new login cannot sign in to {credential.database}. Check that pg_hba.conf lets "
-            "roles named jit_... in with scram-sha-256."
+            f"The new login can't sign in to {credential.database}. Check that pg_hba.conf allows "
+            "roles named jit_... with scram-sha-256."
         ) from None
 
 
 def _require_refused(target: Target, credential: Credential, otherwise: str) -> None:
     try:
-        _log_in(target, credential).close()
+        _sign_in(target, credential).close()
     except TargetRefused:
         return
-    raise TargetRefused(f"{otherwise} Let pg_hba.conf ask for scram-sha-256.")
+    raise TargetRefused(f"{otherwise} Require scram-sha-256 in pg_hba.conf.")

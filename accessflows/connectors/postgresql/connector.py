@@ -1,4 +1,4 @@
-"""The connector of the kind "postgresql": its calls, each from the module of its subject."""
+"""The connector of kind "postgresql": each call from the module of its subject."""
 
 from accessflows.connectors.postgresql import (
     activation,

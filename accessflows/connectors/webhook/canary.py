@@ -20,9 +20,9 @@ def canary(
     try:
         for name, step in cycle.steps():
             try:
-                yield Check.green(name, step())
+                yield Check.passed(name, step())
             except ConnectorError as error:
-                yield Check.red(name, error.sentence)
+                yield Check.failed(name, error.sentence)
                 return
     finally:
         cycle.end_whatever_is_left()

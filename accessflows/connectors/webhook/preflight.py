@@ -17,7 +17,7 @@ def preflight(target: Target) -> list[Check]:
     key = key_of(target.password)
     call(target, "ping", {})
     return [
-        Check.green("reachable", "The receiver answers signed calls."),
+        Check.passed("reachable", "The receiver answers signed calls."),
         _refuses(
             "signature",
             target,
@@ -45,7 +45,7 @@ def _refuses(
     try:
         post(target, body, message_id=message_id, key=key, timestamp=timestamp)
     except TargetRefused:
-        return Check.green(name, f"The receiver {refuses}.")
+        return Check.passed(name, f"The receiver {refuses}.")
     except ConnectorError as error:
-        return Check.red(name, f"It could not be seen whether the receiver {refuses}. {error}")
-    return Check.red(name, f"It is not so that the receiver {refuses}. {remedy}")
+        return Check.failed(name, f"It could not be seen whether the receiver {refuses}. {error}")
+    return Check.failed(name, f"It is not so that the receiver {refuses}. {remedy}")
