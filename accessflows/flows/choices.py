@@ -52,7 +52,7 @@ def user_choices(flow: AccessFlow | None, role: str) -> "QuerySet[User]":
     selectable = Q(is_active=True)
     if flow:
         selectable |= Q(**{f"{role}_flows": flow})
-    users = get_user_model()._default_manager.filter(selectable)
+    users: QuerySet[User] = get_user_model()._default_manager.filter(selectable)
     return users.distinct().order_by("name", "email")
 
 

@@ -33,7 +33,7 @@ def lacking_required_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
         name: Subquery(rows.filter(user=OuterRef("pk")).values("pk")[:1])
         for name, rows in lookups.items()
     }
-    lacking = users.alias(**matches).filter(is_active=True, authenticator=None)
+    lacking = users.alias(**matches).filter(Q(authenticator__isnull=True), is_active=True)
     return lacking.filter(Q(named__isnull=False) | Q(member__isnull=False))
 
 

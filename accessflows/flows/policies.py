@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, QuerySet
 
 from accessflows.models import AccessFlow
 
@@ -34,20 +34,14 @@ class DecisionLike(Protocol):
 
 def can_request(flow: AccessFlow, user: "User") -> bool:
     """Tell whether the flow is active and this user, active now, is one of its requesters."""
-    return user.is_active and _requestable_by(user).filter(pk=flow.pk).exists()
+    flows = AccessFlow.objects.requestable_by(user).filter(pk=flow.pk)
+    return user.is_active and flows.filter(Exists(_active_users().filter(pk=user.pk))).exists()
 
 
 def flow_for(pk: int, user: "User") -> tuple[AccessFlow | None, bool]:
     """Return a flow as stored, None if deleted, and whether the user `can_request` through it."""
-    requestable = _requestable_by(user).filter(pk=OuterRef("pk"))
-    flow = AccessFlow.objects.annotate(is_requestable=Exists(requestable)).filter(pk=pk).first()
-    return flow, flow is not None and user.is_active and flow.is_requestable
-
-
-def _requestable_by(user: "User") -> QuerySet[AccessFlow]:
-    return AccessFlow.objects.requestable_by(user).filter(
-        Exists(_active_users().filter(pk=user.pk))
-    )
+    flow = AccessFlow.objects.filter(pk=pk).first()
+    return flow, flow is not None and can_request(flow, user)
 
 
 def approver_sets(flow: AccessFlow) -> list[ApproverSet]:
@@ -112,4 +106,5 @@ def _set_of(group: Group) -> ApproverSet:
 
 
 def _active_users() -> "QuerySet[User]":
-    return get_user_model()._default_manager.filter(is_active=True)
+    users: QuerySet[User] = get_user_model()._default_manager.filter(is_active=True)
+    return users

@@ -58,7 +58,7 @@ def requesters_of(flow: AccessFlow) -> "QuerySet[User]":
 
 def active_users_among(users: Ids, groups: Ids) -> "QuerySet[User]":
     """Return the active users who are among ``users`` or in one of ``groups``, once each."""
-    active = get_user_model()._default_manager.filter(is_active=True)
+    active: QuerySet[User] = get_user_model()._default_manager.filter(is_active=True)
     return active.filter(Q(pk__in=users) | Q(groups__in=groups)).distinct()
 
 

@@ -142,7 +142,9 @@ def _graveyard(connection: BrokerConnection, facts: DictRow) -> Check:
     return Check.failed(name, sentence, f"{remedy}\n{grant}".strip())
 
 
-def _connect_check(connection: BrokerConnection, facts: DictRow, resource: str, permission: str) -> Check:
+def _connect_check(
+    connection: BrokerConnection, facts: DictRow, resource: str, permission: str
+) -> Check:
     name = f"Connect to {resource}"
     if not facts["open"]:
         return Check.failed(

@@ -1,4 +1,4 @@
-"""A full cycle through a receiver: make, reveal, contain, reveal again in vain, clean, prove."""
+"""Run a trial grant through a receiver: create, issue credential, contain, clean, prove."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ _LIFE = timedelta(minutes=2)
 def canary(
     connector: Connector, target: Target, resource: str, permission: str, *, portal_id: str
 ) -> Iterator[Check]:
-    """One check for each step, as it happens; stops after the first red one and cleans up."""
+    """Yield one check per step as it completes; stop after the first failed one and clean up."""
     deadline = datetime.now(UTC) + _LIFE
     spec = GrantSpec(uuid.uuid4(), portal_id, resource, permission, deadline)
     cycle = _Cycle(connector, target, spec)
@@ -25,11 +25,11 @@ def canary(
                 yield Check.failed(name, error.sentence)
                 return
     finally:
-        cycle.end_whatever_is_left()
+        cycle.remove_leftovers()
 
 
 class _Cycle:
-    """A grant of the portal's own and what is known of it so far."""
+    """A trial grant and its state so far."""
 
     identity: GrantIdentity
 
@@ -40,44 +40,44 @@ class _Cycle:
 
     def steps(self) -> tuple[tuple[str, Callable[[], str]], ...]:
         return (
-            ("Make", self._make),
-            ("Reveal", self._reveal),
+            ("Create", self._create),
+            ("Issue credential", self._issue_credential),
             ("Contain", self._contain),
-            ("Reveal again", self._reveal_again),
+            ("Issue credential again", self._issue_credential_again),
             ("Clean", self._clean),
             ("Prove", self._prove),
         )
 
-    def _make(self) -> str:
+    def _create(self) -> str:
         self.identity = self._connector.activate(self._target, self._spec).identity
-        return f"The receiver made the grant {self.identity.role_name}."
+        return f"The receiver created the grant {self.identity.role_name}."
 
-    def _reveal(self) -> str:
+    def _issue_credential(self) -> str:
         self._connector.issue_credential(self._target, self._spec, self.identity)
-        return "It answers with a credential."
+        return "It returns a credential."
 
     def _contain(self) -> str:
-        ended = self._connector.contain(self._target, self.identity).sessions_terminated
-        return f"Access is cut; sessions ended: {ended}."
+        terminated = self._connector.contain(self._target, self.identity).sessions_terminated
+        return f"Nobody can use it any more. Sessions terminated: {terminated}."
 
-    def _reveal_again(self) -> str:
+    def _issue_credential_again(self) -> str:
         try:
             self._connector.issue_credential(self._target, self._spec, self.identity)
         except TargetRefused:
-            return "It gives no credential any more."
-        raise TargetRefused("The ended grant still gives a credential. Mend the receiver.")
+            return "It no longer returns a credential."
+        raise TargetRefused("The contained grant still returns a credential. Fix the receiver.")
 
     def _clean(self) -> str:
         self._connector.clean(self._target, self.identity)
-        return "What was left behind is removed."
+        return "What was left behind was removed."
 
     def _prove(self) -> str:
         if not self._connector.prove(self._target, self.identity).holds:
-            raise TargetRefused("The receiver says that something of the grant is left.")
-        return "The receiver says that nothing is left."
+            raise TargetRefused("The receiver reports that something of the grant is left.")
+        return "The receiver reports that nothing is left."
 
-    def end_whatever_is_left(self) -> None:
-        """Also if the caller stopped listening. What cannot be ended now is the reconciler's."""
+    def remove_leftovers(self) -> None:
+        """Remove the trial grant, also if the caller stopped iterating. If that fails, the worker does."""
         try:
             identity = self._connector.locate(self._target, self._spec)
             if identity is not None:
