@@ -7,7 +7,7 @@ import pytest
 
 from accessflows.flows.diff import difference
 from accessflows.flows.fingerprint import terms_of
-from accessflows.flows.history import PAGE_SIZE, history_of, create_version
+from accessflows.flows.history import PAGE_SIZE, create_version, history_page
 from accessflows.flows.services import change_flow, set_flow_active
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow
@@ -63,7 +63,7 @@ def test_a_new_address_behind_the_same_name_is_told(flow):
 def test_switching_off_stands_between_the_versions(flow, admin_user):
     set_flow_active(actor=admin_user, window=None, flow=flow, is_active=False, client_info=SYSTEM)
     change(flow, admin_user, require_mfa=True)
-    _, entries = history_of(flow.pk, None)
+    _, entries = history_page(flow.pk, None)
     found = [each.version.version if each.version else each.event.event for each in entries]
     assert found == [2, "flow:deactivate", 1]
 
@@ -73,10 +73,10 @@ def test_an_entry_of_an_older_page_is_compared_across_the_pages(flow, admin_user
         flow.max_duration = timedelta(hours=hours)
         take_fingerprint(flow)
         create_version(flow=flow, changed_by=admin_user)
-    newest, _ = history_of(flow.pk, "1")
+    newest, _ = history_page(flow.pk, "1")
     assert newest.paginator.count == PAGE_SIZE + 2
     for page in ("1", "2"):
-        shown = [each for each in history_of(flow.pk, page)[1] if each.version]
+        shown = [each for each in history_page(flow.pk, page)[1] if each.version]
         assert all(each.differences for each in shown if each.version.version > 1)
 
 

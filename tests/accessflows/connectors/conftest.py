@@ -1,4 +1,4 @@
-"""Grants on a real target, at each stage of their life."""
+"""Grants on a real target, in each state."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,9 +9,15 @@ import pytest
 
 from accessflows.connectors.protocol import Credential, GrantIdentity, GrantSpec
 from accessflows.connectors.registry import connector_for
+from tests.fixtures import postgres as fixtures
 from tests.fixtures.postgres import PgTarget
 
 postgresql = connector_for("postgresql")
+
+# Every version, not only the newest one.
+pg_version = fixtures.pg_version
+provisioned_server = fixtures.provisioned_server
+pg_target = fixtures.pg_target
 
 
 @dataclass
@@ -74,7 +80,7 @@ def grant(make_grant: MakeGrant) -> Grant:
 
 @pytest.fixture
 def builder(pg_target: PgTarget) -> Iterator[str]:
-    """A capability role that may create things in two databases, so that owned_objects is possible."""
+    """A capability role that can create objects in two databases."""
     role, broker = "orders_build", pg_target.target.user
     pg_target.ask(f"CREATE ROLE {role}")
     admin = " WITH ADMIN TRUE, INHERIT FALSE, SET FALSE" if pg_target.version >= 16 else ""
@@ -94,7 +100,7 @@ def builder(pg_target: PgTarget) -> Iterator[str]:
 
 @pytest.fixture
 def bystander(pg_target: PgTarget) -> Iterator[psycopg.Connection[Any]]:
-    """Somebody else with an ordinary account, signed in to orders without any right there."""
+    """A connection to orders of another account without any rights there."""
     pg_target.ask("CREATE ROLE bystander LOGIN PASSWORD 'bystander'")
     pg_target.ask("GRANT CONNECT ON DATABASE orders TO bystander")
     pg_target.ask("GRANT USAGE ON SCHEMA sales TO bystander", database="orders")

@@ -15,7 +15,7 @@ import pytest
 from accessflows.connectors.errors import ConnectorError, TargetRefused, TargetUnavailable
 from accessflows.connectors.protocol import GrantIdentity, Target, role_name_of
 from accessflows.connectors.registry import connector_for
-from tests.connectors.conftest import Grant
+from tests.accessflows.connectors.conftest import Grant
 from tests.fixtures.postgres import PgTarget
 
 postgresql = connector_for("postgresql")
@@ -87,7 +87,7 @@ def test_target_that_accepts_and_says_nothing_is_given_up(
     begun = time.monotonic()
     error = outcome(every_call(pg_target, at(pg_target, listener))["activate"])
     assert isinstance(error, TargetUnavailable)
-    assert "did not answer within 2 s" in error.sentence
+    assert "did not respond within 2 s" in error.sentence
     assert time.monotonic() - begun < 4
 
 
@@ -113,7 +113,7 @@ def test_target_that_stops_in_the_middle_is_given_up(
     finally:
         os.kill(stopped[0], signal.SIGCONT)
     assert isinstance(error, TargetUnavailable)
-    assert "the connection was cut after 1 s" in error.sentence
+    assert "the connection was closed after 1 s" in error.sentence
     monkeypatch.undo()
     grant.end()
     assert grant.proof_holds()
@@ -158,7 +158,7 @@ def test_rotated_broker_password_is_a_refusal(pg_target: PgTarget) -> None:
     for name, call in every_call(pg_target, pg_target.with_target(password=SECRET)).items():
         error = outcome(call)
         assert isinstance(error, TargetRefused), name
-        assert "Enter the present password" in error.sentence
+        assert "Enter the current password" in error.sentence
 
 
 def test_target_without_tls_is_refused_when_tls_is_demanded(pg_target: PgTarget) -> None:

@@ -157,7 +157,7 @@ def test_another_receiver_at_the_address_is_told(receiver: Receiver) -> None:  #
 
 def test_an_answer_of_another_receiver_is_not_believed(answering: Answering) -> None:
     target = answering(200, b'{"receiver": "other", "found": false}')
-    with pytest.raises(TargetMismatch, match="Another receiver"):
+    with pytest.raises(TargetMismatch, match="different receiver"):
         webhook.locate(target, spec_of(system_identifier="mine"))
 
 
@@ -195,7 +195,7 @@ def test_a_receivers_sentence_is_one_clean_line_without_the_secret(answering: An
         b'{"receiver": "r", "resources": ["' + b"x" * 64 + b'"]}',
         b'{"receiver": "r", "permissions": [{"name": "a\\u0000b", "resources": []}]}',
         b'{"receiver": "r", "version": -1}',
-        b'{"x": "' + b"y" * webhook_client.MOST_BYTES + b'"}',
+        b'{"x": "' + b"y" * webhook_client.MAX_BYTES + b'"}',
     ],
 )
 def test_a_hostile_answer_is_refused_with_a_sentence(answering: Answering, body: bytes) -> None:
@@ -208,7 +208,7 @@ def test_a_grant_that_would_outlive_its_deadline_is_refused(answering: Answering
     body = (
         f'{{"receiver": "r", "server_time": "{now}", "valid_until": "2999-01-01T00:00:00+00:00"}}'
     )
-    with pytest.raises(TargetRefused, match="past its end"):
+    with pytest.raises(TargetRefused, match="past its expiry"):
         webhook.activate(answering(200, body.encode()), spec_of())
 
 

@@ -14,7 +14,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from accessflows.connectors.errors import ConnectorError, TargetMismatch
 from accessflows.connectors.postgresql.names import lock_key
 from accessflows.connectors.registry import connector_for
-from tests.connectors.conftest import Grant, MakeGrant
+from tests.accessflows.connectors.conftest import Grant, MakeGrant
 
 postgresql = connector_for("postgresql")
 
@@ -103,7 +103,7 @@ def test_role_that_took_the_name_is_left_alone_with_its_sessions(grant: Grant) -
     grant.pg.ask(f"GRANT CONNECT ON DATABASE orders TO {grant.role}")
     with grant.log_in(password="x") as session:
         for call in (grant.contain, grant.clean):
-            with pytest.raises(TargetMismatch, match="is not the one the portal made"):
+            with pytest.raises(TargetMismatch, match="is not the one the portal created"):
                 call()
         assert not is_dead(session)
     grant.pg.ask(f"DROP OWNED BY {grant.role}", database="orders")
@@ -141,7 +141,7 @@ def test_another_server_at_the_address_stays_untouched(grant: Grant) -> None:
         postgresql.prove,
         postgresql.find_owned_objects,
     ):
-        with pytest.raises(TargetMismatch, match="another server"):
+        with pytest.raises(TargetMismatch, match="different server"):
             call(grant.pg.target, elsewhere)
     assert grant.can_log_in()
 

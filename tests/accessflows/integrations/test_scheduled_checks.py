@@ -91,7 +91,7 @@ def test_what_vanished_is_noticed_without_anybody_asking(checked):
     run_due_checks(timezone.now() + DAY)
     assert not Resource.objects.get(name="dropped_long_ago").is_present
     told = Event.objects.filter(event="integration:discover").latest("pk").metadata
-    assert told["vanished_resources"] == ["dropped_long_ago"]
+    assert told["missing_resources"] == ["dropped_long_ago"]
 
 
 def test_rights_are_read_into_words(checked):

@@ -8,7 +8,7 @@ import pytest
 
 from accessflows.connectors.errors import TargetRefused, TargetUnavailable
 from accessflows.connectors.registry import connector_for
-from tests.connectors.conftest import Grant, MakeGrant
+from tests.accessflows.connectors.conftest import Grant, MakeGrant
 
 postgresql = connector_for("postgresql")
 

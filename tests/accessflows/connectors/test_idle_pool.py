@@ -10,7 +10,7 @@ import pytest
 
 from accessflows.connectors import idle_pool
 from accessflows.connectors.errors import TargetMismatch, TargetRefused
-from accessflows.connectors.postgresql.connection import broker_session
+from accessflows.connectors.postgresql.connection import connect_as_broker
 from accessflows.connectors.registry import connector_for
 
 pytestmark = pytest.mark.target
@@ -25,8 +25,8 @@ def kept() -> Iterator[None]:
 
 
 def pid(target, **options) -> int:
-    with broker_session(target, **options) as session:
-        return session.row("SELECT pg_backend_pid() AS pid")["pid"]
+    with connect_as_broker(target, **options) as connection:
+        return connection.row("SELECT pg_backend_pid() AS pid")["pid"]
 
 
 def test_the_next_call_takes_the_same_connection(pg_target):
@@ -41,7 +41,7 @@ def test_only_a_worker_keeps_any(pg_target):
 def test_another_database_or_password_is_another_place(pg_target):
     first = pid(pg_target.target)
     assert pid(pg_target.target, database="orders") != first
-    with pytest.raises(TargetRefused, match="does not accept the broker"):
+    with pytest.raises(TargetRefused, match="does not accept the password of the broker"):
         pid(replace(pg_target.target, password="wrong"))
 
 
@@ -53,13 +53,13 @@ def test_one_that_was_cut_off_is_replaced_unnoticed(pg_target):
 
 def test_after_trouble_it_is_closed(pg_target):
     first = pid(pg_target.target)
-    with pytest.raises(TargetRefused), broker_session(pg_target.target) as session:
+    with pytest.raises(TargetRefused), connect_as_broker(pg_target.target) as connection:
         session.row("SELECT 1/0")
     assert pid(pg_target.target) != first
 
 
 def test_one_with_an_open_transaction_is_closed(pg_target):
-    with broker_session(pg_target.target) as session:
+    with connect_as_broker(pg_target.target) as connection:
         first = session.row("SELECT pg_backend_pid() AS pid")["pid"]
         session.connection.execute("BEGIN")
     assert pid(pg_target.target) != first
@@ -67,7 +67,7 @@ def test_one_with_an_open_transaction_is_closed(pg_target):
 
 def test_who_is_there_is_asked_every_time(pg_target):
     pid(pg_target.target)
-    with pytest.raises(TargetMismatch), broker_session(pg_target.target) as session:
+    with pytest.raises(TargetMismatch), connect_as_broker(pg_target.target) as connection:
         session.check_server("1")
 
 
@@ -91,7 +91,7 @@ def test_what_nobody_needs_is_closed_and_a_database_is_left_alone_sooner(pg_targ
     pid(pg_target.target, database="orders")
     assert idle_pool.connections.close_idle() == 0
     began = time.monotonic()
-    with mock.patch("time.monotonic", return_value=began + idle_pool.IDLE_S + 1):
+    with mock.patch("time.monotonic", return_value=began + idle_pool.IDLE_SECONDS + 1):
         assert idle_pool.connections.close_idle() == 1
     with mock.patch("time.monotonic", return_value=began + 200):
         assert idle_pool.connections.close_idle() == 1
@@ -99,6 +99,6 @@ def test_what_nobody_needs_is_closed_and_a_database_is_left_alone_sooner(pg_targ
 
 def test_few_are_kept_of_a_place(pg_target):
     with ExitStack() as stack:
-        for _ in range(idle_pool.MOST_OF_A_PLACE + 1):
-            stack.enter_context(broker_session(pg_target.target))
-    assert idle_pool.connections.close_idle(early=True) == idle_pool.MOST_OF_A_PLACE
+        for _ in range(idle_pool.MAX_PER_KEY + 1):
+            stack.enter_context(connect_as_broker(pg_target.target))
+    assert idle_pool.connections.close_idle(early=True) == idle_pool.MAX_PER_KEY

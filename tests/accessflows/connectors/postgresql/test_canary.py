@@ -1,4 +1,4 @@
-"""The canary goes through a whole grant and says how each step went."""
+"""The canary goes through the whole cycle of a grant and reports each step."""
 
 from accessflows.connectors.registry import connector_for
 from tests.fixtures.postgres import PgTarget
@@ -14,24 +14,24 @@ def run_canary(pg: PgTarget, permission: str = "orders_read") -> list[tuple[str,
 def test_canary_goes_through_every_step(pg_target: PgTarget) -> None:
     steps = run_canary(pg_target)
     assert [name for name, ok in steps if ok] == [
-        "Make",
-        "Reveal",
-        "Log in",
+        "Create",
+        "Issue credential",
+        "Sign in",
         "Wrong password",
         "Contain",
-        "Log in again",
+        "Sign in again",
         "Clean",
         "Prove",
     ]
     assert pg_target.grant_roles() == []
 
 
-def test_canary_of_a_forbidden_permission_is_one_red_line(pg_target: PgTarget) -> None:
-    assert run_canary(pg_target, "pg_read_all_data") == [("Make", False)]
+def test_canary_of_a_forbidden_permission_is_one_failed_check(pg_target: PgTarget) -> None:
+    assert run_canary(pg_target, "pg_read_all_data") == [("Create", False)]
     assert pg_target.grant_roles() == []
 
 
-def test_canary_that_nobody_listens_to_any_more_cleans_up(pg_target: PgTarget) -> None:
+def test_abandoned_canary_cleans_up(pg_target: PgTarget) -> None:
     steps = postgresql.canary(pg_target.target, "orders", "orders_read", portal_id="p")
     next(steps)
     assert len(pg_target.grant_roles()) == 1

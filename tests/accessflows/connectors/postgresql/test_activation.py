@@ -17,7 +17,7 @@ from accessflows.connectors.errors import (
 )
 from accessflows.connectors.protocol import GrantSpec, grant_id_of
 from accessflows.connectors.registry import connector_for
-from tests.connectors.conftest import Grant, MakeGrant
+from tests.accessflows.connectors.conftest import Grant, MakeGrant
 from tests.fixtures.postgres import PgTarget
 
 postgresql = connector_for("postgresql")
@@ -39,7 +39,7 @@ def test_role_name_is_thirty_characters_and_leads_back_to_the_grant() -> None:
 
 
 def test_deadline_without_time_zone_is_refused() -> None:
-    with pytest.raises(ValueError, match="time zone"):
+    with pytest.raises(ValueError, match="aware datetime"):
         GrantSpec(uuid.uuid4(), "p", "orders", "orders_read", datetime(2030, 1, 1))  # noqa: DTZ001
 
 
@@ -102,7 +102,7 @@ def test_activating_again_may_shorten_the_deadline(pg_target: PgTarget) -> None:
 
 def test_grant_that_was_cut_is_never_revived(grant: Grant) -> None:
     grant.contain()
-    with pytest.raises(TargetRefused, match="already ended"):
+    with pytest.raises(TargetRefused, match="already revoked"):
         postgresql.activate(grant.pg.target, grant.spec)
     assert not grant.can_log_in()
 
@@ -111,7 +111,7 @@ def test_foreign_role_with_our_name_stays_untouched(pg_target: PgTarget) -> None
     spec = pg_target.spec()
     pg_target.ask(f"CREATE ROLE {spec.role_name} LOGIN PASSWORD 'x' CONNECTION LIMIT 7")
     before = role_row(pg_target, spec.role_name)
-    with pytest.raises(TargetMismatch, match="was not made for this grant"):
+    with pytest.raises(TargetMismatch, match="was not created for this grant"):
         postgresql.activate(pg_target.target, spec)
     assert role_row(pg_target, spec.role_name) == before
 
@@ -129,13 +129,13 @@ def test_role_that_got_more_rights_by_hand_is_not_adopted(pg_target: PgTarget) -
     spec = pg_target.spec()
     postgresql.activate(pg_target.target, spec)
     pg_target.ask(f"GRANT billing_read TO {spec.role_name}")
-    with pytest.raises(TargetMismatch, match="other memberships"):
+    with pytest.raises(TargetMismatch, match="memberships other than"):
         postgresql.activate(pg_target.target, spec)
 
 
 def test_another_server_than_the_approved_one_is_refused(pg_target: PgTarget) -> None:
     spec = pg_target.spec(system_identifier="42")
-    with pytest.raises(TargetMismatch, match="another server"):
+    with pytest.raises(TargetMismatch, match="different server"):
         postgresql.activate(pg_target.target, spec)
     assert pg_target.grant_roles() == []
 
@@ -167,7 +167,7 @@ def test_small_skew_never_lengthens_a_grant(pg_target: PgTarget, seconds: int) -
 
 def test_deadline_in_the_past_is_refused(pg_target: PgTarget) -> None:
     spec = pg_target.spec(deadline=datetime.now(UTC) - timedelta(seconds=1))
-    with pytest.raises(TargetRefused, match="already passed"):
+    with pytest.raises(TargetRefused, match="already expired"):
         postgresql.activate(pg_target.target, spec)
     assert pg_target.grant_roles() == []
 

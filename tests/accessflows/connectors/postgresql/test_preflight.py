@@ -1,4 +1,4 @@
-"""Preflight names what is wrong and the SQL that mends it; activation refuses while it is wrong."""
+"""Preflight reports what is wrong with the SQL that fixes it; activation refuses until it is fixed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,54 +6,54 @@ from dataclasses import replace
 import pytest
 
 from accessflows.connectors.errors import TargetRefused
-from accessflows.connectors.postgresql.connection import broker_session
-from accessflows.connectors.postgresql.discovery import rights_here
-from accessflows.connectors.postgresql.preflight import _UNDER_CONTROL
+from accessflows.connectors.postgresql.connection import connect_as_broker
+from accessflows.connectors.postgresql.discovery import rights_in_current_database
+from accessflows.connectors.postgresql.preflight import _ADMINISTERED
 from accessflows.connectors.postgresql.setup_sql import broker_setup_sql
 from accessflows.connectors.protocol import Check
 from accessflows.connectors.registry import connector_for
-from tests.connectors.conftest import Grant, MakeGrant
+from tests.accessflows.connectors.conftest import Grant, MakeGrant
 from tests.fixtures.postgres import PgTarget, StartServer
 
 postgresql = connector_for("postgresql")
 
 
-def red(pg: PgTarget) -> dict[str, Check]:
+def failed_checks(pg: PgTarget) -> dict[str, Check]:
     return {check.name: check for check in postgresql.preflight(pg.target) if not check.ok}
 
 
-def expected_red(pg: PgTarget) -> set[str]:
-    """The shared server allows prepared transactions, and 15 is called what it is."""
+def expected_failures(pg: PgTarget) -> set[str]:
+    """The shared server allows prepared transactions, and version 15 is reported."""
     return {"Prepared transactions"} | ({"Version"} if pg.version < 16 else set())
 
 
-def test_provisioned_target_is_green(pg_target: PgTarget) -> None:
-    assert set(red(pg_target)) == expected_red(pg_target)
+def test_provisioned_target_passes(pg_target: PgTarget) -> None:
+    assert set(failed_checks(pg_target)) == expected_failures(pg_target)
 
 
-def test_broker_on_15_is_called_what_it_is(pg_target: PgTarget) -> None:
-    check = next(each for each in postgresql.preflight(pg_target.target) if each.name == "Version")
+def test_version_15_fails(pg_target: PgTarget) -> None:
+    check = next(one for one in postgresql.preflight(pg_target.target) if one.name == "Version")
     assert check.ok is (pg_target.version >= 16)
-    assert ("as good as root" in check.sentence) is (pg_target.version < 16)
+    assert ("grant itself any role" in check.sentence) is (pg_target.version < 16)
 
 
-def test_another_broker_that_may_not_end_earlier_grants_is_told_so(
+def test_another_broker_that_cannot_drop_earlier_logins_fails(
     pg_target: PgTarget, make_grant: MakeGrant
 ) -> None:
-    """Up to 15 CREATEROLE is enough."""
+    """Before version 16, CREATEROLE is enough."""
     grant, secret = make_grant(), "another-brokers-password"
     offers = {"orders_read": ["orders"]}
     pg_target.ask(broker_setup_sql(pg_target.version, broker="other_broker", password=secret, capabilities=offers))  # fmt: skip
     pg_target.ask("GRANT CONNECT ON DATABASE postgres TO other_broker")
     other = replace(pg_target, target=pg_target.with_target(user="other_broker", password=secret))
     try:
-        check = red(other).get("Earlier grants")
+        check = failed_checks(other).get("Earlier grants")
         assert (check is None) is (pg_target.version < 16)
         if check is not None:
-            with pytest.raises(TargetRefused, match="refuses the broker a right"):
+            with pytest.raises(TargetRefused, match="denied the broker a right"):
                 postgresql.contain(other.target, grant.identity)
             pg_target.ask(check.remedy_sql)
-        assert "Earlier grants" not in red(other)
+        assert "Earlier grants" not in failed_checks(other)
         postgresql.contain(other.target, grant.identity)
         postgresql.clean(other.target, grant.identity)
         assert grant.proof_holds()
@@ -62,9 +62,9 @@ def test_another_broker_that_may_not_end_earlier_grants_is_told_so(
         pg_target.ask("DROP ROLE other_broker")
 
 
-def test_logins_of_another_portal_are_not_this_ones(pg_target: PgTarget, grant: Grant) -> None:
+def test_logins_of_another_portal_are_ignored(pg_target: PgTarget, grant: Grant) -> None:
     checks = postgresql.preflight(pg_target.target, portal_id="another-portal")
-    assert next(each for each in checks if each.name == "Earlier grants").ok
+    assert next(one for one in checks if one.name == "Earlier grants").ok
 
 
 BROKEN = {
@@ -87,11 +87,11 @@ RESTORE = {
 @pytest.mark.parametrize(
     "name", ["CREATEROLE", "pg_signal_backend", "Graveyard role", "Database orders"]
 )
-def test_missing_right_is_red_and_its_remedy_mends_it(pg_target: PgTarget, name: str) -> None:
+def test_missing_right_fails_and_its_remedy_fixes_it(pg_target: PgTarget, name: str) -> None:
     pg_target.ask(BROKEN[name])
-    check = red(pg_target)[name]
+    check = failed_checks(pg_target)[name]
     pg_target.ask(check.remedy_sql)
-    assert set(red(pg_target)) == expected_red(pg_target)
+    assert set(failed_checks(pg_target)) == expected_failures(pg_target)
 
 
 @pytest.mark.parametrize(
@@ -108,12 +108,12 @@ def test_activation_without_a_right_refuses_and_leaves_nothing(
         with pytest.raises(TargetRefused, match=r"\. [A-Z].*\."):
             postgresql.activate(pg_target.target, pg_target.spec())
     finally:
-        remedy = RESTORE.get(name) or red(pg_target)[name].remedy_sql
+        remedy = RESTORE.get(name) or failed_checks(pg_target)[name].remedy_sql
         pg_target.ask(remedy)
     assert pg_target.grant_roles() == []
 
 
-def test_broker_that_may_no_longer_grant_a_role_does_not_offer_it(pg_target: PgTarget) -> None:
+def test_role_the_broker_cannot_grant_is_not_offered(pg_target: PgTarget) -> None:
     if pg_target.version < 16:
         return
     pg_target.ask(BROKEN["Grant orders_read"])
@@ -132,38 +132,38 @@ def test_broker_that_may_no_longer_grant_a_role_does_not_offer_it(pg_target: PgT
         ("GRANT orders_read TO jit_graveyard", "REVOKE orders_read FROM jit_graveyard"),
     ],
 )
-def test_graveyard_role_with_power_is_red_and_stops_activation(
+def test_graveyard_role_with_rights_fails_and_stops_activation(
     pg_target: PgTarget, change: str, back: str
 ) -> None:
     pg_target.ask(change)
     try:
-        assert "power" in red(pg_target)["Graveyard role"].sentence
-        with pytest.raises(TargetRefused, match="power"):
+        assert "these rights" in failed_checks(pg_target)["Graveyard role"].sentence
+        with pytest.raises(TargetRefused, match="these rights"):
             postgresql.activate(pg_target.target, pg_target.spec())
     finally:
         pg_target.ask(back)
 
 
-def test_superuser_as_broker_is_red(pg_target: PgTarget) -> None:
+def test_superuser_as_broker_is_failed_checks(pg_target: PgTarget) -> None:
     root = pg_target.with_target(
         user=pg_target.server.superuser, password=pg_target.server.password
     )
-    reds = {check.name: check for check in postgresql.preflight(root) if not check.ok}
-    assert "far more than it needs" in reds["Broker"].sentence
+    failures = {check.name: check for check in postgresql.preflight(root) if not check.ok}
+    assert "is a superuser" in failures["Broker"].sentence
 
 
-def test_rights_that_could_outlast_a_grant_are_red(pg_target: PgTarget, builder: str) -> None:
+def test_rights_that_could_outlast_a_grant_are_failed_checks(pg_target: PgTarget, builder: str) -> None:
     pg_target.ask(f"GRANT SELECT ON sales.orders TO {builder} WITH GRANT OPTION", database="orders")
-    assert "SELECT WITH GRANT OPTION" in red(pg_target)[f"{builder} in orders"].sentence
+    assert "SELECT WITH GRANT OPTION" in failed_checks(pg_target)[f"{builder} in orders"].sentence
     pg_target.ask(f"REVOKE ALL ON sales.orders FROM {builder}", database="orders")
     pg_target.ask("REVOKE CREATE ON SCHEMA sales FROM jit_graveyard", database="orders")
-    check = red(pg_target)[f"{builder} in orders"]
-    assert "graveyard role may not" in check.sentence
+    check = failed_checks(pg_target)[f"{builder} in orders"]
+    assert "graveyard role can't" in check.sentence
     pg_target.ask(check.remedy_sql, database="orders")
-    assert f"{builder} in orders" not in red(pg_target)
+    assert f"{builder} in orders" not in failed_checks(pg_target)
 
 
-def test_named_permission_that_is_dangerous_is_red(pg_target: PgTarget) -> None:
+def test_named_permission_that_is_dangerous_is_failed_checks(pg_target: PgTarget) -> None:
     checks = postgresql.preflight(pg_target.target, ["pg_read_all_data", "orders_read"])
     by_name = {check.name: check.ok for check in checks}
     assert by_name["Permission pg_read_all_data"] is False
@@ -171,12 +171,12 @@ def test_named_permission_that_is_dangerous_is_red(pg_target: PgTarget) -> None:
     assert "Grant orders_write" not in by_name
 
 
-def test_target_that_is_down_is_one_red_line(pg_target: PgTarget) -> None:
+def test_unreachable_target_is_one_failed_check(pg_target: PgTarget) -> None:
     checks = postgresql.preflight(pg_target.with_target(port=1))
     assert [(check.name, check.ok) for check in checks] == [("Connection", False)]
 
 
-def test_server_that_trusts_is_red(pg_version: int, start_postgres: StartServer) -> None:
+def test_server_that_trusts_is_failed_checks(pg_version: int, start_postgres: StartServer) -> None:
     from apono_portal.demo.target import provision_target
 
     server = start_postgres(pg_version)
@@ -187,7 +187,7 @@ def test_server_that_trusts_is_red(pg_version: int, start_postgres: StartServer)
     )
     pg = PgTarget(server, target, pg_version)
     pg.ask("SELECT pg_reload_conf(), pg_sleep(0.2)")
-    assert "Passwords asked" in red(pg)
+    assert "Password required" in failed_checks(pg)
     steps = {
         c.name: c.ok for c in postgresql.canary(target, "orders", "orders_read", portal_id="p")
     }
@@ -215,8 +215,8 @@ def test_discovery_lists_databases_and_capability_roles(
 def test_rights_name_object_privileges_and_the_role_they_come_through(
     pg_target: PgTarget,
 ) -> None:
-    with broker_session(pg_target.target, database="orders") as session:
-        rights = rights_here(session, "orders_write")
+    with connect_as_broker(pg_target.target, database="orders") as connection:
+        rights = rights_in_current_database(connection, "orders_write")
     by_name = {right.name: right for right in rights}
     assert by_name["sales.orders"].privileges == ("DELETE", "INSERT", "SELECT", "UPDATE")
     assert by_name["sales.orders"].via == "orders_write"
@@ -226,38 +226,38 @@ def test_rights_name_object_privileges_and_the_role_they_come_through(
 def test_rights_follow_memberships(pg_target: PgTarget) -> None:
     pg_target.ask("CREATE ROLE outer_role; GRANT orders_read TO outer_role")
     try:
-        with broker_session(pg_target.target, database="orders") as session:
-            rights = rights_here(session, "outer_role")
+        with connect_as_broker(pg_target.target, database="orders") as connection:
+            rights = rights_in_current_database(connection, "outer_role")
         assert {right.via for right in rights} == {"orders_read"}
     finally:
         pg_target.ask("DROP ROLE outer_role")
 
 
-def test_control_is_judged_as_the_server_judges_it(
+def test_administered_roles_are_those_of_the_server(
     pg_target: PgTarget, make_grant: MakeGrant
 ) -> None:
-    """Its own, one through a role the broker is in, and one that is beyond it."""
+    """The broker's own role, one it administers through a membership, and one it does not."""
     own = make_grant().role
     pg_target.ask(
         "CREATE ROLE keeper; GRANT keeper TO portal_broker; CREATE ROLE kept; CREATE ROLE beyond"
     )
     pg_target.ask(f"GRANT kept TO keeper WITH ADMIN OPTION; GRANT {own} TO keeper")
-    as_the_server = "SELECT oid::bigint AS oid FROM pg_roles WHERE NOT rolsuper AND pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')"
+    server_query = "SELECT oid::bigint AS oid FROM pg_roles WHERE NOT rolsuper AND pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')"
     try:
-        with broker_session(pg_target.target) as session:
-            mine = {row["oid"] for row in session.rows(_UNDER_CONTROL)}
-            wanted = {row["oid"] for row in session.rows(as_the_server)}
-            beyond = session.row("SELECT oid::bigint AS oid FROM pg_roles WHERE rolname = 'beyond'")
+        with connect_as_broker(pg_target.target) as connection:
+            administered = {row["oid"] for row in connection.rows(_ADMINISTERED)}
+            expected = {row["oid"] for row in connection.rows(server_query)}
+            beyond = connection.row("SELECT oid::bigint AS oid FROM pg_roles WHERE rolname = 'beyond'")
     finally:
         pg_target.ask("DROP ROLE keeper, kept, beyond")
     if pg_target.version < 16:
-        assert wanted <= mine
+        assert expected <= administered
     else:
-        assert mine == wanted
-        assert beyond["oid"] not in mine
+        assert administered == expected
+        assert beyond["oid"] not in administered
 
 
-def test_results_turn_into_json(pg_target: PgTarget, make_grant: MakeGrant) -> None:
+def test_results_convert_to_json_without_secrets(pg_target: PgTarget, make_grant: MakeGrant) -> None:
     import json
 
     grant = make_grant()

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from accessflows.connectors.postgresql.connection import broker_session
+from accessflows.connectors.postgresql.connection import connect_as_broker
 from accessflows.connectors.postgresql.roles import marked_roles
 from accessflows.connectors.registry import connector_for
-from tests.connectors.conftest import Grant, MakeGrant
+from tests.accessflows.connectors.conftest import Grant, MakeGrant
 from tests.fixtures.postgres import PgTarget
 
 postgresql = connector_for("postgresql")
@@ -79,8 +79,8 @@ def test_marked_roles_are_listed_with_their_own_deadlines(
     assert marked.identity == grant.identity
     assert (marked.grant_id, marked.deadline) == (grant.spec.grant_id, grant.spec.deadline)
     assert (marked.valid_until, marked.can_login) == (None, True)
-    with broker_session(pg_target.target) as session:
-        assert len(list(marked_roles(session, None))) == 2
+    with connect_as_broker(pg_target.target) as connection:
+        assert len(list(marked_roles(connection, None))) == 2
 
 
 def test_comments_that_only_look_like_markers_are_ignored(pg_target: PgTarget) -> None:
@@ -97,7 +97,7 @@ def test_comments_that_only_look_like_markers_are_ignored(pg_target: PgTarget) -
         for comment in comments:
             with pg_target.admin() as admin:
                 admin.execute(psycopg.sql.SQL("COMMENT ON ROLE foreign_role IS {}").format(comment))
-            with broker_session(pg_target.target) as session:
-                assert list(marked_roles(session, None)) == []
+            with connect_as_broker(pg_target.target) as connection:
+                assert list(marked_roles(connection, None)) == []
     finally:
         pg_target.ask("DROP ROLE foreign_role")

@@ -8,11 +8,11 @@ from accessflows.flows.catalog import requestable_targets
 from accessflows.flows.policies import (
     approval_met,
     approver_sets,
-    flow_for,
     can_decide,
     can_request,
+    flow_for,
 )
-from accessflows.flows.selectors import available_targets, requesters_of, available_targets_of
+from accessflows.flows.selectors import available_targets, available_targets_of, requesters_of
 from accessflows.models import AccessFlow
 from tests.factories import AccessFlowFactory, GroupFactory, UserFactory
 
