@@ -180,7 +180,7 @@ def test_what_changed_after_the_roll_was_called_proves_nothing(real_flow, grant)
 def test_a_target_that_is_down_is_told(real_flow, grant):
     type(real_flow.integration).objects.update(port=1)
     assert look(real_flow) == set()
-    assert "cannot be reached" in real_flow.integration.watch.last_error
+    assert "can't be reached" in real_flow.integration.watch.last_error
 
 
 def test_one_worker_looks_at_a_time(real_flow, grant):

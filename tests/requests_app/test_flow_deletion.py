@@ -88,7 +88,7 @@ def test_versions_stay_and_can_be_read(auditor_client, admin_client, admin_user,
     admin_client.post(address(used), {"reason": "Orders moved away"})
     assert FlowVersion.objects.get().flow_id == used.pk
     page = auditor_client.get(f"/access-flows/{used.pk}/history/").content.decode()
-    assert "This access flow is deleted" in page
+    assert "This access flow was deleted" in page
     assert "Access flow deleted" in page
     assert "Orders moved away" in page
 

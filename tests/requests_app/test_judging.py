@@ -88,7 +88,7 @@ def test_people_named_one_by_one_are_told_once(theo, waiting, signed_in):
         theo, waiting.flow.approver_groups.get().user_set.get(name="Priya Raman")
     )
     page = shown(signed_in(theo), waiting).content.decode()
-    assert "Orders owners, Named people, one is enough" in page
+    assert "Orders owners, Named users, one is enough" in page
     assert "Also asked: Priya Raman. " in page
 
 

@@ -54,21 +54,21 @@ def test_one_that_was_cut_off_is_replaced_unnoticed(pg_target):
 def test_after_trouble_it_is_closed(pg_target):
     first = pid(pg_target.target)
     with pytest.raises(TargetRefused), connect_as_broker(pg_target.target) as connection:
-        session.row("SELECT 1/0")
+        connection.row("SELECT 1/0")
     assert pid(pg_target.target) != first
 
 
 def test_one_with_an_open_transaction_is_closed(pg_target):
     with connect_as_broker(pg_target.target) as connection:
-        first = session.row("SELECT pg_backend_pid() AS pid")["pid"]
-        session.connection.execute("BEGIN")
+        first = connection.row("SELECT pg_backend_pid() AS pid")["pid"]
+        connection.execute("BEGIN")
     assert pid(pg_target.target) != first
 
 
 def test_who_is_there_is_asked_every_time(pg_target):
     pid(pg_target.target)
     with pytest.raises(TargetMismatch), connect_as_broker(pg_target.target) as connection:
-        session.check_server("1")
+        connection.check_server("1")
 
 
 def test_preflight_signs_in_anew(pg_target):
@@ -82,7 +82,7 @@ def test_preflight_signs_in_anew(pg_target):
 
 
 def test_an_old_one_is_not_kept_on(pg_target, monkeypatch):
-    monkeypatch.setattr("accessflows.connectors.postgresql.connection._LONGEST_KEPT_S", 0)
+    monkeypatch.setattr("accessflows.connectors.postgresql.connection._MAX_AGE_S", 0)
     assert pid(pg_target.target) != pid(pg_target.target)
 
 

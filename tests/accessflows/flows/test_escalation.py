@@ -5,14 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from accessflows.exceptions import InvalidInput
 from accessflows.flows.policies import approval_met, can_decide
 from accessflows.flows.terms import FlowInput
-from accessflows.flows.validation import rule_errors
+from accessflows.flows.validation import check_terms
 from accessflows.models import AccessFlow
 from tests.factories import AccessFlowFactory, GroupFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 ANY_OF, ALL_OF = AccessFlow.Approval.ANY_OF, AccessFlow.Approval.ALL_OF
+RULES = ("approvals_required", "max_extensions", "extension_duration", "escalation_group_")
 HALF_AN_HOUR = timedelta(minutes=30)
 
 
@@ -98,18 +100,20 @@ def test_without_approvers_a_further_group_decides_nothing():
         assert not approval_met(flow, approve(later), tier=1)
 
 
-def refused(**said):
+def invalid_rules(**changes):
     terms = {
         "name": "Orders",
         "targets": frozenset(),
         "max_duration": timedelta(hours=8),
         "approval": ANY_OF,
     }
-    return {name for name, sentence in rule_errors(FlowInput(**(terms | said))).items() if sentence}
+    with pytest.raises(InvalidInput) as caught:
+        check_terms(FlowInput(**(terms | changes)))
+    return {field for field in caught.value.errors if field.startswith(RULES)}
 
 
 @pytest.mark.parametrize(
-    ("said", "field"),
+    ("changes", "field"),
     [
         ({"approvals_required": 0}, "approvals_required"),
         ({"approvals_required": 11}, "approvals_required"),
@@ -123,25 +127,25 @@ def refused(**said):
         ({"escalation": ((HALF_AN_HOUR, 0),)}, "escalation_group_1"),
     ],
 )
-def test_rules_that_do_not_hold_are_named_by_field(said, field):
-    assert refused(**said) == {field}
+def test_invalid_rules_are_refused_by_field(changes, field):
+    assert invalid_rules(**changes) == {field}
 
 
 def test_a_step_comes_in_time_and_asks_somebody_new():
     one, two = GroupFactory(), GroupFactory()
-    assert refused(escalation=((HALF_AN_HOUR, one.pk), (HALF_AN_HOUR, two.pk))) == set()
+    assert invalid_rules(escalation=((HALF_AN_HOUR, one.pk), (HALF_AN_HOUR, two.pk))) == set()
     late = (timedelta(hours=23), one.pk), (timedelta(hours=1), two.pk)
-    assert refused(escalation=late) == {"escalation_group_2"}
+    assert invalid_rules(escalation=late) == {"escalation_group_2"}
     again = (HALF_AN_HOUR, one.pk), (HALF_AN_HOUR, one.pk)
-    assert refused(escalation=again) == {"escalation_group_2"}
+    assert invalid_rules(escalation=again) == {"escalation_group_2"}
     known = {"approver_groups": frozenset({one.pk})}
-    assert refused(escalation=((HALF_AN_HOUR, one.pk),), **known) == {"escalation_group_1"}
-    assert refused(escalation=((timedelta(seconds=5), one.pk),)) == {"escalation_group_1"}
+    assert invalid_rules(escalation=((HALF_AN_HOUR, one.pk),), **known) == {"escalation_group_1"}
+    assert invalid_rules(escalation=((timedelta(seconds=5), one.pk),)) == {"escalation_group_1"}
 
 
 def test_the_form_takes_steps_and_extensions_and_shows_them_again(admin_client, choice):
     requester, owners, later = UserFactory(), GroupFactory(), GroupFactory(name="On call")
-    said = {
+    data = {
         "name": "Orders",
         "requester_users": [requester.pk],
         "targets": [choice],
@@ -154,7 +158,7 @@ def test_the_form_takes_steps_and_extensions_and_shows_them_again(admin_client, 
         "max_extensions": "3",
         "extension_duration": "30m",
     }
-    page = admin_client.post("/access-flows/new/self-serve/", said, follow=True)
+    page = admin_client.post("/access-flows/new/self-serve/", data, follow=True)
     assert "Access flow saved" in page.content.decode()
     flow = AccessFlow.objects.get()
     assert str(flow.escalation_tiers.get()) == "1. On call after 45 min"
@@ -163,10 +167,10 @@ def test_the_form_takes_steps_and_extensions_and_shows_them_again(admin_client, 
     assert 'value="45 min"' in html
     assert f'<option value="{later.pk}" selected>' in html
     unwaited = admin_client.post(
-        f"/access-flows/{flow.pk}/edit/", said | {"escalation_wait_1": "", "seen_version": 1}
+        f"/access-flows/{flow.pk}/edit/", data | {"escalation_wait_1": "", "seen_version": 1}
     )
-    assert "Say after how long" in unwaited.content.decode()
+    assert "Enter how long to wait" in unwaited.content.decode()
     overflowing = admin_client.post(
-        "/access-flows/new/self-serve/", said | {"escalation_group_1": "9" * 30}
+        "/access-flows/new/self-serve/", data | {"escalation_group_1": "9" * 30}
     )
     assert overflowing.status_code == 422

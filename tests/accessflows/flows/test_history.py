@@ -55,9 +55,9 @@ def test_a_new_address_behind_the_same_name_is_told(flow):
     integration = flow.targets.get().resource.integration
     integration.host = "db.example.org"
     integration.save()
-    found = difference(before, terms_of(flow))
-    assert "db.example.org" in found[0].gained[0]
-    assert "127.0.0.1" in found[0].lost[0]
+    [changed] = difference(before, terms_of(flow))
+    assert "db.example.org" in changed.added[0]
+    assert "127.0.0.1" in changed.removed[0]
 
 
 def test_switching_off_stands_between_the_versions(flow, admin_user):

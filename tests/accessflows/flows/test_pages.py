@@ -121,17 +121,17 @@ def test_a_save_over_somebody_elses_save_is_refused(admin_client, typed):
     answer = admin_client.post(edit(flow), typed | {"max_duration": "4h", "seen_version": "1"})
     flow.refresh_from_db()
     assert answer.status_code == 422
-    assert "Somebody else saved this flow" in html_of(answer)
+    assert "Someone else saved this flow" in html_of(answer)
     assert flow.max_duration.total_seconds() == 2 * 3600
 
 
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("name", " ", "Give the flow a name"),
+        ("name", " ", "Enter a name"),
         ("name", "x" * 81, "at most 80 characters"),
         ("name", "two\u202elines", "on one line"),
-        ("requester_users", [], "at least one group or person"),
+        ("requester_users", [], "at least one group or user"),
         ("requester_users", ["999999"], "Choose again"),
         ("requester_users", ["9" * 40], "Choose again"),
         ("requester_users", ["x\x00"], "Choose again"),
@@ -192,7 +192,7 @@ def test_switching_off_asks_first_and_changes_nothing_yet(admin_client):
     flow = AccessFlowFactory()
     page = html_of(admin_client.get(f"/access-flows/{flow.pk}/deactivate/"))
     flow.refresh_from_db()
-    assert "ends within seconds" in page
+    assert "revoked within seconds" in page
     assert flow.is_active
 
 
@@ -249,7 +249,7 @@ def test_the_list_counts_who_can_ask_once_each(admin_client):
     keepers = GroupFactory(name="Storekeepers", members=[petra, UserFactory(), quit_long_ago])
     AccessFlowFactory(name="Orders", requester_users=[petra], requester_groups=[keepers])
     page = html_of(admin_client.get("/access-flows/"))
-    assert "2 people" in page
+    assert "2 users" in page
     assert "Storekeepers" in page
 
 
@@ -328,11 +328,11 @@ def test_how_a_ticket_looks_is_kept_and_told_as_a_difference(admin_client, typed
     flow = AccessFlow.objects.get()
     assert (flow.ticket_pattern, flow.require_ticket) == ("OPS-# INC#######", False)
     page = html_of(admin_client.post(edit(flow), typed | {"require_ticket": "on"}, follow=True))
-    assert "What a ticket looks like" in page
+    assert "Ticket pattern" in page
     assert "Require a ticket" in page
 
 
 def test_a_pattern_that_could_be_misread_is_marked(admin_client, typed):
     answer = admin_client.post(CREATE, typed | {"ticket_pattern": "#1"})
     assert answer.status_code == 422
-    assert "would be taken for it" in html_of(answer)
+    assert "already matches the digits" in html_of(answer)

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 
 from accessflows.integrations.canaries import run_canary
 from accessflows.integrations.scheduled_checks import run_requested_canaries
@@ -35,7 +36,7 @@ def test_it_passes_on_a_real_target_and_leaves_nothing(checked, pg_target, admin
         checked.resources.get(name="orders"),
         checked.permissions.get(name="orders_read"),
     ).content.decode()
-    assert "Waits for a worker" in page
+    assert "Waiting for a worker" in page
     run_requested_canaries(timezone.now())
     run = CanaryRun.objects.get()
     assert (run.state, len(run.steps)) == (State.PASSED, 8), run.steps
@@ -55,7 +56,7 @@ def test_it_fails_with_a_sentence_where_nothing_answers(admin_client):
     assert run.state == State.FAILED
     page = admin_client.get(reverse("integrations:canary", args=[run.integration_id, run.pk]))
     assert "chip-red" in page.content.decode()
-    assert run.steps[-1]["sentence"] in page.content.decode()
+    assert escape(run.steps[-1]["sentence"]) in page.content.decode()
 
 
 def test_one_at_a_time(admin_client):
@@ -87,7 +88,7 @@ def test_what_vanished_is_not_to_be_chosen(admin_client):
     integration = IntegrationFactory()
     gone = ResourceFactory(integration=integration, missing_since=timezone.now())
     page = post(admin_client, integration, gone, PermissionFactory(integration=integration))
-    assert "that are there now" in page.content.decode()
+    assert "that exist now" in page.content.decode()
     assert not CanaryRun.objects.exists()
 
 

@@ -31,7 +31,7 @@ def renewed(checked, pg_target):
 def test_what_the_target_takes_replaces_the_old_one(checked, renewed, admin_client, admin_user):
     answer = admin_client.post(address(checked), {"password": renewed}, follow=True)
     checked.refresh_from_db()
-    assert "The target took it" in html_of(answer)
+    assert "The target accepted it" in html_of(answer)
     assert checked.broker_password == renewed
     event = Event.objects.filter(event="integration:change").get()
     assert event.actor_id == admin_user.pk
@@ -46,7 +46,7 @@ def test_what_the_target_refuses_replaces_nothing_and_is_not_sent_back(checked, 
     answer = admin_client.post(address(checked), {"password": "a-wrong-one-typed"})
     checked.refresh_from_db()
     assert answer.status_code == 422
-    assert "was not taken there" in html_of(answer)
+    assert "did not accept it" in html_of(answer)
     assert "a-wrong-one-typed" not in html_of(answer)
     assert checked.encrypted_password == before
 
@@ -55,7 +55,7 @@ def test_another_server_that_takes_it_is_not_believed(checked, admin_client):
     Integration.objects.update(system_identifier="1234567890")
     answer = admin_client.post(address(checked), {"password": checked.broker_password})
     assert answer.status_code == 422
-    assert "another server" in html_of(answer)
+    assert "different server" in html_of(answer)
 
 
 def test_a_wrong_one_typed_into_the_whole_form_replaces_nothing(checked, admin_client):
@@ -79,7 +79,7 @@ def test_an_integration_changed_meanwhile_keeps_what_it_has(checked, admin_clien
 
     monkeypatch.setattr(integrations_services, "_require_same_server", slow)
     answer = admin_client.post(address(checked), {"password": checked.broker_password})
-    assert "changed meanwhile" in html_of(answer)
+    assert "changed in the meantime" in html_of(answer)
 
 
 def test_the_page_shows_no_password(admin_client):

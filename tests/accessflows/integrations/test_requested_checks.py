@@ -25,7 +25,7 @@ def test_it_waits_for_a_worker_and_says_so(admin_client, integration):
     run, address = ask(admin_client, integration)
     page = admin_client.get(address).content.decode()
     assert address == f"/integrations/{integration.pk}/check/{run.pk}/"
-    assert "Waits for a worker" in page
+    assert "Waiting for a worker" in page
     assert "data-poll" in page
 
 
@@ -35,7 +35,7 @@ def test_it_is_followed_from_step_to_step(admin_client, integration, monkeypatch
 
     def look(*_args):
         page = admin_client.get(address).content.decode()
-        seen.append(("Resources found: " in page, "resources read" in page))
+        seen.append(("Resources found: " in page, "Permissions read on" in page))
         return {}
 
     monkeypatch.setattr(PostgreSQLConnector, "describe_rights", look)

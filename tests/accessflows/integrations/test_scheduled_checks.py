@@ -66,10 +66,10 @@ def test_what_takes_too_long_together_is_checked_one_after_the_other(monkeypatch
 def test_of_two_workers_one_checks():
     integration = IntegrationFactory()
     seen = Integration.objects.get(pk=integration.pk)
-    from accessflows.integrations.scheduled_checks import _take_turn
+    from accessflows.integrations.scheduled_checks import _claim
 
     now = timezone.now()
-    assert [_take_turn(seen, now), _take_turn(seen, now)] == [True, False]
+    assert [_claim(seen, now), _claim(seen, now)] == [True, False]
 
 
 def test_one_that_is_disabled_is_left_alone():

@@ -41,7 +41,7 @@ def test_it_is_added_and_checked(admin_client, receiver):  # noqa: F811
     [
         ("url", "http://example.org/", "Use an https:// address"),
         ("url", "", "address"),
-        ("password", "secret", "begins with whsec_"),
+        ("password", "secret", "starts with whsec_"),
         ("password", "", "required"),
         ("url", "https://example.org/" + "x" * 500, "at most 500"),
     ],

@@ -144,7 +144,7 @@ def test_graveyard_role_with_rights_fails_and_stops_activation(
         pg_target.ask(back)
 
 
-def test_superuser_as_broker_is_failed_checks(pg_target: PgTarget) -> None:
+def test_superuser_as_broker_fails(pg_target: PgTarget) -> None:
     root = pg_target.with_target(
         user=pg_target.server.superuser, password=pg_target.server.password
     )
@@ -152,7 +152,7 @@ def test_superuser_as_broker_is_failed_checks(pg_target: PgTarget) -> None:
     assert "is a superuser" in failures["Broker"].sentence
 
 
-def test_rights_that_could_outlast_a_grant_are_failed_checks(pg_target: PgTarget, builder: str) -> None:
+def test_rights_that_could_outlast_a_grant_fail(pg_target: PgTarget, builder: str) -> None:
     pg_target.ask(f"GRANT SELECT ON sales.orders TO {builder} WITH GRANT OPTION", database="orders")
     assert "SELECT WITH GRANT OPTION" in failed_checks(pg_target)[f"{builder} in orders"].sentence
     pg_target.ask(f"REVOKE ALL ON sales.orders FROM {builder}", database="orders")
@@ -163,7 +163,7 @@ def test_rights_that_could_outlast_a_grant_are_failed_checks(pg_target: PgTarget
     assert f"{builder} in orders" not in failed_checks(pg_target)
 
 
-def test_named_permission_that_is_dangerous_is_failed_checks(pg_target: PgTarget) -> None:
+def test_dangerous_permission_fails(pg_target: PgTarget) -> None:
     checks = postgresql.preflight(pg_target.target, ["pg_read_all_data", "orders_read"])
     by_name = {check.name: check.ok for check in checks}
     assert by_name["Permission pg_read_all_data"] is False
@@ -176,7 +176,9 @@ def test_unreachable_target_is_one_failed_check(pg_target: PgTarget) -> None:
     assert [(check.name, check.ok) for check in checks] == [("Connection", False)]
 
 
-def test_server_that_trusts_is_failed_checks(pg_version: int, start_postgres: StartServer) -> None:
+def test_server_with_trust_authentication_fails(
+    pg_version: int, start_postgres: StartServer
+) -> None:
     from apono_portal.demo.target import provision_target
 
     server = start_postgres(pg_version)
@@ -247,7 +249,9 @@ def test_administered_roles_are_those_of_the_server(
         with connect_as_broker(pg_target.target) as connection:
             administered = {row["oid"] for row in connection.rows(_ADMINISTERED)}
             expected = {row["oid"] for row in connection.rows(server_query)}
-            beyond = connection.row("SELECT oid::bigint AS oid FROM pg_roles WHERE rolname = 'beyond'")
+            beyond = connection.row(
+                "SELECT oid::bigint AS oid FROM pg_roles WHERE rolname = 'beyond'"
+            )
     finally:
         pg_target.ask("DROP ROLE keeper, kept, beyond")
     if pg_target.version < 16:
@@ -257,7 +261,9 @@ def test_administered_roles_are_those_of_the_server(
         assert beyond["oid"] not in administered
 
 
-def test_results_convert_to_json_without_secrets(pg_target: PgTarget, make_grant: MakeGrant) -> None:
+def test_results_convert_to_json_without_secrets(
+    pg_target: PgTarget, make_grant: MakeGrant
+) -> None:
     import json
 
     grant = make_grant()

@@ -42,7 +42,9 @@ def test_grant_option_and_ownership_are_never_left_out() -> None:
 
 
 def test_an_unknown_privilege_is_shown_by_name() -> None:
-    assert rights_sentences([right("sales.a", "NEWFANGLED")], TOTALS) == ["NEWFANGLED table sales.a"]
+    assert rights_sentences([right("sales.a", "NEWFANGLED")], TOTALS) == [
+        "NEWFANGLED table sales.a"
+    ]
 
 
 def test_a_quoted_schema_with_a_dot_is_one_schema() -> None:

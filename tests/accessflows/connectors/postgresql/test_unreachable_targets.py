@@ -96,18 +96,18 @@ def test_target_that_stops_in_the_middle_is_given_up(
 ) -> None:
     """The server process is stopped after the connection is open: no timeout of its own can help."""
     from accessflows.connectors.postgresql import containment
-    from accessflows.connectors.postgresql.connection import Session
+    from accessflows.connectors.postgresql.connection import BrokerConnection
 
     stopped: list[int] = []
 
-    def stop_server(session: Session, identities: object) -> None:
-        stopped.append(session.connection.info.backend_pid)
+    def stop_server(connection: BrokerConnection, identities: object) -> None:
+        stopped.append(connection.raw.info.backend_pid)
         os.kill(stopped[0], signal.SIGSTOP)
-        return real(session, identities)
+        return real(connection, identities)
 
-    real = containment.find_ours
-    monkeypatch.setattr(containment, "find_ours", stop_server)
-    monkeypatch.setattr(containment, "_LONGEST_S", 1.0)
+    real = containment.find_roles
+    monkeypatch.setattr(containment, "find_roles", stop_server)
+    monkeypatch.setattr(containment, "_BUDGET_S", 1.0)
     try:
         error = outcome(grant.contain)
     finally:
