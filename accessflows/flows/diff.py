@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
+from accessflows.flows.terms import Terms
 from accessflows.models import AccessFlow
 from apono_portal.core.formatting.durations import format_duration
 
@@ -48,7 +48,7 @@ class Difference:
         return {"term": self.term, "before": self.before, "after": self.after}
 
 
-def difference(before: dict[str, Any], after: dict[str, Any]) -> list[Difference]:
+def difference(before: Terms, after: Terms) -> list[Difference]:
     """Return what differs between two results of `fingerprint.terms_of`, in the form's order."""
     return [
         _difference(term, before.get(term), after.get(term))
@@ -57,34 +57,35 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> list[Difference
     ]
 
 
-def describe_terms(terms: dict[str, Any]) -> list[tuple[str, str]]:
+def describe_terms(terms: Terms) -> list[tuple[str, str]]:
     """Return all terms of a version as (label, value), in the form's order."""
     return [(label, _text(term, terms[term])) for term, label in _LABELS.items() if term in terms]
 
 
-def _difference(term: str, before: Any, after: Any) -> Difference:
+def _difference(term: str, before: object, after: object) -> Difference:
     texts = _text(term, before), _text(term, after)
     if not isinstance(after, list):
         return Difference(_LABELS[term], *texts)
-    old, new = _items(before or []), _items(after)
+    earlier = before if isinstance(before, list) else []
+    old, new = _items(earlier), _items(after)
     if old == new:  # the same names at another address
-        old, new = _items(before or [], "address"), _items(after, "address")
+        old, new = _items(earlier, "address"), _items(after, "address")
     return Difference(
         _LABELS[term], *texts, added=tuple(sorted(new - old)), removed=tuple(sorted(old - new))
     )
 
 
-def _items(values: list[dict[str, Any]], *further: str) -> set[str]:
+def _items(values: list[dict[str, object]], *further: str) -> set[str]:
     keys = ("label", *further)
     return {", ".join(str(value.get(key, "")) for key in keys) for value in values}
 
 
-def _text(term: str, value: Any) -> str:
+def _text(term: str, value: object) -> str:
     if isinstance(value, bool):
         return "On" if value else "Off"
     if isinstance(value, list):
         return ", ".join(sorted(str(item["label"]) for item in value)) or "None"
-    if term in {"max_duration_s", "extension_duration_s"} and value is not None:
+    if term in {"max_duration_s", "extension_duration_s"} and isinstance(value, int):
         return format_duration(timedelta(seconds=value))
     if term == "approval" and value in AccessFlow.Approval.values:
         return str(AccessFlow.Approval(value).label)

@@ -26,7 +26,7 @@ class DurationTextField(forms.CharField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=40, **kwargs)
 
-    def clean(self, value: Any) -> Any:
+    def clean(self, value: object) -> timedelta | None:
         text = super().clean(value)
         if not text:
             return None
@@ -35,7 +35,7 @@ class DurationTextField(forms.CharField):
         except ValueError as error:
             raise ValidationError(str(error)) from None
 
-    def prepare_value(self, value: Any) -> Any:
+    def prepare_value(self, value: object) -> object:
         return format_duration(value) if isinstance(value, timedelta) else value
 
 
@@ -94,7 +94,7 @@ class DecisionFields(forms.Form):
     def clean_extension_duration(self) -> timedelta:
         return self.cleaned_data["extension_duration"] or timedelta(hours=1)
 
-    def clean(self) -> dict[str, Any]:
+    def clean(self) -> dict[str, object]:
         cleaned = super().clean() or self.cleaned_data
         for number in _ROWS:
             wait = f"{ESCALATION_PREFIX}wait_{number}"
@@ -134,8 +134,8 @@ class DecisionFields(forms.Form):
         )
 
 
-def initial_rows(escalation: Tiers) -> dict[str, Any]:
-    rows: dict[str, Any] = {}
+def initial_rows(escalation: Tiers) -> dict[str, timedelta | int]:
+    rows: dict[str, timedelta | int] = {}
     for number, (wait, group) in enumerate(escalation, start=1):
         rows |= {
             f"{ESCALATION_PREFIX}wait_{number}": wait,
@@ -157,7 +157,7 @@ class TicketPatternField(forms.CharField):
             widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         )
 
-    def to_python(self, value: Any) -> str:
+    def to_python(self, value: object) -> str:
         return " ".join(str(super().to_python(value) or "").replace(",", " ").split())
 
 

@@ -17,18 +17,19 @@ from django.contrib.auth.models import Group
 from django.db.models import Manager, QuerySet, Value
 
 from accessflows.flows.selectors import all_targets_of
-from accessflows.flows.terms import FlowInput
+from accessflows.flows.terms import FlowInput, Terms
 from accessflows.models import AccessFlow, EscalationTier, FlowTarget, Permission, Resource
 from apono_portal.core.formatting.durations import format_duration
 
 ALWAYS = "Always"
+Item = dict[str, object]
 _IGNORED = {"name", "description", "label", "availability"}
 # Terms added in later releases. At their default they are left out, so that an upgrade invalidates no
 # pending request.
 _ADDED_LATER = {"ticket_pattern": "", "require_ticket": False}
 
 
-def terms_of(flow: AccessFlow) -> dict[str, Any]:
+def terms_of(flow: AccessFlow) -> Terms:
     """Return all terms of a flow as JSON values, lists in a fixed order."""
     targets = flow.targets.select_related("resource__integration", "permission")
     tiers = flow.escalation_tiers.select_related("group")
@@ -43,7 +44,7 @@ def terms_of(flow: AccessFlow) -> dict[str, Any]:
     }
 
 
-def terms_of_draft(draft: FlowInput) -> dict[str, Any]:
+def terms_of_draft(draft: FlowInput) -> Terms:
     """Return what `terms_of` will return once a flow is saved with these terms."""
     users = get_user_model()._default_manager
     resources = Resource.objects.select_related("integration").in_bulk(
@@ -71,7 +72,7 @@ def terms_of_draft(draft: FlowInput) -> dict[str, Any]:
 def compute_fingerprint(flow: AccessFlow, targets: Iterable[FlowTarget] | None = None) -> str:
     """Return ``fingerprint_of(terms_of(flow))`` in two statements, or in one if ``targets`` are all the
     targets of the flow, just read."""
-    related: dict[str, list[dict[str, Any]]] = {name: [] for name in _RELATED}
+    related: dict[str, list[Item]] = {name: [] for name in _RELATED}
     escalation = []
     for name, pk, _position, wait in sorted(_related_ids(flow), key=itemgetter(0, 2, 1)):
         if name == "escalation":
@@ -106,13 +107,13 @@ def _related_ids(flow: AccessFlow) -> QuerySet[Any, Any]:
     return rows.union(*others, all=True)
 
 
-def fingerprint_of(terms: dict[str, Any]) -> str:
+def fingerprint_of(terms: Terms) -> str:
     """Return the SHA-256 of the terms that matter, as 64 hexadecimal digits."""
     canonical = json.dumps(_without_labels(terms), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _without_labels(value: Any) -> Any:
+def _without_labels(value: object) -> object:
     if isinstance(value, dict):
         return {k: _without_labels(v) for k, v in value.items() if _matters(k, v)}
     if isinstance(value, list):
@@ -120,15 +121,15 @@ def _without_labels(value: Any) -> Any:
     return value
 
 
-def _matters(term: str, value: Any) -> bool:
+def _matters(term: str, value: object) -> bool:
     return term not in _IGNORED and not (term in _ADDED_LATER and value == _ADDED_LATER[term])
 
 
-def _labelled(rows: Manager[Any] | QuerySet[Any]) -> list[dict[str, Any]]:
+def _labelled(rows: Manager[Any] | QuerySet[Any]) -> list[Item]:
     return [{"id": row.pk, "label": str(row)} for row in rows.order_by("pk")]
 
 
-def _plain(source: AccessFlow | FlowInput) -> dict[str, Any]:
+def _plain(source: AccessFlow | FlowInput) -> Terms:
     """Return the terms that a flow and a draft have under the same names."""
     return {
         "name": source.name,
@@ -148,7 +149,7 @@ def _plain(source: AccessFlow | FlowInput) -> dict[str, Any]:
     }
 
 
-def _escalation(steps: Iterable[tuple[timedelta, Group]]) -> list[dict[str, Any]]:
+def _escalation(steps: Iterable[tuple[timedelta, Group]]) -> list[Item]:
     return [
         {
             "group": group.pk,
@@ -159,7 +160,7 @@ def _escalation(steps: Iterable[tuple[timedelta, Group]]) -> list[dict[str, Any]
     ]
 
 
-def _targets(pairs: Iterable[tuple[Resource, Permission]]) -> list[dict[str, Any]]:
+def _targets(pairs: Iterable[tuple[Resource, Permission]]) -> list[Item]:
     """Sorted here because databases sort letters differently."""
     targets = [
         {

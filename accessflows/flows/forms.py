@@ -167,14 +167,14 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         return FlowInput(**values)
 
 
-def _initial_of(flow: AccessFlow) -> dict[str, Any]:
+def _initial_of(flow: AccessFlow) -> dict[str, object]:
     terms = FlowInput.of(flow)
     pairs = [format_pair(pair) for pair in terms.targets]
     rows = initial_rows(terms.escalation)
     return {**vars(terms), **rows, "targets": pairs, "seen_version": flow.version}
 
 
-def _initial_of_copy(flow: AccessFlow) -> dict[str, Any]:
+def _initial_of_copy(flow: AccessFlow) -> dict[str, object]:
     """Return all terms of a flow under a name that is free."""
     return {**_initial_of(flow), "name": _free_name(flow.name), "seen_version": None}
 

@@ -7,6 +7,8 @@ from typing import Any
 from accessflows.availability import Availability
 from accessflows.models import AccessFlow
 
+Terms = dict[str, Any]  # all terms of a flow as JSON values
+
 
 @dataclass(frozen=True, kw_only=True)
 class FlowInput:

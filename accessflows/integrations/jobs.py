@@ -5,7 +5,7 @@ The lease of a killed worker expires by the database's clock; another worker the
 
 import secrets
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.db.models import QuerySet
 from django.db.models.functions import Now
@@ -31,13 +31,13 @@ def acquire(job: IntegrationJob) -> str:
     return lease if acquired else ""
 
 
-def heartbeat(job: IntegrationJob, lease: str, **progress: Any) -> bool:
+def heartbeat(job: IntegrationJob, lease: str, **progress: object) -> bool:
     """Store a job's progress and renew its lease. False if it is no longer this worker's."""
     return bool(_leased(job, lease).update(lease_until=Now() + LEASE, **progress))
 
 
 def finish(
-    job: IntegrationJob, lease: str, *, state: str, at: datetime | None = None, **result: Any
+    job: IntegrationJob, lease: str, *, state: str, at: datetime | None = None, **result: object
 ) -> bool:
     """Close a job. False if it is no longer this worker's."""
     closed = {"state": state, "finished_at": at or timezone.now()}

@@ -1,6 +1,6 @@
 """Every write of an integration. The target system is called outside transactions."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -212,7 +212,7 @@ def _update_flow_versions(integration: Integration, *, changed_by: "User") -> No
             create_version(flow=flow, changed_by=changed_by)
 
 
-def _values(terms: IntegrationInput) -> dict[str, Any]:
+def _values(terms: IntegrationInput) -> dict[str, object]:
     return {name: getattr(terms, name) for name in (*OTHER_FIELDS, *ADDRESS_FIELDS)}
 
 

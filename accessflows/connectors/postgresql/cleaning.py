@@ -44,7 +44,7 @@ _REVOKES = (
     "  SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::regclass::text,"
     "    acl, c.relowner FROM pg_class c CROSS JOIN LATERAL ("
     "      SELECT c.relacl AS acl UNION ALL"
-    "      SELECT attacl FROM pg_attribute WHERE attrelid = c.oid AND attacl IS NOT NULL) each"
+    "      SELECT attacl FROM pg_attribute WHERE attrelid = c.oid AND attacl IS NOT NULL) acls"
     "    WHERE c.oid IN ({relations}) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"
     "  UNION ALL SELECT 'ROUTINE', oid::regprocedure::text,"
     "    COALESCE(proacl, acldefault('f', proowner)), proowner FROM pg_proc WHERE oid IN ({routines})"

@@ -38,4 +38,4 @@ class PostgreSQLConnector:
     prove = staticmethod(proof.prove)
     prove_many = staticmethod(proof.prove_many)
     list_managed_roles = staticmethod(role_listing.list_managed_roles)
-    canary = staticmethod(canary.canary)
+    canary = canary.canary

@@ -68,7 +68,6 @@ def discover(target: Target) -> Inventory:
 
 def rights_in_current_database(connection: BrokerConnection, permission: str) -> list[Right]:
     """Return what a permission allows in the connected database, with the role that holds each right."""
-    """What the permission lets one do in this database, with the role each right comes through."""
     rows = connection.rows(_RIGHTS.format(limit=sql.Literal(MAX_ITEMS)), {"permission": permission})
     return [Right(row["kind"], row["name"], tuple(row["privileges"]), row["via"]) for row in rows]
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from accessflows.connectors.errors import TargetRefused
 
@@ -22,7 +21,7 @@ def sanitised(text: object, secret: str) -> str:
 class Response:
     """A JSON object from a receiver. Reading a missing or invalid value raises TargetRefused."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, object]) -> None:
         self._values = values
 
     def text(
@@ -58,17 +57,18 @@ class Response:
         return moment
 
     def rows(self, key: str) -> list["Response"]:
-        rows = self._list(key)
-        if not all(isinstance(row, dict) for row in rows):
+        values = self._list(key)
+        rows = [Response(value) for value in values if isinstance(value, dict)]
+        if len(rows) < len(values):
             raise _invalid(key, "a list of objects")
-        return [Response(row) for row in rows]
+        return rows
 
     def texts(self, key: str, *, max_length: int = MAX_NAME_LENGTH) -> tuple[str, ...]:
         return tuple(
             Response({key: value}).text(key, max_length=max_length) for value in self._list(key)
         )
 
-    def _list(self, key: str) -> list[Any]:
+    def _list(self, key: str) -> list[object]:
         values = self._values.get(key, [])
         if not isinstance(values, list) or len(values) > MAX_ROWS:
             raise _invalid(key, f"a list of at most {MAX_ROWS}")
