@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from accessflows.flows.policies import approver_sets, further_sets
+from accessflows.flows.policies import approver_sets, escalation_sets
 from apono_portal.notifications.kinds import Kind
 from apono_portal.notifications.models import EmailOptOut
 from apono_portal.notifications.notification import Notification, waited_for_people
@@ -38,7 +38,7 @@ def approvers_to_ask(request: AccessRequest) -> set[int]:
     """Return who may decide on a request and has not yet."""
     if request.flow is None:
         return set()
-    further = further_sets(request.flow, request.escalation_tier)
+    further = escalation_sets(request.flow, request.escalation_tier)
     asked = {pk for each in [*approver_sets(request.flow), *further] for pk in each.members}
     if not request.flow.allow_self_approval:
         asked.discard(request.requester_id or 0)
@@ -50,8 +50,8 @@ def _asked_later(news: Notification) -> set[int]:
     request, tier = news.subject_request, int(str(news.told.get("tier") or 0))
     if request.flow is None:
         return set()
-    before = [*approver_sets(request.flow), *further_sets(request.flow, tier - 1)]
-    asked = {pk for each in further_sets(request.flow, tier) for pk in each.members}
+    before = [*approver_sets(request.flow), *escalation_sets(request.flow, tier - 1)]
+    asked = {pk for each in escalation_sets(request.flow, tier) for pk in each.members}
     known = {pk for each in before for pk in each.members}
     return (asked - known) & approvers_to_ask(request)
 

@@ -10,7 +10,7 @@ from django.db.models import Q, Subquery, Value
 from django.db.models.functions import Coalesce, Concat
 from django.utils import timezone
 
-from accessflows.flows.mfa_requirement import enrolled, in_need_of_mfa
+from accessflows.flows.mfa_requirement import enrolled, lacking_required_mfa
 from apono_portal.core.db.keyset import Counted
 from apono_portal.core.db.prepared import Prepared, prepared
 from apono_portal.core.formatting.datetimes import datetime_formatter
@@ -50,7 +50,7 @@ class Choice(NamedTuple):
         if self.status:
             people = people.filter(is_active=self.status == "active")
         if self.mfa == "in_need":
-            people = in_need_of_mfa(people)  # type: ignore[assignment]
+            people = lacking_required_mfa(people)  # type: ignore[assignment]
         elif self.mfa:
             people = people.filter(enrolled() if self.mfa == "set_up" else ~enrolled())
         return people

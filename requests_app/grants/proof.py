@@ -47,9 +47,9 @@ def record_never_created(*, grant: Grant, lease: str) -> None:
     Grant.objects.filter(pk=grant.pk, lease_by=lease, contained_at=None).update(contained_at=now)
     proof = {
         "holds": True,
-        "role_gone": True,
-        "sessions_gone": True,
-        "residue_none": True,
+        "role_removed": True,
+        "no_open_sessions": True,
+        "nothing_left_behind": True,
         "checked_at": now.isoformat(),
         "method": "Looked up the login of this grant on the target: it was never created.",
         "details": {},

@@ -51,7 +51,7 @@ INTEGRATION_TERMS = {
     for name in (
         "broker",
         "connection_limit",
-        "cut_sessions_on_reset",
+        "terminate_sessions_on_reset",
         "database",
         "host",
         "name",

@@ -10,8 +10,8 @@ from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandParser
 
 from accessflows.integrations.scheduled_checks import (
-    check_due,
-    run_due_canaries,
+    run_due_checks,
+    run_requested_canaries,
     run_requested_checks,
 )
 from apono_portal.notifications.worker_tasks import fan_out, post_due
@@ -46,9 +46,9 @@ class Command(BaseCommand):
                 fan_out,
                 deliver_due,
                 post_due,
-                check_due,
+                run_due_checks,
                 run_requested_checks,
-                run_due_canaries,
+                run_requested_canaries,
                 update_daily_figures,
                 lambda now: retry_extensions(now=now),
                 LogVerifier(),

@@ -185,7 +185,7 @@ STANDING = f"""
     INSERT INTO users_user_groups (user_id, group_id)
         SELECT id, {BASE} + team FROM users_user, generate_series(0, 1) team WHERE role = 'admin';
     INSERT INTO accessflows_integration (id, name, kind, host, port, database, broker, url, secret_id,
-        encrypted_password, sslmode, sslrootcert, connection_limit, cut_sessions_on_reset, is_active,
+        encrypted_password, sslmode, sslrootcert, connection_limit, terminate_sessions_on_reset, is_active,
         next_check_at, health, health_report, system_identifier, created_at)
         SELECT {BASE} + n, 'System ' || n, 'postgresql', '127.0.0.1', 1, 'postgres', 'broker', '',
         md5(n::text)::uuid, 'siv1.none', 'disable', '', 3, true, true, now() + interval '1 day', 'healthy', '[]',

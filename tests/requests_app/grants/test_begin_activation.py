@@ -93,7 +93,7 @@ def test_a_server_that_moved_is_not_the_one_approved():
 
 def test_a_vanished_resource_is_not_given():
     request = granting()
-    type(request.flow.targets.get().resource).objects.update(vanished_at=timezone.now())
+    type(request.flow.targets.get().resource).objects.update(missing_since=timezone.now())
     assert begun(request).status == Status.CANCELLED
 
 

@@ -10,9 +10,9 @@ from tests.factories import AccessRequestFactory, GrantFactory
 
 PROOF = {
     "holds": True,
-    "role_gone": True,
-    "sessions_gone": True,
-    "residue_none": True,
+    "role_removed": True,
+    "no_open_sessions": True,
+    "nothing_left_behind": True,
     "checked_at": "2026-05-31T16:00:01+00:00",
     "method": "Read from the target.",
     "details": {
@@ -33,7 +33,11 @@ def test_everything_the_target_said_is_told():
 
 
 def test_what_does_not_hold_is_not_made_better():
-    failed = PROOF | {"role_gone": False, "sessions_gone": False, "residue_none": False}
+    failed = PROOF | {
+        "role_removed": False,
+        "no_open_sessions": False,
+        "nothing_left_behind": False,
+    }
     told = dict(proof_lines(failed))
     assert (told["Login"], told["Sessions"]) == ("Still exists", "Some open")
     assert told["Left behind"].startswith("Some objects. ")

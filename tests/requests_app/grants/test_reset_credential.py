@@ -73,7 +73,7 @@ def test_a_protected_one_wants_an_open_window():
 def test_it_is_on_the_record_when_and_whether_sessions_were_to_be_cut(cut):
     before = timezone.now()
     other, grant = shown(revealed_at=before), shown(revealed_at=before)
-    Integration.objects.update(cut_sessions_on_reset=cut)
+    Integration.objects.update(terminate_sessions_on_reset=cut)
     with pytest.raises(RequestRefused):
         reset(grant)
     told = Event.objects.get(event=EventName.GRANT_RESET).metadata
@@ -92,7 +92,7 @@ def test_a_target_that_does_not_answer_is_told():
 @pytest.mark.target
 @pytest.mark.parametrize("cut", [True, False])
 def test_the_old_password_is_dead_and_sessions_are_as_the_integration_says(real_flow, cut):
-    Integration.objects.update(cut_sessions_on_reset=cut)
+    Integration.objects.update(terminate_sessions_on_reset=cut)
     grant = real_flow.active_grant()
     old = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     with real_flow.pg.log_in(old) as session:
