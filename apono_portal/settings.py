@@ -273,7 +273,7 @@ USE_I18N = False
 # --- Mail and logs ----------------------------------------------------------------------------
 vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"portal@{_address.hostname}")
-MAIL_IS_SET_UP = bool(env.str("EMAIL_URL", default=""))
+EMAIL_CONFIGURED = bool(env.str("EMAIL_URL", default=""))
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT_S", default=15)
 # Networks that are not public and that webhooks may be posted to all the same.
 WEBHOOK_NETWORKS = networks(env.list("WEBHOOK_NETWORKS", default=[]))

@@ -44,7 +44,7 @@ def _number(told: Iterable[tuple[int, int, str]], wanted: int) -> int:
 
 
 def _ask(user: Any, now: datetime, *, counted: bool) -> list[tuple[int, int, str]]:
-    if user.reads_everything:
+    if user.can_read_everything:
         ask = _parked_and_late if counted else _all
         return ask(user.pk, now, now - OVERDUE_AFTER)
     ask = _parked_only if counted else _parked_and_waiting

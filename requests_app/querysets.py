@@ -35,7 +35,7 @@ class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
 
     def visible_to(self, user: Any) -> "AccessRequestQuerySet":
         """One's own, those one may decide on, and everything for admins and auditors."""
-        if user.reads_everything:
+        if user.can_read_everything:
             return self.all()
         return self.visible_to_member(user)
 

@@ -28,7 +28,7 @@ from apono_portal.demo.environment import write_private
 from apono_portal.demo.errors import DemoError
 from apono_portal.users.models import Role, User
 from apono_portal.users.services.groups import create_group
-from apono_portal.users.services.people import create_user
+from apono_portal.users.services.users import create_user
 from audit.events import EventName
 from audit.models import Event
 from audit.services import record

@@ -1,7 +1,7 @@
 """Refusals of the notices' services, as sentences for people."""
 
 
-class NoticeRefused(Exception):
+class NotificationError(Exception):
     """Nothing was saved. ``field`` names the form field."""
 
     def __init__(self, sentence: str, *, field: str = "") -> None:

@@ -13,7 +13,7 @@ from accessflows.permissions import require_admin
 from apono_portal.core.crypto import encryption
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.ssrf_guard import AddressRefused, check_url
-from apono_portal.notifications.exceptions import NoticeRefused
+from apono_portal.notifications.exceptions import NotificationError
 from apono_portal.notifications.fan_out import post_for
 from apono_portal.notifications.kinds import CHOSEN_BY_MAIL, Kind
 from apono_portal.notifications.models import EmailOptOut, Webhook
@@ -52,7 +52,7 @@ def create_webhook(
     """Add a webhook with a secret of the portal's making."""
     webhook = Webhook(**_plain(terms))
     if not terms.url:
-        raise NoticeRefused("Enter the webhook's address.", field="url")
+        raise NotificationError("Enter the webhook's address.", field="url")
     _seal_address(webhook, terms.url)
     secret = _new_secret(webhook)
     try:
@@ -67,7 +67,7 @@ def create_webhook(
                 metadata={**_plain(terms), "host": webhook.host},
             )
     except IntegrityError:
-        raise NoticeRefused(NAME_TAKEN, field="name") from None
+        raise NotificationError(NAME_TAKEN, field="name") from None
     return Made(webhook, secret)
 
 
@@ -100,7 +100,7 @@ def change_webhook(
                     metadata={"changes": changes},
                 )
     except IntegrityError:
-        raise NoticeRefused(NAME_TAKEN, field="name") from None
+        raise NotificationError(NAME_TAKEN, field="name") from None
     return webhook
 
 
@@ -153,7 +153,7 @@ def send_again(
         require_admin(actor=actor, window=window)
         delivery = Delivery.objects.select_for_update().get(pk=delivery.pk)
         if delivery.state == Delivery.State.WAITING:
-            raise NoticeRefused("It waits to be sent already. Its next try comes by itself.")
+            raise NotificationError("It waits to be sent already. Its next try comes by itself.")
         record(
             event=EventName.DELIVERY_SEND_AGAIN,
             actor=actor,
@@ -200,7 +200,7 @@ def _seal_address(webhook: Webhook, text: str) -> None:
     try:
         url = check_url(text)
     except AddressRefused as refused:
-        raise NoticeRefused(refused.sentence, field="url") from None
+        raise NotificationError(refused.sentence, field="url") from None
     webhook.host = url.hostname or ""
     webhook.encrypted_url = encryption.seal(
         text.encode(), purpose=encryption.WEBHOOK_ADDRESS, owner=webhook.secret_id

@@ -70,17 +70,17 @@ def _record(now: datetime) -> Iterator[Gauge]:
     )
     state, last = ChainState.objects.first(), Event.objects.order_by("-pk").first()
     behind = max((last.pk if last else 0) - (state.settled_id if state else 0), 0)
-    yield Gauge("portal_events_unsealed", "Events not sealed yet.", behind)
+    yield Gauge("portal_events_not_checkpointed", "Events not sealed yet.", behind)
     seal = Checkpoint.objects.order_by("-number").first()
     yield Gauge(
-        "portal_seal_age_seconds",
+        "portal_checkpoint_age_seconds",
         "Age of the last seal.",
         _age(seal.sealed_at if seal else None, now),
     )
     findings = state.findings if state else 0
     yield Gauge("portal_chain_findings", "What the last verification found wrong.", findings)
     yield _by(
-        "portal_events_lately",
+        "portal_recent_events",
         "Events of the last five minutes, by name.",
         "event",
         Event.objects.filter(at__gt=now - RECENTLY),

@@ -34,7 +34,7 @@ PAGES = {
     "users with search": "/users/?q=pet+exa",
     "users, not set up": "/users/?mfa=not",
     "users, needed and not set up": "/users/?mfa=in_need",
-    "users, held off": "/users/?status=held_off",
+    "users, held off": "/users/?status=locked_out",
     "activity": "/activity/",
     "activity with filters": "/activity/?status=rejected&mfa=verified",
     "audit log": "/audit-log/",

@@ -112,7 +112,7 @@ def rule_of(request: AccessRequest) -> str:
 def requester_history(request: AccessRequest, viewer: Any, now: datetime) -> RequesterHistory:
     """Count all of it; name what the viewer may see. One query; targets are for the page to read."""
     about = (request.requester_id or 0, request.pk)
-    if viewer.reads_everything:
+    if viewer.can_read_everything:
         found = visible = _earlier(*about)
     else:
         found = _earlier_and_visible(*about, viewer.pk)

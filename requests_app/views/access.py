@@ -151,4 +151,4 @@ def _found_in(viewer: Any, found: AccessRequest) -> str:
     """Return the name of the page that lists such a request for this person."""
     if found.requester_id == viewer.pk:
         return "requests:list"
-    return "requests:activity" if viewer.reads_everything else "requests:approvals"
+    return "requests:activity" if viewer.can_read_everything else "requests:approvals"

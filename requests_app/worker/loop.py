@@ -47,7 +47,7 @@ class Worker:
     ever delays an end. A queue runs once at a time in a worker: a target that hangs holds one thread,
     and there are threads for many of those, made only when they are needed.
     Sessions are ended on time, and ends kept while the portal's database is lost, by the watchdog.
-    ``chores`` are called once an interval, beside the rest; they are given the present moment, and
+    ``periodic_tasks`` are called once an interval, beside the rest; they are given the present moment, and
     leave what would take them longer than some seconds to their next call.
     """
 
@@ -57,12 +57,12 @@ class Worker:
         *,
         interval_s: float,
         threads: int = 8,
-        chores: tuple[Callable[[datetime], object], ...] = (),
+        periodic_tasks: tuple[Callable[[datetime], object], ...] = (),
     ) -> None:
         self.name = name
         self._interval_s = interval_s
         self._vigil = DeadlineWatchdog(interval_s)
-        self._chores = (self._see_to, *chores)
+        self._periodic_tasks = (self._see_to, *periodic_tasks)
         self._opened: set[Any] = set()
         self._urgent = ThreadPoolExecutor(4 * threads, thread_name_prefix="contain")
         self._others = ThreadPoolExecutor(threads, thread_name_prefix="work")
@@ -146,7 +146,7 @@ class Worker:
         passed = (now - self._tended_at).total_seconds() if self._tended_at else None
         if passed is None or not 0 <= passed < self._interval_s:
             self._tended_at = now
-            for number, chore in enumerate(self._chores):
+            for number, chore in enumerate(self._periodic_tasks):
                 self._dispatch(self._others, f"{TENDING}-{number}", partial(chore, now))
 
     def _see_to(self, now: datetime) -> int:

@@ -66,7 +66,7 @@ def violations(page: Page) -> list[str]:
 
 
 def test_an_admin_finds_reminds_and_deactivates(signed_in_as, settings):
-    settings.MAIL_IS_SET_UP = True
+    settings.EMAIL_CONFIGURED = True
     page = signed_in_as(Role.ADMIN)
     go_to(page, "Insights")
     page.get_by_role("link", name="Show them").click()

@@ -25,7 +25,7 @@ def sent(recipient="petra@example.org", state=Delivery.State.SENT) -> Delivery:
 
 
 def test_a_person_chooses_which_mails_come(member_client, member_user):
-    member_client.post("/account/notices/", {"requests": [Kind.ENDED], "approvals": []})
+    member_client.post("/account/notifications/", {"requests": [Kind.ENDED], "approvals": []})
     unwanted = set(EmailOptOut.objects.filter(user=member_user).values_list("kind", flat=True))
     assert Kind.ENDED not in unwanted
     assert {Kind.ACTIVE, Kind.DECISION_NEEDED} <= unwanted
@@ -34,27 +34,27 @@ def test_a_person_chooses_which_mails_come(member_client, member_user):
 
 
 def test_a_choice_can_be_taken_back(member_client, member_user):
-    member_client.post("/account/notices/", {})
+    member_client.post("/account/notifications/", {})
     everything = {"requests": ["active", "ended"], "approvals": ["handled"]}
-    member_client.post("/account/notices/", everything)
+    member_client.post("/account/notifications/", everything)
     unwanted = set(EmailOptOut.objects.values_list("kind", flat=True))
     assert not {"active", "ended", "handled"} & unwanted
 
 
 def test_security_cannot_be_switched_off(member_client, admin_client):
     for client in (member_client, admin_client):
-        page = client.get("/account/notices/").content.decode()
+        page = client.get("/account/notifications/").content.decode()
         assert 'value="security"' not in page
         assert "Always sent" in page
 
 
 def test_notices_about_targets_are_offered_to_admins(member_client, admin_client):
-    assert 'value="drift"' not in member_client.get("/account/notices/").content.decode()
-    assert 'value="drift"' in admin_client.get("/account/notices/").content.decode()
+    assert 'value="drift"' not in member_client.get("/account/notifications/").content.decode()
+    assert 'value="drift"' in admin_client.get("/account/notifications/").content.decode()
 
 
 def test_what_is_not_offered_is_refused(member_client):
-    assert member_client.post("/account/notices/", {"requests": ["security"]}).status_code == 422
+    assert member_client.post("/account/notifications/", {"requests": ["security"]}).status_code == 422
 
 
 def test_deliveries_say_to_whom_and_what_came_of_it_and_not_the_text(auditor_client):

@@ -224,6 +224,6 @@ def test_whose_sign_in_is_held_off_is_known_and_shown(admin_client):
     record(event=EventName.SESSION_LOCK, actor=None, target=person)
     record(event=EventName.SESSION_LOCK, actor=None)
     record(event=EventName.SESSION_SIGN_IN_FAIL, actor=None, target=other)
-    page = admin_client.get("/users/?status=held_off").content.decode()
+    page = admin_client.get("/users/?status=locked_out").content.decode()
     assert names_on(page) == ["Petra Novak"]
     assert page.count("Held off now</span>") == 1

@@ -155,7 +155,7 @@ def test_setting_a_password_ends_the_sessions_there_are(admin_client, petra, cli
 
 
 def test_with_mail_set_up_the_link_goes_by_mail_only(admin_client, petra, settings):
-    settings.MAIL_IS_SET_UP = True
+    settings.EMAIL_CONFIGURED = True
     answer = admin_client.post(f"/users/{petra.pk}/invite/", follow=True)
     deliver_due(timezone.now())
     assert mail.outbox[0].to == ["petra@example.org"]
@@ -164,7 +164,7 @@ def test_with_mail_set_up_the_link_goes_by_mail_only(admin_client, petra, settin
 
 
 def test_the_link_is_kept_nowhere(admin_client, petra, settings):
-    settings.MAIL_IS_SET_UP = True
+    settings.EMAIL_CONFIGURED = True
     admin_client.post(f"/users/{petra.pk}/invite/")
     deliver_due(timezone.now())
     token = re.search(r"set-password/[^/]+/([^/]+)/", mail.outbox[0].body)[1]
@@ -174,7 +174,7 @@ def test_the_link_is_kept_nowhere(admin_client, petra, settings):
 
 
 def test_the_link_leads_to_the_portal_whatever_the_caller_says(admin_client, petra, settings):
-    settings.MAIL_IS_SET_UP = True
+    settings.EMAIL_CONFIGURED = True
     settings.ALLOWED_HOSTS = ["*"]
     admin_client.post(f"/users/{petra.pk}/invite/", headers={"host": "evil.example"})
     deliver_due(timezone.now())
@@ -190,7 +190,7 @@ def test_a_change_is_told_by_mail(petra):
 
 
 def test_the_link_in_the_mail_sets_a_password(admin_client, petra, client, settings):
-    settings.MAIL_IS_SET_UP = True
+    settings.EMAIL_CONFIGURED = True
     admin_client.post(f"/users/{petra.pk}/invite/")
     deliver_due(timezone.now())
     link = re.search(r"http://localhost(/set-password/\S+)", mail.outbox[0].body)[1]
@@ -213,7 +213,7 @@ def changes_password(petra):
 
 @pytest.mark.parametrize("meanwhile", [deactivates, signs_in, changes_password])
 def test_a_mail_whose_link_would_be_dead_is_not_sent(admin_client, petra, settings, meanwhile):
-    settings.MAIL_IS_SET_UP = True
+    settings.EMAIL_CONFIGURED = True
     admin_client.post(f"/users/{petra.pk}/invite/")
     meanwhile(petra)
     deliver_due(timezone.now())

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apono_portal.core.web.client import SYSTEM
 from apono_portal.users import services
-from apono_portal.users.exceptions import PersonRefused
+from apono_portal.users.exceptions import UserError
 from apono_portal.users.models import Role, User
 from audit.models import Event
 from mfa.exceptions import NotAllowed
@@ -284,7 +284,7 @@ def test_who_joins_and_leaves_is_recorded(admin_client, member_user):
 def test_a_name_of_another_group_is_refused(admin_user):
     GroupFactory(name="One")
     group = GroupFactory(name="Two")
-    with pytest.raises(PersonRefused, match="Another group"):
+    with pytest.raises(UserError, match="Another group"):
         services.change_group(**by(admin_user), group=group, name="One", members=[])
     group.refresh_from_db()
     assert group.name == "Two"

@@ -17,7 +17,7 @@ REMIND = "/users/remind/"
 
 @pytest.fixture(autouse=True)
 def mail_is_set_up(settings):
-    settings.MAIL_IS_SET_UP = True
+    settings.EMAIL_CONFIGURED = True
 
 
 def reminded() -> list[str]:
@@ -69,7 +69,7 @@ def test_the_mail_holds_no_link_that_acts(admin_client):
 
 
 def test_without_mail_nobody_is_told_to_be_reminded(admin_client, settings):
-    settings.MAIL_IS_SET_UP = False
+    settings.EMAIL_CONFIGURED = False
     person = UserFactory()
     assert "Mail is not set up" in admin_client.post(REMIND, follow=True).content.decode()
     person.refresh_from_db()

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from apono_portal.users.exceptions import PersonRefused
+from apono_portal.users.exceptions import UserError
 from apono_portal.users.services.console import add_admin_from_console
 
 
@@ -21,7 +21,7 @@ class Command(BaseCommand):
             invitation = add_admin_from_console(
                 email=options["email"], name=options["name"], operator=getpass.getuser()
             )
-        except PersonRefused as refused:
+        except UserError as refused:
             raise CommandError(str(refused)) from None
         self.stdout.write("Open this link to set a password. It works once:")
         self.stdout.write(invitation.link)

@@ -41,7 +41,7 @@ class Command(BaseCommand):
             f"{socket.gethostname()[:30]}:{os.getpid()}",
             interval_s=settings.WORKER_INTERVAL_S,
             threads=options["threads"],
-            chores=(
+            periodic_tasks=(
                 write_checkpoints,
                 fan_out,
                 deliver_due,

@@ -10,7 +10,7 @@ from accessflows.acting import action_context
 from apono_portal.core.db.keyset import page_of
 from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.notifications import services
-from apono_portal.notifications.exceptions import NoticeRefused
+from apono_portal.notifications.exceptions import NotificationError
 from apono_portal.notifications.forms import DeliveriesForm
 from audit.models import Delivery
 from mfa.decorators import mfa_required_if_enrolled
@@ -38,7 +38,7 @@ def send_again(request: HttpRequest, pk: int) -> HttpResponse:
     delivery = get_object_or_404(Delivery, pk=pk)
     try:
         services.send_again(**action_context(request), delivery=delivery)
-    except NoticeRefused as refused:
+    except NotificationError as refused:
         messages.error(request, refused.sentence)
     else:
         messages.success(request, f"It is sent to {delivery.to} again, within seconds.")

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accessflows.acting import action_context
 from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.notifications import services
-from apono_portal.notifications.exceptions import NoticeRefused
+from apono_portal.notifications.exceptions import NotificationError
 from apono_portal.notifications.forms import WebhookForm
 from apono_portal.notifications.models import Webhook
 from apono_portal.notifications.services import Made
@@ -31,7 +31,7 @@ def create(request: HttpRequest) -> HttpResponse:
     if form.is_bound and form.is_valid():
         try:
             made = services.create_webhook(**action_context(request), terms=form.terms())
-        except NoticeRefused as refused:
+        except NotificationError as refused:
             form.add_error(refused.field or None, refused.sentence)
         else:
             return _secret_page(request, made)
@@ -47,7 +47,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     if form.is_bound and form.is_valid():
         try:
             services.change_webhook(**action_context(request), webhook=webhook, terms=form.terms())
-        except NoticeRefused as refused:
+        except NotificationError as refused:
             form.add_error(refused.field or None, refused.sentence)
         else:
             messages.success(request, f"{form.terms().name} is saved.")
