@@ -15,6 +15,7 @@ from django.urls import reverse
 
 from accessflows.acting import action_context
 from accessflows.form_fields import RowsField
+from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import services
 from apono_portal.users.exceptions import UserError
 from apono_portal.users.forms import GroupForm, clean_printable
@@ -76,7 +77,9 @@ class UserAdmin(ServiceAdmin):
         return reverse("users:edit", kwargs={"pk": obj.pk})
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
-        services.change_user(**action_context(request), user=obj, **form.cleaned_data)
+        services.change_user(
+            **action_context(cast(PortalRequest, request)), user=obj, **form.cleaned_data
+        )
 
 
 class GroupAdminForm(GroupModelForm):
@@ -108,6 +111,10 @@ class GroupAdmin(ServiceAdmin):
 
     def save_model(self, request: HttpRequest, obj: Group, form: Any, change: bool) -> None:  # noqa: FBT001
         if change:
-            services.change_group(**action_context(request), group=obj, **form.cleaned_data)
+            services.change_group(
+                **action_context(cast(PortalRequest, request)), group=obj, **form.cleaned_data
+            )
         else:
-            obj.pk = services.create_group(**action_context(request), **form.cleaned_data).pk
+            obj.pk = services.create_group(
+                **action_context(cast(PortalRequest, request)), **form.cleaned_data
+            ).pk

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.models import Group
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
 
 from apono_portal.users.managers import UserQuerySet
 from apono_portal.users.models import User
@@ -26,7 +26,7 @@ def with_mfa_and_groups(users: UserQuerySet) -> UserQuerySet:
     return users.annotate(
         authenticator_id=Subquery(authenticators.order_by("pk").values("pk")[:1]),
         last_verified_at=Subquery(successes.values("at")[:1]),
-    ).prefetch_related("groups")
+    ).prefetch_related(Prefetch("groups", Group.objects.order_by("name")))
 
 
 def locked_out_users(now: datetime, user_ids: Collection[int] | None = None) -> set[int]:
