@@ -54,7 +54,9 @@ def test_notices_about_targets_are_offered_to_admins(member_client, admin_client
 
 
 def test_what_is_not_offered_is_refused(member_client):
-    assert member_client.post("/account/notifications/", {"requests": ["security"]}).status_code == 422
+    assert (
+        member_client.post("/account/notifications/", {"requests": ["security"]}).status_code == 422
+    )
 
 
 def test_deliveries_say_to_whom_and_what_came_of_it_and_not_the_text(auditor_client):
