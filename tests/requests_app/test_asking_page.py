@@ -174,5 +174,5 @@ def test_the_banner_names_what_is_parked(user, signed_in):
     client = signed_in(user)
     send(client, protected)
     page = client.get("/requests/").content.decode()
-    assert "Access waits for your code" in page
+    assert "Enter your code to continue" in page
     assert f"AR-{AccessRequest.objects.get().pk} Billing" in page

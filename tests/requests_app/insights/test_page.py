@@ -120,7 +120,7 @@ def test_the_way_to_those_who_need_mfa_leads_to_as_many(admin_client, now):
     keep_figures(NOON)
     page = page_of(admin_client)
     assert "1 person without MFA can ask for protected access." in page
-    found = admin_client.get("/users/?mfa=in_need").content.decode()
+    found = admin_client.get("/users/?mfa=required").content.decode()
     assert "lacking@example.org" in found
     assert enrolled.email not in found
 
