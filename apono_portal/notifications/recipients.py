@@ -24,6 +24,7 @@ def audience_of(notification: Notification) -> Audience:
     Security emails are not among them: mfa and users send them in the transaction of the event.
     """
     kind = notification.kind
+    audience: Audience
     if kind in ADMIN_KINDS:
         admins = User.objects.account_admins().values_list("pk", flat=True)
         audience = dict.fromkeys(admins, kind)
@@ -34,8 +35,8 @@ def audience_of(notification: Notification) -> Audience:
     elif kind == Kind.DECISION_NEEDED:
         audience = dict.fromkeys(pending_approvers(notification.subject_request), kind)
     else:
-        requester = dict.fromkeys(_requester_of(notification), kind)
-        audience = requester | dict.fromkeys(_approvers_relieved_by(notification), Kind.HANDLED)
+        audience = dict.fromkeys(_approvers_relieved_by(notification), Kind.HANDLED)
+        audience |= dict.fromkeys(_requester_of(notification), kind)
     audience.pop(notification.event.actor_id or 0, None)
     return _without_opt_outs(audience)
 

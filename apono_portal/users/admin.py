@@ -63,7 +63,7 @@ class UserAdminForm(UserModelForm):
 
 @admin.register(User)
 class UserAdmin(ServiceAdmin):
-    form = UserAdminForm
+    form: Any = UserAdminForm
     fields = ("email", "name", "role", "groups", "is_active", "last_login", "created_at")
     readonly_fields = ("email", "is_active", "last_login", "created_at")
     list_display = ("name", "email", "role", "is_active", "last_login")
@@ -73,10 +73,10 @@ class UserAdmin(ServiceAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def view_on_site(self, obj: User) -> str:
+    def view_on_site(self, obj: Any) -> str:
         return reverse("users:edit", kwargs={"pk": obj.pk})
 
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
         services.change_user(
             **action_context(cast(PortalRequest, request)), user=obj, **form.cleaned_data
         )
@@ -102,14 +102,14 @@ class GroupAdminForm(GroupModelForm):
 
 @admin.register(Group)
 class GroupAdmin(ServiceAdmin):
-    form = GroupAdminForm
+    form: Any = GroupAdminForm
     fields = ("name", "members")
     search_fields = ("name",)
 
-    def view_on_site(self, obj: Group) -> str:
+    def view_on_site(self, obj: Any) -> str:
         return reverse("users:edit_group", kwargs={"pk": obj.pk})
 
-    def save_model(self, request: HttpRequest, obj: Group, form: Any, change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
         if change:
             services.change_group(
                 **action_context(cast(PortalRequest, request)), group=obj, **form.cleaned_data

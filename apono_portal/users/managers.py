@@ -11,6 +11,10 @@ from apono_portal.users.search import MAX_WORDS, split_words
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
+    BaseManager = BaseUserManager["User"]
+else:
+    BaseManager = BaseUserManager
+
 
 def normalise_email(text: str) -> str:
     """Return an email as it is stored: NFKC, lower case, stripped."""
@@ -35,18 +39,15 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.filter(**{f"search_words__{lookup}": words}) if words else self.none()
 
 
-class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
-    use_in_migrations = False
-
+class UserManager(BaseManager):
     def get_by_natural_key(self, username: str | None) -> "User":
         """Look up the normalised email: databases differ in which letters they take as equal."""
-        user: User = self.get(email=normalise_email(username or ""))
-        return user
+        return self.get(email=normalise_email(username or ""))
 
     def create_user(
         self, email: str, name: str, password: str | None = None, **fields: Any
     ) -> "User":
-        user: User = self.model(email=normalise_email(email), name=name, **fields)
+        user = self.model(email=normalise_email(email), name=name, **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user

@@ -8,7 +8,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from apono_portal.users.managers import UserManager
+from apono_portal.users.managers import UserManager, UserQuerySet
 from apono_portal.users.search import SearchWordsField
 
 
@@ -34,7 +34,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_superuser = None
     user_permissions = None  # type: ignore[assignment]
 
-    objects = UserManager()
+    objects = UserManager.from_queryset(UserQuerySet)()
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = ["name"]

@@ -89,8 +89,8 @@ def test_port_in_use_is_reported(tmp_path):
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        answer = demo(DEMO_FOLDER=str(tmp_path), PORT=str(port))
-    assert answer.returncode == 1
-    assert f"Port {port} is already in use" in answer.stderr
-    assert "PORT=" in answer.stderr
-    assert "Traceback" not in answer.stderr
+        result = demo(DEMO_FOLDER=str(tmp_path), PORT=str(port))
+    assert result.returncode == 1
+    assert f"Port {port} is already in use" in result.stderr
+    assert "PORT=" in result.stderr
+    assert "Traceback" not in result.stderr

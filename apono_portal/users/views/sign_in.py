@@ -1,6 +1,6 @@
 """Sign-in, its lockout page, sign-out, and the theme."""
 
-from typing import Any, cast
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import views as auth_views
@@ -17,7 +17,6 @@ from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import services, sign_in, sign_in_devices
 from apono_portal.users.forms import SignInForm
-from apono_portal.users.models import User
 
 YEAR_SECONDS = 365 * 24 * 3600
 
@@ -35,7 +34,7 @@ class SignIn(auth_views.LoginView):
         return "" if url.partition("?")[0] == reverse("users:sign_in") else url
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        user = cast(User, form.get_user())
+        user = form.get_user()
         response = super().form_valid(form)
         sign_in.stamp_session(self.request)
         services.record_sign_in(
