@@ -2,7 +2,7 @@
 
 ``User.search_words`` holds those words in lower case, without accents, split at everything that is
 neither a letter nor a digit. PostgreSQL has an index over them (migration 0002). SQLite, meant for
-few users, scans. docs/decisions/0022 explains the choice.
+few users, scans. docs/decisions/0012 explains the choice.
 """
 
 import unicodedata
