@@ -35,7 +35,7 @@ class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
 
     def visible_to(self, user: "User") -> "AccessRequestQuerySet":
         """Everything for admins and auditors; for others what `visible_to_member` returns."""
-        return self.all() if user.reads_everything else self.visible_to_member(user)
+        return self.all() if user.can_read_everything else self.visible_to_member(user)
 
     def visible_to_member(self, user: "User | int") -> "AccessRequestQuerySet":
         """The user's own requests and those they may decide on."""

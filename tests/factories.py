@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, Resource
 from apono_portal.core.crypto import encryption
-from apono_portal.notifications.kinds import FOR_WEBHOOKS
+from apono_portal.notifications.kinds import WEBHOOK_KINDS
 from apono_portal.notifications.models import Webhook
 from apono_portal.users.models import Role, User
 from mfa.models import Authenticator, MfaState, Outcome, Verification
@@ -321,7 +321,7 @@ class WebhookFactory(factory.django.DjangoModelFactory):
         model = Webhook
 
     name = factory.Sequence(lambda n: f"webhook-{n}")
-    kinds = factory.LazyFunction(lambda: [kind.value for kind in FOR_WEBHOOKS])
+    kinds = factory.LazyFunction(lambda: [kind.value for kind in WEBHOOK_KINDS])
     host = "127.0.0.1"
 
     @classmethod

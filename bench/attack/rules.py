@@ -373,7 +373,7 @@ RULES = (
                 "user",
             ),
             Edit(
-                "apono_portal/users/services/people.py",
+                "apono_portal/users/services/users.py",
                 "        advance_epoch(user=user)\n        user = _locked(user, leaves_admins=True)\n",
                 "        user = _locked(user, leaves_admins=True)\n",
             ),

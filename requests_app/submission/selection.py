@@ -15,6 +15,7 @@ from django.db.models import prefetch_related_objects
 from accessflows.flows.catalog import (
     FILTER_FIELDS,
     filter_options,
+    filter_targets,
     requestable_targets,
 )
 from accessflows.models import AccessFlow, FlowTarget
@@ -200,7 +201,7 @@ def _rows(targets: Iterable[FlowTarget], selected: Collection[int]) -> list[dict
             "resource": target.resource.name,
             "permission": target.permission.name,
             "description": target.permission.description,
-            "rights": target.rights,
+            "rights": target.permission.rights_on(target.resource.name),
             "flow": target.flow.name,
             "require_mfa": target.flow.require_mfa,
             "approvers": ", ".join(approver_names(target.flow)),

@@ -17,7 +17,7 @@ ELSEWHERE = {
     "requests_app.DayFigures": "the page of insights draws them",
     "accessflows.EscalationTier": "within its access flow",
     "mfa.RecoveryCode": "hashes that nobody looks up",
-    "notices.ReadPosition": "a worker's place in the log",
+    "notifications.ReadPosition": "a worker's place in the log",
 }
 SECRET_FIELDS = {
     "key",

@@ -19,7 +19,7 @@ NOT_A_WRITE = {
     "audit.record": "is the record",
     "audit.record_each": "is the record of many at once",
     "users.link_to_set_password": "signs a link and writes nothing",
-    "users.link_for_mail": "the same for a mail that is sent now",
+    "users.link_for_email": "the same for a mail that is sent now",
 }
 
 Function = ast.FunctionDef

@@ -18,8 +18,8 @@ URLS: dict[str, Guard] = {
     "healthz": Guard.PUBLIC,
     "readyz": Guard.PUBLIC,
     "metrics": Guard.PUBLIC,  # to who sends the token; to others there is no such page
-    "admin_entrance": Guard.PUBLIC,
-    "admin_exit": Guard.SIGNED_IN,
+    "admin_sign_in": Guard.PUBLIC,
+    "admin_sign_out": Guard.SIGNED_IN,
     "admin_password": Guard.SIGNED_IN,
     "audit:list": Guard.READER,
     "audit:verification": Guard.READER,

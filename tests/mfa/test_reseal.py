@@ -113,8 +113,8 @@ def test_it_is_on_the_record_with_counts_and_without_keys(rotated, devices):
         "key": "next",
         "TOTP keys": 7,
         "Broker passwords": 0,
-        "Addresses of webhooks": 0,
-        "Secrets of webhooks": 0,
+        "Webhook addresses": 0,
+        "Webhook secrets": 0,
         "broken": 0,
     }
     assert "siv1" not in str(event.__dict__)

@@ -26,4 +26,4 @@ def _only(allowed: Callable[[Any], bool]) -> Callable[[View], View]:
 
 
 admins_only = _only(lambda user: user.is_authenticated and user.is_account_admin)
-readers_only = _only(lambda user: user.is_authenticated and user.reads_everything)
+readers_only = _only(lambda user: user.is_authenticated and user.can_read_everything)

@@ -1,7 +1,6 @@
-"""Every write about people and their sign-in."""
+"""Audit events and emails about signing in and out."""
 
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -15,14 +14,14 @@ from audit.models import Event
 from audit.services import STRANGER_LABEL, record
 from mfa import emails
 
-TELL_AGAIN_AFTER = timedelta(minutes=15)
+NEW_DEVICE_EMAIL_INTERVAL = timedelta(minutes=15)
 
 
 def record_sign_in(*, user: User, client_info: ClientInfo, new_browser: bool = False) -> None:
-    """Put a sign-in on the record, and tell the person of one from a new browser.
+    """Record a sign-in, and email the user if the browser is new.
 
-    Not of the very first, and once in `TELL_AGAIN_AFTER`: whoever has the password must not be able
-    to bury that mail under a thousand others.
+    No email about the very first sign-in, and at most one in `NEW_DEVICE_EMAIL_INTERVAL`: whoever has
+    the password must not be able to bury it under a thousand others.
     """
     with transaction.atomic():
         event = record(
@@ -34,8 +33,9 @@ def record_sign_in(*, user: User, client_info: ClientInfo, new_browser: bool = F
         )
         earlier = Event.objects.filter(event=EventName.SESSION_SIGN_IN, actor_id=user.pk)
         earlier = earlier.exclude(pk=event.pk)
-        told = earlier.filter(at__gt=event.at - TELL_AGAIN_AFTER, metadata__new_browser=True)
-        if new_browser and earlier.exists() and not told.exists():
+        since = event.at - NEW_DEVICE_EMAIL_INTERVAL
+        recent = earlier.filter(at__gt=since, metadata__new_browser=True)
+        if new_browser and earlier.exists() and not recent.exists():
             emails.new_browser(event=event, user=user, client_info=client_info)
 
 
@@ -44,31 +44,31 @@ def record_sign_out(*, user: User, client_info: ClientInfo) -> None:
 
 
 def record_failed_sign_in(*, email: str, client_info: ClientInfo) -> None:
-    """Put a failed try on the record. What was typed is not: only a known person is named."""
+    """Record a failed attempt, with the user if the email is known, never with what was entered."""
     record(
         event=EventName.SESSION_SIGN_IN_FAIL,
         actor=None,
         actor_label=STRANGER_LABEL,
-        target=_known(email),
+        target=_find_user(email),
         client_info=client_info,
     )
 
 
-def record_lock(*, email: str, client_info: ClientInfo) -> None:
-    """Put the beginning of a hold-off on the record, once: blocked attempts add nothing."""
-    person = _known(email)
+def record_lockout(*, email: str, client_info: ClientInfo) -> None:
+    """Record the start of a sign-in lockout, once: blocked attempts add no events."""
+    user = _find_user(email)
     cool_off: timedelta = settings.AXES_COOLOFF_TIME
     recent = Event.objects.filter(
         event=EventName.SESSION_LOCK,
-        target_id=str(person.pk) if person else "",
+        target_id=str(user.pk) if user else "",
         address=client_info.address,
         at__gt=timezone.now() - cool_off,
     )
     if not recent.exists():
-        record(event=EventName.SESSION_LOCK, actor=None, target=person, client_info=client_info)
+        record(event=EventName.SESSION_LOCK, actor=None, target=user, client_info=client_info)
 
 
-def _known(email: str) -> Any:
-    if "\0" in email:  # PostgreSQL takes no such text, not even to compare
+def _find_user(email: str) -> User | None:
+    if "\0" in email:  # PostgreSQL rejects such text
         return None
     return User.objects.filter(email=normalise_email(email)).first()
