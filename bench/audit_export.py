@@ -119,10 +119,10 @@ def seal(events: int, folder: Path) -> dict[str, object]:
 
 def _export(form: str, events: int, folder: Path) -> dict[str, object]:
     _portal()
-    from audit.log.export import download, exported_log
-    from audit.log.selectors import Wanted
+    from audit.log.export import download, export_lines
+    from audit.log.selectors import EventFilter
 
-    answer = download(exported_log(Wanted(), form), name="audit-log", form=form)
+    answer = download(export_lines(EventFilter(), form), name="audit-log", file_format=form)
     first_peak, size, total = 0.0, 0, 0
     with (folder / f"export.{form}").open("wb") as file:
         for piece in answer:

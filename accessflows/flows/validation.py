@@ -17,7 +17,7 @@ from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow, Permission, Resource
 from accessflows.tickets import pattern_error
 from apono_portal.core.crypto import encryption
-from apono_portal.core.formatting.durations import LONGEST, format_duration
+from apono_portal.core.formatting.durations import MAX_DURATION, format_duration
 
 Pair = tuple[int, int]
 
@@ -129,7 +129,9 @@ def _duration_error(duration: timedelta) -> str:
     if duration <= timedelta(0):
         return "The longest duration is more than zero."
     return (
-        f"The longest duration is at most {format_duration(LONGEST)}." if duration > LONGEST else ""
+        f"The longest duration is at most {format_duration(MAX_DURATION)}."
+        if duration > MAX_DURATION
+        else ""
     )
 
 
@@ -202,8 +204,8 @@ def _extension_duration_error(terms: FlowInput) -> str:
     if terms.extension_duration < SHORTEST_WAIT:
         return f"An extension lasts at least {format_duration(SHORTEST_WAIT)}."
     longest = terms.max_duration + terms.max_extensions * terms.extension_duration
-    if terms.max_extensions and longest > LONGEST:
-        return f"With all extensions access would last {format_duration(longest)}; {format_duration(LONGEST)} is the most."
+    if terms.max_extensions and longest > MAX_DURATION:
+        return f"With all extensions access would last {format_duration(longest)}; {format_duration(MAX_DURATION)} is the most."
     return ""
 
 

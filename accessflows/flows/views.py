@@ -18,7 +18,7 @@ from accessflows.flows.services import change_flow, create_flow, set_flow_active
 from accessflows.form_fields import add_refusal
 from accessflows.models import AccessFlow
 from apono_portal.core.web.permissions import admins_only, readers_only
-from audit.log.forms import LARGEST_ID
+from audit.log.forms import MAX_ID
 from mfa.decorators import mfa_required_if_enrolled
 
 PAGE_SIZE = 50
@@ -162,7 +162,7 @@ def _form_page(
 @readers_only
 @require_GET
 def history(request: HttpRequest, pk: int) -> HttpResponse:
-    newest = versions_of(pk).first() if pk <= LARGEST_ID else None
+    newest = versions_of(pk).first() if pk <= MAX_ID else None
     flow = AccessFlow.objects.filter(pk=pk).first()
     if newest is None and flow is None:
         raise Http404

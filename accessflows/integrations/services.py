@@ -211,6 +211,6 @@ def _all_terms(terms: IntegrationInput) -> dict[str, Any]:
 
 
 def _sealed(integration: Integration, password: str) -> str:
-    return encryption.seal(
+    return encryption.encrypt(
         password.encode(), purpose=encryption.BROKER_PASSWORD, owner=integration.secret_id
     )

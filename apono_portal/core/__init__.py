@@ -1,1 +1,1 @@
-"""The ground that every app stands on; it imports none of them."""
+"""Shared ground of all apps; imports none of them."""

@@ -20,7 +20,7 @@ from audit.models import Delivery
 if TYPE_CHECKING:
     from audit.querysets import DeliveryQuerySet
 
-LARGEST_ID = 2**63 - 1
+MAX_ID = 2**63 - 1
 
 
 def _choices(kinds: tuple[Kind, ...]) -> list[tuple[str, str]]:
@@ -122,9 +122,9 @@ class DeliveriesForm(forms.Form):
         required=False, choices=[("", "Mail and webhooks"), *Delivery.Channel.choices]
     )
     to = forms.CharField(label="Recipient", required=False, max_length=100)
-    event = forms.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
-    before = forms.IntegerField(required=False, min_value=0, max_value=LARGEST_ID)
-    after = forms.IntegerField(required=False, min_value=0, max_value=LARGEST_ID)
+    event = forms.IntegerField(required=False, min_value=1, max_value=MAX_ID)
+    before = forms.IntegerField(required=False, min_value=0, max_value=MAX_ID)
+    after = forms.IntegerField(required=False, min_value=0, max_value=MAX_ID)
 
     @property
     def is_filtered(self) -> bool:

@@ -143,7 +143,7 @@ _ABOUT_THE_REST: dict[str, Callable[[Event], Kind | None]] = {
     EventName.MFA_RESET: _always(Kind.SECURITY),
     EventName.MFA_LOCK_OUT: _always(Kind.SECURITY),
     EventName.MFA_LIFT_LOCKOUT: _always(Kind.SECURITY),
-    EventName.SESSION_LOCK: _always(Kind.SECURITY),
+    EventName.SESSION_LOCK_OUT: _always(Kind.SECURITY),
     EventName.USER_CHANGE_PASSWORD: _always(Kind.SECURITY),
 }
 TELLING = frozenset([*_ABOUT_REQUESTS, *_ABOUT_THE_REST])

@@ -203,14 +203,14 @@ def _seal_address(webhook: Webhook, text: str) -> None:
     except AddressRefused as refused:
         raise NoticeRefused(refused.sentence, field="url") from None
     webhook.host = urlsplit(url).hostname or ""
-    webhook.encrypted_url = encryption.seal(
+    webhook.encrypted_url = encryption.encrypt(
         url.encode(), purpose=encryption.WEBHOOK_ADDRESS, owner=webhook.secret_id
     )
 
 
 def _new_secret(webhook: Webhook) -> str:
     secret = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
-    webhook.encrypted_secret = encryption.seal(
+    webhook.encrypted_secret = encryption.encrypt(
         secret.encode(), purpose=encryption.WEBHOOK_SECRET, owner=webhook.secret_id
     )
     return secret

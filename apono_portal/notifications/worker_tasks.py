@@ -14,4 +14,4 @@ __all__ = ["fan_out", "post_due"]
 
 
 def post_due(now: datetime) -> int:
-    return deliver_due(now, channel=Delivery.Channel.WEBHOOK, carry=post_delivery)
+    return deliver_due(now, channel=Delivery.Channel.WEBHOOK, send=post_delivery)

@@ -84,7 +84,7 @@ def _record(now: datetime) -> Iterator[Gauge]:
     yield _one(
         "portal_seal_age_seconds",
         "Age of the last seal.",
-        _age(seal.sealed_at if seal else None, now),
+        _age(seal.created_at if seal else None, now),
     )
     findings = state.findings if state else 0
     yield _one("portal_chain_findings", "What the last verification found wrong.", findings)

@@ -17,7 +17,7 @@ from apono_portal.users import services
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.forms import GroupForm, printable
 from apono_portal.users.models import User
-from audit.admin import OnTheRecord
+from audit.admin import AuditedAdmin
 
 if TYPE_CHECKING:
     UserModelForm = forms.ModelForm[User]
@@ -58,7 +58,7 @@ class PersonAdminForm(UserModelForm):
 
 
 @admin.register(User)
-class UserAdmin(ThroughServices, OnTheRecord):
+class UserAdmin(ThroughServices, AuditedAdmin):
     actions = None
     form: Any = PersonAdminForm
     fields = ("email", "name", "role", "groups", "is_active", "last_login", "created_at")
@@ -96,7 +96,7 @@ class GroupAdminForm(GroupModelForm):
 
 
 @admin.register(Group)
-class GroupAdmin(ThroughServices, OnTheRecord):
+class GroupAdmin(ThroughServices, AuditedAdmin):
     actions = None
     form: Any = GroupAdminForm
     fields = ("name", "members")

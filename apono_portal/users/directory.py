@@ -11,9 +11,9 @@ from django.db.models.functions import Coalesce, Concat
 from django.utils import timezone
 
 from accessflows.flows.mfa_requirement import enrolled, in_need_of_mfa
-from apono_portal.core.db.keyset import Counted
+from apono_portal.core.db.keyset import CountSubquery
 from apono_portal.core.db.prepared import Prepared, prepared
-from apono_portal.core.formatting.datetimes import datetime_formatter
+from apono_portal.core.formatting.datetimes import relative_datetime
 from apono_portal.users.models import User
 from apono_portal.users.selectors import Known
 
@@ -144,7 +144,7 @@ def span_of(page: Page) -> str:
 
 def rows_of(people: list[User], known: Mapping[int, Known]) -> list[dict[str, Any]]:
     """Return people as the list shows them: plain words."""
-    tell, zone = datetime_formatter(), timezone.get_current_timezone()
+    tell, zone = relative_datetime, timezone.get_current_timezone()
     return [_row(each, known[each.pk], tell, zone) for each in people]
 
 
@@ -174,7 +174,7 @@ def _instant(at: datetime | None, zone: tzinfo) -> str:
 
 def _walk(found: "UserQuerySet", pk: int | None, way: str) -> "UserQuerySet":
     """In the order of an index, with how many are found in all."""
-    counted = Counted(found.order_by().values("pk")[: COUNTED + 1])
+    counted = CountSubquery(found.order_by().values("pk")[: COUNTED + 1])
     return _in_order(_beyond(found, pk, way), way).annotate(counted=counted)
 
 

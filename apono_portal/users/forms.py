@@ -15,7 +15,7 @@ from apono_portal.users.directory import Asked, Choice
 from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import Role, User
 from apono_portal.users.selectors import held_off_now
-from audit.log.forms import LARGEST_ID
+from audit.log.forms import MAX_ID
 from mfa.verification.policies import LONGEST_REASON
 
 
@@ -95,8 +95,8 @@ class PeopleFilterForm(forms.Form):
         ],
     )
 
-    before = forms.IntegerField(required=False, min_value=0, max_value=LARGEST_ID)
-    after = forms.IntegerField(required=False, min_value=0, max_value=LARGEST_ID)
+    before = forms.IntegerField(required=False, min_value=0, max_value=MAX_ID)
+    after = forms.IntegerField(required=False, min_value=0, max_value=MAX_ID)
 
     FILTERS = ("q", "role", "status", "mfa")
 

@@ -111,7 +111,7 @@ def _all_locked(since: datetime) -> QuerySet[Any, Any]:
 
 def _locked(since: datetime, user_ids: list[str]) -> QuerySet[Event]:
     """Whose sign-in was locked lately: among some people, of all if there are none."""
-    locks = Event.objects.filter(event=EventName.SESSION_LOCK, at__gt=since)
+    locks = Event.objects.filter(event=EventName.SESSION_LOCK_OUT, at__gt=since)
     locks = locks.exclude(target_id="").order_by()
     if user_ids:
         kind = User._meta.label_lower

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 from django.db.models import QuerySet, Value
 from django.utils import timezone
 
 from accessflows.models import AccessFlow
-from apono_portal.core.db.keyset import PAGE_SIZE, Page, newest_page, page_of, with_extent
-from apono_portal.core.db.prepared import Prepared, prepared
-from apono_portal.core.formatting.datetimes import datetime_formatter, person
+from apono_portal.core.db.keyset import Page, page_of
+from apono_portal.core.db.prepared import prepared
+from apono_portal.core.formatting.datetimes import person, relative_datetime
 from audit.log.rows import toggle_of
 from requests_app.activity.selectors import Wanted, wanted_requests
 from requests_app.models import STATUS_LABELS, AccessRequest, Decision, RequestedTarget
@@ -38,24 +37,8 @@ Target = tuple[str, str, str]
 
 def page_of_requests(wanted: Wanted, *, before: int | None, after: int | None) -> Page[Any]:
     """Return a page with what the list shows of each request, and how many there are. One query."""
-    of_a_choice = wanted == Wanted(status=wanted.status, mfa=wanted.mfa)
-    if of_a_choice and before is None and after is None:
-        return newest_page(_newest(wanted.status, wanted.mfa))
-    return page_of(_listed(wanted), before=before, after=after)
-
-
-@cache
-def _newest(status: str, mfa: str) -> Prepared:
-    """The first page of a choice, of which there are few."""
-    found = _listed(Wanted(status=status, mfa=mfa))
-    return prepared()(lambda: found.order_by("-pk")[: PAGE_SIZE + 1])
-
-
-def _listed(wanted: Wanted) -> QuerySet[Any, Any]:
-    filtered = wanted != Wanted()
-    extent = ("counted",) if filtered else ("counted", "first_key", "last_key")
-    told: QuerySet[Any, Any] = with_extent(wanted_requests(wanted), filtered=filtered)
-    return told.values_list(*SHOWN, *extent, named=True)
+    requests = wanted_requests(wanted).values_list(*SHOWN, named=True)
+    return page_of(requests, before=before, after=after)
 
 
 def rows_of(
@@ -70,7 +53,7 @@ def rows_of(
             targets[pk].append((told[0], told[1], told[2]))
         else:
             approvers[pk].append(person(told[0]))
-    tell, zone = datetime_formatter(), timezone.get_current_timezone()
+    tell, zone = relative_datetime, timezone.get_current_timezone()
     return [
         {
             "instant": each.created_at.astimezone(zone).isoformat(),

@@ -8,9 +8,9 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Value
 
 from accessflows.models import AccessFlow, Integration
-from apono_portal.core.db.keyset import batches_of
+from apono_portal.core.db.keyset import iter_batches
 from apono_portal.core.db.prepared import prepared
-from audit.integrity.chain import instant
+from apono_portal.core.formatting.datetimes import utc_timestamp
 from audit.log.export import csv_lines, json_lines
 from requests_app.grants.proof_text import proof_in_a_line
 from requests_app.models import AccessRequest, Decision, Extension, RequestedTarget
@@ -142,7 +142,7 @@ def exported(wanted: Wanted, form: str) -> Iterator[str]:
 
 
 def _exported_requests(wanted: Wanted) -> Iterator[AccessRequest]:
-    for batch in batches_of(in_full(wanted_requests(wanted))):
+    for batch in iter_batches(in_full(wanted_requests(wanted))):
         yield from batch
 
 
@@ -152,7 +152,7 @@ def _told(request: AccessRequest) -> dict[str, Any]:
     proven = [grant.ended_at for grant in grants if grant.ended_at]
     return {
         "request": request.reference,
-        "requested_at": instant(request.created_at),
+        "requested_at": utc_timestamp(request.created_at),
         "requester": request.requester_label,
         "flow": request.flow_name,
         "flow_version": request.flow_version,
@@ -161,7 +161,7 @@ def _told(request: AccessRequest) -> dict[str, Any]:
         "justification": request.justification,
         "ticket": request.ticket,
         "status": request.status,
-        "status_since": instant(request.status_changed_at),
+        "status_since": utc_timestamp(request.status_changed_at),
         **_mfa_of(request),
         "approval": request.approval,
         "decisions": [_decision(each) for each in request.decisions.all()],
@@ -193,7 +193,7 @@ def _decision(decision: Decision) -> dict[str, Any]:
     return {
         "verdict": decision.verdict,
         "approver": decision.approver_label,
-        "at": instant(decision.at),
+        "at": utc_timestamp(decision.at),
         "reason": decision.reason,
         "mfa_verified_at": _maybe(verification.at) if verification else None,
         "mfa_with": verification.device_name if verification else "",
@@ -204,8 +204,8 @@ def _extension(extension: Extension) -> dict[str, Any]:
     return {
         "number": extension.number,
         "state": extension.state,
-        "at": instant(extension.asked_at),
-        "until": instant(extension.to_end),
+        "at": utc_timestamp(extension.asked_at),
+        "until": utc_timestamp(extension.to_end),
         "mfa_verified_at": _maybe(extension.verified_at),
         "mfa_with": extension.verified_with,
         "mfa_lane": extension.verified_scope,
@@ -214,7 +214,7 @@ def _extension(extension: Extension) -> dict[str, Any]:
 
 
 def _maybe(at: datetime | None) -> str | None:
-    return instant(at) if at else None
+    return utc_timestamp(at) if at else None
 
 
 def _cells(request: AccessRequest) -> list[object]:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from accessflows.connectors.protocol import ManagedRole, OwnedObject, Proof
 from accessflows.models import Integration
 from audit.events import EventName
-from audit.services import record, record_each
+from audit.services import record, record_many
 from requests_app.drift.compare import Finding
 from requests_app.models import Drift, GrantState
 
@@ -72,7 +72,7 @@ def _tell(event: EventName, integration: Integration, drifts: list[Drift]) -> No
     of_grants = [
         (drift.grant, drift.grant.request, _told(drift)) for drift in drifts if drift.grant
     ]
-    record_each(event=event, actor=None, about=of_grants)
+    record_many(event=event, actor=None, entries=of_grants)
     for drift in drifts:
         if drift.grant is None:
             record(event=event, actor=None, target=integration, metadata=_told(drift))

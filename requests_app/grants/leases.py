@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from audit.events import EventName
-from audit.services import record_each
+from audit.services import record_many
 from requests_app.models import Grant, GrantState
 
 FIRST_DELAY = timedelta(seconds=1)
@@ -102,4 +102,4 @@ def retry_later(
         news = [each for each in grants if each.pk in given_back and each.last_error != sentence]
         told = {"step": step, "reason": sentence}
         about = [(grant, grant.request, told) for grant in news]
-        record_each(event=EventName.GRANT_RETRY, actor=None, about=about)
+        record_many(event=EventName.GRANT_RETRY, actor=None, entries=about)

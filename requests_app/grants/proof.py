@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accessflows.connectors.protocol import Containment
 from audit.events import EventName
-from audit.services import record_each
+from audit.services import record_many
 from requests_app.grants.ending import close_when_ended
 from requests_app.grants.records import FREE
 from requests_app.lifecycle import lock_requests
@@ -30,7 +30,7 @@ def record_containment(*, contained: Mapping[Grant, Containment]) -> list[Grant]
             state=GrantState.CONTAINED, contained_at=now, next_attempt_at=now, **FREE
         )
         news = [grant for grant in contained if grant.pk in pks]
-        record_each(
+        record_many(
             event=EventName.GRANT_CONTAIN,
             actor=None,
             about=[
@@ -74,7 +74,7 @@ def record_ends(*, proven: Mapping[Grant, Mapping[str, object]], lease: str) -> 
             for grant in news
         }
         about = [(grant, requests[grant.request_id], told[grant]) for grant in news]
-        record_each(event=EventName.GRANT_PROVE, actor=None, about=about)
+        record_many(event=EventName.GRANT_PROVE, actor=None, entries=about)
         close_when_ended(
             requests=[requests[pk] for pk in sorted({each.request_id for each in news})]
         )

@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db import transaction
 
 from audit.events import EventName
-from audit.services import record_each
+from audit.services import record_many
 from requests_app.lifecycle import take_batch
 from requests_app.models import AccessRequest
 
@@ -23,5 +23,5 @@ def remind_of_ends(*, now: datetime) -> int:
         requests = list(take_batch(due.order_by("remind_at")))
         AccessRequest.objects.filter(pk__in=[each.pk for each in requests]).update(remind_at=None)
         about = [(each, each, {"until": each.ends_at}) for each in requests]
-        record_each(event=EventName.REQUEST_REMIND, actor=None, about=about)
+        record_many(event=EventName.REQUEST_REMIND, actor=None, entries=about)
     return len(requests)

@@ -19,7 +19,7 @@ from requests_app.models import AccessRequest
 from requests_app.submission.evaluation import RequestDraft
 
 MOST_TARGETS = 50
-LARGEST_ID_DIGITS = 18
+MAX_ID_DIGITS = 18
 PAGE_SIZE = 25
 KINDS = dict(Integration.Kind.choices)
 
@@ -92,7 +92,7 @@ def selection_of_request(request: AccessRequest) -> Selection:
 
 
 def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= LARGEST_ID_DIGITS
+    return text.isascii() and text.isdigit() and len(text) <= MAX_ID_DIGITS
 
 
 class CatalogFilterForm(forms.Form):

@@ -5,10 +5,10 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_safe
 
-from apono_portal.core.db.keyset import about, about_rows, expected_rows
+from apono_portal.core.db.keyset import estimate_count, total_text
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.permissions import readers_only
-from audit.log.export import download_for
+from audit.log.export import download_with_progress
 from audit.log.rows import address_without
 from audit.services import record_export
 from requests_app.activity.forms import ActivityForm
@@ -33,7 +33,7 @@ def activity(request: HttpRequest) -> HttpResponse:
         "rows": rows_of(page.rows, opened, address_without(request.GET, "open")),
         "opened": opened,
         "evidence": evidence_of(opened, timezone.now()) if opened else None,
-        "about": about_rows(page.rows, filtered=form.is_filtered),
+        "about": total_text(wanted_requests(form.wanted), is_filtered=form.is_filtered),
         "names": names_to_suggest(),
     }
     return render(request, "requests_app/activity.html", context)
@@ -49,15 +49,15 @@ def export(request: HttpRequest, form: str) -> HttpResponseBase:
     record_export(
         actor=request.user,
         what="activity",
-        form=form,
+        file_format=form,
         filters=asked.asked,
-        rows=about(found, filtered=asked.is_filtered),
+        rows=total_text(found, is_filtered=asked.is_filtered),
         client_info=ClientInfo.of(request),
     )
-    return download_for(
+    return download_with_progress(
         request,
         exported(asked.wanted, form),
         name="activity",
-        form=form,
-        expected=expected_rows(found, filtered=asked.is_filtered),
+        file_format=form,
+        expected=estimate_count(found, is_filtered=asked.is_filtered),
     )

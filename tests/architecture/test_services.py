@@ -17,7 +17,7 @@ NOT_A_WRITE = {
     "mfa.require_evidence": "reads the evidence under that lock, or refuses",
     "mfa.require_admin_evidence": "reads the evidence of an admin who is enrolled, or refuses",
     "audit.record": "is the record",
-    "audit.record_each": "is the record of many at once",
+    "audit.record_many": "is the record of many at once",
     "users.link_to_set_password": "signs a link and writes nothing",
     "users.link_for_mail": "the same for a mail that is sent now",
 }
@@ -81,7 +81,7 @@ def leaves_event(node: Function) -> bool:
     waiting = [node]
     while waiting:
         for name in called_names(waiting.pop()) - seen:
-            if name in {"record", "record_each"}:
+            if name in {"record", "record_many"}:
                 return True
             seen.add(name)
             waiting.extend(known.get(name, []))

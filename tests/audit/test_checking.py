@@ -47,7 +47,9 @@ def test_an_auditor_asks_and_a_worker_verifies(auditor_client, auditor_user, log
     assert "Nothing was found." in page
     event = Event.objects.get(event="audit:verify")
     assert (event.actor_id, event.address) == (auditor_user.pk, "127.0.0.1")
-    assert Event.objects.filter(event="audit:ask_verify", actor_id=auditor_user.pk).exists()
+    assert Event.objects.filter(
+        event="audit:request_verification", actor_id=auditor_user.pk
+    ).exists()
 
 
 def test_what_is_found_is_named_on_the_page(auditor_client, log):
@@ -82,7 +84,7 @@ def test_asking_twice_begins_one_walk(auditor_client, admin_client, log):
     auditor_client.post(ASK)
     admin_client.post(ASK)
     assert LogVerification.objects.count() == 1
-    assert Event.objects.filter(event="audit:ask_verify").count() == 1
+    assert Event.objects.filter(event="audit:request_verification").count() == 1
     LogVerifier()(timezone.now())
     admin_client.post(ASK)
     assert LogVerification.objects.count() == 2

@@ -12,12 +12,12 @@ from django.utils import timezone
 from audit.events import EventName
 from audit.models import Delivery
 from audit.outbox.deliveries import (
-    KEEP_TRYING,
     LEASE,
+    RETRY_PERIOD,
     DeliveryFailed,
     deliver_due,
     enqueue,
-    enqueue_mail,
+    enqueue_email,
     requeue,
     withdraw,
 )
@@ -41,14 +41,14 @@ def delivery(db) -> Delivery:
 
 def enqueued() -> Delivery:
     event = record(event=EventName.MFA_RESET, actor=None)
-    enqueue_mail(
+    enqueue_email(
         event=event, recipient="petra@example.org", subject="Your MFA was reset", body="Grüße"
     )
     return Delivery.objects.get(event_id=event.pk)
 
 
 def test_a_slow_server_does_not_hold_a_worker_that_shall_stop(down, db, monkeypatch):
-    monkeypatch.setattr("audit.outbox.deliveries.BUDGET_S", -1)
+    monkeypatch.setattr("audit.outbox.deliveries.BUDGET_SECONDS", -1)
     deliveries = [enqueued(), enqueued()]
     deliver_due(timezone.now())
     assert sorted(each.attempts for each in Delivery.objects.all()) == [0, 1]
@@ -110,10 +110,10 @@ def test_the_mail_comes_when_the_server_is_back(delivery, settings):
 def test_after_a_week_it_is_given_up(down, db):
     with time_machine.travel(START, tick=False) as clock:
         delivery = enqueued()
-        clock.shift(KEEP_TRYING)
+        clock.shift(RETRY_PERIOD)
         deliver_due(timezone.now())
         delivery.refresh_from_db()
-        assert delivery.state == Delivery.State.GIVEN_UP
+        assert delivery.state == Delivery.State.FAILED
         clock.shift(timedelta(days=1))
         assert deliver_due(timezone.now()) == 0
 
@@ -195,14 +195,14 @@ def test_without_a_mail_server_nothing_is_called_sent(delivery, settings):
     settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
     assert deliver_due(timezone.now()) == 0
     delivery.refresh_from_db()
-    assert delivery.state == Delivery.State.GIVEN_UP
+    assert delivery.state == Delivery.State.FAILED
     assert "EMAIL_URL" in delivery.last_error
 
 
 def test_sending_again_begins_a_new_week(down, db):
     with time_machine.travel(START, tick=False) as clock:
         delivery = enqueued()
-        clock.shift(KEEP_TRYING)
+        clock.shift(RETRY_PERIOD)
         deliver_due(timezone.now())
         requeue(delivery)
         deliver_due(timezone.now())

@@ -18,8 +18,8 @@ from audit.events import EventName
 from audit.integrity.chain import event_record
 from audit.integrity.checkpoints import write_checkpoints
 from audit.integrity.retention import prune_log
-from audit.log.export import exported_log, harmless
-from audit.log.selectors import Wanted
+from audit.log.export import export_lines, harmless
+from audit.log.selectors import EventFilter
 from audit.models import Event
 from audit.services import record
 from audit.verify_export import FIELDS, Verifier, hash_of, records_in
@@ -170,7 +170,7 @@ def test_the_export_has_the_event_as_it_was_hashed(auditor_client):
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-@pytest.mark.parametrize("wanted", [Wanted(), Wanted(event="session:sign_in")])
+@pytest.mark.parametrize("wanted", [EventFilter(), EventFilter(event="session:sign_in")])
 def test_memory_does_not_grow_with_the_rows(monkeypatch, form, wanted):
     monkeypatch.setattr(keyset, "BATCH", 50)
     monkeypatch.setattr("audit.integrity.chain.CHUNK", 50)
@@ -181,7 +181,7 @@ def test_memory_does_not_grow_with_the_rows(monkeypatch, form, wanted):
         )
         write_checkpoints(timezone.now())
         tracemalloc.start()
-        for _ in exported_log(wanted, form):
+        for _ in export_lines(wanted, form):
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()

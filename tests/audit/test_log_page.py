@@ -14,7 +14,7 @@ from audit.events import EventName
 from audit.integrity import triggers
 from audit.integrity.checkpoints import write_checkpoints
 from audit.integrity.verification import verify_log
-from audit.log.selectors import Wanted, wanted_events
+from audit.log.selectors import EventFilter, filter_events
 from audit.models import ChainEntry, Event
 from audit.services import record
 
@@ -209,12 +209,16 @@ def test_pages_of_words_are_the_same_whether_they_are_common_or_rare(
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite looks at each")
 @pytest.mark.parametrize(
     "asked",
-    [Wanted(actor="petra.nov 10"), Wanted(text="AR-10 10.0"), Wanted(actor="\\'x", text="Jörg")],
+    [
+        EventFilter(actor="petra.nov 10"),
+        EventFilter(text="AR-10 10.0"),
+        EventFilter(actor="\\'x", text="Jörg"),
+    ],
 )
 def test_an_index_answers_for_words(asked):
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off")
-    assert "event_words" in wanted_events(asked)[:50].explain()
+    assert "event_words" in filter_events(asked)[:50].explain()
 
 
 @pytest.mark.parametrize("count", [10, 100])

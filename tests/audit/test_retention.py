@@ -34,7 +34,7 @@ def log() -> dict[int, list[int]]:
 
 def test_what_is_older_goes_and_a_stub_stays(log):
     stub = prune_log(before=MARCH)
-    assert (stub.events, stub.through_position, stub.through_seal) == (6, 6, 2)
+    assert (stub.events, stub.through_position, stub.through_checkpoint) == (6, 6, 2)
     assert list(Event.objects.order_by("pk").values_list("pk", flat=True))[:6] == log[3] + log[4]
     assert not ChainEntry.objects.filter(position__lte=6).exists()
     assert Checkpoint.objects.count() == 2
@@ -124,7 +124,7 @@ def test_places_and_seals_go_after_what_they_vouch_for(monkeypatch):
 
 def test_a_place_no_stub_covers_stays_even_without_its_event(log):
     prune_log(before=MARCH)
-    triggers.run(connection, triggers.permit_sql(connection.vendor, "audit_event"))
+    triggers.run(connection, triggers.remove_sql(connection.vendor, "audit_event"))
     Event.objects.filter(pk=log[3][0]).delete()
     refused(f"DELETE FROM audit_chainentry WHERE event_id = {log[3][0]}")
 
@@ -151,10 +151,10 @@ def test_a_stub_put_in_to_hide_a_deletion_is_found():
     seal = Checkpoint.objects.get(number=2)
     RetentionStub.objects.create(
         through_position=6,
-        through_seal=2,
+        through_checkpoint=2,
         events=6,
         link=seal.link,
-        seal_hash=seal.hash,
+        checkpoint_hash=seal.hash,
         first_at=MARCH,
         last_at=MARCH,
         removed_at=MARCH,

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from audit.events import EventName
 from audit.integrity import checkpoints
-from audit.integrity.chain import unsealed
+from audit.integrity.chain import unchained_events
 from audit.integrity.checkpoints import write_checkpoints
 from audit.integrity.verification import verify_log
 from audit.models import ChainEntry, ChainState, Checkpoint, Event
@@ -141,7 +141,7 @@ def test_an_event_that_commits_after_younger_ones_is_sealed_late():
     assert write_checkpoints(timezone.now()) == 0
     go_on.set()
     writer.join()
-    late = unsealed().get().pk
+    late = unchained_events().get().pk
     assert late < younger[0]
     assert write_checkpoints(timezone.now()) == 1
     assert sealed_ids() == [*younger, late]

@@ -15,12 +15,12 @@ from apono_portal.core.crypto.keyring import chain_keys
 from audit import verify_export
 from audit.events import EventName
 from audit.integrity import triggers
-from audit.integrity.chain import event_record, seal_record
+from audit.integrity.chain import checkpoint_record, event_record
 from audit.integrity.checkpoints import write_checkpoints
-from audit.integrity.verification import verify_log, whole_log
+from audit.integrity.verification import log_records, verify_log
 from audit.models import ChainEntry, Checkpoint, Event
 from audit.services import record
-from audit.verify_export import FIELDS, GENESIS, Report, hash_of, link_of
+from audit.verify_export import FIELDS, GENESIS, Report, chain_hash_of, hash_of
 
 pytestmark = pytest.mark.django_db
 
@@ -56,7 +56,7 @@ def exported(tmp_path) -> Callable[..., Report]:
 
     def verify(*, key: bool = True, expect: str = "") -> Report:
         path = tmp_path / "export.jsonl"
-        path.write_text("".join(f"{json.dumps(each)}\n" for each in whole_log()))
+        path.write_text("".join(f"{json.dumps(each)}\n" for each in log_records()))
         return by_script(path, key=key, expect=expect)
 
     return verify
@@ -96,7 +96,7 @@ def test_an_untouched_log_verifies(log, exported):
 
 @pytest.mark.parametrize("column", ["actor_label", "event", "target_id", "user_agent", "at"])
 def test_an_edited_row_is_named(log, exported, column):
-    value = "2020-01-01 00:00:00+00:00" if column == "at" else "session:lock"
+    value = "2020-01-01 00:00:00+00:00" if column == "at" else "session:lock_out"
     sql(f"UPDATE audit_event SET {column} = %s WHERE id = %s", value, log[5])
     assert both(exported) == [("edited", str(log[5]))]
 
@@ -192,7 +192,7 @@ def forge(place: int, *, until: int) -> None:
     for each in places[place:until]:
         values = Event.objects.values(*FIELDS["event"]).get(pk=each.event_id)
         digest = hash_of("event", event_record(values))
-        link = link_of(link, each.position, digest)
+        link = chain_hash_of(link, each.position, digest)
         update = "UPDATE audit_chainentry SET digest = %s, link = %s WHERE position = %s"
         sql(update, digest, link, each.position)
 
@@ -203,7 +203,7 @@ def forge_seals(first: int) -> None:
         earlier = Checkpoint.objects.filter(number=seal.number - 1).first()
         seal.previous = earlier.hash if earlier else GENESIS
         seal.link = ChainEntry.objects.get(position=seal.last_position).link
-        seal.hash = hash_of("seal", seal_record(seal))
+        seal.hash = hash_of("seal", checkpoint_record(seal))
         seal.save()
 
 
@@ -239,10 +239,11 @@ def test_seals_made_anew_under_a_key_nobody_has_are_found(log, exported):
 
 
 def test_one_seal_made_anew_without_the_key_shows_at_the_next(log, exported):
-    sql("UPDATE audit_checkpoint SET sealed_at = '2020-01-01 00:00:00+00:00' WHERE number = 2")
+    sql("UPDATE audit_checkpoint SET created_at = '2020-01-01 00:00:00+00:00' WHERE number = 2")
     seal = Checkpoint.objects.get(number=2)
     sql(
-        "UPDATE audit_checkpoint SET hash = %s WHERE number = 2", hash_of("seal", seal_record(seal))
+        "UPDATE audit_checkpoint SET hash = %s WHERE number = 2",
+        hash_of("seal", checkpoint_record(seal)),
     )
     assert named(exported(key=False)) == [("forged", "3")]
     assert both(exported) == [("forged", "2"), ("forged", "3")]
@@ -259,9 +260,9 @@ def test_the_last_seal_deleted_leaves_rows_no_seal_covers(log, exported):
     assert both(exported) == [("inserted", "9")]
 
 
-@pytest.mark.parametrize("column", ["settled_id", "first_position", "sealed_at", "previous"])
+@pytest.mark.parametrize("column", ["settled_id", "first_position", "created_at", "previous"])
 def test_an_edited_seal_is_named(log, exported, column):
-    value = {"sealed_at": "2020-01-01 00:00:00+00:00", "previous": "0" * 64}.get(column, 1)
+    value = {"created_at": "2020-01-01 00:00:00+00:00", "previous": "0" * 64}.get(column, 1)
     sql(f"UPDATE audit_checkpoint SET {column} = %s WHERE number = 2", value)
     assert ("forged", "2") in both(exported)
 

@@ -13,8 +13,8 @@ from audit.verify_export import (
     Record,
     Report,
     Verifier,
+    chain_hash_of,
     hash_of,
-    link_of,
     mac_of,
     main,
     records_in,
@@ -34,12 +34,12 @@ def export(events: int, per_seal: int = 4) -> Iterator[Record]:
         event |= {"request_id": None, "request_label": "", "address": None, "user_agent": ""}
         event["metadata"] = {"n": position, "f": 0.1}
         digest = hash_of("event", event)
-        link = link_of(link, position, digest)
+        link = chain_hash_of(link, position, digest)
         yield {"kind": "event", "position": position, **event, "digest": digest, "link": link}
         if position % per_seal == 0 or position == events:
             seal = {"number": -(-position // per_seal), "last_position": position, "link": link}
             seal |= {"first_position": (position - 1) // per_seal * per_seal + 1}
-            seal |= {"settled_id": position + 100, "sealed_at": AT, "previous": previous}
+            seal |= {"settled_id": position + 100, "created_at": AT, "previous": previous}
             previous = hash_of("seal", seal | {"key_id": "k1"})
             mac = mac_of(KEYS["k1"], previous)
             yield {"kind": "seal", **seal, "key_id": "k1", "hash": previous, "mac": mac}

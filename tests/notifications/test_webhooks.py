@@ -142,7 +142,7 @@ def test_a_webhook_that_is_gone_ends_the_tries(webhook, inbox, desk):
     inbox.statuses = [410]
     desk.ask()
     posted(inbox)
-    assert Delivery.objects.get(channel="webhook").state == Delivery.State.GIVEN_UP
+    assert Delivery.objects.get(channel="webhook").state == Delivery.State.FAILED
 
 
 def test_one_that_was_switched_off_gets_nothing_that_waits(webhook, inbox, desk):

@@ -221,8 +221,8 @@ def test_a_lifted_30_day_limit_holds_nobody():
 
 def test_whose_sign_in_is_held_off_is_known_and_shown(admin_client):
     person, other = UserFactory(name="Petra Novak"), UserFactory(name="Zoe Winter")
-    record(event=EventName.SESSION_LOCK, actor=None, target=person)
-    record(event=EventName.SESSION_LOCK, actor=None)
+    record(event=EventName.SESSION_LOCK_OUT, actor=None, target=person)
+    record(event=EventName.SESSION_LOCK_OUT, actor=None)
     record(event=EventName.SESSION_SIGN_IN_FAIL, actor=None, target=other)
     page = admin_client.get("/users/?status=held_off").content.decode()
     assert names_on(page) == ["Petra Novak"]

@@ -1,1 +1,1 @@
-"""What a request says about its client, and who may see a page."""
+"""Request types, client details, and permissions of views."""

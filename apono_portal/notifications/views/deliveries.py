@@ -41,5 +41,5 @@ def send_again(request: HttpRequest, pk: int) -> HttpResponse:
     except NoticeRefused as refused:
         messages.error(request, refused.sentence)
     else:
-        messages.success(request, f"It is sent to {delivery.to} again, within seconds.")
+        messages.success(request, f"It is sent to {delivery.recipient_name} again, within seconds.")
     return redirect("notifications:deliveries")

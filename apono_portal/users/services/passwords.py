@@ -20,8 +20,8 @@ from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Event
-from audit.outbox.deferred_parts import PLACE
-from audit.outbox.deliveries import enqueue_mail
+from audit.outbox.deferred_parts import PLACEHOLDER
+from audit.outbox.deliveries import enqueue_email
 from audit.services import record
 from mfa import emails
 from mfa.verification.locking import advance_epoch
@@ -105,14 +105,14 @@ def link_to_set_password(user: User) -> str:
 def _mail(event: Event, user: User) -> None:
     context = {
         "person": user,
-        "link": PLACE,
+        "link": PLACEHOLDER,
         "hours": settings.PASSWORD_RESET_TIMEOUT // 3600,
         "portal_name": settings.PORTAL_NAME,
     }
-    enqueue_mail(
+    enqueue_email(
         event=event,
         recipient=user.email,
         subject=f"{settings.PORTAL_NAME}: set your password",
         body=render_to_string("users/mail/invitation.txt", context),
-        late=(PASSWORD_LINK, user.pk),
+        deferred=(PASSWORD_LINK, user.pk),
     )

@@ -12,7 +12,7 @@ from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Event
-from audit.services import STRANGER_LABEL, record
+from audit.services import ANONYMOUS_LABEL, record
 from mfa import emails
 
 TELL_AGAIN_AFTER = timedelta(minutes=15)
@@ -48,7 +48,7 @@ def record_failed_sign_in(*, email: str, client_info: ClientInfo) -> None:
     record(
         event=EventName.SESSION_SIGN_IN_FAIL,
         actor=None,
-        actor_label=STRANGER_LABEL,
+        actor_label=ANONYMOUS_LABEL,
         target=_known(email),
         client_info=client_info,
     )
@@ -59,13 +59,13 @@ def record_lock(*, email: str, client_info: ClientInfo) -> None:
     person = _known(email)
     cool_off: timedelta = settings.AXES_COOLOFF_TIME
     recent = Event.objects.filter(
-        event=EventName.SESSION_LOCK,
+        event=EventName.SESSION_LOCK_OUT,
         target_id=str(person.pk) if person else "",
         address=client_info.address,
         at__gt=timezone.now() - cool_off,
     )
     if not recent.exists():
-        record(event=EventName.SESSION_LOCK, actor=None, target=person, client_info=client_info)
+        record(event=EventName.SESSION_LOCK_OUT, actor=None, target=person, client_info=client_info)
 
 
 def _known(email: str) -> Any:

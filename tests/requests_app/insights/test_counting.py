@@ -61,7 +61,7 @@ def test_a_day_begins_with_its_first_instant_and_ends_before_the_next():
 def test_attacks_count_by_what_was_done_about_them():
     said = {
         "session:sign_in_fail": 7,
-        "session:lock": 2,
+        "session:lock_out": 2,
         "mfa:refuse": 6,
         "mfa:throttle": 3,
         "mfa:lock_out": 1,
