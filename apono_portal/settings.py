@@ -43,8 +43,6 @@ def networks(texts: list[str]) -> list[IPv4Network | IPv6Network]:
 # --- What must be set -------------------------------------------------------------------------
 SECRET_KEY = required("SECRET_KEY", "50 or more random characters, kept secret.")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
-if "SEALING_KEYS" in env.ENVIRON:
-    raise ImproperlyConfigured("SEALING_KEYS is now called ENCRYPTION_KEYS. Rename the variable.")
 ENCRYPTION_KEYS = required(
     "ENCRYPTION_KEYS",
     "the keyring that seals TOTP keys and broker passwords, as 'id:base64url,id:base64url' with "
@@ -94,7 +92,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "apono_portal.headers.ContentSecurityPolicyMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -115,7 +113,6 @@ TEMPLATES = [
         "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
-            "builtins": ["apono_portal.quick_tags"],
             "libraries": {
                 "datetimes": "apono_portal.core.formatting.datetimes",
                 "durations": "apono_portal.core.formatting.durations",
@@ -131,8 +128,8 @@ TEMPLATES = [
         },
     },
 ]
-CRISPY_ALLOWED_TEMPLATE_PACKS = "apono"
-CRISPY_TEMPLATE_PACK = "apono"
+CRISPY_ALLOWED_TEMPLATE_PACKS = "crispy"
+CRISPY_TEMPLATE_PACK = "crispy"
 
 # --- Data -------------------------------------------------------------------------------------
 DATABASES = {
@@ -150,7 +147,6 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"].setdefault("CONN_MAX_AGE", env.int("DATABASE_CONN_MAX_AGE", default=60))
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    DATABASES["default"]["ENGINE"] = "apono_portal.postgresql"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- People and sessions ----------------------------------------------------------------------
@@ -265,7 +261,7 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
-        else "apono_portal.static_files.StaticFiles"
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }
 

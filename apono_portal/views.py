@@ -10,8 +10,9 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from apono_portal.observability.metrics import exposition
+from apono_portal.observability.metrics import PortalCollector
 
 
 @login_not_required
@@ -34,14 +35,13 @@ def readyz(request: HttpRequest) -> JsonResponse:
 @login_not_required
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Tell Prometheus what to watch, if it sends ``METRICS_TOKEN``. To others there is no such page."""
+    """Return the figures to a client that sends ``METRICS_TOKEN``, and 404 to any other."""
     wanted = f"Bearer {settings.METRICS_TOKEN}"
     sent = request.headers.get("Authorization", "")
     if not settings.METRICS_TOKEN or not constant_time_compare(sent, wanted):
         raise Http404
-    return HttpResponse(
-        exposition(timezone.now()), content_type="text/plain; version=0.0.4; charset=utf-8"
-    )
+    text = generate_latest(PortalCollector(timezone.now()))
+    return HttpResponse(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 @login_not_required

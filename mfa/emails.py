@@ -145,7 +145,7 @@ def _tell(
     person: Any, event: Event, subject: str, *paragraphs: str, client_info: ClientInfo = SYSTEM
 ) -> None:
     body = render_to_string(
-        "mfa/mail/notice.txt",
+        "mfa/email/notification.txt",
         {
             "person": person,
             "paragraphs": paragraphs,

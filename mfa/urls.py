@@ -23,6 +23,6 @@ urlpatterns = [
         mfa_views.forget_browser,
         name="forget_browser",
     ),
-    path("mfa-holds/", lockout_views.holds, name="holds"),
-    path("mfa-holds/<int:pk>/lift/", lockout_views.lift_lockout, name="lift_lockout"),
+    path("mfa-lockouts/", lockout_views.holds, name="lockouts"),
+    path("mfa-lockouts/<int:pk>/lift/", lockout_views.lift_lockout, name="lift_lockout"),
 ]

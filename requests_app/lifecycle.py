@@ -25,8 +25,6 @@ from mfa.verification.locking import lock_states
 from requests_app.exceptions import Conflict
 from requests_app.models import AccessRequest, Decision, Status
 
-INITIAL = frozenset({Status.PENDING_MFA, Status.PENDING_APPROVAL, Status.GRANTING})
-
 ALLOWED: dict[Status, frozenset[Status]] = {
     Status.PENDING_MFA: frozenset(
         {Status.PENDING_APPROVAL, Status.GRANTING, Status.LAPSED, Status.CANCELLED}

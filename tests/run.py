@@ -1,23 +1,22 @@
-"""Runs all tests: on SQLite and on a PostgreSQL of our own, both at the same time.
+"""Run all tests: on SQLite and on a PostgreSQL server of their own, both at the same time.
 
-python -m tests.run [--workers N] [sqlite] [postgresql]
+    python -m tests.run [--workers N] [sqlite] [postgresql]
 
 Half of a run is waiting: for a server to start, a deadline to pass, a page to be drawn. With both
-databases at once one run's waiting is the other's work.
+databases at once one run works while the other waits. `pytest` alone runs on SQLite, or on the
+database that DATABASE_URL names.
 """
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from apono_portal.demo.errors import DemoError
@@ -25,129 +24,85 @@ from apono_portal.demo.postgres_binaries import available_versions
 from apono_portal.demo.postgres_server import PostgresServer
 from tests.chromium import NoChromium, ensure_chromium
 
-NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-# The second database repeats what may depend on it: nothing that is seen in a browser, and nothing
-# that asks no database of the portal's at all.
-SELECTION: dict[str, list[str]] = {
-    "sqlite": ["-m", "not server"],
-    "postgresql": [
-        "-m",
-        "not browser and not anywhere",
-        "--needs-database",
-        "--ignore=tests/connectors",
-        "--ignore=tests/design",
-        "--ignore=tests/architecture",
-    ],
+# PostgreSQL repeats what may depend on the database: nothing that is seen in a browser, and nothing
+# that does not use the portal's database. Targets of several versions are for the first run.
+NOT_REPEATED = ("connectors", "design", "house")
+RUNS = {
+    "sqlite": ["-n3", "-m", "not server"],
+    "postgresql": ["-n2", "-m", "not browser and not anywhere", "--needs-database"]
+    + [f"--ignore=tests/{folder}" for folder in NOT_REPEATED],
 }
-# The targets of both versions are met on the first database.
-ENVIRONMENT: dict[str, dict[str, str]] = {
-    "sqlite": {},
-    "postgresql": {"APONO_TEST_POSTGRES": str(max(available_versions(), default=0))},
-}
-# On two processors: one waits where another works, and both databases end at about the same time.
-WORKERS = {"sqlite": "3", "postgresql": "2"}
-MEMORY = Path("/dev/shm")
-ENOUGH_BYTES = 4 * 2**30
-COUNTS = re.compile(r"(?:\d+ (?:passed|failed|errors?|skipped|xfailed),? ?)+in [\d.]+s")
-NO_SERVER = (
-    "The tests need PostgreSQL's server programs. They come with requirements-dev.txt, or install "
-    "your system's package."
-)
+MEMORY, ENOUGH_BYTES = Path("/dev/shm"), 4 * 2**30
+SUMMARY = " short test summary info "
 
 
 def main() -> int:
-    parser = ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--workers", help="pytest-xdist workers for each database")
     parser.add_argument("databases", nargs="*", metavar="sqlite|postgresql")
     options = parser.parse_args()
-    started = time.monotonic()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # some hundred processes would compile anew
     try:
         os.environ["CHROMIUM"] = ensure_chromium()
-        with folder_of_all():
-            results = run_all(options.databases or list(NAMES), options.workers)
+        with temporary_folder() as folder, ThreadPoolExecutor() as pool:
+            run = partial(run_tests, folder=folder, workers=options.workers)
+            results = list(pool.map(run, options.databases or RUNS))
     except (NoChromium, DemoError) as error:
         print(error, file=sys.stderr)
         return 1
-    print()
-    for result in results:
-        print(f"{NAMES[result.database]:<10} {result.counts}", *result.troubles, sep="\n  ")
-    print(f"{'Together':<10} {time.monotonic() - started:.0f} s")
-    return max(result.code for result in results)
+    print("\n", *(line for _, summary in results for line in summary), sep="", end="")
+    return int(any(code for code, _ in results))
 
 
 @contextmanager
-def folder_of_all() -> Iterator[None]:
-    """Have what tests write lie in memory, where there is enough: databases there wait for no disk."""
+def temporary_folder() -> Iterator[Path]:
+    """Keep what tests write in memory, where there is enough: databases there wait for no disk."""
     fits = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES
     with tempfile.TemporaryDirectory(prefix="apono-", dir=MEMORY if fits else None) as folder:
         Path(folder).chmod(0o711)  # servers run as an account of their own, which passes through
-        tempfile.tempdir = os.environ["TMPDIR"] = folder
-        try:
-            yield
-        finally:
-            tempfile.tempdir = None
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+        yield Path(folder)
 
 
-@dataclass
-class Result:
-    """A run's exit code, the counts of its last line, and its summary of what went wrong."""
-
-    database: str
-    code: int = 1
-    counts: str = "did not finish"
-    troubles: list[str] = field(default_factory=list)
-
-    def read(self, line: str) -> None:
-        if found := COUNTS.search(line):
-            self.counts = found.group()
-        if line.startswith(("FAILED ", "ERROR ")):
-            self.troubles.append(line.rstrip())
-
-
-def run_all(databases: list[str], workers: str | None) -> list[Result]:
-    with ThreadPoolExecutor(len(databases)) as pool:
-        return list(pool.map(lambda name: run_pytest(name, workers or WORKERS[name]), databases))
-
-
-def run_pytest(database: str, workers: str) -> Result:
-    """Run pytest on one database, and show what it says as it says it."""
-    command = [sys.executable, "-m", "pytest", "-q", "-rsfE", "-n", workers, "--dist=worksteal"]
-    command += SELECTION[database]
-    result = Result(database)
-    with database_url(database) as url:
-        environment = {**ENVIRONMENT[database], **os.environ, "DATABASE_URL": url}
-        # The run starts some hundred processes; each would compile all of the portal anew.
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        with subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                print(f"{NAMES[database]:<10}  {line}", end="", flush=True)
-                result.read(line)
-    result.code = process.returncode
-    return result
+def run_tests(database: str, *, folder: Path, workers: str | None) -> tuple[int, list[str]]:
+    """Run pytest on one database, its output as it comes. Returns its exit code and its summary."""
+    command = [sys.executable, "-m", "pytest", "-q", "-rsfE", "--dist=worksteal", *RUNS[database]]
+    command += ["-n", workers] if workers else []
+    lines: list[str] = []
+    with (
+        database_environment(database, folder) as environment,
+        subprocess.Popen(
+            command, env=os.environ | environment, stdout=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            lines.append(f"{database:<10}  {line}")
+            print(lines[-1], end="", flush=True)
+    begin = next((i for i, line in enumerate(lines) if SUMMARY in line), -1)
+    return process.returncode, lines[begin:]
 
 
 @contextmanager
-def database_url(database: str) -> Iterator[str]:
-    """An empty SQLite, or a PostgreSQL server that lives as long as the tests."""
-    with tempfile.TemporaryDirectory(prefix="apono-portal-tests-") as folder:
-        if database == "sqlite":
-            yield f"sqlite:///{folder}/portal.sqlite3"
-            return
-        Path(folder).chmod(0o711)
-        versions = available_versions()
-        if not versions:
-            raise DemoError(NO_SERVER)
-        server = PostgresServer(versions[max(versions)], Path(folder) / "server", durable=False)
-        server.start()
-        try:
-            yield (
-                f"postgres://{server.superuser}:{server.password}@{server.host}:{server.port}/portal"
-            )
-        finally:
-            server.stop()
+def database_environment(database: str, folder: Path) -> Iterator[dict[str, str]]:
+    """An empty SQLite file, or a PostgreSQL server that lives as long as the tests."""
+    if database == "sqlite":
+        yield {"DATABASE_URL": f"sqlite:///{folder}/portal.sqlite3"}
+        return
+    if not (versions := available_versions()):
+        raise DemoError(
+            "The tests need PostgreSQL's server programs. Install your system's package."
+        )
+    newest = max(versions)
+    server = PostgresServer(versions[newest], folder / "server", durable=False)
+    server.start()
+    address = f"{server.superuser}:{server.password}@{server.host}:{server.port}"
+    try:
+        yield {
+            "DATABASE_URL": f"postgres://{address}/portal",
+            "APONO_TEST_POSTGRES": os.environ.get("APONO_TEST_POSTGRES", str(newest)),
+        }
+    finally:
+        server.stop()
 
 
 if __name__ == "__main__":

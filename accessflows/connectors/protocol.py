@@ -239,21 +239,6 @@ class Right(JsonRecord):
     via: str
 
 
-@dataclass(frozen=True)
-class MarkedRole(JsonRecord):
-    """A role on the target that bears a portal's marker.
-
-    `deadline` is the one written in the marker, `valid_until` the one the target enforces.
-    """
-
-    identity: GrantIdentity
-    grant_id: uuid.UUID
-    portal_id: str
-    deadline: datetime
-    valid_until: datetime | None
-    can_login: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Membership(JsonRecord):
     """`admin`: may hand it on. `may_set`: may act as that role, where membership can be without it."""
@@ -305,8 +290,6 @@ class Connector(Protocol):
         `portal_id` the logins made earlier that it must be able to end."""
 
     def discover(self, target: Target) -> Inventory: ...
-
-    def effective_rights(self, target: Target, resource: str, permission: str) -> list[Right]: ...
 
     def describe_rights(
         self, target: Target, resource: str, permissions: Sequence[str]
@@ -367,9 +350,6 @@ class Connector(Protocol):
         self, target: Target, identities: Sequence[GrantIdentity]
     ) -> dict[GrantIdentity, Proof | ConnectorError]:
         """`prove` for many at once. One failure does not stop the others."""
-
-    def list_marked_roles(self, target: Target, portal_id: str | None) -> list[MarkedRole]:
-        """All roles with this portal's marker, or with any portal's when None."""
 
     def list_managed_roles(
         self,

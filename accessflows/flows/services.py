@@ -28,11 +28,10 @@ NAME_TAKEN = "Another access flow has this name. Choose a different one."
 
 @dataclass(frozen=True)
 class FlowChange:
-    """A saved flow and what is different now. ``voids_waiting``: its fingerprint is another."""
+    """A saved flow and what is different now."""
 
     flow: AccessFlow
     differences: list[Difference]
-    voids_waiting: bool
 
 
 def create_flow(
@@ -113,7 +112,7 @@ def _locked(flow: AccessFlow) -> AccessFlow:
 def _write_change(
     *, actor: Any, flow: AccessFlow, terms: FlowInput, client_info: ClientInfo
 ) -> FlowChange:
-    before, fingerprint = terms_of(flow), flow.fingerprint
+    before = terms_of(flow)
     for name, value in _plain(terms).items():
         setattr(flow, name, value)
     flow.save(update_fields=list(PLAIN_TERMS))
@@ -131,7 +130,7 @@ def _write_change(
                 "changes": [each.as_dict() for each in differences],
             },
         )
-    return FlowChange(flow, differences, voids_waiting=flow.fingerprint != fingerprint)
+    return FlowChange(flow, differences)
 
 
 def _plain(terms: FlowInput) -> dict[str, Any]:

@@ -6,12 +6,12 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from accessflows.connectors.errors import TargetRefused
-from accessflows.connectors.webhook.client import parsed_url
 from accessflows.connectors.webhook.signing import key_of
 from accessflows.flows.terms import OTHER_INTEGRATION_TERMS
 from accessflows.form_fields import Switch
 from accessflows.integrations.terms import ADDRESS_FIELDS, IntegrationInput
 from accessflows.models import Integration, Permission, Resource
+from apono_portal.core.web.ssrf_guard import AddressRefused, check_url
 
 
 class CanaryForm(forms.Form):
@@ -136,8 +136,8 @@ class WebhookForm(forms.Form):
 
     def clean_url(self) -> str:
         try:
-            parsed_url(self.cleaned_data["url"])
-        except TargetRefused as refused:
+            check_url(self.cleaned_data["url"])
+        except AddressRefused as refused:
             raise ValidationError(refused.sentence) from None
         return str(self.cleaned_data["url"])
 
@@ -152,7 +152,7 @@ class WebhookForm(forms.Form):
     def terms(self) -> IntegrationInput:
         """Return the valid form as terms. Host and port are those of the address."""
         values = dict(self.cleaned_data)
-        url = parsed_url(values["url"])
+        url = check_url(values["url"])
         return IntegrationInput(
             **{**values, "password": values["password"] or None},
             host=url.hostname or "",

@@ -160,7 +160,7 @@ def run(server: PostgresServer, port: int) -> None:
     """Bring everything up around the target and keep it up. Only an exception ends it."""
     own = demo_environment(VAR, port)
     broker_password = own.pop("DEMO_BROKER_PASSWORD")
-    environment = {**os.environ, **own}
+    environment = {"MALLOC_ARENA_MAX": "1", **os.environ, **own}  # docs/operations.md, Sizing
     environment["DATABASE_URL"] = os.environ.get("DATABASE_URL") or own["DATABASE_URL"]
     target = provision_target(server, broker_password)
     prepare_portal(target, environment)

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Prefetch, QuerySet
 from django.template.loader import render_to_string
 
+from apono_portal.core.web.absolute_urls import absolute_url
 from apono_portal.notifications.kinds import Kind
 from apono_portal.notifications.messages import Words, words_for
 from apono_portal.notifications.models import ReadPosition, Webhook
@@ -26,7 +27,6 @@ from apono_portal.notifications.recipients import (
     is_settled_by,
     people_told_of,
 )
-from apono_portal.told_pages import page
 from apono_portal.users.models import User
 from audit.models import ChainEntry, Delivery, Event
 from audit.outbox.deliveries import enqueue, on_one_line, withdraw
@@ -152,12 +152,12 @@ def _mails(news: Notification, told: Mapping[int, Kind]) -> Iterator[Delivery]:
 def _body(words: Words) -> str:
     """What follows the greeting."""
     return render_to_string(
-        "notices/mail/notice.txt",
+        "notifications/email/notification.txt",
         {
             "subject": words.subject,
             "paragraphs": [each for each in words.paragraphs if each],
             "url": words.url,
-            "choose_url": page("notifications:choose"),
+            "choose_url": absolute_url("notifications:choose"),
             "portal_name": settings.PORTAL_NAME,
         },
     )

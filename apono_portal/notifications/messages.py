@@ -12,9 +12,9 @@ from django.utils.formats import date_format
 
 from apono_portal.core.formatting.datetimes import person
 from apono_portal.core.formatting.durations import format_duration
+from apono_portal.core.web.absolute_urls import absolute_url
 from apono_portal.notifications.kinds import Kind
 from apono_portal.notifications.notification import NAMED, Notification
-from apono_portal.told_pages import page
 from audit.events import EventName
 from audit.models import Event
 from requests_app.models import AccessRequest
@@ -61,7 +61,7 @@ def evidence_sentence(request: AccessRequest) -> str:
 
 
 def _page_of(request: AccessRequest) -> str:
-    return page("requests:detail", request.pk)
+    return absolute_url("requests:detail", request.pk)
 
 
 def _asks(news: Notification) -> Words:
@@ -78,7 +78,7 @@ def _asks(news: Notification) -> Words:
             evidence_sentence(request),
             f"It waits until {instant(request.pending_until)} and lapses then.",
         ],
-        page("requests:decide", request.pk),
+        absolute_url("requests:decide", request.pk),
     )
 
 
@@ -113,7 +113,7 @@ def _code_needed(news: Notification) -> Words:
             news.reason,
             f"Sign in and enter a code by {until}; the request goes on then. Nothing typed is lost.",
         ],
-        page("requests:step_up"),
+        absolute_url("requests:step_up"),
     )
 
 
@@ -212,9 +212,9 @@ def _stuck(news: Notification) -> Words:
             "Access that should have ended may still be usable. The portal goes on trying.",
             "Look after the target, or cut the login there by hand.",
         ],
-        page("requests:detail", news.event.request_id)
+        absolute_url("requests:detail", news.event.request_id)
         if news.event.request_id
-        else page("integrations:list"),
+        else absolute_url("integrations:list"),
     )
 
 
@@ -231,7 +231,7 @@ def _drift(news: Notification) -> Words:
         for each in events
     ]
     more = f"And {len(lines) - NAMED} more." if len(lines) > NAMED else ""
-    return Words(subject, [said, *lines[:NAMED], more], page("integrations:list"))
+    return Words(subject, [said, *lines[:NAMED], more], absolute_url("integrations:list"))
 
 
 def _target(news: Notification) -> Words:
@@ -242,18 +242,20 @@ def _target(news: Notification) -> Words:
             f"What does not hold: {failed}.",
             "Its page has a red line for each, with what mends it.",
         ],
-        page("integrations:detail", news.event.target_id),
+        absolute_url("integrations:detail", news.event.target_id),
     )
 
 
 def _security(news: Notification) -> Words:
     event = news.event
     whose = f": {event.target_label or event.actor_label}"
-    return Words(f"{event.get_event_display()}{whose}", [], page("audit:list"))
+    return Words(f"{event.get_event_display()}{whose}", [], absolute_url("audit:list"))
 
 
 def _test(news: Notification) -> Words:
-    return Words(f"{settings.PORTAL_NAME} can post here", [], page("notifications:webhooks"))
+    return Words(
+        f"{settings.PORTAL_NAME} can post here", [], absolute_url("notifications:webhooks")
+    )
 
 
 def _actor(event: Event) -> str:

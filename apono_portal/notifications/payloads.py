@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
+from apono_portal.core.web.absolute_urls import absolute_url
 from apono_portal.notifications.messages import Words, evidence_sentence
 from apono_portal.notifications.models import Webhook
 from apono_portal.notifications.notification import Notification
-from apono_portal.told_pages import page
 from audit.models import Event
 from mfa.models import Verification
 from requests_app.models import AccessRequest
@@ -116,7 +116,7 @@ def _evidence(
 def _request(request: AccessRequest) -> dict[str, Any]:
     return {
         "reference": request.reference,
-        "url": page("requests:detail", request.pk),
+        "url": absolute_url("requests:detail", request.pk),
         "requester": request.requester_label,
         "flow": request.flow_name,
         "targets": [str(target) for target in request.targets.all()],

@@ -5,7 +5,6 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
 
@@ -13,12 +12,12 @@ from accessflows.connectors.webhook.signing import SECRET_PREFIX
 from accessflows.permissions import require_admin
 from apono_portal.core.crypto import encryption
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.ssrf_guard import AddressRefused, check_url
 from apono_portal.notifications.exceptions import NoticeRefused
 from apono_portal.notifications.fan_out import post_for
 from apono_portal.notifications.kinds import CHOSEN_BY_MAIL, Kind
 from apono_portal.notifications.models import EmailOptOut, Webhook
 from apono_portal.notifications.notification import Notification
-from apono_portal.notifications.ssrf_guard import AddressRefused, checked_url
 from audit.events import EventName
 from audit.models import Delivery
 from audit.outbox.deliveries import enqueue, requeue
@@ -199,12 +198,12 @@ def _plain(terms: Terms) -> dict[str, Any]:
 
 def _seal_address(webhook: Webhook, text: str) -> None:
     try:
-        url = checked_url(text)
+        url = check_url(text)
     except AddressRefused as refused:
         raise NoticeRefused(refused.sentence, field="url") from None
-    webhook.host = urlsplit(url).hostname or ""
+    webhook.host = url.hostname or ""
     webhook.encrypted_url = encryption.encrypt(
-        url.encode(), purpose=encryption.WEBHOOK_ADDRESS, owner=webhook.secret_id
+        text.encode(), purpose=encryption.WEBHOOK_ADDRESS, owner=webhook.secret_id
     )
 
 

@@ -1,45 +1,36 @@
-"""What to watch, as Prometheus reads it (text exposition format 0.0.4).
+"""What to watch, for Prometheus.
 
-Everything is read from the database, so any web process on any machine tells the same. The figures
-cover what is open or waiting, never the past: they cost the same however long the portal has run.
+Everything is read from the database, so every web process on every machine returns the same. The
+figures cover what is open or waiting, never the past: they cost the same however long the portal has
+run.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Min, QuerySet
+from prometheus_client.metrics_core import GaugeMetricFamily as Gauge
+from prometheus_client.registry import Collector
 
 from accessflows.models import Integration
 from audit.models import ChainState, Checkpoint, Delivery, Event
 from requests_app.grants.status import OVERDUE_AFTER
 from requests_app.models import LIVE, PENDING, AccessRequest, Drift, Grant, GrantState, Status
 
-LATELY = timedelta(minutes=5)
-Samples = list[tuple[dict[str, str], float]]
+RECENTLY = timedelta(minutes=5)
 
 
-@dataclass(frozen=True)
-class Gauge:
-    """One figure, or one for each value of a label."""
+class PortalCollector(Collector):
+    """All figures as of ``now``."""
 
-    name: str
-    help: str
-    samples: Samples = field(default_factory=list)
+    def __init__(self, now: datetime) -> None:
+        self._now = now
 
-    def lines(self) -> Iterator[str]:
-        yield f"# HELP {self.name} {self.help}"
-        yield f"# TYPE {self.name} gauge"
-        for labels, value in self.samples:
-            told = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
-            yield f"{self.name}{{{told}}} {value:g}" if told else f"{self.name} {value:g}"
-
-
-def exposition(now: datetime) -> str:
-    """Return all figures of this moment."""
-    gauges = [*_access(now), *_record(now), *_targets()]
-    return "".join(f"{line}\n" for gauge in gauges for line in gauge.lines())
+    def collect(self) -> Iterator[Gauge]:
+        yield from _access(self._now)
+        yield from _record(self._now)
+        yield from _targets()
 
 
 def _access(now: datetime) -> Iterator[Gauge]:
@@ -58,41 +49,41 @@ def _access(now: datetime) -> Iterator[Gauge]:
     )
     usable = grants.exclude(state=GrantState.CONTAINED)
     late = usable.filter(deadline__lt=now - OVERDUE_AFTER)
-    yield _one("portal_grants_overdue", "Grants past their end and not contained.", late.count())
-    yield _one(
+    yield Gauge("portal_grants_overdue", "Grants past their end and not contained.", late.count())
+    yield Gauge(
         "portal_grants_overdue_seconds",
         "How long the latest of them is past its end.",
         _age(late.aggregate(at=Min("deadline"))["at"], now),
     )
     retried = grants.filter(attempts__gt=0)
-    yield _one("portal_grants_retried", "Grants whose last step failed.", retried.count())
+    yield Gauge("portal_grants_retried", "Grants whose last step failed.", retried.count())
 
 
 def _record(now: datetime) -> Iterator[Gauge]:
     waiting = Delivery.objects.filter(state=Delivery.State.WAITING)
-    told = waiting.aggregate(number=Count("pk"), since=Min("created_at"))
-    yield _one("portal_deliveries_waiting", "Messages not sent yet.", told["number"])
-    yield _one(
+    totals = waiting.aggregate(number=Count("pk"), since=Min("created_at"))
+    yield Gauge("portal_deliveries_waiting", "Messages not sent yet.", totals["number"])
+    yield Gauge(
         "portal_deliveries_waiting_seconds",
         "How long the oldest of them waits.",
-        _age(told["since"], now),
+        _age(totals["since"], now),
     )
     state, last = ChainState.objects.first(), Event.objects.order_by("-pk").first()
     behind = max((last.pk if last else 0) - (state.settled_id if state else 0), 0)
-    yield _one("portal_events_unsealed", "Events not sealed yet.", behind)
+    yield Gauge("portal_events_unsealed", "Events not sealed yet.", behind)
     seal = Checkpoint.objects.order_by("-number").first()
-    yield _one(
+    yield Gauge(
         "portal_seal_age_seconds",
         "Age of the last seal.",
         _age(seal.created_at if seal else None, now),
     )
     findings = state.findings if state else 0
-    yield _one("portal_chain_findings", "What the last verification found wrong.", findings)
+    yield Gauge("portal_chain_findings", "What the last verification found wrong.", findings)
     yield _by(
         "portal_events_lately",
         "Events of the last five minutes, by name.",
         "event",
-        Event.objects.filter(at__gt=now - LATELY),
+        Event.objects.filter(at__gt=now - RECENTLY),
     )
 
 
@@ -103,25 +94,20 @@ def _targets() -> Iterator[Gauge]:
         "portal_integrations", "Integrations in use, by health.", "health", integrations, known
     )
     drifts = Drift.objects.open().count()
-    yield _one("portal_drifts", "Differences found on targets that still stand.", drifts)
-
-
-def _one(name: str, explained: str, value: float) -> Gauge:
-    return Gauge(name, explained, [({}, value)])
+    yield Gauge("portal_drifts", "Differences found on targets that still stand.", drifts)
 
 
 def _by(
     name: str, explained: str, column: str, rows: QuerySet[Any], known: list[str] | None = None
 ) -> Gauge:
-    """Count rows by a column; values that are ``known`` are told also when there is none."""
-    counted = dict.fromkeys(known or [], 0)
-    counted |= dict(rows.order_by().values_list(column).annotate(n=Count("pk")))
-    return Gauge(name, explained, [({column: value}, n) for value, n in sorted(counted.items())])
+    """Count rows by a column; ``known`` values are listed even when no row has them."""
+    counts = dict.fromkeys(known or [], 0)
+    counts |= dict(rows.order_by().values_list(column).annotate(n=Count("pk")))
+    gauge = Gauge(name, explained, labels=[column])
+    for value, count in sorted(counts.items()):
+        gauge.add_metric([value], count)
+    return gauge
 
 
 def _age(since: datetime | None, now: datetime) -> float:
     return max((now - since).total_seconds(), 0) if since else 0
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

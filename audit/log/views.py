@@ -31,6 +31,7 @@ def log(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "page": page,
+        "span": span_text([event.pk for event in page.rows]),
         "opened": opened,
         "details": details_of(opened, released=released_by(opened)) if opened else None,
         "chain_entry": chain_entry_of(opened) if opened else None,
@@ -38,6 +39,12 @@ def log(request: HttpRequest) -> HttpResponse:
         "chain": chain_status(),
     }
     return render(request, "audit/log.html", context)
+
+
+def span_text(ids: list[int]) -> str:
+    if len(ids) == 1:
+        return f"Event #{ids[0]}"
+    return f"Events #{ids[0]} to #{ids[-1]}" if ids else ""
 
 
 @require_GET

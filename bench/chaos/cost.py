@@ -86,7 +86,7 @@ def measure_activation(stage: Stage) -> ActivationCost:
     stage.portal.end(stage.portal.grants_of(made))
     stage.need_workers(2)
     stage.portal.wait_ended(stage.portal.grants_of(made), 120)
-    for role in connector.list_marked_roles(target, PORTAL_ID):
+    for role in connector.list_managed_roles(target, PORTAL_ID, []).roles:
         stage.ground.ask(sql.SQL("DROP ROLE {}").format(sql.Identifier(role.identity.role_name)))
     medians = {name: round(statistics.median(values) * 1000, 2) for name, values in taken.items()}
     return ActivationCost(*(medians[kind] for kind in ("script", "connector", "cold", "whole")))

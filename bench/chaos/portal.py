@@ -23,7 +23,8 @@ from requests_app.grants.activation import begin_activation
 from requests_app.grants.credentials import reveal_credential
 from requests_app.grants.ending import revoke_access
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.submission.services import submit_request
+from requests_app.submission.evaluation import RequestDraft, Words
+from requests_app.submission.services import submit_requests
 
 DAY = timedelta(hours=8)
 
@@ -65,12 +66,11 @@ class Portal:
         if ends_at is not None:
             duration = datetime.fromtimestamp(ends_at, UTC) - datetime.now(UTC)
         chosen = self.flows[flow]
-        request = submit_request(
+        targets = frozenset(chosen.targets.values_list("pk", flat=True))
+        [request] = submit_requests(
             actor=self.requester,
-            flow=chosen,
-            target_ids=list(chosen.targets.values_list("pk", flat=True)),
-            duration=duration,
-            justification="Look into the failed import.",
+            drafts=[RequestDraft(chosen, targets, duration)],
+            words=Words("Look into the failed import."),
             window=None,
         )
         if ends_at is not None:

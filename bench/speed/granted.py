@@ -39,7 +39,8 @@ from requests_app.models import (  # noqa: E402
     RequestedTarget,
     Status,
 )
-from requests_app.submission.services import submit_request  # noqa: E402
+from requests_app.submission.evaluation import RequestDraft, Words  # noqa: E402
+from requests_app.submission.services import submit_requests  # noqa: E402
 
 FLOW, TARGET = "Orders on the target", "orders server"
 HOURS = timedelta(hours=8)
@@ -107,14 +108,14 @@ def open_grants(told: dict[str, Any]) -> dict[str, Any]:
 
 def _ask_once() -> AccessRequest:
     flow = AccessFlow.objects.get(name=FLOW)
-    return submit_request(
+    targets = frozenset(flow.targets.values_list("pk", flat=True))
+    [request] = submit_requests(
         actor=User.objects.get(email="max@example.org"),
-        flow=flow,
-        target_ids=list(flow.targets.values_list("pk", flat=True)),
-        duration=HOURS,
-        justification="Look into the failed import.",
+        drafts=[RequestDraft(flow, targets, HOURS)],
+        words=Words("Look into the failed import."),
         window=None,
     )
+    return request
 
 
 def _rows(ends: list[datetime]) -> list[Grant]:

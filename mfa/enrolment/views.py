@@ -115,7 +115,7 @@ def _turned_on(request: HttpRequest, result: SetUpResult) -> HttpResponse:
     close_window(request)
     request.user = user
     update_session_auth_hash(request, user)
-    response = render(request, "mfa/turned_on.html", {"codes": result.recovery_codes})
+    response = render(request, "mfa/enabled.html", {"codes": result.recovery_codes})
     throttle_scope.remember(response, user, result.device_cookie)
     return response
 

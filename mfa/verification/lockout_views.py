@@ -21,7 +21,9 @@ from mfa.verification.window import state_of
 @mfa_required_if_enrolled
 @admins_only
 def holds(request: HttpRequest) -> HttpResponse:
-    return render(request, "mfa/holds.html", {"holds": scopes_at_month_limit(now=timezone.now())})
+    return render(
+        request, "mfa/lockouts.html", {"holds": scopes_at_month_limit(now=timezone.now())}
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

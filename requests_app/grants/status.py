@@ -6,7 +6,6 @@ Contained means that nobody can use it any more, whatever is still to be cleaned
 is left of it and the target has said so.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -30,16 +29,6 @@ class GrantStatus(models.TextChoices):
     OVERDUE = "overdue", "Overdue"
 
 
-_BY_URGENCY = (
-    GrantStatus.OVERDUE,
-    GrantStatus.ENDING,
-    GrantStatus.ACTIVE,
-    GrantStatus.OPENING,
-    GrantStatus.CONTAINED,
-    GrantStatus.ENDED,
-)
-
-
 @dataclass(frozen=True)
 class Stand:
     """A standing and, when it is overdue, for how long."""
@@ -61,22 +50,6 @@ def grant_status(grant: Grant, now: datetime) -> Stand:
     if grant.is_overdue(now) and may_exist and late > OVERDUE_AFTER:
         return Stand(GrantStatus.OVERDUE, overdue_for=late)
     return Stand(GrantStatus(grant.state))
-
-
-def stand_of_request(request: AccessRequest, now: datetime) -> Stand | None:
-    """Say where a request's access stands: as its most urgent grant. None if there is none."""
-    return most_urgent(grant_status(grant, now) for grant in request.grants.all())
-
-
-def most_urgent(stands: Iterable[Stand]) -> Stand | None:
-    return min(
-        stands,
-        key=lambda stand: (
-            _BY_URGENCY.index(stand.standing),
-            -(stand.overdue_for or timedelta(0)),
-        ),
-        default=None,
-    )
 
 
 NAMED = 3

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-WIDTH, HEIGHT = 440, 172
 LEFT, RIGHT, TOP, BASE = 34, 440, 12, 142
 MOST_LABELS = 15
 MOST_TICKS = 4

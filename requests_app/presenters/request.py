@@ -27,7 +27,7 @@ FAILED_ENDS = {Status.REJECTED, Status.LAPSED, Status.CANCELLED, Status.FAILED}
 
 @dataclass(frozen=True)
 class RemainingTime:
-    """Time left of what is open (components/time_rail.html)."""
+    """Time left of what is open (components/time_bar.html)."""
 
     name: str
     left: str

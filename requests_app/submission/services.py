@@ -1,7 +1,6 @@
 """RequestDraft for access."""
 
-from collections.abc import Collection, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -21,28 +20,6 @@ from requests_app.lifecycle import pending_until
 from requests_app.models import AccessRequest, RequestedTarget, Status
 from requests_app.policies import current_fingerprint, evidence_fields, next_escalation
 from requests_app.submission.evaluation import FLOW_GONE, RequestDraft, Words, evaluate
-
-
-def submit_request(
-    *,
-    actor: Any,
-    flow: AccessFlow,
-    target_ids: Collection[int],
-    duration: timedelta,
-    justification: str,
-    window: Window | None,
-    ticket: str = "",
-    client_info: ClientInfo = SYSTEM,
-) -> AccessRequest:
-    """Make one request (`submit_requests`)."""
-    [request] = submit_requests(
-        actor=actor,
-        drafts=[RequestDraft(flow, frozenset(target_ids), duration)],
-        words=Words(justification, ticket),
-        window=window,
-        client_info=client_info,
-    )
-    return request
 
 
 def submit_requests(

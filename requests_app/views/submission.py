@@ -94,7 +94,7 @@ def made(request: HttpRequest) -> HttpResponse:
         "moving": moving_mark(found),
         "pending_mfa": sum(each.status == Status.PENDING_MFA for each in found),
     }
-    return render(request, "requests_app/made.html", context)
+    return render(request, "requests_app/submitted.html", context)
 
 
 def _wants_words(selection: Selection) -> bool:

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from requests_app.approvals.escalation import escalate_due
 from requests_app.grants.activation import begin_activation
-from requests_app.grants.ending import expire_due, lapse_overdue, revoke_ineligible
+from requests_app.grants.ending import lapse_overdue, revoke_ineligible
 from requests_app.grants.leases import claim
 from requests_app.grants.reminders import remind_of_ends
 from requests_app.models import AccessRequest, Grant, GrantState, Status
@@ -58,12 +58,6 @@ class WorkQueue:
 
     stage: Stage
     integration_id: int | None
-
-
-def sweep(worker_id: str, now: datetime) -> int:
-    """Do everything that is due once, one after the other. Returns the number of steps."""
-    done = expire_due(now=now) + run_housekeeping(now) + start_activations()
-    return done + sum(work(queue, worker_id) for queue in work_queues(timezone.now()))
 
 
 def run_housekeeping(now: datetime) -> int:

@@ -4,7 +4,7 @@
 //   data-countdown-style          "clock": 04:12, "minutes": 42 min; words otherwise
 //   data-countdown-name           whose time, for the spoken announcement
 //   data-countdown-ended          words when it is over ("Ended")
-// Inside a .rail the bar and its colour follow, inside a .mfa-pill the ring and its words. A polite region speaks at 10, 5 and 1 minutes and at the end.
+// Inside a .time-bar the bar and its colour follow, inside a .mfa-pill the ring and its words. A polite region speaks at 10, 5 and 1 minutes and at the end.
 
 const SPOKEN_MINUTES = [10, 5, 1];
 const ENDING_SECONDS = 15 * 60;
@@ -37,13 +37,13 @@ function speak(timer, seconds) {
   else if (SPOKEN_MINUTES.includes(seconds / 60)) region.textContent = prefix + inWords(seconds);
 }
 
-function moveRail(timer, seconds) {
-  const rail = timer.closest(".rail");
-  const bar = rail?.querySelector("progress");
+function moveBar(timer, seconds) {
+  const box = timer.closest(".time-bar");
+  const bar = box?.querySelector("progress");
   if (!bar) return;
   const total = Number(timer.dataset.countdownTotal);
   if (total) bar.value = bar.max * (1 - seconds / total);
-  if (seconds <= ENDING_SECONDS || (total && seconds <= total / 10)) rail.dataset.state = "ending";
+  if (seconds <= ENDING_SECONDS || (total && seconds <= total / 10)) box.dataset.state = "ending";
 }
 
 function movePill(timer, seconds) {
@@ -63,7 +63,7 @@ function tick(timer) {
   const words = (FORMATS[timer.dataset.countdownStyle] ?? inWords)(seconds);
   const text = seconds === 0 ? (timer.dataset.countdownEnded ?? "Time is up") : words;
   if (timer.textContent !== text) timer.textContent = text;
-  moveRail(timer, seconds);
+  moveBar(timer, seconds);
   movePill(timer, seconds);
   if (timer.dataset.countdownSpoken !== String(seconds)) {
     timer.dataset.countdownSpoken = String(seconds);

@@ -26,7 +26,7 @@ def test_it_waits_for_a_worker_and_says_so(admin_client, integration):
     page = admin_client.get(address).content.decode()
     assert address == f"/integrations/{integration.pk}/check/{run.pk}/"
     assert "Waits for a worker" in page
-    assert "data-follow" in page
+    assert "data-poll" in page
 
 
 def test_it_is_followed_from_step_to_step(admin_client, integration, monkeypatch):
@@ -50,7 +50,7 @@ def test_when_it_is_over_the_page_stands_still(admin_client, auditor_client, int
     _, address = ask(admin_client, integration)
     run_requested_checks(timezone.now())
     page = auditor_client.get(address).content.decode()
-    assert "data-follow" not in page
+    assert "data-poll" not in page
     assert "Resources found: " in page
     assert "Needs attention" in page
 

@@ -12,8 +12,8 @@ from accessflows.exceptions import InvalidInput
 from accessflows.flows.terms import FlowInput
 from accessflows.flows.validation import check_terms
 from requests_app.exceptions import RequestRefused
-from requests_app.submission.services import submit_request
 from tests.factories import AccessFlowFactory, UserFactory
+from tests.fixtures.submission import submit_request
 
 HELSINKI = ZoneInfo("Europe/Helsinki")
 OFFICE = Availability(frozenset(range(5)), time(8), time(18), "Europe/Helsinki")

@@ -29,8 +29,10 @@ def test_the_readme_names_every_setting_and_no_other():
     assert sorted(table) == sorted(set(VARIABLE.findall(settings)))
 
 
-@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", "docs/mission.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/mission.md"]
+)
 def test_links_within_the_repository_lead_somewhere(document):
     text = (ROOT / document).read_text()
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]
     assert [link for link in links if not ((ROOT / document).parent / link).exists()] == []

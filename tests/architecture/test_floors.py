@@ -23,8 +23,15 @@ def imported_modules(path: Path) -> Iterator[str]:
 def climbing_imports(path: Path, floor: str) -> list[str]:
     above = FLOORS[FLOORS.index(floor) + 1 :]
     return [
-        module for module in imported_modules(path) if module.split(".")[0] in (*above, "tests")
+        module
+        for module in imported_modules(path)
+        if module.split(".")[0] in (*above, "tests") and not is_core(module)
     ]
+
+
+def is_core(module: str) -> bool:
+    """Whether a module is of the ground, which every floor may import."""
+    return module.startswith("apono_portal.core.")
 
 
 @pytest.mark.parametrize("floor", FLOORS)
@@ -43,6 +50,16 @@ def test_an_import_of_a_higher_floor_would_be_found(tmp_path):
     assert climbing_imports(module, "mfa") == ["requests_app.models"]
 
 
+def test_the_ground_imports_nothing_of_ours():
+    imports = {
+        module
+        for path in (ROOT / "apono_portal" / "core").rglob("*.py")
+        for module in imported_modules(path)
+        if module.split(".")[0] in (*FLOORS, "tests") and not is_core(module)
+    }
+    assert imports == set()
+
+
 def test_connectors_know_neither_models_nor_settings():
     for path in (ROOT / "accessflows" / "connectors").rglob("*.py"):
         outside = [
@@ -50,6 +67,7 @@ def test_connectors_know_neither_models_nor_settings():
             for module in imported_modules(path)
             if module.split(".")[0] in {"django", *FLOORS}
             and not module.startswith("accessflows.connectors")
+            and not is_core(module)
         ]
         assert outside == [], name_of(path)
 

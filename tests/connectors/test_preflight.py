@@ -7,6 +7,7 @@ import pytest
 
 from accessflows.connectors.errors import TargetRefused
 from accessflows.connectors.postgresql.connection import broker_session
+from accessflows.connectors.postgresql.discovery import rights_here
 from accessflows.connectors.postgresql.preflight import _UNDER_CONTROL
 from accessflows.connectors.postgresql.setup_sql import broker_setup_sql
 from accessflows.connectors.protocol import Check
@@ -211,20 +212,22 @@ def test_discovery_lists_databases_and_capability_roles(
     assert inventory.server_version // 10000 == pg_target.version
 
 
-def test_effective_rights_name_object_privileges_and_the_role_they_come_through(
+def test_rights_name_object_privileges_and_the_role_they_come_through(
     pg_target: PgTarget,
 ) -> None:
-    rights = postgresql.effective_rights(pg_target.target, "orders", "orders_write")
+    with broker_session(pg_target.target, database="orders") as session:
+        rights = rights_here(session, "orders_write")
     by_name = {right.name: right for right in rights}
     assert by_name["sales.orders"].privileges == ("DELETE", "INSERT", "SELECT", "UPDATE")
     assert by_name["sales.orders"].via == "orders_write"
     assert by_name["sales"].privileges == ("USAGE",)
 
 
-def test_effective_rights_follow_memberships(pg_target: PgTarget) -> None:
+def test_rights_follow_memberships(pg_target: PgTarget) -> None:
     pg_target.ask("CREATE ROLE outer_role; GRANT orders_read TO outer_role")
     try:
-        rights = postgresql.effective_rights(pg_target.target, "orders", "outer_role")
+        with broker_session(pg_target.target, database="orders") as session:
+            rights = rights_here(session, "outer_role")
         assert {right.via for right in rights} == {"orders_read"}
     finally:
         pg_target.ask("DROP ROLE outer_role")
@@ -262,7 +265,7 @@ def test_results_turn_into_json(pg_target: PgTarget, make_grant: MakeGrant) -> N
         postgresql.discover(pg_target.target).as_dict,
         postgresql.prove(pg_target.target, grant.identity).as_dict,
         postgresql.find_owned_objects(pg_target.target, grant.identity).as_dict,
-        postgresql.list_marked_roles(pg_target.target, None)[0].as_dict,
+        postgresql.list_managed_roles(pg_target.target, "test-portal", []).as_dict,
         postgresql.activate(pg_target.target, grant.spec).as_dict,
         grant.contain().as_dict,
         pg_target.target.as_dict,

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
+from accessflows.connectors.postgresql.connection import broker_session
+from accessflows.connectors.postgresql.roles import marked_roles
 from accessflows.connectors.registry import connector_for
 from tests.connectors.conftest import Grant, MakeGrant
 from tests.fixtures.postgres import PgTarget
@@ -73,11 +75,12 @@ def test_marked_roles_are_listed_with_their_own_deadlines(
     grant = make_grant()
     make_grant(portal_id="another-portal")
     pg_target.ask(f"ALTER ROLE {grant.role} VALID UNTIL 'infinity'")
-    (marked,) = postgresql.list_marked_roles(pg_target.target, "test-portal")
+    (marked,) = postgresql.list_managed_roles(pg_target.target, "test-portal", []).roles
     assert marked.identity == grant.identity
     assert (marked.grant_id, marked.deadline) == (grant.spec.grant_id, grant.spec.deadline)
     assert (marked.valid_until, marked.can_login) == (None, True)
-    assert len(postgresql.list_marked_roles(pg_target.target, None)) == 2
+    with broker_session(pg_target.target) as session:
+        assert len(list(marked_roles(session, None))) == 2
 
 
 def test_comments_that_only_look_like_markers_are_ignored(pg_target: PgTarget) -> None:
@@ -94,6 +97,7 @@ def test_comments_that_only_look_like_markers_are_ignored(pg_target: PgTarget) -
         for comment in comments:
             with pg_target.admin() as admin:
                 admin.execute(psycopg.sql.SQL("COMMENT ON ROLE foreign_role IS {}").format(comment))
-            assert postgresql.list_marked_roles(pg_target.target, None) == []
+            with broker_session(pg_target.target) as session:
+                assert list(marked_roles(session, None)) == []
     finally:
         pg_target.ask("DROP ROLE foreign_role")

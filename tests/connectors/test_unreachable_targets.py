@@ -28,7 +28,7 @@ def every_call(pg: PgTarget, target: Target) -> dict[str, Callable[[], object]]:
     identity = GrantIdentity(role_name_of(spec.grant_id), 424242, "1")
     return {
         "discover": lambda: postgresql.discover(target),
-        "effective_rights": lambda: postgresql.effective_rights(target, "orders", "orders_read"),
+        "describe_rights": lambda: postgresql.describe_rights(target, "orders", ["orders_read"]),
         "check_permission": lambda: postgresql.check_permission(target, "orders_read"),
         "activate": lambda: postgresql.activate(target, spec),
         "locate": lambda: postgresql.locate(target, spec),
@@ -47,7 +47,6 @@ def every_call(pg: PgTarget, target: Target) -> dict[str, Callable[[], object]]:
         "find_owned_objects": lambda: postgresql.find_owned_objects(target, identity),
         "clean": lambda: postgresql.clean(target, identity),
         "prove": lambda: postgresql.prove(target, identity),
-        "list_marked_roles": lambda: postgresql.list_marked_roles(target, None),
     }
 
 

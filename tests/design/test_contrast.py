@@ -72,7 +72,7 @@ def test_controls_can_be_seen(front: str, back: str, theme: int) -> None:
 
 def test_only_the_tokens_hold_raw_colours() -> None:
     raw = re.compile(r"#[0-9a-f]{3,8}\b(?![^{}]*\{)|rgb\(|hsl\(", re.IGNORECASE)
-    for sheet in TOKENS.parent.glob("*.css"):
+    for sheet in TOKENS.parent.rglob("*.css"):
         if sheet != TOKENS:
             assert not raw.findall(sheet.read_text()), sheet.name
 
@@ -84,4 +84,4 @@ def test_every_used_token_is_defined() -> None:
 
 
 def _sheets() -> list[Path]:
-    return list(TOKENS.parent.glob("*.css"))
+    return list(TOKENS.parent.rglob("*.css"))

@@ -22,18 +22,18 @@ def held(person):
 
 
 def test_the_page_names_who_where_and_since_when(held, admin_client):
-    text = admin_client.get("/mfa-holds/").content.decode()
+    text = admin_client.get("/mfa-lockouts/").content.decode()
     assert held.name in text
     assert "New browsers, codes" in text
     assert f"Lift limit for {held.name}" in text
 
 
 def test_an_empty_page_says_so(admin_client):
-    assert "Nobody is held off" in admin_client.get("/mfa-holds/").content.decode()
+    assert "Nobody is held off" in admin_client.get("/mfa-lockouts/").content.decode()
 
 
 def test_lifting_asks_for_a_reason_first(held, admin_client):
-    address = f"/mfa-holds/{held.pk}/lift/"
+    address = f"/mfa-lockouts/{held.pk}/lift/"
     assert admin_client.get(address).status_code == 200
     assert not MfaState.objects.exclude(lockout_lifted_at=None).exists()
     for reason in ("", "  ", "x" * 501):
@@ -46,9 +46,11 @@ def test_lifting_asks_for_a_reason_first(held, admin_client):
 
 
 def test_lifting_nothing_says_so(member_user, admin_client):
-    answer = admin_client.post(f"/mfa-holds/{member_user.pk}/lift/", {"reason": "x"}, follow=True)
+    answer = admin_client.post(
+        f"/mfa-lockouts/{member_user.pk}/lift/", {"reason": "x"}, follow=True
+    )
     assert "not held off" in answer.content.decode()
 
 
 def test_nobody_is_nobody(admin_client):
-    assert admin_client.get("/mfa-holds/987654321/lift/").status_code == 404
+    assert admin_client.get("/mfa-lockouts/987654321/lift/").status_code == 404

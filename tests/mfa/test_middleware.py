@@ -19,7 +19,7 @@ from tests.factories import AuthenticatorFactory, UserFactory, VerificationFacto
 from tests.mfa.conftest import opened_browser
 
 CODES = "/account/security/recovery-codes/"  # marked @mfa_required
-HOLDS = "/mfa-holds/"  # marked @mfa_required_if_enrolled, for admins
+HOLDS = "/mfa-lockouts/"  # marked @mfa_required_if_enrolled, for admins
 
 
 def following(answer) -> str:

@@ -11,7 +11,6 @@ from apono_portal.users.models import User
 from mfa.models import Verification
 from mfa.verification.window import Window
 from requests_app.models import AccessRequest, Grant
-from requests_app.worker.reconciler import sweep
 from tests.factories import (
     AccessFlowFactory,
     IntegrationFactory,
@@ -28,6 +27,7 @@ from tests.fixtures.postgres import (  # noqa: F401
     provisioned_server,
     start_postgres,
 )
+from tests.fixtures.worker import sweep
 
 WORKER = "worker-of-the-tests"
 

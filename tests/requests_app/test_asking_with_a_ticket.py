@@ -8,8 +8,8 @@ from audit.models import Event
 from requests_app.activity.selectors import Wanted, exported
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest
-from requests_app.submission.services import submit_request
 from tests.factories import AccessFlowFactory, UserFactory
+from tests.fixtures.submission import submit_request
 
 pytestmark = pytest.mark.django_db
 

@@ -13,13 +13,13 @@ from requests_app.approvals.escalation import escalate_due
 from requests_app.approvals.services import decide_request
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest, Decision, Status
-from requests_app.submission.services import submit_request
 from tests.factories import (
     AccessFlowFactory,
     GroupFactory,
     UserFactory,
     take_fingerprint,
 )
+from tests.fixtures.submission import submit_request
 
 pytestmark = pytest.mark.django_db
 WAIT = timedelta(minutes=30)

@@ -131,7 +131,7 @@ def test_the_page_asks_as_often_for_300_targets_as_for_ten(user, signed_in, ques
 
 def test_the_token_of_the_form_is_in_no_address(user, orders, signed_in):
     page = signed_in(user).get(NEW).content.decode()
-    assert 'type="hidden" name="csrfmiddlewaretoken"' not in page.partition("data-asking")[2]
+    assert 'type="hidden" name="csrfmiddlewaretoken"' not in page.partition("data-new-request")[2]
 
 
 def test_without_script_a_review_page_asks_for_the_reason(user, orders, signed_in):

@@ -18,8 +18,8 @@ from requests_app.grants.credentials import reveal_credential
 from requests_app.grants.ending import revoke_ineligible
 from requests_app.models import AccessRequest, GrantState, Status
 from requests_app.submission import services as submission_services
-from requests_app.submission.services import submit_request
 from tests.factories import AccessFlowFactory, AccessRequestFactory, GrantFactory, UserFactory
+from tests.fixtures.submission import submit_request
 from tests.requests_app.conftest import RealFlow, settle
 
 

@@ -7,7 +7,7 @@ import pytest
 from audit.events import EventName
 from audit.models import Event
 from requests_app.exceptions import Conflict
-from requests_app.lifecycle import ALLOWED, INITIAL, lock_with_state, transition, transition_all
+from requests_app.lifecycle import ALLOWED, lock_with_state, transition, transition_all
 from requests_app.models import AccessRequest, Status
 from tests.factories import AccessRequestFactory
 
@@ -43,10 +43,6 @@ def move(request, to):
 def test_the_table_holds_exactly_these_pairs():
     assert {(a, b) for a, following in ALLOWED.items() for b in following} == TABLE
     assert set(ALLOWED) == set(Status)
-
-
-def test_a_request_begins_before_anything_is_open():
-    assert {S.PENDING_MFA, S.PENDING_APPROVAL, S.GRANTING} == INITIAL
 
 
 @pytest.mark.django_db

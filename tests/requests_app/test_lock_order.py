@@ -17,7 +17,6 @@ from requests_app.grants.activation import begin_activation
 from requests_app.grants.credentials import reset_credential, reveal_credential
 from requests_app.grants.extension import extend_access
 from requests_app.models import Decision, Status
-from requests_app.submission.services import submit_request
 from requests_app.submission.step_up import step_up
 from tests.factories import (
     AccessFlowFactory,
@@ -27,6 +26,7 @@ from tests.factories import (
     UserFactory,
     code_for,
 )
+from tests.fixtures.submission import submit_request
 
 pytestmark = pytest.mark.django_db
 STATE, REQUEST = '"mfa_mfastate"', '"requests_app_accessrequest"'

@@ -11,8 +11,8 @@ from requests_app.exceptions import RequestRefused
 from requests_app.models import Status
 from requests_app.submission import pending_mfa
 from requests_app.submission.pending_mfa import made_elsewhere
-from requests_app.submission.services import submit_request
 from tests.factories import AccessFlowFactory, AccessRequestFactory, AuthenticatorFactory
+from tests.fixtures.submission import submit_request
 
 pytestmark = pytest.mark.django_db
 HERE = ClientInfo("127.0.0.1", "Firefox/133.0 of the tests")

@@ -15,13 +15,14 @@ from audit.models import Event
 from requests_app.grants.activation import begin_activation, record_activation
 from requests_app.grants.ending import cancel_request, revoke_access
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.worker.reconciler import Stage, WorkQueue, next_turn, sweep, work, work_queues
+from requests_app.worker.reconciler import Stage, WorkQueue, next_turn, work, work_queues
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
     GrantFactory,
     IntegrationFactory,
 )
+from tests.fixtures.worker import sweep
 from tests.requests_app.conftest import WORKER, settle
 
 pytestmark = pytest.mark.django_db

@@ -60,7 +60,7 @@ def test_requester_and_approver_read_it_on_their_pages(flow, member_user, member
 
 @pytest.mark.parametrize("offered", [Resource, Permission])
 def test_what_vanished_is_not_given_any_more(flow, member_user, offered):
-    from requests_app.submission.services import submit_request
+    from tests.fixtures.submission import submit_request
 
     asked = {"target_ids": [flow.targets.get().pk], "duration": flow.max_duration}
     offered.objects.update(vanished_at=timezone.now())

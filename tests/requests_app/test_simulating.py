@@ -12,9 +12,9 @@ from accessflows.models import AccessFlow
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest
 from requests_app.submission.evaluation import RequestDraft, evaluate
-from requests_app.submission.services import submit_request
 from requests_app.submission.simulator import simulate
 from tests.factories import AccessFlowFactory, GroupFactory, UserFactory
+from tests.fixtures.submission import submit_request
 
 pytestmark = pytest.mark.django_db
 PAGE = "/access-flows/simulator/"

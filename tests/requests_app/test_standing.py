@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from requests_app.grants.status import GrantStatus, grant_status, stand_of_request
+from requests_app.grants.status import GrantStatus, grant_status
 from requests_app.models import Drift, GrantState
 from tests.factories import GrantFactory
 
@@ -44,14 +44,6 @@ def test_what_is_contained_is_never_overdue(grant, state):
 def test_what_was_never_made_is_not_overdue():
     grant = GrantFactory(state=GrantState.ACTIVATING)
     assert grant_status(grant, grant.deadline + timedelta(days=1)).standing == GrantStatus.OPENING
-
-
-def test_a_request_stands_as_its_most_urgent_grant(grant):
-    GrantFactory(request=grant.request, permission="another", state=GrantState.ENDED)
-    late = grant.deadline + timedelta(hours=1)
-    assert stand_of_request(grant.request, late).label == "Overdue by 1 h"
-    grant.request.grants.all().delete()
-    assert stand_of_request(grant.request, late) is None
 
 
 def test_the_request_page_says_what_differs_and_for_how_long_it_is_late(grant, admin_client):

@@ -12,7 +12,6 @@ from django.urls import reverse
 from mfa.models import Outcome, TrustedBrowser, Verification
 from mfa.verification.throttle_scope import cookie_name, nonce_hash, signed_cookie
 from requests_app.models import AccessRequest, Status
-from requests_app.submission.services import submit_request
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -21,6 +20,7 @@ from tests.factories import (
     VerificationFactory,
     code_for,
 )
+from tests.fixtures.submission import submit_request
 
 pytestmark = pytest.mark.django_db
 

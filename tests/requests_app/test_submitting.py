@@ -12,7 +12,6 @@ from audit.models import Event
 from mfa.verification.locking import advance_epoch
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest, Status
-from requests_app.submission.services import submit_request
 from tests.factories import (
     AccessFlowFactory,
     AuthenticatorFactory,
@@ -20,6 +19,7 @@ from tests.factories import (
     GroupFactory,
     UserFactory,
 )
+from tests.fixtures.submission import submit_request
 
 pytestmark = pytest.mark.django_db
 SAID = "Backfill carrier_id, OPS-4821"

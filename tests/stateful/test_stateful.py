@@ -43,9 +43,7 @@ from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.credentials import reveal_credential
 from requests_app.grants.ending import cancel_request, revoke_access
 from requests_app.models import AccessRequest, Decision, Grant, GrantState
-from requests_app.submission.services import submit_request
 from requests_app.submission.step_up import step_up
-from requests_app.worker.reconciler import sweep
 from tests.factories import (
     AccessFlowFactory,
     AuthenticatorFactory,
@@ -56,6 +54,8 @@ from tests.factories import (
     code_for,
     take_fingerprint,
 )
+from tests.fixtures.submission import submit_request
+from tests.fixtures.worker import sweep
 from tests.requests_app.conftest import window_of
 from tests.stateful import target as honest
 from tests.stateful.target import Killed, Mood

@@ -14,7 +14,6 @@ from accessflows.connectors.postgresql import (
     proof,
     rights_text,
     role_listing,
-    roles,
     timed_termination,
 )
 
@@ -24,7 +23,6 @@ class PostgreSQLConnector:
 
     preflight = staticmethod(preflight.preflight)
     discover = staticmethod(discovery.discover)
-    effective_rights = staticmethod(discovery.effective_rights)
     describe_rights = staticmethod(rights_text.describe_rights)
     check_permission = staticmethod(permissions.check_permission)
     activate = staticmethod(activation.activate)
@@ -39,6 +37,5 @@ class PostgreSQLConnector:
     clean = staticmethod(cleaning.clean)
     prove = staticmethod(proof.prove)
     prove_many = staticmethod(proof.prove_many)
-    list_marked_roles = staticmethod(roles.list_marked_roles)
     list_managed_roles = staticmethod(role_listing.list_managed_roles)
     canary = staticmethod(canary.canary)

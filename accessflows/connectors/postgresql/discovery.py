@@ -3,7 +3,7 @@
 from psycopg import sql
 
 from accessflows.connectors.postgresql.connection import Session, broker_session
-from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE, check_name, check_role_name
+from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE
 from accessflows.connectors.postgresql.permissions import why_not
 from accessflows.connectors.postgresql.requirements import admin_check
 from accessflows.connectors.protocol import CapabilityRole, Inventory, Right, Target, grant_id_of
@@ -66,15 +66,8 @@ def discover(target: Target) -> Inventory:
         return Inventory(databases, roles, session.version, session.system_identifier)
 
 
-def effective_rights(target: Target, resource: str, permission: str) -> list[Right]:
-    """What the permission lets one do in this database, with the role each right comes through."""
-    check_name(resource, "database")
-    check_role_name(permission)
-    with broker_session(target, database=resource) as session:
-        return rights_here(session, permission)
-
-
 def rights_here(session: Session, permission: str) -> list[Right]:
+    """What the permission lets one do in this database, with the role each right comes through."""
     rows = session.rows(_RIGHTS.format(limit=sql.Literal(LONGEST_LIST)), {"permission": permission})
     return [Right(row["kind"], row["name"], tuple(row["privileges"]), row["via"]) for row in rows]
 

@@ -9,14 +9,11 @@ from psycopg import sql
 from psycopg.rows import DictRow
 
 from accessflows.connectors.errors import TargetMismatch, TargetRefused
-from accessflows.connectors.postgresql.connection import Question, Session, broker_session
+from accessflows.connectors.postgresql.connection import Question, Session
 from accessflows.connectors.postgresql.names import Marker, lock_key, read_marker
 from accessflows.connectors.protocol import (
     GrantIdentity,
-    MarkedRole,
-    Target,
     grant_id_of,
-    role_name_of,
 )
 
 _COLUMNS = sql.SQL(
@@ -170,12 +167,6 @@ def _judge(identity: GrantIdentity, same_oid: Role | None, same_name: Role | Non
     return None
 
 
-def list_marked_roles(target: Target, portal_id: str | None) -> list[MarkedRole]:
-    """All roles with this portal's marker, or any portal's when None, whatever their name is now."""
-    with broker_session(target) as session:
-        return list(_marked(session, portal_id))
-
-
 def marked_slice(
     session: Session, portal_id: str | None, after: int = 0, upto: int = LAST_OID
 ) -> tuple[list[Role], int]:
@@ -200,18 +191,3 @@ def marked_roles(session: Session, portal_id: str | None) -> Iterator[Role]:
 def with_oids(session: Session, oids: Sequence[int]) -> list[Role]:
     values = {"oids": list(oids), "names": []}
     return [Role.of(row) for row in session.rows(_BY_IDENTITY, values)] if oids else []
-
-
-def _marked(session: Session, portal_id: str | None) -> Iterator[MarkedRole]:
-    for role in marked_roles(session, portal_id):
-        if role.marker is not None:
-            yield MarkedRole(
-                identity=GrantIdentity(
-                    role_name_of(role.marker.grant_id), role.oid, session.system_identifier
-                ),
-                grant_id=role.marker.grant_id,
-                portal_id=role.marker.portal_id,
-                deadline=role.marker.deadline,
-                valid_until=role.valid_until,
-                can_login=role.can_login,
-            )

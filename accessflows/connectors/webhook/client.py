@@ -1,24 +1,18 @@
-"""One signed call to a receiver: bounded in time and size, over TLS, following no redirect."""
+"""One signed call to a receiver, and what its answer means."""
 
-import http.client
-import ipaddress
 import json
 import secrets
-import socket
-import ssl
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from urllib.parse import SplitResult, urlsplit
 
 from accessflows.connectors.errors import TargetRefused, TargetUnavailable
 from accessflows.connectors.protocol import Target
 from accessflows.connectors.webhook.responses import Answer, sanitised
-from accessflows.connectors.webhook.signing import key_of, signature_of
+from accessflows.connectors.webhook.signing import key_of, signed_headers
+from apono_portal.core.web import http_client
+from apono_portal.core.web.ssrf_guard import AddressRefused
 
-TOTAL_S = 15.0
 MOST_BYTES = 512 * 1024
 # Statuses after which the same call may well succeed; every status from 500 on is another.
 AGAIN = frozenset({408, 409, 425, 429})
@@ -45,91 +39,20 @@ def call(
 
 
 def post(target: Target, body: bytes, *, message_id: str, key: bytes, timestamp: int) -> Answer:
-    url = parsed_url(target.url)
-    headers = {
-        "Content-Type": "application/json",
-        "Accept": "application/json",
-        "Connection": "close",
-        "webhook-id": message_id,
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": signature_of(key, message_id, timestamp, body),
-    }
-    path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    """Post a body that is signed with ``key`` and return the receiver's answer."""
+    headers = {"Accept": "application/json", **signed_headers(key, message_id, timestamp, body)}
     try:
-        with _connection(url, target) as connection:
-            connection.request("POST", path, body=body, headers=headers)
-            with connection.getresponse() as response:
-                content = response.read(MOST_BYTES + 1)
-    except ssl.SSLCertVerificationError:
-        raise TargetRefused(
-            "The receiver's TLS certificate could not be verified. Mend it, or name its CA file."
-        ) from None
-    except (OSError, http.client.HTTPException):
-        raise TargetUnavailable(
-            f"The receiver at {url.hostname} does not answer. See whether it runs and is reachable."
-        ) from None
-    if len(content) > MOST_BYTES:
+        response = http_client.post(
+            target.url, body, headers, ca_file=target.sslrootcert, max_bytes=MOST_BYTES + 1
+        )
+    except AddressRefused as refused:
+        raise TargetRefused(refused.sentence) from None
+    except http_client.RequestFailed as failed:
+        error = TargetUnavailable if failed.is_temporary else TargetRefused
+        raise error(failed.sentence) from None
+    if len(response.content) > MOST_BYTES:
         raise TargetRefused("The receiver's answer is too long. It may have half a mebibyte.")
-    return _judged(response.status, content, target)
-
-
-def parsed_url(text: str) -> SplitResult:
-    """Parse the address of a receiver, or raise `TargetRefused`: HTTPS, or HTTP on this machine."""
-    try:
-        url = urlsplit(text)
-        port_is_good = url.port is None or url.port > 0
-    except ValueError:
-        raise TargetRefused("The receiver's address is not a URL. Correct it.") from None
-    if not url.hostname or not port_is_good or any(not "!" <= char <= "~" for char in text):
-        raise TargetRefused("The receiver's address is not a URL. Correct it.")
-    if url.username is not None or url.password is not None or url.fragment:
-        raise TargetRefused("Leave names, passwords and fragments out of the receiver's address.")
-    if url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname)):
-        return url
-    raise TargetRefused("Use an https:// address. Plain http:// is for 127.0.0.1 and ::1 only.")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-@contextmanager
-def _connection(url: SplitResult, target: Target) -> Iterator[http.client.HTTPConnection]:
-    """A connection that is cut after `TOTAL_S`, however slowly its bytes trickle."""
-    host, timeout_s = str(url.hostname), float(target.connect_timeout_s)
-    connection: http.client.HTTPConnection
-    if url.scheme == "https":
-        try:
-            context = ssl.create_default_context(cafile=target.sslrootcert or None)
-        except OSError:
-            raise TargetRefused(
-                "The CA certificate file cannot be read on the portal's machine. Correct its path."
-            ) from None
-        connection = http.client.HTTPSConnection(host, url.port, timeout=timeout_s, context=context)
-    else:
-        connection = http.client.HTTPConnection(host, url.port, timeout=timeout_s)
-    connection.connect()
-    line = connection.sock
-    line.settimeout(float(target.statement_timeout_s))
-    cutter = threading.Timer(TOTAL_S, _cut, [line])
-    cutter.daemon = True
-    cutter.start()
-    try:
-        yield connection
-    finally:
-        cutter.cancel()
-        connection.close()
-        line.close()
-
-
-def _cut(line: socket.socket) -> None:
-    try:
-        line.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
+    return _judged(response.status, response.content, target)
 
 
 def _judged(status: int, content: bytes, target: Target) -> Answer:

@@ -27,12 +27,10 @@ from accessflows.connectors.protocol import (
     GrantSpec,
     Inventory,
     ManagedRole,
-    MarkedRole,
     Membership,
     OwnedObject,
     Proof,
     ResidueItem,
-    Right,
     RoleListing,
     Target,
     grant_id_of,
@@ -70,10 +68,6 @@ class WebhookConnector:
             for row in answer.rows("permissions")
         )
         return Inventory(resources, roles, answer.number("version", 1), _receiver(answer))
-
-    def effective_rights(self, target: Target, resource: str, permission: str) -> list[Right]:
-        said = self.describe_rights(target, resource, [permission])[permission]
-        return [Right("sentence", sentence, (), permission) for sentence in said]
 
     def describe_rights(
         self, target: Target, resource: str, permissions: Sequence[str]
@@ -191,20 +185,6 @@ class WebhookConnector:
         self, target: Target, identities: Sequence[GrantIdentity]
     ) -> dict[GrantIdentity, Proof | ConnectorError]:
         return _each(partial(self.prove, target), identities)
-
-    def list_marked_roles(self, target: Target, portal_id: str | None) -> list[MarkedRole]:
-        return [
-            MarkedRole(
-                role.identity,
-                role.grant_id,
-                role.portal_id,
-                role.deadline,
-                role.valid_until,
-                role.can_login,
-            )
-            for role in _listed(call(target, "list", {"portal": portal_id}))
-            if role.grant_id is not None and role.deadline is not None
-        ]
 
     def list_managed_roles(
         self,

@@ -30,3 +30,13 @@ def signature_of(key: bytes, message_id: str, timestamp: int, body: bytes) -> st
     """The value of the header ``webhook-signature``."""
     signed = f"{message_id}.{timestamp}.".encode() + body
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
+
+
+def signed_headers(key: bytes, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """The headers of a signed JSON body."""
+    return {
+        "Content-Type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": signature_of(key, message_id, timestamp, body),
+    }

@@ -1,1 +1,1 @@
-"""Request types, client details, and permissions of views."""
+"""HTTP: request types, clients, permissions, outgoing calls."""

@@ -15,7 +15,6 @@ from accessflows.integrations.scheduled_checks import (
     run_requested_checks,
 )
 from apono_portal.notifications.worker_tasks import fan_out, post_due
-from apono_portal.one_arena import share_one_arena
 from audit.integrity.background_verification import LogVerifier
 from audit.integrity.checkpoints import write_checkpoints
 from audit.outbox.deliveries import deliver_due
@@ -29,7 +28,7 @@ class Command(BaseCommand):
         "Opens, ends and proves access. Run one or more, on any machines that reach the portal's "
         "database and the targets."
     )
-    # The others load every page, which a worker never shows; `check --deploy` makes them.
+    # The others read every page and template; `check --deploy` makes them.
     requires_system_checks = (Tags.models, Tags.security)
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -38,7 +37,6 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        share_one_arena()
         worker = Worker(
             f"{socket.gethostname()[:30]}:{os.getpid()}",
             interval_s=settings.WORKER_INTERVAL_S,

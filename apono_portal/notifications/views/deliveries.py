@@ -28,7 +28,7 @@ def deliveries(request: HttpRequest) -> HttpResponse:
         "page": page,
         "mail_is_set_up": not settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend"),
     }
-    return render(request, "notices/deliveries.html", context)
+    return render(request, "notifications/deliveries.html", context)
 
 
 @admins_only

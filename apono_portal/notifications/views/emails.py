@@ -20,5 +20,8 @@ def choose(request: HttpRequest) -> HttpResponse:
         messages.success(request, "Saved. It counts from the next notice on.")
         return redirect("notifications:choose")
     return render(
-        request, "notices/choose.html", {"form": form}, status=422 if form.errors else 200
+        request,
+        "notifications/preferences.html",
+        {"form": form},
+        status=422 if form.errors else 200,
     )

@@ -19,7 +19,7 @@ from mfa.decorators import mfa_required_if_enrolled
 @require_safe
 @readers_only
 def webhooks(request: HttpRequest) -> HttpResponse:
-    return render(request, "notices/webhooks.html", {"webhooks": Webhook.objects.all()})
+    return render(request, "notifications/webhooks.html", {"webhooks": Webhook.objects.all()})
 
 
 @never_cache
@@ -89,13 +89,15 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
         services.delete_webhook(**action_context(request), webhook=webhook)
         messages.success(request, f"{webhook.name} is deleted.")
         return redirect("notifications:webhooks")
-    return render(request, "notices/webhook_delete.html", {"webhook": webhook})
+    return render(request, "notifications/webhook_delete.html", {"webhook": webhook})
 
 
 def _secret_page(request: HttpRequest, made: Made) -> HttpResponse:
-    return render(request, "notices/webhook_secret.html", {"made": made})
+    return render(request, "notifications/webhook_secret.html", {"made": made})
 
 
 def _form_page(request: HttpRequest, form: WebhookForm, *, webhook: Webhook | None) -> HttpResponse:
     context = {"form": form, "webhook": webhook}
-    return render(request, "notices/webhook_form.html", context, status=422 if form.errors else 200)
+    return render(
+        request, "notifications/webhook_form.html", context, status=422 if form.errors else 200
+    )

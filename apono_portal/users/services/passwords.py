@@ -14,8 +14,8 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
 from accessflows.permissions import require_admin
+from apono_portal.core.web.absolute_urls import absolute_url
 from apono_portal.core.web.client import ClientInfo
-from apono_portal.told_pages import page
 from apono_portal.users.exceptions import PersonRefused
 from apono_portal.users.models import User
 from audit.events import EventName
@@ -99,7 +99,7 @@ def _write_password(user: User, password: str, client_info: ClientInfo, *, how: 
 def link_to_set_password(user: User) -> str:
     uid = urlsafe_base64_encode(force_bytes(user.pk))
     token = default_token_generator.make_token(user)
-    return page("users:set_password", uid, token)
+    return absolute_url("users:set_password", uid, token)
 
 
 def _mail(event: Event, user: User) -> None:
@@ -113,6 +113,6 @@ def _mail(event: Event, user: User) -> None:
         event=event,
         recipient=user.email,
         subject=f"{settings.PORTAL_NAME}: set your password",
-        body=render_to_string("users/mail/invitation.txt", context),
+        body=render_to_string("users/email/invitation.txt", context),
         deferred=(PASSWORD_LINK, user.pk),
     )

@@ -113,7 +113,7 @@ def _admin_pages(campaign: Campaign) -> list[str]:
         f"/access-flows/{flow}/edit/", f"/access-flows/{flow}/deactivate/", "/integrations/new/",
         f"/integrations/{campaign.portal.people['integration']}/edit/", f"/users/{person}/",
         f"/users/{person}/reset-mfa/", f"/users/{person}/deactivate/", f"/users/{person}/invite/",
-        "/users/new/", f"/mfa-holds/{person}/lift/",
+        "/users/new/", f"/mfa-lockouts/{person}/lift/",
     ]  # fmt: skip
 
 

@@ -58,16 +58,16 @@ def _tries(
     admin_pages = [
         "/users/", f"/users/{person}/", f"/users/{person}/reset-mfa/", "/users/new/", "/users/groups/",
         "/audit-log/", "/access-flows/", f"/access-flows/{flow}/edit/", "/access-flows/new/self-serve/",
-        "/integrations/", f"/integrations/{campaign.portal.people['integration']}/", "/mfa-holds/",
+        "/integrations/", f"/integrations/{campaign.portal.people['integration']}/", "/mfa-lockouts/",
         f"/integrations/{campaign.portal.people['integration']}/edit/", "/admin/", "/admin/users/user/",
-        f"/mfa-holds/{person}/lift/", "/insights/", "/activity/?person=1",
+        f"/mfa-lockouts/{person}/lift/", "/insights/", "/activity/?person=1",
     ]  # fmt: skip
     posts = [f"/requests/AR-{n}/{verb}/" for n in (opened, undecided) for verb in VERBS]
     posts += [f"/approvals/AR-{undecided}/{verb}/" for verb in ("approve", "reject")]
     posts += [f"/account/security/browsers/{number}/forget/" for number in range(1, 30)]
     posts += [
         f"/users/{person}/reset-mfa/", f"/users/{person}/deactivate/", f"/users/{person}/invite/",
-        f"/access-flows/{flow}/deactivate/", f"/access-flows/{flow}/edit/", f"/mfa-holds/{person}/lift/",
+        f"/access-flows/{flow}/deactivate/", f"/access-flows/{flow}/edit/", f"/mfa-lockouts/{person}/lift/",
         f"/integrations/{campaign.portal.people['integration']}/disable/",
         f"/integrations/{campaign.portal.people['integration']}/check/",
     ]  # fmt: skip
