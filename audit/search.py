@@ -41,7 +41,7 @@ class HasWordPrefix(Lookup):
 
     def as_sql(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
-    ) -> tuple[str, tuple[object, ...]]:
+    ) -> tuple[str, tuple[str | int, ...]]:
         label, params = self.process_lhs(compiler, connection)
         for sign in PUNCTUATION:
             label = f"replace({label}, '{sign.replace(chr(39), chr(39) * 2)}', ' ')"
@@ -49,7 +49,7 @@ class HasWordPrefix(Lookup):
 
     def as_postgresql(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
-    ) -> tuple[str, tuple[object, ...]]:
+    ) -> tuple[str, tuple[str | int, ...]]:
         """COALESCE hides the LIKE from the planner, whose estimate for it is far off; the index has
         left few rows by then. The first condition spares most labels the split."""
         label, params = self.process_lhs(compiler, connection)

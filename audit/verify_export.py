@@ -10,9 +10,8 @@ itself signs and verifies with the functions below; the format is described nowh
 * A chained event has a position, counted from 1 without gaps. Its chain hash is the SHA-256 of the
   previous chain hash (64 zeros before the first), its position and its digest, one to a line.
 * A checkpoint covers a run of positions. It holds the chain hash of the last, the hash of the previous
-  checkpoint and ``settled_id``, up to which no event is missing. Its hash is the SHA-256 of its fields,
-  made in the same way; its MAC is HMAC-SHA-256 (RFC 2104) of that hash, under a key that is not in the
-  database.
+  checkpoint and ``settled_id``, up to which no event is missing. Its hash is the SHA-256 of its fields
+  likewise; its MAC is HMAC-SHA-256 (RFC 2104) of that hash, under a key outside the database.
 * A stub stands for the beginning of a chain that retention removed, hashed and MACed like a checkpoint.
 
 Without the key the verifier finds whatever is inconsistent. A log rewritten from some event to the end
@@ -51,7 +50,7 @@ MAX_FINDINGS = 1000
 MAX_COMPARED = 200  # mismatches that are compared with each other to find moved events
 
 
-def digest_of(event: Mapping[str, Any]) -> str:
+def digest_of(event: Mapping[str, object]) -> str:
     return hash_of("event", event)
 
 
@@ -63,7 +62,7 @@ def mac_of(key: bytes, hashed: str) -> str:
     return hmac.new(key, hashed.encode(), hashlib.sha256).hexdigest()
 
 
-def hash_of(kind: str, values: Mapping[str, Any]) -> str:
+def hash_of(kind: str, values: Mapping[str, object]) -> str:
     """Return the digest of an event, or the hash of a checkpoint or stub."""
     fields = {name: values[name] for name in FIELDS[kind]}
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -93,7 +92,6 @@ class Report:
     whole: bool = True
     last_checkpoint: tuple[int, str] = (0, GENESIS)
     last_event_id: int | None = None
-    last_position: int = 0
     findings: list[Finding] = field(default_factory=list)
     more_findings: int = 0
     notes: list[str] = field(default_factory=list)
@@ -140,7 +138,6 @@ class Verifier:
         self._mismatches: list[Mismatch] = []
         self._irregular = False  # since the last checkpoint
         self._declared_events: int | None = None  # by the last line
-
         self._handlers = {
             "export": self._header,
             "stub": self._stub,
@@ -167,7 +164,6 @@ class Verifier:
             yield
         self._finish()
 
-    # --- Records, one by one --------------------------------------------------------------------
     def _header(self, record: Record, following: int | None) -> None:
         if record["format"] != FORMAT:
             raise ValueError(f"format {record['format']} is not {FORMAT}")
@@ -284,24 +280,22 @@ class Verifier:
             self._skip_to(last + 1)
             self._chain_hash = record["chain_hash"]
         if number != last_number + 1:
-            missing = f"Checkpoints {last_number + 1} to {number - 1}"
-            self._find("deleted", f"{missing} are missing.")
+            self._find("deleted", f"Checkpoints {last_number + 1} to {number - 1} are missing.")
         elif record["previous_hash"] != last_hash or record["first_position"] != self._covered + 1:
             self._find("forged", f"Checkpoint {number} does not follow checkpoint {last_number}.")
         self._check_checkpoint(record, number)
         self.report.last_checkpoint = (number, record["hash"])
         self._settled_id, self._covered = record["settled_id"], last
-        self.report.last_event_id, self.report.last_position = self._event_id, last
+        self.report.last_event_id = self._event_id
         self._irregular = False
 
     def _check_checkpoint(self, record: Record, number: int) -> None:
-        span = f"positions {record['first_position']} to {record['last_position']}"
+        name = f"Checkpoint {number} (through position {record['last_position']})"
         if record["hash"] != hash_of("checkpoint", record):
-            self._find("forged", f"Checkpoint {number} ({span}) was changed.")
+            self._find("forged", f"{name} was changed.")
         elif not self._irregular and self._chain_hash != record["chain_hash"]:
-            events = f"The events of checkpoint {number} ({span}, up to event {self._event_id})"
-            self._find("edited", f"{events} are not those it was written for.")
-        self._check_mac(record, f"Checkpoint {number} ({span})")
+            self._find("edited", f"{name} was written for other events than those before it.")
+        self._check_mac(record, name)
         if self._expected and self._expected[0] == number:
             if not hmac.compare_digest(record["hash"], self._expected[1]):
                 self._find("forged", f"Checkpoint {number} differs from the one noted earlier.")
@@ -316,7 +310,6 @@ class Verifier:
         else:
             self._find("forged", f"{name} was not signed by the portal: its MAC is wrong.")
 
-    # --- The end --------------------------------------------------------------------------------
     def _finish(self) -> None:
         if self.report.whole:
             for position, record in sorted(self._early.items()):
@@ -326,18 +319,15 @@ class Verifier:
                 self._find_gap(first, last, after)
             if self._position > self._covered:
                 span = f"{self._covered + 1} to {self._position} (up to event {self._event_id})"
-                self._find(
-                    "inserted",
-                    f"Positions {span} have no checkpoint: inserted, or their checkpoint was removed.",
-                )
+                sentence = f"Positions {span} have no checkpoint: inserted, or it was removed."
+                self._find("inserted", sentence)
         self._classify_mismatches()
         self._finish_notes()
 
     def _find_gap(self, first: int, last: int, after: int | None) -> None:
         place = f"after event {after}" if after is not None else "at the beginning"
         span = f"Position {first}" if first == last else f"Positions {first} to {last}"
-        sentence = f"{span}, {place}: event and chain entry are missing."
-        self._find("deleted", sentence, position=first)
+        self._find("deleted", f"{span}, {place}: event and entry are missing.", position=first)
 
     def _classify_mismatches(self) -> None:
         compared = self._mismatches[:MAX_COMPARED]
@@ -351,8 +341,7 @@ class Verifier:
         if declared is None:
             self._find("truncated", "The last line is missing: the file was cut off or changed.")
         elif declared != report.events and report.ok:
-            found = f"{report.events} are here"
-            self._find("truncated", f"The export declares {declared} events; {found}.")
+            self._find("truncated", f"{declared} events are declared; {report.events} are here.")
         if self._expected:
             missing = f"Checkpoint {self._expected[0]}, noted earlier, is missing"
             self._find("truncated", f"{missing}; the last is {report.last_checkpoint[0]}.")
@@ -404,10 +393,7 @@ def _classify(mismatch: Mismatch, others: list[Mismatch]) -> tuple[str, str]:
     if entry := next((other for other in others if _belongs(mismatch, other)), None):
         was = entry.record["position"]
         return "moved", f"{name} is at position {position}; it was recorded at position {was}."
-    return "edited", (
-        f"{name}, at position {position}, does not follow from the event before it: one of the two "
-        "was changed, and its hashes too."
-    )
+    return "edited", f"{name} or the event before position {position} was changed, with its hashes."
 
 
 def _belongs(mismatch: Mismatch, entry: Mismatch) -> bool:
@@ -424,7 +410,7 @@ def with_next_position(records: Iterable[Record]) -> Iterator[tuple[Record, int 
     for record in records:
         waiting.append(record)
         position = record.get("position")
-        if isinstance(position, int) and len(waiting) > 1:
+        if isinstance(position, int):
             while len(waiting) > 1:
                 yield waiting.popleft(), position
         elif len(waiting) > MAX_FINDINGS:
@@ -433,14 +419,11 @@ def with_next_position(records: Iterable[Record]) -> Iterator[tuple[Record, int 
         yield waiting.popleft(), None
 
 
-# --- The command ---
 def records_in(lines: Iterable[bytes]) -> Iterator[Record]:
     """Parse JSON Lines. A line that cannot be read becomes a record that says so."""
     for number, line in enumerate(lines, start=1):
         try:
-            record = json.loads(
-                line, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant
-            )
+            record = json.loads(line, object_pairs_hook=_unique_keys, parse_constant=_refuse)
             if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
                 raise ValueError("not a record of an export")
         except (ValueError, RecursionError) as error:
@@ -448,14 +431,14 @@ def records_in(lines: Iterable[bytes]) -> Iterator[Record]:
         yield record
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> Record:
+def _unique_keys(pairs: list[tuple[str, object]]) -> Record:
     record = dict(pairs)
     if len(record) != len(pairs):
         raise ValueError("duplicate key")
     return record
 
 
-def _refuse_constant(text: str) -> None:
+def _refuse(text: str) -> None:
     raise ValueError(f"{text} is not JSON")
 
 
@@ -463,9 +446,9 @@ def parse_keys(texts: Iterable[str]) -> dict[str, bytes]:
     """Return ``{key id: key}`` from ``id:hex`` texts, or files with one on each line."""
     keys = {}
     for text in texts:
-        lines = Path(text).read_text().splitlines() if Path(text).is_file() else [text]
-        for line in filter(None, (line.strip() for line in lines)):
-            key_id, _, encoded = line.partition(":")
+        entries = Path(text).read_text() if Path(text).is_file() else text
+        for entry in entries.split():
+            key_id, _, encoded = entry.partition(":")
             keys[key_id] = bytes.fromhex(encoded)
     return keys
 
@@ -495,9 +478,7 @@ def lines_of(report: Report) -> Iterator[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Verify an export of the audit log.")
     parser.add_argument("export", help="the JSON Lines file; - for standard input")
-    parser.add_argument(
-        "--key", action="append", default=[], help="id:hex, or a file of such lines"
-    )
+    parser.add_argument("--key", action="append", default=[], help="id:hex, or a file of them")
     parser.add_argument("--expect", metavar="NUMBER:HASH", help="a checkpoint noted earlier")
     options = parser.parse_args(arguments)
     try:

@@ -1,7 +1,6 @@
 """The log as records: the form in which it is hashed, exported and verified (audit/verify_export.py)."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 
@@ -12,7 +11,7 @@ from audit.verify_export import FIELDS, FORMAT, Record
 CHUNK_SIZE = 1000
 
 
-def event_record(values: dict[str, Any]) -> Record:
+def event_record(values: Record) -> Record:
     """Return an event, read with ``values(*FIELDS["event"])``, as it is hashed."""
     return {**values, "at": utc_timestamp(values["at"])}
 

@@ -1,6 +1,6 @@
 """Verification of the log in the database, and the record of its result."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils import timezone
@@ -73,7 +73,7 @@ def _last_verified_checkpoint() -> tuple[int, str] | None:
 
 
 def _update_state(report: Report, verified_by: str) -> None:
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "verified_at": timezone.now(),
         "verified_by_label": verified_by,
         "verified_event_id": report.last_event_id,

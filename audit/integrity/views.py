@@ -15,11 +15,10 @@ from audit.services import request_verification
 @readers_only
 def verification(request: HttpRequest) -> HttpResponse:
     latest = latest_verification()
-    is_open = latest is not None and latest.is_open
     context = {
         "chain": chain_status(),
         "verification": latest,
-        "progress_token": f"{latest.pk}-{latest.state}-{latest.checked}" if is_open else "",
+        "progress_token": latest.progress_token if latest else "",
         "verifications": recent_verifications(),
     }
     return render(request, "audit/verification.html", context)

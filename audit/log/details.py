@@ -1,9 +1,9 @@
 """An event's metadata for people: facts, and changes as before and after."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from audit.models import Event
+from audit.services import Metadata
 
 SHOWN_ELSEWHERE = {"changes", "from", "to", "verification"}
 
@@ -36,7 +36,7 @@ def details_of(event: Event, *, released: list[Event]) -> Details:
     return Details(facts=facts, changes=changes_of(event.metadata), released=released)
 
 
-def changes_of(metadata: dict[str, Any]) -> list[Change]:
+def changes_of(metadata: Metadata) -> list[Change]:
     """Return the changes in an event's metadata, in either of the shapes that services write.
 
     ``{"changes": [{"term", "before", "after"}]}`` or ``{"changes": {name: {"from", "to"}}}``; a status

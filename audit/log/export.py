@@ -9,7 +9,6 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any
 
 from django.http import StreamingHttpResponse
 from django.utils import timezone
@@ -63,7 +62,7 @@ def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Itera
         yield writer.writerow(["" if cell is None else escape_formula(str(cell)) for cell in row])
 
 
-def json_lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
+def json_lines(records: Iterable[Record]) -> Iterator[str]:
     for record in records:
         yield f"{json.dumps(record)}\n"
 

@@ -137,3 +137,8 @@ class LogVerification(models.Model):
     @property
     def is_open(self) -> bool:
         return self.state != self.State.DONE
+
+    @property
+    def progress_token(self) -> str:
+        """What changes with every step; empty once it is done."""
+        return f"{self.pk}-{self.state}-{self.checked}" if self.is_open else ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from django.db import models
 from django.db.models import Max, Min, Subquery
@@ -13,7 +13,16 @@ MAX_ID = 2**63 - 1
 EXACT_COUNT_LIMIT = 1000  # rows counted for the text on a page
 EXPORT_LIMIT = 10_000  # rows counted for the progress of an export
 
-Row = TypeVar("Row", bound=models.Model)
+
+class Keyed(Protocol):
+    """A row with its key."""
+
+    @property
+    def pk(self) -> Any: ...
+
+
+Row = TypeVar("Row", bound=Keyed)
+AnyQuerySet = models.QuerySet[models.Model, object]
 
 
 @dataclass(frozen=True)
@@ -26,12 +35,12 @@ class Page(Generic[Row]):
 
 
 def page_of(
-    queryset: models.QuerySet[Any, Any],
+    queryset: models.QuerySet[models.Model, Row],
     *,
     before: int | None,
     after: int | None,
     order: str = "pk",
-) -> Page[Any]:
+) -> Page[Row]:
     """Return the page of rows older than the key ``before``, newer than ``after``, or the newest.
 
     Rows are models, or named tuples with ``pk``. ``order`` names an expression that sorts as the key does.
@@ -50,7 +59,7 @@ def page_of(
     )
 
 
-def iter_batches(queryset: models.QuerySet[Row]) -> Iterator[list[Row]]:
+def iter_batches(queryset: models.QuerySet[models.Model, Row]) -> Iterator[list[Row]]:
     """Yield all rows, oldest first, holding one batch in memory."""
     rest = queryset.order_by("pk")
     while batch := list(rest[:BATCH_SIZE]):
@@ -58,7 +67,7 @@ def iter_batches(queryset: models.QuerySet[Row]) -> Iterator[list[Row]]:
         rest = queryset.filter(pk__gt=batch[-1].pk).order_by("pk")
 
 
-def estimate_count(queryset: models.QuerySet[Any], *, is_filtered: bool) -> int | None:
+def estimate_count(queryset: AnyQuerySet, *, is_filtered: bool) -> int | None:
     """Return how many rows there are; beyond `EXPORT_LIMIT` an estimate, or None if filtered."""
     count = queryset.order_by()[: EXPORT_LIMIT + 1].count()
     if count <= EXPORT_LIMIT:
@@ -66,7 +75,7 @@ def estimate_count(queryset: models.QuerySet[Any], *, is_filtered: bool) -> int 
     return None if is_filtered else _key_range(queryset)
 
 
-def total_text(queryset: models.QuerySet[Any, Any], *, is_filtered: bool) -> str:
+def total_text(queryset: AnyQuerySet, *, is_filtered: bool) -> str:
     """Return "12 rows", "about 1,234,000 rows" or, if filtered, "more than 1,000 rows"."""
     count = queryset.order_by("-pk")[: EXACT_COUNT_LIMIT + 1].count()
     if count <= EXACT_COUNT_LIMIT:
@@ -80,7 +89,7 @@ def count_text(count: int) -> str:
     return f"{count:,} row{'' if count == 1 else 's'}"
 
 
-def _key_range(queryset: models.QuerySet[Any, Any]) -> int:
+def _key_range(queryset: AnyQuerySet) -> int:
     """Return the number of keys from the first row to the last."""
     keys = queryset.order_by().aggregate(first=Min("pk"), last=Max("pk"))
     return int(keys["last"] - keys["first"]) + 1 if keys["last"] is not None else 0

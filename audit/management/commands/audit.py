@@ -4,7 +4,6 @@ import datetime as dt
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
@@ -38,10 +37,10 @@ class Command(BaseCommand):
         )
         verbs.add_parser("key", help="print the keys for verify_export.py --key")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: object) -> None:
         getattr(self, f"_{options['verb']}")(**options)
 
-    def _verify(self, *, expect: str | None = None, **options: Any) -> None:
+    def _verify(self, *, expect: str | None = None, **options: object) -> None:
         try:
             expected = parse_expected(expect)
         except ValueError as error:
@@ -52,7 +51,7 @@ class Command(BaseCommand):
         if not report.ok:
             sys.exit(1)
 
-    def _export(self, *, file: Path, **options: Any) -> None:
+    def _export(self, *, file: Path, **options: object) -> None:
         write_checkpoints(timezone.now())
         metadata = {"what": "audit log", "format": "jsonl", "file": file.name}
         record(event=EventName.AUDIT_EXPORT, actor=None, metadata=metadata)
@@ -63,7 +62,7 @@ class Command(BaseCommand):
             raise CommandError(f"Cannot write {file}: {error.strerror}") from None
         self.stdout.write(f"Exported to {file}.")
 
-    def _prune(self, *, before: dt.date, **options: Any) -> None:
+    def _prune(self, *, before: dt.date, **options: object) -> None:
         if not verify_log().ok:
             raise CommandError(
                 "The log does not verify, so nothing was removed. Run `audit verify` for details."
@@ -78,6 +77,6 @@ class Command(BaseCommand):
         else:
             self.stdout.write(f"Removed. The stub covers {stub.events} events in all.")
 
-    def _key(self, **options: Any) -> None:
+    def _key(self, **options: object) -> None:
         for key_id, key in chain_keys().items():
             self.stdout.write(f"{key_id}:{key.hex()}")
