@@ -2,7 +2,7 @@
 
 Labels are split at spaces and at the punctuation of email addresses, so ``nov`` and ``petra.nov`` both
 match ``Petra Novak <petra.novak@example.org>``. On PostgreSQL an index over all words of an event
-finds candidates, whose labels are then compared; SQLite compares every row. docs/decisions/0033.
+finds candidates, whose labels are then compared; SQLite compares every row. docs/decisions/0017.
 """
 
 from typing import TYPE_CHECKING, Any

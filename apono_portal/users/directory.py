@@ -6,12 +6,11 @@ from datetime import datetime, tzinfo
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db.models import Q, Subquery, Value
+from django.db.models import IntegerField, Q, Subquery, Value
 from django.db.models.functions import Coalesce, Concat
 from django.utils import timezone
 
 from accessflows.flows.mfa_requirement import enrolled, in_need_of_mfa
-from apono_portal.core.db.keyset import CountSubquery
 from apono_portal.core.db.prepared import Prepared, prepared
 from apono_portal.core.formatting.datetimes import relative_datetime
 from apono_portal.users.models import User
@@ -25,6 +24,11 @@ SHOWN = ("name", "email", "role", "is_active", "last_login")
 COUNTED = 1000
 WINDOW = 15_000
 UP_TO = {"gt": "search_words__lte", "lt": "search_words__gte"}
+
+
+class CountSubquery(Subquery):
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
+    output_field = IntegerField()
 
 
 @dataclass(frozen=True)

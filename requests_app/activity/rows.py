@@ -11,7 +11,6 @@ from accessflows.models import AccessFlow
 from apono_portal.core.db.keyset import Page, page_of
 from apono_portal.core.db.prepared import prepared
 from apono_portal.core.formatting.datetimes import person, relative_datetime
-from audit.log.rows import toggle_of
 from requests_app.activity.selectors import Wanted, wanted_requests
 from requests_app.models import STATUS_LABELS, AccessRequest, Decision, RequestedTarget
 
@@ -39,6 +38,12 @@ def page_of_requests(wanted: Wanted, *, before: int | None, after: int | None) -
     """Return a page with what the list shows of each request, and how many there are. One query."""
     requests = wanted_requests(wanted).values_list(*SHOWN, named=True)
     return page_of(requests, before=before, after=after)
+
+
+def toggle_of(address: str, number: str, place: str, opened: bool) -> dict[str, Any]:  # noqa: FBT001
+    if opened:
+        return {"opened": True, "expanded": "true", "toggle": f"{address}{place}"}
+    return {"opened": False, "expanded": "false", "toggle": f"{address}open={number}{place}"}
 
 
 def rows_of(

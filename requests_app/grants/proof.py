@@ -33,7 +33,7 @@ def record_containment(*, contained: Mapping[Grant, Containment]) -> list[Grant]
         record_many(
             event=EventName.GRANT_CONTAIN,
             actor=None,
-            about=[
+            entries=[
                 (grant, grant.request, {"login": grant.login, **contained[grant].as_dict()})
                 for grant in news
             ],

@@ -8,8 +8,8 @@ from django.views.decorators.http import require_GET, require_safe
 from apono_portal.core.db.keyset import estimate_count, total_text
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.permissions import readers_only
+from apono_portal.core.web.query_strings import query_without
 from audit.log.export import download_with_progress
-from audit.log.rows import address_without
 from audit.services import record_export
 from requests_app.activity.forms import ActivityForm
 from requests_app.activity.rows import page_of_requests, rows_of
@@ -30,7 +30,7 @@ def activity(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "page": page,
-        "rows": rows_of(page.rows, opened, address_without(request.GET, "open")),
+        "rows": rows_of(page.rows, opened, query_without(request.GET, "open")),
         "opened": opened,
         "evidence": evidence_of(opened, timezone.now()) if opened else None,
         "about": total_text(wanted_requests(form.wanted), is_filtered=form.is_filtered),

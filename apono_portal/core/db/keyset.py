@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from django.db import models
-from django.db.models import Max, Min, Subquery
+from django.db.models import Max, Min
 
 PAGE_SIZE = 25
 BATCH_SIZE = 1000
@@ -93,10 +93,3 @@ def _key_range(queryset: AnyQuerySet) -> int:
     """Return the number of keys from the first row to the last."""
     keys = queryset.order_by().aggregate(first=Min("pk"), last=Max("pk"))
     return int(keys["last"] - keys["first"]) + 1 if keys["last"] is not None else 0
-
-
-class CountSubquery(Subquery):
-    """The number of rows of a queryset, as a column."""
-
-    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
-    output_field = models.IntegerField()
