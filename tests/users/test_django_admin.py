@@ -98,7 +98,7 @@ def test_history_is_what_the_audit_log_says(ada, admin_user):
     ada.post(address(User, "change", person.pk), {"name": "N", "role": "auditor"})
     page = ada.get(address(User, "history", person.pk)).content.decode()
     event = Event.objects.get(event="user:change")
-    assert "Person changed" in page
+    assert "User changed" in page
     assert f"/audit-log/?before={event.pk + 1}&amp;open={event.pk}#e{event.pk}" in page
     assert "Nothing about it" in ada.get(address(Group, "history", group.pk)).content.decode()
     assert not LogEntry.objects.exists()
