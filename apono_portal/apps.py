@@ -1,4 +1,4 @@
-"""The portal itself: settings, addresses, the worker and the demo."""
+"""The portal project: settings, URLs, the worker and the demo."""
 
 from django.apps import AppConfig
 

@@ -1,4 +1,4 @@
-"""What every page knows about the portal."""
+"""Template context for every page."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ THEMES = ("light", "dark")
 
 
 def portal(request: HttpRequest) -> dict[str, Any]:
-    """Return the portal's name, the display time zone and the chosen theme ("" follows the system)."""
+    """Return the portal's name, its time zone and the user's theme ("" follows the system)."""
     theme = request.COOKIES.get("theme", "")
     return {
         "portal_name": settings.PORTAL_NAME,

@@ -1,7 +1,7 @@
-"""Settings of the portal, read from the environment. They fail closed.
+"""Settings, read from the environment.
 
-Required everywhere: ``SECRET_KEY``, ``ENCRYPTION_KEYS`` and ``PORTAL_URL``; a start without them is
-refused with a sentence that says what to set. ``ENV_FILE`` may name a file that holds them.
+``SECRET_KEY``, ``ENCRYPTION_KEYS`` and ``PORTAL_URL`` are required: without them the portal refuses to
+start and says what to set. ``ENV_FILE`` may name a file with environment variables.
 """
 
 import os
@@ -22,11 +22,11 @@ if env_file := os.environ.get("ENV_FILE"):
     environ.Env.read_env(env_file, encoding="utf-8")
 
 
-def required(name: str, how: str) -> str:
-    """Return a setting that has no safe default, or refuse to start."""
+def required(name: str, description: str) -> str:
+    """Return a setting without a safe default, or refuse to start."""
     value: str = env.str(name, default="").strip()
     if not value:
-        raise ImproperlyConfigured(f"Set {name}: {how}")
+        raise ImproperlyConfigured(f"Set {name}: {description}")
     return value
 
 
@@ -40,26 +40,26 @@ def networks(texts: list[str]) -> list[IPv4Network | IPv6Network]:
         ) from None
 
 
-# --- What must be set -------------------------------------------------------------------------
+# --- Required ---------------------------------------------------------------------------------
 SECRET_KEY = required("SECRET_KEY", "50 or more random characters, kept secret.")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ENCRYPTION_KEYS = required(
     "ENCRYPTION_KEYS",
-    "the keyring that seals TOTP keys and broker passwords, as 'id:base64url,id:base64url' with "
+    "the keys that encrypt TOTP keys and broker passwords, as 'id:base64url,id:base64url' with "
     "64-byte keys, newest first. `manage.py make_encryption_key` prints one.",
 )
 PORTAL_URL = required(
-    "PORTAL_URL", "the address people open, for example https://access.example.org."
+    "PORTAL_URL", "the portal's URL, for example https://access.example.org."
 ).rstrip("/")
 
 _address = urlsplit(PORTAL_URL)
 if _address.scheme not in {"http", "https"} or not _address.hostname:
-    raise ImproperlyConfigured("PORTAL_URL must be an http:// or https:// address with a host.")
+    raise ImproperlyConfigured("PORTAL_URL must be an http:// or https:// URL with a host.")
 _loopback = _address.hostname in {"127.0.0.1", "localhost", "::1"}
 HTTPS = _address.scheme == "https"
 if not HTTPS and not _loopback:
     raise ImproperlyConfigured(
-        "PORTAL_URL must start with https:// unless it is this machine's loopback."
+        "PORTAL_URL must start with https:// unless its host is a loopback address."
     )
 
 DEBUG = env.bool("DEBUG", default=False)
@@ -67,7 +67,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[_address.hostname])
 PORTAL_NAME = env.str("PORTAL_NAME", default="Apono Portal")
 PORTAL_ID = env.str("PORTAL_ID", default=_address.netloc)
 
-# --- Parts ------------------------------------------------------------------------------------
+# --- Applications -----------------------------------------------------------------------------
 INSTALLED_APPS = [
     "apono_portal.apps.PortalConfig",
     "apono_portal.users.apps.UsersConfig",
@@ -130,7 +130,7 @@ TEMPLATES = [
 CRISPY_ALLOWED_TEMPLATE_PACKS = "crispy"
 CRISPY_TEMPLATE_PACK = "crispy"
 
-# --- Data -------------------------------------------------------------------------------------
+# --- Database ---------------------------------------------------------------------------------
 DATABASES = {
     "default": env.db_url(
         "DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'var' / 'portal.sqlite3'}"
@@ -148,7 +148,7 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- People and sessions ----------------------------------------------------------------------
+# --- Users and sessions -----------------------------------------------------------------------
 AUTH_USER_MODEL = "users.User"
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
@@ -187,8 +187,8 @@ CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_TRUSTED_ORIGINS = [PORTAL_URL]
 CSRF_FAILURE_VIEW = "apono_portal.views.csrf_failure"
 
-# Password sign-in: the account and address together are held off, so that somebody elsewhere
-# cannot lock the owner out.
+# Failed sign-ins lock out the combination of account and IP address, so that an attacker elsewhere
+# cannot lock out the owner.
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -198,19 +198,19 @@ AXES_LOCKOUT_CALLABLE = "apono_portal.users.views.locked_out"
 AXES_CLIENT_IP_CALLABLE = "apono_portal.core.web.client.client_address"
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]
 AXES_USERNAME_CALLABLE = "apono_portal.users.sign_in.name_for_axes"
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # blocked attempts never extend the block
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # blocked attempts never extend the lockout
 AXES_DISABLE_ACCESS_LOG = True  # the audit log has it
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
 AXES_ENABLE_ACCESS_FAILURE_LOG = False
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
-# Number of reverse proxies in front whose X-Forwarded-For entry is believed.
+# Number of reverse proxies whose X-Forwarded-For entries are trusted.
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 
 # --- Multi-factor authentication --------------------------------------------------------------
 OTP_TOTP_SYNC = False
-OTP_TOTP_THROTTLE_FACTOR = 0  # the verification ledger throttles, by scope
+OTP_TOTP_THROTTLE_FACTOR = 0  # mfa/verification/rate_limits.py limits attempts
 OTP_TOTP_ISSUER = env.str("MFA_ISSUER", default=PORTAL_NAME)
 MFA_WINDOW = timedelta(hours=1)
 MFA_STEP_UP_URL = "requests:step_up"
@@ -227,7 +227,7 @@ WORKER_INTERVAL_S = env.float("WORKER_INTERVAL_S", default=1.0)
 TARGET_SCAN_INTERVAL = timedelta(seconds=env.int("TARGET_SCAN_INTERVAL_S", default=60))
 WORKER_LEASE = timedelta(seconds=env.int("WORKER_LEASE_S", default=30))
 
-# --- Transport and content --------------------------------------------------------------------
+# --- HTTP security and static files -----------------------------------------------------------
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
@@ -265,20 +265,20 @@ STORAGES = {
 }
 
 LANGUAGE_CODE = "en-gb"
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")  # the zone pages speak in; the database keeps UTC
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")  # shown on pages; the database stores UTC
 USE_TZ = True
 USE_I18N = False
 
-# --- Mail and logs ----------------------------------------------------------------------------
+# --- Email, webhooks, logs and metrics --------------------------------------------------------
 vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"portal@{_address.hostname}")
-MAIL_IS_SET_UP = bool(env.str("EMAIL_URL", default=""))
+EMAIL_CONFIGURED = bool(env.str("EMAIL_URL", default=""))
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT_S", default=15)
-# Networks that are not public and that webhooks may be posted to all the same.
+# Private networks that webhooks may be sent to.
 WEBHOOK_NETWORKS = networks(env.list("WEBHOOK_NETWORKS", default=[]))
 
 LOG_FORMAT = env.str("LOG_FORMAT", default="json")
 if LOG_FORMAT not in FORMATS:
     raise ImproperlyConfigured("LOG_FORMAT must be json or line.")
 LOGGING = logging_for(LOG_FORMAT, env.str("LOG_LEVEL", default="INFO"))
-METRICS_TOKEN = env.str("METRICS_TOKEN", default="")  # without one there is no /metrics
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")  # /metrics is off without it

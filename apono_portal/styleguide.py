@@ -1,4 +1,4 @@
-"""The living page of components, for whoever draws pages. Served only under DEBUG."""
+"""Every component of the pages in its states. Served only if DEBUG is on."""
 
 from datetime import timedelta
 from types import SimpleNamespace
@@ -41,17 +41,17 @@ RESOURCES = (("1", "orders-prod"), ("2", "billing-prod"), ("3", "ledger-prod"))
 
 
 class SampleForm(forms.Form):
-    """Every kind of field the form pack draws."""
+    """Every kind of field the crispy template pack renders."""
 
-    name = forms.CharField(label="Access Flow Name", help_text="What people look for.")
+    name = forms.CharField(label="Access Flow Name", help_text="Shown to requesters.")
     require_mfa = forms.BooleanField(
         label="Require MFA",
         required=False,
         initial=True,
-        help_text="Everyone draft through this flow enters a six-digit code first.",
+        help_text="Requesters enter a six-digit code before they get access.",
         widget=forms.CheckboxInput(attrs={"role": "switch"}),
     )
-    hours = forms.IntegerField(label="Longest duration", max_value=8)
+    hours = forms.IntegerField(label="Maximum duration", max_value=8)
     approval = forms.ChoiceField(choices=(("any", "Any of the approvers"), ("all", "All of them")))
     resources = forms.MultipleChoiceField(choices=RESOURCES, required=False)
     duration = forms.ChoiceField(
@@ -60,8 +60,10 @@ class SampleForm(forms.Form):
         widget=forms.RadioSelect(attrs={"class": "segmented"}),
     )
     type = forms.ChoiceField(choices=(("self", "Self Serve"),), widget=forms.RadioSelect)
-    also = forms.BooleanField(label="Also end the grants active now", required=False)
-    reason = forms.CharField(widget=forms.Textarea(attrs={"rows": 3}), help_text="On the record.")
+    also = forms.BooleanField(label="Also revoke active grants", required=False)
+    reason = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 3}), help_text="Recorded in the audit log."
+    )
 
 
 class CodeForm(forms.Form):
@@ -72,16 +74,16 @@ class CodeForm(forms.Form):
 
 @login_not_required
 def components(request: HttpRequest) -> HttpResponse:
-    """Show every component in its states."""
-    wrong = SampleForm({"name": "", "hours": "9", "duration": "60"}, prefix="wrong")
-    wrong_code = CodeForm({"code": ""}, prefix="wrong")
+    """Render every component in its states."""
+    invalid_form = SampleForm({"name": "", "hours": "9", "duration": "60"}, prefix="invalid")
+    invalid_code_form = CodeForm({"code": ""}, prefix="invalid")
     context = {
         "colours": COLOURS,
         "statuses": STATUSES,
         "form": SampleForm(),
-        "wrong_form": wrong,
+        "invalid_form": invalid_form,
         "code_form": CodeForm(),
-        "wrong_code_form": wrong_code,
+        "invalid_code_form": invalid_code_form,
         "page": Paginator(range(120), 25).page(2),
         "ends_at": timezone.now() + timedelta(minutes=138),
         "ends_soon": timezone.now() + timedelta(minutes=12),

@@ -1,4 +1,4 @@
-"""Addresses of the portal's pages (docs/mission.md says what each is for)."""
+"""URLs of the portal. docs/mission.md describes the pages."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -15,8 +15,8 @@ urlpatterns = [
     path("access-flows/", include("accessflows.flows.urls")),
     path("integrations/", include("accessflows.integrations.urls")),
     path("audit-log/", include("audit.urls")),
-    path("admin/login/", views.admin_entrance, name="admin_entrance"),
-    path("admin/logout/", sign_out, name="admin_exit"),
+    path("admin/login/", views.admin_sign_in, name="admin_sign_in"),
+    path("admin/logout/", sign_out, name="admin_sign_out"),
     path("admin/password_change/", views.admin_password, name="admin_password"),
     path("admin/", admin.site.urls),
     path("healthz", views.healthz, name="healthz"),

@@ -1,4 +1,4 @@
-"""Health answers and error pages."""
+"""Health checks, metrics, Django admin's sign-in, and error pages."""
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -17,13 +17,13 @@ from apono_portal.observability.metrics import PortalCollector
 
 @login_not_required
 def healthz(request: HttpRequest) -> JsonResponse:
-    """Answer 200 while the process runs."""
+    """Respond 200 while the process runs."""
     return JsonResponse({"status": "ok"})
 
 
 @login_not_required
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when the database answers, 503 otherwise."""
+    """Respond 200 if the database is reachable, else 503."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -35,18 +35,18 @@ def readyz(request: HttpRequest) -> JsonResponse:
 @login_not_required
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Return the figures to a client that sends ``METRICS_TOKEN``, and 404 to any other."""
-    wanted = f"Bearer {settings.METRICS_TOKEN}"
+    """Return the metrics to clients that send ``METRICS_TOKEN``, and 404 to others."""
+    expected = f"Bearer {settings.METRICS_TOKEN}"
     sent = request.headers.get("Authorization", "")
-    if not settings.METRICS_TOKEN or not constant_time_compare(sent, wanted):
+    if not settings.METRICS_TOKEN or not constant_time_compare(sent, expected):
         raise Http404
     text = generate_latest(PortalCollector(timezone.now()))
     return HttpResponse(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 @login_not_required
-def admin_entrance(request: HttpRequest) -> HttpResponse:
-    """Lead to the portal's own sign-in: Django admin has none of its own."""
+def admin_sign_in(request: HttpRequest) -> HttpResponse:
+    """Redirect to the portal's sign-in page, which replaces Django admin's."""
     if not request.user.is_authenticated:
         return redirect_to_login(request.GET.get("next", ""))
     if not request.user.is_staff:
@@ -55,7 +55,7 @@ def admin_entrance(request: HttpRequest) -> HttpResponse:
 
 
 def admin_password(request: HttpRequest) -> HttpResponse:
-    """Lead to the portal's own page: Django admin's knows nothing of epochs and of the record."""
+    """Redirect to the portal's page: Django admin's neither advances the epoch nor records the event."""
     return redirect("users:password")
 
 
@@ -76,5 +76,5 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Render without context processors: whatever failed may fail again in them."""
+    """Render without context processors, which may fail again for the same reason."""
     return HttpResponse(render_to_string("500.html"), status=500)

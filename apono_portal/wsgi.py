@@ -1,4 +1,4 @@
-"""WSGI entry point of the web processes."""
+"""WSGI entry point."""
 
 import os
 

@@ -24,7 +24,7 @@ def navigation(request: HttpRequest) -> dict[str, object]:
     return {
         "nav": {"pending_mfa": len(pending), "approvals": waiting_for(user).count()},
         "mfa_banner": mfa_banner(state, pending) if state else None,
-        "overdue": overdue_summary(timezone.now()) if user.reads_everything else None,
+        "overdue": overdue_summary(timezone.now()) if user.can_read_everything else None,
     }
 
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
 
-from accessflows.flows.fingerprint import fingerprint_now
-from accessflows.flows.policies import approval_met, may_request
+from accessflows.flows.fingerprint import compute_fingerprint
+from accessflows.flows.policies import approval_met, can_request
 from accessflows.models import AccessFlow, Permission, Resource
 from mfa.models import MfaState
 from mfa.verification.policies import evidence_holds
@@ -56,9 +56,9 @@ def ineligibility_reason(request: AccessRequest) -> str:
         return f"The access flow {request.flow_name} was deleted."
     if not flow.is_active:
         return f"The access flow {flow.name} was deactivated."
-    if not may_request(flow, requester):
+    if not can_request(flow, requester):
         return f"{request.requester_label} can no longer request access through {flow.name}."
-    if fingerprint_now(flow) != request.flow_fingerprint:
+    if compute_fingerprint(flow) != request.flow_fingerprint:
         return (
             f"The access flow {flow.name} was changed after this request was made. "
             "Request access again."
@@ -75,7 +75,7 @@ def _target_unavailability(request: AccessRequest) -> str:
             return f"The integration {target.integration_name} was disabled."
         for model, name in ((Resource, target.resource), (Permission, target.permission)):
             rows = model.objects.filter(integration=target.integration, name=name)
-            if not rows.filter(vanished_at=None).exists():
+            if not rows.filter(missing_since=None).exists():
                 return f"{name} no longer exists on {target.integration_name}."
     return ""
 

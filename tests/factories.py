@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, Resource
 from apono_portal.core.crypto import encryption
-from apono_portal.notifications.kinds import FOR_WEBHOOKS
+from apono_portal.notifications.kinds import WEBHOOK_KINDS
 from apono_portal.notifications.models import Webhook
 from apono_portal.users.models import Role, User
 from mfa.models import Authenticator, MfaState, Outcome, Verification
@@ -89,7 +89,7 @@ class IntegrationFactory(factory.django.DjangoModelFactory):
     @classmethod
     def _create(cls, model_class, *args, password=BROKER_PASSWORD, **kwargs):
         integration = model_class(*args, **kwargs)
-        integration.encrypted_password = encryption.seal(
+        integration.encrypted_password = encryption.encrypt(
             password.encode(), purpose=encryption.BROKER_PASSWORD, owner=integration.secret_id
         )
         integration.save(force_insert=True)
@@ -194,7 +194,7 @@ class AuthenticatorFactory(factory.django.DjangoModelFactory):
         secret = secret or secrets.token_bytes(20)
         user = kwargs["user"]
         MfaState.objects.get_or_create(user=user)
-        key = encryption.seal(secret, purpose=encryption.TOTP_KEY, owner=user.pk)
+        key = encryption.encrypt(secret, purpose=encryption.TOTP_KEY, owner=user.pk)
         authenticator = model_class.objects.create(*args, key=key, **kwargs)
         authenticator.secret = secret
         return authenticator
@@ -321,17 +321,17 @@ class WebhookFactory(factory.django.DjangoModelFactory):
         model = Webhook
 
     name = factory.Sequence(lambda n: f"webhook-{n}")
-    kinds = factory.LazyFunction(lambda: [kind.value for kind in FOR_WEBHOOKS])
+    kinds = factory.LazyFunction(lambda: [kind.value for kind in WEBHOOK_KINDS])
     host = "127.0.0.1"
 
     @classmethod
     def _create(cls, model_class, *args, url="https://hooks.example.org/x", secret=None, **kwargs):
         webhook = model_class(*args, **kwargs)
         secret = secret or "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-        webhook.encrypted_url = encryption.seal(
+        webhook.encrypted_url = encryption.encrypt(
             url.encode(), purpose=encryption.WEBHOOK_ADDRESS, owner=webhook.secret_id
         )
-        webhook.encrypted_secret = encryption.seal(
+        webhook.encrypted_secret = encryption.encrypt(
             secret.encode(), purpose=encryption.WEBHOOK_SECRET, owner=webhook.secret_id
         )
         webhook.save(force_insert=True)

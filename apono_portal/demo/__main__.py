@@ -1,4 +1,4 @@
-"""``python -m apono_portal.demo``: the portal with everything around it, until Ctrl-C."""
+"""``python -m apono_portal.demo``: run the portal with a demo target until Ctrl-C."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The processes of the demo: started, watched, restarted and ended together."""
+"""The demo's child processes."""
 
 import signal
 import subprocess
@@ -10,14 +10,14 @@ from pathlib import Path
 from apono_portal.demo.errors import DemoError
 from apono_portal.demo.parent import ending_with_parent
 
-LARGEST_LOG_BYTES = 5_000_000
-RESTARTS_ALLOWED = 5
-RESTARTS_WITHIN_S = 60.0
+MAX_LOG_BYTES = 5_000_000
+MAX_RESTARTS = 5
+RESTART_PERIOD_SECONDS = 60.0
 
 
 @dataclass
 class Child:
-    """A process with a log of its own. It hears no Ctrl-C; we end it, or the kernel when we die."""
+    """A process with its own log. It ignores Ctrl-C and is stopped by the supervisor or its death."""
 
     name: str
     command: Sequence[str]
@@ -27,7 +27,7 @@ class Child:
     restarts: list[float] = field(default_factory=list)
 
     def start(self) -> None:
-        if self.log.exists() and self.log.stat().st_size > LARGEST_LOG_BYTES:
+        if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
         self.log.touch(mode=0o600)
         with self.log.open("ab") as log:
@@ -43,23 +43,23 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """The code it ended with; None while it runs or before it was started."""
+        """Return the exit code, None while it runs or before it is started."""
         return self.process.poll() if self.process else None
 
     def restart(self) -> None:
-        """Start it again after a crash, unless it crashes over and over."""
+        """Start the process again, unless it keeps crashing."""
         now = time.monotonic()
-        self.restarts = [at for at in self.restarts if now - at < RESTARTS_WITHIN_S] + [now]
-        if len(self.restarts) > RESTARTS_ALLOWED:
-            raise DemoError(f"The {self.name} does not stay up. Its last words are in {self.log}.")
+        self.restarts = [at for at in self.restarts if now - at < RESTART_PERIOD_SECONDS] + [now]
+        if len(self.restarts) > MAX_RESTARTS:
+            raise DemoError(f"The {self.name} keeps crashing. See {self.log}.")
         self.start()
 
-    def ask_to_end(self) -> None:
+    def terminate(self) -> None:
         if self.process and self.process.poll() is None:
             self.process.terminate()
 
-    def end(self, *, timeout_s: float) -> None:
-        """Wait until it has ended as asked; end it without mercy after that."""
+    def wait(self, *, timeout_s: float) -> None:
+        """Wait for the process to exit, and kill it after the timeout."""
         if self.process is None:
             return
         try:

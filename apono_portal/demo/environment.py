@@ -1,4 +1,4 @@
-"""The demo's own environment: keys made once and kept in a file only its owner can read."""
+"""The demo's environment: keys generated once, in a file that only its owner can read."""
 
 import base64
 import os
@@ -10,8 +10,8 @@ from apono_portal.demo.errors import DemoError
 DEFAULT_PORT = 8000
 
 
-def chosen_port(text: str | None) -> int:
-    """Return the port of ``PORT``, or raise DemoError with a sentence."""
+def parse_port(text: str | None) -> int:
+    """Return the value of ``PORT``, or raise DemoError."""
     if not text:
         return DEFAULT_PORT
     if text.isascii() and text.isdigit() and 0 < int(text) < 65536:
@@ -20,23 +20,23 @@ def chosen_port(text: str | None) -> int:
 
 
 def demo_environment(folder: Path, port: int) -> dict[str, str]:
-    """Return what the demo's processes read, from ``demo.env`` in ``folder``; make it if missing.
+    """Return the environment of the demo's processes, stored in ``demo.env`` in ``folder``.
 
-    The address follows the port of this run. Everything else stays, since sealed secrets and the
-    marks on the target depend on it.
+    Only the URL changes, with the port. Encrypted secrets and the markers on the target depend on the
+    rest.
     """
     file, database = folder / "demo.env", folder / "portal.sqlite3"
     if file.exists():
-        kept = _read(file)
+        stored = _read(file)
     elif database.exists():
         raise DemoError(
-            f"{file} is gone, and {database.name} cannot be read without the keys that were in it. "
-            f"Move {folder}/ away to start with a new demo."
+            f"{file} is missing, and {database.name} cannot be read without the keys in it. "
+            f"Move {folder}/ away to start a new demo."
         )
     else:
-        kept = _new(database)
+        stored = _generate(database)
     environment = {
-        **kept,
+        **stored,
         "PORTAL_URL": f"http://127.0.0.1:{port}",
         "WEBHOOK_NETWORKS": "127.0.0.0/8,::1/128",
     }
@@ -45,20 +45,20 @@ def demo_environment(folder: Path, port: int) -> dict[str, str]:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write a file for its owner's eyes only, whole or not at all."""
-    aside = file.with_name(f"{file.name}.new")
-    aside.unlink(missing_ok=True)
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """Write a file atomically, readable by its owner only."""
+    temporary = file.with_name(f"{file.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as handle:
         handle.write(text)
-    aside.replace(file)
+    temporary.replace(file)
 
 
-def _new(database: Path) -> dict[str, str]:
-    sealing_key = base64.urlsafe_b64encode(secrets.token_bytes(64)).decode()
+def _generate(database: Path) -> dict[str, str]:
+    key = base64.urlsafe_b64encode(secrets.token_bytes(64)).decode()
     return {
         "SECRET_KEY": secrets.token_urlsafe(64),
-        "ENCRYPTION_KEYS": f"demo:{sealing_key}",
+        "ENCRYPTION_KEYS": f"demo:{key}",
         "DATABASE_URL": f"sqlite:///{database}",
         "ALLOWED_HOSTS": "127.0.0.1,localhost",
         "PORTAL_ID": f"demo-{secrets.token_hex(4)}",

@@ -1,5 +1,5 @@
-"""What can go wrong while setting up the demo, as one sentence for the person who started it."""
+"""Errors of the demo."""
 
 
 class DemoError(Exception):
-    """The message says what happened and what to do."""
+    """The message says what happened and what to do about it."""

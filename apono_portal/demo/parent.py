@@ -1,4 +1,4 @@
-"""Processes that do not outlive the one that started them."""
+"""Child processes that end with their parent."""
 
 import ctypes
 import os
@@ -10,15 +10,15 @@ _PR_SET_PDEATHSIG = 1
 
 
 def ending_with_parent(signal_number: signal.Signals) -> Callable[[], None] | None:
-    """For ``preexec_fn``: on Linux the kernel sends the signal when the starting thread dies."""
+    """Return a ``preexec_fn`` that has Linux signal the child when the thread that started it dies."""
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None).prctl
     parent = os.getpid()
 
-    def arrange() -> None:
+    def set_death_signal() -> None:
         prctl(_PR_SET_PDEATHSIG, int(signal_number), 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
 
-    return arrange
+    return set_death_signal

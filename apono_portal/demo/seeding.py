@@ -1,7 +1,7 @@
-"""The demo's people, groups, integration and access flows.
+"""The demo's users, groups, integration and access flows.
 
-Run at every start: people are made when the database has none, and what was seeded once is not made
-again when an admin has deleted it: the audit log remembers.
+Seeding runs at every start. Users are created in an empty database only, and what an admin has deleted
+is not created again: the audit log has its creation.
 """
 
 import json
@@ -28,141 +28,141 @@ from apono_portal.demo.environment import write_private
 from apono_portal.demo.errors import DemoError
 from apono_portal.users.models import Role, User
 from apono_portal.users.services.groups import create_group
-from apono_portal.users.services.people import create_user
+from apono_portal.users.services.users import create_user
 from audit.events import EventName
 from audit.models import Event
 from audit.services import record
 
 INTEGRATION = "Demo PostgreSQL"
 HALF_AN_HOUR = timedelta(minutes=30)
-# Whose name stands on the record for what is seeded. Nobody can sign in as it.
-SET_UP_EMAIL = "setup@demo.example"
+# The actor of seeding in the audit log. Nobody can sign in as this user.
+SEEDING_EMAIL = "setup@demo.example"
 
 
 @dataclass(frozen=True)
-class Person:
+class DemoUser:
     name: str
     mailbox: str
     role: Role = Role.MEMBER
     groups: tuple[str, ...] = ()
-    part: str = ""  # what the demo's visitor can sign in as
+    account: str = ""  # label of the account, if visitors may sign in with it
 
     @property
     def email(self) -> str:
         return f"{self.mailbox}@demo.example"
 
 
-PEOPLE = (
-    Person("Nora Ekman", "admin", Role.ADMIN, part="admin"),
-    Person("Tomas Brandt", "approver", groups=("Billing owners",), part="approver"),
-    Person("Irma Solberg", "requester", groups=("Engineering",), part="requester"),
-    Person("Petra Novak", "auditor", Role.AUDITOR, part="auditor"),
-    Person("Luis Ferreira", "luis.ferreira", groups=("Engineering",)),
-    Person("Amara Obi", "amara.obi", groups=("Engineering",)),
-    Person("Jonas Keller", "jonas.keller", groups=("Engineering", "On call")),
-    Person("Mei Tanaka", "mei.tanaka", groups=("Finance",)),
-    Person("Rana Haddad", "rana.haddad", groups=("Finance",)),
-    Person("Oskar Lind", "oskar.lind", groups=("Support",)),
-    Person("Carla Rossi", "carla.rossi", groups=("Support", "On call")),
+USERS = (
+    DemoUser("Nora Ekman", "admin", Role.ADMIN, account="admin"),
+    DemoUser("Tomas Brandt", "approver", groups=("Billing owners",), account="approver"),
+    DemoUser("Irma Solberg", "requester", groups=("Engineering",), account="requester"),
+    DemoUser("Petra Novak", "auditor", Role.AUDITOR, account="auditor"),
+    DemoUser("Luis Ferreira", "luis.ferreira", groups=("Engineering",)),
+    DemoUser("Amara Obi", "amara.obi", groups=("Engineering",)),
+    DemoUser("Jonas Keller", "jonas.keller", groups=("Engineering", "On call")),
+    DemoUser("Mei Tanaka", "mei.tanaka", groups=("Finance",)),
+    DemoUser("Rana Haddad", "rana.haddad", groups=("Finance",)),
+    DemoUser("Oskar Lind", "oskar.lind", groups=("Support",)),
+    DemoUser("Carla Rossi", "carla.rossi", groups=("Support", "On call")),
 )
 
 
 @dataclass(frozen=True)
-class Flow:
+class DemoFlow:
     name: str
     description: str
     targets: tuple[tuple[str, str], ...]  # database, capability role
     max_duration: timedelta
     require_mfa: bool
     approvers: str = ""
-    asked_later: str = ""  # once nobody decided for half an hour
-    extensions: int = 0  # of half an hour
+    escalation_group: str = ""  # notified after half an hour without a decision
+    max_extensions: int = 0  # of half an hour
 
 
 FLOWS = (
-    Flow(
+    DemoFlow(
         "Orders read-only",
-        "Look at live orders, customers and shipments.",
+        "Read live orders, customers and shipments.",
         (("orders", "orders_read"),),
         timedelta(hours=8),
         require_mfa=True,
-        extensions=2,
+        max_extensions=2,
     ),
-    Flow(
+    DemoFlow(
         "Billing read-write",
-        "Mend invoices, payments and refunds.",
+        "Correct invoices, payments and refunds.",
         (("billing", "billing_write"),),
         timedelta(hours=2),
         require_mfa=True,
         approvers="Billing owners",
-        asked_later="On call",
-        extensions=1,
+        escalation_group="On call",
+        max_extensions=1,
     ),
-    Flow(
+    DemoFlow(
         "Orders staging",
-        "Attempt things out on a copy of the orders.",
+        "Experiment with a copy of the orders.",
         (("orders_staging", "orders_read"), ("orders_staging", "orders_write")),
         timedelta(hours=8),
         require_mfa=False,
     ),
 )
-REQUESTORS = "Engineering"
+REQUESTER_GROUP = "Engineering"
 
 
 def seed(target: Target, *, accounts: Path) -> list[str]:
-    """Fill in what is missing. Returns sentences about what was done.
+    """Create what is missing, and return a line about each part.
 
-    The sign-ins of new people are written to ``accounts`` before they are made.
+    The passwords of new users are written to ``accounts`` first.
     """
-    told = []
+    lines = []
     if not User.objects.exists():
-        make_people(accounts)
-        told.append(f"Made {len(PEOPLE)} people; their sign-ins are in {accounts}")
-    actor = User.objects.filter(email=SET_UP_EMAIL).first()
+        create_users(accounts)
+        lines.append(f"Created {len(USERS)} users; their passwords are in {accounts}")
+    actor = User.objects.filter(email=SEEDING_EMAIL).first()
     if actor is None:
-        return told  # somebody else's portal: nothing of the demo belongs here
+        return lines  # not a demo database
     try:
         integration = seed_integration(actor, target)
         if integration is not None:
-            made = [flow.name for flow in FLOWS if seed_flow(actor, integration, flow)]
-            told += [f"Made the access flow {name}" for name in made]
+            created = [flow.name for flow in FLOWS if seed_flow(actor, integration, flow)]
+            lines += [f"Created the access flow {name}" for name in created]
     except (Refused, ConnectorError) as error:
-        raise DemoError(f"The demo could not be filled in. {error.sentence}") from None
-    return told
+        raise DemoError(f"The demo could not be seeded. {error.sentence}") from None
+    return lines
 
 
-def make_people(file: Path) -> None:
-    """Make everybody with a new password, and write down those a visitor may use."""
-    passwords = {person: secrets.token_urlsafe(12) for person in PEOPLE}
+def create_users(file: Path) -> None:
+    """Create the users with new passwords, and write the accounts for visitors to a file."""
+    passwords = {user: secrets.token_urlsafe(12) for user in USERS}
     accounts = [
-        {"role": person.part, "email": person.email, "password": passwords[person]}
-        for person in PEOPLE
-        if person.part
+        {"role": user.account, "email": user.email, "password": passwords[user]}
+        for user in USERS
+        if user.account
     ]
     write_private(file, json.dumps(accounts, indent=2) + "\n")
     with transaction.atomic():
-        actor = User.objects.create_user(SET_UP_EMAIL, "Demo set-up", role=Role.ADMIN)
-        names = sorted({name for person in PEOPLE for name in person.groups})
+        actor = User.objects.create_user(SEEDING_EMAIL, "Demo seeding", role=Role.ADMIN)
+        names = sorted({name for demo_user in USERS for name in demo_user.groups})
         groups = {
             name: create_group(actor=actor, window=None, name=name, members=[], client_info=SYSTEM)
             for name in names
         }
-        for person in PEOPLE:
+        for demo_user in USERS:
             user = create_user(
                 actor=actor,
                 window=None,
-                email=person.email,
-                name=person.name,
-                role=person.role,
-                groups=[groups[name] for name in person.groups],
+                email=demo_user.email,
+                name=demo_user.name,
+                role=demo_user.role,
+                groups=[groups[name] for name in demo_user.groups],
                 client_info=SYSTEM,
             )
-            user.set_password(passwords[person])
+            user.set_password(passwords[demo_user])
             user.save(update_fields=["password"])
 
 
 def seed_integration(actor: User, target: Target) -> Integration | None:
-    """Return the demo's integration, looked at and up to date; None if an admin deleted it."""
+    """Return the demo's integration, checked and up to date; None if an admin deleted it."""
     terms = IntegrationInput(
         name=INTEGRATION,
         host=target.host,
@@ -172,33 +172,33 @@ def seed_integration(actor: User, target: Target) -> Integration | None:
         password=target.password,
         sslmode=Integration.SslMode.PREFER,  # it listens on this machine's loopback only
     )
-    found = Integration.objects.filter(name=INTEGRATION).first()
-    if found is None and _once_made(EventName.INTEGRATION_CREATE, INTEGRATION):
+    integration = Integration.objects.filter(name=INTEGRATION).first()
+    if integration is None and _was_created(EventName.INTEGRATION_CREATE, INTEGRATION):
         return None
-    if found is None:
-        found = integrations_services.create_integration(
+    if integration is None:
+        integration = integrations_services.create_integration(
             actor=actor, window=None, terms=terms, client_info=SYSTEM
         )
     else:
-        follow_server(actor, found, target)
-    if any(getattr(found, name) != getattr(terms, name) for name in ADDRESS_FIELDS):
-        found = integrations_services.change_integration(
-            actor=actor, window=None, integration=found, terms=terms, client_info=SYSTEM
+        follow_server(actor, integration, target)
+    if any(getattr(integration, name) != getattr(terms, name) for name in ADDRESS_FIELDS):
+        integration = integrations_services.change_integration(
+            actor=actor, window=None, integration=integration, terms=terms, client_info=SYSTEM
         )
-    if not found.system_identifier:
-        checks.check_integration(actor=actor, integration=found, client_info=SYSTEM)
-        found.refresh_from_db()
-    return found
+    if not integration.system_identifier:
+        checks.check_integration(actor=actor, integration=integration, client_info=SYSTEM)
+        integration.refresh_from_db()
+    return integration
 
 
 def follow_server(actor: User, integration: Integration, target: Target) -> None:
-    """Forget which server it was if its data is gone and a new one stands in its place.
+    """Accept a new server in place of the old one, whose data is gone.
 
-    Only the demo may do that: elsewhere another server is another integration.
+    Only the demo does that: elsewhere, another server is another integration.
     """
-    known = integration.system_identifier
-    found = connector_for(integration.kind).discover(target).system_identifier
-    if known and found != known:
+    old = integration.system_identifier
+    new = connector_for(integration.kind).discover(target).system_identifier
+    if old and new != old:
         integration.system_identifier = ""
         with transaction.atomic():
             integration.save(update_fields=["system_identifier"])
@@ -206,35 +206,39 @@ def follow_server(actor: User, integration: Integration, target: Target) -> None
                 event=EventName.INTEGRATION_CHANGE,
                 actor=actor,
                 target=integration,
-                metadata={"changes": {"system_identifier": {"from": known, "to": found}}},
+                metadata={"changes": {"system_identifier": {"from": old, "to": new}}},
             )
 
 
-def seed_flow(actor: User, integration: Integration, flow: Flow) -> bool:
-    """Make a flow unless it is, or was, there. Returns whether it was made."""
-    if AccessFlow.objects.filter(name=flow.name).exists() or _once_made(
+def seed_flow(actor: User, integration: Integration, flow: DemoFlow) -> bool:
+    """Create a flow unless it exists or was deleted. Returns whether it was created."""
+    if AccessFlow.objects.filter(name=flow.name).exists() or _was_created(
         EventName.FLOW_CREATE, flow.name
     ):
         return False
     groups = {group.name: group.pk for group in Group.objects.all()}
-    resources = {each.name: each.pk for each in integration.resources.present()}
-    permissions = {each.name: each.pk for each in integration.permissions.present()}
+    resources = {row.name: row.pk for row in integration.resources.present()}
+    permissions = {row.name: row.pk for row in integration.permissions.present()}
     terms = FlowInput(
         name=flow.name,
         description=flow.description,
         require_mfa=flow.require_mfa,
-        requester_groups=frozenset({groups[REQUESTORS]}),
-        targets=frozenset((resources[where], permissions[what]) for where, what in flow.targets),
+        requester_groups=frozenset({groups[REQUESTER_GROUP]}),
+        targets=frozenset(
+            (resources[resource], permissions[permission]) for resource, permission in flow.targets
+        ),
         max_duration=flow.max_duration,
         approval=AccessFlow.Approval.ANY_OF if flow.approvers else AccessFlow.Approval.AUTOMATIC,
         approver_groups=frozenset({groups[flow.approvers]} if flow.approvers else ()),
-        escalation=((HALF_AN_HOUR, groups[flow.asked_later]),) if flow.asked_later else (),
-        max_extensions=flow.extensions,
+        escalation=((HALF_AN_HOUR, groups[flow.escalation_group]),)
+        if flow.escalation_group
+        else (),
+        max_extensions=flow.max_extensions,
         extension_duration=HALF_AN_HOUR,
     )
     flows_services.create_flow(actor=actor, window=None, terms=terms, client_info=SYSTEM)
     return True
 
 
-def _once_made(event: EventName, name: str) -> bool:
+def _was_created(event: EventName, name: str) -> bool:
     return Event.objects.filter(event=event, target_label=name).exists()

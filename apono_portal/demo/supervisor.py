@@ -1,7 +1,7 @@
-"""Starts the demo, tells where it is, keeps it up, and ends all of it.
+"""Start the demo, keep it running, and stop all of it.
 
-Order of starting: PostgreSQL target, database and demo data, web, worker. They end the other way
-round. Every process is a child of this one and ends with it, also when it is killed.
+Start order: PostgreSQL target, portal database with demo data, web server, worker; they stop in reverse
+order. Every process is a child of this one and ends with it, even if it is killed.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ from types import FrameType
 
 from accessflows.connectors.protocol import Target
 from apono_portal.demo.children import Child
-from apono_portal.demo.environment import chosen_port, demo_environment
+from apono_portal.demo.environment import demo_environment, parse_port
 from apono_portal.demo.errors import DemoError
 from apono_portal.demo.parent import ending_with_parent
 from apono_portal.demo.postgres_server import PostgresServer, available_versions
@@ -31,57 +31,59 @@ ROOT = Path(__file__).resolve().parents[2]
 VAR = Path(os.environ.get("DEMO_FOLDER") or ROOT / "var").absolute()
 ACCOUNTS = VAR / "demo-accounts.json"
 HOST = "127.0.0.1"
-READY_WITHIN_S = 60
-END_WITHIN_S = 12
+START_TIMEOUT_SECONDS = 60
+STOP_TIMEOUT_SECONDS = 12
 
 
 class Stopped(Exception):
-    """Somebody asked us to end."""
+    """The demo was asked to stop."""
 
 
-class Ears:
-    """Hears that we shall end. The handler only notes it: an exception raised in the middle of
-    anything could be swallowed there, and the request to end with it.
+class StopSignal:
+    """Whether the demo was asked to stop.
+
+    The signal handler only sets a flag: an exception raised there could be swallowed by the code it
+    interrupts.
     """
 
     def __init__(self) -> None:
-        self.told = False
+        self.received = False
 
-    def listen(self) -> None:
-        """To Ctrl-C, a plain kill, and the closing terminal unless `nohup` says otherwise."""
+    def install(self) -> None:
+        """Handle Ctrl-C, SIGTERM, and a closing terminal unless `nohup` ignores it."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             ignored = signal.getsignal(number) is signal.SIG_IGN
             if number != signal.SIGHUP or not ignored:
-                signal.signal(number, self._note)
+                signal.signal(number, self._handle)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.told = True
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.received = True
 
-    def pause(self, seconds: float) -> None:
-        """Sleep, and raise Stopped if we were told to end."""
+    def sleep(self, seconds: float) -> None:
+        """Sleep, and raise Stopped once a signal was received."""
         give_up_at = time.monotonic() + seconds
-        while not self.told and time.monotonic() < give_up_at:
+        while not self.received and time.monotonic() < give_up_at:
             time.sleep(0.05)
-        if self.told:
+        if self.received:
             raise Stopped
 
 
-ears = Ears()
+stop_signal = StopSignal()
 
 
 def main() -> int:
-    """Run until asked to end. Returns the exit code."""
-    ears.listen()
+    """Run until stopped. Returns the exit code."""
+    stop_signal.install()
     os.umask(0o077)
     try:
-        port = chosen_port(os.environ.get("PORT"))
+        port = parse_port(os.environ.get("PORT"))
         require_free(port)
         VAR.mkdir(mode=0o700, exist_ok=True)
         VAR.chmod(0o700)
-        with only_one_of_us(), running_target() as server:
+        with exclusive_lock(), running_target() as server:
             run(server, port)
     except Stopped:
-        say("Everything has ended.")
+        say("Stopped.")
         return 0
     except DemoError as error:
         print(error, file=sys.stderr)
@@ -90,43 +92,45 @@ def main() -> int:
 
 
 def say(sentence: str) -> None:
-    # Whoever listened may be gone; that is no reason to leave processes behind.
+    # Standard output may be closed; that must not leave processes behind.
     with suppress(OSError):
         print(sentence, flush=True)
 
 
 def require_free(port: int) -> None:
-    """Raise DemoError with a sentence if nobody can listen on the port."""
+    """Raise DemoError if the port cannot be used."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except PermissionError:
             raise DemoError(
-                f"Port {port} is for the system's own services. Choose another: PORT=8080 make run"
+                f"Port {port} is reserved for the system. Choose another port: PORT=8080 make run"
             ) from None
         except OSError:
             other = port + 1 if port < 65535 else port - 1
             raise DemoError(
-                f"Port {port} is taken by another program. Stop it, or choose another port: "
+                f"Port {port} is already in use. Stop that program or choose another port: "
                 f"PORT={other} make run"
             ) from None
 
 
 @contextmanager
-def only_one_of_us() -> Iterator[None]:
-    """Hold a lock on the folder with the demo's data for as long as we run."""
+def exclusive_lock() -> Iterator[None]:
+    """Lock the demo's data folder while the demo runs."""
     with (VAR / "demo.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DemoError("The demo already runs from this folder. End it first.") from None
+            raise DemoError(
+                "The demo is already running from this folder. Stop it first."
+            ) from None
         yield
 
 
 @contextmanager
 def running_target() -> Iterator[PostgresServer]:
-    """The demo's PostgreSQL, ended last."""
+    """Run the demo's PostgreSQL, which stops last."""
     say("Starting the demo's PostgreSQL")
     folder = reachable_home(choose_runner(), VAR / "target")
     server = PostgresServer(programs_for(folder), folder)
@@ -138,26 +142,26 @@ def running_target() -> Iterator[PostgresServer]:
 
 
 def programs_for(folder: Path) -> Path:
-    """Return the server programs that fit the data in ``folder``, the newest if there is none."""
+    """Return the server programs for the data in ``folder``, or the newest if there is none."""
     versions = available_versions()
     if not versions:
         raise DemoError(
-            "No PostgreSQL server programs were found. Install your system's postgresql package, "
+            "No PostgreSQL server was found. Install your system's postgresql package, "
             "or run: rm .venv/ready-to-run; make run"
         )
     with suppress(OSError):
         used = int((folder / "data" / "PG_VERSION").read_text())
         if used not in versions:
             raise DemoError(
-                f"{folder} was made by PostgreSQL {used}, which is gone. Install it again, or move "
-                "the folder away: the demo's target is then made anew."
+                f"{folder} needs PostgreSQL {used}, which is not installed. Install it, or move the "
+                "folder away to create the demo's target again."
             )
         return versions[used]
     return versions[max(versions)]
 
 
 def run(server: PostgresServer, port: int) -> None:
-    """Bring everything up around the target and keep it up. Only an exception ends it."""
+    """Start the portal around the target and keep it running until an exception."""
     own = demo_environment(VAR, port)
     broker_password = own.pop("DEMO_BROKER_PASSWORD")
     environment = {"MALLOC_ARENA_MAX": "1", **os.environ, **own}  # docs/operations.md, Sizing
@@ -172,38 +176,38 @@ def run(server: PostgresServer, port: int) -> None:
         announce(own["PORTAL_URL"])
         keep_up(children, server)
     finally:
-        end_all(children)
+        stop_all(children)
 
 
-def end_all(children: list[Child]) -> None:
-    """Ask all of them to end, give them some seconds together, and end the rest without mercy."""
-    last_moment = time.monotonic() + END_WITHIN_S
+def stop_all(children: list[Child]) -> None:
+    """Terminate all processes, and kill those that have not exited after a shared timeout."""
+    give_up_at = time.monotonic() + STOP_TIMEOUT_SECONDS
     for child in reversed(children):
-        child.ask_to_end()
+        child.terminate()
     for child in reversed(children):
-        child.end(timeout_s=max(0.1, last_moment - time.monotonic()))
+        child.wait(timeout_s=max(0.1, give_up_at - time.monotonic()))
 
 
 def prepare_portal(target: Target, environment: dict[str, str]) -> None:
-    """Migrate, collect static files and fill in the demo's data, in a process of its own."""
+    """Migrate, collect static files and seed the demo, in a process of its own."""
     command = [sys.executable, str(ROOT / "manage.py"), "demo"]
     command += [f"--host={target.host}", f"--port={target.port}", f"--broker={target.user}"]
     command += [f"--accounts={ACCOUNTS}"]
-    preparing = subprocess.Popen(
+    process = subprocess.Popen(
         command,
         env={**environment, "DEMO_BROKER_PASSWORD": target.password},
         start_new_session=True,
         preexec_fn=ending_with_parent(signal.SIGTERM),
     )
     try:
-        while preparing.poll() is None:
-            ears.pause(0.1)
+        while process.poll() is None:
+            stop_signal.sleep(0.1)
     finally:
-        if preparing.poll() is None:
-            preparing.terminate()
-        preparing.wait()
-    if preparing.returncode:
-        raise DemoError("The demo could not be prepared; what went wrong stands above.")
+        if process.poll() is None:
+            process.terminate()
+        process.wait()
+    if process.returncode:
+        raise DemoError("The demo could not be prepared. See the error above.")
 
 
 def web(port: int, environment: dict[str, str]) -> Child:
@@ -220,45 +224,45 @@ def worker(environment: dict[str, str]) -> Child:
 
 
 def wait_until_ready(child: Child, address: str) -> None:
-    give_up_at = time.monotonic() + READY_WITHIN_S
+    give_up_at = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < give_up_at:
         if child.exit_code is not None:
-            raise DemoError(f"The {child.name} did not start. Its last words are in {child.log}.")
-        if answers(f"{address}/readyz"):
+            raise DemoError(f"The {child.name} did not start. See {child.log}.")
+        if is_ready(f"{address}/readyz"):
             return
-        ears.pause(0.1)
-    raise DemoError(f"The {child.name} does not answer. Its last words are in {child.log}.")
+        stop_signal.sleep(0.1)
+    raise DemoError(f"The {child.name} does not respond. See {child.log}.")
 
 
-def answers(address: str) -> bool:
+def is_ready(address: str) -> bool:
     try:
-        with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310
-            return bool(answer.status == 200)
+        with urllib.request.urlopen(address, timeout=5) as response:  # noqa: S310
+            return bool(response.status == 200)
     except OSError:
         return False
 
 
 def announce(address: str) -> None:
-    say(f"\nThe portal is at {address}\n")
+    say(f"\nThe portal is running at {address}\n")
     try:
         accounts = json.loads(ACCOUNTS.read_text())
     except (OSError, ValueError):
-        say(f"The demo's sign-ins are not in {ACCOUNTS} any more.")
+        say(f"The demo's passwords are no longer in {ACCOUNTS}.")
         accounts = []
     for account in accounts:
         say(f"  {account['role']:<10} {account['email']:<24} {account['password']}")
-    say(f"\nCtrl-C ends all of it. Logs are in {VAR}.")
+    say(f"\nPress Ctrl-C to stop. Logs are in {VAR}.")
 
 
 def keep_up(children: list[Child], server: PostgresServer) -> None:
-    """Start again what crashes, with a sentence, until we are asked to end."""
+    """Restart what crashes, until the demo is stopped."""
     while True:
-        ears.pause(0.5)
+        stop_signal.sleep(0.5)
         for child in children:
             if (code := child.exit_code) is not None:
-                say(f"The {child.name} ended ({code}) and is started again. See {child.log}.")
+                say(f"The {child.name} exited ({code}); restarting it. See {child.log}.")
                 child.restart()
         if not server.is_up:
-            say("The demo's PostgreSQL ended and is started again.")
+            say("The demo's PostgreSQL exited; restarting it.")
             server.stop()
             server.start()

@@ -1,6 +1,6 @@
-"""The demo's target: databases of an imaginary shop, capability roles and the portal's broker.
+"""The demo's target: databases of a fictional shop, capability roles and the portal's broker.
 
-Everything may be run again: what is there stays, what is missing is added.
+Running it again adds only what is missing.
 """
 
 import random
@@ -63,8 +63,19 @@ CREATE TABLE IF NOT EXISTS ledger.refunds (
     payment_id integer NOT NULL REFERENCES ledger.payments, amount numeric(10, 2) NOT NULL,
     reason text NOT NULL);
 """
-_GIVEN = ("Ada", "Bela", "Chidi", "Dana", "Emil", "Farah", "Goran", "Hana", "Ines", "Jonas")
-_FAMILY = ("Abara", "Berg", "Costa", "Dahl", "Eze", "Fischer", "Garcia", "Haddad", "Ito", "Jansen")
+_FIRST_NAMES = ("Ada", "Bela", "Chidi", "Dana", "Emil", "Farah", "Goran", "Hana", "Ines", "Jonas")
+_LAST_NAMES = (
+    "Abara",
+    "Berg",
+    "Costa",
+    "Dahl",
+    "Eze",
+    "Fischer",
+    "Garcia",
+    "Haddad",
+    "Ito",
+    "Jansen",
+)
 _CITIES = ("Lisbon", "Graz", "Leeds", "Oslo", "Lyon", "Ghent", "Turin", "Porto", "Brno", "Cork")
 _PRODUCTS = ("Desk lamp", "Oak shelf", "Wool rug", "Tea kettle", "Wall clock", "Linen set")
 
@@ -72,8 +83,8 @@ Row = tuple[object, ...]
 
 
 @dataclass(frozen=True)
-class Place:
-    """One database: its schema, tables and rows, and who gets what there."""
+class Database:
+    """A database with its schema, its tables and the roles that read and write them."""
 
     name: str
     schema: str
@@ -82,22 +93,22 @@ class Place:
     writer: str
 
 
-PLACES = (
-    Place("orders", "sales", _ORDERS_TABLES, "orders_read", "orders_write"),
-    Place("orders_staging", "sales", _ORDERS_TABLES, "orders_read", "orders_write"),
-    Place("billing", "ledger", _BILLING_TABLES, "billing_read", "billing_write"),
+DATABASES = (
+    Database("orders", "sales", _ORDERS_TABLES, "orders_read", "orders_write"),
+    Database("orders_staging", "sales", _ORDERS_TABLES, "orders_read", "orders_write"),
+    Database("billing", "ledger", _BILLING_TABLES, "billing_read", "billing_write"),
 )
 
 
 def provision_target(server: PostgresServer, broker_password: str) -> Target:
-    """Fill a running server and return how the broker signs in."""
+    """Provision a running server, and return how the broker connects."""
     with psycopg.connect(_superuser(server), autocommit=True) as connection:
-        for place in PLACES:
-            _create_database(connection, place.name)
+        for database in DATABASES:
+            _create_database(connection, database.name)
         provision_broker(connection, broker_password)
-    for place in PLACES:
-        with psycopg.connect(_superuser(server, place.name)) as connection:
-            _fill(connection, place)
+    for database in DATABASES:
+        with psycopg.connect(_superuser(server, database.name)) as connection:
+            _fill(connection, database)
     return Target(
         host=server.host,
         port=server.port,
@@ -108,9 +119,9 @@ def provision_target(server: PostgresServer, broker_password: str) -> Target:
 
 
 def provision_broker(connection: psycopg.Connection[Row], password: str) -> None:
-    """The broker with no more than it needs, and databases that PUBLIC may not enter.
+    """Create the broker with the rights it needs, and close the databases to PUBLIC.
 
-    The password goes to the server as a verifier only.
+    The server receives the password as a verifier only.
     """
     version = connection.info.server_version // 10000
     setup = broker_setup_sql(version, broker=BROKER, capabilities=CAPABILITIES)
@@ -127,7 +138,7 @@ def provision_broker(connection: psycopg.Connection[Row], password: str) -> None
 
 
 def broker_maintenance_sql() -> str:
-    """On a server that is the portal's alone, the two databases every server has are closed too."""
+    """Return SQL that closes the two default databases, on a server used by the portal only."""
     return (
         f"REVOKE CONNECT, TEMPORARY ON DATABASE {MAINTENANCE_DATABASE}, template1 FROM PUBLIC;"
         f" GRANT CONNECT ON DATABASE {MAINTENANCE_DATABASE}, template1 TO {BROKER};"
@@ -140,31 +151,31 @@ def _superuser(server: PostgresServer, database: str = MAINTENANCE_DATABASE) -> 
 
 
 def _create_database(connection: psycopg.Connection[Row], name: str) -> None:
-    known = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone()
-    if known is None:
+    row = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone()
+    if row is None:
         connection.execute(sql.SQL("CREATE DATABASE {name}").format(name=sql.Identifier(name)))
 
 
-def _fill(connection: psycopg.Connection[Row], place: Place) -> None:
-    connection.execute(place.tables)
-    for role, rights in ((place.reader, _READ), (place.writer, _WRITE)):
-        _give(connection, place.schema, role, rights)
-    rows = _order_rows() if place.schema == "sales" else _billing_rows()
+def _fill(connection: psycopg.Connection[Row], database: Database) -> None:
+    connection.execute(database.tables)
+    for role, rights in ((database.reader, _READ), (database.writer, _WRITE)):
+        _grant(connection, database.schema, role, rights)
+    rows = _order_rows() if database.schema == "sales" else _billing_rows()
     first = True
     for table, columns, values in rows:
-        where = sql.Identifier(place.schema, table)
-        counted = sql.SQL("SELECT EXISTS (SELECT FROM {table})").format(table=where)
-        filled = connection.execute(counted).fetchone()
-        if first and filled == (True,):
+        identifier = sql.Identifier(database.schema, table)
+        query = sql.SQL("SELECT EXISTS (SELECT FROM {table})").format(table=identifier)
+        has_rows = connection.execute(query).fetchone()
+        if first and has_rows == (True,):
             return
         first = False
-        _insert(connection, where, columns, values)
+        _insert(connection, identifier, columns, values)
 
 
-def _give(
+def _grant(
     connection: psycopg.Connection[Row], schema: str, role: str, rights: LiteralString
 ) -> None:
-    """Rights on the tables of today and of tomorrow."""
+    """Grant rights on existing and future tables."""
     names = {"schema": sql.Identifier(schema), "role": sql.Identifier(role)}
     for statement in (
         sql.SQL("GRANT USAGE ON SCHEMA {schema} TO {role}"),
@@ -192,9 +203,9 @@ def _insert(
 
 
 def _order_rows() -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
-    dice = random.Random(1)
+    rng = random.Random(1)
     start = datetime(2026, 1, 5, 8, tzinfo=UTC)
-    people = [f"{given} {family}" for given in _GIVEN for family in _FAMILY]
+    names = [f"{first} {last}" for first in _FIRST_NAMES for last in _LAST_NAMES]
     yield (
         "customers",
         ("name", "email", "city", "since"),
@@ -202,62 +213,62 @@ def _order_rows() -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
             (
                 name,
                 f"{name.lower().replace(' ', '.')}@example.com",
-                dice.choice(_CITIES),
-                (start - timedelta(days=dice.randrange(900))).date(),
+                rng.choice(_CITIES),
+                (start - timedelta(days=rng.randrange(900))).date(),
             )
-            for name in people
+            for name in names
         ],
     )
     placed = [start + timedelta(hours=5 * number) for number in range(_ROWS)]
     yield (
         "orders",
         ("customer_id", "placed_at", "status"),
-        [(dice.randint(1, 100), at, dice.choice(("paid", "packed", "shipped"))) for at in placed],
+        [(rng.randint(1, 100), at, rng.choice(("paid", "packed", "shipped"))) for at in placed],
     )
     yield (
         "order_items",
         ("order_id", "line", "product", "quantity", "unit_price"),
-        _items(dice),
+        _items(rng),
     )
     yield (
         "shipments",
         ("order_id", "carrier", "shipped_at", "delivered_at"),
-        _shipments(dice, placed),
+        _shipments(rng, placed),
     )
 
 
-def _items(dice: random.Random) -> list[Row]:
+def _items(rng: random.Random) -> list[Row]:
     return [
-        (order, line, dice.choice(_PRODUCTS), dice.randint(1, 4), dice.randint(900, 24900) / 100)
+        (order, line, rng.choice(_PRODUCTS), rng.randint(1, 4), rng.randint(900, 24900) / 100)
         for order in range(1, _ROWS + 1)
-        for line in range(1, dice.randint(2, 4))
+        for line in range(1, rng.randint(2, 4))
     ]
 
 
-def _shipments(dice: random.Random, placed: list[datetime]) -> list[Row]:
+def _shipments(rng: random.Random, placed: list[datetime]) -> list[Row]:
     return [
         (
             order,
-            dice.choice(("Post", "Courier", "Pick-up")),
+            rng.choice(("Post", "Courier", "Pick-up")),
             at + timedelta(days=1),
-            at + timedelta(days=3) if dice.random() > 0.2 else None,
+            at + timedelta(days=3) if rng.random() > 0.2 else None,
         )
         for order, at in enumerate(placed, start=1)
     ]
 
 
 def _billing_rows() -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
-    dice = random.Random(2)
+    rng = random.Random(2)
     start = datetime(2026, 1, 5, 8, tzinfo=UTC)
     issued = [start + timedelta(hours=9 * number) for number in range(_ROWS)]
-    totals = [dice.randint(1500, 90000) / 100 for _ in issued]
+    totals = [rng.randint(1500, 90000) / 100 for _ in issued]
     yield (
         "invoices",
         ("number", "customer", "issued_on", "due_on", "total"),
         [
             (
                 f"2026-{number:05}",
-                f"{dice.choice(_GIVEN)} {dice.choice(_FAMILY)}",
+                f"{rng.choice(_FIRST_NAMES)} {rng.choice(_LAST_NAMES)}",
                 at.date(),
                 (at + timedelta(days=30)).date(),
                 total,
@@ -269,7 +280,7 @@ def _billing_rows() -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
         "payments",
         ("invoice_id", "paid_at", "amount", "method"),
         [
-            (number, at + timedelta(days=12), total, dice.choice(("card", "transfer")))
+            (number, at + timedelta(days=12), total, rng.choice(("card", "transfer")))
             for number, (at, total) in enumerate(zip(issued, totals, strict=True), start=1)
         ],
     )
@@ -277,7 +288,7 @@ def _billing_rows() -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
         "refunds",
         ("payment_id", "amount", "reason"),
         [
-            (number, totals[number - 1], dice.choice(("damaged", "returned", "charged twice")))
+            (number, totals[number - 1], rng.choice(("damaged", "returned", "charged twice")))
             for number in range(5, _ROWS, 11)
         ],
     )

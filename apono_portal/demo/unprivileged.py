@@ -1,7 +1,7 @@
-"""Running PostgreSQL as somebody else when we are root: it refuses to run as root.
+"""Run PostgreSQL under another account when started by root, which PostgreSQL refuses.
 
-The other user must be able to reach the files. Where it cannot (a checkout below a private home),
-data and binaries get a place of our own below /var/tmp, and nobody's folder is opened up.
+That account must be able to reach the files. Where it cannot (a checkout in a private home), data and
+binaries go to a folder of our own in /var/tmp, and no permissions are changed elsewhere.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from pathlib import Path
 from apono_portal.demo.errors import DemoError
 from apono_portal.demo.postgres_binaries import wheel_root
 
-_PLACE = Path("/var/tmp")  # noqa: S108 - kept over restarts, and ownership is checked below
+_BASE = Path("/var/tmp")  # noqa: S108 - survives restarts, and ownership is checked below
 
 
 @dataclass(frozen=True)
 class Runner:
-    """The account a server runs under. `switch` is False if that is simply ourselves."""
+    """The account a server runs under. `switch` is False if it is the current one."""
 
     uid: int
     gid: int
@@ -35,21 +35,21 @@ class Runner:
             os.chown(path, self.uid, self.gid)
 
     def can_reach(self, path: Path) -> bool:
-        """May this account pass through every folder above `path`, and through it if it exists?"""
+        """Return whether this account may enter every existing folder on the path."""
         folders = [parent for parent in (path, *path.parents) if parent.is_dir()]
         return not self.switch or all(self._may(folder, stat.S_IXUSR) for folder in folders)
 
     def _may(self, path: Path, bit: int) -> bool:
-        there = path.stat()
-        if there.st_uid == self.uid:
-            return bool(there.st_mode & bit)
-        if there.st_gid == self.gid:
-            return bool(there.st_mode & (bit >> 3))
-        return bool(there.st_mode & (bit >> 6))
+        status = path.stat()
+        if status.st_uid == self.uid:
+            return bool(status.st_mode & bit)
+        if status.st_gid == self.gid:
+            return bool(status.st_mode & (bit >> 3))
+        return bool(status.st_mode & (bit >> 6))
 
 
 def choose_runner() -> Runner:
-    """Ourselves, or `postgres` or `nobody` when we are root."""
+    """Return the current account, or `postgres` or `nobody` if that is root."""
     if os.geteuid() != 0:
         return Runner(os.geteuid(), os.getegid(), switch=False)
     for name in ("postgres", "nobody"):
@@ -59,64 +59,64 @@ def choose_runner() -> Runner:
             continue
         return Runner(account.pw_uid, account.pw_gid, switch=True)
     raise DemoError(
-        "PostgreSQL does not run as root and there is no account named postgres or nobody. "
+        "PostgreSQL does not run as root, and there is no account postgres or nobody. "
         "Run this as an ordinary user."
     )
 
 
 def reachable_home(runner: Runner, home: Path) -> Path:
-    """`home` itself, or a stable place instead of it that the runner can reach."""
+    """Return `home`, or a stable folder in its place that the runner can reach."""
     if runner.can_reach(home):
         return home
-    return _own_place(home) / home.name
+    return _own_folder(home) / home.name
 
 
 def reachable_binaries(runner: Runner, bin_dir: Path, home: Path) -> Path:
-    """`bin_dir` itself, or a copy of the wheel's programs and libraries the runner can reach."""
+    """Return `bin_dir`, or a copy of the wheel's programs that the runner can reach."""
     if runner.can_reach(bin_dir):
         return bin_dir
     wheel = wheel_root(bin_dir)
     if wheel is None:
         raise DemoError(
-            f"The account PostgreSQL runs under cannot reach {bin_dir}. Let others pass through "
-            "its folders, install PostgreSQL with the system's packages, or run as an ordinary user."
+            f"The account PostgreSQL runs under cannot access {bin_dir}. Make its folders accessible, "
+            "install PostgreSQL with the system's packages, or run as an ordinary user."
         )
     install = bin_dir.parent
-    programs = _open_folder(_own_place(home) / "programs")
-    copied = _open_folder(programs / wheel.name) / install.name
-    if not (copied / bin_dir.name / "postgres").exists():
-        _copy_whole(install, copied)
+    programs = _open_folder(_own_folder(home) / "programs")
+    copy = _open_folder(programs / wheel.name) / install.name
+    if not (copy / bin_dir.name / "postgres").exists():
+        _copy_atomically(install, copy)
     libraries = wheel.with_name(f"{wheel.name}.libs")
-    beside = copied.parent.with_name(libraries.name)
+    beside = copy.parent.with_name(libraries.name)
     if libraries.is_dir() and not beside.is_dir():
-        _copy_whole(libraries, beside)
-    return copied / bin_dir.name
+        _copy_atomically(libraries, beside)
+    return copy / bin_dir.name
 
 
 def _open_folder(folder: Path) -> Path:
-    """A folder that others may pass through, whatever mask this process keeps its own files with."""
+    """Create a folder that others may enter, whatever the umask."""
     folder.mkdir(exist_ok=True)
     folder.chmod(0o755)
     return folder
 
 
-def _copy_whole(source: Path, wanted: Path) -> None:
-    """Copy aside and rename, so that an interrupted copy is never taken for a whole one."""
-    aside = wanted.with_name(f"{wanted.name}.{os.getpid()}")
-    shutil.copytree(source, aside, symlinks=True)
+def _copy_atomically(source: Path, target: Path) -> None:
+    """Copy under another name and rename, so that an interrupted copy is never used."""
+    temporary = target.with_name(f"{target.name}.{os.getpid()}")
+    shutil.copytree(source, temporary, symlinks=True)
     try:
-        aside.rename(wanted)
-    except OSError:  # somebody else finished first
-        shutil.rmtree(aside)
+        temporary.rename(target)
+    except OSError:  # another process was faster
+        shutil.rmtree(temporary)
 
 
-def _own_place(home: Path) -> Path:
-    """A folder of this `home` below /var/tmp. Anybody may write there: make sure it is ours."""
+def _own_folder(home: Path) -> Path:
+    """Return this home's folder in /var/tmp, and check its owner: anyone may write there."""
     digest = hashlib.sha256(str(home.absolute()).encode()).hexdigest()[:12]
-    place = _PLACE / f"apono-portal-{digest}"
-    place.mkdir(mode=0o755, exist_ok=True)
-    there = place.lstat()
-    if not stat.S_ISDIR(there.st_mode) or there.st_uid != os.geteuid():
-        raise DemoError(f"{place} belongs to somebody else. Remove it and start again.")
-    place.chmod(0o755)
-    return place
+    folder = _BASE / f"apono-portal-{digest}"
+    folder.mkdir(mode=0o755, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise DemoError(f"{folder} belongs to another user. Remove it and start again.")
+    folder.chmod(0o755)
+    return folder

@@ -1,4 +1,4 @@
-"""Django admin: webhooks and unwanted mails, to look things up."""
+"""Webhooks and email opt-outs in Django admin, read-only."""
 
 from django.contrib import admin
 
@@ -13,6 +13,6 @@ class WebhookAdmin(ReadOnlyAdmin):
 
 
 @admin.register(EmailOptOut)
-class UnwantedMailAdmin(ReadOnlyAdmin):
+class EmailOptOutAdmin(ReadOnlyAdmin):
     list_display = ("user", "kind")
     list_filter = ("kind",)

@@ -1,8 +1,8 @@
-"""Refusals of the notices' services, as sentences for people."""
+"""Errors of the notification services."""
 
 
-class NoticeRefused(Exception):
-    """Nothing was saved. ``field`` names the form field."""
+class NotificationError(Exception):
+    """Nothing was saved. ``sentence`` is for the user; ``field`` names a form field, if any."""
 
     def __init__(self, sentence: str, *, field: str = "") -> None:
         super().__init__(sentence)

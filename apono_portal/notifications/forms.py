@@ -1,97 +1,84 @@
-"""Forms of notices. They parse; services check and write."""
+"""Forms for email preferences, webhooks and deliveries. They parse; services check and write."""
 
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.db.models import BigIntegerField
 
 from accessflows.form_fields import Switch
 from apono_portal.notifications.kinds import (
-    CHOSEN_BY_MAIL,
-    FOR_WEBHOOKS,
-    OF_ADMINS,
-    OF_APPROVERS,
-    OF_REQUESTERS,
+    ADMIN_KINDS,
+    APPROVER_KINDS,
+    OPTIONAL_KINDS,
+    REQUESTER_KINDS,
+    WEBHOOK_KINDS,
     Kind,
 )
 from apono_portal.notifications.models import EmailOptOut, Webhook
-from apono_portal.notifications.services import Terms
+from apono_portal.notifications.services import WebhookInput
+from apono_portal.users.models import User
 from audit.models import Delivery
 
 if TYPE_CHECKING:
     from audit.querysets import DeliveryQuerySet
 
-LARGEST_ID = 2**63 - 1
 
-
-def _choices(kinds: tuple[Kind, ...]) -> list[tuple[str, str]]:
-    return [(kind.value, str(kind.label)) for kind in kinds]
-
-
-class MailsForm(forms.Form):
-    """Which notices a person wants by mail. Those for admins are offered to admins."""
-
-    requests = forms.MultipleChoiceField(
-        label="Your requests and access",
-        required=False,
-        choices=_choices(OF_REQUESTERS),
-        widget=forms.CheckboxSelectMultiple,
-    )
-    approvals = forms.MultipleChoiceField(
-        label="Requests you may decide on",
-        required=False,
-        choices=_choices(OF_APPROVERS),
-        widget=forms.CheckboxSelectMultiple,
-    )
-    targets = forms.MultipleChoiceField(
-        label="Targets",
-        required=False,
-        choices=_choices(OF_ADMINS),
-        widget=forms.CheckboxSelectMultiple,
+def _kinds_field(label: str, kinds: tuple[Kind, ...], **options: Any) -> forms.MultipleChoiceField:
+    choices = [(kind.value, str(kind.label)) for kind in kinds]
+    return forms.MultipleChoiceField(
+        label=label, choices=choices, widget=forms.CheckboxSelectMultiple, **options
     )
 
-    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
-        unwanted = set(EmailOptOut.objects.filter(user=user).values_list("kind", flat=True))
-        wanted = {kind.value for kind in CHOSEN_BY_MAIL} - unwanted
-        names = ("requests", "approvals", "targets")
-        kwargs["initial"] = {name: sorted(wanted) for name in names}
+
+class EmailPreferencesForm(forms.Form):
+    """The kinds of email a user wants. Kinds for admins are offered to admins only."""
+
+    requests = _kinds_field("Your requests and access", REQUESTER_KINDS, required=False)
+    approvals = _kinds_field("Requests you can approve", APPROVER_KINDS, required=False)
+    targets = _kinds_field("Targets", ADMIN_KINDS, required=False)
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        opt_outs = EmailOptOut.objects.filter(user=user).values_list("kind", flat=True)
+        chosen = {kind.value for kind in OPTIONAL_KINDS} - set(opt_outs)
+        kwargs["initial"] = dict.fromkeys(self.base_fields, sorted(chosen))
         super().__init__(*args, **kwargs)
-        self._kept = wanted & {kind.value for kind in OF_ADMINS}
+        self._hidden_kinds: set[str] = set()
         if not user.is_account_admin:
             del self.fields["targets"]
+            self._hidden_kinds = chosen & {kind.value for kind in ADMIN_KINDS}
 
-    def wanted(self) -> set[str]:
-        """Return the kinds chosen. What was not offered stays as it was."""
+    def kinds(self) -> set[str]:
+        """Return the chosen kinds. Those that were not offered stay as they were."""
         chosen = {kind for name in self.fields for kind in self.cleaned_data[name]}
-        return chosen if "targets" in self.fields else chosen | self._kept
+        return chosen | self._hidden_kinds
 
 
 class WebhookForm(forms.Form):
-    """All terms of a webhook. Its address is only ever written."""
+    """A webhook. Its address can be replaced, but never shown."""
 
     name = forms.CharField(
-        label="Name", max_length=80, help_text="What the list of deliveries calls it."
+        label="Name", max_length=80, help_text="Shown in the list of deliveries."
     )
     url = forms.CharField(
         label="Address",
         max_length=1000,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-        help_text="Begins with https://. Sealed at once and never shown again, as a chat's lets anybody post.",
+        help_text="Must start with https://. Encrypted and never shown again.",
         error_messages={"required": "Enter the webhook's address."},
     )
     form = forms.ChoiceField(
-        label="What is posted",
+        label="Content",
         choices=Webhook.Form.choices,
         initial=Webhook.Form.FULL,
         widget=forms.RadioSelect(attrs={"class": "segmented"}),
-        help_text="A chat such as Slack, Teams or Mattermost takes one sentence with a link.",
+        help_text="For Slack, Teams or Mattermost choose one sentence with a link.",
     )
-    kinds = forms.MultipleChoiceField(
-        label="Kinds of events",
-        choices=_choices(FOR_WEBHOOKS),
-        widget=forms.CheckboxSelectMultiple,
-        error_messages={"required": "Choose at least one kind of events."},
+    kinds = _kinds_field(
+        "Events",
+        WEBHOOK_KINDS,
+        error_messages={"required": "Choose at least one kind of event."},
     )
-    is_active = Switch(label="Active", initial=True, help_text="Off, nothing is posted.")
+    is_active = Switch(label="Active", initial=True, help_text="When off, nothing is sent.")
 
     def __init__(self, *args: Any, webhook: Webhook | None = None, **kwargs: Any) -> None:
         if webhook:
@@ -100,12 +87,11 @@ class WebhookForm(forms.Form):
         super().__init__(*args, **kwargs)
         if webhook:
             self.fields["url"].required = False
-            self.fields["url"].help_text = f"Leave it empty to keep the one at {webhook.host}."
+            self.fields["url"].help_text = f"Leave empty to keep the address at {webhook.host}."
 
-    def terms(self) -> Terms:
-        """Return the valid form as terms."""
+    def webhook_input(self) -> WebhookInput:
         values = self.cleaned_data
-        return Terms(
+        return WebhookInput(
             name=" ".join(values["name"].split()),
             form=values["form"],
             kinds=tuple(values["kinds"]),
@@ -114,17 +100,17 @@ class WebhookForm(forms.Form):
         )
 
 
-class DeliveriesForm(forms.Form):
-    """What the list of deliveries is narrowed to; what cannot be read narrows nothing."""
+class DeliveryFilterForm(forms.Form):
+    """Filters of the list of deliveries. Invalid values are ignored."""
 
     state = forms.ChoiceField(required=False, choices=[("", "Any state"), *Delivery.State.choices])
     channel = forms.ChoiceField(
-        required=False, choices=[("", "Mail and webhooks"), *Delivery.Channel.choices]
+        required=False, choices=[("", "Email and webhooks"), *Delivery.Channel.choices]
     )
     to = forms.CharField(label="Recipient", required=False, max_length=100)
-    event = forms.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
-    before = forms.IntegerField(required=False, min_value=0, max_value=LARGEST_ID)
-    after = forms.IntegerField(required=False, min_value=0, max_value=LARGEST_ID)
+    event = forms.IntegerField(required=False, min_value=1, max_value=BigIntegerField.MAX_BIGINT)
+    before = forms.IntegerField(required=False, min_value=0, max_value=BigIntegerField.MAX_BIGINT)
+    after = forms.IntegerField(required=False, min_value=0, max_value=BigIntegerField.MAX_BIGINT)
 
     @property
     def is_filtered(self) -> bool:
@@ -132,11 +118,11 @@ class DeliveriesForm(forms.Form):
 
     def apply(self, deliveries: "DeliveryQuerySet") -> "DeliveryQuerySet":
         self.full_clean()
-        chosen = self.cleaned_data
-        if chosen.get("state"):
-            deliveries = deliveries.filter(state=chosen["state"])
-        if chosen.get("channel"):
-            deliveries = deliveries.filter(channel=chosen["channel"])
-        if chosen.get("event"):
-            deliveries = deliveries.filter(event_id=chosen["event"])
-        return deliveries.sent_to(chosen.get("to", ""))
+        values = self.cleaned_data
+        if values.get("state"):
+            deliveries = deliveries.filter(state=values["state"])
+        if values.get("channel"):
+            deliveries = deliveries.filter(channel=values["channel"])
+        if values.get("event"):
+            deliveries = deliveries.filter(event_id=values["event"])
+        return deliveries.sent_to(values.get("to", ""))

@@ -1,4 +1,4 @@
-"""What notices say: what happened, and what to do next. Links lead to pages and do nothing."""
+"""The text of notifications: what happened and what to do next. Links open pages and do nothing."""
 
 import textwrap
 from collections.abc import Callable
@@ -14,273 +14,274 @@ from apono_portal.core.formatting.datetimes import person
 from apono_portal.core.formatting.durations import format_duration
 from apono_portal.core.web.absolute_urls import absolute_url
 from apono_portal.notifications.kinds import Kind
-from apono_portal.notifications.notification import NAMED, Notification
+from apono_portal.notifications.notification import Notification
 from audit.events import EventName
 from audit.models import Event
 from requests_app.models import AccessRequest
 from requests_app.presenters.request import title_of
 
-LONGEST_QUOTE = 300
+MAX_QUOTE_LENGTH = 300
+MAX_DRIFT_LINES = 5
 
 
 @dataclass(frozen=True)
-class Words:
-    """``subject`` stands alone in a chat, with ``url``; ``paragraphs`` follow it in a mail."""
+class Message:
+    """A chat gets ``subject`` and ``url``; an email also has the ``paragraphs``."""
 
     subject: str
     paragraphs: list[str]
     url: str
 
 
-def words_for(news: Notification, kind: Kind) -> Words:
-    """Return the words for somebody who is told of news as that kind."""
-    return _WORDS[kind](news)
+def message_for(notification: Notification, kind: Kind) -> Message:
+    """Return the message for recipients who are notified under this kind."""
+    return _MESSAGES[kind](notification)
 
 
-def instant(at: datetime | None) -> str:
-    """A mail is read later, so the day and the zone are always said."""
+def format_instant(at: datetime | None) -> str:
+    """Return date, time and time zone: an email may be read days later."""
     return date_format(timezone.localtime(at), "j F Y, H:i e") if at else "an unknown time"
 
 
-def quoted(text: str) -> str:
-    """Return what a person typed as a short quotation, its links broken: anybody may have typed it."""
-    line = textwrap.shorten(" ".join(text.split()), LONGEST_QUOTE, placeholder=" …")
+def quote(text: str) -> str:
+    """Return what a user wrote as a short quotation with its links broken."""
+    line = textwrap.shorten(" ".join(text.split()), MAX_QUOTE_LENGTH, placeholder=" …")
     return f"“{line.replace('://', ':// ')}”" if line else ""
 
 
 def evidence_sentence(request: AccessRequest) -> str:
     if not request.require_mfa:
-        return "The flow asks for no MFA."
+        return "The flow does not require MFA."
     if request.verified_at is None:
-        return "MFA was not verified yet."
-    where = f" from {request.verified_from}" if request.verified_from else ""
-    when = instant(request.verified_at)
-    return (
-        f"{person(request.requester_label)} verified with {request.verified_with}{where} on {when}."
-    )
+        return "MFA is not verified yet."
+    address = f" from {request.verified_from}" if request.verified_from else ""
+    requester, at = person(request.requester_label), format_instant(request.verified_at)
+    return f"{requester} verified with {request.verified_with}{address} on {at}."
 
 
 def _page_of(request: AccessRequest) -> str:
     return absolute_url("requests:detail", request.pk)
 
 
-def _asks(news: Notification) -> Words:
-    request = news.subject_request
-    who = person(request.requester_label)
-    title, lasts = title_of(request), format_duration(request.duration)
-    wanted = "\n".join(f"  {target}" for target in request.targets.all())
-    return Words(
-        f"{request.reference} needs your decision: {who}, {title}, {lasts}",
+def _decision_needed(notification: Notification) -> Message:
+    request = notification.subject_request
+    requester, duration = person(request.requester_label), format_duration(request.duration)
+    return Message(
+        f"{request.reference} needs your decision: {requester}, {title_of(request)}, {duration}",
         [
-            f"{who} asks for this through {request.flow_name}, for {lasts}:",
-            wanted,
-            quoted(request.justification),
+            f"{requester} requests this through {request.flow_name}, for {duration}:",
+            "\n".join(f"  {target}" for target in request.targets.all()),
+            quote(request.justification),
             evidence_sentence(request),
-            f"It waits until {instant(request.pending_until)} and lapses then.",
+            f"Without a decision it lapses on {format_instant(request.pending_until)}.",
         ],
         absolute_url("requests:decide", request.pk),
     )
 
 
-def _passed_on(news: Notification) -> Words:
-    words = _asks(news)
-    passed_on = (
-        "Nobody has decided in time, so it was passed on to further approvers, you among them."
-    )
-    return Words(words.subject, [passed_on, *words.paragraphs], words.url)
+def _escalated(notification: Notification) -> Message:
+    message = _decision_needed(notification)
+    why = "Nobody decided in time, so the request was escalated to you."
+    return Message(message.subject, [why, *message.paragraphs], message.url)
 
 
-def _handled(news: Notification) -> Words:
-    request = news.subject_request
-    who = _actor(news.event)
-    done = {
-        EventName.REQUEST_APPROVE.value: f"{who} has approved it.",
-        EventName.REQUEST_REJECT.value: f"{who} has rejected it.",
-    }.get(news.event.event, f"It was cancelled by {who}.")
-    return Words(
-        f"{request.reference} needs no decision any more",
-        [done, "Nothing is left for you to do."],
+def _handled(notification: Notification) -> Message:
+    request, actor = notification.subject_request, _actor(notification.event)
+    what = {
+        EventName.REQUEST_APPROVE.value: f"{actor} approved it.",
+        EventName.REQUEST_REJECT.value: f"{actor} rejected it.",
+    }.get(notification.event.event, f"It was cancelled by {actor}.")
+    return Message(
+        f"{request.reference} no longer needs your decision",
+        [what, "There is nothing left for you to do."],
         _page_of(request),
     )
 
 
-def _code_needed(news: Notification) -> Words:
-    request = news.subject_request
-    until = instant(request.pending_until)
-    return Words(
-        f"{request.reference} waits for a code",
+def _code_needed(notification: Notification) -> Message:
+    request = notification.subject_request
+    until = format_instant(request.pending_until)
+    return Message(
+        f"{request.reference} is waiting for your code",
         [
-            news.reason,
-            f"Sign in and enter a code by {until}; the request goes on then. Nothing typed is lost.",
+            notification.reason,
+            f"Sign in and enter a code by {until} to continue. Nothing you entered is lost.",
         ],
         absolute_url("requests:step_up"),
     )
 
 
-def _decided(news: Notification) -> Words:
-    request = news.subject_request
-    who, title = _actor(news.event), title_of(request)
-    if news.event.event == EventName.REQUEST_APPROVE:
-        return Words(
-            f"{request.reference} was approved: {title}",
-            [f"{who} has approved it.", quoted(news.reason), "Access is being opened now."],
-            _page_of(request),
-        )
-    return Words(
-        f"{request.reference} was rejected: {title}",
+def _decided(notification: Notification) -> Message:
+    request, actor = notification.subject_request, _actor(notification.event)
+    if notification.event.event == EventName.REQUEST_APPROVE:
+        verdict = "approved"
+        paragraphs = [
+            f"{actor} approved it.",
+            quote(notification.reason),
+            "Access is being granted now.",
+        ]
+    else:
+        verdict = "rejected"
+        paragraphs = [
+            f"{actor} rejected it. No access was granted.",
+            quote(notification.reason),
+            f"If you still need access, submit a new request with what {actor} was missing.",
+        ]
+    subject = f"{request.reference} was {verdict}: {title_of(request)}"
+    return Message(subject, paragraphs, _page_of(request))
+
+
+def _closed(notification: Notification) -> Message:
+    request, event = notification.subject_request, notification.event
+    has_lapsed = event.event == EventName.REQUEST_LAPSE
+    by = "" if has_lapsed or event.actor_id is None else f" by {_actor(event)}"
+    what = "lapsed" if has_lapsed else "was cancelled"
+    return Message(
+        f"{request.reference} {what}{by}: {title_of(request)}",
+        [notification.reason, "No access was granted. If you still need it, request it again."],
+        _page_of(request),
+    )
+
+
+def _active(notification: Notification) -> Message:
+    request = notification.subject_request
+    approvers = [person(decision.approver_label) for decision in request.decisions.all()]
+    until = format_instant(_until(notification))
+    return Message(
+        f"{request.reference} is active until {until}: {title_of(request)}",
         [
-            f"{who} has rejected it. No access was opened.",
-            quoted(news.reason),
-            f"If you still need it, ask again with what {who} missed.",
+            f"Approved by {', '.join(approvers)}." if approvers else "",
+            "The credential is on the request's page. It is shown once.",
         ],
         _page_of(request),
     )
 
 
-def _closed(news: Notification) -> Words:
-    request = news.subject_request
-    lapsed = news.event.event == EventName.REQUEST_LAPSE
-    by = "" if lapsed or news.event.actor_id is None else f" by {_actor(news.event)}"
-    return Words(
-        f"{request.reference} {'lapsed' if lapsed else 'was cancelled'}{by}: {title_of(request)}",
-        [news.reason, "No access was opened. If you still need it, ask again."],
+def _extended(notification: Notification) -> Message:
+    request, until = notification.subject_request, format_instant(_until(notification))
+    return Message(
+        f"{request.reference} was extended until {until}: {title_of(request)}",
+        [f"Extended by {_actor(notification.event)}. The credential stays the same."],
         _page_of(request),
     )
 
 
-def _open(news: Notification) -> Words:
-    request = news.subject_request
-    approvers = [person(each.approver_label) for each in request.decisions.all()]
-    by = f"Approved by {', '.join(approvers)}." if approvers else ""
-    return Words(
-        f"{request.reference} is open until {instant(_until(news))}: {title_of(request)}",
-        [by, "The credential is on the request's page. It is shown once."],
-        _page_of(request),
-    )
-
-
-def _extended(news: Notification) -> Words:
-    request = news.subject_request
-    return Words(
-        f"{request.reference} was extended until {instant(_until(news))}: {title_of(request)}",
-        [f"By {_actor(news.event)}. The credential stays the same."],
-        _page_of(request),
-    )
-
-
-def _ends_soon(news: Notification) -> Words:
-    request = news.subject_request
-    return Words(
-        f"{request.reference} ends on {instant(_until(news))}: {title_of(request)}",
+def _expires_soon(notification: Notification) -> Message:
+    request, until = notification.subject_request, format_instant(_until(notification))
+    return Message(
+        f"{request.reference} expires on {until}: {title_of(request)}",
         [
-            "Sessions that are open then are cut. Save what you are working on.",
-            "The request's page says whether it can be extended.",
+            "Sessions still open then are terminated. Save your work before.",
+            "The request's page shows whether you can extend it.",
         ],
         _page_of(request),
     )
 
 
-def _ended(news: Notification) -> Words:
-    request = news.subject_request
-    revoked = news.event.event == EventName.REQUEST_REVOKE
-    why = request.message if revoked else "Its time was up."
-    by = f"Ended by {person(request.revoked_by_label)}." if request.revoked_by_label else ""
-    return Words(
-        f"{request.reference} has ended: {title_of(request)}",
+def _ended(notification: Notification) -> Message:
+    request = notification.subject_request
+    is_revoked = notification.event.event == EventName.REQUEST_REVOKE
+    by, reason = person(request.revoked_by_label), request.message if is_revoked else ""
+    return Message(
+        f"{request.reference} {'was revoked' if is_revoked else 'expired'}: {title_of(request)}",
         [
-            " ".join(filter(None, [by, why])),
-            "The portal has looked: nothing is left on the target.",
+            " ".join(filter(None, [f"Revoked by {by}." if by else "", reason])),
+            "Removal verified: nothing is left on the target.",
         ],
         _page_of(request),
     )
 
 
-def _failed(news: Notification) -> Words:
-    request = news.subject_request
-    return Words(
-        f"{request.reference} could not be opened: {title_of(request)}",
-        [news.reason, "You have no access through it. Ask again, or tell an account admin."],
+def _failed(notification: Notification) -> Message:
+    request = notification.subject_request
+    return Message(
+        f"{request.reference} could not be granted: {title_of(request)}",
+        [
+            notification.reason,
+            "You have no access through it. Request it again, or contact an account admin.",
+        ],
         _page_of(request),
     )
 
 
-def _stuck(news: Notification) -> Words:
-    return Words(
-        f"An end is held up: {news.event.request_label}, {news.event.target_label}",
+def _revocation_delayed(notification: Notification) -> Message:
+    event = notification.event
+    return Message(
+        f"Revocation delayed: {event.request_label}, {event.target_label}",
         [
-            news.reason,
-            "Access that should have ended may still be usable. The portal goes on trying.",
-            "Look after the target, or cut the login there by hand.",
+            notification.reason,
+            "Access that should have been revoked may still work. The portal keeps retrying.",
+            "Check the target, or disable the login there yourself.",
         ],
-        absolute_url("requests:detail", news.event.request_id)
-        if news.event.request_id
+        absolute_url("requests:detail", event.request_id)
+        if event.request_id
         else absolute_url("integrations:list"),
     )
 
 
-def _drift(news: Notification) -> Words:
-    events = [news.event, *news.also]
-    where = str(news.told.get("integration") or news.event.target_label)
-    if news.event.event == EventName.GRANT_REMOVE_UNKNOWN:
-        subject = f"Unknown login removed from {where}"
-        said = "It bore the portal's marker, nobody knew it, and its end had passed."
-    else:
-        subject, said = f"Logins on {where} differ", ""
+def _drift(notification: Notification) -> Message:
+    events = [notification.event, *notification.merged]
+    integration = notification.metadata.get("integration") or notification.event.target_label
+    subject, what = f"Logins on {integration} have drifted", ""
+    if notification.event.event == EventName.GRANT_REMOVE_UNKNOWN:
+        subject = f"Unknown login removed from {integration}"
+        what = "It had the portal's marker, belonged to no grant, and was past its expiry."
     lines = [
-        f"{each.metadata.get('login')}: {each.metadata.get('reason', '')}".rstrip(": ")
-        for each in events
+        f"{event.metadata.get('login')}: {event.metadata.get('reason', '')}".rstrip(": ")
+        for event in events
     ]
-    more = f"And {len(lines) - NAMED} more." if len(lines) > NAMED else ""
-    return Words(subject, [said, *lines[:NAMED], more], absolute_url("integrations:list"))
-
-
-def _target(news: Notification) -> Words:
-    failed = ", ".join(map(str, news.told.get("failed") or [])) or "its checks"  # type: ignore[call-overload]
-    return Words(
-        f"Integration {news.event.target_label} needs attention",
-        [
-            f"What does not hold: {failed}.",
-            "Its page has a red line for each, with what mends it.",
-        ],
-        absolute_url("integrations:detail", news.event.target_id),
+    more = len(lines) - MAX_DRIFT_LINES
+    return Message(
+        subject,
+        [what, *lines[:MAX_DRIFT_LINES], f"And {more} more." if more > 0 else ""],
+        absolute_url("integrations:list"),
     )
 
 
-def _security(news: Notification) -> Words:
-    event = news.event
-    whose = f": {event.target_label or event.actor_label}"
-    return Words(f"{event.get_event_display()}{whose}", [], absolute_url("audit:list"))
-
-
-def _test(news: Notification) -> Words:
-    return Words(
-        f"{settings.PORTAL_NAME} can post here", [], absolute_url("notifications:webhooks")
+def _integration(notification: Notification) -> Message:
+    failed = ", ".join(map(str, notification.metadata.get("failed") or ["unknown"]))
+    return Message(
+        f"Integration {notification.event.target_label} needs attention",
+        [f"Failed checks: {failed}.", "The integration's page says how to fix each of them."],
+        absolute_url("integrations:detail", notification.event.target_id),
     )
+
+
+def _security(notification: Notification) -> Message:
+    event = notification.event
+    subject = f"{event.get_event_display()}: {event.target_label or event.actor_label}"
+    return Message(subject, [], absolute_url("audit:list"))
+
+
+def _test(notification: Notification) -> Message:
+    subject = f"Test message from {settings.PORTAL_NAME}"
+    return Message(subject, [], absolute_url("notifications:webhooks"))
 
 
 def _actor(event: Event) -> str:
     return person(event.actor_label) if event.actor_id else "the portal"
 
 
-def _until(news: Notification) -> datetime | None:
-    return parse_datetime(str(news.told.get("until") or "")) or news.subject_request.ends_at
+def _until(notification: Notification) -> datetime | None:
+    until = parse_datetime(str(notification.metadata.get("until") or ""))
+    return until or notification.subject_request.ends_at
 
 
-_WORDS: dict[Kind, Callable[[Notification], Words]] = {
-    Kind.DECISION_NEEDED: _asks,
-    Kind.ESCALATED: _passed_on,
+_MESSAGES: dict[Kind, Callable[[Notification], Message]] = {
+    Kind.DECISION_NEEDED: _decision_needed,
+    Kind.ESCALATED: _escalated,
     Kind.HANDLED: _handled,
     Kind.CODE_NEEDED: _code_needed,
     Kind.DECIDED: _decided,
     Kind.CLOSED: _closed,
-    Kind.ACTIVE: _open,
+    Kind.ACTIVE: _active,
     Kind.EXTENDED: _extended,
-    Kind.ENDS_SOON: _ends_soon,
+    Kind.EXPIRES_SOON: _expires_soon,
     Kind.ENDED: _ended,
     Kind.FAILED: _failed,
-    Kind.STUCK: _stuck,
+    Kind.REVOCATION_DELAYED: _revocation_delayed,
     Kind.DRIFT: _drift,
-    Kind.TARGET: _target,
+    Kind.INTEGRATION: _integration,
     Kind.SECURITY: _security,
     Kind.TEST: _test,
 }

@@ -1,4 +1,4 @@
-"""Webhooks that are told of events, the mails people do not want, and how far the log was read."""
+"""Webhooks, email opt-outs, and the position up to which the audit log was read."""
 
 import uuid
 
@@ -7,17 +7,18 @@ from django.db import models
 from django.utils import timezone
 
 from apono_portal.core.crypto import encryption
-from apono_portal.notifications.kinds import FOR_WEBHOOKS, Kind
+from apono_portal.notifications.kinds import WEBHOOK_KINDS, Kind
 
 
 class Webhook(models.Model):
-    """Where notices are posted. Address and secret are sealed: a chat's address lets anybody post.
+    """An address that notifications are posted to.
 
-    ``kinds`` are values of `Kind`. ``host`` is what pages show of the address.
+    Address and secret are encrypted: whoever knows a chat's address can post there. ``kinds`` are
+    values of `Kind`. ``host`` is the part of the address that pages show.
     """
 
     class Form(models.TextChoices):
-        FULL = "full", "Everything, signed"
+        FULL = "full", "All details, signed"
         CHAT = "chat", "One sentence, for a chat"
 
     name = models.CharField(max_length=80, unique=True)
@@ -38,24 +39,24 @@ class Webhook(models.Model):
 
     @property
     def url(self) -> str:
-        return self._unsealed(self.encrypted_url, encryption.WEBHOOK_ADDRESS)
+        return self._decrypt(self.encrypted_url, encryption.WEBHOOK_ADDRESS)
 
     @property
     def secret(self) -> str:
-        return self._unsealed(self.encrypted_secret, encryption.WEBHOOK_SECRET)
+        return self._decrypt(self.encrypted_secret, encryption.WEBHOOK_SECRET)
 
     @property
     def kind_labels(self) -> list[str]:
-        if {kind.value for kind in FOR_WEBHOOKS} <= set(self.kinds):
+        if {kind.value for kind in WEBHOOK_KINDS} <= set(self.kinds):
             return ["All"]
         return [kind.label for kind in Kind if kind.value in self.kinds]
 
-    def _unsealed(self, text: str, purpose: str) -> str:
+    def _decrypt(self, text: str, purpose: str) -> str:
         return encryption.decrypt(text, purpose=purpose, owner=self.secret_id).decode()
 
 
 class EmailOptOut(models.Model):
-    """A kind of notice a person does not want by mail. Without a row it is sent."""
+    """A kind of notification that a user does not want by email."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="email_opt_outs"
@@ -64,15 +65,15 @@ class EmailOptOut(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["user", "kind"], name="unwanted_once_per_person")
+            models.UniqueConstraint(fields=["user", "kind"], name="email_opt_out_once_per_kind")
         ]
 
     def __str__(self) -> str:
-        return f"No mail to {self.user_id} when: {self.get_kind_display()}"
+        return f"No email to user {self.user_id}: {self.get_kind_display()}"
 
 
 class ReadPosition(models.Model):
-    """One row: up to which position of the audit log's chain notices were made."""
+    """The position in the audit log's chain up to which notifications were created. One row."""
 
     ONLY = 1
 

@@ -1,116 +1,89 @@
-"""What a webhook is told: docs/notices.md describes it for those who receive it."""
+"""The JSON sent to webhooks, documented for receivers in docs/notifications.md."""
 
 import json
-from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
 from apono_portal.core.web.absolute_urls import absolute_url
-from apono_portal.notifications.messages import Words, evidence_sentence
+from apono_portal.notifications.messages import Message, evidence_sentence
 from apono_portal.notifications.models import Webhook
 from apono_portal.notifications.notification import Notification
 from audit.models import Event
 from mfa.models import Verification
 from requests_app.models import AccessRequest
 
-# Of a chat's markup: entities that make links and mentions (Slack), mentions and markdown elsewhere.
-_HARMLESS = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "@\u200b", "`": "'"})
+# Chat markup: entities that make links and mentions (Slack), mentions and Markdown elsewhere.
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "@\u200b", "`": "'"})
 
 
-def body_for(webhook: Webhook, news: Notification, words: Words) -> str:
-    """Return the JSON for a webhook. A chat gets ``text`` alone, everybody else all of it."""
-    text = text_of(news, words)
+def body_for(webhook: Webhook, notification: Notification, message: Message) -> str:
+    """Return the JSON for a webhook. A chat gets ``text`` only."""
+    text = chat_text(notification, message)
     if webhook.form == Webhook.Form.CHAT:
         return json.dumps({"text": text})
-    event = news.event
-    told = {
+    event = notification.event
+    payload = {
         "type": event.event.replace(":", "."),
         "timestamp": event.at,
         "text": text,
         "data": {
-            "kind": news.kind.value,
+            "kind": notification.kind.value,
             "event": event.pk,
             "actor": event.actor_label,
             "target": event.target_label,
             "address": event.address,
-            "reason": news.reason,
-            "url": words.url,
-            "request": _request(news.request) if news.request else None,
-            "mfa": evidence_of(event, news.request),
-            "also": [each.pk for each in news.also],
+            "reason": notification.reason,
+            "url": message.url,
+            "request": _request(notification.request) if notification.request else None,
+            "mfa": mfa_evidence(event, notification.request),
+            "also": [merged.pk for merged in notification.merged],
         },
     }
-    return json.dumps(told, cls=DjangoJSONEncoder)
+    return json.dumps(payload, cls=DjangoJSONEncoder)
 
 
-def text_of(news: Notification, words: Words) -> str:
-    """Return one line for people, with who proved what where a request stands on it."""
-    parts = [words.subject.translate(_HARMLESS) + "."]
-    if news.request is not None and news.request.require_mfa:
-        parts.append(evidence_sentence(news.request).translate(_HARMLESS))
-    return " ".join([*parts, words.url])
+def chat_text(notification: Notification, message: Message) -> str:
+    """Return one line with the link and, for protected requests, the requester's verification."""
+    parts = [message.subject.translate(_ESCAPES) + "."]
+    if notification.request is not None and notification.request.require_mfa:
+        parts.append(evidence_sentence(notification.request).translate(_ESCAPES))
+    return " ".join([*parts, message.url])
 
 
-def evidence_of(event: Event, request: AccessRequest | None) -> list[dict[str, Any]]:
-    """Return who proved presence for this, when, with which authenticator and from where.
+def mfa_evidence(event: Event, request: AccessRequest | None) -> list[dict[str, Any]]:
+    """Return who verified, when, with which authenticator and from where.
 
-    That of the requester, told by the request's own snapshot, and that of whoever decided.
+    First the requester, from the request's own snapshot, then the actor of the event.
     """
-    told = []
+    evidence = []
     if request is not None and request.verified_at is not None:
-        told.append(
-            _evidence(
-                "requester",
-                request.requester_label,
-                request.verification_id,
-                request.verified_at,
-                request.verified_with,
-                request.verified_from,
-                closes_at=request.window_closes_at,
-            )
+        evidence.append(
+            {
+                "role": "requester",
+                "user": request.requester_label,
+                "verification": request.verification_id,
+                "verified_at": request.verified_at,
+                "authenticator": request.verified_with,
+                "address": request.verified_from,
+                "window_closes_at": request.window_closes_at,
+            }
         )
-    number = event.metadata.get("verification")
-    if isinstance(number, int) and (request is None or number != request.verification_id):
-        told.extend(_of_ledger(Verification.objects.filter(pk=number), event.actor_label))
-    return told
-
-
-def _of_ledger(rows: Iterable[Verification], who: str) -> list[dict[str, Any]]:
-    return [
-        _evidence(
-            "actor",
-            who,
-            row.pk,
-            row.at,
-            row.device_name,
-            row.address,
-            closes_at=row.window_closes_at,
-        )
-        for row in rows
-    ]
-
-
-def _evidence(
-    role: str,
-    person: str,
-    verification: int | None,
-    at: datetime,
-    authenticator: str,
-    address: str | None,
-    *,
-    closes_at: datetime | None,
-) -> dict[str, Any]:
-    return {
-        "of": role,
-        "person": person,
-        "verification": verification,
-        "verified_at": at,
-        "authenticator": authenticator,
-        "address": address,
-        "window_closes_at": closes_at,
-    }
+    pk = event.metadata.get("verification")
+    if isinstance(pk, int) and (request is None or pk != request.verification_id):
+        evidence += [
+            {
+                "role": "actor",
+                "user": event.actor_label,
+                "verification": verification.pk,
+                "verified_at": verification.at,
+                "authenticator": verification.device_name,
+                "address": verification.address,
+                "window_closes_at": verification.window_closes_at,
+            }
+            for verification in Verification.objects.filter(pk=pk)
+        ]
+    return evidence
 
 
 def _request(request: AccessRequest) -> dict[str, Any]:

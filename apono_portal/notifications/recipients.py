@@ -1,125 +1,128 @@
-"""Whom a piece of news concerns by mail. Nobody is told of what they have done themselves."""
+"""Who gets a notification by email: whom it concerns, and never for their own actions."""
 
 from typing import Any
 
-from accessflows.flows.policies import approver_sets, further_sets
-from apono_portal.notifications.kinds import Kind
+from accessflows.flows.policies import approver_sets, escalation_sets
+from accessflows.models import AccessFlow
+from apono_portal.notifications.kinds import ADMIN_KINDS, Kind
 from apono_portal.notifications.models import EmailOptOut
-from apono_portal.notifications.notification import Notification, waited_for_people
+from apono_portal.notifications.notification import Notification
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Delivery, Event
 from requests_app.models import AccessRequest, Status
 
-ASKING = (Kind.DECISION_NEEDED, Kind.ESCALATED)
-FOR_ADMINS = (Kind.STUCK, Kind.DRIFT, Kind.TARGET)
+DECISION_KINDS = (Kind.DECISION_NEEDED, Kind.ESCALATED)
+
+# The ids of users, and the kind under which each is notified.
+Audience = dict[int, Kind]
 
 
-def people_told_of(news: Notification) -> dict[int, Kind]:
-    """Return the people to mail, by primary key, and as which kind of notice.
+def audience_of(notification: Notification) -> Audience:
+    """Return who gets an email about an event.
 
-    Security is told by those floors themselves, in the transaction of what happened.
+    Security emails are not among them: mfa and users send them in the transaction of the event.
     """
-    if news.kind in FOR_ADMINS:
-        told = dict.fromkeys(_admins(), news.kind)
-    elif news.kind == Kind.SECURITY:
-        told = {}
-    elif news.kind == Kind.ESCALATED:
-        told = dict.fromkeys(_asked_later(news), news.kind)
-    elif news.kind in ASKING:
-        told = dict.fromkeys(approvers_to_ask(news.subject_request), news.kind)
+    kind = notification.kind
+    audience: Audience
+    if kind in ADMIN_KINDS:
+        admins = User.objects.account_admins().values_list("pk", flat=True)
+        audience = dict.fromkeys(admins, kind)
+    elif kind == Kind.SECURITY:
+        audience = {}
+    elif kind == Kind.ESCALATED:
+        audience = dict.fromkeys(_approvers_added_by(notification), kind)
+    elif kind == Kind.DECISION_NEEDED:
+        audience = dict.fromkeys(pending_approvers(notification.subject_request), kind)
     else:
-        told = _of_requester(news) | dict.fromkeys(_spared(news), Kind.HANDLED)
-    told.pop(news.event.actor_id or 0, None)
-    return _who_want(told)
+        audience = dict.fromkeys(_approvers_relieved_by(notification), Kind.HANDLED)
+        audience |= dict.fromkeys(_requester_of(notification), kind)
+    audience.pop(notification.event.actor_id or 0, None)
+    return _without_opt_outs(audience)
 
 
-def approvers_to_ask(request: AccessRequest) -> set[int]:
-    """Return who may decide on a request and has not yet."""
+def pending_approvers(request: AccessRequest) -> set[int]:
+    """Return who may decide on a request and has not."""
     if request.flow is None:
         return set()
-    further = further_sets(request.flow, request.escalation_tier)
-    asked = {pk for each in [*approver_sets(request.flow), *further] for pk in each.members}
+    further = escalation_sets(request.flow, request.escalation_tier)
+    members = {pk for group in [*approver_sets(request.flow), *further] for pk in group.members}
     if not request.flow.allow_self_approval:
-        asked.discard(request.requester_id or 0)
-    return asked - {decision.approver_id for decision in request.decisions.all()}
+        members.discard(request.requester_id or 0)
+    return members - {decision.approver_id for decision in request.decisions.all()}
 
 
-def _asked_later(news: Notification) -> set[int]:
-    """Return who is asked by this step of escalation and was not before."""
-    request, tier = news.subject_request, int(str(news.told.get("tier") or 0))
+def _approvers_added_by(escalation: Notification) -> set[int]:
+    """Return who may decide since this escalation and could not before."""
+    request, tier = escalation.subject_request, int(escalation.metadata.get("tier") or 0)
     if request.flow is None:
         return set()
-    before = [*approver_sets(request.flow), *further_sets(request.flow, tier - 1)]
-    asked = {pk for each in further_sets(request.flow, tier) for pk in each.members}
-    known = {pk for each in before for pk in each.members}
-    return (asked - known) & approvers_to_ask(request)
+    earlier = [*approver_sets(request.flow), *escalation_sets(request.flow, tier - 1)]
+    before = {pk for group in earlier for pk in group.members}
+    after = {pk for group in escalation_sets(request.flow, tier) for pk in group.members}
+    return (after - before) & pending_approvers(request)
 
 
-def asked_by_mail(request: AccessRequest) -> list[int]:
-    """Return the events by which approvers were asked to decide on a request."""
-    draft = (
+def decision_event_ids(request: AccessRequest) -> list[int]:
+    """Return the events that notified approvers to decide on a request."""
+    names = (
         EventName.REQUEST_SUBMIT,
         EventName.REQUEST_RELEASE,
         EventName.REQUEST_REOPEN,
         EventName.REQUEST_ESCALATE,
     )
-    found = Event.objects.about_request(request.pk).filter(event__in=draft)
-    return list(found.values_list("pk", flat=True))
+    events = Event.objects.about_request(request.pk).filter(event__in=names)
+    return list(events.values_list("pk", flat=True))
 
 
-def is_settled_by(news: Notification) -> bool:
-    """Is this the end of the approvers' turn?"""
-    return news.told.get("from") == Status.PENDING_APPROVAL and news.kind in {
-        Kind.DECIDED,
-        Kind.CLOSED,
-    }
+def ends_approval(notification: Notification) -> bool:
+    """Return whether approvers need not decide any more."""
+    was_pending = notification.metadata.get("from") == Status.PENDING_APPROVAL
+    return was_pending and notification.kind in {Kind.DECIDED, Kind.CLOSED}
 
 
-def _of_requester(news: Notification) -> dict[int, Kind]:
-    request = news.subject_request
-    if request.requester_id is None or _is_seen_anyway(news, request):
-        return {}
-    return {request.requester_id: news.kind}
+def _requester_of(notification: Notification) -> list[int]:
+    request = notification.subject_request
+    if request.requester_id is None or _is_redundant(notification, request):
+        return []
+    return [request.requester_id]
 
 
-def _is_seen_anyway(news: Notification, request: AccessRequest) -> bool:
-    """What opens without approval opens while its owner looks on; one's own end is no news.
+def _is_redundant(notification: Notification, request: AccessRequest) -> bool:
+    """Return whether the requester knows already or learns it from another email.
 
-    An approval is followed within seconds by the mail that access is open, so it has none of its
-    own unless that mail is not wanted.
+    Automatic access becomes active while the requester watches. Approved access becomes active within
+    seconds, so the approval has no email of its own unless the requester opted out of that one.
     """
-    if news.kind == Kind.ACTIVE:
-        return not waited_for_people(request)
-    if news.kind == Kind.ENDED:
+    if notification.kind == Kind.ACTIVE:
+        return request.approval == AccessFlow.Approval.AUTOMATIC
+    if notification.kind == Kind.ENDED:
         return request.revoked_by_label == request.requester_label
-    if news.event.event == EventName.REQUEST_APPROVE:
-        unwanted = EmailOptOut.objects.filter(user=request.requester_id, kind=Kind.ACTIVE)
-        return not unwanted.exists()
+    if notification.event.event == EventName.REQUEST_APPROVE:
+        opt_outs = EmailOptOut.objects.filter(user=request.requester_id, kind=Kind.ACTIVE)
+        return not opt_outs.exists()
     return False
 
 
-def _spared(news: Notification) -> set[int]:
-    """Return who was asked to decide by a mail that has left, and need not any more.
+def _approvers_relieved_by(notification: Notification) -> set[int]:
+    """Return who got an email to decide and need not any more.
 
-    When nobody decided in time, that mail has said until when.
+    A lapse relieves nobody: that email named the deadline.
     """
-    if not is_settled_by(news) or news.event.event == EventName.REQUEST_LAPSE:
+    if not ends_approval(notification) or notification.event.event == EventName.REQUEST_LAPSE:
         return set()
-    request = news.subject_request
+    request = notification.subject_request
     sent = Delivery.objects.filter(
-        event_id__in=asked_by_mail(request), kind__in=ASKING, state=Delivery.State.SENT
+        event_id__in=decision_event_ids(request),
+        kind__in=DECISION_KINDS,
+        state=Delivery.State.SENT,
     )
-    asked = User.objects.filter(email__in=sent.values("recipient")).values_list("pk", flat=True)
+    notified = User.objects.filter(email__in=sent.values("recipient")).values_list("pk", flat=True)
     decided = {decision.approver_id for decision in request.decisions.all()}
-    return set(asked) - decided - {request.requester_id}
+    return set(notified) - decided - {request.requester_id or 0}
 
 
-def _admins() -> list[int]:
-    return list(User.objects.account_admins().values_list("pk", flat=True))
-
-
-def _who_want(told: dict[int, Kind]) -> dict[int, Kind]:
-    rows: Any = EmailOptOut.objects.filter(user__in=told).values_list("user", "kind")
-    unwanted = set(rows)
-    return {pk: kind for pk, kind in told.items() if (pk, kind.value) not in unwanted}
+def _without_opt_outs(audience: Audience) -> Audience:
+    opt_outs: Any = EmailOptOut.objects.filter(user__in=audience).values_list("user", "kind")
+    refused = set(opt_outs)
+    return {pk: kind for pk, kind in audience.items() if (pk, kind.value) not in refused}

@@ -1,4 +1,4 @@
-"""Every write about notices: webhooks, what a person wants by mail, sending again."""
+"""Every write to webhooks and email preferences, and sending deliveries again."""
 
 import base64
 import secrets
@@ -13,23 +13,24 @@ from accessflows.permissions import require_admin
 from apono_portal.core.crypto import encryption
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.ssrf_guard import AddressRefused, check_url
-from apono_portal.notifications.exceptions import NoticeRefused
-from apono_portal.notifications.fan_out import post_for
-from apono_portal.notifications.kinds import CHOSEN_BY_MAIL, Kind
+from apono_portal.notifications.exceptions import NotificationError
+from apono_portal.notifications.fan_out import build_webhook_delivery
+from apono_portal.notifications.kinds import OPTIONAL_KINDS, Kind
 from apono_portal.notifications.models import EmailOptOut, Webhook
 from apono_portal.notifications.notification import Notification
+from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Delivery
 from audit.outbox.deliveries import enqueue, requeue
 from audit.services import record
 from mfa.verification.window import Window
 
-NAME_TAKEN = "Another webhook has this name. Choose a different one."
+NAME_TAKEN = "A webhook with this name already exists."
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What an admin says of a webhook. ``url`` is empty to keep the one that is sealed."""
+class WebhookInput:
+    """The fields of a webhook. An empty ``url`` keeps the stored one."""
 
     name: str
     form: str
@@ -37,24 +38,33 @@ class Terms:
     is_active: bool
     url: str = field(default="", repr=False)
 
+    @property
+    def plain_fields(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "form": self.form,
+            "kinds": list(self.kinds),
+            "is_active": self.is_active,
+        }
+
 
 @dataclass(frozen=True)
-class Made:
-    """A webhook and its new secret, which is shown this once."""
+class NewSecret:
+    """A webhook and its new secret, which is shown once."""
 
     webhook: Webhook
     secret: str = field(repr=False)
 
 
 def create_webhook(
-    *, actor: Any, window: Window | None, terms: Terms, client_info: ClientInfo
-) -> Made:
-    """Add a webhook with a secret of the portal's making."""
-    webhook = Webhook(**_plain(terms))
-    if not terms.url:
-        raise NoticeRefused("Enter the webhook's address.", field="url")
-    _seal_address(webhook, terms.url)
-    secret = _new_secret(webhook)
+    *, actor: User, window: Window | None, data: WebhookInput, client_info: ClientInfo
+) -> NewSecret:
+    """Add a webhook with a generated secret."""
+    webhook = Webhook(**data.plain_fields)
+    if not data.url:
+        raise NotificationError("Enter the webhook's address.", field="url")
+    _set_address(webhook, data.url)
+    secret = _set_new_secret(webhook)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
@@ -64,32 +74,37 @@ def create_webhook(
                 actor=actor,
                 target=webhook,
                 client_info=client_info,
-                metadata={**_plain(terms), "host": webhook.host},
+                metadata={**data.plain_fields, "host": webhook.host},
             )
     except IntegrityError:
-        raise NoticeRefused(NAME_TAKEN, field="name") from None
-    return Made(webhook, secret)
+        raise NotificationError(NAME_TAKEN, field="name") from None
+    return NewSecret(webhook, secret)
 
 
 def change_webhook(
-    *, actor: Any, window: Window | None, webhook: Webhook, terms: Terms, client_info: ClientInfo
+    *,
+    actor: User,
+    window: Window | None,
+    webhook: Webhook,
+    data: WebhookInput,
+    client_info: ClientInfo,
 ) -> Webhook:
-    """Save a webhook. What already waits for it goes to the new address."""
+    """Save a webhook. Waiting deliveries go to the new address."""
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
             webhook = Webhook.objects.select_for_update().get(pk=webhook.pk)
             changes = {
                 name: {"from": getattr(webhook, name), "to": value}
-                for name, value in _plain(terms).items()
+                for name, value in data.plain_fields.items()
                 if getattr(webhook, name) != value
             }
             for name, change in changes.items():
                 setattr(webhook, name, change["to"])
-            if terms.url:
-                before = webhook.host
-                _seal_address(webhook, terms.url)
-                changes["address"] = {"from": before, "to": webhook.host}
+            if data.url:
+                old_host = webhook.host
+                _set_address(webhook, data.url)
+                changes["address"] = {"from": old_host, "to": webhook.host}
             if changes:
                 webhook.save()
                 record(
@@ -100,18 +115,18 @@ def change_webhook(
                     metadata={"changes": changes},
                 )
     except IntegrityError:
-        raise NoticeRefused(NAME_TAKEN, field="name") from None
+        raise NotificationError(NAME_TAKEN, field="name") from None
     return webhook
 
 
 def replace_secret(
-    *, actor: Any, window: Window | None, webhook: Webhook, client_info: ClientInfo
-) -> Made:
+    *, actor: User, window: Window | None, webhook: Webhook, client_info: ClientInfo
+) -> NewSecret:
     """Sign with a new secret from now on."""
     with transaction.atomic():
         require_admin(actor=actor, window=window)
         webhook = Webhook.objects.select_for_update().get(pk=webhook.pk)
-        secret = _new_secret(webhook)
+        secret = _set_new_secret(webhook)
         webhook.save(update_fields=["encrypted_secret"])
         record(
             event=EventName.WEBHOOK_REPLACE_SECRET,
@@ -119,13 +134,13 @@ def replace_secret(
             target=webhook,
             client_info=client_info,
         )
-    return Made(webhook, secret)
+    return NewSecret(webhook, secret)
 
 
 def delete_webhook(
-    *, actor: Any, window: Window | None, webhook: Webhook, client_info: ClientInfo
+    *, actor: User, window: Window | None, webhook: Webhook, client_info: ClientInfo
 ) -> None:
-    """Remove a webhook with its secret. What was delivered stays in the list of deliveries."""
+    """Delete a webhook with its secret. Its deliveries stay listed."""
     with transaction.atomic():
         require_admin(actor=actor, window=window)
         record(event=EventName.WEBHOOK_DELETE, actor=actor, target=webhook, client_info=client_info)
@@ -133,83 +148,74 @@ def delete_webhook(
 
 
 def send_test(
-    *, actor: Any, window: Window | None, webhook: Webhook, client_info: ClientInfo
+    *, actor: User, window: Window | None, webhook: Webhook, client_info: ClientInfo
 ) -> Delivery | None:
-    """Have a test posted to one webhook: an event like any other, told to it alone."""
+    """Queue a test message to one webhook."""
     with transaction.atomic():
         require_admin(actor=actor, window=window)
         event = record(
             event=EventName.WEBHOOK_TEST, actor=actor, target=webhook, client_info=client_info
         )
-        enqueue([post_for(webhook, Notification(event, Kind.TEST))])
+        enqueue([build_webhook_delivery(webhook, Notification(event, Kind.TEST))])
     return Delivery.objects.filter(event_id=event.pk).first()
 
 
 def send_again(
-    *, actor: Any, window: Window | None, delivery: Delivery, client_info: ClientInfo
+    *, actor: User, window: Window | None, delivery: Delivery, client_info: ClientInfo
 ) -> None:
-    """Have a delivery sent once more, as it was written."""
+    """Queue a delivery again, unchanged."""
     with transaction.atomic():
         require_admin(actor=actor, window=window)
         delivery = Delivery.objects.select_for_update().get(pk=delivery.pk)
         if delivery.state == Delivery.State.WAITING:
-            raise NoticeRefused("It waits to be sent already. Its next try comes by itself.")
+            raise NotificationError("This delivery is already waiting to be sent.")
         record(
             event=EventName.DELIVERY_SEND_AGAIN,
             actor=actor,
             target=delivery,
             client_info=client_info,
-            metadata={"told_of": delivery.event_id, "was": delivery.state},
+            metadata={"event": delivery.event_id, "previous_state": delivery.state},
         )
         requeue(delivery)
 
 
-def choose_mails(*, actor: Any, wanted: Collection[str], client_info: ClientInfo) -> None:
-    """Keep which notices a person wants by mail. Security notices are sent whatever is chosen."""
-    unwanted = {kind.value for kind in CHOSEN_BY_MAIL} - set(wanted)
+def choose_emails(*, actor: User, kinds: Collection[str], client_info: ClientInfo) -> None:
+    """Save which kinds of email a user wants. Security emails are sent regardless."""
+    opt_outs = {kind.value for kind in OPTIONAL_KINDS} - set(kinds)
     with transaction.atomic():
-        mine = EmailOptOut.objects.select_for_update().filter(user=actor)
-        before = set(mine.values_list("kind", flat=True))
-        if unwanted == before:
+        rows = EmailOptOut.objects.select_for_update().filter(user=actor)
+        before = set(rows.values_list("kind", flat=True))
+        if opt_outs == before:
             return
-        mine.exclude(kind__in=unwanted).delete()
-        rows = [EmailOptOut(user=actor, kind=kind) for kind in sorted(unwanted - before)]
-        EmailOptOut.objects.bulk_create(rows, ignore_conflicts=True)
+        rows.exclude(kind__in=opt_outs).delete()
+        added = [EmailOptOut(user=actor, kind=kind) for kind in sorted(opt_outs - before)]
+        EmailOptOut.objects.bulk_create(added, ignore_conflicts=True)
         record(
             event=EventName.NOTIFICATION_CHOOSE,
             actor=actor,
             target=actor,
             client_info=client_info,
             metadata={
-                "switched_off": sorted(unwanted - before),
-                "switched_on": sorted(before - unwanted),
+                "turned_off": sorted(opt_outs - before),
+                "turned_on": sorted(before - opt_outs),
             },
         )
 
 
-def _plain(terms: Terms) -> dict[str, Any]:
-    return {
-        "name": terms.name,
-        "form": terms.form,
-        "kinds": list(terms.kinds),
-        "is_active": terms.is_active,
-    }
-
-
-def _seal_address(webhook: Webhook, text: str) -> None:
+def _set_address(webhook: Webhook, text: str) -> None:
     try:
         url = check_url(text)
     except AddressRefused as refused:
-        raise NoticeRefused(refused.sentence, field="url") from None
+        raise NotificationError(refused.sentence, field="url") from None
     webhook.host = url.hostname or ""
-    webhook.encrypted_url = encryption.seal(
+    webhook.encrypted_url = encryption.encrypt(
         text.encode(), purpose=encryption.WEBHOOK_ADDRESS, owner=webhook.secret_id
     )
 
 
-def _new_secret(webhook: Webhook) -> str:
+def _set_new_secret(webhook: Webhook) -> str:
     secret = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
-    webhook.encrypted_secret = encryption.seal(
+    webhook.encrypted_secret = encryption.encrypt(
         secret.encode(), purpose=encryption.WEBHOOK_SECRET, owner=webhook.secret_id
     )
     return secret

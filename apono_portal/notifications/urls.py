@@ -1,12 +1,12 @@
-"""Addresses of one's own mails, of deliveries and of webhooks."""
+"""URLs of notification preferences, deliveries and webhooks."""
 
 from django.urls import path
 
-from apono_portal.notifications.views import deliveries, emails, webhooks
+from apono_portal.notifications.views import deliveries, preferences, webhooks
 
 app_name = "notifications"
 urlpatterns = [
-    path("account/notices/", emails.choose, name="choose"),
+    path("account/notifications/", preferences.choose, name="choose"),
     path("deliveries/", deliveries.deliveries, name="deliveries"),
     path("deliveries/<int:pk>/send-again/", deliveries.send_again, name="send_again"),
     path("webhooks/", webhooks.webhooks, name="webhooks"),

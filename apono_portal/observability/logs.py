@@ -1,4 +1,4 @@
-"""Logs as people read them, or as one JSON object a line with time, level, logger, event and details."""
+"""Logs as readable lines, or as JSON lines with timestamp, level, logger, event and details."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ import structlog
 FORMATS = ("line", "json")
 
 
-def logging_for(chosen: str, level: str) -> dict[str, Any]:
-    """Return Django's ``LOGGING``, and have structlog hand its events to the same handler."""
-    before: list[Any] = [
+def logging_for(log_format: str, level: str) -> dict[str, Any]:
+    """Return Django's ``LOGGING``, and configure structlog to use the same handler."""
+    processors: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -19,29 +19,29 @@ def logging_for(chosen: str, level: str) -> dict[str, Any]:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *before,
+            *processors,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
-    last: Any = structlog.processors.JSONRenderer(default=str)
-    if chosen == "line":
-        last = structlog.dev.ConsoleRenderer(colors=False)
+    renderer: Any = structlog.processors.JSONRenderer(default=str)
+    if log_format == "line":
+        renderer = structlog.dev.ConsoleRenderer(colors=False)
     formatter = {
         "()": structlog.stdlib.ProcessorFormatter,
-        "foreign_pre_chain": before,
-        "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+        "foreign_pre_chain": processors,
+        "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     }
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"chosen": formatter},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "chosen"}},
+        "formatters": {"portal": formatter},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "portal"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "django.server": {"propagate": True, "handlers": []},
-            # Refusals are on the record. A line for each would say addresses, which may hold tokens.
+            # The audit log has refusals. Lines about them would log URLs, which may contain tokens.
             "django.request": {"level": "ERROR"},
         },
     }

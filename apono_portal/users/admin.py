@@ -1,9 +1,10 @@
-"""Django admin: people and groups. What is saved here goes through the services of the Users tab.
+"""Users and groups in Django admin, saved through the services of the Users tab.
 
-People are added and deactivated in the portal: the one gives out a link, the other ends access.
+Users are added and deactivated in the portal only: adding issues a password link, deactivating
+revokes access.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import django.contrib.auth.admin  # noqa: F401  registers the groups page replaced below
 from django import forms
@@ -13,11 +14,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from accessflows.acting import action_context
+from accessflows.form_fields import RowsField
+from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import services
-from apono_portal.users.exceptions import PersonRefused
-from apono_portal.users.forms import GroupForm, printable
+from apono_portal.users.exceptions import UserError
+from apono_portal.users.forms import GroupForm, clean_printable
 from apono_portal.users.models import User
-from audit.admin import OnTheRecord
+from audit.admin import AuditedAdmin
 
 if TYPE_CHECKING:
     UserModelForm = forms.ModelForm[User]
@@ -28,39 +31,39 @@ else:
 admin.site.unregister(Group)
 
 
-class ThroughServices:
-    """Saves with a service, and tells what it refuses instead of failing."""
+class ServiceAdmin(AuditedAdmin):
+    """Save with a service, and show its error instead of failing."""
+
+    actions = None
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
-        """Groups and members were saved by the service."""
+        """Do nothing: the service saved groups and members."""
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
-            answer: HttpResponse = super().changeform_view(request, *args, **kwargs)  # type: ignore[misc]
-        except PersonRefused as refused:
-            messages.error(request, refused.sentence)
+            return super().changeform_view(request, *args, **kwargs)
+        except UserError as error:
+            messages.error(request, error.sentence)
             return HttpResponseRedirect(request.get_full_path())
-        return answer
 
 
-class PersonAdminForm(UserModelForm):
+class UserAdminForm(UserModelForm):
     class Meta:
         model = User
         fields = ("name", "role", "groups")
         widgets = {"groups": forms.CheckboxSelectMultiple}
-        help_texts = {"groups": "Groups say what somebody may request and decide."}
+        help_texts = {"groups": "Groups decide what a user may request and approve."}
 
     def clean_name(self) -> str:
-        return printable(self.cleaned_data["name"])
+        return clean_printable(self.cleaned_data["name"])
 
 
 @admin.register(User)
-class UserAdmin(ThroughServices, OnTheRecord):
-    actions = None
-    form: Any = PersonAdminForm
+class UserAdmin(ServiceAdmin):
+    form: Any = UserAdminForm
     fields = ("email", "name", "role", "groups", "is_active", "last_login", "created_at")
     readonly_fields = ("email", "is_active", "last_login", "created_at")
     list_display = ("name", "email", "role", "is_active", "last_login")
@@ -74,7 +77,9 @@ class UserAdmin(ThroughServices, OnTheRecord):
         return reverse("users:edit", kwargs={"pk": obj.pk})
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
-        services.change_user(**action_context(request), user=obj, **form.cleaned_data)
+        services.change_user(
+            **action_context(cast(PortalRequest, request)), user=obj, **form.cleaned_data
+        )
 
 
 class GroupAdminForm(GroupModelForm):
@@ -86,18 +91,17 @@ class GroupAdminForm(GroupModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        members: Any = self.fields["members"]
+        members = cast(RowsField, self.fields["members"])
         members.queryset = User.objects.order_by("name", "email")
         if self.instance.pk:
             members.initial = self.instance.user_set.all()
 
     def clean_name(self) -> str:
-        return printable(self.cleaned_data["name"])
+        return clean_printable(self.cleaned_data["name"])
 
 
 @admin.register(Group)
-class GroupAdmin(ThroughServices, OnTheRecord):
-    actions = None
+class GroupAdmin(ServiceAdmin):
     form: Any = GroupAdminForm
     fields = ("name", "members")
     search_fields = ("name",)
@@ -107,6 +111,10 @@ class GroupAdmin(ThroughServices, OnTheRecord):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
         if change:
-            services.change_group(**action_context(request), group=obj, **form.cleaned_data)
+            services.change_group(
+                **action_context(cast(PortalRequest, request)), group=obj, **form.cleaned_data
+            )
         else:
-            obj.pk = services.create_group(**action_context(request), **form.cleaned_data).pk
+            obj.pk = services.create_group(
+                **action_context(cast(PortalRequest, request)), **form.cleaned_data
+            ).pk

@@ -3,11 +3,11 @@ from django.apps import AppConfig
 
 class UsersConfig(AppConfig):
     name = "apono_portal.users"
-    verbose_name = "People"
+    verbose_name = "Users"
     label = "users"
 
     def ready(self) -> None:
-        from apono_portal.users.services.passwords import PASSWORD_LINK, link_for_mail
+        from apono_portal.users.services.passwords import PASSWORD_LINK, link_for_email
         from audit.outbox import deferred_parts
 
-        deferred_parts.offer(PASSWORD_LINK, link_for_mail)
+        deferred_parts.register(PASSWORD_LINK, link_for_email)

@@ -1,215 +1,150 @@
-"""The list of people in the order of their names, page by page, read by key."""
+"""The user directory: users in order of name, filtered, searched and paged by key."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
-from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from django.db.models import Q, Subquery, Value
-from django.db.models.functions import Coalesce, Concat
-from django.utils import timezone
+from django.db.models import Q, Value
+from django.db.models.functions import Concat
 
-from accessflows.flows.mfa_requirement import enrolled, in_need_of_mfa
-from apono_portal.core.db.keyset import Counted
-from apono_portal.core.db.prepared import Prepared, prepared
-from apono_portal.core.formatting.datetimes import datetime_formatter
+from accessflows.flows.mfa_requirement import enrolled, lacking_required_mfa
 from apono_portal.users.models import User
-from apono_portal.users.selectors import Known
+from apono_portal.users.selectors import with_mfa_and_groups
 
 if TYPE_CHECKING:
     from apono_portal.users.managers import UserQuerySet
 
 PAGE_SIZE = 25
-SHOWN = ("name", "email", "role", "is_active", "last_login")
-COUNTED = 1000
-WINDOW = 15_000
-UP_TO = {"gt": "search_words__lte", "lt": "search_words__gte"}
+EXACT_COUNT_LIMIT = 1000
+SCAN_LIMIT = 15_000  # users a search scans in order before it sorts all matches
 
 
 @dataclass(frozen=True)
-class Page:
-    """Some people, and those from whom on the pages beside it are read."""
+class DirectoryFilter:
+    """Which users to list: by search text, role, status, MFA, or among given ones."""
 
-    people: list[User]
-    before: int | None
-    after: int | None
-    was_searched: bool
-
-
-class Choice(NamedTuple):
-    """What people are narrowed to by choices, of which there are few."""
-
+    text: str = ""
     role: str = ""
     status: str = ""
     mfa: str = ""
+    user_ids: frozenset[int] | None = None
 
-    def of(self, people: "UserQuerySet") -> "UserQuerySet":
+    @property
+    def is_search(self) -> bool:
+        """Whether no index returns these users in order."""
+        return bool(self.text or self.mfa) or self.user_ids is not None
+
+    def apply(self, users: "UserQuerySet", *, lookup: str = "word_search") -> "UserQuerySet":
+        if self.user_ids is not None:
+            users = users.filter(pk__in=self.user_ids)
         if self.role:
-            people = people.filter(role=self.role)
+            users = users.filter(role=self.role)
         if self.status:
-            people = people.filter(is_active=self.status == "active")
-        if self.mfa == "in_need":
-            people = in_need_of_mfa(people)  # type: ignore[assignment]
+            users = users.filter(is_active=self.status == "active")
+        if self.mfa == "required":
+            users = lacking_required_mfa(users)  # type: ignore[assignment]
         elif self.mfa:
-            people = people.filter(enrolled() if self.mfa == "set_up" else ~enrolled())
-        return people
+            users = users.filter(enrolled() if self.mfa == "set_up" else ~enrolled())
+        return users.matching(self.text, lookup=lookup)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Which people are asked for: by a choice, by words, among those of some numbers."""
+class DirectoryPage:
+    """Users, and those from which the pages on either side start."""
 
-    choice: Choice
-    words: str = ""
-    among: frozenset[int] | None = None
-
-    @property
-    def is_searched(self) -> bool:
-        """Whether no index holds those asked for in their order, so that they have to be looked for."""
-        return bool(self.words or self.choice.mfa) or self.among is not None
-
-    @property
-    def is_a_choice(self) -> bool:
-        return not self.words and self.among is None
-
-    def found(self, *, by: str = "begins_words") -> "UserQuerySet":
-        people = self.choice.of(User.objects.all())
-        if self.among is not None:
-            people = people.filter(pk__in=self.among)
-        return people.matching(self.words, by=by)
+    users: list[User]
+    before: int | None
+    after: int | None
+    summary: str
 
 
-def page_of(asked: Asked, *, before: int | None, after: int | None) -> Page:
-    """Return the people who come after a person, or before, or first of all.
+@dataclass(frozen=True)
+class DirectoryQuery:
+    """The users that follow ``start`` in order of name, or precede it if ``backwards``."""
 
-    Page 1,000 costs what page 1 does. A person who is not there any more leads to the beginning.
+    filters: DirectoryFilter
+    start: User | None = None
+    backwards: bool = False
+
+    def fetch(self) -> list[User]:
+        """Return up to one user more than a page shows.
+
+        A search first scans the next `SCAN_LIMIT` users in order, which fills a page if many match.
+        If it does not, few match, and all of them are sorted: scanning on until the page is full is
+        slow for a name late in the order.
+        """
+        if not self.filters.is_search:
+            return self._page(self._ordered(self.filters.apply(User.objects.all())))
+        users = self._page(self.filters.apply(self._next_users(), lookup="word_scan"))
+        if len(users) > PAGE_SIZE:
+            return users
+        return self._page(self._sorted(self.filters.apply(User.objects.all())))
+
+    def _next_users(self) -> "UserQuerySet":
+        users = self._ordered(User.objects.all())
+        words = users.values_list("search_words", flat=True)[SCAN_LIMIT : SCAN_LIMIT + 1].first()
+        if words is None:
+            return users
+        bound = "search_words__gte" if self.backwards else "search_words__lte"
+        return users.filter(**{bound: words})
+
+    def _ordered(self, users: "UserQuerySet") -> "UserQuerySet":
+        users = self._after_start(users).order_by("search_words", "pk")
+        return users.reverse() if self.backwards else users
+
+    def _sorted(self, users: "UserQuerySet") -> "UserQuerySet":
+        """Order by an expression without an index, so that PostgreSQL sorts rather than scans."""
+        users = self._after_start(users).order_by(Concat("search_words", Value("")), "pk")
+        return users.reverse() if self.backwards else users
+
+    def _after_start(self, users: "UserQuerySet") -> "UserQuerySet":
+        if self.start is None:
+            return users
+        words, pk = self.start.search_words, self.start.pk
+        if self.backwards:
+            users = users.filter(search_words__lte=words)
+            return users.filter(Q(search_words__lt=words) | Q(pk__lt=pk))
+        users = users.filter(search_words__gte=words)
+        return users.filter(Q(search_words__gt=words) | Q(pk__gt=pk))
+
+    def _page(self, users: "UserQuerySet") -> list[User]:
+        return list(with_mfa_and_groups(users)[: PAGE_SIZE + 1])
+
+
+def directory_page(
+    filters: DirectoryFilter, *, before: int | None = None, after: int | None = None
+) -> DirectoryPage:
+    """Return the page that ends before a user, starts after one, or comes first.
+
+    A user who no longer exists, or has nobody on that side, leads to the first page.
     """
-    if before is not None:
-        people = _next(asked, before, "lt")
-        more, people = len(people) > PAGE_SIZE, people[:PAGE_SIZE][::-1]
-        page = _page(people, asked.is_searched, has_before=more, has_after=True)
-    else:
-        people = _next(asked, after, "gt")
-        more, people = len(people) > PAGE_SIZE, people[:PAGE_SIZE]
-        page = _page(people, asked.is_searched, has_before=after is not None, has_after=more)
-    if people or (before is None and after is None):
-        return page
-    return page_of(asked, before=None, after=None)
-
-
-def _next(asked: Asked, pk: int | None, way: str) -> list[User]:
-    """Return the next people, one more than a page shows. The first of a choice are prepared for.
-
-    Whoever must be looked for is looked for by whichever way is quick: along the order, as far as the
-    next `WINDOW` people go, which answers when many match. When few do, or few people are left, all who
-    match are sorted, since to go on until a page is full is slow just when what was typed is a name
-    that comes late in the order.
-    """
-    first = _first_of(asked.choice) if asked.is_a_choice and pk is None else None
-    people = first() if first else list(_along(asked, pk, way))
-    if len(people) > PAGE_SIZE or not asked.is_searched:
-        return people
-    return list(_sorted(_beyond(asked.found(), pk, way), way).only(*SHOWN)[: PAGE_SIZE + 1])
-
-
-@cache
-def _first_of(choice: Choice) -> Prepared:
-    return prepared()(lambda: _along(Asked(choice), None, "gt"))
-
-
-def _along(asked: Asked, pk: int | None, way: str) -> "UserQuerySet":
-    """Along the order: by an index that holds it, or through the people nearby. Whom words mean the
-    index of the order tells alone, so that only those on the page are read."""
-    if asked.words:
-        numbers = _near(asked, pk, way).values("pk")[: PAGE_SIZE + 1]
-        return _in_order(User.objects.filter(pk__in=numbers), way).only(*SHOWN)
-    people = _near(asked, pk, way) if asked.is_searched else _walk(asked.found(), pk, way)
-    return people.only(*SHOWN)[: PAGE_SIZE + 1]
-
-
-def span_of(page: Page) -> str:
-    """Say how many people there are, or from whom to whom the page goes.
-
-    Only the first page of a list that an index holds is worth a count, which stops at `COUNTED`.
-    """
-    if page.before or (page.after and page.was_searched):
-        return f"{page.people[0].name} to {page.people[-1].name}"
-    counted = page.people and not page.was_searched
-    count: int = page.people[0].counted if counted else len(page.people)  # type: ignore[attr-defined]
-    if count > COUNTED:
-        return f"More than {COUNTED:,} people"
-    return f"{count:,} {'person' if count == 1 else 'people'}"
-
-
-def rows_of(people: list[User], known: Mapping[int, Known]) -> list[dict[str, Any]]:
-    """Return people as the list shows them: plain words."""
-    tell, zone = datetime_formatter(), timezone.get_current_timezone()
-    return [_row(each, known[each.pk], tell, zone) for each in people]
-
-
-def _row(
-    person: User, known: Known, tell: Callable[[datetime | None], str], zone: tzinfo
-) -> dict[str, Any]:
-    return {
-        "pk": person.pk,
-        "name": person.name,
-        "email": person.email,
-        "initials": person.initials,
-        "role": person.get_role_display(),
-        "groups": ", ".join(known.groups),
-        "active": person.is_active,
-        "held_off": known.held_off,
-        "enrolled": known.authenticator is not None,
-        "verified": tell(known.verified_at),
-        "verified_at": _instant(known.verified_at, zone),
-        "signed_in": tell(person.last_login),
-        "signed_in_at": _instant(person.last_login, zone),
-    }
-
-
-def _instant(at: datetime | None, zone: tzinfo) -> str:
-    return at.astimezone(zone).isoformat() if at else ""
-
-
-def _walk(found: "UserQuerySet", pk: int | None, way: str) -> "UserQuerySet":
-    """In the order of an index, with how many are found in all."""
-    counted = Counted(found.order_by().values("pk")[: COUNTED + 1])
-    return _in_order(_beyond(found, pk, way), way).annotate(counted=counted)
-
-
-def _near(asked: Asked, pk: int | None, way: str) -> "UserQuerySet":
-    """Among the next `WINDOW` people, or all there are, asked for in a way that suits a look at a few."""
-    everybody = _in_order(_beyond(User.objects.all(), pk, way), way).values("search_words")
-    end = _in_order(User.objects.all(), "lt" if way == "gt" else "gt").values("search_words")
-    last = Coalesce(Subquery(everybody[WINDOW : WINDOW + 1]), Subquery(end[:1]))
-    found = _in_order(_beyond(asked.found(by="looks_like"), pk, way), way)
-    return found.filter(**{UP_TO[way]: last})
-
-
-def _in_order(people: "UserQuerySet", way: str) -> "UserQuerySet":
-    return people.order_by(*(["search_words", "pk"] if way == "gt" else ["-search_words", "-pk"]))
-
-
-def _sorted(people: "UserQuerySet", way: str) -> "UserQuerySet":
-    """The same order, in words no index has, so that none tempts the planner to walk along it."""
-    words = Concat("search_words", Value(""))
-    return people.order_by(words if way == "gt" else words.desc(), "pk" if way == "gt" else "-pk")
-
-
-def _page(people: list[User], was_searched: bool, *, has_before: bool, has_after: bool) -> Page:  # noqa: FBT001
-    return Page(
-        people=people,
-        before=people[0].pk if people and has_before else None,
-        after=people[-1].pk if people and has_after else None,
-        was_searched=was_searched,
+    pk = after if before is None else before
+    start = User.objects.filter(pk=pk).first() if pk is not None else None
+    backwards = start is not None and before is not None
+    users = DirectoryQuery(filters, start, backwards).fetch()
+    if start and not users:
+        return directory_page(filters)
+    has_more, users = len(users) > PAGE_SIZE, users[:PAGE_SIZE]
+    if backwards:
+        users.reverse()
+    has_previous = has_more if backwards else start is not None
+    has_next = backwards or has_more
+    return DirectoryPage(
+        users=users,
+        before=users[0].pk if has_previous else None,
+        after=users[-1].pk if has_next else None,
+        summary=_summary(filters, users, has_previous=has_previous, has_next=has_next),
     )
 
 
-def _beyond(people: "UserQuerySet", pk: int | None, way: str) -> "UserQuerySet":
-    """Return those on one side of a person. The first filter is the one an index begins with."""
-    if pk is None:
-        return people
-    words = Subquery(User.objects.filter(pk=pk).values("search_words")[:1])
-    beyond = Q(**{f"search_words__{way}": words}) | Q(**{"search_words": words, f"pk__{way}": pk})
-    return people.filter(**{f"search_words__{way}e": words}).filter(beyond)
+def _summary(
+    filters: DirectoryFilter, users: list[User], *, has_previous: bool, has_next: bool
+) -> str:
+    """Return how many users there are or, where counting takes long, who is first and last here."""
+    if has_previous or (has_next and filters.is_search):
+        return f"{users[0].name} to {users[-1].name}"
+    count = len(users)
+    if has_next:
+        count = filters.apply(User.objects.all()).order_by()[: EXACT_COUNT_LIMIT + 1].count()
+    if count > EXACT_COUNT_LIMIT:
+        return f"More than {EXACT_COUNT_LIMIT:,} users"
+    return f"{count:,} user{'' if count == 1 else 's'}"

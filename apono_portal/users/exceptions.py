@@ -1,8 +1,8 @@
-"""Refusals of the services about people, as sentences."""
+"""Errors of the user services."""
 
 
-class PersonRefused(Exception):
-    """Nothing was saved. ``field`` names the form field the sentence belongs to, if any."""
+class UserError(Exception):
+    """Nothing was saved. ``sentence`` is for the user; ``field`` names a form field, if any."""
 
     def __init__(self, sentence: str, *, field: str = "") -> None:
         super().__init__(sentence)

@@ -1,34 +1,32 @@
-"""Forms of people and their sign-in. They parse and validate; services write."""
+"""Forms for users, groups, sign-in and passwords. They parse and validate; services write."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib.auth import authenticate
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, SetPasswordForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
+from django.db.models import BigIntegerField
 from django.http import HttpRequest
 from django.utils import timezone
 
 from accessflows.form_fields import RowsField
-from apono_portal.users.directory import Asked, Choice
+from apono_portal.users.directory import DirectoryFilter
 from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import Role, User
-from apono_portal.users.selectors import held_off_now
-from audit.log.forms import LARGEST_ID
+from apono_portal.users.selectors import locked_out_users
 from mfa.verification.policies import LONGEST_REASON
+
+INCORRECT = (
+    "Incorrect email or password. After 10 failed attempts, sign-in is blocked for 15 minutes."
+)
 
 
 class SignInForm(AuthenticationForm):
-    """E-mail address and password. One sentence for every failure, so that nobody learns who exists."""
+    """Email and password. Every failure reads the same, so that nobody learns which accounts exist."""
 
-    error_messages = {
-        "invalid_login": (
-            "Email or password is not right. Check both. After ten attempts the account is held off "
-            "for 15 minutes from here."
-        ),
-        "inactive": "Email or password is not right. Check both.",
-    }
+    error_messages = {"invalid_login": INCORRECT, "inactive": INCORRECT}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,39 +38,37 @@ class SignInForm(AuthenticationForm):
 
 
 class NewPasswordForm(SetPasswordForm):  # type: ignore[type-arg]
-    """A new password, typed twice."""
+    """A new password, entered twice."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["new_password1"].label = "New password"
-        self.fields[
-            "new_password1"
-        ].help_text = (
-            "At least 12 characters, not a common password and not like your name or address."
+        password, confirmation = self.fields["new_password1"], self.fields["new_password2"]
+        password.label, confirmation.label = "New password", "Confirm new password"
+        password.help_text = (
+            "At least 12 characters, not a common password, not similar to your name or email."
         )
-        self.fields["new_password2"].label = "New password again"
-        self.fields["new_password2"].help_text = ""
+        confirmation.help_text = ""
 
 
 class ChangePasswordForm(NewPasswordForm, PasswordChangeForm):
-    """The same with the old password, attempts at which are counted and held off as at sign-in."""
+    """The same with the current password, whose failures count towards the sign-in limit."""
 
     field_order = ["old_password", "new_password1", "new_password2"]
 
     def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.request = request
-        self.fields["old_password"].label = "Old password"
+        self.fields["old_password"].label = "Current password"
 
     def clean_old_password(self) -> str:
-        typed: str = self.cleaned_data["old_password"]
-        if authenticate(self.request, username=self.user.email, password=typed) is None:
-            raise ValidationError("The old password is not right.", code="password_incorrect")
-        return typed
+        password: str = self.cleaned_data["old_password"]
+        if authenticate(self.request, username=self.user.email, password=password) is None:
+            raise ValidationError("Incorrect password.", code="password_incorrect")
+        return password
 
 
-class PeopleFilterForm(forms.Form):
-    """What the list of people is narrowed to; an unknown value narrows nothing."""
+class DirectoryFilterForm(forms.Form):
+    """Filters of the Users tab. Invalid values are ignored."""
 
     q = forms.CharField(required=False, max_length=100)
     role = forms.ChoiceField(required=False, choices=[("", "Any role"), *Role.choices])
@@ -82,7 +78,7 @@ class PeopleFilterForm(forms.Form):
             ("", "Any status"),
             ("active", "Active"),
             ("inactive", "Deactivated"),
-            ("held_off", "Held off now"),
+            ("locked_out", "Locked out"),
         ],
     )
     mfa = forms.ChoiceField(
@@ -90,40 +86,35 @@ class PeopleFilterForm(forms.Form):
         choices=[
             ("", "Any MFA"),
             ("set_up", "Set up"),
-            ("not", "Not set up"),
-            ("in_need", "Needed, not set up"),
+            ("not_set_up", "Not set up"),
+            ("required", "Required, not set up"),
         ],
     )
 
-    before = forms.IntegerField(required=False, min_value=0, max_value=LARGEST_ID)
-    after = forms.IntegerField(required=False, min_value=0, max_value=LARGEST_ID)
-
-    FILTERS = ("q", "role", "status", "mfa")
+    before = forms.IntegerField(required=False, min_value=0, max_value=BigIntegerField.MAX_BIGINT)
+    after = forms.IntegerField(required=False, min_value=0, max_value=BigIntegerField.MAX_BIGINT)
 
     @property
     def is_filtered(self) -> bool:
-        return any(self.cleaned_data.get(name) for name in self.FILTERS)
+        return any(self.cleaned_data.get(name) for name in ("q", "role", "status", "mfa"))
 
-    @property
-    def asked(self) -> Asked:
-        """Who is asked for."""
+    def directory_filter(self) -> DirectoryFilter:
         self.is_valid()
-        chosen = self.cleaned_data
-        status = chosen.get("status", "")
-        held_off = frozenset(held_off_now(timezone.now())) if status == "held_off" else None
-        return Asked(
-            Choice(
-                role=chosen.get("role", ""),
-                status=status if held_off is None else "",
-                mfa=chosen.get("mfa", ""),
-            ),
-            words=chosen.get("q", "").strip(),
-            among=held_off,
+        values = self.cleaned_data
+        status, user_ids = values.get("status", ""), None
+        if status == "locked_out":
+            status, user_ids = "", frozenset(locked_out_users(timezone.now()))
+        return DirectoryFilter(
+            text=values.get("q", "").strip(),
+            role=values.get("role", ""),
+            status=status,
+            mfa=values.get("mfa", ""),
+            user_ids=user_ids,
         )
 
 
-class PersonForm(forms.Form):
-    """Name, role and groups of a person."""
+class UserForm(forms.Form):
+    """Name, role and groups of a user."""
 
     name = forms.CharField(label="Name", max_length=64)
     role = forms.ChoiceField(
@@ -131,25 +122,22 @@ class PersonForm(forms.Form):
         choices=Role.choices,
         initial=Role.MEMBER,
         widget=forms.RadioSelect(attrs={"class": "segmented"}),
-        help_text="Admins run the portal, auditors read everything, members request and decide.",
+        help_text="Admins manage the portal, auditors read everything, members request and approve.",
     )
     groups = RowsField(label="Groups")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        groups: Any = self.fields["groups"]
-        groups.queryset = Group.objects.order_by("name")
+        cast(RowsField, self.fields["groups"]).queryset = Group.objects.order_by("name")
 
     def clean_name(self) -> str:
-        return printable(self.cleaned_data["name"])
+        return clean_printable(self.cleaned_data["name"])
 
 
-class NewPersonForm(PersonForm):
-    """The same with the e-mail address, which stays as it is later on."""
+class NewUserForm(UserForm):
+    """The same with the email, which cannot be changed later."""
 
-    email = forms.EmailField(
-        label="Email", max_length=254, help_text="The person signs in with it."
-    )
+    email = forms.EmailField(label="Email", max_length=254, help_text="Used to sign in.")
     field_order = ["email", "name", "role", "groups"]
 
     def clean_email(self) -> str:
@@ -160,31 +148,30 @@ class GroupForm(forms.Form):
     """Name and members of a group."""
 
     name = forms.CharField(label="Name", max_length=150)
-    members = RowsField(label="Members", help_text="A group without members means nobody.")
+    members = RowsField(label="Members", help_text="An empty group matches nobody.")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        members: Any = self.fields["members"]
-        members.queryset = User.objects.order_by("name", "email")
+        cast(RowsField, self.fields["members"]).queryset = User.objects.order_by("name", "email")
 
     def clean_name(self) -> str:
-        return printable(self.cleaned_data["name"])
+        return clean_printable(self.cleaned_data["name"])
 
 
 class ResetMfaForm(forms.Form):
-    """Why, and whether open access ends too."""
+    """The reason of an MFA reset, and whether to revoke access too."""
 
     reason = forms.CharField(
         label="Reason",
         max_length=LONGEST_REASON,
-        help_text="Goes to the audit log and to the person.",
-        error_messages={"required": "Say why. It goes to the audit log and to the person."},
+        help_text="Sent to the user and recorded in the audit log.",
+        error_messages={"required": "Enter a reason."},
     )
-    revoke_access = forms.BooleanField(label="Also end access that is open now", required=False)
+    revoke_access = forms.BooleanField(label="Also revoke active access", required=False)
 
 
-def printable(text: str) -> str:
-    """Return a name as it is, or say that it cannot hold characters nobody sees."""
+def clean_printable(text: str) -> str:
+    """Return the text, or raise ValidationError if it has characters nobody can see."""
     if not text.isprintable():
-        raise ValidationError("A name stands on one line and has no hidden characters.")
+        raise ValidationError("Remove line breaks and invisible characters.")
     return text

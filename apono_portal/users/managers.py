@@ -1,4 +1,4 @@
-"""Finding and making people."""
+"""User querysets and creation."""
 
 import unicodedata
 from typing import TYPE_CHECKING, Any
@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth.base_user import BaseUserManager
 from django.db import models
 
-from apono_portal.users.search import MOST_WORDS, folded_words
+from apono_portal.users.search import MAX_WORDS, split_words
 
 if TYPE_CHECKING:
-    from apono_portal.users.models import User  # noqa: F401
+    from apono_portal.users.models import User
+
+    BaseManager = BaseUserManager["User"]
+else:
+    BaseManager = BaseUserManager
 
 
 def normalise_email(text: str) -> str:
-    """Return an e-mail address as it is kept: NFKC, lower case, without blanks around it."""
+    """Return an email as it is stored: NFKC, lower case, stripped."""
     return unicodedata.normalize("NFKC", text).strip().lower()
 
 
@@ -24,25 +28,25 @@ class UserQuerySet(models.QuerySet["User"]):
     def account_admins(self) -> "UserQuerySet":
         return self.active().filter(role="admin")
 
-    def matching(self, text: str, *, by: str = "begins_words") -> "UserQuerySet":
-        """People of whose name or e-mail address a word begins with each word of ``text``.
+    def matching(self, text: str, *, lookup: str = "word_search") -> "UserQuerySet":
+        """Return the users with a word in name or email starting with each word of ``text``.
 
-        ``by`` says how they are found: by an index, or "looks_like" where few are to be looked at.
+        ``lookup`` is a lookup of apono_portal/users/search.py.
         """
         if not text.strip():
             return self.all()
-        words = folded_words(text)[:MOST_WORDS]
-        return self.filter(**{f"search_words__{by}": words}) if words else self.none()
+        words = split_words(text)[:MAX_WORDS]
+        return self.filter(**{f"search_words__{lookup}": words}) if words else self.none()
 
 
-class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
-    use_in_migrations = False
-
-    def get_by_natural_key(self, username: str | None) -> Any:
-        """Find by the normalised address: what a database takes for the same letter varies."""
+class UserManager(BaseManager):
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Look up the normalised email: databases differ in which letters they take as equal."""
         return self.get(email=normalise_email(username or ""))
 
-    def create_user(self, email: str, name: str, password: str | None = None, **fields: Any) -> Any:
+    def create_user(
+        self, email: str, name: str, password: str | None = None, **fields: Any
+    ) -> "User":
         user = self.model(email=normalise_email(email), name=name, **fields)
         user.set_password(password)
         user.save(using=self._db)

@@ -1,4 +1,4 @@
-"""People."""
+"""Users."""
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import PermissionsMixin
@@ -8,23 +8,20 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from apono_portal.users.managers import UserManager
-from apono_portal.users.search import FoldedWordsField
+from apono_portal.users.managers import UserManager, UserQuerySet
+from apono_portal.users.search import SearchWordsField
 
 
 class Role(models.TextChoices):
-    """What a person may do in the portal beyond requesting and deciding."""
+    """What a user may do in the portal beyond requesting and approving."""
 
     ADMIN = "admin", "Admin"
     AUDITOR = "auditor", "Auditor"
     MEMBER = "member", "Member"
 
 
-ROLE_LABELS = {str(value): str(label) for value, label in Role.choices}
-
-
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person, known by e-mail address. Groups say what they may request and decide."""
+    """A user, identified by email. Groups decide what they may request and approve."""
 
     email = models.EmailField(max_length=254, unique=True)
     name = models.CharField(max_length=64)
@@ -32,12 +29,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField("active", default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     mfa_reminded_at = models.DateTimeField(null=True, blank=True, editable=False)
-    search_words = FoldedWordsField(editable=False)
+    search_words = SearchWordsField(editable=False)
 
     is_superuser = None
     user_permissions = None  # type: ignore[assignment]
 
-    objects = UserManager()
+    objects = UserManager.from_queryset(UserQuerySet)()
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = ["name"]
@@ -54,10 +51,6 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return f"{self.name} <{self.email}>"
 
-    def get_role_display(self) -> str:  # type: ignore[no-redef]
-        """As Django's, which would make its table of words anew for each row."""
-        return ROLE_LABELS.get(self.role, self.role)
-
     @property
     def initials(self) -> str:
         words = self.name.split() or [self.email]
@@ -68,12 +61,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.is_active and self.role == Role.ADMIN
 
     @property
-    def reads_everything(self) -> bool:
+    def can_read_everything(self) -> bool:
         return self.is_active and self.role in {Role.ADMIN, Role.AUDITOR}
 
     @property
     def is_staff(self) -> bool:
-        """Django admin is for account admins."""
+        """Return whether the user may use Django admin, which is for account admins."""
         return self.is_account_admin
 
     def has_perm(self, perm: str, obj: object = None) -> bool:
@@ -93,7 +86,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             return 0
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
-        """Bind sessions to password and MFA epoch: a change of either ends all of them at once."""
+        """Bind sessions to password and MFA epoch, so that changing either ends all of them."""
         return salted_hmac(
             "apono_portal.users.User.session",
             f"{self.password}:{self.mfa_epoch}",

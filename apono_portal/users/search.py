@@ -1,8 +1,8 @@
-"""Finding people by the beginnings of words of their name or e-mail address.
+"""User search by the beginnings of words in name and email.
 
-``User.search_words`` holds those words, folded: lower case, without accents, split at everything
-that is neither letter nor digit. On PostgreSQL an index over them answers (migration 0002); SQLite,
-where few people are, looks at each. docs/decisions/0022 has the choice.
+``User.search_words`` holds those words in lower case, without accents, split at everything that is
+neither a letter nor a digit. PostgreSQL has an index over them (migration 0002). SQLite, meant for
+few users, scans. docs/decisions/0012 explains the choice.
 """
 
 import unicodedata
@@ -16,73 +16,68 @@ if TYPE_CHECKING:
 else:
     Lookup = models.Lookup
 
-MOST_WORDS = 8
-LONGEST = 400  # characters kept, so that an index takes them
-# The index is made over exactly this, so it must be asked for in the same words.
+MAX_WORDS = 8
+MAX_LENGTH = 400  # characters, so that a value fits into an index
+# The index is built over exactly this expression, so queries must use the same.
 WORDS_SQL = "array_to_tsvector(string_to_array({}, ' '))"
 
 
-def folded_words(text: str) -> list[str]:
-    """Return the words of a text as they are compared."""
-    plain = unicodedata.normalize("NFKD", text).casefold()
-    kept = (char for char in plain if not unicodedata.combining(char))
-    return "".join(char if char.isalnum() else " " for char in kept).split()
+def split_words(text: str) -> list[str]:
+    """Return the words of a text in the form in which they are compared."""
+    folded = unicodedata.normalize("NFKD", text).casefold()
+    base = (char for char in folded if not unicodedata.combining(char))
+    return "".join(char if char.isalnum() else " " for char in base).split()
 
 
-def words_of(name: str, email: str) -> str:
-    """Return what is kept of a person: the words of the name, then those of the address."""
-    return " ".join([*folded_words(name), *folded_words(email)])[:LONGEST].rstrip()
-
-
-class FoldedWordsField(models.CharField):  # type: ignore[type-arg]
-    """The words of a person's name and address, made anew whenever the field is written."""
+class SearchWordsField(models.CharField):  # type: ignore[type-arg]
+    """The words of a user's name, then those of the email, computed on every save."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"max_length": LONGEST, **options})
+        super().__init__(**{"max_length": MAX_LENGTH, **options})
 
-    def pre_save(self, model_instance: Any, add: bool) -> str:  # noqa: FBT001
-        words = words_of(model_instance.name, model_instance.email)
-        setattr(model_instance, self.attname, words)
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:  # noqa: FBT001
+        user: Any = model_instance
+        words = " ".join(split_words(user.name) + split_words(user.email))[:MAX_LENGTH].rstrip()
+        setattr(user, self.attname, words)
         return words
 
     def deconstruct(self) -> Any:
-        """To a migration it is a text."""
+        """Appear in migrations as a plain CharField."""
         name, _, args, options = super().deconstruct()
         return name, "django.db.models.CharField", args, options
 
 
-class BeginsWords(Lookup):
-    """``search_words__begins_words=["pet", "exa"]``: each begins one of the words."""
+class WordSearch(Lookup):
+    """``search_words__word_search=["pet", "exa"]``: each of them starts a word."""
 
-    lookup_name = "begins_words"
+    lookup_name = "word_search"
     prepare_rhs = False
 
     def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
-        column, given = self.process_lhs(compiler, connection)
-        found = " AND ".join(f"(' ' || {column}) LIKE %s" for _ in self.rhs)
-        values = [value for word in self.rhs for value in (*given, f"% {word}%")]
-        return f"({found})", tuple(values)
+        column, params = self.process_lhs(compiler, connection)
+        condition = " AND ".join(f"(' ' || {column}) LIKE %s" for _ in self.rhs)
+        values = [value for word in self.rhs for value in (*params, f"% {word}%")]
+        return f"({condition})", tuple(values)
 
     def as_postgresql(
         self, compiler: Any, connection: BaseDatabaseWrapper
     ) -> tuple[str, tuple[Any, ...]]:
-        column, given = self.process_lhs(compiler, connection)
-        asked = " & ".join(f"'{word}':*" for word in self.rhs)  # letters and digits only
-        return f"{WORDS_SQL.format(column)} @@ %s::tsquery", (*given, asked)
+        column, params = self.process_lhs(compiler, connection)
+        tsquery = " & ".join(f"'{word}':*" for word in self.rhs)  # letters and digits only
+        return f"{WORDS_SQL.format(column)} @@ %s::tsquery", (*params, tsquery)
 
 
-class LooksLike(BeginsWords):
-    """``search_words__looks_like=["pet", "exa"]``: the same, by looking at each. No index is asked, and
-    the planner knows nothing of it."""
+class WordScan(WordSearch):
+    """The same without the index: for few rows, with a selectivity unknown to the planner."""
 
-    lookup_name = "looks_like"
+    lookup_name = "word_scan"
 
     def as_postgresql(
         self, compiler: Any, connection: BaseDatabaseWrapper
     ) -> tuple[str, tuple[Any, ...]]:
-        found, values = self.as_sql(compiler, connection)
-        return f"COALESCE({found}, FALSE)", values
+        condition, values = self.as_sql(compiler, connection)
+        return f"COALESCE({condition}, FALSE)", values
 
 
-models.CharField.register_lookup(BeginsWords)
-models.CharField.register_lookup(LooksLike)
+models.CharField.register_lookup(WordSearch)
+models.CharField.register_lookup(WordScan)

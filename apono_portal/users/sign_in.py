@@ -1,4 +1,4 @@
-"""What sign-in puts into the session, and how failed attempts are told apart."""
+"""The session after a sign-in, and the identity under which failed attempts are counted."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,31 +15,27 @@ from mfa.verification.window import close_window
 
 
 def stamp_session(request: HttpRequest) -> None:
-    """Remember that the password was proven just now. No verified window survives a sign-in."""
+    """Record that the password was entered just now, and close any verified window."""
     stamp_password(request)
     close_window(request)
 
 
 def name_for_axes(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
-    """Return a keyed hash of the e-mail address typed: people type passwords there by mistake.
+    """Return a keyed hash of the email entered: users sometimes type their password there.
 
-    The address is normalised first, so that another spelling of it has no attempts of its own.
+    The email is normalised, so that another spelling shares the same limit.
     """
-    typed = (credentials or {}).get("username") or request.POST.get("username", "")
-    return salted_hmac("apono_portal.users.sign_in", normalise_email(typed)).hexdigest()
+    email = (credentials or {}).get("username") or request.POST.get("username", "")
+    return salted_hmac("apono_portal.users.sign_in", normalise_email(email)).hexdigest()
 
 
 def locked_until(request: HttpRequest, credentials: dict[str, Any] | None) -> datetime:
-    """Return when this address may try this account again. Blocked attempts do not move it."""
-    last = (
-        AccessAttempt.objects.filter(
-            username=name_for_axes(request, credentials),
-            ip_address=getattr(request, "axes_ip_address", None),
-        )
-        .order_by("-attempt_time")
-        .values_list("attempt_time", flat=True)
-        .first()
-    )
+    """Return when this client may try this account again. Blocked attempts do not extend it."""
+    attempts = AccessAttempt.objects.filter(
+        username=name_for_axes(request, credentials),
+        ip_address=getattr(request, "axes_ip_address", None),
+    ).order_by("-attempt_time")
+    last = attempts.values_list("attempt_time", flat=True).first()
     cool_off: timedelta = settings.AXES_COOLOFF_TIME
     until: datetime = (last or timezone.now()) + cool_off
     return until

@@ -1,33 +1,36 @@
-"""Browsers somebody has signed in with before, so that a sign-in from a new one can be told.
+"""Browsers in which a user has signed in before, to detect a sign-in from a new one.
 
-The cookie only decides about a mail. It opens nothing.
+The cookie only decides whether to send an email; it grants nothing.
 """
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponseBase
 
-_SALT = "users.seen-browser"
-_AGE = timedelta(days=400)  # browsers keep no cookie longer
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+_SALT = "users.sign-in-device"
+_MAX_AGE = timedelta(days=400)  # the longest browsers allow
 
 
-def has_seen(request: HttpRequest, user: Any) -> bool:
-    """Whether this person has signed in with this browser."""
+def is_known_device(request: HttpRequest, user: "User") -> bool:
+    """Return whether the user has signed in with this browser before."""
+    cookie = request.COOKIES.get(_cookie_name(user), "")
     try:
-        seen = signing.loads(request.COOKIES.get(_name(user), ""), salt=_SALT, max_age=_AGE)
+        return bool(signing.loads(cookie, salt=_SALT, max_age=_MAX_AGE) == user.pk)
     except signing.BadSignature:
         return False
-    return bool(seen == user.pk)
 
 
-def remember(response: HttpResponseBase, user: Any) -> None:
+def remember_device(response: HttpResponseBase, user: "User") -> None:
     response.set_cookie(
-        _name(user),
+        _cookie_name(user),
         signing.dumps(user.pk, salt=_SALT),
-        max_age=_AGE,
+        max_age=_MAX_AGE,
         path="/",
         secure=settings.HTTPS,
         httponly=True,
@@ -35,6 +38,6 @@ def remember(response: HttpResponseBase, user: Any) -> None:
     )
 
 
-def _name(user: Any) -> str:
+def _cookie_name(user: "User") -> str:
     prefix = "__Host-" if settings.HTTPS else ""
-    return f"{prefix}seen-browser-{user.pk}"
+    return f"{prefix}sign-in-device-{user.pk}"

@@ -303,7 +303,7 @@ RULES = (
         (
             Edit(
                 "accessflows/querysets.py",
-                "return self.active().filter(pk__in=self.numbers_requestable_by(user))",
+                "return self.active().filter(pk__in=self.ids_requestable_by(user))",
                 "return self.active()",
             ),
         ),
@@ -373,7 +373,7 @@ RULES = (
                 "user",
             ),
             Edit(
-                "apono_portal/users/services/people.py",
+                "apono_portal/users/services/users.py",
                 "        advance_epoch(user=user)\n        user = _locked(user, leaves_admins=True)\n",
                 "        user = _locked(user, leaves_admins=True)\n",
             ),

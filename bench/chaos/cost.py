@@ -21,8 +21,8 @@ from bench.chaos.ground import PORTAL_ID
 from bench.chaos.stage import Stage
 from requests_app.drift.scan import due_for_scan
 from requests_app.grants.activation import begin_activation
-from requests_app.grants.revocation import expire_due
 from requests_app.grants.leases import claim
+from requests_app.grants.revocation import expire_due
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from requests_app.worker import reconciler, steps
 

@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db.models import Count, Exists, OuterRef, Q
 
-from accessflows.flows.policies import NAMED_PEOPLE
+from accessflows.flows.policies import NAMED_USERS
 from accessflows.models import AccessFlow, EscalationTier
 from requests_app.approvals.selectors import Rights
 from requests_app.models import AccessRequest, Status
@@ -52,7 +52,7 @@ def approver_reason(request: AccessRequest, user: "User") -> ApproverReason | No
     groups = _approver_groups(request, user)
     named = list(flow.approver_users.filter(is_active=True).values_list("pk", "name"))
     own = [name for _, name, is_member in groups if is_member]
-    own += [NAMED_PEOPLE] if any(pk == user.pk for pk, _ in named) else []
+    own += [NAMED_USERS] if any(pk == user.pk for pk, _ in named) else []
     users = get_user_model()._default_manager.filter(is_active=True)
     in_groups = users.filter(groups__in=[pk for pk, _, _ in groups]).order_by()
     members = list(in_groups.values_list("pk", "name")[:MAX_APPROVERS_READ])

@@ -53,5 +53,5 @@ def rights_of(request: AccessRequest) -> Rights:
     rights = []
     for target in targets:
         permission = by_name.get((target.integration_id or 0, target.permission))
-        rights.append((target, permission.words_on(target.resource) if permission else []))
+        rights.append((target, permission.rights_on(target.resource) if permission else []))
     return rights

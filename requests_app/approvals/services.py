@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils import timezone
 
-from accessflows.flows.policies import may_decide
+from accessflows.flows.policies import can_decide
 from accessflows.models import AccessFlow
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
@@ -73,7 +73,7 @@ def decide_request(
 
 def _check_may_decide(request: AccessRequest, actor: "User") -> AccessFlow:
     flow = request.flow
-    if flow is None or not may_decide(flow, actor, request.requester, tier=request.escalation_tier):
+    if flow is None or not can_decide(flow, actor, request.requester, tier=request.escalation_tier):
         raise RequestRefused("You are not an approver of this request. Nothing was decided.")
     if request.status != Status.PENDING_APPROVAL:
         raise conflict_on(request)

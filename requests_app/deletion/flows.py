@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from django.db import transaction
 from django.db.models import Count, Q
 
-from accessflows.flows.fingerprint import fingerprint_now, terms_of
+from accessflows.flows.fingerprint import compute_fingerprint, terms_of
 from accessflows.models import AccessFlow
 from accessflows.permissions import require_admin
 from apono_portal.core.web.client import ClientInfo
@@ -63,7 +63,7 @@ class VoidedRequests:
 
 def requests_voided_by(flow: AccessFlow, fingerprint: str) -> VoidedRequests:
     """Return the requests not yet granted that a new fingerprint of the flow would void."""
-    current = fingerprint_now(flow)
+    current = compute_fingerprint(flow)
     if current == fingerprint:
         return VoidedRequests((), 0)
     requests = AccessRequest.objects.filter(

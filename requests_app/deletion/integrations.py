@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 
-from accessflows.flows.selectors import flows_through
+from accessflows.flows.selectors import flows_using
 from accessflows.models import AccessFlow, Integration
 from accessflows.permissions import require_admin
 from apono_portal.core.web.client import ClientInfo
@@ -41,7 +41,7 @@ class IntegrationUsage:
 
 def integration_usage(integration: Integration) -> IntegrationUsage:
     return IntegrationUsage(
-        tuple(flows_through(integration).order_by("name")),
+        tuple(flows_using(integration).order_by("name")),
         Grant.objects.live().filter(integration=integration).count(),
     )
 

@@ -86,8 +86,8 @@ def _scan(integration: Integration, since: datetime) -> int:
     for after, listing in iter_managed_roles(connector, target, partial(_identities, active)):
         recorded, removed_grants = _recorded_grants(listing)
         batch = active.filter(login_oid__gt=after)
-        if listing.upto is not None:
-            batch = batch.filter(login_oid__lte=listing.upto)
+        if listing.up_to is not None:
+            batch = batch.filter(login_oid__lte=listing.up_to)
         comparison += compare(listing, recorded, removed_grants, batch, since=since)
     record_drift(integration=integration, findings=comparison.findings)
     _revoke_dropped(connector, target, comparison)

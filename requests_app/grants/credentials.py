@@ -57,7 +57,7 @@ def reset_credential(
                 target,
                 grant.spec(integration),
                 identity,
-                end_sessions=integration.cut_sessions_on_reset,
+                terminate_sessions=integration.terminate_sessions_on_reset,
             )
     except ConnectorError as error:
         _record_failure(actor, grant, "reset", error.sentence, client_info)
@@ -74,7 +74,7 @@ def _mark_reset(
         if grant.revealed_at is None:
             raise Conflict("This credential has not been revealed yet. Reveal it first.")
         Grant.objects.filter(pk=grant.pk).update(revealed_at=timezone.now())
-        terminated = grant.integration is not None and grant.integration.cut_sessions_on_reset
+        terminated = grant.integration is not None and grant.integration.terminate_sessions_on_reset
         record(
             event=EventName.GRANT_RESET,
             actor=actor,

@@ -13,8 +13,8 @@ MAX_DATABASES = 12  # listed by name
 def proof_lines(proof: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what was checked and the result, as (term, answer). Older proofs may lack some."""
     lines = (
-        ("Login", _answer(proof, "role_gone", "Removed", "Still exists")),
-        ("Sessions", _answer(proof, "sessions_gone", "None open", "Some open")),
+        ("Login", _answer(proof, "role_removed", "Removed", "Still exists")),
+        ("Sessions", _answer(proof, "no_open_sessions", "None open", "Some open")),
         ("Left behind", _left_behind(proof)),
         ("Checked", _checked(proof)),
         ("Method", str(proof.get("method", ""))),
@@ -31,9 +31,9 @@ def proof_summary(proof: Mapping[str, Any]) -> str:
 
 def proof_facts(proof: Mapping[str, Any]) -> str:
     facts = (
-        _answer(proof, "role_gone", "login removed", "login still exists"),
-        _answer(proof, "sessions_gone", "no open sessions", "sessions open"),
-        _answer(proof, "residue_none", "nothing left behind", "objects left behind"),
+        _answer(proof, "role_removed", "login removed", "login still exists"),
+        _answer(proof, "no_open_sessions", "no open sessions", "sessions open"),
+        _answer(proof, "nothing_left_behind", "nothing left behind", "objects left behind"),
     )
     return ", ".join(filter(None, facts))
 
@@ -44,7 +44,7 @@ def _answer(proof: Mapping[str, Any], key: str, yes: str, no: str) -> str:
 
 def _left_behind(proof: Mapping[str, Any]) -> str:
     details = proof.get("details") or {}
-    answer = _answer(proof, "residue_none", "Nothing", "Some objects")
+    answer = _answer(proof, "nothing_left_behind", "Nothing", "Some objects")
     databases = [str(name) for name in details.get("databases_read", [])]
     if not answer or not databases:
         return answer

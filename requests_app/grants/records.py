@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from accessflows.connectors.protocol import GrantIdentity, OwnedObject
+from accessflows.connectors.protocol import GrantIdentity, OwnedObjects
 from audit.events import EventName
 from audit.services import record
 from requests_app.models import AccessRequest, Grant, GrantState
@@ -51,7 +51,7 @@ def save_identity(grant: Grant, identity: GrantIdentity) -> None:
         setattr(grant, name, value)
 
 
-def save_owned_objects(grant: Grant, lease: str, owned_objects: OwnedObject) -> None:
+def save_owned_objects(grant: Grant, lease: str, owned_objects: OwnedObjects) -> None:
     """Store what the login owns, before it is cleaned up; a repeated listing only adds."""
     stored = list(grant.owned_objects)
     listed = [item.as_dict() for item in owned_objects.items]

@@ -108,7 +108,7 @@ def revoke_ineligible() -> int:
 
 def _missing_targets() -> QuerySet[RequestedTarget]:
     """Return a request's targets that discovery no longer finds. Active access runs to its end."""
-    missing = {"integration": OuterRef("integration"), "vanished_at__isnull": False}
+    missing = {"integration": OuterRef("integration"), "missing_since__isnull": False}
     resource = Resource.objects.filter(name=OuterRef("resource"), **missing)
     permission = Permission.objects.filter(name=OuterRef("permission"), **missing)
     return RequestedTarget.objects.filter(

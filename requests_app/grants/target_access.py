@@ -65,10 +65,10 @@ def iter_managed_roles(
     after: int | None = 0
     while after is not None:
         identities = identities_after(after)
-        upto = identities[-1].role_oid if len(identities) == BATCH_SIZE else None
+        up_to = identities[-1].role_oid if len(identities) == BATCH_SIZE else None
         with connector_errors():
             listing = connector.list_managed_roles(
-                target, settings.PORTAL_ID, identities, after=after, upto=upto
+                target, settings.PORTAL_ID, identities, after=after, up_to=up_to
             )
         yield after, listing
-        after = listing.upto
+        after = listing.up_to

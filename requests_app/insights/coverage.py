@@ -3,7 +3,7 @@
 from django.contrib.auth import get_user_model
 from django.db.models import Count
 
-from accessflows.flows.mfa_requirement import all_in_need_of_mfa, enrolled
+from accessflows.flows.mfa_requirement import all_lacking_required_mfa, enrolled
 from requests_app.insights.aggregation import Figures
 
 MAX_GROUPS = 8
@@ -15,7 +15,7 @@ def coverage_now() -> Figures:
     return {
         "users": users.count(),
         "enrolled": users.filter(enrolled()).count(),
-        "lacking": all_in_need_of_mfa(users).count(),
+        "lacking": all_lacking_required_mfa(users).count(),
         "groups": _groups(),
     }
 

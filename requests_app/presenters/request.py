@@ -342,7 +342,7 @@ def _grant_card(grant: Grant, request: AccessRequest, viewer: "User", now: datet
         proof=proof_lines(grant.proof),
         can_reveal=is_usable and grant.revealed_at is None,
         can_reset=is_usable and grant.revealed_at is not None,
-        terminates_sessions=integration is not None and integration.cut_sessions_on_reset,
+        terminates_sessions=integration is not None and integration.terminate_sessions_on_reset,
     )
 
 

@@ -178,7 +178,7 @@ _DESCRIPTIONS: dict[str, tuple[str, Describe]] = {
         lambda m, actor: (
             "Access revoked",
             "on the target",
-            f"Open sessions terminated: {m.get('sessions_ended', 0)}",
+            f"Open sessions terminated: {m.get('sessions_terminated', 0)}",
         ),
     ),
     EventName.GRANT_PROVE: (

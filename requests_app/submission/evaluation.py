@@ -9,8 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from accessflows.flows.policies import APPROVE, approval_met, approver_sets, flow_for, further_sets
-from accessflows.flows.selectors import given_now, targets_named_by
+from accessflows.flows.policies import (
+    APPROVE,
+    approval_met,
+    approver_sets,
+    escalation_sets,
+    flow_for,
+)
+from accessflows.flows.selectors import all_targets_of, available_now
 from accessflows.models import AccessFlow, FlowTarget
 from requests_app.exceptions import RequestRefused
 from requests_app.lifecycle import next_status
@@ -68,9 +74,9 @@ def evaluate(
     evaluation.collect_refusal(lambda: _check_flow(flow, now, is_allowed=is_allowed))
     if flow is None:
         return evaluation
-    evaluation.flow_targets = targets_named_by(flow)
+    evaluation.flow_targets = all_targets_of(flow)
     selected = {target.pk for target in selection.targets}
-    available = given_now(evaluation.flow_targets)
+    available = available_now(evaluation.flow_targets)
     evaluation.targets = [target for target in available if target.pk in selected]
     evaluation.collect_refusal(lambda: _check_targets(evaluation, flow))
     evaluation.collect_refusal(lambda: check_duration(selection.duration, flow))
@@ -85,7 +91,7 @@ def evaluate(
 def is_approvable(flow: AccessFlow, requester: "User") -> bool:
     """Whether the approvals would suffice if everyone who may decide, also after escalation, approved."""
     tier = flow.escalation_tiers.count()
-    sets = [*approver_sets(flow), *further_sets(flow, tier)]
+    sets = [*approver_sets(flow), *escalation_sets(flow, tier)]
     approvers = frozenset().union(*(approver_set.members for approver_set in sets))
     decisions = [_Approval(approver_id) for approver_id in approvers]
     return approval_met(flow, decisions, requester_id=requester.pk, tier=tier)

@@ -12,7 +12,12 @@ from django import forms
 from django.core.paginator import Page, Paginator
 from django.db.models import prefetch_related_objects
 
-from accessflows.flows.catalogue import NARROWED, names_in, narrowed, requestable_targets
+from accessflows.flows.catalog import (
+    FILTER_FIELDS,
+    filter_options,
+    filter_targets,
+    requestable_targets,
+)
 from accessflows.models import AccessFlow, FlowTarget
 from apono_portal.core.formatting.durations import format_duration
 from requests_app.models import AccessRequest
@@ -125,7 +130,7 @@ class CatalogFilterForm(forms.Form):
 
     @property
     def names(self) -> dict[str, str]:
-        return {name: self.cleaned_data.get(name, "") for name in NARROWED}
+        return {name: self.cleaned_data.get(name, "") for name in FILTER_FIELDS}
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,7 @@ def catalog_page(user: "User", data: Mapping[str, Any], selection: Selection) ->
     filters.full_clean()
     targets = requestable_targets(user)
     words = filters.cleaned_data.get("q", "")
-    matching = narrowed(targets, words=words, names=filters.names)
+    matching = filter_targets(targets, words=words, names=filters.names)
     page = Paginator(matching, PAGE_SIZE).get_page(data.get("page"))
     on_page = list(page.object_list)
     selected = {target.pk for target in selection.targets}
@@ -166,7 +171,7 @@ def catalog_page(user: "User", data: Mapping[str, Any], selection: Selection) ->
     prefetch_related_objects(elsewhere, "flow__approver_groups", "flow__approver_users")
     return CatalogPage(
         filters=filters,
-        options=names_in(targets.prefetch_related(None).values_list(*NARROWED.values())),
+        options=filter_options(targets.prefetch_related(None).values_list(*FILTER_FIELDS.values())),
         page=page,
         groups=[
             _group(list(members), selected)
@@ -196,7 +201,7 @@ def _rows(targets: Iterable[FlowTarget], selected: Collection[int]) -> list[dict
             "resource": target.resource.name,
             "permission": target.permission.name,
             "description": target.permission.description,
-            "rights": target.words,
+            "rights": target.permission.rights_on(target.resource.name),
             "flow": target.flow.name,
             "require_mfa": target.flow.require_mfa,
             "approvers": ", ".join(approver_names(target.flow)),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accessflows.flows.fingerprint import fingerprint_now
+from accessflows.flows.fingerprint import compute_fingerprint
 from accessflows.models import AccessFlow, FlowTarget
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
@@ -92,7 +92,7 @@ def _flow_snapshot(flow: AccessFlow, targets: list[FlowTarget]) -> dict[str, Any
     return {
         "flow_name": flow.name,
         "flow_version": flow.version,
-        "flow_fingerprint": fingerprint_now(flow, targets),
+        "flow_fingerprint": compute_fingerprint(flow, targets),
         "require_mfa": flow.require_mfa,
         "approval": flow.approval,
         "approvals_required": flow.approvals_required,

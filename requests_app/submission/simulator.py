@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib.auth import get_user_model
 
-from accessflows.flows.choices import read_pair, write_pair
-from accessflows.flows.policies import approver_sets, further_sets
+from accessflows.flows.choices import format_pair, parse_pair
+from accessflows.flows.policies import approver_sets, escalation_sets
 from accessflows.models import AccessFlow, FlowTarget
 from apono_portal.core.formatting.datetimes import person as name_in
 from mfa.models import Authenticator
@@ -83,7 +83,7 @@ def emails_to_suggest() -> list[str]:
 
 def simulate(*, person: "User", target: str, duration: timedelta, now: datetime) -> list[Case]:
     """Evaluate the request through each flow that offers the target; accepted ones come first."""
-    resource, permission = read_pair(target)
+    resource, permission = parse_pair(target)
     targets = (
         FlowTarget.objects.filter(resource=resource, permission=permission)
         .select_related("flow")
@@ -132,7 +132,7 @@ def _approvers(flow: AccessFlow, requester: "User") -> list[tuple[str, str]]:
     excluded = frozenset() if flow.allow_self_approval else frozenset({requester.pk})
     later = [
         (f"{label}, after escalation", members)
-        for label, members in further_sets(flow, flow.escalation_tiers.count())
+        for label, members in escalation_sets(flow, flow.escalation_tiers.count())
     ]
     sets = [*approver_sets(flow), *later]
     return [(label, _names(members - excluded)) for label, members in sets]
@@ -156,6 +156,6 @@ def _target_choices() -> list[tuple[str, str]]:
         "permission__name",
     )
     return [
-        (write_pair((resource_id, permission_id)), f"{integration} / {resource} · {permission}")
+        (format_pair((resource_id, permission_id)), f"{integration} / {resource} · {permission}")
         for resource_id, permission_id, integration, resource, permission in rows.distinct()
     ]

@@ -170,4 +170,4 @@ def _list_page(viewer: "User", access_request: AccessRequest) -> str:
     """Return the name of the page that lists this request for the viewer."""
     if access_request.requester_id == viewer.pk:
         return "requests:list"
-    return "requests:activity" if viewer.reads_everything else "requests:approvals"
+    return "requests:activity" if viewer.can_read_everything else "requests:approvals"

@@ -9,8 +9,8 @@ from django.views.decorators.http import require_POST
 
 from accessflows.exceptions import InvalidInput
 from accessflows.flows.forms import FlowForm
-from accessflows.flows.impact import DraftImpact, impact_of_draft
-from accessflows.flows.selectors import Impact, impact_on, people_among
+from accessflows.flows.impact import DraftImpact, Impact, impact_of_draft, impact_on
+from accessflows.flows.selectors import active_users_among
 from accessflows.flows.validation import check_terms
 from accessflows.form_fields import add_refusal
 from accessflows.models import AccessFlow
@@ -68,5 +68,5 @@ def _impact(form: FlowForm) -> Impact:
     """Return whom the form matches, as far as it is filled in."""
     data = form.cleaned_data
     return impact_on(
-        people_among(data.get("requester_users", ()), data.get("requester_groups", ()))
+        active_users_among(data.get("requester_users", ()), data.get("requester_groups", ()))
     )

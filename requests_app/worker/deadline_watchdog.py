@@ -167,7 +167,7 @@ class DeadlineWatchdog:
         grant_ids = {deadline.identity: deadline.grant_id for deadline in deadlines}
         try:
             with connector_errors():
-                numbers = handle.connector.end_sessions_at(handle.target, list(grant_ids), at)
+                numbers = handle.connector.terminate_sessions_at(handle.target, list(grant_ids), at)
         except ConnectorError as error:
             log.info("sessions_not_terminated", grants=len(deadlines), reason=error.sentence)
             return

@@ -80,7 +80,7 @@ class Worker:
     def run(self) -> None:
         log.info("worker_started", worker=self.name)
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-        idle_pool.connections.is_kept = True
+        idle_pool.connections.is_enabled = True
         self._watchdog.start()
         while not self._stopping:
             try:

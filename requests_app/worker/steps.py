@@ -58,8 +58,8 @@ def contain(grants: list[Grant], lease: str) -> None:
         if isinstance(result, ConnectorError):
             _retry_containment([grant], lease, result)
         else:
-            number = max(result.sessions_ended, terminated_sessions.count(grant.pk))
-            contained[grant] = replace(result, sessions_ended=number)
+            number = max(result.sessions_terminated, terminated_sessions.count(grant.pk))
+            contained[grant] = replace(result, sessions_terminated=number)
     for grant in record_containment(contained=contained):
         _log_done("grant_contained", grant)
 

@@ -54,7 +54,7 @@ function movePill(timer, seconds) {
   if (seconds === 0) {
     pill.dataset.state = "idle";
     pill.querySelector(".left")?.remove();
-    pill.querySelector(":scope > span").textContent = "MFA not verified this hour";
+    pill.querySelector(":scope > span").textContent = "MFA not verified";
   }
 }
 

@@ -1,7 +1,7 @@
-"""What each address may change, for those it is for: "Model.field", "Model +" made, "Model -" removed.
+"""What each URL may change for those it is for: "Model.field", "Model +" created, "Model -" deleted.
 
-An address that is not here changes nothing when every field is posted to it. The audit log is left out:
-what is refused is on the record as well.
+A URL that is not here changes nothing when every field is posted to it. The audit log is left out:
+refusals are recorded too.
 """
 
 STATUS = {
@@ -16,8 +16,8 @@ ENDING = STATUS | {"Grant.next_attempt_at", "Grant.state", "Grant.attempts"}
 OF_A_FLOW = {
     "AccessFlow_approver_groups",
     "AccessFlow_approver_users",
-    "AccessFlow_requestor_groups",
-    "AccessFlow_requestor_users",
+    "AccessFlow_requester_groups",
+    "AccessFlow_requester_users",
     "EscalationTier",
     "FlowTarget",
 }
@@ -51,7 +51,7 @@ INTEGRATION_TERMS = {
     for name in (
         "broker",
         "connection_limit",
-        "cut_sessions_on_reset",
+        "terminate_sessions_on_reset",
         "database",
         "host",
         "name",

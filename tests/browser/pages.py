@@ -54,7 +54,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
 # Addresses that are no page of their own, by why.
 NO_PAGE = {
     "answers a form": (
-        "admin_exit",
+        "admin_sign_out",
         "audit:verify",
         "flows:activate",
         "integrations:check",
@@ -91,7 +91,7 @@ NO_PAGE = {
         "requests:activity_csv",
         "requests:activity_jsonl",
     ),
-    "leads elsewhere": ("admin_entrance", "admin_password"),
+    "leads elsewhere": ("admin_sign_in", "admin_password"),
     "comes between two steps, and is walked elsewhere": (
         "audit:verification",
         "integrations:check_run",

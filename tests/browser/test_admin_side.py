@@ -66,19 +66,19 @@ def violations(page: Page) -> list[str]:
 
 
 def test_an_admin_finds_reminds_and_deactivates(signed_in_as, settings):
-    settings.MAIL_IS_SET_UP = True
+    settings.EMAIL_CONFIGURED = True
     page = signed_in_as(Role.ADMIN)
     go_to(page, "Insights")
     page.get_by_role("link", name="Show them").click()
     expect(page.get_by_role("rowheader")).to_have_text(["LMLuca Morettiluca@example.org"])
-    page.get_by_role("button", name="Remind people without MFA").click()
-    expect(page.get_by_text("1 person is being reminded by mail")).to_be_visible()
+    page.get_by_role("button", name="Remind users without MFA").click()
+    expect(page.get_by_text("Sending 1 MFA reminder.")).to_be_visible()
     assert deliver_due(timezone.now()) == 1
     page.get_by_label("Search by name or email").fill("luc")
     page.get_by_role("button", name="Search").click()
     page.get_by_role("link", name="Luca Moretti").click()
     page.get_by_role("link", name="Deactivate").click()
-    page.get_by_role("button", name="Deactivate person").click()
+    page.get_by_role("button", name="Deactivate user").click()
     expect(page.get_by_text("Luca Moretti is deactivated.")).to_be_visible()
     assert not User.objects.get(email="luca@example.org").is_active
 
@@ -87,7 +87,7 @@ def test_an_auditor_sees_and_changes_nothing_but_may_verify(signed_in_as):
     page = signed_in_as(Role.AUDITOR)
     go_to(page, "Users")
     expect(page.get_by_role("img", name="MFA set up")).to_have_count(1)
-    for name in ("Add person", "Remind people without MFA", "Reset MFA"):
+    for name in ("Add user", "Remind users without MFA", "Reset MFA"):
         expect(page.locator("main").get_by_text(name)).to_have_count(0)
     go_to(page, "Insights")
     chart = page.get_by_role("img", name="1 rejected. Most on")
@@ -96,9 +96,9 @@ def test_an_auditor_sees_and_changes_nothing_but_may_verify(signed_in_as):
     expect(page.get_by_role("columnheader", name="Rejected")).to_be_visible()
     go_to(page, "Audit Log")
     page.get_by_role("button", name="Verify now").click()
-    expect(page.get_by_text("Waits for a worker.")).to_be_visible()
+    expect(page.get_by_text("Waiting for a worker.")).to_be_visible()
     LogVerifier()(timezone.now())
-    expect(page.get_by_text("sealed events were checked")).to_be_visible()
+    expect(page.get_by_text("events checked")).to_be_visible()
 
 
 def test_a_requester_is_told_there_is_no_such_page(signed_in_as, live_server, watch):

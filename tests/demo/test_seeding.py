@@ -1,4 +1,4 @@
-"""The demo's data: the flows to the letter, made once, by services that leave their events."""
+"""The demo's data: exact flows, created once, through services that record events."""
 
 import json
 import stat
@@ -11,7 +11,7 @@ from django.contrib.auth import authenticate
 from django.test import RequestFactory
 
 from accessflows.models import AccessFlow, Integration
-from apono_portal.demo.seeding import SET_UP_EMAIL, seed
+from apono_portal.demo.seeding import SEEDING_EMAIL, seed
 from apono_portal.users.models import User
 from audit.models import Event
 from tests.fixtures.postgres import (  # noqa: F401
@@ -32,12 +32,12 @@ def accounts(tmp_path: Path, pg_target: PgTarget) -> Path:  # noqa: F811
     return file
 
 
-def test_the_sign_ins_are_written_down_for_their_owner_only(accounts):
-    kept = json.loads(accounts.read_text())
-    assert [account["role"] for account in kept] == ["admin", "approver", "requester", "auditor"]
+def test_accounts_file_is_readable_by_its_owner_only(accounts):
+    listed = json.loads(accounts.read_text())
+    assert [account["role"] for account in listed] == ["admin", "approver", "requester", "auditor"]
     assert stat.S_IMODE(accounts.stat().st_mode) == 0o600
     request = RequestFactory().post("/sign-in/")
-    for account in kept:
+    for account in listed:
         assert authenticate(request, username=account["email"], password=account["password"])
 
 
@@ -55,7 +55,7 @@ def test_the_sign_ins_are_written_down_for_their_owner_only(accounts):
         ),
     ],
 )
-def test_a_flow_is_as_the_demo_promises(accounts, name, mfa, approval, hours, targets):
+def test_flow_is_as_documented(accounts, name, mfa, approval, hours, targets):
     flow = AccessFlow.objects.get(name=name)
     requester = User.objects.get(email="requester@demo.example")
     assert (flow.require_mfa, flow.approval) == (mfa, approval)
@@ -64,8 +64,8 @@ def test_a_flow_is_as_the_demo_promises(accounts, name, mfa, approval, hours, ta
     assert flow in AccessFlow.objects.requestable_by(requester)
 
 
-def test_the_broker_has_every_right_it_needs(accounts):
-    """What is left is the server's own: its age, and settings other tests need."""
+def test_broker_has_the_rights_it_needs(accounts):
+    """Only checks of the server itself may fail: its version, and settings that other tests need."""
     report = Integration.objects.get().health_report
     failed = {check["name"] for check in report if not check["ok"]}
     assert failed <= {"Version", "Prepared transactions"}
@@ -79,13 +79,13 @@ def test_seeding_again_changes_nothing(accounts, pg_target):  # noqa: F811
     assert Event.objects.count() == events
 
 
-def test_what_an_admin_deleted_stays_deleted(accounts, pg_target):  # noqa: F811
+def test_deleted_flow_stays_deleted(accounts, pg_target):  # noqa: F811
     AccessFlow.objects.filter(name="Orders staging").delete()
     seed(pg_target.target, accounts=accounts)
     assert not AccessFlow.objects.filter(name="Orders staging").exists()
 
 
-def test_the_integration_follows_a_target_made_anew(accounts, pg_target, start_postgres):  # noqa: F811
+def test_integration_follows_a_new_target(accounts, pg_target, start_postgres):  # noqa: F811
     Integration.objects.update(system_identifier="1")
     moved = replace(pg_target.target, host="localhost")
     seed(moved, accounts=accounts)
@@ -94,10 +94,10 @@ def test_the_integration_follows_a_target_made_anew(accounts, pg_target, start_p
     assert integration.system_identifier not in {"", "1"}
 
 
-def test_nobody_can_sign_in_as_the_set_up(accounts):
-    assert not User.objects.get(email=SET_UP_EMAIL).has_usable_password()
+def test_nobody_can_sign_in_as_the_seeding_user(accounts):
+    assert not User.objects.get(email=SEEDING_EMAIL).has_usable_password()
 
 
-def test_a_portal_with_people_of_its_own_is_left_alone(admin_user, tmp_path, pg_target):  # noqa: F811
+def test_portal_with_other_users_is_not_seeded(admin_user, tmp_path, pg_target):  # noqa: F811
     assert seed(pg_target.target, accounts=tmp_path / "accounts.json") == []
     assert not Integration.objects.exists()

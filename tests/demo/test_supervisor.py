@@ -1,4 +1,4 @@
-"""``make run``: all of it comes up, stays up, and ends; nothing is left running."""
+"""``make run``: everything starts, stays up and stops; no process is left behind."""
 
 import os
 import signal
@@ -21,17 +21,17 @@ pytestmark = [
 
 
 def processes_of(stack: Stack) -> dict[int, str]:  # noqa: F811
-    """Living processes whose environment or command line names the stack's folder or its target's."""
+    """Return running processes whose environment or command line names the folder of stack or target."""
     names = (str(stack.folder).encode(), str(stack.target_home).encode())
-    found = {}
+    processes = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            text = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
         except OSError:
             continue
-        if any(name in told for name in names):
-            found[int(process.name)] = (process / "cmdline").read_bytes().decode()
-    return found
+        if any(name in text for name in names):
+            processes[int(process.name)] = (process / "cmdline").read_bytes().decode()
+    return processes
 
 
 def wait_for(condition: Callable[[], bool], within_s: float = 20) -> bool:
@@ -55,7 +55,7 @@ def demo(**environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_runs_restarts_and_ends(stack: Stack):  # noqa: F811
+def test_demo_starts_restarts_a_crashed_worker_and_stops(stack: Stack):  # noqa: F811
     assert stack.answers()
     for account in stack.accounts.values():
         assert account["email"] in stack.output
@@ -64,33 +64,33 @@ def test_it_runs_restarts_and_ends(stack: Stack):  # noqa: F811
 
     again = demo(DEMO_FOLDER=str(stack.folder), PORT=str(free_port()))
     assert again.returncode == 1
-    assert "already runs from this folder" in again.stderr
+    assert "already running from this folder" in again.stderr
 
-    [crashed] = [pid for pid, told in processes_of(stack).items() if "\0worker\0" in told]
-    os.kill(crashed, signal.SIGKILL)
-    assert wait_for(lambda: "The worker ended (-9) and is started again" in stack.output)
+    [worker] = [pid for pid, command in processes_of(stack).items() if "\0worker\0" in command]
+    os.kill(worker, signal.SIGKILL)
+    assert wait_for(lambda: "The worker exited (-9); restarting it" in stack.output)
 
     assert stack.send(signal.SIGINT) == 0
     assert processes_of(stack) == {}
-    assert "Everything has ended." in stack.output
+    assert "Stopped." in stack.output
 
 
 @pytest.mark.anywhere
-def test_nothing_outlives_a_supervisor_that_is_killed(stack: Stack):  # noqa: F811
-    assert any("postgres" in told for told in processes_of(stack).values())
+def test_no_process_outlives_a_killed_supervisor(stack: Stack):  # noqa: F811
+    assert any("postgres" in command for command in processes_of(stack).values())
     stack.send(signal.SIGKILL)
     assert wait_for(lambda: processes_of(stack) == {}), processes_of(stack)
-    kept = stack.accounts
-    assert stack.start().accounts == kept
+    accounts = stack.accounts
+    assert stack.start().accounts == accounts
 
 
-def test_a_taken_port_says_so(tmp_path):
+def test_port_in_use_is_reported(tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        answer = demo(DEMO_FOLDER=str(tmp_path), PORT=str(port))
-    assert answer.returncode == 1
-    assert f"Port {port} is taken by another program" in answer.stderr
-    assert "PORT=" in answer.stderr
-    assert "Traceback" not in answer.stderr
+        result = demo(DEMO_FOLDER=str(tmp_path), PORT=str(port))
+    assert result.returncode == 1
+    assert f"Port {port} is already in use" in result.stderr
+    assert "PORT=" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,14 +1,14 @@
-"""What tests of notices share: an approver, a flow that asks for one, and a worker's round."""
+"""Shared by the notification tests: a flow with approvers, and a worker's round."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 from django.core import mail
 from django.utils import timezone
 
 from accessflows.models import AccessFlow
-from apono_portal.notifications.worker_tasks import fan_out
+from apono_portal.notifications.fan_out import fan_out
 from apono_portal.users.models import User
 from audit.integrity.checkpoints import write_checkpoints
 from audit.models import Delivery
@@ -23,15 +23,15 @@ from tests.fixtures.submission import submit_request
 from tests.requests_app.conftest import window_of
 
 
-def read_on() -> int:
-    """What a worker does between an event and its deliveries."""
+def run_fan_out() -> int:
+    """Do what a worker does between an event and its deliveries."""
     write_checkpoints(timezone.now())
     return fan_out(timezone.now())
 
 
-def mailed() -> list[tuple[str, str]]:
-    """Read the log on, send what is due, and return (recipient, subject) of all mails so far."""
-    read_on()
+def emailed() -> list[tuple[str, str]]:
+    """Run the worker, and return (recipient, subject) of all emails so far."""
+    run_fan_out()
     deliver_due(timezone.now())
     return [(message.to[0], message.subject.partition(": ")[2]) for message in mail.outbox]
 
@@ -43,10 +43,9 @@ class Desk:
     requester: User
     approvers: list[User]
     flow: AccessFlow
-    asked: list[AccessRequest] = field(default_factory=list)
 
-    def ask(self, **fields) -> AccessRequest:
-        terms = {
+    def submit(self, **fields) -> AccessRequest:
+        defaults = {
             "actor": self.requester,
             "flow": self.flow,
             "target_ids": [target.pk for target in self.flow.targets.all()],
@@ -54,7 +53,7 @@ class Desk:
             "justification": "Look into the failed import, OPS-1.",
             "window": None,
         }
-        return submit_request(**{**terms, **fields})
+        return submit_request(**{**defaults, **fields})
 
     def decide(self, request: AccessRequest, verdict=Decision.Verdict.APPROVE, by=0, **fields):
         return decide_request(

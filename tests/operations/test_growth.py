@@ -1,4 +1,4 @@
-"""Pages stay as quick when the tables have grown: few questions, each with an index to answer it."""
+"""Pages stay quick with large tables: few queries, each with an index."""
 
 import pytest
 from django.db import connection
@@ -22,8 +22,8 @@ each_page = pytest.mark.parametrize("address", PAGES.values(), ids=PAGES)
 
 
 @pytest.fixture
-def crowded(admin_user):
-    """Something of everything an admin sees."""
+def populated(admin_user):
+    """Create rows for everything an admin sees."""
     for status in (Status.PENDING_APPROVAL, Status.EXPIRED, Status.REVOKED):
         AccessRequestFactory(requester=admin_user, status=status)
     GrantFactory(request=AccessRequestFactory(requester=admin_user, status=Status.ACTIVE))
@@ -34,18 +34,18 @@ def crowded(admin_user):
 
 
 @each_page
-def test_a_page_asks_few_questions(admin_client, crowded, questions_of, address):
+def test_page_needs_few_queries(admin_client, populated, questions_of, address):
     admin_client.get(address)
     assert questions_of(admin_client, address) <= MOST_QUESTIONS
 
 
 @each_page
-def test_every_question_of_a_page_has_an_index_to_answer_it(admin_client, crowded, address):
-    """With sequential scans made dear the planner takes one only where there is no other way."""
+def test_every_query_of_a_page_has_an_index(admin_client, populated, address):
+    """With sequential scans disabled, PostgreSQL uses one only where there is no index."""
     if connection.vendor != "postgresql":
         pytest.skip("the plans are PostgreSQL's")
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as queries:
         assert admin_client.get(address).status_code == 200
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        assert scans_of(cursor, questions_in(asked)) == {}
+        assert scans_of(cursor, questions_in(queries)) == {}

@@ -1,4 +1,4 @@
-"""Logs in production: one JSON object a line, from the portal's own events and from everybody else's."""
+"""Production logs: one JSON object per line, from the portal and from libraries."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-SAY = """
+SCRIPT = """
 import django, logging, structlog
 django.setup()
 structlog.get_logger("requests_app.worker.loop").warning("database_unreachable", worker="w1")
@@ -19,19 +19,19 @@ except ZeroDivisionError:
 """
 
 
-def lines_of(chosen):
+def lines_of(log_format):
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.settings",
-        "LOG_FORMAT": chosen,
+        "LOG_FORMAT": log_format,
     }
-    said = subprocess.run(
-        [sys.executable, "-c", SAY], env=environment, capture_output=True, text=True, check=True
+    process = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True
     )
-    return said.stderr.splitlines()
+    return process.stderr.splitlines()
 
 
-def test_every_line_is_an_object_with_its_details():
+def test_every_line_is_a_json_object_with_details():
     ours, theirs, broken = map(json.loads, lines_of("json"))
     assert (ours["event"], ours["worker"], ours["level"]) == (
         "database_unreachable",
@@ -40,10 +40,10 @@ def test_every_line_is_an_object_with_its_details():
     )
     assert (theirs["event"], theirs["logger"]) == ("Not \n good: x", "django.request")
     assert "ZeroDivisionError" in broken["exception"]
-    assert all(each["timestamp"].endswith("Z") for each in (ours, theirs, broken))
+    assert all(line["timestamp"].endswith("Z") for line in (ours, theirs, broken))
 
 
-def test_people_may_have_lines():
+def test_line_format_is_readable():
     first, *_ = lines_of("line")
     assert "database_unreachable" in first
     with pytest.raises(json.JSONDecodeError):

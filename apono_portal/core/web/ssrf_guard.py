@@ -2,7 +2,7 @@
 
 An admin types the URL, but the portal's machine sends the request and may reach what the admin may
 not. So the portal looks the host up itself, checks every address it has, and connects to a checked
-address and no other (docs/notices.md).
+address and no other (docs/notifications.md).
 """
 
 import ipaddress

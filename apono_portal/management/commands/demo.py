@@ -1,4 +1,4 @@
-"""Fills a portal with the demo: people, groups, the demo target and its access flows."""
+"""``manage.py demo``: seed the demo's users, groups, integration and access flows."""
 
 import os
 from argparse import ArgumentParser
@@ -14,24 +14,26 @@ from apono_portal.demo.target import MAINTENANCE_DATABASE
 
 
 class Command(BaseCommand):
-    """Run by ``make run``. What is there already stays as it is."""
+    """Run by ``make run``. Existing rows stay as they are."""
 
-    help = "Fill the portal with the demo. `make run` does this for you."
+    help = "Seed the demo. `make run` does this for you."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--host", required=True, help="address of the demo's PostgreSQL")
+        parser.add_argument("--host", required=True, help="host of the demo's PostgreSQL")
         parser.add_argument("--port", required=True, type=int)
         parser.add_argument("--broker", required=True, help="the portal's role on it")
-
         parser.add_argument(
-            "--accounts", required=True, type=Path, help="file the demo's sign-ins are written to"
+            "--accounts",
+            required=True,
+            type=Path,
+            help="file for the demo's accounts and passwords",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         password = os.environ.get("DEMO_BROKER_PASSWORD")
         if not password:
-            raise CommandError("Start the demo with `make run`: it knows the broker's password.")
-        self.stdout.write("Preparing the database and the static files")
+            raise CommandError("DEMO_BROKER_PASSWORD is not set. Start the demo with `make run`.")
+        self.stdout.write("Preparing database and static files")
         call_command("migrate", verbosity=0, interactive=False)
         call_command("collectstatic", verbosity=0, interactive=False)
         target = Target(
@@ -42,8 +44,8 @@ class Command(BaseCommand):
             password=password,
         )
         try:
-            told = seed(target, accounts=options["accounts"])
+            lines = seed(target, accounts=options["accounts"])
         except DemoError as error:
             raise CommandError(str(error)) from None
-        for sentence in told:
-            self.stdout.write(sentence)
+        for line in lines:
+            self.stdout.write(line)

@@ -1,4 +1,4 @@
-"""Checkpoint every kept secret anew with the newest key, while the portal runs."""
+"""``manage.py rotate_keys``: encrypt all secrets with the newest key while the portal runs."""
 
 import time
 from typing import Any
@@ -8,64 +8,69 @@ from django.core.management.base import BaseCommand, CommandError
 from accessflows.models import Integration
 from apono_portal.core.crypto import encryption
 from apono_portal.core.crypto.keyring import newest_key_id
-from apono_portal.core.crypto.rotation import Progress, Sealed, reseal
+from apono_portal.core.crypto.rotation import EncryptedField, Progress, rotate_keys
 from apono_portal.notifications.models import Webhook
 from audit.events import EventName
 from audit.services import record
 from mfa.models import Authenticator
 
-TELL_EVERY_S = 2.0
-LONGEST_REST_S = 0.5  # others get their turn between batches
+PROGRESS_INTERVAL_SECONDS = 2.0
+MAX_PAUSE_SECONDS = 0.5  # between batches, so that other writers get their turn
 
 
 class Command(BaseCommand):
     help = (
-        "Checkpoint every kept secret (TOTP keys, broker passwords, addresses and secrets of webhooks) with "
-        "the newest key of ENCRYPTION_KEYS. May be cut short and begun again. When it says that nothing is left, the old key may be removed."
+        "Encrypt all secrets (TOTP keys, broker passwords, webhook addresses and secrets) with the newest "
+        "key of ENCRYPTION_KEYS. It can be interrupted and started again. Remove the old key only after "
+        "it has finished without errors."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        done = {name: self._run(name, sealed) for name, sealed in places().items()}
+        results = {name: self._run(name, secrets) for name, secrets in encrypted_fields().items()}
         record(
             event=EventName.MFA_ROTATE_KEYS,
             actor=None,
             metadata={
                 "key": newest_key_id(),
-                **{name: progress.resealed for name, progress in done.items()},
-                "broken": sum(len(progress.broken) for progress in done.values()),
+                **{name: progress.rotated for name, progress in results.items()},
+                "broken": sum(len(progress.failed) for progress in results.values()),
             },
         )
-        broken = {name: progress.broken for name, progress in done.items() if progress.broken}
+        broken = {name: progress.failed for name, progress in results.items() if progress.failed}
         if broken:
             raise CommandError(
-                f"These rows do not open with any key of ENCRYPTION_KEYS: {broken}. Keep the old key."
+                f"No key of ENCRYPTION_KEYS decrypts these rows: {broken}. Keep the old key."
             )
-        self.stdout.write("Nothing is left under an older key.")
+        self.stdout.write("All secrets use the newest key.")
 
-    def _run(self, name: str, sealed: Sealed) -> Progress:
-        progress, total, told_at = Progress(), sealed.rows.count(), time.monotonic()
-        began = told_at
-        for progress in reseal(sealed):
+    def _run(self, name: str, secrets: EncryptedField) -> Progress:
+        progress, total, printed_at = Progress(), secrets.rows.count(), time.monotonic()
+        started_at = printed_at
+        for progress in rotate_keys(secrets):
             now = time.monotonic()
-            if progress.seen == total or now - told_at >= TELL_EVERY_S:
-                told_at = now
-                self.stdout.write(f"{name}: {progress.seen} of {total}, {progress.resealed} anew")
-            time.sleep(min(now - began, LONGEST_REST_S))
-            began = time.monotonic()
+            if progress.seen == total or now - printed_at >= PROGRESS_INTERVAL_SECONDS:
+                printed_at = now
+                self.stdout.write(
+                    f"{name}: {progress.seen} of {total}, {progress.rotated} encrypted again"
+                )
+            time.sleep(min(now - started_at, MAX_PAUSE_SECONDS))
+            started_at = time.monotonic()
         return progress
 
 
-def places() -> dict[str, Sealed]:
-    """Every place in the database that holds sealed text."""
+def encrypted_fields() -> dict[str, EncryptedField]:
+    """Return every encrypted column in the database."""
     return {
-        "TOTP keys": Sealed(Authenticator.objects.all(), "key", encryption.TOTP_KEY, "user_id"),
-        "Broker passwords": Sealed(
+        "TOTP keys": EncryptedField(
+            Authenticator.objects.all(), "key", encryption.TOTP_KEY, "user_id"
+        ),
+        "Broker passwords": EncryptedField(
             Integration.objects.all(), "encrypted_password", encryption.BROKER_PASSWORD, "secret_id"
         ),
-        "Addresses of webhooks": Sealed(
+        "Webhook addresses": EncryptedField(
             Webhook.objects.all(), "encrypted_url", encryption.WEBHOOK_ADDRESS, "secret_id"
         ),
-        "Secrets of webhooks": Sealed(
+        "Webhook secrets": EncryptedField(
             Webhook.objects.all(), "encrypted_secret", encryption.WEBHOOK_SECRET, "secret_id"
         ),
     }

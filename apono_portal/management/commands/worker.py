@@ -1,4 +1,4 @@
-"""``manage.py worker``: opens, ends and proves access on the targets, until it is told to stop."""
+"""``manage.py worker``: provision, revoke and verify access on the targets until stopped."""
 
 import os
 import signal
@@ -10,11 +10,12 @@ from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandParser
 
 from accessflows.integrations.scheduled_checks import (
-    check_due,
-    run_due_canaries,
+    run_due_checks,
+    run_requested_canaries,
     run_requested_checks,
 )
-from apono_portal.notifications.worker_tasks import fan_out, post_due
+from apono_portal.notifications.fan_out import fan_out
+from apono_portal.notifications.webhook_delivery import deliver_webhooks
 from audit.integrity.background_verification import LogVerifier
 from audit.integrity.checkpoints import write_checkpoints
 from audit.outbox.deliveries import deliver_due
@@ -25,15 +26,15 @@ from requests_app.worker.loop import Worker
 
 class Command(BaseCommand):
     help = (
-        "Opens, ends and proves access. Run one or more, on any machines that reach the portal's "
+        "Provision, revoke and verify access. Run one or more, on any machine that reaches the portal's "
         "database and the targets."
     )
-    # The others read every page and template; `check --deploy` makes them.
+    # The other checks load every page and template; `check --deploy` runs them.
     requires_system_checks = (Tags.models, Tags.security)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--threads", type=int, default=8, help="Threads for each urgency (default: 8)."
+            "--threads", type=int, default=8, help="Threads per queue (default: 8)."
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -45,10 +46,10 @@ class Command(BaseCommand):
                 write_checkpoints,
                 fan_out,
                 deliver_due,
-                post_due,
-                check_due,
+                deliver_webhooks,
+                run_due_checks,
                 run_requested_checks,
-                run_due_canaries,
+                run_requested_canaries,
                 update_daily_figures,
                 lambda now: retry_extensions(now=now),
                 LogVerifier(),

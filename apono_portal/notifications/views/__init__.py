@@ -1,1 +1,1 @@
-"""Pages of notices: one's own mails, webhooks, deliveries."""
+"""Pages of notification preferences, webhooks and deliveries."""

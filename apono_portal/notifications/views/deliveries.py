@@ -1,32 +1,33 @@
-"""Deliveries: what was sent to whom because of which event, and what was not."""
+"""Deliveries: what was sent to whom because of which event, and what failed."""
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from accessflows.acting import action_context
 from apono_portal.core.db.keyset import page_of
 from apono_portal.core.web.permissions import admins_only, readers_only
+from apono_portal.core.web.types import PortalRequest
 from apono_portal.notifications import services
-from apono_portal.notifications.exceptions import NoticeRefused
-from apono_portal.notifications.forms import DeliveriesForm
+from apono_portal.notifications.exceptions import NotificationError
+from apono_portal.notifications.forms import DeliveryFilterForm
 from audit.models import Delivery
 from mfa.decorators import mfa_required_if_enrolled
 
 
 @require_safe
 @readers_only
-def deliveries(request: HttpRequest) -> HttpResponse:
-    form = DeliveriesForm(request.GET)
-    found = form.apply(Delivery.objects.all())
-    asked = form.cleaned_data
-    page = page_of(found, before=asked.get("before"), after=asked.get("after"))
+def deliveries(request: PortalRequest) -> HttpResponse:
+    form = DeliveryFilterForm(request.GET)
+    matching = form.apply(Delivery.objects.all())
+    position = form.cleaned_data
+    page = page_of(matching, before=position.get("before"), after=position.get("after"))
     context = {
         "form": form,
         "page": page,
-        "mail_is_set_up": not settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend"),
+        "email_configured": not settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend"),
     }
     return render(request, "notifications/deliveries.html", context)
 
@@ -34,12 +35,12 @@ def deliveries(request: HttpRequest) -> HttpResponse:
 @admins_only
 @mfa_required_if_enrolled
 @require_POST
-def send_again(request: HttpRequest, pk: int) -> HttpResponse:
+def send_again(request: PortalRequest, pk: int) -> HttpResponse:
     delivery = get_object_or_404(Delivery, pk=pk)
     try:
         services.send_again(**action_context(request), delivery=delivery)
-    except NoticeRefused as refused:
-        messages.error(request, refused.sentence)
+    except NotificationError as error:
+        messages.error(request, error.sentence)
     else:
-        messages.success(request, f"It is sent to {delivery.to} again, within seconds.")
+        messages.success(request, f"Sending again to {delivery.recipient_name}.")
     return redirect("notifications:deliveries")

@@ -1,4 +1,4 @@
-"""Groups of people: what flows name as requesters and approvers."""
+"""Groups, which access flows name as requesters and approvers."""
 
 from collections.abc import Iterable
 
@@ -7,13 +7,13 @@ from django.db import IntegrityError, transaction
 
 from accessflows.permissions import require_admin
 from apono_portal.core.web.client import ClientInfo
-from apono_portal.users.exceptions import PersonRefused
+from apono_portal.users.exceptions import UserError
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.services import record
 from mfa.verification.window import Window
 
-NAME_TAKEN = "Another group has this name. Choose a different one."
+NAME_TAKEN = "A group with this name already exists."
 
 
 def create_group(
@@ -24,7 +24,7 @@ def create_group(
     members: Iterable[User],
     client_info: ClientInfo,
 ) -> Group:
-    """Add a group with its members."""
+    """Add a group with members."""
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
@@ -39,7 +39,7 @@ def create_group(
                 metadata={"created": True, "joined": sorted(after), "left": []},
             )
     except IntegrityError:
-        raise PersonRefused(NAME_TAKEN, field="name") from None
+        raise UserError(NAME_TAKEN, field="name") from None
     return group
 
 
@@ -52,7 +52,7 @@ def change_group(
     members: Iterable[User],
     client_info: ClientInfo,
 ) -> Group:
-    """Rename a group and set its members. Who left may neither request nor decide through it."""
+    """Rename a group and set its members. Users who left can no longer request or approve through it."""
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
@@ -75,7 +75,7 @@ def change_group(
                     },
                 )
     except IntegrityError:
-        raise PersonRefused(NAME_TAKEN, field="name") from None
+        raise UserError(NAME_TAKEN, field="name") from None
     return group
 
 

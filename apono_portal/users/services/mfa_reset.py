@@ -1,4 +1,4 @@
-"""Resetting somebody's MFA, and ending their access with it if wanted."""
+"""MFA reset with its effects on approvals and access."""
 
 from django.db import transaction
 
@@ -19,9 +19,9 @@ def reset_mfa_of_user(
     revoke_access: bool,
     client_info: ClientInfo,
 ) -> None:
-    """Reset a person's MFA as `mfa.reset.reset_mfa` does, and end open access if ``revoke_access``.
+    """Reset a user's MFA as `mfa.reset.reset_mfa` does, and revoke access if ``revoke_access``.
 
-    What the person approved and is not open yet waits for approval again.
+    Requests the user approved that are not active yet need a new approval.
     """
     with transaction.atomic():
         reset_mfa(

@@ -1,6 +1,6 @@
 """Passwords: changed by their owner, or set through a link that works once.
 
-Every change moves the person's epoch, so that other sessions end and no verified window survives.
+Every change advances the user's epoch, which ends other sessions and closes verified windows.
 """
 
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ from django.utils.http import urlsafe_base64_encode
 from accessflows.permissions import require_admin
 from apono_portal.core.web.absolute_urls import absolute_url
 from apono_portal.core.web.client import ClientInfo
-from apono_portal.users.exceptions import PersonRefused
+from apono_portal.users.exceptions import UserError
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Event
-from audit.outbox.deferred_parts import PLACE
-from audit.outbox.deliveries import enqueue_mail
+from audit.outbox.deferred_parts import PLACEHOLDER
+from audit.outbox.deliveries import enqueue_email
 from audit.services import record
 from mfa import emails
 from mfa.verification.locking import advance_epoch
@@ -31,48 +31,48 @@ PASSWORD_LINK = "password_link"
 
 
 def change_password(*, user: User, password: str, client_info: ClientInfo) -> None:
-    """Set the password of a person who has just proven the old one."""
-    _write_password(user, password, client_info, how="with the old one")
+    """Set the password of a user who has just entered the current one."""
+    _save_password(user, password, client_info, how="with the current one")
 
 
 def set_password(*, user: User, password: str, client_info: ClientInfo) -> None:
-    """Set the password of a person who came through a link (`invite_user`); the link is spent."""
-    _write_password(user, password, client_info, how="through a link")
+    """Set the password of a user who opened a link (`invite_user`), which stops working."""
+    _save_password(user, password, client_info, how="through a link")
 
 
 @dataclass(frozen=True)
 class Invitation:
-    """A link to set a password: mailed, or to be handed over by the admin who made it."""
+    """A link to set a password: sent by email, or handed over by the admin who created it."""
 
-    mailed: bool
+    emailed: bool
     link: str = field(default="", repr=False)
 
 
 def invite_user(
     *, actor: User, window: Window | None, user: User, client_info: ClientInfo
 ) -> Invitation:
-    """Mail a link to set a password; without mail the admin hands it over.
+    """Send a user a link to set a password, or return it if no email is configured.
 
-    It holds for ``PASSWORD_RESET_TIMEOUT`` and dies with the next password or sign-in. The mail's
-    link is made while it is sent (`link_for_mail`): a delivery keeps its text, and no secret.
+    It expires after ``PASSWORD_RESET_TIMEOUT`` and with the next password or sign-in. An emailed link
+    is created while it is sent (`link_for_email`), because deliveries are stored.
     """
     with transaction.atomic():
         require_admin(actor=actor, window=window)
         if not user.is_active:
-            raise PersonRefused("Activate the person first: nobody else sets a password.")
+            raise UserError("Reactivate the user before you create a password link.")
         event = record(
             event=EventName.USER_INVITE, actor=actor, target=user, client_info=client_info
         )
-        if settings.MAIL_IS_SET_UP:
-            _mail(event, user)
-            return Invitation(mailed=True)
-    return Invitation(mailed=False, link=link_to_set_password(user))
+        if settings.EMAIL_CONFIGURED:
+            _send_link(event, user)
+            return Invitation(emailed=True)
+    return Invitation(emailed=False, link=link_to_set_password(user))
 
 
-def link_for_mail(user_id: int, since: datetime) -> str | None:
-    """Return the link for a mail that waits since then; None if it would be dead by now.
+def link_for_email(user_id: int, since: datetime) -> str | None:
+    """Return the link for an email queued at ``since``, None if it should no longer work.
 
-    That is so when the person may not sign in any more, has signed in or has another password.
+    That is so once the user is deactivated, has signed in, or has another password.
     """
     user = User.objects.active().filter(pk=user_id).first()
     if user is None or (user.last_login and user.last_login > since):
@@ -81,7 +81,13 @@ def link_for_mail(user_id: int, since: datetime) -> str | None:
     return None if changes.filter(at__gt=since).exists() else link_to_set_password(user)
 
 
-def _write_password(user: User, password: str, client_info: ClientInfo, *, how: str) -> None:
+def link_to_set_password(user: User) -> str:
+    uid = urlsafe_base64_encode(force_bytes(user.pk))
+    token = default_token_generator.make_token(user)
+    return absolute_url("users:set_password", uid, token)
+
+
+def _save_password(user: User, password: str, client_info: ClientInfo, *, how: str) -> None:
     with transaction.atomic():
         advance_epoch(user=user)
         user.set_password(password)
@@ -96,23 +102,17 @@ def _write_password(user: User, password: str, client_info: ClientInfo, *, how: 
         emails.password_changed(event=event, user=user, client_info=client_info, how=how)
 
 
-def link_to_set_password(user: User) -> str:
-    uid = urlsafe_base64_encode(force_bytes(user.pk))
-    token = default_token_generator.make_token(user)
-    return absolute_url("users:set_password", uid, token)
-
-
-def _mail(event: Event, user: User) -> None:
+def _send_link(event: Event, user: User) -> None:
     context = {
-        "person": user,
-        "link": PLACE,
+        "recipient": user,
+        "link": PLACEHOLDER,
         "hours": settings.PASSWORD_RESET_TIMEOUT // 3600,
         "portal_name": settings.PORTAL_NAME,
     }
-    enqueue_mail(
+    enqueue_email(
         event=event,
         recipient=user.email,
         subject=f"{settings.PORTAL_NAME}: set your password",
         body=render_to_string("users/email/invitation.txt", context),
-        late=(PASSWORD_LINK, user.pk),
+        deferred=(PASSWORD_LINK, user.pk),
     )

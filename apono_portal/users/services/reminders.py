@@ -1,6 +1,6 @@
-"""Reminding people who have not set up MFA, by mail."""
+"""Email reminders to users without MFA."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -10,7 +10,7 @@ from django.utils import timezone
 from accessflows.flows.mfa_requirement import enrolled
 from accessflows.permissions import require_admin
 from apono_portal.core.web.client import ClientInfo
-from apono_portal.users.exceptions import PersonRefused
+from apono_portal.users.exceptions import UserError
 from apono_portal.users.managers import UserQuerySet
 from apono_portal.users.models import User
 from audit.events import EventName
@@ -18,38 +18,37 @@ from audit.services import record
 from mfa import emails
 from mfa.verification.window import Window
 
-ONCE_IN = timedelta(days=1)
-BATCH = 500  # of one click, so that the page answers
+MIN_INTERVAL = timedelta(days=1)
+BATCH_SIZE = 500  # per call, so that the page stays quick
 
 
-def remind_of_mfa(
+def send_mfa_reminders(
     *, actor: User, window: Window | None, client_info: ClientInfo
 ) -> tuple[int, bool]:
-    """Mail the active people without MFA who were not reminded within a day, up to `BATCH`.
+    """Email up to `BATCH_SIZE` active users without MFA who were not reminded within a day.
 
-    Returns how many were, and whether others are left for another click. Who is being reminded by
-    somebody else at this moment is left out.
+    Returns how many, and whether more are left. Users whom another admin is reminding right now are
+    skipped.
     """
-    if not settings.MAIL_IS_SET_UP:
-        raise PersonRefused("Mail is not set up (EMAIL_URL), so nobody can be reminded.")
+    if not settings.EMAIL_CONFIGURED:
+        raise UserError("Email is not configured. Set EMAIL_URL to send reminders.")
     now = timezone.now()
     with transaction.atomic():
         require_admin(actor=actor, window=window)
-        due = _due(actor, now - ONCE_IN).order_by("pk")
+        due = _due(actor, now - MIN_INTERVAL).order_by("pk")
         if connection.features.has_select_for_update_skip_locked:
             due = due.select_for_update(of=("self",), skip_locked=True)
-        people = list(due[:BATCH])
-        User.objects.filter(pk__in=[each.pk for each in people]).update(mfa_reminded_at=now)
-        for person in people:
+        users = list(due[:BATCH_SIZE])
+        User.objects.filter(pk__in=[user.pk for user in users]).update(mfa_reminded_at=now)
+        for user in users:
             event = record(
-                event=EventName.MFA_REMIND, actor=actor, target=person, client_info=client_info
+                event=EventName.MFA_REMIND, actor=actor, target=user, client_info=client_info
             )
-            emails.reminded(event=event, user=person)
-    return len(people), len(people) == BATCH and _due(actor, now - ONCE_IN).exists()
+            emails.reminded(event=event, user=user)
+    return len(users), len(users) == BATCH_SIZE and _due(actor, now - MIN_INTERVAL).exists()
 
 
-def _due(actor: User, reminded_before: object) -> UserQuerySet:
-    """The actor sees the banner, and needs no mail from themselves."""
+def _due(actor: User, reminded_before: datetime) -> UserQuerySet:
+    """Return the users to remind, but for the actor, who sees the banner."""
     long_ago = Q(mfa_reminded_at=None) | Q(mfa_reminded_at__lt=reminded_before)
-    found: UserQuerySet = User.objects.active().filter(~enrolled(), long_ago).exclude(pk=actor.pk)
-    return found
+    return User.objects.active().filter(~enrolled(), long_ago).exclude(pk=actor.pk)

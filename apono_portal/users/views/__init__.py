@@ -1,5 +1,5 @@
-"""Pages of people: sign-in, passwords, the Users tab, groups."""
+"""Pages for sign-in, passwords, users and groups."""
 
-from apono_portal.users.views.sessions import locked_out, sign_out
+from apono_portal.users.views.sign_in import locked_out, sign_out
 
 __all__ = ["locked_out", "sign_out"]

@@ -1,16 +1,17 @@
-"""Groups of people."""
+"""Groups."""
 
 from django.contrib import messages
 from django.contrib.auth.models import Group
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accessflows.acting import action_context
 from apono_portal.core.web.permissions import admins_only, readers_only
+from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import services
-from apono_portal.users.exceptions import PersonRefused
+from apono_portal.users.exceptions import UserError
 from apono_portal.users.forms import GroupForm
 from apono_portal.users.selectors import group_rows
 from mfa.decorators import mfa_required_if_enrolled
@@ -20,7 +21,7 @@ PAGE_SIZE = 50
 
 @readers_only
 @require_GET
-def group_list(request: HttpRequest) -> HttpResponse:
+def group_list(request: PortalRequest) -> HttpResponse:
     page = Paginator(group_rows(), PAGE_SIZE).get_page(request.GET.get("page"))
     return render(request, "users/groups.html", {"page": page})
 
@@ -28,15 +29,15 @@ def group_list(request: HttpRequest) -> HttpResponse:
 @admins_only
 @mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
-def create(request: HttpRequest) -> HttpResponse:
+def create(request: PortalRequest) -> HttpResponse:
     form = GroupForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
         try:
             group = services.create_group(**action_context(request), **form.cleaned_data)
-        except PersonRefused as refused:
-            form.add_error(refused.field or None, refused.sentence)
+        except UserError as error:
+            form.add_error(error.field or None, error.sentence)
         else:
-            messages.success(request, f"{group.name} is saved.")
+            messages.success(request, f"Added {group.name}.")
             return redirect("users:groups")
     return _form_page(request, form, group=None)
 
@@ -44,21 +45,21 @@ def create(request: HttpRequest) -> HttpResponse:
 @admins_only
 @mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
-def edit(request: HttpRequest, pk: int) -> HttpResponse:
+def edit(request: PortalRequest, pk: int) -> HttpResponse:
     group = get_object_or_404(Group, pk=pk)
     initial = {"name": group.name, "members": group.user_set.all()}
     form = GroupForm(request.POST if request.method == "POST" else None, initial=initial)
     if form.is_bound and form.is_valid():
         try:
             services.change_group(**action_context(request), group=group, **form.cleaned_data)
-        except PersonRefused as refused:
-            form.add_error(refused.field or None, refused.sentence)
+        except UserError as error:
+            form.add_error(error.field or None, error.sentence)
         else:
-            messages.success(request, f"{form.cleaned_data['name']} is saved.")
+            messages.success(request, f"Saved {form.cleaned_data['name']}.")
             return redirect("users:groups")
     return _form_page(request, form, group=group)
 
 
-def _form_page(request: HttpRequest, form: GroupForm, *, group: Group | None) -> HttpResponse:
+def _form_page(request: PortalRequest, form: GroupForm, *, group: Group | None) -> HttpResponse:
     context = {"form": form, "group": group}
     return render(request, "users/group_form.html", context, status=422 if form.errors else 200)

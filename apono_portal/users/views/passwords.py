@@ -1,4 +1,4 @@
-"""Changing one's password, and setting it through a link."""
+"""Changing a password, and setting it through a link."""
 
 from typing import Any
 
@@ -6,13 +6,14 @@ from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.views import INTERNAL_RESET_SESSION_TOKEN
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import services, sign_in
 from apono_portal.users.forms import ChangePasswordForm, NewPasswordForm
 from apono_portal.users.models import User
@@ -21,26 +22,26 @@ from apono_portal.users.models import User
 @sensitive_post_parameters()
 @never_cache
 @require_http_methods(["GET", "POST"])
-def change(request: HttpRequest) -> HttpResponse:
-    """Change the password; every other session ends, this one goes on with its window closed."""
-    person: Any = request.user
+def change(request: PortalRequest) -> HttpResponse:
+    """Change the password. Other sessions end; this one continues without its verified window."""
+    user = request.user
     data = request.POST if request.method == "POST" else None
-    form = ChangePasswordForm(person, data, request=request)
+    form = ChangePasswordForm(user, data, request=request)
     if not form.is_valid():
         status = 422 if form.is_bound else 200
         return render(request, "users/password.html", {"form": form}, status=status)
     services.change_password(
-        user=person, password=form.cleaned_data["new_password1"], client_info=ClientInfo.of(request)
+        user=user, password=form.cleaned_data["new_password1"], client_info=ClientInfo.of(request)
     )
-    request.user = changed = User.objects.select_related("mfa_state").get(pk=person.pk)
-    update_session_auth_hash(request, changed)
+    request.user = User.objects.select_related("mfa_state").get(pk=user.pk)
+    update_session_auth_hash(request, request.user)
     sign_in.stamp_session(request)
-    messages.success(request, "Password changed. Your other sessions have ended.")
+    messages.success(request, "Password changed. Your other sessions were signed out.")
     return redirect("mfa:security")
 
 
 class SetPassword(auth_views.PasswordResetConfirmView):
-    """Set a password through a link of `services.invite_user`; active people only."""
+    """Set a password through a link of `services.invite_user`, for active users only."""
 
     template_name = "users/set_password.html"
     form_class = NewPasswordForm
@@ -56,7 +57,7 @@ class SetPassword(auth_views.PasswordResetConfirmView):
             client_info=ClientInfo.of(self.request),
         )
         del self.request.session[INTERNAL_RESET_SESSION_TOKEN]
-        messages.success(self.request, "Password set. Sign in with it.")
+        messages.success(self.request, "Password set. You can sign in now.")
         return redirect("users:sign_in")
 
     def form_invalid(self, form: Any) -> HttpResponse:

@@ -13,7 +13,7 @@ from bench.speed.ground import ROOT, Ground, free_port
 from bench.speed.result import Row, bound
 from bench.speed.turns import Unexpected, say
 
-UP = "Ctrl-C ends"
+UP = "Press Ctrl-C"
 UP_WITHIN_S = 300.0
 DOWN_WITHIN_S = 60.0
 AGAIN = 3

@@ -89,7 +89,7 @@ def test_approver_named_and_in_a_group_is_shown_once(theo, waiting, signed_in):
         theo, waiting.flow.approver_groups.get().user_set.get(name="Priya Raman")
     )
     page = review(signed_in(theo), waiting).content.decode()
-    assert "Orders owners, Named people, one is enough" in page
+    assert "Orders owners, Named users, one is enough" in page
     assert "Other approvers: Priya Raman. " in page
 
 

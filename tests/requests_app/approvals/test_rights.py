@@ -65,7 +65,7 @@ def test_dropped_target_cannot_be_requested(flow, member_user, offered):
     from tests.fixtures.submission import submit_request
 
     draft = {"target_ids": [flow.targets.get().pk], "duration": flow.max_duration}
-    offered.objects.update(vanished_at=timezone.now())
+    offered.objects.update(missing_since=timezone.now())
     with pytest.raises(RequestRefused, match="Choose again"):
         submit_request(
             actor=member_user, flow=flow, justification="Fix order 7", window=None, **draft
@@ -74,7 +74,7 @@ def test_dropped_target_cannot_be_requested(flow, member_user, offered):
 
 def test_dropped_target_can_still_be_revoked():
     grant = GrantFactory(login="jit_x", login_oid=1, system_identifier="1")
-    Resource.objects.update(vanished_at=timezone.now())
+    Resource.objects.update(missing_since=timezone.now())
     revoke_access(actor=grant.request.requester, request=grant.request)
     grant.refresh_from_db()
     assert grant.state == GrantState.REVOKING

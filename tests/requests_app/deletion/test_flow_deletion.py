@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, connections
 from django.db.models import Model
 
-from accessflows.flows.history import stamp_version
+from accessflows.flows.history import create_version
 from accessflows.models import AccessFlow, FlowVersion
 from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
@@ -84,11 +84,11 @@ def test_requests_keep_their_snapshot_and_live_access_is_revoked(admin_client, u
 
 
 def test_versions_stay_and_can_be_read(auditor_client, admin_client, admin_user, used):
-    stamp_version(flow=used, changed_by=admin_user)
+    create_version(flow=used, changed_by=admin_user)
     admin_client.post(address(used), {"reason": "Orders moved away"})
     assert FlowVersion.objects.get().flow_id == used.pk
     page = auditor_client.get(f"/access-flows/{used.pk}/history/").content.decode()
-    assert "This access flow is deleted" in page
+    assert "This access flow was deleted" in page
     assert "Access flow deleted" in page
     assert "Orders moved away" in page
 

@@ -180,7 +180,7 @@ def test_changes_after_the_listing_are_ignored(real_flow, grant):
 def test_the_scan_records_an_unreachable_target(real_flow, grant):
     type(real_flow.integration).objects.update(port=1)
     assert look(real_flow) == set()
-    assert "cannot be reached" in real_flow.integration.scan.last_error
+    assert "can't be reached" in real_flow.integration.scan.last_error
 
 
 def test_one_worker_scans_at_a_time(real_flow, grant):
@@ -195,7 +195,7 @@ def test_one_worker_scans_at_a_time(real_flow, grant):
 def test_a_target_with_many_logins_is_scanned_in_batches(real_flow, monkeypatch):
     monkeypatch.setattr("requests_app.grants.target_access.BATCH_SIZE", 2)
     monkeypatch.setattr("requests_app.drift.scan.BATCH_SIZE", 2)
-    monkeypatch.setattr("accessflows.connectors.postgresql.roles.AT_ONCE", 2)
+    monkeypatch.setattr("accessflows.connectors.postgresql.roles.BATCH_SIZE", 2)
     *grants, forgotten = [real_flow.active_grant() for _ in range(6)]
     forget(forgotten)
     assert look(real_flow) == {Kind.UNKNOWN}

@@ -93,7 +93,7 @@ def test_a_changed_server_address_voids_the_approval():
 
 def test_a_missing_resource_is_not_granted():
     request = granting()
-    type(request.flow.targets.get().resource).objects.update(vanished_at=timezone.now())
+    type(request.flow.targets.get().resource).objects.update(missing_since=timezone.now())
     assert begun(request).status == Status.CANCELLED
 
 

@@ -10,9 +10,9 @@ from tests.factories import AccessRequestFactory, GrantFactory
 
 PROOF = {
     "holds": True,
-    "role_gone": True,
-    "sessions_gone": True,
-    "residue_none": True,
+    "role_removed": True,
+    "no_open_sessions": True,
+    "nothing_left_behind": True,
     "checked_at": "2026-05-31T16:00:01+00:00",
     "method": "Read from the target.",
     "details": {
@@ -33,7 +33,11 @@ def test_the_proof_shows_everything_that_was_checked():
 
 
 def test_failed_checks_are_shown_as_failed():
-    failed = PROOF | {"role_gone": False, "sessions_gone": False, "residue_none": False}
+    failed = PROOF | {
+        "role_removed": False,
+        "no_open_sessions": False,
+        "nothing_left_behind": False,
+    }
     lines = dict(proof_lines(failed))
     assert (lines["Login"], lines["Sessions"]) == ("Still exists", "Some open")
     assert lines["Left behind"].startswith("Some objects. ")

@@ -59,7 +59,7 @@ def made_for(grant) -> Activation:
         server_time=timezone.now(),
         clock_skew=timedelta(seconds=2),
         valid_until=grant.deadline - timedelta(seconds=1),
-        already_there=False,
+        already_existed=False,
     )
 
 

@@ -73,7 +73,7 @@ def test_protected_access_requires_an_open_window():
 def test_the_reset_is_recorded_with_its_effect_on_sessions(cut):
     before = timezone.now()
     other, grant = shown(revealed_at=before), shown(revealed_at=before)
-    Integration.objects.update(cut_sessions_on_reset=cut)
+    Integration.objects.update(terminate_sessions_on_reset=cut)
     with pytest.raises(RequestRefused):
         reset(grant)
     metadata = Event.objects.get(event=EventName.GRANT_RESET).metadata
@@ -92,7 +92,7 @@ def test_a_target_that_does_not_answer_gets_a_sentence():
 @pytest.mark.target
 @pytest.mark.parametrize("cut", [True, False])
 def test_the_old_password_stops_working_and_sessions_follow_the_setting(real_flow, cut):
-    Integration.objects.update(cut_sessions_on_reset=cut)
+    Integration.objects.update(terminate_sessions_on_reset=cut)
     grant = real_flow.active_grant()
     old = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     with real_flow.pg.log_in(old) as session:

@@ -120,7 +120,7 @@ def test_link_lists_the_users_who_lack_mfa(admin_client, now):
     update_daily_figures(NOON)
     page = page_text(admin_client)
     assert "1 user without MFA can request protected access." in page
-    listed = admin_client.get("/users/?mfa=in_need").content.decode()
+    listed = admin_client.get("/users/?mfa=required").content.decode()
     assert "lacking@example.org" in listed
     assert enrolled.email not in listed
 

@@ -7,7 +7,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from accessflows.flows.choices import write_pair
+from accessflows.flows.choices import format_pair
 from accessflows.models import AccessFlow
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest
@@ -52,7 +52,7 @@ def world(chance):
     )
     resource = flow.targets.get().resource
     if now_and_then():
-        type(resource).objects.filter(pk=resource.pk).update(vanished_at=timezone.now())
+        type(resource).objects.filter(pk=resource.pk).update(missing_since=timezone.now())
     return person, flow, timedelta(hours=chance.randint(1, 9))
 
 
@@ -102,7 +102,7 @@ def test_the_evaluation_is_what_happens(open_window_of):
 
 def pair_of(flow):
     target = flow.targets.get()
-    return write_pair((target.resource_id, target.permission_id))
+    return format_pair((target.resource_id, target.permission_id))
 
 
 def ask(client, person, flow, duration="1h"):

@@ -140,7 +140,7 @@ def test_a_missing_target_is_refused(user, gone):
     if gone == "integration":
         type(target.resource.integration).objects.update(is_active=False)
     else:
-        type(getattr(target, gone)).objects.update(vanished_at=timezone.now())
+        type(getattr(target, gone)).objects.update(missing_since=timezone.now())
     assert refusal(user, flow).field == "targets"
 
 

@@ -70,50 +70,53 @@ def address(flow: AccessFlow) -> str:
 
 def test_it_counts_who_can_ask_and_who_lacks_mfa(admin_client, flow):
     page = said(admin_client, address(flow), typed(flow, require_mfa="on"))
-    assert "2 people can ask through it; 1 of them has not set up MFA and will see" in page
+    assert "2 users can request; 1 of them has not set up MFA and will see" in page
     assert 'id="mfa-impact" hx-swap-oob="true"' in page
 
 
 def test_it_names_who_gains_and_who_loses(admin_client, flow, irma):
     nils = UserFactory(name="Nils Newcomer")
     page = said(admin_client, address(flow), typed(flow, requester_users=[irma.pk, nils.pk]))
-    assert "1 can ask who could not: Nils Newcomer" in page
-    assert "1 can no longer ask through it: Petra Person" in page
+    assert "1 more user will be able to request: Nils Newcomer" in page
+    assert "1 user will no longer be able to request: Petra Person" in page
 
 
 def test_it_names_the_requests_that_become_void(admin_client, flow, irma):
     waiting = irma.access_requests.get()
     page = said(admin_client, address(flow), typed(flow, require_mfa="on"))
-    assert f"1 waiting request becomes void and has to be made again: {waiting} of Irma" in page
-    assert "1 open access keeps its terms and end" in page
+    assert (
+        f"1 pending request will be cancelled and must be requested again: {waiting} of Irma"
+        in page
+    )
+    assert "1 active grant keeps its terms and expiry" in page
 
 
 def test_another_name_voids_nothing(admin_client, flow):
     page = said(admin_client, address(flow), typed(flow, name="Orders, renamed"))
-    assert "No waiting request becomes void" in page
+    assert "No pending request is affected" in page
 
 
 def test_a_form_as_saved_changes_nothing(admin_client, flow):
-    assert "Nothing is changed yet" in said(admin_client, address(flow), typed(flow))
+    assert "Nothing changed yet" in said(admin_client, address(flow), typed(flow))
 
 
 def test_an_approver_group_without_members_is_told(admin_client, flow):
     nobody = GroupFactory(name="Billing owners", members=[UserFactory(is_active=False)])
     form = typed(flow, approval="any_of", approver_groups=[nobody.pk])
-    assert "Billing owners has no active member" in said(admin_client, address(flow), form)
+    assert "Billing owners has no active members" in said(admin_client, address(flow), form)
 
 
 def test_half_a_form_says_whom_it_reaches_so_far(admin_client, flow):
     page = said(admin_client, NEW, {"requester_users": typed(flow)["requester_users"]})
-    assert "Matches 2 active people" in page
-    assert "Once the form is complete" in page
+    assert "Matches 2 active users" in page
+    assert "Complete the form to see who can request" in page
 
 
 def test_without_script_review_shows_the_form_with_all_that_was_typed(admin_client, flow):
     page = admin_client.post(address(flow), typed(flow, max_duration="2h")).content.decode()
     assert f'action="/access-flows/{flow.pk}/edit/"' in page
     assert 'value="2h"' in page
-    assert "waiting request becomes void" in page
+    assert "pending request</strong> will be cancelled" in page
 
 
 def test_without_script_review_says_what_does_not_hold(admin_client, flow):

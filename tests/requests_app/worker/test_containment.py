@@ -19,7 +19,7 @@ from tests.factories import GrantFactory
 from tests.requests_app.conftest import WORKER
 
 pytestmark = pytest.mark.django_db
-CUT = Containment(sessions_ended=1, orphans_ended=0)
+CUT = Containment(sessions_terminated=1, orphan_sessions_terminated=0)
 
 
 @pytest.fixture

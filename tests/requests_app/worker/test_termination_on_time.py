@@ -57,7 +57,7 @@ def test_sessions_terminated_on_time_are_recorded(real_flow, grant):
     terminated_sessions.add(grant.pk, 2)
     revoke_access(actor=real_flow.requester, request=grant.request)
     settle()
-    assert Event.objects.get(event="grant:contain").metadata["sessions_ended"] == 2
+    assert Event.objects.get(event="grant:contain").metadata["sessions_terminated"] == 2
 
 
 @pytest.mark.target

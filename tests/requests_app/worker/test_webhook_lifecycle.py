@@ -107,7 +107,7 @@ def test_a_revocation_waits_for_a_receiver_that_is_down(ask, receiver):  # noqa:
 
 def test_a_wrong_secret_activates_nothing(ask, receiver):  # noqa: F811
     mine = Integration.objects.get(kind=Integration.Kind.WEBHOOK)
-    mine.encrypted_password = encryption.seal(
+    mine.encrypted_password = encryption.encrypt(
         new_secret().encode(), purpose=encryption.BROKER_PASSWORD, owner=mine.secret_id
     )
     mine.save()

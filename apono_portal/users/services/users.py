@@ -1,0 +1,145 @@
+"""Adding, changing, deactivating and reactivating users. There is always an active admin."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.db import IntegrityError, transaction
+
+from accessflows.permissions import require_admin
+from apono_portal.core.web.client import ClientInfo
+from apono_portal.users.exceptions import UserError
+from apono_portal.users.models import Role, User
+from audit.events import EventName
+from audit.services import record
+from mfa.verification.locking import advance_epoch, lock_states
+from mfa.verification.window import Window
+from requests_app.grants.revocation import revoke_all_access_of
+
+EMAIL_TAKEN = "A user with this email already exists."
+LAST_ADMIN = "This is the last active admin. Make another user an admin first."
+
+
+def create_user(
+    *,
+    actor: User,
+    window: Window | None,
+    email: str,
+    name: str,
+    role: str,
+    groups: Iterable[Group],
+    client_info: ClientInfo,
+) -> User:
+    """Add a user, who cannot sign in before setting a password (`invite_user`)."""
+    try:
+        with transaction.atomic():
+            require_admin(actor=actor, window=window)
+            user = User.objects.create_user(email=email, name=name, role=role)
+            user.groups.set(groups)
+            record(
+                event=EventName.USER_CREATE,
+                actor=actor,
+                target=user,
+                client_info=client_info,
+                metadata={"role": role, "groups": _names(groups)},
+            )
+    except IntegrityError:
+        raise UserError(EMAIL_TAKEN, field="email") from None
+    return user
+
+
+def change_user(
+    *,
+    actor: User,
+    window: Window | None,
+    user: User,
+    name: str,
+    role: str,
+    groups: Iterable[Group],
+    client_info: ClientInfo,
+) -> User:
+    """Save a user's name, role and groups, effective with the user's next request.
+
+    Another role ends all sessions and voids verifications: no window survives a change of role.
+    """
+    with transaction.atomic():
+        lock_states(actor.pk, user.pk)
+        require_admin(actor=actor, window=window)
+        user = _lock(user, leaves_admins=role != Role.ADMIN)
+        before = _audited_fields(user)
+        user.name, user.role = name, role
+        user.save(update_fields=["name", "role", "search_words"])
+        user.groups.set(groups)
+        after = _audited_fields(user)
+        if before["role"] != after["role"]:
+            advance_epoch(user=user)
+        changes = {
+            field: {"from": before[field], "to": after[field]}
+            for field in before
+            if before[field] != after[field]
+        }
+        if changes:
+            record(
+                event=EventName.USER_CHANGE,
+                actor=actor,
+                target=user,
+                client_info=client_info,
+                metadata={"changes": changes},
+            )
+    return user
+
+
+def deactivate_user(
+    *, actor: User, window: Window | None, user: User, client_info: ClientInfo
+) -> bool:
+    """Deactivate a user: end sessions, revoke access, cancel pending requests.
+
+    Returns whether the user was active. The epoch advances, so that reactivating restores neither
+    sessions nor verifications.
+    """
+    with transaction.atomic():
+        lock_states(actor.pk, user.pk)
+        require_admin(actor=actor, window=window)
+        advance_epoch(user=user)
+        user = _lock(user, leaves_admins=True)
+        if not user.is_active:
+            return False
+        user.is_active = False
+        user.save(update_fields=["is_active"])
+        record(event=EventName.USER_DEACTIVATE, actor=actor, target=user, client_info=client_info)
+        revoke_all_access_of(
+            user=user, actor=actor, reason="The user was deactivated.", client_info=client_info
+        )
+    return True
+
+
+def reactivate_user(
+    *, actor: User, window: Window | None, user: User, client_info: ClientInfo
+) -> bool:
+    """Let a user sign in again. Returns whether the user was deactivated."""
+    with transaction.atomic():
+        require_admin(actor=actor, window=window)
+        changed = User.objects.filter(pk=user.pk, is_active=False).update(is_active=True)
+        if changed:
+            record(
+                event=EventName.USER_REACTIVATE, actor=actor, target=user, client_info=client_info
+            )
+    return bool(changed)
+
+
+def _lock(user: User, *, leaves_admins: bool) -> User:
+    """Lock the user, and before that all admins if the user may be the last one."""
+    admins = User.objects.account_admins().select_for_update().order_by("pk")
+    other_admins = [admin.pk for admin in admins if admin.pk != user.pk] if leaves_admins else None
+    locked = User.objects.select_for_update().get(pk=user.pk)
+    if locked.is_account_admin and other_admins == []:
+        raise UserError(LAST_ADMIN, field="role")
+    return locked
+
+
+def _audited_fields(user: User) -> dict[str, Any]:
+    return {"name": user.name, "role": user.role, "groups": _names(user.groups.all())}
+
+
+def _names(groups: Iterable[Group]) -> list[str]:
+    return sorted(group.name for group in groups)

@@ -1,0 +1,173 @@
+"""The Users tab: directory, adding, changing, deactivating, resetting MFA."""
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accessflows.acting import action_context
+from apono_portal.core.web.permissions import admins_only, readers_only
+from apono_portal.core.web.types import PortalRequest
+from apono_portal.users import services
+from apono_portal.users.directory import directory_page
+from apono_portal.users.exceptions import UserError
+from apono_portal.users.forms import DirectoryFilterForm, NewUserForm, ResetMfaForm, UserForm
+from apono_portal.users.models import User
+from apono_portal.users.selectors import live_requests_of, locked_out_users
+from mfa.decorators import mfa_required_if_enrolled
+from mfa.exceptions import MfaError, WindowClosed
+from mfa.models import Authenticator
+
+
+@readers_only
+@require_GET
+def directory(request: PortalRequest) -> HttpResponse:
+    form = DirectoryFilterForm(request.GET)
+    filters, position = form.directory_filter(), form.cleaned_data
+    page = directory_page(filters, before=position.get("before"), after=position.get("after"))
+    context = {
+        "page": page,
+        "locked_out": locked_out_users(timezone.now(), [user.pk for user in page.users]),
+        "filters": form,
+        "can_change": request.user.is_account_admin,
+    }
+    return render(request, "users/list.html", context)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@never_cache
+@require_http_methods(["GET", "POST"])
+def create(request: PortalRequest) -> HttpResponse:
+    form = NewUserForm(request.POST if request.method == "POST" else None)
+    if form.is_bound and form.is_valid():
+        try:
+            user = services.create_user(**action_context(request), **form.cleaned_data)
+        except UserError as error:
+            form.add_error(error.field or None, error.sentence)
+        else:
+            return _invite(request, user)
+    return _form_page(request, form, user=None)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_http_methods(["GET", "POST"])
+def edit(request: PortalRequest, pk: int) -> HttpResponse:
+    user = get_object_or_404(User, pk=pk)
+    initial = {"name": user.name, "role": user.role, "groups": user.groups.all()}
+    form = UserForm(request.POST if request.method == "POST" else None, initial=initial)
+    if form.is_bound and form.is_valid():
+        try:
+            services.change_user(**action_context(request), user=user, **form.cleaned_data)
+        except UserError as error:
+            form.add_error(error.field or None, error.sentence)
+        else:
+            messages.success(request, f"Saved {form.cleaned_data['name']}.")
+            return redirect("users:list")
+    return _form_page(request, form, user=user)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@never_cache
+@require_POST
+def invite(request: PortalRequest, pk: int) -> HttpResponse:
+    return _invite(request, get_object_or_404(User, pk=pk, is_active=True))
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_http_methods(["GET", "POST"])
+def deactivate(request: PortalRequest, pk: int) -> HttpResponse:
+    user = get_object_or_404(User, pk=pk)
+    if request.method == "GET":
+        context = {"account": user, "live_requests": live_requests_of(user).count()}
+        return render(request, "users/deactivate.html", context)
+    try:
+        services.deactivate_user(**action_context(request), user=user)
+    except UserError as error:
+        messages.error(request, error.sentence)
+    else:
+        messages.success(
+            request, f"{user.name} is deactivated. Sessions ended; access is being revoked."
+        )
+    return redirect("users:list")
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_POST
+def reactivate(request: PortalRequest, pk: int) -> HttpResponse:
+    user = get_object_or_404(User, pk=pk)
+    services.reactivate_user(**action_context(request), user=user)
+    messages.success(request, f"{user.name} can sign in again.")
+    return redirect("users:list")
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_http_methods(["GET", "POST"])
+def reset_mfa(request: PortalRequest, pk: int) -> HttpResponse:
+    user = get_object_or_404(User, pk=pk)
+    form = ResetMfaForm(request.POST if request.method == "POST" else None)
+    if not Authenticator.objects.confirmed().filter(user=user).exists():
+        messages.info(request, f"{user.name} has not set up MFA, so there is nothing to reset.")
+        return redirect("users:list")
+    if form.is_bound and form.is_valid():
+        try:
+            services.reset_mfa_of_user(**action_context(request), user=user, **form.cleaned_data)
+            return _after_reset(request, user)
+        except WindowClosed:
+            raise
+        except MfaError as error:
+            form.add_error(None, str(error))
+    context = {"account": user, "form": form, "live_requests": live_requests_of(user).count()}
+    status = 422 if form.errors else 200
+    return render(request, "users/reset_mfa.html", context, status=status)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_POST
+def remind(request: PortalRequest) -> HttpResponse:
+    """Email a reminder to the users without MFA."""
+    try:
+        count, has_more = services.send_mfa_reminders(**action_context(request))
+    except UserError as error:
+        messages.error(request, error.sentence)
+        return redirect("users:list")
+    if count:
+        more = " More users are left: send again to remind them." if has_more else ""
+        reminders = "1 MFA reminder" if count == 1 else f"{count:,} MFA reminders"
+        messages.success(request, f"Sending {reminders}.{more}")
+    else:
+        messages.info(
+            request, "No reminders to send: all users have MFA or were reminded within a day."
+        )
+    return redirect("users:list")
+
+
+def _after_reset(request: PortalRequest, user: User) -> HttpResponse:
+    if user == request.user:  # this session has ended with the others
+        messages.success(request, "Your MFA was reset. Sign in to set it up again.")
+        return redirect("users:sign_in")
+    messages.success(request, f"MFA of {user.name} was reset and all their sessions were ended.")
+    return redirect("users:list")
+
+
+def _invite(request: PortalRequest, user: User) -> HttpResponse:
+    """Send the link to set a password, or show it once."""
+    invitation = services.invite_user(**action_context(request), user=user)
+    if invitation.emailed:
+        messages.success(request, f"A link to set a password is being sent to {user.email}.")
+        return redirect("users:list")
+    context = {"account": user, "password_link": invitation.link}
+    return render(request, "users/invited.html", context)
+
+
+def _form_page(request: PortalRequest, form: UserForm, *, user: User | None) -> HttpResponse:
+    context = {"form": form, "account": user}
+    return render(request, "users/form.html", context, status=422 if form.errors else 200)
