@@ -65,7 +65,7 @@ def test_a_request_waiting_for_approvers_says_so(user, signed_in):
 
 BAD = {
     "no duration": ({"duration": ""}, "Enter a duration"),
-    "zero": ({"duration": "0"}, "shortest"),
+    "zero": ({"duration": "0"}, "minimum duration"),
     "negative": ({"duration": "-1h"}, "not a duration"),
     "not a number": ({"duration": "NaN"}, "not a duration"),
     "endless": ({"duration": "inf"}, "not a duration"),
