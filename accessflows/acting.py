@@ -1,21 +1,27 @@
-"""What every service of this floor is told about the request it serves."""
+"""Who acts in a request: what every service is called with."""
 
-from typing import Any, TypedDict
-
-from django.http import HttpRequest
+from typing import TYPE_CHECKING, TypedDict
 
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.types import PortalRequest
 from mfa.verification.window import Window
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
 
 class ActionContext(TypedDict):
-    """Who acts, with which verified window, from where."""
+    """The user who acts, with which verified window, from which client."""
 
-    actor: Any
+    actor: "User"
     window: Window | None
     client_info: ClientInfo
 
 
-def action_context(request: HttpRequest) -> ActionContext:
-    state: Any = request.mfa  # type: ignore[attr-defined]
-    return {"actor": request.user, "window": state.window, "client_info": ClientInfo.of(request)}
+def action_context(request: PortalRequest) -> ActionContext:
+    """Return the keyword arguments that name who acts in a request."""
+    return {
+        "actor": request.user,
+        "window": request.mfa.window,
+        "client_info": ClientInfo.of(request),
+    }

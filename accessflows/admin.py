@@ -1,10 +1,9 @@
-"""Django admin: flows, their versions, integrations and what these offer, to look things up.
+"""Django admin: flows, their versions, integrations and what these offer, read-only.
 
-They are changed in the portal, whose services check, version and record. The broker's password is
-nowhere.
+They are changed in the portal, whose services check, version and record. Credentials are not shown.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.contrib import admin
 from django.db import models
@@ -30,25 +29,23 @@ else:
     TabularInline = admin.TabularInline
 
 
-class LookInline(TabularInline):
-    """Rows to look at, within the page of what they belong to."""
-
+class ReadOnlyInline(TabularInline):
     extra = 0
     can_delete = False
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
 
 
-class TargetInline(LookInline):
+class TargetInline(ReadOnlyInline):
     model = FlowTarget
     fields = ("resource", "permission")
 
 
-class EscalationInline(LookInline):
+class EscalationInline(ReadOnlyInline):
     model = EscalationTier
     fields = ("position", "wait", "group")
 
@@ -84,8 +81,8 @@ class IntegrationAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Resource, Permission)
-class OfferedAdmin(ReadOnlyAdmin):
-    list_display = ("name", "integration", "vanished_at")
+class DiscoveredItemAdmin(ReadOnlyAdmin):
+    list_display = ("name", "integration", "missing_since")
     list_filter = ("integration",)
     list_select_related = ("integration",)
     search_fields = ("name",)

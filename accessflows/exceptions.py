@@ -1,4 +1,4 @@
-"""Refusals of the access flows' services, as sentences for people."""
+"""Refusals of the access flows' services, as sentences for users."""
 
 
 class Refused(Exception):
@@ -10,7 +10,7 @@ class Refused(Exception):
 
 
 class InvalidInput(Refused):
-    """Terms of a flow, or of an integration, do not hold. ``errors`` maps a field to its sentence."""
+    """The input of a flow or an integration is invalid. ``errors`` maps a field to its sentence."""
 
     def __init__(self, errors: dict[str, str]) -> None:
         super().__init__(" ".join(errors.values()))

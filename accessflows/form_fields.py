@@ -6,15 +6,17 @@ from typing import Any
 from django import forms
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
 
-from accessflows.exceptions import InvalidInput
+from accessflows.exceptions import InvalidInput, Refused
 
-UNKNOWN_CHOICE = "One of the choices is not known any more. Choose again."
+UNKNOWN_CHOICE = "One of your choices no longer exists. Choose again."
 
 
-def add_refusal(form: forms.Form, refused: InvalidInput) -> None:
-    """Mark the fields a service refused."""
-    for field, sentence in refused.errors.items():
+def add_refusal(form: forms.Form, refused: Refused) -> None:
+    """Add a service's refusal to the fields it names, or to the form."""
+    errors = refused.errors if isinstance(refused, InvalidInput) else {"": refused.sentence}
+    for field, sentence in errors.items():
         form.add_error(field if field in form.fields else None, sentence)
 
 
@@ -40,14 +42,16 @@ class RowsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
 
     widget = forms.CheckboxSelectMultiple
     default_error_messages = {"invalid_choice": UNKNOWN_CHOICE, "invalid_pk_value": UNKNOWN_CHOICE}
-    _NUMBER = re.compile(r"[0-9]{1,18}")
+    _ROW_ID = re.compile(r"[0-9]{1,18}")
 
-    def __init__(self, *, queryset: Any = None, required: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *, queryset: QuerySet[Model] | None = None, required: bool = False, **kwargs: Any
+    ) -> None:
         rows = Group.objects.none() if queryset is None else queryset
         super().__init__(rows, required=required, **kwargs)
 
     def clean(self, value: Any) -> Any:
-        """Refuse what is no row number before the database sees it: some overflow there."""
-        if any(not self._NUMBER.fullmatch(str(each)) for each in value or ()):
+        """Reject what is not a row id before the database sees it: some values overflow there."""
+        if any(not self._ROW_ID.fullmatch(str(pk)) for pk in value or ()):
             raise ValidationError(UNKNOWN_CHOICE, code="invalid_choice")
         return super().clean(value)

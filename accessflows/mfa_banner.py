@@ -1,17 +1,32 @@
-"""The Set Up MFA banner: shown where access flows and enrolment meet."""
+"""The MFA banner at the top of every page: set up MFA, or enter a code for pending requests."""
 
-from typing import Any
-
-from django.http import HttpRequest
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from accessflows.models import AccessFlow
+from mfa.verification.window import WindowState
+
+MAX_NAMED = 3
 
 
-def mfa_banner(request: HttpRequest) -> dict[str, Any]:
-    """Return the banner for everybody signed in who has not enrolled, once a flow requires MFA."""
-    state = getattr(request, "mfa", None)
-    user = getattr(request, "user", None)
-    if state is None or user is None or not user.is_authenticated or state.enrolled:
-        return {"mfa_banner": None}
-    needed = AccessFlow.objects.active().requiring_mfa().exists()
-    return {"mfa_banner": {"kind": "set_up", "parked_label": ""} if needed else None}
+@dataclass(frozen=True)
+class MfaBanner:
+    """``kind`` is set_up or enter_code; ``pending`` names the requests that wait for it."""
+
+    kind: str
+    pending: str
+
+
+def mfa_banner(state: WindowState, pending: Sequence[str]) -> MfaBanner | None:
+    """Return what the banner asks of a user, by the names of their requests pending MFA.
+
+    Users who have not enrolled see it as soon as one active access flow requires MFA.
+    """
+    names = ", ".join(pending[:MAX_NAMED])
+    if len(pending) > MAX_NAMED:
+        names += f" and {len(pending) - MAX_NAMED} more"
+    if state.enrolled:
+        return MfaBanner("enter_code", names) if pending else None
+    if pending or AccessFlow.objects.active().requiring_mfa().exists():
+        return MfaBanner("set_up", names)
+    return None

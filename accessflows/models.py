@@ -1,4 +1,4 @@
-"""Integrations with what they offer, and the access flows that say who may ask for it."""
+"""Integrations with their resources and permissions, and the access flows that give them out."""
 
 import uuid
 from datetime import timedelta
@@ -18,18 +18,18 @@ from accessflows.querysets import (
     PermissionQuerySet,
     ResourceQuerySet,
 )
-from accessflows.tickets import LONGEST_PATTERNS
+from accessflows.tickets import MAX_PATTERN_LENGTH
 from apono_portal.core.crypto import encryption
 from apono_portal.core.formatting.durations import format_duration
 
-SHOWN_OF_EACH = 3  # in a list of flows
+SUMMARY_LENGTH = 3  # names or resources shown in the list of flows
 
 
 class Integration(models.Model):
     """A connected target system: connector kind, address, broker credential, health.
 
-    A PostgreSQL server is reached by host, port, database and broker role. A webhook is reached by
-    ``url`` alone, of which host and port are parts; its signing secret is sealed like a password.
+    A PostgreSQL server is reached by host, port, database and broker role; a webhook by ``url``, of
+    which host and port are parts. Its signing secret is encrypted like a broker password.
     """
 
     class Kind(models.TextChoices):
@@ -46,8 +46,8 @@ class Integration(models.Model):
         VERIFY_FULL = "verify-full", "Verify certificate and host name"
         VERIFY_CA = "verify-ca", "Verify certificate"
         REQUIRE = "require", "Encrypt without verifying"
-        PREFER = "prefer", "Encrypt when offered"
-        DISABLE = "disable", "Do not encrypt"
+        PREFER = "prefer", "Encrypt if the server offers it"
+        DISABLE = "disable", "Don't encrypt"
 
     name = models.CharField(max_length=80, unique=True)
     kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.POSTGRESQL)
@@ -69,7 +69,9 @@ class Integration(models.Model):
     connection_limit = models.PositiveSmallIntegerField(
         "connections per login", default=3, validators=[MinValueValidator(1), MaxValueValidator(50)]
     )
-    cut_sessions_on_reset = models.BooleanField("cut open sessions on reset", default=True)
+    terminate_sessions_on_reset = models.BooleanField(
+        "terminate open sessions on reset", default=True
+    )
     is_active = models.BooleanField("active", default=True)
     next_check_at = models.DateTimeField(default=timezone.now, editable=False)
     health = models.CharField(max_length=16, choices=Health.choices, default=Health.UNKNOWN)
@@ -90,7 +92,7 @@ class Integration(models.Model):
 
     @property
     def address(self) -> str:
-        """Which server this is: part of every fingerprint of a flow that leads there."""
+        """Return what identifies the server in the fingerprint of every flow that uses it."""
         if self.kind == self.Kind.WEBHOOK:
             return f"{self.kind}:{self.url}"
         return f"{self.kind}://{self.host}:{self.port}"
@@ -102,7 +104,7 @@ class Integration(models.Model):
         ).decode()
 
     def target(self) -> Target:
-        """How the portal's broker reaches this system, its password unsealed."""
+        """Return how the broker reaches this system, with the decrypted password."""
         return Target(
             host=self.host,
             port=self.port,
@@ -116,11 +118,11 @@ class Integration(models.Model):
 
 
 class DiscoveredItem(models.Model):
-    """What an integration was seen to offer; kept when it vanishes, so that history reads on."""
+    """A resource or permission found on a target; kept when it goes missing, for the history."""
 
     name = models.CharField(max_length=63)
     description = models.CharField(max_length=200, blank=True)
-    vanished_at = models.DateTimeField(null=True, blank=True)
+    missing_since = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         abstract = True
@@ -131,11 +133,11 @@ class DiscoveredItem(models.Model):
 
     @property
     def is_present(self) -> bool:
-        return self.vanished_at is None
+        return self.missing_since is None
 
 
 class Resource(DiscoveredItem):
-    """Something in an integration one can be granted: a database."""
+    """Something in an integration that can be requested: a database."""
 
     integration = models.ForeignKey(Integration, on_delete=models.CASCADE, related_name="resources")
 
@@ -150,10 +152,10 @@ class Resource(DiscoveredItem):
 
 
 class Permission(DiscoveredItem):
-    """What one can be granted on a resource: a capability role.
+    """The level of access on a resource: a capability role.
 
-    ``rights`` is what discovery saw: ``databases`` it may connect to, ``refusal`` if it must never be
-    given, and by resource the ``words`` for what it lets one do there.
+    ``rights`` is what discovery read: ``databases`` it may connect to, ``refusal`` if it must never be
+    granted, and ``words``, by resource, the sentences on what it allows there.
     """
 
     integration = models.ForeignKey(
@@ -172,25 +174,25 @@ class Permission(DiscoveredItem):
 
     @property
     def refusal(self) -> str:
-        """Why this role must never be given to anybody, or an empty string."""
+        """Return why this role must never be granted, or an empty string."""
         return str(self.rights.get("refusal", ""))
 
-    def words_on(self, resource: str) -> list[str]:
-        """What it lets one do on a resource, in sentences; empty until that was read."""
-        found: list[str] = self.rights.get("words", {}).get(resource, [])
-        return found
+    def rights_on(self, resource: str) -> list[str]:
+        """Return sentences on what it allows on a resource; empty until discovery has read them."""
+        sentences: list[str] = self.rights.get("words", {}).get(resource, [])
+        return sentences
 
     def reaches(self, resource: Resource) -> bool:
-        """Does this role give anything on a resource? Unknown until discovery has looked."""
+        """Tell whether the role can connect to a resource; assumed until discovery has read it."""
         databases = self.rights.get("databases")
         return databases is None or resource.name in databases
 
 
 class AccessFlow(models.Model):
-    """The rule: requesters, targets, longest duration, approval, Require MFA.
+    """The policy: requesters, targets, maximum duration, approval, availability, Require MFA.
 
-    ``version`` and ``fingerprint`` change with everything that matters to a request
-    (accessflows.flows.fingerprint says what that is); a request keeps those it was made under.
+    ``version`` and ``fingerprint`` change with everything that matters to a request (see
+    `accessflows.flows.fingerprint`); a request keeps those it was made under.
     """
 
     class Approval(models.TextChoices):
@@ -205,13 +207,13 @@ class AccessFlow(models.Model):
         settings.AUTH_USER_MODEL, blank=True, related_name="requestable_flows"
     )
     requester_groups = models.ManyToManyField(Group, blank=True, related_name="requestable_flows")
-    max_duration = models.DurationField("longest duration", default=timedelta(hours=8))
+    max_duration = models.DurationField("max duration", default=timedelta(hours=8))
     available_days = models.JSONField(default=list, blank=True)
     available_from = models.TimeField(null=True, blank=True)
     available_until = models.TimeField(null=True, blank=True)
     available_zone = models.CharField(max_length=64, blank=True)
     max_extensions = models.PositiveSmallIntegerField("extensions", default=0)
-    extension_duration = models.DurationField("each extension", default=timedelta(hours=1))
+    extension_duration = models.DurationField("extension duration", default=timedelta(hours=1))
     approval = models.CharField(max_length=16, choices=Approval.choices, default=Approval.AUTOMATIC)
     approvals_required = models.PositiveSmallIntegerField("approvals needed", default=1)
     approver_users = models.ManyToManyField(
@@ -219,9 +221,7 @@ class AccessFlow(models.Model):
     )
     approver_groups = models.ManyToManyField(Group, blank=True, related_name="decidable_flows")
     require_justification = models.BooleanField(default=True)
-    ticket_pattern = models.CharField(
-        "what a ticket looks like", max_length=LONGEST_PATTERNS, blank=True
-    )
+    ticket_pattern = models.CharField("ticket pattern", max_length=MAX_PATTERN_LENGTH, blank=True)
     require_ticket = models.BooleanField("require a ticket", default=False)
     require_approver_reason = models.BooleanField("require a reason from approvers", default=False)
     allow_self_approval = models.BooleanField(
@@ -242,7 +242,7 @@ class AccessFlow(models.Model):
                 condition=models.Q(max_duration__gt=timedelta(0)), name="flow_duration_positive"
             ),
             models.CheckConstraint(
-                condition=models.Q(approvals_required__gte=1), name="flow_asks_somebody"
+                condition=models.Q(approvals_required__gte=1), name="flow_approvals_positive"
             ),
             models.CheckConstraint(
                 condition=models.Q(extension_duration__gt=timedelta(0)),
@@ -253,47 +253,40 @@ class AccessFlow(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def get_approval_display(self) -> str:  # type: ignore[no-redef]
-        """As Django's, which would make its table of words anew for each row."""
-        return APPROVAL_LABELS.get(self.approval, self.approval)
-
     @property
     def availability(self) -> Availability | None:
-        """When people can ask through the flow; None for always."""
+        """Return when the flow can be requested; None means always."""
         return Availability.of(
             self.available_days, self.available_from, self.available_until, self.available_zone
         )
 
     @property
     def requesters_summary(self) -> str:
-        """The first of the groups and people who can ask, as a list shows them."""
+        """The first groups and users who can request, for the list of flows."""
         names = [group.name for group in self.requester_groups.all()]
-        names += [str(person.name) for person in self.requester_users.all()]
-        more = len(names) - SHOWN_OF_EACH
-        return ", ".join(names[:SHOWN_OF_EACH]) + (f" and {more} more" if more > 0 else "")
+        names += [user.name for user in self.requester_users.all()]
+        more = len(names) - SUMMARY_LENGTH
+        return ", ".join(names[:SUMMARY_LENGTH]) + (f" and {more} more" if more > 0 else "")
 
     @property
     def targets_summary(self) -> list[tuple[str, str]]:
-        """The first resources it gives, each with its permissions, as a list shows them."""
-        return list(self._permissions_by_resource().items())[:SHOWN_OF_EACH]
+        """The first resources, each with its permissions, for the list of flows."""
+        return list(self._permissions_by_resource().items())[:SUMMARY_LENGTH]
 
     @property
     def further_resources(self) -> int:
-        return max(len(self._permissions_by_resource()) - SHOWN_OF_EACH, 0)
+        return max(len(self._permissions_by_resource()) - SUMMARY_LENGTH, 0)
 
     def _permissions_by_resource(self) -> dict[str, str]:
-        found: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for target in self.targets.all():
             resource = f"{target.resource.integration} / {target.resource}"
-            found.setdefault(resource, []).append(target.permission.name)
-        return {resource: ", ".join(permissions) for resource, permissions in found.items()}
-
-
-APPROVAL_LABELS = {str(value): str(label) for value, label in AccessFlow.Approval.choices}
+            names.setdefault(resource, []).append(target.permission.name)
+        return {resource: ", ".join(permissions) for resource, permissions in names.items()}
 
 
 class EscalationTier(models.Model):
-    """A further group that may decide, too, once nobody has for ``wait`` after the step before."""
+    """A group that may also decide once nobody has for ``wait`` after the previous step."""
 
     flow = models.ForeignKey(AccessFlow, on_delete=models.CASCADE, related_name="escalation_tiers")
     position = models.PositiveSmallIntegerField()
@@ -305,7 +298,7 @@ class EscalationTier(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["flow", "position"], name="tier_once_per_position"),
             models.CheckConstraint(
-                condition=models.Q(position__gte=1), name="tier_after_the_first"
+                condition=models.Q(position__gte=1), name="tier_position_positive"
             ),
             models.CheckConstraint(
                 condition=models.Q(wait__gt=timedelta(0)), name="tier_wait_positive"
@@ -317,7 +310,7 @@ class EscalationTier(models.Model):
 
 
 class FlowTarget(models.Model):
-    """One resource and permission that a flow gives."""
+    """One resource and permission that a flow grants."""
 
     flow = models.ForeignKey(AccessFlow, on_delete=models.CASCADE, related_name="targets")
     resource = models.ForeignKey(Resource, on_delete=models.PROTECT, related_name="flow_targets")
@@ -337,26 +330,21 @@ class FlowTarget(models.Model):
         return f"{self.resource} · {self.permission}"
 
     @property
-    def words(self) -> list[str]:
-        return self.permission.words_on(self.resource.name)
-
-    @property
-    def can_be_given(self) -> bool:
-        """Whether it is there now, as `accessflows.flows.selectors.open_targets` asks the database."""
+    def is_available(self) -> bool:
+        """Whether it can be granted now, like `accessflows.flows.selectors.available_targets`."""
         resource, permission = self.resource, self.permission
-        there = resource.vanished_at is None and permission.vanished_at is None
-        return there and resource.integration.is_active
+        return resource.is_present and permission.is_present and resource.integration.is_active
 
     @property
     def label(self) -> str:
-        """``integration / resource · permission``, as people choose it."""
+        """Return ``integration / resource · permission``."""
         return f"{self.resource.integration} / {self.resource} · {self.permission}"
 
 
 class FlowVersion(models.Model):
-    """A flow as it was from ``at`` on: ``terms`` is what the fingerprint was taken of.
+    """A flow as it was from ``at`` on; the fingerprint is computed from ``terms``.
 
-    Versions outlive their flow: they keep its number, which is never given to another one.
+    Versions outlive their flow: they keep its id, which is never reused.
     """
 
     flow = models.ForeignKey(
@@ -379,15 +367,15 @@ class FlowVersion(models.Model):
 
     @property
     def name(self) -> str:
-        """What the flow was called then."""
+        """Return the flow's name in this version."""
         return str(self.terms.get("name", ""))
 
 
 class IntegrationJob(models.Model):
-    """Something an admin asked a worker to do on a target, and how far it is.
+    """A job on a target that an admin requested and a worker runs, with its progress.
 
-    ``steps`` are the checks so far, as dictionaries. A worker holds the run through ``lease_by``
-    until ``lease_until``, by the database's clock.
+    ``steps`` are the checks so far, as dictionaries. ``lease_by`` names the worker that runs the job,
+    until ``lease_until`` by the database's clock.
     """
 
     class State(models.TextChoices):
@@ -415,7 +403,7 @@ class IntegrationJob(models.Model):
 
 
 class CanaryRun(IntegrationJob):
-    """A full cycle with a login of the portal's own, asked for by an admin and done by a worker."""
+    """A canary: a trial grant that goes through the whole cycle on a real target."""
 
     integration = models.ForeignKey(
         Integration, on_delete=models.CASCADE, related_name="canary_runs"
@@ -440,9 +428,9 @@ class CanaryRun(IntegrationJob):
 
 
 class CheckRun(IntegrationJob):
-    """A check with discovery that an admin asked for: what a worker found so far.
+    """A check with discovery.
 
-    ``read`` of ``to_read`` resources have been read for what permissions let one do there.
+    Of ``to_read`` resources, ``read`` have been read for what permissions allow there.
     """
 
     integration = models.ForeignKey(

@@ -1,16 +1,19 @@
-"""Who may change flows, integrations and people: asked again under the lock, by every service."""
+"""Who may change flows, integrations and users: checked under the lock, by every service."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mfa.verification.evidence import require_admin_evidence
 from mfa.verification.policies import require_account_admin
 from mfa.verification.window import Window
 
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
-def require_admin(*, actor: Any, window: Window | None) -> None:
-    """Raise unless the actor is an account admin now, with an open window where MFA is set up.
 
-    Call it first in the transaction of what it permits: it takes the first lock.
+def require_admin(*, actor: "User", window: Window | None) -> None:
+    """Raise unless the actor is an account admin now, with an open window if MFA is set up.
+
+    Call it first in the transaction it protects: it takes the first lock.
     """
     require_admin_evidence(actor=actor, window=window)
     require_account_admin(actor)

@@ -8,9 +8,9 @@ from django.db.models import Q
 
 if TYPE_CHECKING:
     from accessflows.models import AccessFlow, Integration, Permission, Resource  # noqa: F401
+    from apono_portal.users.models import User
 
-
-SEARCHED = (
+SEARCHED_FIELDS = (
     "requester_users__name",
     "requester_users__email",
     "requester_groups__name",
@@ -27,12 +27,12 @@ class IntegrationQuerySet(models.QuerySet["Integration"]):
 
 class ResourceQuerySet(models.QuerySet["Resource"]):
     def present(self) -> "ResourceQuerySet":
-        return self.filter(vanished_at=None)
+        return self.filter(missing_since=None)
 
 
 class PermissionQuerySet(models.QuerySet["Permission"]):
     def present(self) -> "PermissionQuerySet":
-        return self.filter(vanished_at=None)
+        return self.filter(missing_since=None)
 
 
 class AccessFlowQuerySet(models.QuerySet["AccessFlow"]):
@@ -40,56 +40,51 @@ class AccessFlowQuerySet(models.QuerySet["AccessFlow"]):
         return self.filter(is_active=True)
 
     def matching(self, text: str) -> "AccessFlowQuerySet":
-        """Flows of which every word of ``text`` is in the name, a person, a group or a target."""
-        found = self.all()
+        """Flows with every word of ``text`` in their name, requesters, groups or targets."""
+        flows = self.all()
         for word in text.split():
-            holds = Q(name__icontains=word)
-            for path in SEARCHED:
-                holds |= Q(pk__in=self.model.objects.filter(**{f"{path}__icontains": word}))
-            found = found.filter(holds)
-        return found
+            condition = Q(name__icontains=word)
+            for path in SEARCHED_FIELDS:
+                condition |= Q(pk__in=self.model.objects.filter(**{f"{path}__icontains": word}))
+            flows = flows.filter(condition)
+        return flows
 
-    def leading_to(self, integration: int) -> "AccessFlowQuerySet":
-        """Flows that give something of an integration."""
-        giving = self.model.objects.filter(targets__resource__integration=integration)
-        return self.filter(pk__in=giving.values("pk"))
+    def using_integration(self, integration_id: int) -> "AccessFlowQuerySet":
+        """Flows that grant something on an integration."""
+        using = self.model.objects.filter(targets__resource__integration=integration_id)
+        return self.filter(pk__in=using.values("pk"))
 
     def requiring_mfa(self) -> "AccessFlowQuerySet":
         return self.filter(require_mfa=True)
 
-    def requestable_by(self, user: Any) -> "AccessFlowQuerySet":
-        """Active flows that name the person, or a group of the person, as requester."""
-        return self.active().filter(pk__in=self.numbers_requestable_by(user))
+    def requestable_by(self, user: "User | int") -> "AccessFlowQuerySet":
+        """Active flows that name the user, or one of the user's groups, as requester."""
+        return self.active().filter(pk__in=self.ids_requestable_by(user))
 
-    def numbers_requestable_by(self, user: Any) -> models.QuerySet[Any, Any]:
-        """Numbers of such flows, active or not, read off the tables that name the person."""
+    def ids_requestable_by(self, user: "User | int") -> models.QuerySet[Any, Any]:
+        """Ids of flows that name the user as requester, active or not."""
         flow = self.model
         return _naming(user, flow.requester_users.through, flow.requester_groups.through)
 
-    def decidable_by(self, user: Any) -> "AccessFlowQuerySet":
-        """Flows that name the person, or a group of the person, as approver."""
-        return self.filter(pk__in=self.numbers_decidable_by(user))
+    def decidable_by(self, user: "User | int") -> "AccessFlowQuerySet":
+        """Flows that name the user, or one of the user's groups, as approver."""
+        return self.filter(pk__in=self.ids_decidable_by(user))
 
-    def numbers_decidable_by(self, user: Any) -> models.QuerySet[Any, Any]:
-        """Their numbers, read off the tables that name the person."""
+    def ids_decidable_by(self, user: "User | int") -> models.QuerySet[Any, Any]:
+        """Ids of flows that name the user as approver."""
         flow = self.model
         return _naming(user, flow.approver_users.through, flow.approver_groups.through)
 
 
-def _naming(user: Any, people: Any, groups: Any) -> models.QuerySet[Any, Any]:
-    """Numbers of flows that name the person in one table, or a group of the person in the other.
+def _naming(
+    user: "User | int", users: type[models.Model], groups: type[models.Model]
+) -> models.QuerySet[Any, Any]:
+    """Ids of flows that name the user in one table, or a group of the user in the other.
 
-    Asked from the person's side: a flow's groups may have a million members, a person has few groups.
+    Starts from the user: a flow's groups may have a million members, a user has few groups.
     """
-    memberships: Any = get_user_model().groups.through
-    mine = memberships._default_manager.filter(user=_id(user)).values("group")
-    by_person = people._default_manager.filter(user=_id(user)).values("accessflow")
-    by_group = groups._default_manager.filter(group__in=mine).values("accessflow")
-    named: models.QuerySet[Any, Any] = by_person.union(by_group)
-    return named
-
-
-def _id(user: Any) -> int:
-    """A person or a person's number."""
-    number: int = getattr(user, "pk", user)
-    return number
+    user_id = user if isinstance(user, int) else user.pk
+    memberships = get_user_model().groups.through._default_manager.filter(user=user_id)
+    by_user = users._default_manager.filter(user=user_id).values("accessflow")
+    by_group = groups._default_manager.filter(group__in=memberships.values("group"))
+    return by_user.union(by_group.values("accessflow"))

@@ -1,10 +1,11 @@
-"""References to tickets, and the small language in which a flow says how they look.
+"""Ticket references, and the small pattern language in which a flow describes them.
 
-``#`` stands for a digit and ``@`` for a letter; a run of them for at least that many. Everything else
-stands for itself, in either case. Patterns side by side are alternatives: ``OPS-# INC#######``.
+``#`` stands for a digit and ``@`` for a letter; a run of them matches at least that many. Everything
+else stands for itself, case-insensitively. Patterns separated by spaces are alternatives:
+``OPS-# INC#######``.
 
-A reference is read once, from left to right, and a run takes all it can: a pattern in which that could
-be wrong is refused, so nothing is ever tried twice, whatever an admin or a requester writes.
+Matching reads a reference once, left to right, and runs are greedy. Patterns for which greedy matching
+would be wrong are refused, so nothing ever backtracks, whatever an admin or a requester writes.
 """
 
 import re
@@ -12,9 +13,9 @@ import string
 from collections.abc import Callable
 from itertools import groupby
 
-LONGEST_PATTERNS = 100
-LONGEST_REFERENCE = 60
-MOST_REFERENCES = 5
+MAX_PATTERN_LENGTH = 100
+MAX_REFERENCE_LENGTH = 60
+MAX_REFERENCES = 5
 
 _CLASSES: dict[str, str] = {"#": string.digits, "@": string.ascii_letters}
 _PATTERNS = re.compile(r"[A-Za-z0-9#@_./:+-]+( [A-Za-z0-9#@_./:+-]+)*")
@@ -22,84 +23,82 @@ _REFERENCE = re.compile(r"[!-~]+")
 
 
 def pattern_error(text: str) -> str:
-    """Say why this is no list of patterns, or return an empty string."""
+    """Return why this is not a list of patterns, or an empty string."""
     if not text:
         return ""
-    if len(text) > LONGEST_PATTERNS or not _PATTERNS.fullmatch(text):
+    if len(text) > MAX_PATTERN_LENGTH or not _PATTERNS.fullmatch(text):
         return (
-            f"Write at most {LONGEST_PATTERNS} letters, digits and - _ . / : + with # for a digit "
+            f"Use up to {MAX_PATTERN_LENGTH} letters, digits and - _ . / : + with # for a digit "
             "and @ for a letter, for example OPS-#."
         )
     for pattern in text.split():
-        for (sign, _), (following, _) in zip(_runs(pattern), _runs(pattern)[1:], strict=False):
-            if following in _CLASSES.get(sign, ""):
-                kind = "digits" if sign == "#" else "letters"
-                return (
-                    f"In {pattern} the {kind} after {sign} would be taken for it. Put a sign between "
-                    "them, or leave them out."
-                )
+        for (char, _), (following, _) in zip(_runs(pattern), _runs(pattern)[1:], strict=False):
+            if following in _CLASSES.get(char, ""):
+                kind = "digits" if char == "#" else "letters"
+                return f"In {pattern}, {char} already matches the {kind} after it. Remove them."
     return ""
 
 
 def matches_pattern(reference: str, patterns: str) -> bool:
-    """Does a reference fit one of the patterns? Without patterns every reference does."""
-    return not patterns or any(_fits(reference, pattern) for pattern in patterns.split())
+    """Tell whether a reference matches one of the patterns. Without patterns every one does."""
+    return not patterns or any(_matches(reference, pattern) for pattern in patterns.split())
 
 
 def pattern_example(patterns: str) -> str:
-    """Return a reference that fits the first pattern: ``OPS-123``; empty without patterns."""
+    """Return a reference that matches the first pattern: ``OPS-123``; empty without patterns."""
     first = patterns.partition(" ")[0]
-    sample = {"#": "1234567890", "@": "ABCDEFGHIJ"}
+    samples = {"#": "1234567890", "@": "ABCDEFGHIJ"}
     return "".join(
-        (sample[sign] * count)[: max(count, 3)] if sign in sample else sign * count
-        for sign, count in _runs(first)
+        (samples[char] * count)[: max(count, 3)] if char in samples else char * count
+        for char, count in _runs(first)
     )
 
 
 def parse_ticket_references(text: str) -> list[str]:
-    """Return the references in a text, parted by commas or spaces, each once.
+    """Return the references in a text, separated by commas or spaces, without duplicates.
 
-    Raises ValueError with a sentence. Only visible ASCII signs count.
+    Raises ValueError with a sentence. Only visible ASCII characters are accepted.
     """
-    found = list(dict.fromkeys(text.replace(",", " ").split()))
-    if len(found) > MOST_REFERENCES:
-        raise ValueError(f"Name at most {MOST_REFERENCES} tickets.")
-    for reference in found:
-        if len(reference) > LONGEST_REFERENCE or not _REFERENCE.fullmatch(reference):
+    references = list(dict.fromkeys(text.replace(",", " ").split()))
+    if len(references) > MAX_REFERENCES:
+        raise ValueError(f"Enter at most {MAX_REFERENCES} tickets.")
+    for reference in references:
+        if len(reference) > MAX_REFERENCE_LENGTH or not _REFERENCE.fullmatch(reference):
             raise ValueError(
-                f"A ticket reference has at most {LONGEST_REFERENCE} letters, digits and signs. "
-                "Several are parted by commas."
+                f"A ticket reference has at most {MAX_REFERENCE_LENGTH} letters, digits and "
+                "symbols. Separate several with commas."
             )
-    return found
+    return references
 
 
 def _runs(pattern: str) -> list[tuple[str, int]]:
-    """``OPS-##`` as ``[("O", 1), ("P", 1), ("S", 1), ("-", 1), ("#", 2)]``."""
-    return [(sign, len(list(group))) for sign, group in groupby(pattern)]
+    """Return ``OPS-##`` as ``[("O", 1), ("P", 1), ("S", 1), ("-", 1), ("#", 2)]``."""
+    return [(char, len(list(group))) for char, group in groupby(pattern)]
 
 
-def _fits(reference: str, pattern: str) -> bool:
-    at = 0
-    for sign, count in _runs(pattern):
-        taken = _take(reference, at, _test_of(sign), greedy=sign in _CLASSES, count=count)
-        if taken < count:
+def _matches(reference: str, pattern: str) -> bool:
+    position = 0
+    for char, count in _runs(pattern):
+        greedy = char in _CLASSES
+        length = _run_length(reference, position, _test_of(char), greedy=greedy, count=count)
+        if length < count:
             return False
-        at += taken
-    return at == len(reference)
+        position += length
+    return position == len(reference)
 
 
-def _test_of(sign: str) -> Callable[[str], bool]:
-    if sign in _CLASSES:
-        return lambda char: char in _CLASSES[sign]
-    return lambda char: char.isascii() and char.casefold() == sign.casefold()
+def _test_of(char: str) -> Callable[[str], bool]:
+    if char in _CLASSES:
+        return lambda other: other in _CLASSES[char]
+    return lambda other: other.isascii() and other.casefold() == char.casefold()
 
 
-def _take(
+def _run_length(
     reference: str, start: int, test: Callable[[str], bool], *, greedy: bool, count: int
 ) -> int:
-    """Return how many signs from ``start`` on pass: all that do, or no more than ``count``."""
+    """Count the characters from ``start`` on that pass: all that do, or no more than ``count``."""
     end = len(reference) if greedy else min(start + count, len(reference))
-    at = start
-    while at < end and test(reference[at]):
-        at += 1
-    return at - start
+    position = start
+    while position < end and test(reference[position]):
+        position += 1
+    return position - start

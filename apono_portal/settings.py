@@ -122,7 +122,6 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "apono_portal.context_processors.portal",
-                "accessflows.mfa_banner.mfa_banner",
                 "requests_app.context_processors.navigation",
             ],
         },

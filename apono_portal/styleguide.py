@@ -29,7 +29,7 @@ STATUSES = (
     "pending_approval",
     "granting",
     "active",
-    "ending",
+    "revoking",
     "expired",
     "revoked",
     "rejected",
@@ -88,8 +88,8 @@ def components(request: HttpRequest) -> HttpResponse:
         "ends_at": timezone.now() + timedelta(minutes=138),
         "ends_soon": timezone.now() + timedelta(minutes=12),
         "banners": (
-            SimpleNamespace(kind="set_up", parked_label="billing-prod"),
-            SimpleNamespace(kind="enter_code", parked_label="billing-prod, ledger-prod"),
+            SimpleNamespace(kind="set_up", pending="billing-prod"),
+            SimpleNamespace(kind="enter_code", pending="billing-prod, ledger-prod"),
         ),
     }
     return render(request, "styleguide.html", context)

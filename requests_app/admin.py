@@ -1,4 +1,4 @@
-"""Django admin: requests, decisions and grants, to look things up. Only services write them."""
+"""Read-only Django admin of requests, decisions, grants and drift."""
 
 from typing import Any
 
@@ -20,8 +20,8 @@ from requests_app.models import (
 )
 
 
-class OfRequestAdmin(ReadOnlyAdmin):
-    """Rows of a request, whose history is that of the request."""
+class RequestRowAdmin(ReadOnlyAdmin):
+    """Rows that belong to a request and share its history."""
 
     list_select_related = ("request",)
 
@@ -53,20 +53,20 @@ class AccessRequestAdmin(ReadOnlyAdmin):
 
 
 @admin.register(RequestedTarget)
-class RequestedTargetAdmin(OfRequestAdmin):
+class RequestedTargetAdmin(RequestRowAdmin):
     list_display = ("request", "integration_name", "resource", "permission")
     search_fields = ("integration_name", "resource", "permission")
 
 
 @admin.register(Decision)
-class DecisionAdmin(OfRequestAdmin):
+class DecisionAdmin(RequestRowAdmin):
     list_display = ("request", "approver_label", "verdict", "at")
     list_filter = ("verdict",)
     search_fields = ("approver_label", "reason")
 
 
 @admin.register(Grant)
-class GrantAdmin(OfRequestAdmin):
+class GrantAdmin(RequestRowAdmin):
     list_display = (
         "request",
         "integration_name",
@@ -75,7 +75,7 @@ class GrantAdmin(OfRequestAdmin):
         "state",
         "login",
         "deadline",
-        "ended_at",
+        "removed_at",
         "last_error",
     )
     list_filter = ("state", "integration_name")
@@ -91,13 +91,13 @@ class ExtensionAdmin(ReadOnlyAdmin):
 
 @admin.register(Drift)
 class DriftAdmin(ReadOnlyAdmin):
-    list_display = ("login", "integration_name", "kind", "sentence", "noticed_at", "over_at")
+    list_display = ("login", "integration_name", "kind", "sentence", "detected_at", "resolved_at")
     list_filter = ("kind", "integration_name")
     search_fields = ("login", "sentence")
-    date_hierarchy = "noticed_at"
+    date_hierarchy = "detected_at"
 
 
 @admin.register(TargetScan)
-class TargetWatchAdmin(ReadOnlyAdmin):
+class TargetScanAdmin(ReadOnlyAdmin):
     list_display = ("integration", "scanned_at", "next_scan_at", "last_error")
     list_select_related = ("integration",)

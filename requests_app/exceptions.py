@@ -1,8 +1,8 @@
-"""Refusals, each with a sentence for the person who asked."""
+"""Refusals, each with a sentence for the user."""
 
 
 class RequestRefused(Exception):
-    """What was asked for is not allowed, or not in this way. ``field`` names the form field."""
+    """The action is not allowed, or not in this form; ``field`` names the form field."""
 
     def __init__(self, sentence: str, *, field: str = "") -> None:
         super().__init__(sentence)
@@ -11,7 +11,7 @@ class RequestRefused(Exception):
 
 
 class Conflict(Exception):
-    """Somebody, or the clock, was first. ``sentence`` says who and what the request is now."""
+    """Someone else, or the clock, acted first."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)

@@ -1,4 +1,4 @@
-"""Forms of requests and decisions. They parse and write nothing."""
+"""Forms of requests and decisions."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,7 +7,7 @@ from django import forms
 
 from apono_portal.core.formatting.durations import parse_duration
 from requests_app.exceptions import RequestRefused
-from requests_app.policies import JUSTIFICATION_MAX
+from requests_app.submission.validation import MAX_JUSTIFICATION_LENGTH
 
 
 class DurationField(forms.CharField):
@@ -20,12 +20,12 @@ class DurationField(forms.CharField):
         text = super().clean(value)
         try:
             return parse_duration(text)
-        except ValueError as refused:
-            raise forms.ValidationError(str(refused)) from None
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
 
 
 class JustificationField(forms.CharField):
-    """Drawn as needed. Whether it is, the flow says, so the service asks for it."""
+    """Marked as required where a flow requires it; the service checks that."""
 
     widget = forms.Textarea
 
@@ -34,46 +34,46 @@ class JustificationField(forms.CharField):
 
 
 class RequestForm(forms.Form):
-    """For how long and why. What is asked for is read by `requests_app.submission.selection`."""
+    """Duration, justification and ticket. `requests_app.submission.selection` parses the targets."""
 
     use_required_attribute = False
 
     duration = DurationField(
         label="Duration",
-        help_text="For example 45m, 2h, 1.5 or 1:30. It starts when access opens.",
-        error_messages={"required": "Say for how long, for example 1h."},
+        help_text="For example 45m, 2h, 1.5 or 1:30. It starts when access becomes active.",
+        error_messages={"required": "Enter a duration, for example 1h."},
         widget=forms.TextInput(attrs={"autocomplete": "off", "size": 12}),
     )
     justification = JustificationField(
         label="Justification",
         strip=False,
         help_text="What will you do, and why now? For example: Backfill carrier_id on 312 orders from "
-        "the last import. The approver and the audit log see it. "
-        f"Up to {JUSTIFICATION_MAX:,} characters.",
+        "the last import. Approvers see it, and it is kept in the audit log. "
+        f"Up to {MAX_JUSTIFICATION_LENGTH:,} characters.",
         widget=forms.Textarea(attrs={"rows": 3}),
     )
     ticket = forms.CharField(
         label="Ticket",
         required=False,
         max_length=320,
-        help_text="The task it is for, for example OPS-4821. Several are parted by commas.",
+        help_text="For example OPS-4821. Separate several with commas.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
 
-    def __init__(self, *args: Any, wants_words: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, needs_justification: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["justification"].required = wants_words
+        self.fields["justification"].required = needs_justification
 
-    def refuse(self, refused: RequestRefused) -> None:
-        """Put a service's refusal beside the field it is about."""
-        self.add_error(refused.field if refused.field in self.fields else None, refused.sentence)
+    def add_refusal(self, refusal: RequestRefused) -> None:
+        """Add a service's refusal as an error of the field it is about."""
+        self.add_error(refusal.field if refusal.field in self.fields else None, refusal.sentence)
 
 
 class DecisionForm(forms.Form):
-    """An approver's reason, the fingerprint of the flow, and a mark of all that was on the page."""
+    """An approver's reason, the fingerprint of the flow, and the digest of what the page showed."""
 
     fingerprint = forms.CharField(max_length=64, widget=forms.HiddenInput)
-    shown = forms.CharField(max_length=64, widget=forms.HiddenInput)
+    digest = forms.CharField(max_length=64, widget=forms.HiddenInput)
     reason = forms.CharField(
         label="Reason",
         required=False,
@@ -83,12 +83,12 @@ class DecisionForm(forms.Form):
 
 
 class DeleteReasonForm(forms.Form):
-    """Why something is deleted. The service says whether that says anything."""
+    """Why something is deleted. The service checks that the reason says something."""
 
     reason = forms.CharField(
         label="Reason",
         max_length=500,
         widget=forms.Textarea(attrs={"rows": 2}),
-        help_text="Goes on the record.",
-        error_messages={"required": "Give a reason in words; it goes on the record."},
+        help_text="Kept in the audit log.",
+        error_messages={"required": "Enter a reason. It is kept in the audit log."},
     )

@@ -1,29 +1,35 @@
-"""Where a request stands and what may follow: the one way a status changes.
+"""The lifecycle of a request, and the one function that changes its status.
 
-    PENDING_MFA -> PENDING_APPROVAL -> GRANTING -> ACTIVE -> ENDING -> EXPIRED | REVOKED
+    PENDING_MFA -> PENDING_APPROVAL -> GRANTING -> ACTIVE -> REVOKING -> EXPIRED | REVOKED
 
-Expired (by time) and Revoked (by hand) are different ends. A request goes back to PENDING_MFA when
-its evidence was voided before anything was made on a target, as by a reset, and to PENDING_APPROVAL
-when that of an approver was.
+Access expires by time and is revoked by hand. A request returns to PENDING_MFA when its evidence is
+voided before anything exists on a target, as by a reset, and to PENDING_APPROVAL when an approver's is.
 """
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from accessflows.models import AccessFlow
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.models import Event
-from audit.services import record_each
-from mfa.models import MfaState
+from audit.services import record_many
+from mfa.models import MfaState, Verification
 from mfa.verification.locking import lock_states
 from requests_app.exceptions import Conflict
 from requests_app.models import AccessRequest, Decision, Status
+from requests_app.policies import is_approved
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+BATCH_SIZE = 100  # requests that change status in one transaction
 
 ALLOWED: dict[Status, frozenset[Status]] = {
     Status.PENDING_MFA: frozenset(
@@ -35,15 +41,15 @@ ALLOWED: dict[Status, frozenset[Status]] = {
     Status.GRANTING: frozenset(
         {
             Status.ACTIVE,
-            Status.ENDING,
+            Status.REVOKING,
             Status.PENDING_MFA,
             Status.PENDING_APPROVAL,
             Status.FAILED,
             Status.CANCELLED,
         }
     ),
-    Status.ACTIVE: frozenset({Status.ENDING}),
-    Status.ENDING: frozenset({Status.EXPIRED, Status.REVOKED}),
+    Status.ACTIVE: frozenset({Status.REVOKING}),
+    Status.REVOKING: frozenset({Status.EXPIRED, Status.REVOKED}),
     Status.EXPIRED: frozenset(),
     Status.REVOKED: frozenset(),
     Status.REJECTED: frozenset(),
@@ -54,7 +60,7 @@ ALLOWED: dict[Status, frozenset[Status]] = {
 
 
 def pending_until(status: Status, now: datetime) -> datetime | None:
-    """Until when a request may stand at a status; None where nothing runs out."""
+    """Return the deadline of a pending status; None for a status that has none."""
     lifetimes = {
         Status.PENDING_MFA: settings.PENDING_MFA_LIFETIME,
         Status.PENDING_APPROVAL: settings.APPROVAL_LIFETIME,
@@ -63,22 +69,47 @@ def pending_until(status: Status, now: datetime) -> datetime | None:
     return now + lifetimes[status] if status in lifetimes else None
 
 
+def next_status(flow: AccessFlow | None, request: AccessRequest | None = None) -> Status:
+    """Return the status after MFA; approvals that a request already has still count."""
+    return Status.GRANTING if is_approved(flow, request) else Status.PENDING_APPROVAL
+
+
+def next_escalation(
+    flow: AccessFlow | None, status: Status, tier: int, now: datetime
+) -> datetime | None:
+    """Return when a request that enters ``status`` now escalates to the tier after ``tier``."""
+    if flow is None or status != Status.PENDING_APPROVAL:
+        return None
+    next_tier = flow.escalation_tiers.filter(position__gt=tier).first()
+    return now + next_tier.wait if next_tier else None
+
+
+def evidence_fields(evidence: Verification | None) -> dict[str, Any]:
+    """Return the snapshot of a verification that requests and extensions store."""
+    return {
+        "verification": evidence,
+        "verified_at": evidence.at if evidence else None,
+        "verified_with": evidence.device_name if evidence else "",
+        "verified_scope": evidence.scope if evidence else "",
+        "verified_from": evidence.address if evidence else None,
+    }
+
+
 def lock_request(pk: int) -> AccessRequest:
-    """Lock and reload a request. Inside a transaction, after `lock_state` where MFA is decided on."""
-    request: AccessRequest = AccessRequest.objects.select_for_update().get(pk=pk)
-    return request
+    """Lock and reload a request, in a transaction and after `lock_state` where MFA matters."""
+    return AccessRequest.objects.select_for_update().get(pk=pk)
 
 
 def lock_requests(pks: Collection[int]) -> dict[int, AccessRequest]:
-    """Lock and reload many, in the order everybody takes them. Inside a transaction."""
+    """Lock and reload requests in a transaction, in the one order that avoids deadlocks."""
     locked = AccessRequest.objects.select_for_update().filter(pk__in=pks).order_by("pk")
     return {request.pk: request for request in locked}
 
 
 def lock_with_state(pk: int) -> tuple[AccessRequest, MfaState | None]:
-    """Lock the MFA states a request stands on, then the request: the one order of locks.
+    """Lock the MFA states of requester and, if MFA is required, approvers; then the request.
 
-    They are the requester's, which is returned, and those of its approvers where MFA is required.
+    Return the request and the requester's state.
     """
     requester_id = AccessRequest.objects.values_list("requester_id", flat=True).get(pk=pk)
     decisions = Decision.objects.filter(request=pk, request__require_mfa=True)
@@ -92,12 +123,12 @@ def transition(
     *,
     to: Status,
     event: EventName,
-    actor: Any | None,
+    actor: "User | None",
     client_info: ClientInfo = SYSTEM,
     metadata: dict[str, Any] | None = None,
     **changes: Any,
 ) -> AccessRequest:
-    """Move one request on (`transition_all`)."""
+    """Change the status of one request (`transition_all`)."""
     transition_all(
         [request],
         to=to,
@@ -115,51 +146,48 @@ def transition_all(
     *,
     to: Status,
     event: EventName,
-    actor: Any | None,
+    actor: "User | None",
     client_info: ClientInfo = SYSTEM,
     metadata: dict[str, Any] | None = None,
     **changes: Any,
 ) -> None:
-    """Move requests that stand at the same place on, or raise `Conflict` if one is not there.
+    """Change requests from one common status to another, or raise `Conflict`.
 
-    Status, ``changes`` and the audit events are written in the caller's transaction, all or none.
+    Status, ``changes`` and audit events are written in the caller's transaction, all or none.
     """
     if not requests:
         return
-    came_from = Status(requests[0].status)
+    previous = Status(requests[0].status)
     for request in requests:
-        if request.status != came_from or to not in ALLOWED[came_from]:
+        if request.status != previous or to not in ALLOWED[previous]:
             raise conflict_on(request)
     changes = {"status": to, "status_changed_at": timezone.now(), **changes}
     pks = [request.pk for request in requests]
-    moved = AccessRequest.objects.filter(pk__in=pks, status=came_from).update(**changes)
-    if moved != len(requests):
-        elsewhere = AccessRequest.objects.filter(pk__in=pks).exclude(status=to).first()
-        raise conflict_on(elsewhere or AccessRequest.objects.get(pk=pks[0]))
+    updated = AccessRequest.objects.filter(pk__in=pks, status=previous).update(**changes)
+    if updated != len(requests):
+        other = AccessRequest.objects.filter(pk__in=pks).exclude(status=to).first()
+        raise conflict_on(other or AccessRequest.objects.get(pk=pks[0]))
     for request in requests:
         for name, value in changes.items():
             setattr(request, name, value)
-    told = {"from": came_from.value, "to": to.value, **(metadata or {})}
-    about = [(request, request, told) for request in requests]
-    record_each(event=event, actor=actor, about=about, client_info=client_info)
+    metadata = {"from": previous.value, "to": to.value, **(metadata or {})}
+    about = [(request, request, metadata) for request in requests]
+    record_many(event=event, actor=actor, entries=about, client_info=client_info)
 
 
 def conflict_on(request: AccessRequest) -> Conflict:
-    """Say what a request is now, since when and through whom."""
+    """Return a `Conflict` that says the request's status, since when and by whom."""
     since = timezone.localtime(request.status_changed_at)
     last = Event.objects.about_request(request.pk).first()
-    by = f" through {last.actor_label}" if last else ""
+    by = f" ({last.actor_label})" if last else ""
     return Conflict(
-        f"{request.reference} is {request.get_status_display()} since {since:%H:%M:%S}{by}. "
-        "Somebody was first; what you asked for was not done."
+        f"{request.reference} has been {request.get_status_display()} since {since:%H:%M:%S}{by}. "
+        "Someone else acted first. Nothing was changed."
     )
 
 
-BATCH = 100  # requests that are moved on in one transaction
-
-
 def take_batch(requests: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:
-    """Lock up to `BATCH` rows, leaving those that another worker holds to it."""
+    """Lock up to `BATCH_SIZE` rows that no other worker has locked."""
     if connection.features.has_select_for_update_skip_locked:
         requests = requests.select_for_update(skip_locked=True)
-    return requests[:BATCH]
+    return requests[:BATCH_SIZE]

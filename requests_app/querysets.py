@@ -1,9 +1,8 @@
 """Named filters over access requests and grants."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.contrib.auth import get_user_model
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
@@ -11,97 +10,93 @@ from django.db.models.functions import Now
 from accessflows.models import AccessFlow, EscalationTier
 
 if TYPE_CHECKING:
+    from apono_portal.users.models import User
     from requests_app.models import AccessRequest, DayFigures, Drift, Grant  # noqa: F401
 
 
-def _decidable_by(user: Any) -> Q:
-    """The flow names the person as approver, or the request was escalated to a group of theirs.
+def _decidable_by(user: "User | int") -> Q:
+    """Match requests whose flow names the user as approver, or that were escalated to their group.
 
-    ``user`` may be a primary key, too. That the flow is one of those few stands before all else, so that
-    only requests through them are looked at.
+    All such flows come first, as one list, so that only requests through them are read: without it
+    PostgreSQL reads every pending request of the portal (73 ms instead of 0.1 ms at 20,000).
     """
-    flows = AccessFlow.objects.numbers_decidable_by(user)
-    memberships: Any = get_user_model().groups.through
-    groups = memberships._default_manager.filter(user=getattr(user, "pk", user)).values("group")
-    tiers = EscalationTier.objects.filter(group__in=groups).order_by()
-    asked_later = tiers.filter(flow=OuterRef("flow"), position__lte=OuterRef("escalation_tier"))
-    with_a_say = flows.union(tiers.values("flow"))
-    return Q(flow__in=with_a_say) & (Q(flow__in=flows) | Q(Exists(asked_later)))
+    user_id = user if isinstance(user, int) else user.pk
+    flows = AccessFlow.objects.ids_decidable_by(user_id)
+    tiers = EscalationTier.objects.filter(group__user=user_id).order_by()
+    escalated = tiers.filter(flow=OuterRef("flow"), position__lte=OuterRef("escalation_tier"))
+    either = flows.union(tiers.values("flow"), all=True)
+    is_escalated = Q(Exists(escalated), escalation_tier__gt=0)
+    return Q(flow__in=either) & (Q(flow__in=flows) | is_escalated)
 
 
 class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
-    def of(self, user: Any) -> "AccessRequestQuerySet":
+    def of(self, user: "User | int") -> "AccessRequestQuerySet":
         return self.filter(requester=user)
 
-    def visible_to(self, user: Any) -> "AccessRequestQuerySet":
-        """One's own, those one may decide on, and everything for admins and auditors."""
-        if user.can_read_everything:
-            return self.all()
-        return self.visible_to_member(user)
+    def visible_to(self, user: "User") -> "AccessRequestQuerySet":
+        """Everything for admins and auditors; for others what `visible_to_member` returns."""
+        return self.all() if user.can_read_everything else self.visible_to_member(user)
 
-    def visible_to_member(self, user: Any) -> "AccessRequestQuerySet":
-        """One's own, and those one may decide on. ``user`` may be a primary key, too."""
+    def visible_to_member(self, user: "User | int") -> "AccessRequestQuerySet":
+        """The user's own requests and those they may decide on."""
         return self.filter(Q(requester=user) | _decidable_by(user))
 
     def pending_mfa(self) -> "AccessRequestQuerySet":
         return self.filter(status="pending_mfa")
 
-    def awaiting_decision_by(self, user: Any) -> "AccessRequestQuerySet":
-        """Undecided requests through flows that name the person as approver and allow it."""
-        waiting = self.filter(status="pending_approval").decidable_by(user)
-        return waiting.exclude(decisions__approver=user)
+    def awaiting_decision_by(self, user: "User | int") -> "AccessRequestQuerySet":
+        """Requests pending approval on which the user may still decide."""
+        pending = self.filter(status="pending_approval").decidable_by(user)
+        return pending.exclude(decisions__approver=user)
 
-    def decidable_by(self, user: Any) -> "AccessRequestQuerySet":
-        """Requests on which the person has a say, of whatever status; own ones if the flow says so."""
+    def decidable_by(self, user: "User | int") -> "AccessRequestQuerySet":
+        """Requests of any status the user is an approver of; own ones if the flow allows it."""
         own = Q(requester=user) & Q(flow__allow_self_approval=False)
         return self.filter(_decidable_by(user)).exclude(own)
 
     def to_escalate(self, now: datetime) -> "AccessRequestQuerySet":
-        """Undecided requests for which a further group is to be asked, in time to decide."""
+        """Requests pending approval whose next escalation tier is due."""
         return self.filter(status="pending_approval", escalates_at__lte=now, pending_until__gt=now)
 
     def overdue_pending(self, now: datetime) -> "AccessRequestQuerySet":
+        """Pending requests past their deadline."""
         return self.filter(status__in=["pending_mfa", "pending_approval"], pending_until__lte=now)
 
     def to_remind(self, now: datetime) -> "AccessRequestQuerySet":
-        """Open access whose owner is to be told that it ends soon, and was not yet."""
+        """Active access whose expiry reminder is due."""
         return self.filter(status="active", remind_at__lte=now, ends_at__gt=now)
 
 
 class GrantQuerySet(models.QuerySet["Grant"]):
     def live(self) -> "GrantQuerySet":
-        """Grants that may still be usable on their target, or not yet proven gone."""
-        return self.exclude(state="ended")
+        """Grants not proven removed from their target."""
+        return self.exclude(state="removed")
 
     def unleased(self) -> "GrantQuerySet":
         """Grants no worker holds, by the database's clock."""
         return self.filter(Q(lease_until=None) | Q(lease_until__lt=Now()))
 
     def to_work_on(self, now: datetime) -> "GrantQuerySet":
-        """Grants in a state that wants a step on the target, whose turn has come."""
+        """Unleased grants whose next step on the target is due."""
         return self.unleased().filter(
-            state__in=["activating", "ending", "contained"], next_attempt_at__lte=now
+            state__in=["activating", "revoking", "contained"], next_attempt_at__lte=now
         )
 
-    def due(self, now: datetime) -> "GrantQuerySet":
-        return self.filter(state="active", deadline__lte=now)
-
-    def past_their_end(self, moment: datetime) -> "GrantQuerySet":
-        """Made, due to have ended by then, and not contained. Asked as ``grant_not_ended`` answers."""
-        return self.live().filter(
-            Q(state="active") | Q(state="ending", contained_at=None, login_oid__isnull=False),
-            deadline__lt=moment,
+    def overdue(self, since: datetime) -> "GrantQuerySet":
+        """Grants whose deadline passed before ``since`` and that are not contained."""
+        return self.live().filter(  # the condition of the index grant_not_removed
+            Q(state="active") | Q(state="revoking", contained_at=None, login_oid__isnull=False),
+            deadline__lt=since,
         )
 
-    def ending_before(self, moment: datetime) -> "GrantQuerySet":
-        """Logins that have reached their end by then, or are ending already."""
-        return self.filter(Q(state="active", deadline__lte=moment) | Q(state="ending"))
+    def expiring_before(self, moment: datetime) -> "GrantQuerySet":
+        """Grants that reach their deadline by ``moment``, or are being revoked already."""
+        return self.filter(Q(state="active", deadline__lte=moment) | Q(state="revoking"))
 
 
 class DriftQuerySet(models.QuerySet["Drift"]):
     def open(self) -> "DriftQuerySet":
-        """What still differs."""
-        return self.filter(over_at=None)
+        return self.filter(resolved_at=None)
 
 
 class DayFiguresQuerySet(models.QuerySet["DayFigures"]):

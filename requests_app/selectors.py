@@ -1,125 +1,80 @@
-"""What pages read: one's own access and requests, and what waits for a decision."""
+"""What the pages of a user's own access and requests read."""
 
-from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
-from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
-from apono_portal.core.db.prepared import leave_related, prepared
 from audit.models import Event
 from mfa.verification.attempts import failures_in
 from mfa.verification.rate_limits import locked_until
 from mfa.verification.throttle_scope import ThrottleScope
 from mfa.verification.window import lockout_lifted_at_of
-from requests_app.models import PENDING, AccessRequest, Grant, RequestedTarget, Status
+from requests_app.models import LIVE, PENDING, AccessRequest, Status
 
-IN_USE = (Status.ACTIVE, Status.ENDING)
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+    from requests_app.querysets import AccessRequestQuerySet
 
-UNDER_WAY = (*PENDING, Status.GRANTING)
-
-MOVING = (Status.GRANTING, Status.ENDING)
-
-
-def with_targets(requests: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:
-    return requests.prefetch_related("targets", "grants")
-
-
-def access_of(user: Any) -> dict[str, list[AccessRequest]]:
-    """Return what a person can use now, what is on its way, and what ended last, with the grants of what
-    is being opened or ended. Three queries, and one if anything is."""
-    open_ones = _open(user.pk)
-    in_use = [each for each in open_ones if each.status in IN_USE]
-    found = {
-        "in_use": sorted(in_use, key=_next_to_end),
-        "under_way": [each for each in open_ones if each.status in UNDER_WAY],
-        "over": _over(user.pk),
-    }
-    read_targets([*open_ones, *found["over"]])
-    _read_grants([each for each in open_ones if each.status in MOVING])
-    return found
+IN_USE = (Status.ACTIVE, Status.REVOKING)
+IN_TRANSITION = (Status.GRANTING, Status.REVOKING)
+MAX_RECENT = 5
+MAX_EVENTS = 200
 
 
-def _next_to_end(request: AccessRequest) -> tuple[bool, float, int]:
-    """What was ended before it was ever opened has no end of its own, and comes last."""
+@dataclass(frozen=True)
+class AccessOverview:
+    """A user's access by section of My Access; ``active`` has what expires next first."""
+
+    active: list[AccessRequest]
+    pending: list[AccessRequest]
+    recent: list[AccessRequest]
+
+
+def access_overview(user: "User") -> AccessOverview:
+    own = own_requests(user)
+    unfinished = own.filter(status__in=[*PENDING, *LIVE]).prefetch_related("grants")
+    active = [request for request in unfinished if request.status in IN_USE]
+    return AccessOverview(
+        active=sorted(active, key=_next_to_expire),
+        pending=[request for request in unfinished if request.status not in IN_USE],
+        recent=list(own.exclude(status__in=[*PENDING, *LIVE])[:MAX_RECENT]),
+    )
+
+
+def _next_to_expire(request: AccessRequest) -> tuple[bool, float, int]:
+    """Return a sort key; access revoked before it was active has no end and comes last."""
     ends_at = request.ends_at
     return ends_at is None, ends_at.timestamp() if ends_at else 0, request.pk
 
 
-@prepared(int)
-def _open(user_id: int) -> QuerySet[AccessRequest]:
-    return AccessRequest.objects.of(user_id).filter(status__in=[*IN_USE, *UNDER_WAY])
+def own_requests(user: "User") -> "AccessRequestQuerySet":
+    return AccessRequest.objects.of(user).prefetch_related("targets")
 
 
-@prepared(int)
-def _over(user_id: int) -> QuerySet[AccessRequest]:
-    return AccessRequest.objects.of(user_id).exclude(status__in=[*IN_USE, *UNDER_WAY])[:5]
+def pending_mfa_requests(user: "User") -> list[AccessRequest]:
+    """Return the requests that one correct code would release, oldest first."""
+    pending = own_requests(user).pending_mfa().filter(pending_until__gt=timezone.now())
+    return list(pending.order_by("pk"))
 
 
-def read_targets(requests: Collection[AccessRequest]) -> None:
-    """Read what requests ask for, as prefetching would. One query."""
-    if requests:
-        leave_related(requests, "targets", _targets_of({each.pk for each in requests}))
+def request_details(user: "User", pk: int) -> AccessRequest | None:
+    """Return a request with all that its page shows, None if the user may not see it."""
+    requests = AccessRequest.objects.visible_to(user).prefetch_related(
+        "targets", "decisions", "extensions", "grants__integration", "grants__drifts"
+    )
+    return requests.filter(pk=pk).first()
 
 
-def _read_grants(requests: Collection[AccessRequest]) -> None:
-    if requests:
-        leave_related(requests, "grants", _grants_of({each.pk for each in requests}))
+def events_of(request: AccessRequest) -> list[Event]:
+    """Return the audit events about a request, newest first."""
+    return list(Event.objects.about_request(request.pk).order_by("-pk")[:MAX_EVENTS])
 
 
-@prepared([int])
-def _targets_of(pks: list[int]) -> QuerySet[RequestedTarget]:
-    return RequestedTarget.objects.filter(request__in=pks)
-
-
-@prepared([int])
-def _grants_of(pks: list[int]) -> QuerySet[Grant]:
-    return Grant.objects.filter(request__in=pks)
-
-
-def own_requests(user: Any) -> QuerySet[AccessRequest]:
-    return with_targets(AccessRequest.objects.of(user))
-
-
-def held_off_until_of(user: Any, scope: ThrottleScope) -> datetime | None:
-    """Return from when codes of this scope are taken again, None if they are now."""
+def code_locked_until(user: "User", scope: ThrottleScope) -> datetime | None:
+    """Return until when codes of this scope are refused, None if they are accepted."""
     now = timezone.now()
     return locked_until(
         failures_in(user.pk, scope.label, now), now, month_since=lockout_lifted_at_of(user)
     )
-
-
-def parked_requests_of(user: Any) -> list[AccessRequest]:
-    """Return what one right code would release, oldest first."""
-    found = _parked(user.pk, timezone.now())
-    read_targets(found)
-    return found
-
-
-@prepared(int, datetime)
-def _parked(user_id: int, now: datetime) -> QuerySet[AccessRequest]:
-    own = AccessRequest.objects.filter(requester=user_id)
-    return own.pending_mfa().filter(pending_until__gt=now).order_by("pk")
-
-
-def request_in_full(user: Any, pk: int) -> AccessRequest | None:
-    """Return a request with all its page tells, if the person may see it."""
-    visible = AccessRequest.objects.visible_to(user).select_related("flow", "requester")
-    return (
-        visible.prefetch_related(
-            "targets",
-            "decisions",
-            "extensions",
-            Prefetch("grants"),
-            "grants__integration",
-            "grants__drifts",
-        )
-        .filter(pk=pk)
-        .first()
-    )
-
-
-def events_of(request: AccessRequest) -> list[Event]:
-    """Return what is on the record about a request, the latest first."""
-    return list(Event.objects.about_request(request.pk).order_by("-pk")[:200])

@@ -1,4 +1,4 @@
-"""Addresses of one's access, requests, approvals and the six-digit code."""
+"""URLs of access, requests, approvals, activity and the six-digit code."""
 
 from django.urls import path
 
@@ -21,12 +21,12 @@ urlpatterns = [
     path("", access.my_access, name="my_access"),
     path("requests/", access.my_requests, name="list"),
     path("requests/new/", submission.new_request, name="new"),
-    path("requests/made/", submission.made, name="made"),
+    path("requests/submitted/", submission.submitted, name="submitted"),
     path("requests/AR-<int:pk>/again/", submission.again, name="again"),
     path("requests/AR-<int:pk>/", access.detail, name="detail"),
     path("requests/AR-<int:pk>/credentials/", access.reveal, name="reveal"),
     path("requests/AR-<int:pk>/credentials/reset/", access.reset, name="reset"),
-    path("requests/AR-<int:pk>/end/", access.end, name="end"),
+    path("requests/AR-<int:pk>/revoke/", access.revoke, name="revoke"),
     path("requests/AR-<int:pk>/extend/", extension.extend, name="extend"),
     path("requests/AR-<int:pk>/cancel/", access.cancel, name="cancel"),
     path("approvals/", approvals.approvals, name="approvals"),
@@ -34,8 +34,8 @@ urlpatterns = [
     path("approvals/AR-<int:pk>/approve/", approvals.approve, name="approve"),
     path("approvals/AR-<int:pk>/reject/", approvals.reject, name="reject"),
     path("activity/", activity.activity, name="activity"),
-    path("activity/export.csv", activity.export, {"form": "csv"}, name="activity_csv"),
-    path("activity/export.jsonl", activity.export, {"form": "jsonl"}, name="activity_jsonl"),
+    path("activity/export.csv", activity.export, {"file_format": "csv"}, name="activity_csv"),
+    path("activity/export.jsonl", activity.export, {"file_format": "jsonl"}, name="activity_jsonl"),
     path("access-flows/simulator/", simulator.simulator, name="simulator"),
     path("access-flows/new/preview/", flow_preview.preview_new, name="preview_new_flow"),
     path("access-flows/<int:pk>/preview/", flow_preview.preview, name="preview_flow"),

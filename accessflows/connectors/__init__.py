@@ -1,5 +1,5 @@
-"""Connectors: how the portal gives, ends and proves access on a target system.
+"""Connectors: how the portal grants, revokes and proves access on a target system.
 
-Pure Python without models or settings. `protocol` names the words and the calls, `registry` finds
-the connector of a kind, and each kind has a module or package of its own.
+Pure Python without models or settings. `protocol` defines the vocabulary and the calls, `registry` finds
+the connector of a kind, and each kind has its own package.
 """

@@ -1,12 +1,12 @@
-"""What can go wrong between the portal and a target, as sentences for people.
+"""What can go wrong between the portal and a target, as sentences for users.
 
-Every message says what happened and what to do, and never carries a secret: raise these
-`from None`, so that the driver's own message is not dragged along.
+Every message says what happened and what to do, and never carries a secret: raise these `from None`, so
+that the driver's own message is not chained.
 """
 
 
 class ConnectorError(Exception):
-    """Base of all connector errors. `sentence` is safe to show, to store and to log."""
+    """Base of all connector errors. `sentence` is safe to show, store and log."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -14,15 +14,15 @@ class ConnectorError(Exception):
 
 
 class TargetUnavailable(ConnectorError):
-    """The target cannot be reached or is too busy just now. Trying again later is right."""
+    """The target cannot be reached or is too busy. Retry later."""
 
 
 class TargetRefused(ConnectorError):
-    """The target, or a rule of ours about it, says no. Trying again helps only after a change."""
+    """The target, or one of our rules about it, refuses. Retrying helps only after a change."""
 
 
 class TargetMismatch(ConnectorError):
-    """What is there is not what we made. Nothing was touched, somebody has to look."""
+    """What exists on the target is not what we created. Nothing was touched; an admin must look."""
 
 
 class ClockSkew(TargetRefused):

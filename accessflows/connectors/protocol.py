@@ -1,6 +1,6 @@
-"""The words and the calls every connector shares.
+"""The vocabulary and the calls that all connectors share.
 
-All results are frozen, carry no secret in `repr()` and turn into JSON through `as_dict()`.
+All results are frozen, carry no secret in `repr()` and convert to JSON through `as_dict()`.
 All calls are idempotent, bounded in time, and raise only `errors.ConnectorError` subclasses.
 """
 
@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, cast
 
 from accessflows.connectors.errors import ConnectorError
 
@@ -33,20 +33,20 @@ def _as_json(value: object) -> object:
 
 
 class JsonRecord:
-    """A frozen dataclass that turns into JSON. Fields with `repr=False` are secrets and stay out."""
+    """A frozen dataclass that converts to JSON. Fields with `repr=False` are secrets and left out."""
 
     __slots__ = ()
 
     def as_dict(self) -> dict[str, object]:
-        return {f.name: _as_json(getattr(self, f.name)) for f in fields(self) if f.repr}  # type: ignore[arg-type]
+        return cast(dict[str, object], _as_json(self))
 
 
 @dataclass(frozen=True)
 class Target(JsonRecord):
-    """Where an integration lives and how the portal's broker signs in there.
+    """The address of an integration and the credential of the portal's broker.
 
-    `database` is the maintenance database the broker connects to first. A webhook is reached at
-    `url`, and its `password` is the secret that calls are signed with.
+    `database` is the maintenance database, to which the broker connects first. A webhook is reached at
+    `url`, and its `password` is the secret that signs calls.
     """
 
     host: str
@@ -64,9 +64,9 @@ class Target(JsonRecord):
 
 @dataclass(frozen=True)
 class GrantSpec(JsonRecord):
-    """What was approved: who may do what, where, until when. `deadline` is aware and absolute.
+    """What was approved: which permission on which resource until when. `deadline` is aware.
 
-    `system_identifier` is the server the approval was about; empty means any.
+    `system_identifier` is the server that was approved; empty means any.
     """
 
     grant_id: uuid.UUID
@@ -79,7 +79,7 @@ class GrantSpec(JsonRecord):
 
     def __post_init__(self) -> None:
         if self.deadline.tzinfo is None:
-            raise ValueError("A grant's deadline carries its time zone.")
+            raise ValueError("The deadline of a grant must be an aware datetime.")
 
     @property
     def role_name(self) -> str:
@@ -87,12 +87,12 @@ class GrantSpec(JsonRecord):
 
 
 def role_name_of(grant_id: uuid.UUID) -> str:
-    """The login role of a grant: 30 characters, unique, safe in every identifier limit."""
+    """Return the login role of a grant: 30 characters, unique, within every identifier limit."""
     return ROLE_PREFIX + base64.b32encode(grant_id.bytes).decode().rstrip("=").lower()
 
 
 def grant_id_of(role_name: str) -> uuid.UUID | None:
-    """The grant a role name was made from, or None if it was not made by `role_name_of`."""
+    """Return the grant whose role has this name, or None if `role_name_of` did not make it."""
     encoded = role_name.removeprefix(ROLE_PREFIX)
     if encoded == role_name or len(encoded) != 26:
         return None
@@ -105,7 +105,7 @@ def grant_id_of(role_name: str) -> uuid.UUID | None:
 
 @dataclass(frozen=True, slots=True)
 class GrantIdentity(JsonRecord):
-    """Which role on which server is the grant's: a name can be taken by others, these three not."""
+    """The role of a grant and its server. A name alone could be reused by others; all three cannot."""
 
     role_name: str
     role_oid: int
@@ -114,19 +114,19 @@ class GrantIdentity(JsonRecord):
 
 @dataclass(frozen=True)
 class Activation(JsonRecord):
-    """`clock_skew` is positive when the target's clock is ahead. `valid_until` is what the target enforces."""
+    """`clock_skew` is positive if the target's clock is ahead. `valid_until` is what the target enforces."""
 
     identity: GrantIdentity
     server_version: int
     server_time: datetime
     clock_skew: timedelta
     valid_until: datetime
-    already_there: bool
+    already_existed: bool
 
 
 @dataclass(frozen=True)
 class Credential(JsonRecord):
-    """Shown once to its owner and kept nowhere."""
+    """Shown once to its owner and stored nowhere."""
 
     host: str
     port: int
@@ -139,20 +139,20 @@ class Credential(JsonRecord):
 class Containment(JsonRecord):
     """Nobody can use the grant any more, whatever is still to be cleaned.
 
-    `prepared_transactions` are those the grantee left open, `memberships_left` rights that another
-    administrator gave the role by hand; neither lets anybody in.
+    `prepared_transactions` are those the grantee left open, `remaining_memberships` those that another
+    administrator granted by hand; neither lets anybody sign in.
     """
 
-    sessions_ended: int
-    orphans_ended: int
+    sessions_terminated: int
+    orphan_sessions_terminated: int
     prepared_transactions: tuple[str, ...] = ()
-    memberships_left: tuple[str, ...] = ()
+    remaining_memberships: tuple[str, ...] = ()
     was_absent: bool = False
 
 
 @dataclass(frozen=True)
-class ResidueItem(JsonRecord):
-    """One thing the grantee left behind. `kind` says how, `name` describes it."""
+class OwnedObject(JsonRecord):
+    """One object, right or transaction that the grantee left behind."""
 
     database: str
     kind: str
@@ -160,35 +160,36 @@ class ResidueItem(JsonRecord):
 
 
 @dataclass(frozen=True)
-class OwnedObject(JsonRecord):
-    items: tuple[ResidueItem, ...]
+class OwnedObjects(JsonRecord):
+    items: tuple[OwnedObject, ...]
 
 
 @dataclass(frozen=True)
 class Cleaning(JsonRecord):
-    """`moved` was put out of everybody's reach, `removed` is gone, `rolled_back` were open transactions."""
+    """`moved` now belongs to the graveyard role, `removed` was dropped or revoked, `rolled_back` are
+    prepared transactions."""
 
     databases: tuple[str, ...] = ()
-    moved: tuple[ResidueItem, ...] = ()
-    removed: tuple[ResidueItem, ...] = ()
+    moved: tuple[OwnedObject, ...] = ()
+    removed: tuple[OwnedObject, ...] = ()
     rolled_back: tuple[str, ...] = ()
     was_absent: bool = False
 
 
 @dataclass(frozen=True)
 class Proof(JsonRecord):
-    """What the target itself says after the end. `checked_at` is the target's clock."""
+    """What the target itself reports after removal. `checked_at` is by the target's clock."""
 
-    role_gone: bool
-    sessions_gone: bool
-    residue_none: bool
+    role_removed: bool
+    no_open_sessions: bool
+    nothing_left_behind: bool
     checked_at: datetime
     method: str
     details: Mapping[str, object]
 
     @property
     def holds(self) -> bool:
-        return self.role_gone and self.sessions_gone and self.residue_none
+        return self.role_removed and self.no_open_sessions and self.nothing_left_behind
 
     def as_dict(self) -> dict[str, object]:
         return {"holds": self.holds, **super().as_dict()}
@@ -196,7 +197,7 @@ class Proof(JsonRecord):
 
 @dataclass(frozen=True)
 class Check(JsonRecord):
-    """One green or red line about a target. `remedy_sql` is what its administrator can run."""
+    """One check of a target. `remedy_sql` is what its administrator can run to fix a failed one."""
 
     name: str
     ok: bool
@@ -204,17 +205,17 @@ class Check(JsonRecord):
     remedy_sql: str = ""
 
     @classmethod
-    def green(cls, name: str, sentence: str) -> "Check":
+    def passed(cls, name: str, sentence: str) -> "Check":
         return cls(name=name, ok=True, sentence=sentence)
 
     @classmethod
-    def red(cls, name: str, sentence: str, remedy_sql: str = "") -> "Check":
+    def failed(cls, name: str, sentence: str, remedy_sql: str = "") -> "Check":
         return cls(name=name, ok=False, sentence=sentence, remedy_sql=remedy_sql)
 
 
 @dataclass(frozen=True)
 class CapabilityRole(JsonRecord):
-    """A role that could be listed as a permission. `refusal` says why it must not be, or is empty."""
+    """A role that could be offered as a permission. `refusal` says why it must not be, or is empty."""
 
     name: str
     databases: tuple[str, ...]
@@ -231,7 +232,7 @@ class Inventory(JsonRecord):
 
 @dataclass(frozen=True)
 class Right(JsonRecord):
-    """What a permission lets one do with one object, and through which role it comes."""
+    """What a permission allows on one object, and the role that holds the right."""
 
     kind: str
     name: str
@@ -241,7 +242,7 @@ class Right(JsonRecord):
 
 @dataclass(frozen=True, slots=True)
 class Membership(JsonRecord):
-    """`admin`: may hand it on. `may_set`: may act as that role, where membership can be without it."""
+    """`admin`: ADMIN OPTION. `may_set`: SET OPTION, on versions where a membership can lack it."""
 
     name: str
     admin: bool
@@ -250,9 +251,9 @@ class Membership(JsonRecord):
 
 @dataclass(frozen=True, slots=True)
 class ManagedRole(JsonRecord):
-    """A role as it stands on the target. `name` is the one it has now.
+    """A role of the portal as it is on the target. `name` is its current one.
 
-    `grant_id`, `portal_id` and `deadline` come from its marker: None or empty if it has lost it.
+    `grant_id`, `portal_id` and `deadline` come from its marker: None or empty if the marker is lost.
     """
 
     identity: GrantIdentity
@@ -268,16 +269,16 @@ class ManagedRole(JsonRecord):
 
 @dataclass(frozen=True)
 class RoleListing(JsonRecord):
-    """What is there of one portal, by the target's clock, as far as the OID `upto`: to the end if None."""
+    """The roles of one portal, by the target's clock, with OIDs up to `up_to`; all if None."""
 
     server_time: datetime
     system_identifier: str
     roles: tuple[ManagedRole, ...]
-    upto: int | None = None
+    up_to: int | None = None
 
 
 class Connector(Protocol):
-    """A kind of target system. Between calls an implementation holds nothing but idle connections."""
+    """A kind of target system. Between calls, implementations hold nothing but idle connections."""
 
     def preflight(
         self,
@@ -286,70 +287,73 @@ class Connector(Protocol):
         *,
         portal_id: str | None = None,
     ) -> list[Check]:
-        """Every right the broker needs, green or red. `permissions` limits the roles looked at,
-        `portal_id` the logins made earlier that it must be able to end."""
+        """Check every right the broker needs. `permissions` limits the roles that are checked,
+        `portal_id` the existing logins that it must be able to drop."""
 
-    def discover(self, target: Target) -> Inventory: ...
+    def discover(self, target: Target) -> Inventory:
+        """Return the resources and permissions the target offers."""
 
     def describe_rights(
         self, target: Target, resource: str, permissions: Sequence[str]
     ) -> dict[str, list[str]]:
-        """What each permission lets one do with the resource, in sentences for people."""
+        """Describe in sentences what each permission allows on the resource."""
 
     def check_permission(self, target: Target, permission: str) -> None:
-        """Raise TargetRefused if this must never be granted to anybody."""
+        """Raise TargetRefused if this permission must never be granted."""
 
     def activate(self, target: Target, spec: GrantSpec) -> Activation:
-        """Make the grant, without any credential yet. Adopts what an earlier try has made."""
+        """Create the grant without a credential, or adopt what an earlier attempt created."""
 
     def locate(self, target: Target, spec: GrantSpec) -> GrantIdentity | None:
-        """Find what an activation made whose answer was lost. None if there is nothing."""
+        """Find what an activation created whose answer was lost; None if nothing."""
 
     def issue_credential(
         self, target: Target, spec: GrantSpec, identity: GrantIdentity
     ) -> Credential:
-        """A new password for the grant's owner; an earlier one stops working."""
+        """Set and return a new password for the grant; an earlier one stops working."""
 
     def reset_credential(
-        self, target: Target, spec: GrantSpec, identity: GrantIdentity, *, end_sessions: bool
+        self, target: Target, spec: GrantSpec, identity: GrantIdentity, *, terminate_sessions: bool
     ) -> Credential: ...
 
     def extend(
         self, target: Target, spec: GrantSpec, identity: GrantIdentity, *, since: datetime | None
     ) -> datetime:
-        """Move the end of open access to `spec.deadline`, never to earlier. What is enforced then.
+        """Extend active access to `spec.deadline`, never shorten it, and return what is enforced.
 
-        `since` is the end last known to be enforced: what was cut or shortened is not revived.
+        `since` is the end last known to be enforced: what was disabled or shortened is not revived.
         """
 
     def contain(self, target: Target, identity: GrantIdentity) -> Containment:
-        """End all use now: no new login, no open session."""
+        """Stop all use now: no new sign-ins, no open sessions."""
 
     def contain_many(
         self, target: Target, identities: Sequence[GrantIdentity]
     ) -> dict[GrantIdentity, Containment | ConnectorError]:
-        """`contain` for many at once over one connection. One failure does not stop the others."""
+        """Contain many over one connection. One failure does not stop the others."""
 
-    def end_sessions_at(
+    def terminate_sessions_at(
         self, target: Target, identities: Sequence[GrantIdentity], moment: datetime
     ) -> dict[GrantIdentity, int]:
-        """Wait until a moment at most two seconds away, then tell the sessions of those whose end
-        has come by the target's own word to end. Returns how many sessions of each were told.
+        """Wait until `moment`, at most two seconds away, then terminate the sessions of the grants that
+        have expired by the target's own clock. Returns how many were signalled for each.
 
-        It only makes containment quick, and waits for no session. Anybody may do it at any time.
+        This only speeds up containment, and waits for no session. It is safe at any time.
         """
 
-    def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObject: ...
+    def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObjects:
+        """List what the grantee left behind."""
 
     def clean(self, target: Target, identity: GrantIdentity) -> Cleaning:
-        """Put away what was left behind and remove the role. Only after `contain`."""
+        """Move or remove what was left behind, then drop the role. Only after `contain`."""
 
-    def prove(self, target: Target, identity: GrantIdentity) -> Proof: ...
+    def prove(self, target: Target, identity: GrantIdentity) -> Proof:
+        """Report what is left of a grant. Changes nothing."""
 
     def prove_many(
         self, target: Target, identities: Sequence[GrantIdentity]
     ) -> dict[GrantIdentity, Proof | ConnectorError]:
-        """`prove` for many at once. One failure does not stop the others."""
+        """Prove many at once. One failure does not stop the others."""
 
     def list_managed_roles(
         self,
@@ -358,15 +362,15 @@ class Connector(Protocol):
         identities: Sequence[GrantIdentity],
         *,
         after: int = 0,
-        upto: int | None = None,
+        up_to: int | None = None,
     ) -> RoleListing:
-        """The roles with this portal's marker, and those of `identities` whatever their marker.
+        """List the roles with this portal's marker, and those of `identities` whatever their marker.
 
-        In the order of their OIDs, from behind `after` on and no further than `upto`. There may be
-        thousands, so an answer may stop before that and say where.
+        Ordered by OID, greater than `after` and at most `up_to`. There may be thousands, so the answer
+        may end earlier and say where.
         """
 
     def canary(
         self, target: Target, resource: str, permission: str, *, portal_id: str
     ) -> Iterator[Check]:
-        """A full cycle with a grant of its own: make, reveal, log in, end, prove. One check a step."""
+        """Run a trial grant through the whole cycle, one check per step."""

@@ -1,4 +1,4 @@
-"""Which connector serves which kind of integration."""
+"""The connector of each kind of integration."""
 
 from enum import StrEnum
 from importlib import import_module
@@ -19,13 +19,13 @@ _MODULES = {
 
 
 def connector_for(kind: str) -> Connector:
-    """The connector of a kind. The kind's driver is imported only when it is asked for."""
+    """Return the connector of a kind. Its driver is imported on first use."""
     try:
         module = import_module(_MODULES[ConnectorKind(kind)])
     except ValueError:
+        kinds = ", ".join(ConnectorKind)
         raise TargetRefused(
-            f"There is no connector of the kind {kind!r}. Choose one of: "
-            f"{', '.join(known.value for known in ConnectorKind)}."
+            f"There is no connector of kind {kind!r}. Choose one of: {kinds}."
         ) from None
     connector: Connector = module.connector
     return connector

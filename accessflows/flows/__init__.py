@@ -1,1 +1,1 @@
-"""Access flows: terms, history, pages."""
+"""Access flows: input, validation, versions, policies and pages."""

@@ -1,34 +1,35 @@
-"""What an admin can choose in the form of a flow."""
+"""The choices in the form of a flow."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 
-from accessflows.flows.validation import pair_error
+from accessflows.flows.validation import Pair, pair_error
 from accessflows.models import AccessFlow, FlowTarget, Permission, Resource
 
-Pair = tuple[int, int]
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
 
 def target_choices(flow: AccessFlow | None) -> list[tuple[str, str]]:
-    """Return ("resource id:permission id", "integration / resource · permission") in reading order.
+    """Return ("resource id:permission id", "integration / resource · permission"), sorted by label.
 
-    What the flow has now stays in the list although it cannot be given any more, and says so.
+    Targets the flow has now stay in the list when they are no longer available, and say so.
     """
     choices = {
         (resource.pk, permission.pk): f"{resource.integration} / {resource} · {permission}"
-        for resource, permission in _offered()
+        for resource, permission in _grantable_pairs()
     }
     for target in _targets_of(flow):
         pair = (target.resource_id, target.permission_id)
         if pair not in choices:
-            choices[pair] = f"{target.label} (cannot be given any more)"
-    in_order = sorted(choices.items(), key=lambda item: item[1].casefold())
-    return [(write_pair(pair), label) for pair, label in in_order]
+            choices[pair] = f"{target.label} (no longer available)"
+    ordered = sorted(choices.items(), key=lambda item: item[1].casefold())
+    return [(format_pair(pair), label) for pair, label in ordered]
 
 
-def _offered() -> list[tuple[Resource, Permission]]:
+def _grantable_pairs() -> list[tuple[Resource, Permission]]:
     resources = Resource.objects.present().filter(integration__is_active=True)
     permissions: dict[int, list[Permission]] = {}
     for permission in Permission.objects.present():
@@ -46,19 +47,19 @@ def _targets_of(flow: AccessFlow | None) -> QuerySet[FlowTarget]:
     return targets.select_related("resource__integration", "permission")
 
 
-def people_choices(flow: AccessFlow | None, role: str) -> QuerySet[Any]:
-    """Return active people, and whoever the flow names now as ``requestable`` or ``decidable``."""
-    people: QuerySet[Any] = get_user_model()._default_manager.all()
-    wanted = Q(is_active=True)
+def user_choices(flow: AccessFlow | None, role: str) -> "QuerySet[User]":
+    """Return active users, and those the flow names now as ``requestable`` or ``decidable``."""
+    selectable = Q(is_active=True)
     if flow:
-        wanted |= Q(**{f"{role}_flows": flow})
-    return people.filter(wanted).distinct().order_by("name", "email")
+        selectable |= Q(**{f"{role}_flows": flow})
+    users: QuerySet[User] = get_user_model()._default_manager.filter(selectable)
+    return users.distinct().order_by("name", "email")
 
 
-def write_pair(pair: Pair) -> str:
+def format_pair(pair: Pair) -> str:
     return f"{pair[0]}:{pair[1]}"
 
 
-def read_pair(text: str) -> Pair:
+def parse_pair(text: str) -> Pair:
     resource, _, permission = text.partition(":")
     return int(resource), int(permission)

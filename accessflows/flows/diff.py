@@ -2,94 +2,91 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
+from accessflows.flows.terms import Terms
 from accessflows.models import AccessFlow
 from apono_portal.core.formatting.durations import format_duration
 
-_WORDS = {
+_LABELS = {
     "name": "Access Flow Name",
     "description": "Description",
     "require_mfa": "Require MFA",
     "requester_groups": "Groups who can request",
-    "requester_users": "People who can request",
-    "targets": "What they get",
-    "max_duration_s": "Longest duration",
+    "requester_users": "Users who can request",
+    "targets": "Resources and permissions",
+    "max_duration_s": "Max duration",
     "max_extensions": "Extensions",
-    "extension_duration_s": "Each extension",
-    "availability": "Can be requested",
-    "approval": "Decision",
+    "extension_duration_s": "Extension duration",
+    "availability": "Availability",
+    "approval": "Approval",
     "approvals_required": "Approvals needed",
     "approver_groups": "Approver groups",
     "approver_users": "Approvers by name",
-    "escalation": "If nobody decides",
+    "escalation": "Escalation",
     "require_justification": "Require justification",
-    "ticket_pattern": "What a ticket looks like",
+    "ticket_pattern": "Ticket pattern",
     "require_ticket": "Require a ticket",
     "require_approver_reason": "Require a reason from approvers",
-    "allow_self_approval": "Requesters may approve their own request",
+    "allow_self_approval": "Requesters can approve their own requests",
 }
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One term that changed; ``before`` and ``after`` as the page says them.
+    """One term that changed, with the text of its old and new value.
 
-    ``gained`` and ``lost`` are what came and went where the term is a list; else both are empty.
+    For a list, ``added`` and ``removed`` are its changed items; else both are empty.
     """
 
     term: str
     before: str
     after: str
-    gained: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, str]:
         return {"term": self.term, "before": self.before, "after": self.after}
 
 
-def difference(before: dict[str, Any], after: dict[str, Any]) -> list[Difference]:
+def difference(before: Terms, after: Terms) -> list[Difference]:
     """Return what differs between two results of `fingerprint.terms_of`, in the form's order."""
     return [
         _difference(term, before.get(term), after.get(term))
-        for term in _WORDS
+        for term in _LABELS
         if before.get(term) != after.get(term)
     ]
 
 
-def in_words(terms: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return all terms of a version as the form's words and what they said, in the form's order."""
-    return [(word, _said(term, terms[term])) for term, word in _WORDS.items() if term in terms]
+def describe_terms(terms: Terms) -> list[tuple[str, str]]:
+    """Return all terms of a version as (label, value), in the form's order."""
+    return [(label, _text(term, terms[term])) for term, label in _LABELS.items() if term in terms]
 
 
-def _difference(term: str, before: Any, after: Any) -> Difference:
-    said_before, said_after = _said(term, before), _said(term, after)
+def _difference(term: str, before: object, after: object) -> Difference:
+    texts = _text(term, before), _text(term, after)
     if not isinstance(after, list):
-        return Difference(_WORDS[term], said_before, said_after)
-    old, new = _labels(before or []), _labels(after)
+        return Difference(_LABELS[term], *texts)
+    earlier = before if isinstance(before, list) else []
+    old, new = _items(earlier), _items(after)
     if old == new:  # the same names at another address
-        old, new = _labels(before or [], "address"), _labels(after, "address")
+        old, new = _items(earlier, "address"), _items(after, "address")
     return Difference(
-        _WORDS[term],
-        said_before,
-        said_after,
-        gained=tuple(sorted(new - old)),
-        lost=tuple(sorted(old - new)),
+        _LABELS[term], *texts, added=tuple(sorted(new - old)), removed=tuple(sorted(old - new))
     )
 
 
-def _labels(values: list[dict[str, Any]], *further: str) -> set[str]:
-    names = ("label", *further)
-    return {", ".join(str(each.get(name, "")) for name in names) for each in values}
+def _items(values: list[dict[str, object]], *further: str) -> set[str]:
+    keys = ("label", *further)
+    return {", ".join(str(value.get(key, "")) for key in keys) for value in values}
 
 
-def _said(term: str, value: Any) -> str:
+def _text(term: str, value: object) -> str:
     if isinstance(value, bool):
         return "On" if value else "Off"
     if isinstance(value, list):
-        return ", ".join(sorted(str(each["label"]) for each in value)) or "Nobody"
-    if term in {"max_duration_s", "extension_duration_s"} and value is not None:
+        return ", ".join(sorted(str(item["label"]) for item in value)) or "None"
+    if term in {"max_duration_s", "extension_duration_s"} and isinstance(value, int):
         return format_duration(timedelta(seconds=value))
     if term == "approval" and value in AccessFlow.Approval.values:
         return str(AccessFlow.Approval(value).label)
-    return str(value) if value not in (None, "") else "Nothing"
+    return str(value) if value not in (None, "") else "None"

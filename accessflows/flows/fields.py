@@ -1,4 +1,4 @@
-"""Fields of a flow's form about its decision and its extensions, and durations as people write them."""
+"""Fields of a flow's form: durations, approvals, escalation, extensions and tickets."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,24 +8,25 @@ from django import forms
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 
-from accessflows.flows.validation import MOST_APPROVALS, MOST_EXTENSIONS, MOST_TIERS
-from accessflows.tickets import LONGEST_PATTERNS
+from accessflows.flows.validation import MAX_APPROVALS, MAX_EXTENSIONS, MAX_TIERS
+from accessflows.form_fields import Switch
+from accessflows.tickets import MAX_PATTERN_LENGTH
 from apono_portal.core.formatting.durations import format_duration, parse_duration
 
-ROW = "escalation_"
-
-ROWS = range(1, MOST_TIERS + 1)
+ESCALATION_PREFIX = "escalation_"
+_ROWS = range(1, MAX_TIERS + 1)
+Tiers = tuple[tuple[timedelta, int], ...]
 
 
 class DurationTextField(forms.CharField):
-    """A duration as people write it: ``8h``, ``90m``, ``1h 30m``, ``1:30``."""
+    """A duration as typed: ``8h``, ``90m``, ``1h 30m``, ``1:30``."""
 
     default_error_messages = {"required": "Enter a duration, for example 8h."}
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=40, **kwargs)
 
-    def clean(self, value: Any) -> Any:
+    def clean(self, value: object) -> timedelta | None:
         text = super().clean(value)
         if not text:
             return None
@@ -34,51 +35,54 @@ class DurationTextField(forms.CharField):
         except ValueError as error:
             raise ValidationError(str(error)) from None
 
-    def prepare_value(self, value: Any) -> Any:
+    def prepare_value(self, value: object) -> object:
         return format_duration(value) if isinstance(value, timedelta) else value
 
 
 class DecisionFields(forms.Form):
-    """How many approvals, who is asked later, and how often access may be extended.
+    """How many approvals are needed, to whom requests escalate, and how often access can be extended.
 
-    A further group is a row of two fields, ``escalation_wait_1`` and ``escalation_group_1``; rows
-    without a group are left out.
+    An escalation tier is a row of two fields, ``escalation_wait_1`` and ``escalation_group_1``; rows
+    without a group are ignored.
     """
 
     approvals_required = forms.IntegerField(
         label="Approvals needed",
         min_value=1,
-        max_value=MOST_APPROVALS,
+        max_value=MAX_APPROVALS,
         initial=1,
         required=False,
-        help_text="How many different people of a group have to approve.",
+        help_text="How many different members of a group must approve.",
     )
     max_extensions = forms.IntegerField(
         label="Extensions",
         min_value=0,
-        max_value=MOST_EXTENSIONS,
+        max_value=MAX_EXTENSIONS,
         initial=0,
         required=False,
-        help_text="How often the owner may extend open access. 0 for never.",
+        help_text="How often a requester can extend active access. 0 means never.",
     )
     extension_duration = DurationTextField(
-        label="Each extension", required=False, help_text="For example 30m or 1h.", initial="1 h"
+        label="Extension duration",
+        required=False,
+        help_text="For example 30m or 1h.",
+        initial="1 h",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for number in ROWS:
-            self.fields[f"{ROW}wait_{number}"] = DurationTextField(
-                label="If nobody decides in" if number == 1 else "and if nobody does in",
+        for number in _ROWS:
+            self.fields[f"{ESCALATION_PREFIX}wait_{number}"] = DurationTextField(
+                label="If nobody decides within" if number == 1 else "and if still nobody within",
                 required=False,
                 initial="30 min" if number == 1 else "",
             )
-            self.fields[f"{ROW}group_{number}"] = forms.ModelChoiceField(
+            self.fields[f"{ESCALATION_PREFIX}group_{number}"] = forms.ModelChoiceField(
                 Group.objects.order_by("name"),
-                label="also ask",
+                label="escalate to",
                 required=False,
-                empty_label="Nobody further",
-                error_messages={"invalid_choice": "This group is not known any more."},
+                empty_label="Nobody",
+                error_messages={"invalid_choice": "This group no longer exists."},
             )
 
     def clean_approvals_required(self) -> int:
@@ -90,28 +94,39 @@ class DecisionFields(forms.Form):
     def clean_extension_duration(self) -> timedelta:
         return self.cleaned_data["extension_duration"] or timedelta(hours=1)
 
-    def clean(self) -> dict[str, Any]:
+    def clean(self) -> dict[str, object]:
         cleaned = super().clean() or self.cleaned_data
-        for number in ROWS:
-            wait = f"{ROW}wait_{number}"
-            if cleaned.get(f"{ROW}group_{number}") and wait in cleaned and not cleaned[wait]:
-                self.add_error(wait, "Say after how long, for example 30m.")
+        for number in _ROWS:
+            wait = f"{ESCALATION_PREFIX}wait_{number}"
+            if (
+                cleaned.get(f"{ESCALATION_PREFIX}group_{number}")
+                and wait in cleaned
+                and not cleaned[wait]
+            ):
+                self.add_error(wait, "Enter how long to wait, for example 30m.")
         return cleaned
 
     def escalation_rows(self) -> Iterator[tuple[forms.BoundField, forms.BoundField]]:
-        for number in ROWS:
-            yield self[f"{ROW}wait_{number}"], self[f"{ROW}group_{number}"]
+        for number in _ROWS:
+            yield (
+                self[f"{ESCALATION_PREFIX}wait_{number}"],
+                self[f"{ESCALATION_PREFIX}group_{number}"],
+            )
 
     def shows_further_rows(self) -> bool:
-        """Is a row after the first filled in, or wrong?"""
+        """Tell whether a row after the first is filled in or invalid."""
         return any(
-            self[f"{ROW}group_{number}"].value() or self[f"{ROW}group_{number}"].errors
-            for number in ROWS[1:]
+            self[f"{ESCALATION_PREFIX}group_{number}"].value()
+            or self[f"{ESCALATION_PREFIX}group_{number}"].errors
+            for number in _ROWS[1:]
         )
 
-    def escalation(self) -> tuple[tuple[timedelta, int], ...]:
-        """Return (wait, group id) of the valid form's rows with a group."""
-        rows = [(f"{ROW}wait_{number}", f"{ROW}group_{number}") for number in ROWS]
+    def escalation(self) -> Tiers:
+        """Return (wait, group id) of the rows with a group. The form must be valid."""
+        rows = [
+            (f"{ESCALATION_PREFIX}wait_{number}", f"{ESCALATION_PREFIX}group_{number}")
+            for number in _ROWS
+        ]
         return tuple(
             (self.cleaned_data[wait], self.cleaned_data[group].pk)
             for wait, group in rows
@@ -119,34 +134,33 @@ class DecisionFields(forms.Form):
         )
 
 
-def initial_rows(escalation: tuple[tuple[timedelta, int], ...]) -> dict[str, Any]:
-    rows: dict[str, Any] = {}
+def initial_rows(escalation: Tiers) -> dict[str, timedelta | int]:
+    rows: dict[str, timedelta | int] = {}
     for number, (wait, group) in enumerate(escalation, start=1):
-        rows |= {f"{ROW}wait_{number}": wait, f"{ROW}group_{number}": group}
+        rows |= {
+            f"{ESCALATION_PREFIX}wait_{number}": wait,
+            f"{ESCALATION_PREFIX}group_{number}": group,
+        }
     return rows
 
 
 class TicketPatternField(forms.CharField):
-    """How a flow's tickets look; spaces and commas part alternatives."""
+    """The patterns of a flow's tickets; spaces and commas separate alternatives."""
 
     def __init__(self) -> None:
         super().__init__(
-            label="What a ticket looks like",
-            max_length=LONGEST_PATTERNS,
+            label="Ticket pattern",
+            max_length=MAX_PATTERN_LENGTH,
             required=False,
-            help_text="# is a digit, @ a letter, a run of them at least that many: OPS-# takes OPS-7 "
-            "and OPS-4821. Several go side by side. Left empty, any reference will do.",
+            help_text="OPS-# matches OPS-7 and OPS-4821; @ matches letters. Separate several with "
+            "spaces. Leave empty to accept any reference.",
             widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         )
 
-    def to_python(self, value: Any) -> str:
+    def to_python(self, value: object) -> str:
         return " ".join(str(super().to_python(value) or "").replace(",", " ").split())
 
 
 class TicketFields(forms.Form):
     ticket_pattern = TicketPatternField()
-    require_ticket = forms.BooleanField(
-        label="Require a ticket",
-        required=False,
-        widget=forms.CheckboxInput(attrs={"role": "switch"}),
-    )
+    require_ticket = Switch(label="Require a ticket")

@@ -1,7 +1,7 @@
-"""What a flow means: its terms in words, and the fingerprint of all that matters to a request.
+"""What a flow means: its terms as JSON, and the fingerprint of all that matters to a request.
 
-The terms carry labels so that an old version reads on after people and groups are gone. The
-fingerprint is taken without them: renaming a group voids nobody's approval, while a changed target
+The terms carry labels, so that an old version stays readable when users and groups are gone. The
+fingerprint is computed without them: renaming a group invalidates no approval, while a changed target
 address does.
 """
 
@@ -14,40 +14,39 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db.models import QuerySet, Value
+from django.db.models import Manager, QuerySet, Value
 
-from accessflows.flows.selectors import targets_named_by
-from accessflows.flows.terms import FlowInput
+from accessflows.flows.selectors import all_targets_of
+from accessflows.flows.terms import FlowInput, Terms
 from accessflows.models import AccessFlow, EscalationTier, FlowTarget, Permission, Resource
-from apono_portal.core.db.prepared import prepared
 from apono_portal.core.formatting.durations import format_duration
 
 ALWAYS = "Always"
-_NOT_OF_MATTER = {"name", "description", "label", "availability"}
-# Terms flows did not always have. While they say nothing they are left out, so that a new release of
-# the portal voids no request that waits.
-_LATER = {"ticket_pattern": "", "require_ticket": False}
+Item = dict[str, object]
+_IGNORED = {"name", "description", "label", "availability"}
+# Terms added in later releases. At their default they are left out, so that an upgrade invalidates no
+# pending request.
+_ADDED_LATER = {"ticket_pattern": "", "require_ticket": False}
 
 
-def terms_of(flow: AccessFlow) -> dict[str, Any]:
-    """Return all terms of a flow as JSON values, lists in a fixed order. Ten queries at most."""
+def terms_of(flow: AccessFlow) -> Terms:
+    """Return all terms of a flow as JSON values, lists in a fixed order."""
     targets = flow.targets.select_related("resource__integration", "permission")
+    tiers = flow.escalation_tiers.select_related("group")
     return {
         **_plain(flow),
-        "requester_users": _named(flow.requester_users),
-        "requester_groups": _named(flow.requester_groups),
-        "targets": _targets((each.resource, each.permission) for each in targets),
-        "approver_users": _named(flow.approver_users),
-        "approver_groups": _named(flow.approver_groups),
-        "escalation": _escalation(
-            (each.wait, each.group) for each in flow.escalation_tiers.select_related("group")
-        ),
+        "requester_users": _labelled(flow.requester_users),
+        "requester_groups": _labelled(flow.requester_groups),
+        "targets": _targets((target.resource, target.permission) for target in targets),
+        "approver_users": _labelled(flow.approver_users),
+        "approver_groups": _labelled(flow.approver_groups),
+        "escalation": _escalation((tier.wait, tier.group) for tier in tiers),
     }
 
 
-def terms_of_draft(draft: FlowInput) -> dict[str, Any]:
+def terms_of_draft(draft: FlowInput) -> Terms:
     """Return what `terms_of` will return once a flow is saved with these terms."""
-    people = get_user_model()._default_manager
+    users = get_user_model()._default_manager
     resources = Resource.objects.select_related("integration").in_bulk(
         {resource for resource, _ in draft.targets}
     )
@@ -55,86 +54,83 @@ def terms_of_draft(draft: FlowInput) -> dict[str, Any]:
     groups = Group.objects.in_bulk({group for _, group in draft.escalation})
     return {
         **_plain(draft),
-        "requester_users": _named(people.filter(pk__in=draft.requester_users)),
-        "requester_groups": _named(Group.objects.filter(pk__in=draft.requester_groups)),
+        "requester_users": _labelled(users.filter(pk__in=draft.requester_users)),
+        "requester_groups": _labelled(Group.objects.filter(pk__in=draft.requester_groups)),
         "targets": _targets(
             (resources[resource], permissions[permission])
             for resource, permission in draft.targets
             if resource in resources and permission in permissions
         ),
-        "approver_users": _named(people.filter(pk__in=draft.approver_users)),
-        "approver_groups": _named(Group.objects.filter(pk__in=draft.approver_groups)),
+        "approver_users": _labelled(users.filter(pk__in=draft.approver_users)),
+        "approver_groups": _labelled(Group.objects.filter(pk__in=draft.approver_groups)),
         "escalation": _escalation(
             (wait, groups[group]) for wait, group in draft.escalation if group in groups
         ),
     }
 
 
-def fingerprint_now(flow: AccessFlow, targets: Iterable[FlowTarget] | None = None) -> str:
-    """Return ``fingerprint_of(terms_of(flow))`` without the labels it leaves out. Two queries, or
-    one if `targets_named_by` the flow were read before."""
-    named: dict[int, list[dict[str, Any]]] = {kind: [] for kind in range(len(_NAMED))}
-    tiers: list[dict[str, Any]] = []
-    for kind, number, _position, wait in sorted(_who(flow.pk), key=itemgetter(0, 2, 1)):
-        if kind == _TIER:
-            tiers.append({"group": number, "wait_s": int(wait.total_seconds())})
+def compute_fingerprint(flow: AccessFlow, targets: Iterable[FlowTarget] | None = None) -> str:
+    """Return ``fingerprint_of(terms_of(flow))`` in two statements, or in one if ``targets`` are all the
+    targets of the flow, just read."""
+    related: dict[str, list[Item]] = {name: [] for name in _RELATED}
+    escalation = []
+    for name, pk, _position, wait in sorted(_related_ids(flow), key=itemgetter(0, 2, 1)):
+        if name == "escalation":
+            escalation.append({"group": pk, "wait_s": int(wait.total_seconds())})
         else:
-            named[kind].append({"id": number})
-    targets = targets_named_by(flow) if targets is None else targets
-    pairs = ((each.resource, each.permission) for each in targets)
-    terms = {name: named[kind] for kind, (name, _) in enumerate(_NAMED)}
+            related[name].append({"id": pk})
+    targets = all_targets_of(flow) if targets is None else targets
+    pairs = ((target.resource, target.permission) for target in targets)
     return fingerprint_of(
-        {**_plain(flow), **terms, "targets": _targets(pairs), "escalation": tiers}
+        {**_plain(flow), **related, "targets": _targets(pairs), "escalation": escalation}
     )
 
 
-_NAMED = (
-    ("requester_users", "user_id"),
-    ("requester_groups", "group_id"),
-    ("approver_users", "user_id"),
-    ("approver_groups", "group_id"),
-)
-_TIER = len(_NAMED)
+_RELATED = {
+    "requester_users": "user_id",
+    "requester_groups": "group_id",
+    "approver_users": "user_id",
+    "approver_groups": "group_id",
+}
 
 
-@prepared(int)
-def _who(flow_id: int) -> QuerySet[Any, Any]:
-    """Everybody a flow names, by kind and number, and the tiers with position and wait."""
-    tiers = EscalationTier.objects.filter(flow=flow_id).order_by()
-    rows = tiers.values_list(Value(_TIER), "group_id", "position", "wait")
+def _related_ids(flow: AccessFlow) -> QuerySet[Any, Any]:
+    """Return (term, id, position, wait) of every user, group and escalation tier of a flow."""
+    tiers = EscalationTier.objects.filter(flow=flow).order_by()
+    rows = tiers.values_list(Value("escalation"), "group_id", "position", "wait")
     others = (
         getattr(AccessFlow, name)
-        .through._default_manager.filter(accessflow=flow_id)
-        .values_list(Value(kind), person, Value(0), Value(timedelta(0)))
-        for kind, (name, person) in enumerate(_NAMED)
+        .through._default_manager.filter(accessflow=flow)
+        .values_list(Value(name), column, Value(0), Value(timedelta(0)))
+        for name, column in _RELATED.items()
     )
     return rows.union(*others, all=True)
 
 
-def fingerprint_of(terms: dict[str, Any]) -> str:
-    """Return the SHA-256 of the terms that matter, 64 hexadecimal digits."""
-    canonical = json.dumps(_of_matter(terms), sort_keys=True, separators=(",", ":"))
+def fingerprint_of(terms: Terms) -> str:
+    """Return the SHA-256 of the terms that matter, as 64 hexadecimal digits."""
+    canonical = json.dumps(_without_labels(terms), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _of_matter(value: Any) -> Any:
+def _without_labels(value: object) -> object:
     if isinstance(value, dict):
-        return {k: _of_matter(v) for k, v in value.items() if _matters(k, v)}
+        return {k: _without_labels(v) for k, v in value.items() if _matters(k, v)}
     if isinstance(value, list):
-        return [_of_matter(item) for item in value]
+        return [_without_labels(item) for item in value]
     return value
 
 
-def _matters(term: str, value: Any) -> bool:
-    return term not in _NOT_OF_MATTER and not (term in _LATER and value == _LATER[term])
+def _matters(term: str, value: object) -> bool:
+    return term not in _IGNORED and not (term in _ADDED_LATER and value == _ADDED_LATER[term])
 
 
-def _named(related: Any) -> list[dict[str, Any]]:
-    return [{"id": each.pk, "label": str(each)} for each in related.order_by("pk")]
+def _labelled(rows: Manager[Any] | QuerySet[Any]) -> list[Item]:
+    return [{"id": row.pk, "label": str(row)} for row in rows.order_by("pk")]
 
 
-def _plain(source: AccessFlow | FlowInput) -> dict[str, Any]:
-    """The terms that a flow and a draft of it call by the same names."""
+def _plain(source: AccessFlow | FlowInput) -> Terms:
+    """Return the terms that a flow and a draft have under the same names."""
     return {
         "name": source.name,
         "description": source.description,
@@ -153,7 +149,7 @@ def _plain(source: AccessFlow | FlowInput) -> dict[str, Any]:
     }
 
 
-def _escalation(steps: Iterable[tuple[timedelta, Group]]) -> list[dict[str, Any]]:
+def _escalation(steps: Iterable[tuple[timedelta, Group]]) -> list[Item]:
     return [
         {
             "group": group.pk,
@@ -164,8 +160,8 @@ def _escalation(steps: Iterable[tuple[timedelta, Group]]) -> list[dict[str, Any]
     ]
 
 
-def _targets(pairs: Iterable[tuple[Resource, Permission]]) -> list[dict[str, Any]]:
-    """Sorted here and not by a database, each of which has an order of its own for letters."""
+def _targets(pairs: Iterable[tuple[Resource, Permission]]) -> list[Item]:
+    """Sorted here because databases sort letters differently."""
     targets = [
         {
             "integration": resource.integration_id,

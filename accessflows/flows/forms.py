@@ -1,4 +1,4 @@
-"""Forms of access flows and integrations. They parse; services check and write."""
+"""Forms of access flows. They parse; services validate and write."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 
 from accessflows.availability import DAYS
-from accessflows.flows.choices import people_choices, read_pair, target_choices, write_pair
+from accessflows.flows.choices import format_pair, parse_pair, target_choices, user_choices
 from accessflows.flows.fields import (
-    ROW,
+    ESCALATION_PREFIX,
     DecisionFields,
     DurationTextField,
     TicketFields,
@@ -20,11 +20,11 @@ from accessflows.form_fields import UNKNOWN_CHOICE, RowsField, Switch, TimeOfDay
 from accessflows.models import AccessFlow, Integration
 from accessflows.querysets import AccessFlowQuerySet
 
-LONGEST_NAME = 80
+MAX_NAME_LENGTH = 80
 
 
 class FlowFilterForm(forms.Form):
-    """What the list of flows is narrowed to; an unknown value narrows nothing."""
+    """Filters of the list of flows. Unknown values are ignored."""
 
     q = forms.CharField(required=False, max_length=100)
     status = forms.ChoiceField(
@@ -42,43 +42,43 @@ class FlowFilterForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         fields: dict[str, Any] = self.fields
-        known = Integration.objects.values_list("pk", "name")
+        names = Integration.objects.values_list("pk", "name")
         fields["integration"].choices = [
             ("", "Any integration"),
-            *((str(pk), name) for pk, name in known),
+            *((str(pk), name) for pk, name in names),
         ]
 
     def apply(self, flows: AccessFlowQuerySet) -> AccessFlowQuerySet:
         self.full_clean()
-        chosen = self.cleaned_data
-        if chosen.get("status"):
-            flows = flows.filter(is_active=chosen["status"] == "active")
-        if chosen.get("mfa"):
-            flows = flows.filter(require_mfa=chosen["mfa"] == "required")
-        if chosen.get("approval"):
-            flows = flows.filter(approval=chosen["approval"])
-        if chosen.get("integration"):
-            flows = flows.leading_to(chosen["integration"])
-        return flows.matching(chosen.get("q", ""))
+        filters = self.cleaned_data
+        if filters.get("status"):
+            flows = flows.filter(is_active=filters["status"] == "active")
+        if filters.get("mfa"):
+            flows = flows.filter(require_mfa=filters["mfa"] == "required")
+        if filters.get("approval"):
+            flows = flows.filter(approval=filters["approval"])
+        if filters.get("integration"):
+            flows = flows.using_integration(filters["integration"])
+        return flows.matching(filters.get("q", ""))
 
 
 class FlowForm(DecisionFields, TicketFields, forms.Form):
-    """All terms of a flow. ``seen_version`` tells whether somebody else saved in between."""
+    """All terms of a flow. ``seen_version`` detects that somebody else saved in between."""
 
     name = forms.CharField(
         label="Access Flow Name",
-        max_length=LONGEST_NAME,
-        error_messages={"required": "Give the flow a name that requesters recognise."},
+        max_length=MAX_NAME_LENGTH,
+        error_messages={"required": "Enter a name that requesters will recognize."},
     )
     require_mfa = Switch(
         label="Require MFA",
-        help_text="Requesters verify before anyone is asked to approve. Covers 60 minutes.",
+        help_text="Requesters verify before approvers are notified. One verification lasts 60 minutes.",
     )
     description = forms.CharField(
         label="Description", max_length=200, required=False, help_text="Shown to requesters."
     )
     requester_groups = RowsField(label="Groups")
-    requester_users = RowsField(label="People")
+    requester_users = RowsField(label="Users")
     targets = forms.MultipleChoiceField(
         label="Resources and permissions",
         widget=forms.CheckboxSelectMultiple,
@@ -88,7 +88,7 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         },
     )
     max_duration = DurationTextField(
-        label="Longest duration", help_text="For example 8h, 90m or 1h 30m.", initial="8 h"
+        label="Max duration", help_text="For example 8h, 90m or 1h 30m.", initial="8 h"
     )
     available_days = forms.TypedMultipleChoiceField(
         label="Days",
@@ -96,7 +96,7 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         coerce=int,
         choices=list(enumerate(DAYS)),
         widget=forms.CheckboxSelectMultiple(attrs={"class": "segmented"}),
-        help_text="With no day ticked it can be requested always.",
+        help_text="No days selected: always available.",
         error_messages={"invalid_choice": UNKNOWN_CHOICE},
     )
     available_from = forms.TimeField(label="From", required=False, widget=TimeOfDay)
@@ -104,30 +104,30 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         label="To",
         required=False,
         widget=TimeOfDay,
-        help_text="A time before the first one is on the next day.",
+        help_text="A time earlier than From is on the next day.",
     )
     available_zone = forms.CharField(
         label="Time zone",
         max_length=64,
         required=False,
-        help_text="The clock those hours are read from, for example Europe/Helsinki.",
+        help_text="Time zone of these hours, for example Europe/Helsinki.",
     )
     approval = forms.ChoiceField(
-        label="Decision",
+        label="Approval",
         choices=AccessFlow.Approval.choices,
         initial=AccessFlow.Approval.AUTOMATIC,
         widget=forms.RadioSelect(attrs={"class": "segmented"}),
-        error_messages={"required": "Choose how it is decided."},
+        error_messages={"required": "Choose how requests are approved."},
     )
     approver_groups = RowsField(label="Approver groups")
     approver_users = RowsField(
-        label="Approvers by name", help_text="People named here count as one group together."
+        label="Approvers by name", help_text="Together, these users count as one group."
     )
     require_justification = Switch(label="Require justification", initial=True)
     require_approver_reason = Switch(
-        label="Require a reason from approvers", help_text="Rejections always need one."
+        label="Require a reason from approvers", help_text="Rejections always need a reason."
     )
-    allow_self_approval = Switch(label="Requesters may approve their own request")
+    allow_self_approval = Switch(label="Requesters can approve their own requests")
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=0)
 
     def __init__(
@@ -137,7 +137,7 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         like: AccessFlow | None = None,
         **kwargs: Any,
     ) -> None:
-        """``flow`` is the one that is edited, ``like`` one whose terms a new one begins with."""
+        """``flow`` is the flow being edited, ``like`` the flow that a new one copies."""
         kwargs["initial"] = _initial_of(flow) if flow else _initial_of_copy(like) if like else {}
         kwargs["initial"]["available_zone"] = (
             kwargs["initial"].get("available_zone") or settings.TIME_ZONE
@@ -146,36 +146,36 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         fields: dict[str, Any] = self.fields
         fields["requester_groups"].queryset = Group.objects.order_by("name")
         fields["approver_groups"].queryset = Group.objects.order_by("name")
-        fields["requester_users"].queryset = people_choices(flow, "requestable")
-        fields["approver_users"].queryset = people_choices(flow, "decidable")
+        fields["requester_users"].queryset = user_choices(flow, "requestable")
+        fields["approver_users"].queryset = user_choices(flow, "decidable")
         fields["targets"].choices = target_choices(flow)
 
     def terms(self) -> FlowInput:
-        """Return the valid form as terms."""
+        """Return the input of a valid form."""
         values = {
             name: value
             for name, value in self.cleaned_data.items()
-            if name != "seen_version" and not name.startswith(ROW)
+            if name != "seen_version" and not name.startswith(ESCALATION_PREFIX)
         }
         values["escalation"] = self.escalation()
         for name in ("requester_users", "requester_groups", "approver_users", "approver_groups"):
-            values[name] = frozenset(each.pk for each in values[name])
-        values["targets"] = frozenset(read_pair(choice) for choice in values["targets"])
+            values[name] = frozenset(row.pk for row in values[name])
+        values["targets"] = frozenset(parse_pair(choice) for choice in values["targets"])
         values["available_days"] = tuple(sorted(values["available_days"]))
         if not values["available_days"]:
             values["available_zone"] = ""
         return FlowInput(**values)
 
 
-def _initial_of(flow: AccessFlow) -> dict[str, Any]:
+def _initial_of(flow: AccessFlow) -> dict[str, object]:
     terms = FlowInput.of(flow)
-    pairs = [write_pair(pair) for pair in terms.targets]
+    pairs = [format_pair(pair) for pair in terms.targets]
     rows = initial_rows(terms.escalation)
     return {**vars(terms), **rows, "targets": pairs, "seen_version": flow.version}
 
 
-def _initial_of_copy(flow: AccessFlow) -> dict[str, Any]:
-    """All terms of a flow under a name that is free. Which choices are left, the form says."""
+def _initial_of_copy(flow: AccessFlow) -> dict[str, object]:
+    """Return all terms of a flow under a name that is free."""
     return {**_initial_of(flow), "name": _free_name(flow.name), "seen_version": None}
 
 
@@ -183,7 +183,7 @@ def _free_name(name: str) -> str:
     number = 1
     while True:
         ending = " (copy)" if number == 1 else f" (copy {number})"
-        free = f"{name[: LONGEST_NAME - len(ending)].rstrip()}{ending}"
+        free = f"{name[: MAX_NAME_LENGTH - len(ending)].rstrip()}{ending}"
         if not AccessFlow.objects.filter(name__iexact=free).exists():
             return free
         number += 1

@@ -1,26 +1,30 @@
-"""Versions of a flow: every one is kept, with its terms in words and who made it."""
+"""The version history of a flow: every version is kept, with its terms and who saved it."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accessflows.flows.diff import Difference, difference, in_words
+from accessflows.flows.diff import Difference, describe_terms, difference
 from accessflows.flows.fingerprint import fingerprint_of, terms_of
 from accessflows.models import AccessFlow, FlowVersion
 from audit.events import EventName
 from audit.models import Event
 
-# What happens to a flow beside its versions.
-SWITCHES = (EventName.FLOW_ACTIVATE, EventName.FLOW_DEACTIVATE, EventName.FLOW_DELETE)
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+# Events shown between the versions.
+LIFECYCLE_EVENTS = (EventName.FLOW_ACTIVATE, EventName.FLOW_DEACTIVATE, EventName.FLOW_DELETE)
+MAX_EVENTS = 200
 PAGE_SIZE = 25
 
 
-def stamp_version(*, flow: AccessFlow, changed_by: Any) -> FlowVersion:
-    """Take the flow's fingerprint and keep its terms as a new version, inside a service's transaction."""
+def create_version(*, flow: AccessFlow, changed_by: "User") -> FlowVersion:
+    """Update the flow's fingerprint and keep its terms as a new version, in the caller's transaction."""
     terms = terms_of(flow)
     flow.version += 1
     flow.fingerprint = fingerprint_of(terms)
@@ -43,8 +47,8 @@ def last_difference(flow: AccessFlow) -> list[Difference]:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One line of a flow's history: a version with what it changed, or a switch on, off or out."""
+class HistoryEntry:
+    """One entry of a flow's history: a version with what it changed, or a lifecycle event."""
 
     at: datetime
     by: str
@@ -54,39 +58,46 @@ class Entry:
 
     @property
     def terms(self) -> list[tuple[str, str]]:
-        """All terms of the version, as the form says them."""
-        return in_words(self.version.terms) if self.version else []
+        """All terms of the version as (label, value)."""
+        return describe_terms(self.version.terms) if self.version else []
 
 
-def versions_of(number: int) -> QuerySet[FlowVersion]:
-    """Return all versions of a flow, the newest first, also of one that is deleted."""
-    return FlowVersion.objects.filter(flow_id=number).order_by("-version")
+def versions_of(flow_id: int) -> QuerySet[FlowVersion]:
+    """Return all versions of a flow, newest first, also of a deleted one."""
+    return FlowVersion.objects.filter(flow_id=flow_id).order_by("-version")
 
 
-def events_about(flow: AccessFlow | None = None, *, number: int | None = None) -> QuerySet[Event]:
-    """Return what the audit log says about a flow, the latest first."""
-    about = str(flow.pk if flow else number)
-    return Event.objects.filter(target_type=AccessFlow._meta.label_lower, target_id=about)
+def flow_events(flow_id: int) -> QuerySet[Event]:
+    """Return the audit events about a flow, latest first."""
+    return Event.objects.filter(target_type=AccessFlow._meta.label_lower, target_id=str(flow_id))
 
 
-def history_of(number: int, page: str | None) -> tuple["Page[FlowVersion]", list[Entry]]:
-    """Return a page of versions, and what happened in its time, the latest first."""
-    versions = versions_of(number)
-    found = Paginator(versions, PAGE_SIZE).get_page(page)
-    shown = list(found)
-    before = versions.filter(version__lt=shown[-1].version).first() if shown else None
-    older = [*shown[1:], before] if shown else []
-    entries = [_entry(each, than) for each, than in zip(shown, older, strict=True)]
-    switches = events_about(number=number).filter(event__in=SWITCHES)
-    if found.has_next():
-        switches = switches.filter(at__gte=shown[-1].at)
-    if found.has_previous():
+def history_page(
+    flow_id: int, number: str | None
+) -> tuple["Page[FlowVersion]", list[HistoryEntry]]:
+    """Return a page of versions, and its entries with the events of that time, latest first."""
+    versions = versions_of(flow_id)
+    page = Paginator(versions, PAGE_SIZE).get_page(number)
+    shown = list(page)
+    previous = versions.filter(version__lt=shown[-1].version).first() if shown else None
+    older = [*shown[1:], previous] if shown else []
+    entries = [
+        _version_entry(version, before) for version, before in zip(shown, older, strict=True)
+    ]
+    events = flow_events(flow_id).filter(event__in=LIFECYCLE_EVENTS)
+    if page.has_next():
+        events = events.filter(at__gte=shown[-1].at)
+    if page.has_previous():
         newer = versions.filter(version__gt=shown[0].version).last()
-        switches = switches.filter(at__lt=newer.at) if newer else switches
-    entries += [Entry(each.at, each.actor_label, event=each) for each in switches[:200]]
-    return found, sorted(entries, key=lambda entry: entry.at, reverse=True)
+        events = events.filter(at__lt=newer.at) if newer else events
+    entries += [
+        HistoryEntry(event.at, event.actor_label, event=event) for event in events[:MAX_EVENTS]
+    ]
+    return page, sorted(entries, key=lambda entry: entry.at, reverse=True)
 
 
-def _entry(version: FlowVersion, before: FlowVersion | None) -> Entry:
+def _version_entry(version: FlowVersion, before: FlowVersion | None) -> HistoryEntry:
     changed = difference(before.terms, version.terms) if before else []
-    return Entry(version.at, version.changed_by_label, version=version, differences=tuple(changed))
+    return HistoryEntry(
+        version.at, version.changed_by_label, version=version, differences=tuple(changed)
+    )

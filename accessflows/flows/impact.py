@@ -1,24 +1,45 @@
-"""What saving a form would do to people, before it is saved. Nothing here writes."""
+"""Whom a flow concerns, and what saving a draft of it would change. Nothing here writes."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 
 from accessflows.flows.diff import Difference, difference
 from accessflows.flows.fingerprint import fingerprint_of, terms_of, terms_of_draft
-from accessflows.flows.policies import NAMED_PEOPLE
-from accessflows.flows.selectors import Impact, impact_on, people_among, requestors_of
+from accessflows.flows.policies import NAMED_USERS
+from accessflows.flows.selectors import active_users_among, requesters_of
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow
+from mfa.models import Authenticator
 
-SHOWN = 10
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+MAX_NAMES = 10
+
+
+class Impact(NamedTuple):
+    """How many active users can request through a flow, and how many of them lack MFA."""
+
+    users: int
+    without_mfa: int
+
+
+def impact_of(flow: AccessFlow) -> Impact:
+    return impact_on(requesters_of(flow))
+
+
+def impact_on(requesters: "QuerySet[User]") -> Impact:
+    enrolled = Authenticator.objects.confirmed().filter(user__in=requesters.values("pk"))
+    count = requesters.count()
+    return Impact(count, count - enrolled.values("user").distinct().count())
 
 
 @dataclass(frozen=True)
-class Names:
-    """The first of some people, and how many there are."""
+class UserNames:
+    """The names of the first users, and how many users there are."""
 
     first: tuple[str, ...]
     count: int
@@ -30,47 +51,48 @@ class Names:
 
 @dataclass(frozen=True)
 class DraftImpact:
-    """What saving these terms changes.
+    """What saving a draft changes.
 
-    ``reaches`` is who can ask then; ``gain`` and ``lose`` are people, ``differences`` the terms.
-    ``fingerprint`` is the one the flow will have. ``nobody`` are approver groups without a member.
+    ``reach`` is who can request then; ``gaining`` and ``losing`` are users, ``differences`` the terms.
+    ``fingerprint`` is the one the flow will have; ``empty_groups`` are approver groups that nobody
+    active is in.
     """
 
-    reaches: Impact
-    gain: Names
-    lose: Names
+    reach: Impact
+    gaining: UserNames
+    losing: UserNames
     differences: tuple[Difference, ...]
     fingerprint: str
     turns_mfa_on: bool
-    nobody: tuple[str, ...]
+    empty_groups: tuple[str, ...]
 
 
 def impact_of_draft(draft: FlowInput, flow: AccessFlow | None) -> DraftImpact:
-    """Compare a draft with the flow as it is, or with nothing if it is a new one."""
-    after = people_among(draft.requester_users, draft.requester_groups)
-    before = requestors_of(flow) if flow else after.none()
-    terms, old = terms_of_draft(draft), terms_of(flow) if flow else None
+    """Compare a draft with the flow as it is, or with nothing if the flow is new."""
+    after = active_users_among(draft.requester_users, draft.requester_groups)
+    before = requesters_of(flow) if flow else after.none()
+    terms, old_terms = terms_of_draft(draft), terms_of(flow) if flow else None
     return DraftImpact(
-        reaches=impact_on(after),
-        gain=_names(after.exclude(pk__in=before.values("pk"))),
-        lose=_names(before.exclude(pk__in=after.values("pk"))),
-        differences=tuple(difference(old, terms)) if old else (),
+        reach=impact_on(after),
+        gaining=_names(after.exclude(pk__in=before.values("pk"))),
+        losing=_names(before.exclude(pk__in=after.values("pk"))),
+        differences=tuple(difference(old_terms, terms)) if old_terms else (),
         fingerprint=fingerprint_of(terms),
         turns_mfa_on=draft.require_mfa and not (flow and flow.require_mfa),
-        nobody=_nobody(draft),
+        empty_groups=_empty_groups(draft),
     )
 
 
-def _names(people: QuerySet[Any]) -> Names:
-    first = people.order_by("name", "email")[:SHOWN]
-    return Names(tuple(str(each.name) for each in first), people.count())
+def _names(users: "QuerySet[User]") -> UserNames:
+    first = users.order_by("name", "email")[:MAX_NAMES]
+    return UserNames(tuple(user.name for user in first), users.count())
 
 
-def _nobody(draft: FlowInput) -> tuple[str, ...]:
+def _empty_groups(draft: FlowInput) -> tuple[str, ...]:
     if draft.approval == AccessFlow.Approval.AUTOMATIC:
         return ()
     empty = Group.objects.filter(pk__in=draft.approver_groups).exclude(user__is_active=True)
-    found = list(empty.order_by("name").values_list("name", flat=True))
-    if draft.approver_users and not people_among(draft.approver_users, []).exists():
-        found.append(NAMED_PEOPLE)
-    return tuple(found)
+    names = list(empty.order_by("name").values_list("name", flat=True))
+    if draft.approver_users and not active_users_among(draft.approver_users, []).exists():
+        names.append(NAMED_USERS)
+    return tuple(names)

@@ -1,6 +1,6 @@
-"""Who needs MFA and has not set it up: where access flows and enrolment meet."""
+"""Which users can request MFA-protected access without having set up MFA."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
@@ -8,46 +8,47 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from accessflows.models import AccessFlow
 from mfa.models import Authenticator
 
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
 
 def enrolled() -> Exists:
-    """Whether a person of the query has set up MFA."""
+    """Return the condition that a user has set up MFA."""
     return Exists(Authenticator.objects.confirmed().filter(user=OuterRef("pk")))
 
 
-def in_need_of_mfa(people: QuerySet[Any]) -> QuerySet[Any]:
-    """Return the active people who may ask for protected access and have not set up MFA.
+def lacking_required_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
+    """Return the active users who can request protected access and have not set up MFA.
 
-    Asked of one person after the other, for a page of them. As a condition that something exists the
-    planner would gather all members of the groups first.
+    Looked up user by user, for a page of them: with EXISTS, PostgreSQL would first gather all members
+    of the groups.
     """
-    devices = Authenticator.objects.confirmed().filter(user=OuterRef("pk")).order_by()
-    named, members = _protected()
-    asked = {
-        "device": devices,
-        "named": named.filter(user=OuterRef("pk")),
-        "member": members.filter(user=OuterRef("pk")),
+    named, members = _requesters_of_protected_flows()
+    lookups = {
+        "authenticator": Authenticator.objects.confirmed().order_by(),
+        "named": named,
+        "member": members,
     }
-    looked_up = {name: Subquery(rows.values("pk")[:1]) for name, rows in asked.items()}
-    lacking = people.alias(**looked_up).filter(is_active=True, device=None)
-    found: QuerySet[Any] = lacking.filter(Q(named__isnull=False) | Q(member__isnull=False))
-    return found
+    matches = {
+        name: Subquery(rows.filter(user=OuterRef("pk")).values("pk")[:1])
+        for name, rows in lookups.items()
+    }
+    lacking = users.alias(**matches).filter(Q(authenticator__isnull=True), is_active=True)
+    return lacking.filter(Q(named__isnull=False) | Q(member__isnull=False))
 
 
-def all_in_need_of_mfa(people: QuerySet[Any]) -> QuerySet[Any]:
-    """The same people, gathered, to be counted."""
-    named, members = _protected()
-    draft = named.values("user").union(members.values("user"), all=True)
-    return people.filter(~enrolled(), is_active=True, pk__in=draft)
+def all_lacking_required_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
+    """Return the same users gathered set by set, to count them."""
+    named, members = _requesters_of_protected_flows()
+    requesters = named.values("user").union(members.values("user"), all=True)
+    return users.filter(~enrolled(), is_active=True, pk__in=requesters)
 
 
-def _protected() -> tuple[QuerySet[Any], QuerySet[Any]]:
-    """People named by active flows that require MFA, and members of groups that are."""
+def _requesters_of_protected_flows() -> tuple[QuerySet[Any], QuerySet[Any]]:
+    """Return the rows naming users in active flows that require MFA, and those of group members."""
     flows = AccessFlow.objects.active().requiring_mfa().order_by().values("pk")
-    by_person: Any = AccessFlow.requester_users.through
-    by_group: Any = AccessFlow.requester_groups.through
-    memberships: Any = get_user_model().groups.through
-    groups = by_group.objects.filter(accessflow__in=flows).values("group")
-    return (
-        by_person.objects.filter(accessflow__in=flows),
-        memberships.objects.filter(group__in=groups),
-    )
+    users = AccessFlow.requester_users.through._default_manager
+    groups = AccessFlow.requester_groups.through._default_manager
+    memberships = get_user_model().groups.through._default_manager
+    group_ids = groups.filter(accessflow__in=flows).values("group")
+    return users.filter(accessflow__in=flows), memberships.filter(group__in=group_ids)

@@ -1,28 +1,30 @@
-"""Who may ask through a flow, who may decide, and when a decision is reached."""
+"""Who can request through a flow, who can decide, and when an approval is reached."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, QuerySet
 
 from accessflows.models import AccessFlow
-from apono_portal.core.db.prepared import prepared
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
 APPROVE = "approve"
-NAMED_PEOPLE = "Named people"
+NAMED_USERS = "Named users"
 
 
 class ApproverSet(NamedTuple):
-    """A group of approvers, or the people named one by one; ``members`` are ids of active people."""
+    """An approver group, or all approvers named one by one; ``members`` are ids of active users."""
 
     label: str
     members: frozenset[int]
 
 
 class DecisionLike(Protocol):
-    """What approval needs to know of a decision."""
+    """The part of a decision that approval depends on."""
 
     verdict: str
 
@@ -30,59 +32,43 @@ class DecisionLike(Protocol):
     def approver_id(self) -> int | None: ...
 
 
-def may_request(flow: AccessFlow, user: Any) -> bool:
-    """Is the flow active, and is this person, active now, a requester by name or by group?"""
-    return user.is_active and _requestable.first(flow.pk, user.pk) is not None
+def can_request(flow: AccessFlow, user: "User") -> bool:
+    """Tell whether the flow is active and this user, active now, is one of its requesters."""
+    flows = AccessFlow.objects.requestable_by(user).filter(pk=flow.pk)
+    return user.is_active and flows.filter(Exists(_active_users().filter(pk=user.pk))).exists()
 
 
-def flow_for(pk: int, user: Any) -> tuple[AccessFlow | None, bool]:
-    """Return a flow as stored, None if it is gone, and whether the person `may_request` through it."""
-    flow = _flow_for.first(pk, user.pk)
-    return flow, flow is not None and user.is_active and flow.may_be_asked_for
-
-
-@prepared(int, int)
-def _flow_for(flow_id: int, user_id: int) -> QuerySet[AccessFlow]:
-    mine = _requestable_flows(user_id).filter(pk=OuterRef("pk"))
-    return AccessFlow.objects.filter(pk=flow_id).annotate(may_be_asked_for=Exists(mine)).order_by()
-
-
-@prepared(int, int)
-def _requestable(flow_id: int, user_id: int) -> QuerySet[Any, Any]:
-    flows = _requestable_flows(user_id).filter(pk=flow_id)
-    return flows.order_by().values_list("pk", flat=True)
-
-
-def _requestable_flows(user_id: int) -> QuerySet[AccessFlow]:
-    person = get_user_model()._default_manager.filter(pk=user_id, is_active=True)
-    return AccessFlow.objects.requestable_by(user_id).filter(Exists(person))
+def flow_for(pk: int, user: "User") -> tuple[AccessFlow | None, bool]:
+    """Return a flow as stored, None if deleted, and whether the user `can_request` through it."""
+    flow = AccessFlow.objects.filter(pk=pk).first()
+    return flow, flow is not None and can_request(flow, user)
 
 
 def approver_sets(flow: AccessFlow) -> list[ApproverSet]:
-    """Return one set per approver group, and one for all people named; an empty set means nobody."""
+    """Return one set per approver group, and one for all users named; an empty set means nobody."""
     if flow.approval == AccessFlow.Approval.AUTOMATIC:
         return []
     sets = [_set_of(group) for group in flow.approver_groups.order_by("name")]
     if named := set(flow.approver_users.values_list("pk", flat=True)):
-        active = _active_people().filter(pk__in=named).values_list("pk", flat=True)
-        sets.append(ApproverSet(NAMED_PEOPLE, frozenset(active)))
+        active = _active_users().filter(pk__in=named).values_list("pk", flat=True)
+        sets.append(ApproverSet(NAMED_USERS, frozenset(active)))
     return sets
 
 
-def further_sets(flow: AccessFlow, tier: int) -> list[ApproverSet]:
-    """Return the groups that may decide, too, since a request was escalated as far as ``tier``."""
+def escalation_sets(flow: AccessFlow, tier: int) -> list[ApproverSet]:
+    """Return the groups that may also decide once a request was escalated as far as ``tier``."""
     if not tier or flow.approval == AccessFlow.Approval.AUTOMATIC:
         return []
     tiers = flow.escalation_tiers.filter(position__lte=tier).select_related("group")
-    return [_set_of(each.group) for each in tiers]
+    return [_set_of(escalation.group) for escalation in tiers]
 
 
-def may_decide(flow: AccessFlow, user: Any, requester: Any, *, tier: int = 0) -> bool:
-    """Is this active person an approver of the flow, and not the requester unless the flow says so?"""
+def can_decide(flow: AccessFlow, user: "User", requester: "User | None", *, tier: int = 0) -> bool:
+    """Tell whether an active user is an approver of the flow, and not the requester unless allowed."""
     if not user.is_active or (user == requester and not flow.allow_self_approval):
         return False
-    sets = [*approver_sets(flow), *further_sets(flow, tier)]
-    return any(user.pk in each.members for each in sets)
+    sets = [*approver_sets(flow), *escalation_sets(flow, tier)]
+    return any(user.pk in approvers.members for approvers in sets)
 
 
 def approval_met(
@@ -92,18 +78,18 @@ def approval_met(
     requester_id: int | None = None,
     tier: int = 0,
 ) -> bool:
-    """Do these decisions open the flow now? Only who still is an active approver counts.
+    """Tell whether these decisions approve the request now. Only active approvers count.
 
-    A set is met by ``approvals_required`` different people of it. Any one: one set is met. One from
-    each group: every set is met, so an empty set is not, and one person may stand for every group
-    that person is in. Where a request was escalated, somebody of a further group may stand in for
-    an approval that is missing, once.
+    A set is met by ``approvals_required`` different members of it. "Any one": one set is met. "One from
+    each group": every set is met, so an empty set never is, and one user may count for every group
+    they are in. Where a request was escalated, each member of an escalation group may stand in for one
+    missing approval.
     """
     if flow.approval == AccessFlow.Approval.AUTOMATIC:
         return True
-    sets = [each.members for each in approver_sets(flow)]
-    further = frozenset().union(*(each.members for each in further_sets(flow, tier)))
-    approved = {each.approver_id for each in decisions if each.verdict == APPROVE}
+    sets = [approvers.members for approvers in approver_sets(flow)]
+    further = frozenset().union(*(group.members for group in escalation_sets(flow, tier)))
+    approved = {one.approver_id for one in decisions if one.verdict == APPROVE}
     if requester_id is not None and not flow.allow_self_approval:
         approved.discard(requester_id)
     needed = flow.approvals_required
@@ -115,9 +101,10 @@ def approval_met(
 
 
 def _set_of(group: Group) -> ApproverSet:
-    members = _active_people().filter(groups=group).values_list("pk", flat=True)
+    members = _active_users().filter(groups=group).values_list("pk", flat=True)
     return ApproverSet(group.name, frozenset(members))
 
 
-def _active_people() -> Any:
-    return get_user_model()._default_manager.filter(is_active=True)
+def _active_users() -> "QuerySet[User]":
+    users: QuerySet[User] = get_user_model()._default_manager.filter(is_active=True)
+    return users

@@ -1,95 +1,79 @@
-"""Reads that cross models: what a person may ask for, what a flow gives, whom it concerns."""
+"""Reads that cross models: what a flow grants, who can request it, and the rows of the lists."""
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
 from django.db.models import Count, IntegerField, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, Resource
-from apono_portal.core.db.prepared import prepared
-from mfa.models import Authenticator
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+Ids = Collection[int] | QuerySet[Any, Any]
 
 
-def targets_of(flow: AccessFlow) -> list[FlowTarget]:
-    """Return what a flow gives now: targets still present on an integration in use."""
-    return given_now(targets_named_by(flow))
-
-
-def targets_named_by(flow: AccessFlow) -> list[FlowTarget]:
-    """Return every target a flow names, also what cannot be given now. One query."""
-    return _targets_named_by(flow.pk)
-
-
-def given_now(targets: Iterable[FlowTarget]) -> list[FlowTarget]:
-    """Of a flow's targets return those that `open_targets` would find, by name."""
-    return sorted(
-        (target for target in targets if target.can_be_given),
-        key=lambda each: (each.resource.integration.name, each.resource.name, each.permission.name),
-    )
-
-
-def requestors_of(flow: AccessFlow) -> QuerySet[Any]:
-    """Return the active people who may ask through a flow."""
-    return people_among(flow.requester_users.values("pk"), flow.requester_groups.values("pk"))
-
-
-def people_among(users: Any, groups: Any) -> QuerySet[Any]:
-    """Return the active people who are named, or are in one of the groups, once each."""
-    people: QuerySet[Any] = get_user_model()._default_manager.filter(is_active=True)
-    return people.filter(Q(pk__in=users) | Q(groups__in=groups)).distinct()
-
-
-def flows_through(integration: Integration) -> QuerySet[AccessFlow]:
-    """Return the flows that give something of an integration."""
-    return AccessFlow.objects.leading_to(integration.pk)
-
-
-def open_targets() -> QuerySet[FlowTarget]:
-    """Return what can be given now: still present, on an integration in use."""
+def available_targets() -> QuerySet[FlowTarget]:
+    """Return what can be granted now: still present, on an enabled integration."""
     return (
         FlowTarget.objects.filter(
             resource__integration__is_active=True,
-            resource__vanished_at=None,
-            permission__vanished_at=None,
+            resource__missing_since=None,
+            permission__missing_since=None,
         )
         .select_related("resource__integration", "permission")
         .order_by("resource__integration__name", "resource__name", "permission__name")
     )
 
 
-@prepared(int)
-def _targets_named_by(flow_id: int) -> QuerySet[FlowTarget]:
-    named = FlowTarget.objects.filter(flow=flow_id).order_by()
-    return named.select_related("resource__integration", "permission")
+def all_targets_of(flow: AccessFlow) -> list[FlowTarget]:
+    """Return every target of a flow, also those that cannot be granted now."""
+    targets = FlowTarget.objects.filter(flow=flow).order_by()
+    return list(targets.select_related("resource__integration", "permission"))
 
 
-class Impact(NamedTuple):
-    """Whom a flow concerns: active people who can request, and how many of them lack MFA."""
-
-    people: int
-    without_mfa: int
+def available_targets_of(flow: AccessFlow) -> list[FlowTarget]:
+    """Return what a flow can grant now, by name."""
+    return available_now(all_targets_of(flow))
 
 
-def impact_of(flow: AccessFlow) -> Impact:
-    return impact_on(requestors_of(flow))
+def available_now(targets: Iterable[FlowTarget]) -> list[FlowTarget]:
+    """Return those of a flow's targets that are among `available_targets`, by name."""
+    return sorted(
+        (target for target in targets if target.is_available),
+        key=lambda target: (
+            target.resource.integration.name,
+            target.resource.name,
+            target.permission.name,
+        ),
+    )
 
 
-def impact_on(requesters: QuerySet[Any]) -> Impact:
-    people = requesters.values("pk")
-    enrolled = Authenticator.objects.confirmed().filter(user__in=people).values("user").distinct()
-    count = people.count()
-    return Impact(count, count - enrolled.count())
+def requesters_of(flow: AccessFlow) -> "QuerySet[User]":
+    """Return the active users who can request through a flow."""
+    return active_users_among(flow.requester_users.values("pk"), flow.requester_groups.values("pk"))
+
+
+def active_users_among(users: Ids, groups: Ids) -> "QuerySet[User]":
+    """Return the active users who are among ``users`` or in one of ``groups``, once each."""
+    active: QuerySet[User] = get_user_model()._default_manager.filter(is_active=True)
+    return active.filter(Q(pk__in=users) | Q(groups__in=groups)).distinct()
+
+
+def flows_using(integration: Integration) -> QuerySet[AccessFlow]:
+    """Return the flows that grant something on an integration."""
+    return AccessFlow.objects.using_integration(integration.pk)
 
 
 def flow_rows(flows: QuerySet[AccessFlow]) -> QuerySet[AccessFlow]:
-    """Return flows with everything the list says about them, in a fixed number of queries.
+    """Return flows with everything the list shows, in a fixed number of queries.
 
-    ``people_count`` is how many active people may ask, by name or by group.
+    ``requester_count`` is the number of active users who can request, by name or by group.
     """
     targets = FlowTarget.objects.select_related("resource__integration", "permission")
-    return flows.annotate(people_count=_people_count()).prefetch_related(
+    return flows.annotate(requester_count=_requester_count()).prefetch_related(
         "requester_groups",
         "requester_users",
         "approver_groups",
@@ -98,30 +82,26 @@ def flow_rows(flows: QuerySet[AccessFlow]) -> QuerySet[AccessFlow]:
     )
 
 
-def _people_count() -> Any:
-    people = get_user_model()._default_manager.filter(is_active=True)
+def _requester_count() -> Coalesce:
     flow = OuterRef(OuterRef("pk"))
     named = AccessFlow.requester_users.through._default_manager.filter(accessflow=flow)
-    memberships: Any = get_user_model().groups.through
-    grouped = memberships._default_manager.filter(group__requestable_flows=flow)
-    counted = (
-        people.filter(Q(pk__in=named.values("user")) | Q(pk__in=grouped.values("user")))
-        .order_by()
-        .values("is_active")
-        .annotate(n=Count("pk"))
-        .values("n")
+    memberships = get_user_model().groups.through._default_manager
+    members = memberships.filter(group__requestable_flows=flow)
+    requesters = get_user_model()._default_manager.filter(
+        Q(pk__in=named.values("user")) | Q(pk__in=members.values("user")), is_active=True
     )
+    counted = requesters.order_by().values("is_active").annotate(n=Count("pk")).values("n")
     return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
 
 
 def integration_rows() -> QuerySet[Integration]:
-    """Return integrations with the number of ``resource_count`` and ``permission_count`` present."""
+    """Return integrations with their number of present resources and permissions."""
     return Integration.objects.annotate(
-        resource_count=_present(Resource), permission_count=_present(Permission)
+        resource_count=_present_count(Resource), permission_count=_present_count(Permission)
     )
 
 
-def _present(model: type[Resource] | type[Permission]) -> Any:
-    rows = model._default_manager.filter(integration=OuterRef("pk"), vanished_at=None).order_by()
-    counted = rows.values("integration").annotate(n=Count("pk")).values("n")
+def _present_count(model: type[Resource] | type[Permission]) -> Coalesce:
+    present = model.objects.present().filter(integration=OuterRef("pk")).order_by()
+    counted = present.values("integration").annotate(n=Count("pk")).values("n")
     return Coalesce(Subquery(counted, output_field=IntegerField()), 0)

@@ -1,4 +1,4 @@
-"""What an admin writes down for a flow or an integration, on its way into a service."""
+"""The input of an access flow, from a form or a program to the services."""
 
 from dataclasses import dataclass
 from datetime import time, timedelta
@@ -7,12 +7,15 @@ from typing import Any
 from accessflows.availability import Availability
 from accessflows.models import AccessFlow
 
+Terms = dict[str, Any]  # all terms of a flow as JSON values
+
 
 @dataclass(frozen=True, kw_only=True)
 class FlowInput:
-    """All terms of an access flow. People and groups by id, targets as (resource id, permission id).
+    """All terms of an access flow.
 
-    ``escalation`` are (wait, group id), in order.
+    Users and groups are ids, ``targets`` (resource id, permission id), ``escalation`` (wait, group id)
+    in order.
     """
 
     name: str
@@ -41,7 +44,7 @@ class FlowInput:
 
     @property
     def availability(self) -> Availability | None:
-        """When people can ask through the flow; None for always."""
+        """When the flow can be requested; None means always."""
         return Availability.of(
             self.available_days, self.available_from, self.available_until, self.available_zone
         )
@@ -49,16 +52,17 @@ class FlowInput:
     @classmethod
     def of(cls, flow: AccessFlow) -> "FlowInput":
         """Return the terms a flow has now."""
-        values: dict[str, Any] = {name: getattr(flow, name) for name in PLAIN_TERMS}
+        values: dict[str, Any] = {name: getattr(flow, name) for name in PLAIN_FIELDS}
         values["available_days"] = tuple(flow.available_days)
-        for name in PEOPLE_TERMS:
+        for name in USER_AND_GROUP_FIELDS:
             values[name] = frozenset(getattr(flow, name).values_list("pk", flat=True))
         pairs = flow.targets.values_list("resource_id", "permission_id")
         values["escalation"] = tuple(flow.escalation_tiers.values_list("wait", "group_id"))
         return cls(**values, targets=frozenset(pairs))
 
 
-PLAIN_TERMS = (
+USER_AND_GROUP_FIELDS = ("requester_users", "requester_groups", "approver_users", "approver_groups")
+PLAIN_FIELDS = (
     "name",
     "description",
     "require_mfa",
@@ -77,7 +81,3 @@ PLAIN_TERMS = (
     "require_approver_reason",
     "allow_self_approval",
 )
-
-PEOPLE_TERMS = ("requester_users", "requester_groups", "approver_users", "approver_groups")
-
-OTHER_INTEGRATION_TERMS = ("name", "connection_limit", "cut_sessions_on_reset")

@@ -1,8 +1,7 @@
-"""Do the terms of a flow hold? The same answer for the form, the demo data and any other caller."""
+"""Validation of a flow's terms: the same for the form, the demo data and any other caller."""
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
 from zoneinfo import available_timezones
 
 from django.conf import settings
@@ -14,123 +13,126 @@ from accessflows.connectors.errors import ConnectorError, TargetUnavailable
 from accessflows.connectors.registry import connector_for
 from accessflows.exceptions import InvalidInput
 from accessflows.flows.terms import FlowInput
+from accessflows.form_fields import UNKNOWN_CHOICE
 from accessflows.models import AccessFlow, Permission, Resource
 from accessflows.tickets import pattern_error
 from apono_portal.core.crypto import encryption
-from apono_portal.core.formatting.durations import LONGEST, format_duration
+from apono_portal.core.formatting.durations import MAX_DURATION, format_duration
 
 Pair = tuple[int, int]
 
+MAX_APPROVALS = 10
+MAX_TIERS = 5
+MAX_EXTENSIONS = 10
+MIN_WAIT = timedelta(minutes=1)
+NAME_TAKEN = "Another access flow has this name. Choose a different one."
+
 
 def check_terms(terms: FlowInput, *, flow: AccessFlow | None = None) -> None:
-    """Raise InvalidInput with a sentence for every field that does not hold. Asks no target."""
+    """Raise InvalidInput with a sentence for every invalid field. Calls no target system."""
     errors = {
         "name": _name_error(terms.name, flow),
-        "requester_groups": _requestor_error(terms),
+        "requester_groups": _requester_error(terms),
         "targets": _targets_error(terms.targets),
         "max_duration": _duration_error(terms.max_duration),
         "available_days": _availability_error(terms),
         "approval": _approval_error(terms),
         "approver_groups": _approver_error(terms),
-        **rule_errors(terms),
+        "approvals_required": _approvals_error(terms),
+        "max_extensions": _extensions_error(terms),
+        "extension_duration": _extension_duration_error(terms),
+        **_escalation_error(terms),
         "ticket_pattern": pattern_error(terms.ticket_pattern),
     }
-    if found := {field: sentence for field, sentence in errors.items() if sentence}:
-        raise InvalidInput(found)
+    if invalid := {field: sentence for field, sentence in errors.items() if sentence}:
+        raise InvalidInput(invalid)
 
 
 def check_with_targets(pairs: Iterable[Pair]) -> None:
-    """Ask the target systems whether these roles may ever be granted. Never inside a transaction.
+    """Ask the target systems whether these roles may ever be granted. Never call it in a transaction.
 
-    Pairs a flow already had need no draft: they were asked when they came, and every activation
-    asks again, so that a flow can be tightened while its target is down.
+    Pairs that a flow already had were checked when they were added, and every activation checks again;
+    leave them out, so that a flow can be tightened while its target is down.
     """
-    for permission in (
-        Permission.objects.filter(pk__in={permission for _, permission in pairs})
-        .select_related("integration")
-        .order_by("pk")
-    ):
-        if sentence := _refusal(permission):
+    permissions = Permission.objects.filter(pk__in={permission for _, permission in pairs})
+    for permission in permissions.select_related("integration").order_by("pk"):
+        if sentence := _target_refusal(permission):
             raise InvalidInput({"targets": sentence})
 
 
-def _refusal(permission: Permission) -> str:
+def _target_refusal(permission: Permission) -> str:
     integration = permission.integration
     try:
         connector_for(integration.kind).check_permission(integration.target(), permission.name)
     except encryption.DecryptionFailed:
-        return f"The broker's password of {integration} cannot be opened. Enter it again there."
+        return f"The credential of {integration} can't be decrypted. Enter it again there."
     except TargetUnavailable as unavailable:
         return (
-            f"The role {permission.name} on {integration} could not be checked now, so nothing was "
-            f"saved. {unavailable.sentence}"
+            f"Nothing was saved, because the role {permission.name} on {integration} could not be "
+            f"checked. {unavailable.sentence}"
         )
     except ConnectorError as refused:
-        return f"The role {permission.name} on {integration} cannot be given. {refused.sentence}"
+        return f"The role {permission.name} on {integration} can't be granted. {refused.sentence}"
     return ""
 
 
 def _name_error(name: str, flow: AccessFlow | None) -> str:
     if not name.strip():
-        return "Give the flow a name that requesters recognise."
+        return "Enter a name that requesters will recognize."
     if len(name) > 80 or not name.isprintable():
-        return "A name has at most 80 characters, on one line."
+        return "Use at most 80 characters on one line."
     others = AccessFlow.objects.filter(name__iexact=name)
     if (others.exclude(pk=flow.pk) if flow else others).exists():
-        return "Another access flow has this name. Choose a different one."
+        return NAME_TAKEN
     return ""
 
 
-def _requestor_error(terms: FlowInput) -> str:
+def _requester_error(terms: FlowInput) -> str:
     if not terms.requester_users and not terms.requester_groups:
-        return "Choose at least one group or person who can request."
-    return _people_error(terms.requester_users, terms.requester_groups)
+        return "Choose at least one group or user who can request."
+    return _existence_error(terms.requester_users, terms.requester_groups)
 
 
 def _availability_error(terms: FlowInput) -> str:
     times = (terms.available_from, terms.available_until)
     if not terms.available_days:
-        return "Choose the days on which it can be requested." if any(times) else ""
+        return "Choose the days on which access can be requested." if any(times) else ""
     if not set(terms.available_days) <= set(range(len(DAYS))):
-        return "One of the days is not known. Choose again."
+        return UNKNOWN_CHOICE
     if None in times or terms.available_from == terms.available_until:
-        return "Say from when until when on those days, two different times."
+        return "Enter two different times, From and To, for these days."
     if terms.available_zone not in available_timezones():
-        return "Choose the time zone the hours are meant in."
+        return "Choose the time zone of these hours."
     return ""
 
 
 def _approval_error(terms: FlowInput) -> str:
-    return "" if terms.approval in AccessFlow.Approval.values else "Choose how it is decided."
+    valid = terms.approval in AccessFlow.Approval.values
+    return "" if valid else "Choose how requests are approved."
 
 
 def _approver_error(terms: FlowInput) -> str:
     if terms.approval == AccessFlow.Approval.AUTOMATIC:
         if terms.approver_users or terms.approver_groups:
-            return (
-                "An automatic flow asks nobody. Take the approvers out, or choose another decision."
-            )
+            return "Automatic approval has no approvers. Remove them or choose another approval."
         return ""
     if not terms.approver_users and not terms.approver_groups:
-        return "Choose at least one approver group or person, or make the decision automatic."
-    return _people_error(terms.approver_users, terms.approver_groups)
+        return "Choose at least one approver group or user, or make approval automatic."
+    return _existence_error(terms.approver_users, terms.approver_groups)
 
 
-def _people_error(users: frozenset[int], groups: frozenset[int]) -> str:
-    people: Any = get_user_model()._default_manager
-    if people.filter(pk__in=users).count() != len(users):
-        return "One of the people is not known any more. Choose again."
+def _existence_error(users: frozenset[int], groups: frozenset[int]) -> str:
+    if get_user_model()._default_manager.filter(pk__in=users).count() != len(users):
+        return "One of the users no longer exists. Choose again."
     if Group.objects.filter(pk__in=groups).count() != len(groups):
-        return "One of the groups is not known any more. Choose again."
+        return "One of the groups no longer exists. Choose again."
     return ""
 
 
 def _duration_error(duration: timedelta) -> str:
     if duration <= timedelta(0):
-        return "The longest duration is more than zero."
-    return (
-        f"The longest duration is at most {format_duration(LONGEST)}." if duration > LONGEST else ""
-    )
+        return "Enter more than zero."
+    return f"Enter at most {format_duration(MAX_DURATION)}." if duration > MAX_DURATION else ""
 
 
 def _targets_error(pairs: frozenset[Pair]) -> str:
@@ -141,106 +143,86 @@ def _targets_error(pairs: frozenset[Pair]) -> str:
     for resource_id, permission_id in sorted(pairs):
         resource, permission = resources.get(resource_id), permissions.get(permission_id)
         if resource is None or permission is None:
-            return "One of the choices is not known any more. Choose again."
+            return UNKNOWN_CHOICE
         if sentence := pair_error(resource, permission):
             return sentence
     return ""
 
 
 def pair_error(resource: Resource, permission: Permission) -> str:
-    """Return why a flow must not give this permission on this resource, or an empty string."""
+    """Return why a flow must not grant this permission on this resource, or an empty string."""
     integration = resource.integration
     if permission.integration_id != integration.pk:
         return f"{resource} and {permission} belong to different integrations. Choose again."
     if not integration.is_active:
-        return f"The integration {integration} is disabled. Enable it, or take {resource} out."
+        return f"The integration {integration} is disabled. Enable it or remove {resource}."
     if not resource.is_present:
-        return f"{resource} is no longer on {integration}. Take it out."
+        return f"{resource} no longer exists on {integration}. Remove it."
     if not permission.is_present:
-        return f"The role {permission} is no longer on {integration}. Take it out."
+        return f"The role {permission} no longer exists on {integration}. Remove it."
     if permission.refusal:
-        return f"The role {permission} on {integration} cannot be given. {permission.refusal}"
+        return f"The role {permission} on {integration} can't be granted. {permission.refusal}"
     if not permission.reaches(resource):
-        return f"The role {permission} gives nothing on {resource}. Take that choice out."
+        return f"The role {permission} can't connect to {resource}. Remove this choice."
     return ""
 
 
-MOST_APPROVALS = 10
-
-MOST_TIERS = 5
-
-MOST_EXTENSIONS = 10
-
-SHORTEST_WAIT = timedelta(minutes=1)
-
-
-def rule_errors(terms: FlowInput) -> dict[str, str]:
-    """Return a sentence, maybe empty, for each of these fields of the form."""
-    return {
-        "approvals_required": _approvals_error(terms),
-        "max_extensions": _extensions_error(terms),
-        "extension_duration": _extension_duration_error(terms),
-        **_escalation_error(terms),
-    }
-
-
 def _approvals_error(terms: FlowInput) -> str:
-    if not 1 <= terms.approvals_required <= MOST_APPROVALS:
-        return f"Between 1 and {MOST_APPROVALS} approvals can be asked for."
+    if not 1 <= terms.approvals_required <= MAX_APPROVALS:
+        return f"Enter 1 to {MAX_APPROVALS} approvals."
     if terms.approval == AccessFlow.Approval.AUTOMATIC and terms.approvals_required > 1:
-        return "An automatic flow asks nobody. Enter 1, or choose another decision."
+        return "Automatic approval has no approvers. Enter 1 or choose another approval."
     return ""
 
 
 def _extensions_error(terms: FlowInput) -> str:
-    if not 0 <= terms.max_extensions <= MOST_EXTENSIONS:
-        return f"Access can be extended between 0 and {MOST_EXTENSIONS} times."
+    if not 0 <= terms.max_extensions <= MAX_EXTENSIONS:
+        return f"Enter 0 to {MAX_EXTENSIONS} extensions."
     return ""
 
 
 def _extension_duration_error(terms: FlowInput) -> str:
-    if terms.extension_duration < SHORTEST_WAIT:
-        return f"An extension lasts at least {format_duration(SHORTEST_WAIT)}."
-    longest = terms.max_duration + terms.max_extensions * terms.extension_duration
-    if terms.max_extensions and longest > LONGEST:
-        return f"With all extensions access would last {format_duration(longest)}; {format_duration(LONGEST)} is the most."
+    if terms.extension_duration < MIN_WAIT:
+        return f"An extension lasts at least {format_duration(MIN_WAIT)}."
+    total = terms.max_duration + terms.max_extensions * terms.extension_duration
+    if terms.max_extensions and total > MAX_DURATION:
+        return (
+            f"With all extensions, access would last {format_duration(total)}. The maximum is "
+            f"{format_duration(MAX_DURATION)}."
+        )
     return ""
 
 
 def _escalation_error(terms: FlowInput) -> dict[str, str]:
-    """The first sentence, at the row it is about."""
+    """Return the first sentence, under the field of its row."""
     tiers = terms.escalation
     if not tiers:
         return {}
     if terms.approval == AccessFlow.Approval.AUTOMATIC:
-        return _at(1, "An automatic flow asks nobody. Take this group out.")
-    if len(tiers) > MOST_TIERS:
-        return _at(MOST_TIERS, f"At most {MOST_TIERS} further groups can be asked.")
-    known = set(Group.objects.values_list("pk", flat=True))
-    seen = set(terms.approver_groups)
-    passed = timedelta(0)
+        return _at(1, "Automatic approval has no approvers. Remove this group.")
+    if len(tiers) > MAX_TIERS:
+        return _at(MAX_TIERS, f"Use at most {MAX_TIERS} escalation steps.")
+    existing = set(Group.objects.values_list("pk", flat=True))
+    earlier = set(terms.approver_groups)
+    total_wait = timedelta(0)
     for number, (wait, group) in enumerate(tiers, start=1):
-        passed += wait
-        if sentence := _tier_error(wait, group, known=known, seen=seen, passed=passed):
+        total_wait += wait
+        if group not in existing:
+            return _at(number, "This group no longer exists. Choose again.")
+        if group in earlier:
+            return _at(number, "This group is already an approver. Choose another.")
+        if sentence := _wait_error(wait, total_wait):
             return _at(number, sentence)
-        seen.add(group)
+        earlier.add(group)
     return {}
 
 
-def _tier_error(
-    wait: timedelta, group: int, *, known: set[int], seen: set[int], passed: timedelta
-) -> str:
-    if group not in known:
-        return "This group is not known any more. Choose again."
-    if group in seen:
-        return "This group is asked before. Choose another."
-    if wait < SHORTEST_WAIT:
-        return f"Wait at least {format_duration(SHORTEST_WAIT)}."
-    if passed >= settings.APPROVAL_LIFETIME:
-        return (
-            f"A request lapses after {format_duration(settings.APPROVAL_LIFETIME)} without a decision, before "
-            "this group would be asked. Wait less."
-        )
+def _wait_error(wait: timedelta, total_wait: timedelta) -> str:
+    if wait < MIN_WAIT:
+        return f"Wait at least {format_duration(MIN_WAIT)}."
+    if total_wait >= settings.APPROVAL_LIFETIME:
+        lifetime = format_duration(settings.APPROVAL_LIFETIME)
+        return f"A request lapses after {lifetime} without a decision. Enter a shorter wait."
     return ""
 
 

@@ -1,34 +1,35 @@
-"""Access Flows: the list, the form, the page after saving."""
+"""Access Flows: the list, the form, the page after saving, and the history."""
 
 import re
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accessflows.acting import action_context
-from accessflows.exceptions import InvalidInput, Refused
+from accessflows.exceptions import Refused
 from accessflows.flows.forms import FlowFilterForm, FlowForm
-from accessflows.flows.history import events_about, history_of, last_difference, versions_of
+from accessflows.flows.history import flow_events, history_page, last_difference, versions_of
+from accessflows.flows.impact import impact_of
 from accessflows.flows.policies import approver_sets
-from accessflows.flows.selectors import flow_rows, impact_of, targets_of
+from accessflows.flows.selectors import available_targets_of, flow_rows
 from accessflows.flows.services import change_flow, create_flow, set_flow_active
 from accessflows.form_fields import add_refusal
 from accessflows.models import AccessFlow
 from apono_portal.core.web.permissions import admins_only, readers_only
-from audit.log.forms import LARGEST_ID
+from apono_portal.core.web.types import PortalRequest
+from audit.log.forms import MAX_ID
 from mfa.decorators import mfa_required_if_enrolled
 
 PAGE_SIZE = 50
-
-ROW_NUMBER = re.compile(r"[0-9]{1,18}")
+ROW_ID = re.compile(r"[0-9]{1,18}")
 
 
 @readers_only
 @require_GET
-def flow_list(request: HttpRequest) -> HttpResponse:
+def flow_list(request: PortalRequest) -> HttpResponse:
     filters = FlowFilterForm(request.GET)
     flows = filters.apply(AccessFlow.objects.all())
     page = Paginator(flow_rows(flows), PAGE_SIZE).get_page(request.GET.get("page"))
@@ -43,31 +44,29 @@ def flow_list(request: HttpRequest) -> HttpResponse:
 @admins_only
 @mfa_required_if_enrolled
 @require_GET
-def choose_type(request: HttpRequest) -> HttpResponse:
+def choose_type(request: PortalRequest) -> HttpResponse:
     return render(request, "accessflows/flow_type.html")
 
 
 @admins_only
 @mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
-def create(request: HttpRequest) -> HttpResponse:
+def create(request: PortalRequest) -> HttpResponse:
     like = _flow_to_copy(request)
     form = FlowForm(request.POST if request.method == "POST" else None, like=like)
     if form.is_bound and form.is_valid():
         try:
             flow = create_flow(**action_context(request), terms=form.terms())
             return redirect("flows:saved", pk=flow.pk)
-        except InvalidInput as refused:
-            add_refusal(form, refused)
         except Refused as refused:
-            form.add_error(None, refused.sentence)
+            add_refusal(form, refused)
     return _form_page(request, form, flow=None, like=like)
 
 
 @admins_only
 @mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
-def edit(request: HttpRequest, pk: int) -> HttpResponse:
+def edit(request: PortalRequest, pk: int) -> HttpResponse:
     flow = get_object_or_404(AccessFlow, pk=pk)
     form = FlowForm(request.POST if request.method == "POST" else None, flow=flow)
     if form.is_bound and form.is_valid():
@@ -75,25 +74,23 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         try:
             change_flow(**action_context(request), flow=flow, terms=form.terms(), seen_version=seen)
             return redirect("flows:saved", pk=flow.pk)
-        except InvalidInput as refused:
-            add_refusal(form, refused)
         except Refused as refused:
-            form.add_error(None, refused.sentence)
+            add_refusal(form, refused)
     return _form_page(request, form, flow=flow)
 
 
 @admins_only
 @mfa_required_if_enrolled
 @require_GET
-def saved(request: HttpRequest, pk: int) -> HttpResponse:
+def saved(request: PortalRequest, pk: int) -> HttpResponse:
     flow = get_object_or_404(AccessFlow, pk=pk)
     context = {
         "flow": flow,
-        "targets": targets_of(flow),
+        "targets": available_targets_of(flow),
         "impact": impact_of(flow),
         "differences": last_difference(flow),
-        "recorded": events_about(flow).first(),
-        "nobody": [each.label for each in approver_sets(flow) if not each.members],
+        "last_event": flow_events(flow.pk).first(),
+        "empty_groups": [group.label for group in approver_sets(flow) if not group.members],
     }
     return render(request, "accessflows/flow_saved.html", context)
 
@@ -101,72 +98,67 @@ def saved(request: HttpRequest, pk: int) -> HttpResponse:
 @admins_only
 @mfa_required_if_enrolled
 @require_POST
-def activate(request: HttpRequest, pk: int) -> HttpResponse:
-    return _switch(request, pk, is_active=True)
+def activate(request: PortalRequest, pk: int) -> HttpResponse:
+    return _set_active(request, pk, is_active=True)
 
 
 @admins_only
 @mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
-def deactivate(request: HttpRequest, pk: int) -> HttpResponse:
+def deactivate(request: PortalRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
-        return _switch(request, pk, is_active=False)
+        return _set_active(request, pk, is_active=False)
     flow = get_object_or_404(AccessFlow, pk=pk)
     return render(request, "accessflows/flow_deactivate.html", {"flow": flow})
 
 
-def _switch(request: HttpRequest, pk: int, *, is_active: bool) -> HttpResponse:
+@readers_only
+@require_GET
+def history(request: PortalRequest, pk: int) -> HttpResponse:
+    newest = versions_of(pk).first() if pk <= MAX_ID else None
+    flow = AccessFlow.objects.filter(pk=pk).first()
+    if newest is None and flow is None:
+        raise Http404
+    page, entries = history_page(pk, request.GET.get("page"))
+    name = flow.name if flow else newest.name if newest else ""
+    context = {"flow": flow, "name": name, "page": page, "entries": entries}
+    return render(request, "accessflows/flow_history.html", context)
+
+
+def _set_active(request: PortalRequest, pk: int, *, is_active: bool) -> HttpResponse:
     flow = get_object_or_404(AccessFlow, pk=pk)
     changed = set_flow_active(**action_context(request), flow=flow, is_active=is_active)
     if not changed:
-        messages.info(request, f"{flow.name} was {'active' if is_active else 'inactive'} already.")
+        messages.info(request, f"{flow.name} was already {'active' if is_active else 'inactive'}.")
     elif is_active:
-        messages.success(request, f"{flow.name} is active. People can request through it.")
+        messages.success(request, f"{flow.name} is active. Users can request through it.")
     else:
         messages.success(
             request,
-            f"{flow.name} is inactive. Nobody can request through it, and access opened through it "
-            "is being ended.",
+            f"{flow.name} is inactive. Nobody can request through it, and its active access is being "
+            "revoked.",
         )
     return redirect("flows:list")
 
 
-def _flow_to_copy(request: HttpRequest) -> AccessFlow | None:
+def _flow_to_copy(request: PortalRequest) -> AccessFlow | None:
     """Return the flow that ``?like=`` names, for Duplicate."""
-    named = request.GET.get("like", "")
-    if request.method != "GET" or not named:
+    flow_id = request.GET.get("like", "")
+    if request.method != "GET" or not flow_id:
         return None
-    if not ROW_NUMBER.fullmatch(named):
+    if not ROW_ID.fullmatch(flow_id):
         raise Http404
-    return get_object_or_404(AccessFlow, pk=int(named))
+    return get_object_or_404(AccessFlow, pk=int(flow_id))
 
 
 def _form_page(
-    request: HttpRequest,
+    request: PortalRequest,
     form: FlowForm,
     *,
     flow: AccessFlow | None,
     like: AccessFlow | None = None,
 ) -> HttpResponse:
-    context = {
-        "form": form,
-        "flow": flow,
-        "like": like,
-        "impact": impact_of(flow) if flow else None,
-    }
-    return render(
-        request, "accessflows/flow_form.html", context, status=422 if form.errors else 200
-    )
-
-
-@readers_only
-@require_GET
-def history(request: HttpRequest, pk: int) -> HttpResponse:
-    newest = versions_of(pk).first() if pk <= LARGEST_ID else None
-    flow = AccessFlow.objects.filter(pk=pk).first()
-    if newest is None and flow is None:
-        raise Http404
-    page, entries = history_of(pk, request.GET.get("page"))
-    name = flow.name if flow else newest.name if newest else ""
-    context = {"flow": flow, "name": name, "page": page, "entries": entries}
-    return render(request, "accessflows/flow_history.html", context)
+    impact = impact_of(flow) if flow else None
+    context = {"form": form, "flow": flow, "like": like, "impact": impact}
+    status = 422 if form.errors else 200
+    return render(request, "accessflows/flow_form.html", context, status=status)

@@ -1,1 +1,1 @@
-"""Integrations: inspection, checks, pages."""
+"""Integrations: input, checks, canaries and pages."""

@@ -1,7 +1,7 @@
-"""Canaries: a full cycle on a real target, asked for by an admin, done step by step by a worker."""
+"""Canaries: a trial grant on a real target, requested by an admin, run step by step by a worker."""
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -10,7 +10,7 @@ from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.protocol import Check
 from accessflows.connectors.registry import connector_for
 from accessflows.exceptions import Refused
-from accessflows.integrations.jobs import finish, hold, stopped, take
+from accessflows.integrations.jobs import abandoned, acquire, finish, heartbeat
 from accessflows.models import CanaryRun, Integration, Permission, Resource
 from accessflows.permissions import require_admin
 from apono_portal.core.crypto import encryption
@@ -19,23 +19,26 @@ from audit.events import EventName
 from audit.services import record
 from mfa.verification.window import Window
 
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
 State = CanaryRun.State
-STOPPED = (
-    "The worker was stopped in the middle. The canary's login ends by itself within minutes; run "
-    "it again."
+Steps = list[dict[str, object]]
+ABANDONED = (
+    "The worker was stopped in the middle. The canary's login expires within minutes; run it again."
 )
 
 
 def request_canary(
     *,
-    actor: Any,
+    actor: "User",
     window: Window | None,
     integration: Integration,
     resource: Resource,
     permission: Permission,
     client_info: ClientInfo,
 ) -> CanaryRun:
-    """Ask for a canary with a permission on a resource of an integration. A worker runs it."""
+    """Request a canary for a permission on a resource. A worker runs it."""
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
@@ -48,16 +51,16 @@ def request_canary(
             )
             _record(run, actor, client_info, state="requested")
     except IntegrityError:
-        raise Refused("A canary is under way on this integration. Wait for its end.") from None
+        raise Refused("A canary is already running here. Wait until it has finished.") from None
     return run
 
 
 def run_canary(*, run: CanaryRun) -> bool:
-    """Do a run that waits, if no other worker has it. Every step is stored as it comes."""
-    lease = take(run)
+    """Run a waiting canary unless another worker has it. Every step is stored as it completes."""
+    lease = acquire(run)
     if not lease:
         return False
-    steps: list[dict[str, object]] = []
+    steps: Steps = []
     try:
         integration = run.integration
         cycle = connector_for(integration.kind).canary(
@@ -65,45 +68,44 @@ def run_canary(*, run: CanaryRun) -> bool:
         )
         for check in cycle:
             steps.append(check.as_dict())
-            if not hold(run, lease, steps=steps):
+            if not heartbeat(run, lease, steps=steps):
                 return False
     except encryption.DecryptionFailed:
-        sentence = "The sealed secret cannot be opened. Enter it again in the integration."
-        steps.append(Check.red("Reach", sentence).as_dict())
+        sentence = "The credential can't be decrypted. Enter it again in the integration."
+        steps.append(Check.failed("Connect", sentence).as_dict())
     except ConnectorError as error:
-        steps.append(Check.red("Reach", error.sentence).as_dict())
+        steps.append(Check.failed("Connect", error.sentence).as_dict())
     except Exception as error:
-        broke = f"The connector broke off ({type(error).__name__}). Run it again."
-        _finish(run, lease, [*steps, Check.red("Go on", broke).as_dict()])
+        sentence = f"The connector failed ({type(error).__name__}). Run the canary again."
+        _finish(run, lease, [*steps, Check.failed("Continue", sentence).as_dict()])
         raise
     _finish(run, lease, steps)
     return True
 
 
-def close_stopped_canaries(*, now: datetime) -> int:
-    """Fail the runs whose worker was killed. Returns how many."""
-    found = stopped(CanaryRun)
-    for run in found:
-        _finish(run, run.lease_by, [*run.steps, Check.red("Go on", STOPPED).as_dict()], at=now)
-    return len(found)
+def close_abandoned_canaries(*, now: datetime) -> int:
+    """Fail the canaries whose worker was killed, and return how many."""
+    runs = abandoned(CanaryRun)
+    for run in runs:
+        steps = [*run.steps, Check.failed("Continue", ABANDONED).as_dict()]
+        _finish(run, run.lease_by, steps, at=now)
+    return len(runs)
 
 
-def _finish(
-    run: CanaryRun, lease: str, steps: list[dict[str, object]], at: datetime | None = None
-) -> None:
+def _finish(run: CanaryRun, lease: str, steps: Steps, at: datetime | None = None) -> None:
     passed = bool(steps) and all(step["ok"] for step in steps)
     state = State.PASSED if passed else State.FAILED
     with transaction.atomic():
         if finish(run, lease, state=state, steps=steps, at=at):
-            failed = next((str(step["sentence"]) for step in steps if not step["ok"]), "")
-            _record(run, None, SYSTEM, state=state.value, reason=failed)
+            failure = next((str(step["sentence"]) for step in steps if not step["ok"]), "")
+            _record(run, None, SYSTEM, state=state.value, reason=failure)
 
 
-def _record(run: CanaryRun, actor: Any | None, client_info: ClientInfo, **told: str) -> None:
+def _record(run: CanaryRun, actor: "User | None", client_info: ClientInfo, **metadata: str) -> None:
     record(
         event=EventName.INTEGRATION_CANARY,
         actor=actor,
         target=run.integration,
         client_info=client_info,
-        metadata={"resource": run.resource, "permission": run.permission, **told},
+        metadata={"resource": run.resource, "permission": run.permission, **metadata},
     )

@@ -1,78 +1,120 @@
-"""RequestDraft a target about itself: what the broker may do there, and what it offers. Stores nothing."""
+"""Inspecting a target: what the broker may do there, and what it offers. Stores nothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from django.conf import settings
 
-from accessflows.connectors.errors import ConnectorError
-from accessflows.connectors.protocol import Check, Inventory
+from accessflows.connectors.errors import ConnectorError, TargetUnavailable
+from accessflows.connectors.protocol import Check, Connector, Inventory, Target
 from accessflows.connectors.registry import connector_for
-from accessflows.integrations.rights import Words, read_rights
-from accessflows.models import Integration
+from accessflows.models import FlowTarget, Integration
 from apono_portal.core.crypto import encryption
 
-ANOTHER_SERVER = (
-    "This is another server than before. Add it as an integration of its own, so that access given "
-    "on the old one still ends there."
+MAX_RESOURCES = 30
+MAX_PERMISSIONS = 50
+DIFFERENT_SERVER = (
+    "This is a different server. Add it as a new integration, so that access granted on the old one "
+    "is still revoked there."
 )
+
+# Sentences on what a permission allows, by permission and resource.
+Rights = dict[str, dict[str, list[str]]]
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a target said about itself. ``inventory`` is None when it could not be read."""
+    """The result of inspecting a target. ``inventory`` is None when it could not be read."""
 
     checks: list[Check]
     inventory: Inventory | None
-    words: Words = field(default_factory=dict)
+    rights: Rights = field(default_factory=dict)
 
     @property
     def health(self) -> Integration.Health:
         if self.inventory is None:
             return Integration.Health.DOWN
-        good = all(check.ok for check in self.checks)
-        return Integration.Health.HEALTHY if good else Integration.Health.LIMITED
+        passed = all(check.ok for check in self.checks)
+        return Integration.Health.HEALTHY if passed else Integration.Health.LIMITED
 
 
-class Listener:
-    """Is told how far a inspect_target is. This one keeps it to itself."""
+class ProgressListener:
+    """Receives the progress of an inspection. This one ignores it."""
 
-    def hear(self, *checks: Check) -> None:
-        """These were done."""
+    def report(self, *checks: Check) -> None:
+        """Receive completed checks."""
 
-    def hear_read(self, read: int, to_read: int) -> None:
-        """So many of so many resources were looked at for what permissions let one do there."""
+    def report_read(self, read: int, to_read: int) -> None:
+        """Receive how many of how many resources have been read for rights."""
 
 
-def inspect_target(integration: Integration, listener: Listener) -> Inspection:
-    """Ask the target, and turn what goes wrong into a red line."""
+def inspect_target(integration: Integration, listener: ProgressListener) -> Inspection:
+    """Inspect a target, and turn failures into failed checks."""
     try:
         connector, target = connector_for(integration.kind), integration.target()
         checks = connector.preflight(target, portal_id=settings.PORTAL_ID)
-        listener.hear(*checks)
+        listener.report(*checks)
         inventory = connector.discover(target)
-        if is_another_server(integration, inventory):
-            return Inspection(
-                [*checks, Check("same_server", ok=False, sentence=ANOTHER_SERVER)], None
-            )
-        listener.hear(_what_was_found(inventory))
-        words = read_rights(integration, connector, target, inventory, listener.hear_read)
-        return Inspection(checks, inventory, words)
+        if is_different_server(integration, inventory):
+            return Inspection([*checks, Check.failed("same_server", DIFFERENT_SERVER)], None)
+        listener.report(_discovered(inventory))
+        rights = _read_rights(integration, connector, target, inventory, listener)
+        return Inspection(checks, inventory, rights)
     except encryption.DecryptionFailed:
-        sentence = "The sealed password cannot be opened. Enter the broker's password again."
-        return Inspection([Check("broker_password", ok=False, sentence=sentence)], None)
+        sentence = "The credential can't be decrypted. Enter it again."
+        return Inspection([Check.failed("credential", sentence)], None)
     except ConnectorError as error:
-        return Inspection([Check("reachable", ok=False, sentence=error.sentence)], None)
+        return Inspection([Check.failed("reachable", error.sentence)], None)
 
 
-def _what_was_found(inventory: Inventory) -> Check:
+def is_different_server(integration: Integration, inventory: Inventory | None) -> bool:
+    expected = integration.system_identifier
+    return bool(expected and inventory and inventory.system_identifier != expected)
+
+
+def _discovered(inventory: Inventory) -> Check:
     resources, permissions = len(inventory.databases), len(inventory.roles)
-    return Check(
-        "discovered",
-        ok=True,
-        sentence=f"Resources found: {resources}. Permissions found: {permissions}.",
+    return Check.passed(
+        "discovered", f"Resources found: {resources}. Permissions found: {permissions}."
     )
 
 
-def is_another_server(integration: Integration, inventory: Inventory | None) -> bool:
-    known = integration.system_identifier
-    return bool(known and inventory and inventory.system_identifier != known)
+def _read_rights(
+    integration: Integration,
+    connector: Connector,
+    target: Target,
+    inventory: Inventory,
+    listener: ProgressListener,
+) -> Rights:
+    """Read what permissions allow, resource by resource, those that flows grant first.
+
+    Resources that cannot be read are left out.
+    """
+    granted = _granted_by_flows(integration)
+    rights: Rights = {}
+    resources = sorted(inventory.databases, key=lambda name: name not in granted)[:MAX_RESOURCES]
+    for number, resource in enumerate(resources):
+        listener.report_read(number, len(resources))
+        roles = [
+            role.name for role in inventory.roles if not role.refusal and resource in role.databases
+        ]
+        roles.sort(key=lambda name: name not in granted.get(resource, ()))
+        if not roles:
+            continue
+        try:
+            sentences = connector.describe_rights(target, resource, roles[:MAX_PERMISSIONS])
+        except TargetUnavailable:
+            break
+        except ConnectorError:
+            continue
+        for permission in sentences:
+            rights.setdefault(permission, {})[resource] = sentences[permission]
+    return rights
+
+
+def _granted_by_flows(integration: Integration) -> Mapping[str, set[str]]:
+    pairs = FlowTarget.objects.filter(resource__integration=integration)
+    permissions: dict[str, set[str]] = {}
+    for resource, permission in pairs.values_list("resource__name", "permission__name"):
+        permissions.setdefault(resource, set()).add(permission)
+    return permissions

@@ -1,6 +1,6 @@
-"""Every write of an integration. The target system is asked outside transactions, then stored."""
+"""Every write of an integration. The target system is called outside transactions."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -10,11 +10,10 @@ from accessflows.connectors.protocol import Target
 from accessflows.connectors.registry import connector_for
 from accessflows.exceptions import InvalidInput
 from accessflows.flows.fingerprint import fingerprint_of, terms_of
-from accessflows.flows.history import stamp_version
-from accessflows.flows.selectors import flows_through
-from accessflows.flows.terms import OTHER_INTEGRATION_TERMS
-from accessflows.integrations.inspection import ANOTHER_SERVER, is_another_server
-from accessflows.integrations.terms import ADDRESS_FIELDS, IntegrationInput
+from accessflows.flows.history import create_version
+from accessflows.flows.selectors import flows_using
+from accessflows.integrations.inspection import DIFFERENT_SERVER, is_different_server
+from accessflows.integrations.terms import ADDRESS_FIELDS, OTHER_FIELDS, IntegrationInput
 from accessflows.models import Integration
 from accessflows.permissions import require_admin
 from apono_portal.core.crypto import encryption
@@ -23,18 +22,25 @@ from audit.events import EventName
 from audit.services import record
 from mfa.verification.window import Window
 
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+PASSWORD_CHANGE = {"from": "encrypted", "to": "replaced"}
 NAME_TAKEN = "Another integration has this name. Choose a different one."
-PASSWORD_AGAIN = "Enter the broker's password again, or a webhook's secret: it is not sent to a new address without being known to you."
+PASSWORD_NEEDED = (
+    "Enter the password or signing secret again. The stored one is not sent to a new address."
+)
+MOVED_MEANWHILE = "This integration was changed in the meantime. Try again."
 
 
 def create_integration(
-    *, actor: Any, window: Window | None, terms: IntegrationInput, client_info: ClientInfo
+    *, actor: "User", window: Window | None, terms: IntegrationInput, client_info: ClientInfo
 ) -> Integration:
-    """Add an integration. The broker's password is sealed for this row; check it next."""
+    """Add an integration with its credential, encrypted. Check it next."""
     if not terms.password:
-        raise InvalidInput({"password": "Enter the broker's password."})
-    integration = Integration(**_all_terms(terms))
-    integration.encrypted_password = _sealed(integration, terms.password)
+        raise InvalidInput({"password": "Enter the password or signing secret."})
+    integration = Integration(**_values(terms))
+    integration.encrypted_password = _encrypted(integration, terms.password)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
@@ -44,7 +50,7 @@ def create_integration(
                 actor=actor,
                 target=integration,
                 client_info=client_info,
-                metadata={"terms": _all_terms(terms)},
+                metadata={"terms": _values(terms)},
             )
     except IntegrityError:
         raise InvalidInput({"name": NAME_TAKEN}) from None
@@ -53,20 +59,19 @@ def create_integration(
 
 def change_integration(
     *,
-    actor: Any,
+    actor: "User",
     window: Window | None,
     integration: Integration,
     terms: IntegrationInput,
     client_info: ClientInfo,
 ) -> Integration:
-    """Save an integration. A new address must lead to the same server, and costs the password.
+    """Save an integration. A new address must lead to the same server, and needs the password again.
 
-    Access given on a server is ended there, so an integration stays with its server; and a broker's
-    password is not sent where whoever typed the address does not already know it.
+    Access granted on a server is revoked there, so an integration stays with its server; and the broker's
+    password is never sent to an address typed by somebody who does not know it.
     """
-    moved = any(getattr(integration, name) != getattr(terms, name) for name in ADDRESS_FIELDS)
-    if moved and not terms.password:
-        raise InvalidInput({"password": PASSWORD_AGAIN})
+    if _has_new_address(integration, terms) and not terms.password:
+        raise InvalidInput({"password": PASSWORD_NEEDED})
     if terms.password and integration.system_identifier:
         _require_same_server(integration, terms)
     try:
@@ -81,51 +86,49 @@ def change_integration(
 
 def replace_secret(
     *,
-    actor: Any,
+    actor: "User",
     window: Window | None,
     integration: Integration,
     password: str,
     client_info: ClientInfo,
 ) -> Integration:
-    """Replace the broker's password, or a webhook's secret, once the target has taken the new one.
+    """Replace the broker's password, or a webhook's secret, once the target accepts the new one.
 
-    The old one stays sealed until then. An integration that was changed meanwhile is left as it is:
-    the new password was tested at another address.
+    The old one stays in use until then. An integration that was changed in the meantime is left as it
+    is: the new password was tested at another address.
     """
     address = {name: getattr(integration, name) for name in ADDRESS_FIELDS}
     terms = IntegrationInput(name=integration.name, password=password, **address)
-    _require_same_server(integration, terms, refusal="The new one was not taken there.")
+    _require_same_server(integration, terms, refusal="The target did not accept it.")
     with transaction.atomic():
         require_admin(actor=actor, window=window)
-        found = Integration.objects.select_for_update().filter(pk=integration.pk).first()
-        if found is None or any(getattr(found, name) != address[name] for name in ADDRESS_FIELDS):
-            raise InvalidInput(
-                {"password": "This integration was changed meanwhile. Attempt again."}
-            )
-        found.encrypted_password = _sealed(found, password)
-        found.next_check_at = timezone.now()
-        found.save(update_fields=["encrypted_password", "next_check_at"])
+        row = Integration.objects.select_for_update().filter(pk=integration.pk).first()
+        if row is None or any(getattr(row, name) != address[name] for name in ADDRESS_FIELDS):
+            raise InvalidInput({"password": MOVED_MEANWHILE})
+        row.encrypted_password = _encrypted(row, password)
+        row.next_check_at = timezone.now()
+        row.save(update_fields=["encrypted_password", "next_check_at"])
         record(
             event=EventName.INTEGRATION_CHANGE,
             actor=actor,
-            target=found,
+            target=row,
             client_info=client_info,
-            metadata={"changes": {"password": {"from": "sealed", "to": "replaced"}}},
+            metadata={"changes": {"password": PASSWORD_CHANGE}},
         )
-    return found
+    return row
 
 
 def set_integration_active(
     *,
-    actor: Any,
+    actor: "User",
     window: Window | None,
     integration: Integration,
     is_active: bool,
     client_info: ClientInfo,
 ) -> bool:
-    """Enable or disable, and return whether that changed anything.
+    """Enable or disable an integration, and return whether that changed anything.
 
-    What is open on an integration that is disabled loses its ground; the worker ends it.
+    Access on a disabled integration is no longer eligible; the worker revokes it.
     """
     with transaction.atomic():
         require_admin(actor=actor, window=window)
@@ -147,9 +150,9 @@ def set_integration_active(
 def _require_same_server(
     integration: Integration,
     terms: IntegrationInput,
-    refusal: str = "The new address could not be checked, so nothing was saved.",
+    refusal: str = "Nothing was saved, because the new address could not be checked.",
 ) -> None:
-    """Raise InvalidInput unless these terms lead to the server the integration knows."""
+    """Raise InvalidInput unless this input leads to the server the integration is for."""
     target = Target(
         host=terms.host,
         port=terms.port,
@@ -160,35 +163,38 @@ def _require_same_server(
         sslrootcert=terms.sslrootcert,
         url=terms.url,
     )
-    moved = any(getattr(integration, name) != getattr(terms, name) for name in ADDRESS_FIELDS)
-    address = "url" if terms.kind == Integration.Kind.WEBHOOK else "host"
-    field = address if moved else "password"
+    address_field = "url" if terms.kind == Integration.Kind.WEBHOOK else "host"
+    field = address_field if _has_new_address(integration, terms) else "password"
     try:
         inventory = connector_for(terms.kind).discover(target)
     except ConnectorError as error:
         raise InvalidInput({field: f"{refusal} {error.sentence}"}) from None
-    if is_another_server(integration, inventory):
-        raise InvalidInput({field: ANOTHER_SERVER})
+    if is_different_server(integration, inventory):
+        raise InvalidInput({field: DIFFERENT_SERVER})
+
+
+def _has_new_address(integration: Integration, terms: IntegrationInput) -> bool:
+    return any(getattr(integration, name) != getattr(terms, name) for name in ADDRESS_FIELDS)
 
 
 def _write_change(
-    *, actor: Any, pk: int, terms: IntegrationInput, client_info: ClientInfo
+    *, actor: "User", pk: int, terms: IntegrationInput, client_info: ClientInfo
 ) -> Integration:
     integration = Integration.objects.select_for_update().get(pk=pk)
     changes = {
         name: {"from": getattr(integration, name), "to": value}
-        for name, value in _all_terms(terms).items()
+        for name, value in _values(terms).items()
         if getattr(integration, name) != value
     }
     for name, change in changes.items():
         setattr(integration, name, change["to"])
     if terms.password:
-        integration.encrypted_password = _sealed(integration, terms.password)
-        changes["password"] = {"from": "sealed", "to": "replaced"}
+        integration.encrypted_password = _encrypted(integration, terms.password)
+        changes["password"] = PASSWORD_CHANGE
     if changes:
         integration.next_check_at = timezone.now()
         integration.save()
-        _restamp_flows(integration, changed_by=actor)
+        _update_flow_versions(integration, changed_by=actor)
         record(
             event=EventName.INTEGRATION_CHANGE,
             actor=actor,
@@ -199,18 +205,18 @@ def _write_change(
     return integration
 
 
-def _restamp_flows(integration: Integration, *, changed_by: Any) -> None:
-    """Give every flow that leads there a new version if its fingerprint is another now."""
-    for flow in flows_through(integration).select_for_update().order_by("pk"):
+def _update_flow_versions(integration: Integration, *, changed_by: "User") -> None:
+    """Add a version to every flow using the integration whose fingerprint has changed."""
+    for flow in flows_using(integration).select_for_update().order_by("pk"):
         if fingerprint_of(terms_of(flow)) != flow.fingerprint:
-            stamp_version(flow=flow, changed_by=changed_by)
+            create_version(flow=flow, changed_by=changed_by)
 
 
-def _all_terms(terms: IntegrationInput) -> dict[str, Any]:
-    return {name: getattr(terms, name) for name in (*OTHER_INTEGRATION_TERMS, *ADDRESS_FIELDS)}
+def _values(terms: IntegrationInput) -> dict[str, object]:
+    return {name: getattr(terms, name) for name in (*OTHER_FIELDS, *ADDRESS_FIELDS)}
 
 
-def _sealed(integration: Integration, password: str) -> str:
-    return encryption.seal(
+def _encrypted(integration: Integration, password: str) -> str:
+    return encryption.encrypt(
         password.encode(), purpose=encryption.BROKER_PASSWORD, owner=integration.secret_id
     )

@@ -1,4 +1,4 @@
-"""Input of an integration."""
+"""The input of an integration, from a form or a program to the services."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from accessflows.models import Integration
 
 @dataclass(frozen=True, kw_only=True)
 class IntegrationInput:
-    """All terms of an integration. ``password`` None keeps the one that is sealed."""
+    """All settings of an integration. ``password`` None keeps the stored one."""
 
     name: str
     kind: str = Integration.Kind.POSTGRESQL
@@ -20,8 +20,9 @@ class IntegrationInput:
     sslrootcert: str = ""
     connection_limit: int = 3
     url: str = ""
-    cut_sessions_on_reset: bool = True
+    terminate_sessions_on_reset: bool = True
 
 
 # What decides which server the broker's password is sent to, and how well that is protected.
 ADDRESS_FIELDS = ("kind", "host", "port", "database", "broker", "sslmode", "sslrootcert", "url")
+OTHER_FIELDS = ("name", "connection_limit", "terminate_sessions_on_reset")

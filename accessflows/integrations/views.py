@@ -1,15 +1,18 @@
-"""Integrations: the list, the form, one integration with its health and what it offers."""
+"""Integrations: the list, the form, one integration, and the progress of its checks and canaries."""
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accessflows.acting import action_context
-from accessflows.exceptions import InvalidInput
-from accessflows.flows.selectors import flows_through, integration_rows
+from accessflows.exceptions import InvalidInput, Refused
+from accessflows.flows.selectors import flows_using, integration_rows
 from accessflows.form_fields import add_refusal
+from accessflows.integrations import services
+from accessflows.integrations.canaries import request_canary
 from accessflows.integrations.checks import request_check
 from accessflows.integrations.forms import (
     CanaryForm,
@@ -18,39 +21,35 @@ from accessflows.integrations.forms import (
     WebhookForm,
     integration_form_for,
 )
-from accessflows.integrations.services import (
-    change_integration,
-    create_integration,
-    set_integration_active,
-)
-from accessflows.integrations.services import replace_secret as replace_secret_service
-from accessflows.models import Integration
+from accessflows.models import CanaryRun, CheckRun, Integration
 from apono_portal.core.web.permissions import admins_only, readers_only
+from apono_portal.core.web.types import PortalRequest
 from mfa.decorators import mfa_required_if_enrolled
 
 PAGE_SIZE = 50
+RECENT_RUNS = 5
 
 
 @readers_only
 @require_GET
-def integration_list(request: HttpRequest) -> HttpResponse:
+def integration_list(request: PortalRequest) -> HttpResponse:
     page = Paginator(integration_rows(), PAGE_SIZE).get_page(request.GET.get("page"))
     return render(request, "accessflows/integration_list.html", {"page": page})
 
 
 @readers_only
 @require_GET
-def detail(request: HttpRequest, pk: int) -> HttpResponse:
+def detail(request: PortalRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
     context = {
         "integration": integration,
         "resources": integration.resources.order_by("name"),
         "permissions": integration.permissions.order_by("name"),
         "canary_form": CanaryForm(integration=integration),
-        "check_runs": integration.check_runs.all()[:5],
-        "canary_runs": integration.canary_runs.all()[:5],
-        "flows": flows_through(integration).order_by("name"),
-        "drifts": integration.drifts.filter(over_at=None),
+        "check_runs": integration.check_runs.all()[:RECENT_RUNS],
+        "canary_runs": integration.canary_runs.all()[:RECENT_RUNS],
+        "flows": flows_using(integration).order_by("name"),
+        "drifts": integration.drifts.filter(resolved_at=None),
     }
     return render(request, "accessflows/integration_detail.html", context)
 
@@ -58,16 +57,16 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 @admins_only
 @mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
-def create(request: HttpRequest) -> HttpResponse:
-    typed = request.POST if request.method == "POST" else None
-    form = integration_form_for((typed or request.GET).get("kind", ""))(typed)
+def create(request: PortalRequest) -> HttpResponse:
+    data = request.POST if request.method == "POST" else None
+    form = integration_form_for((data or request.GET).get("kind", ""))(data)
     if form.is_bound and form.is_valid():
         try:
-            integration = create_integration(**action_context(request), terms=form.terms())
+            integration = services.create_integration(**action_context(request), terms=form.terms())
         except InvalidInput as refused:
             add_refusal(form, refused)
         else:
-            messages.success(request, f"{integration.name} is added, and being checked.")
+            messages.success(request, f"{integration.name} was added and is being checked.")
             run = request_check(**action_context(request), integration=integration)
             return redirect("integrations:check_run", pk=integration.pk, run_pk=run.pk)
     return _form_page(request, form, integration=None)
@@ -76,14 +75,13 @@ def create(request: HttpRequest) -> HttpResponse:
 @admins_only
 @mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
-def edit(request: HttpRequest, pk: int) -> HttpResponse:
+def edit(request: PortalRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
-    form = integration_form_for(integration.kind)(
-        request.POST if request.method == "POST" else None, integration=integration
-    )
+    data = request.POST if request.method == "POST" else None
+    form = integration_form_for(integration.kind)(data, integration=integration)
     if form.is_bound and form.is_valid():
         try:
-            change_integration(
+            services.change_integration(
                 **action_context(request), integration=integration, terms=form.terms()
             )
         except InvalidInput as refused:
@@ -97,18 +95,18 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 @admins_only
 @mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
-def replace_secret(request: HttpRequest, pk: int) -> HttpResponse:
+def replace_secret(request: PortalRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
     form = SecretForm(request.POST if request.method == "POST" else None, integration=integration)
     if form.is_bound and form.is_valid():
         try:
-            replace_secret_service(
+            services.replace_secret(
                 **action_context(request), integration=integration, **form.cleaned_data
             )
         except InvalidInput as refused:
             add_refusal(form, refused)
         else:
-            messages.success(request, "The target took it. It is sealed, and the old one is gone.")
+            messages.success(request, "The target accepted it. The old one was deleted.")
             return redirect("integrations:detail", pk=pk)
     context = {"form": form, "integration": integration}
     status = 422 if form.errors else 200
@@ -118,42 +116,95 @@ def replace_secret(request: HttpRequest, pk: int) -> HttpResponse:
 @admins_only
 @mfa_required_if_enrolled
 @require_POST
-def enable(request: HttpRequest, pk: int) -> HttpResponse:
-    return _switch(request, pk, is_active=True)
+def enable(request: PortalRequest, pk: int) -> HttpResponse:
+    return _set_active(request, pk, is_active=True)
 
 
 @admins_only
 @mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
-def disable(request: HttpRequest, pk: int) -> HttpResponse:
+def disable(request: PortalRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
-        return _switch(request, pk, is_active=False)
+        return _set_active(request, pk, is_active=False)
     integration = get_object_or_404(Integration, pk=pk)
     return render(request, "accessflows/integration_disable.html", {"integration": integration})
 
 
-def _switch(request: HttpRequest, pk: int, *, is_active: bool) -> HttpResponse:
+@admins_only
+@mfa_required_if_enrolled
+@require_POST
+def check(request: PortalRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
-    set_integration_active(**action_context(request), integration=integration, is_active=is_active)
+    try:
+        run = request_check(**action_context(request), integration=integration)
+    except Refused as refused:
+        messages.info(request, refused.sentence)
+        return redirect("integrations:detail", pk=pk)
+    return redirect("integrations:check_run", pk=pk, run_pk=run.pk)
+
+
+@readers_only
+@require_GET
+@never_cache
+def check_run(request: PortalRequest, pk: int, run_pk: int) -> HttpResponse:
+    runs = CheckRun.objects.select_related("integration")
+    run = get_object_or_404(runs, pk=run_pk, integration=pk)
+    token = f"{run.state}-{len(run.steps)}-{run.read}" if run.is_open else ""
+    context = {"run": run, "integration": run.integration, "progress_token": token}
+    return render(request, "accessflows/check_run.html", context)
+
+
+@admins_only
+@mfa_required_if_enrolled
+@require_POST
+def run_canary(request: PortalRequest, pk: int) -> HttpResponse:
+    integration = get_object_or_404(Integration, pk=pk)
+    form = CanaryForm(request.POST, integration=integration)
+    if not form.is_valid():
+        messages.error(request, "Choose a resource and a permission that exist now.")
+        return redirect("integrations:detail", pk=pk)
+    try:
+        run = request_canary(
+            **action_context(request), integration=integration, **form.cleaned_data
+        )
+    except Refused as refused:
+        messages.error(request, refused.sentence)
+        return redirect("integrations:detail", pk=pk)
+    return redirect("integrations:canary", pk=pk, run_pk=run.pk)
+
+
+@readers_only
+@require_GET
+@never_cache
+def canary(request: PortalRequest, pk: int, run_pk: int) -> HttpResponse:
+    runs = CanaryRun.objects.select_related("integration")
+    run = get_object_or_404(runs, pk=run_pk, integration=pk)
+    token = f"{run.state}-{len(run.steps)}" if run.is_open else ""
+    context = {"run": run, "integration": run.integration, "progress_token": token}
+    return render(request, "accessflows/canary.html", context)
+
+
+def _set_active(request: PortalRequest, pk: int, *, is_active: bool) -> HttpResponse:
+    integration = get_object_or_404(Integration, pk=pk)
+    services.set_integration_active(
+        **action_context(request), integration=integration, is_active=is_active
+    )
     effect = (
-        "enabled. Flows give access there again."
+        "enabled. Flows grant access on it again."
         if is_active
-        else "disabled. No new access is given there, and what is open is being ended."
+        else "disabled. No new access is granted on it, and active access is being revoked."
     )
     messages.success(request, f"{integration.name} is {effect}")
     return redirect("integrations:detail", pk=pk)
 
 
 def _form_page(
-    request: HttpRequest, form: IntegrationForm | WebhookForm, *, integration: Integration | None
+    request: PortalRequest, form: IntegrationForm | WebhookForm, *, integration: Integration | None
 ) -> HttpResponse:
-    return render(
-        request,
-        "accessflows/integration_form.html",
-        {
-            "form": form,
-            "integration": integration,
-            "is_webhook": isinstance(form, WebhookForm),
-        },
-        status=422 if form.errors else 200,
-    )
+    context = {
+        "form": form,
+        "integration": integration,
+        "is_webhook": isinstance(form, WebhookForm),
+    }
+    status = 422 if form.errors else 200
+    return render(request, "accessflows/integration_form.html", context, status=status)

@@ -181,7 +181,7 @@ def _expires_soon(notification: Notification) -> Message:
 def _ended(notification: Notification) -> Message:
     request = notification.subject_request
     is_revoked = notification.event.event == EventName.REQUEST_REVOKE
-    by, reason = person(request.end_asked_by_label), request.message if is_revoked else ""
+    by, reason = person(request.revoked_by_label), request.message if is_revoked else ""
     return Message(
         f"{request.reference} {'was revoked' if is_revoked else 'expired'}: {title_of(request)}",
         [
@@ -223,7 +223,7 @@ def _drift(notification: Notification) -> Message:
     events = [notification.event, *notification.merged]
     integration = notification.metadata.get("integration") or notification.event.target_label
     subject, what = f"Logins on {integration} have drifted", ""
-    if notification.event.event == EventName.GRANT_CUT_UNKNOWN:
+    if notification.event.event == EventName.GRANT_REMOVE_UNKNOWN:
         subject = f"Unknown login removed from {integration}"
         what = "It had the portal's marker, belonged to no grant, and was past its expiry."
     lines = [

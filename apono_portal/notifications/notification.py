@@ -88,7 +88,7 @@ def _pending_mfa(event: Event, request: AccessRequest) -> Kind | None:
 
 
 def _approved(event: Event, request: AccessRequest) -> Kind | None:
-    return None if event.metadata.get("waits_for_others") else Kind.DECIDED
+    return None if event.metadata.get("needs_more_approvals") else Kind.DECIDED
 
 
 def _always(kind: Kind) -> Callable[..., Kind | None]:
@@ -119,7 +119,7 @@ def _revocation_failed(event: Event) -> Kind | None:
     if event.metadata.get("step") != "contain":
         return None
     grant = Grant.objects.filter(pk=event.target_id, contained_at=None).first()
-    if grant is None or grant.state == GrantState.ENDED:
+    if grant is None or grant.state == GrantState.REMOVED:
         return None
     earlier = Event.objects.about_target(grant).filter(
         event=EventName.GRANT_RETRY, metadata__step="contain", pk__lt=event.pk
@@ -134,13 +134,13 @@ def _unhealthy(event: Event) -> Kind | None:
 _OTHER_EVENTS: dict[str, Callable[[Event], Kind | None]] = {
     EventName.GRANT_RETRY: _revocation_failed,
     EventName.GRANT_DRIFT: _always(Kind.DRIFT),
-    EventName.GRANT_CUT_UNKNOWN: _always(Kind.DRIFT),
+    EventName.GRANT_REMOVE_UNKNOWN: _always(Kind.DRIFT),
     EventName.INTEGRATION_CHECK: _unhealthy,
     EventName.MFA_SET_UP: _always(Kind.SECURITY),
     EventName.MFA_RESET: _always(Kind.SECURITY),
     EventName.MFA_LOCK_OUT: _always(Kind.SECURITY),
     EventName.MFA_LIFT_LOCKOUT: _always(Kind.SECURITY),
-    EventName.SESSION_LOCK: _always(Kind.SECURITY),
+    EventName.SESSION_LOCK_OUT: _always(Kind.SECURITY),
     EventName.USER_CHANGE_PASSWORD: _always(Kind.SECURITY),
 }
 NOTIFYING = frozenset([*_REQUEST_EVENTS, *_OTHER_EVENTS])

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from accessflows.flows.policies import approver_sets, further_sets
+from accessflows.flows.policies import approver_sets, escalation_sets
 from accessflows.models import AccessFlow
 from apono_portal.notifications.kinds import ADMIN_KINDS, Kind
 from apono_portal.notifications.models import EmailOptOut
@@ -45,7 +45,7 @@ def pending_approvers(request: AccessRequest) -> set[int]:
     """Return who may decide on a request and has not."""
     if request.flow is None:
         return set()
-    further = further_sets(request.flow, request.escalation_tier)
+    further = escalation_sets(request.flow, request.escalation_tier)
     members = {pk for group in [*approver_sets(request.flow), *further] for pk in group.members}
     if not request.flow.allow_self_approval:
         members.discard(request.requester_id or 0)
@@ -57,9 +57,9 @@ def _approvers_added_by(escalation: Notification) -> set[int]:
     request, tier = escalation.subject_request, int(escalation.metadata.get("tier") or 0)
     if request.flow is None:
         return set()
-    earlier = [*approver_sets(request.flow), *further_sets(request.flow, tier - 1)]
+    earlier = [*approver_sets(request.flow), *escalation_sets(request.flow, tier - 1)]
     before = {pk for group in earlier for pk in group.members}
-    after = {pk for group in further_sets(request.flow, tier) for pk in group.members}
+    after = {pk for group in escalation_sets(request.flow, tier) for pk in group.members}
     return (after - before) & pending_approvers(request)
 
 
@@ -97,7 +97,7 @@ def _is_redundant(notification: Notification, request: AccessRequest) -> bool:
     if notification.kind == Kind.ACTIVE:
         return request.approval == AccessFlow.Approval.AUTOMATIC
     if notification.kind == Kind.ENDED:
-        return request.end_asked_by_label == request.requester_label
+        return request.revoked_by_label == request.requester_label
     if notification.event.event == EventName.REQUEST_APPROVE:
         opt_outs = EmailOptOut.objects.filter(user=request.requester_id, kind=Kind.ACTIVE)
         return not opt_outs.exists()

@@ -303,7 +303,7 @@ RULES = (
         (
             Edit(
                 "accessflows/querysets.py",
-                "return self.active().filter(pk__in=self.numbers_requestable_by(user))",
+                "return self.active().filter(pk__in=self.ids_requestable_by(user))",
                 "return self.active()",
             ),
         ),

@@ -36,7 +36,7 @@ ORDINARY = 20
 
 def run(ground: Ground, options: Namespace) -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    idle_pool.connections.is_kept = True  # what is opened is shown sooner
+    idle_pool.connections.is_enabled = True  # what is opened is shown sooner
     started = time.monotonic()
     line = Line(ground.target_server.host, ground.target_server.port)
     stage = Stage(

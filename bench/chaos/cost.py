@@ -21,8 +21,8 @@ from bench.chaos.ground import PORTAL_ID
 from bench.chaos.stage import Stage
 from requests_app.drift.scan import due_for_scan
 from requests_app.grants.activation import begin_activation
-from requests_app.grants.ending import expire_due
 from requests_app.grants.leases import claim
+from requests_app.grants.revocation import expire_due
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from requests_app.worker import reconciler, steps
 
@@ -120,7 +120,7 @@ def _whole_step(request_pk: int) -> None:
     stage = reconciler.Stage.ACTIVATE
     lease, grants = claim(
         "bench", integration_id=integration_id, state=GrantState.ACTIVATING, limit=1,
-        lasts=stage.lease, now=timezone.now(),
+        duration=stage.lease, now=timezone.now(),
     )  # fmt: skip
     steps.activate(grants, lease)
 
@@ -143,7 +143,7 @@ def _idle_sweep() -> None:
     reconciler.run_housekeeping(now)
     reconciler.start_activations()
     reconciler.scopes(now)
-    reconciler.next_turn()
+    reconciler.next_due_at()
     due_for_scan(now)
 
 
@@ -165,10 +165,10 @@ def _make_past(template: AccessRequest, past: int) -> None:
             integration_name=target.integration_name,
             resource=target.resource,
             permission=target.permission,
-            state=GrantState.ENDED,
+            state=GrantState.REMOVED,
             deadline=over,
             contained_at=over,
-            ended_at=over,
+            removed_at=over,
         )
         for request in requests
     )

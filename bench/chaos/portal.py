@@ -21,7 +21,7 @@ from bench.chaos.judge import Key
 from requests_app.exceptions import Conflict
 from requests_app.grants.activation import begin_activation
 from requests_app.grants.credentials import reveal_credential
-from requests_app.grants.ending import revoke_access
+from requests_app.grants.revocation import revoke_access
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from requests_app.submission.evaluation import RequestDraft, Words
 from requests_app.submission.services import submit_requests
@@ -114,7 +114,7 @@ class Portal:
 
     def wait_ended(self, grants: Sequence[Grant], patience_s: float) -> bool:
         pks = [grant.pk for grant in grants]
-        left = Grant.objects.filter(pk__in=pks).exclude(state=GrantState.ENDED)
+        left = Grant.objects.filter(pk__in=pks).exclude(state=GrantState.REMOVED)
         return until(lambda: not left.exists(), patience_s)
 
 

@@ -42,9 +42,9 @@ TESTS = [
 ]
 # They start servers and workers of their own, and test those, or look at files only.
 IGNORED = [
-    "tests/requests_app/test_killed_worker.py",
-    "tests/requests_app/test_leases.py",
-    "tests/requests_app/test_reconciling.py",
+    "tests/requests_app/worker/test_killed_worker.py",
+    "tests/requests_app/grants/test_leases.py",
+    "tests/requests_app/worker/test_reconciler.py",
     "tests/architecture/test_docs.py",
     "tests/architecture/test_templates.py",
 ]

@@ -31,7 +31,7 @@ from accessflows.models import AccessFlow, Integration, Permission, Resource  # 
 from apono_portal.core.web.client import SYSTEM  # noqa: E402
 from apono_portal.users.models import Role, User  # noqa: E402
 from bench.speed.target import DATABASE, PERMISSION, Login, make_logins  # noqa: E402
-from requests_app.grants.ending import cancel_request, revoke_access
+from requests_app.grants.revocation import cancel_request, revoke_access
 from requests_app.models import (  # noqa: E402
     AccessRequest,
     Grant,

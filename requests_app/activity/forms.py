@@ -1,11 +1,11 @@
-"""What one may ask of the activity, read from the address."""
+"""The filters of the Activity page, read from its address."""
 
 import datetime as dt
 
 from django import forms
 
-from audit.log.forms import LARGEST_ID, DayField, cleaned_reference, start_of
-from requests_app.activity.selectors import Wanted
+from audit.log.forms import MAX_ID, DayField, parse_reference, start_of
+from requests_app.activity.selectors import ActivityFilters
 from requests_app.models import Status
 
 MFA_CHOICES = [
@@ -16,12 +16,12 @@ MFA_CHOICES = [
 ]
 
 
-def words(label: str) -> forms.CharField:
+def _text_filter(label: str) -> forms.CharField:
     return forms.CharField(label=label, max_length=100, required=False)
 
 
 class ActivityForm(forms.Form):
-    """Filters and place in the list. Nothing is required; what cannot be read gets a sentence."""
+    """Filters, and the place in the list. All fields are optional."""
 
     since = DayField(label="From")
     until = DayField(label="Until")
@@ -29,22 +29,22 @@ class ActivityForm(forms.Form):
         label="Status",
         choices=[("", "Any status"), *Status.choices],
         required=False,
-        error_messages={"invalid_choice": "There is no such status. Choose one from the list."},
+        error_messages={"invalid_choice": "Unknown status. Choose one from the list."},
     )
     mfa = forms.ChoiceField(
         label="MFA",
         choices=MFA_CHOICES,
         required=False,
-        error_messages={"invalid_choice": "There is no such choice. Choose one from the list."},
+        error_messages={"invalid_choice": "Unknown choice. Choose one from the list."},
     )
-    requester = words("Requester")
-    flow = words("Access flow")
-    integration = words("Integration")
-    permission = words("Resource or permission")
+    requester = _text_filter("Requester")
+    flow = _text_filter("Access flow")
+    integration = _text_filter("Integration")
+    permission = _text_filter("Resource or permission")
     request = forms.CharField(label="Request", max_length=32, required=False)
-    before = forms.IntegerField(min_value=0, max_value=LARGEST_ID, required=False)
-    after = forms.IntegerField(min_value=0, max_value=LARGEST_ID, required=False)
-    open = forms.IntegerField(min_value=0, max_value=LARGEST_ID, required=False)
+    before = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
+    after = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
+    open = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
 
     FILTERS = (
         "since",
@@ -59,28 +59,30 @@ class ActivityForm(forms.Form):
     )
 
     def clean_request(self) -> int | None:
-        return cleaned_reference(self.cleaned_data["request"])
+        return parse_reference(self.cleaned_data["request"])
 
     @property
-    def asked(self) -> dict[str, str]:
-        """The filters that narrow, as they were typed."""
+    def active_filters(self) -> dict[str, str]:
+        """The filters that are set, as typed."""
         return {name: self.data[name] for name in self.FILTERS if self.data.get(name)}
 
     @property
     def is_filtered(self) -> bool:
-        return bool(self.asked)
+        return bool(self.active_filters)
 
     @property
-    def wanted(self) -> Wanted:
-        """What a valid form asks for. A day counts whole, in the portal's time zone."""
-        asked = self.cleaned_data
-        until = asked["until"] and asked["until"] + dt.timedelta(days=1)
-        return Wanted(
-            since=start_of(asked["since"]),
+    def filters(self) -> ActivityFilters:
+        """The filters of a valid form. ``until`` includes that day, in the portal's time zone."""
+        data = self.cleaned_data
+        until = data["until"] and data["until"] + dt.timedelta(days=1)
+        return ActivityFilters(
+            since=start_of(data["since"]),
             until=start_of(until),
-            request_id=asked["request"],
-            **{
-                name: asked[name]
-                for name in ("status", "mfa", "requester", "flow", "integration", "permission")
-            },
+            requester=data["requester"],
+            flow=data["flow"],
+            integration=data["integration"],
+            permission=data["permission"],
+            status=data["status"],
+            mfa=data["mfa"],
+            request_id=data["request"],
         )

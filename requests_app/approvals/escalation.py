@@ -1,4 +1,4 @@
-"""RequestDraft a further group when nobody has decided in time."""
+"""Escalation: a further group may decide when nobody has decided in time."""
 
 from datetime import datetime
 
@@ -13,9 +13,9 @@ from requests_app.policies import ineligibility_reason
 
 
 def escalate_due(*, now: datetime) -> int:
-    """Let the next group decide, too, on every request whose wait is over, a batch of them.
+    """Escalate a batch of the requests whose wait is over, and return how many there were.
 
-    Returns how many were taken on. A request whose ground is gone is cancelled instead.
+    Requests that are no longer eligible are cancelled instead.
     """
     due = AccessRequest.objects.to_escalate(now)
     if not due.exists():
@@ -40,8 +40,8 @@ def _escalate(request: AccessRequest, now: datetime) -> None:
         AccessRequest.objects.filter(pk=request.pk).update(escalates_at=None)
         return
     request.escalation_tier = first.position
-    moved = AccessRequest.objects.filter(pk=request.pk, status=Status.PENDING_APPROVAL)
-    moved.update(escalation_tier=first.position, escalates_at=request.escalates_at)
+    pending = AccessRequest.objects.filter(pk=request.pk, status=Status.PENDING_APPROVAL)
+    pending.update(escalation_tier=first.position, escalates_at=request.escalates_at)
     record(
         event=EventName.REQUEST_ESCALATE,
         actor=None,

@@ -1,26 +1,31 @@
-"""Approvals whose MFA is not true any more: whoever gave one had their MFA reset since."""
+"""Invalidated approvals: the approver's MFA was reset after the approval."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
 from audit.events import EventName
 from audit.services import record
-from requests_app.lifecycle import lock_request, pending_until, transition
+from requests_app.lifecycle import lock_request, next_escalation, pending_until, transition
 from requests_app.models import AccessRequest, Decision, Status
-from requests_app.policies import decision_stands, next_escalation
+from requests_app.policies import decision_stands
 
-APPROVE = Decision.Verdict.APPROVE
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
 
 def drop_void_approvals(*, request: AccessRequest) -> list[str]:
-    """Take back the approvals that do not stand, and return who gave them.
+    """Delete the approvals that no longer count, and return the labels of their approvers.
 
-    Their approvers may decide again. What they had said stays on the record. Inside a transaction
-    that locks the request. The word of somebody who was deleted is left: it counts for nothing.
+    The approvers may decide again; what they decided stays in the audit log. Call it inside a
+    transaction that locks the request. Approvals by deleted users stay: they count for nothing.
     """
-    given = request.decisions.filter(verdict=APPROVE).exclude(approver=None)
-    void = [d for d in given.select_related("verification") if not decision_stands(request, d)]
+    approvals = request.decisions.filter(verdict=Decision.Verdict.APPROVE).exclude(approver=None)
+    void = [
+        decision
+        for decision in approvals.select_related("verification")
+        if not decision_stands(request, decision)
+    ]
     for decision in void:
         record(
             event=EventName.REQUEST_VOID_APPROVAL,
@@ -31,30 +36,30 @@ def drop_void_approvals(*, request: AccessRequest) -> list[str]:
                 "approver": decision.approver_label,
                 "approved_at": decision.at,
                 "verification": decision.verification_id,
-                "reason": "The MFA it was given with was reset.",
+                "reason": "The approver's MFA was reset.",
             },
         )
     Decision.objects.filter(pk__in=[decision.pk for decision in void]).delete()
     return [decision.approver_label for decision in void]
 
 
-def drop_void_approvals_of(*, user: Any) -> None:
-    """Take back what a person approved of requests that still wait, right after a reset.
+def drop_void_approvals_of(*, user: "User") -> None:
+    """Delete this user's approvals of requests that still wait, right after an MFA reset.
 
-    Inside the transaction of the reset, which holds the person's MFA state.
+    Call it inside the transaction of the reset, which locks the user's MFA state.
     """
-    waiting = AccessRequest.objects.filter(
+    requests = AccessRequest.objects.filter(
         status=Status.PENDING_APPROVAL, require_mfa=True, decisions__approver=user
     )
-    for pk in waiting.order_by("pk").values_list("pk", flat=True):
+    for pk in requests.order_by("pk").values_list("pk", flat=True):
         drop_void_approvals(request=lock_request(pk))
 
 
 def reopen_request(*, request: AccessRequest, voided: list[str]) -> AccessRequest:
-    """Have a request whose approval was voided wait for approval again."""
+    """Return a request whose approval was voided to Pending Approval."""
     now, to = timezone.now(), Status.PENDING_APPROVAL
     tier = request.escalation_tier
-    sentence = f"The MFA of {', '.join(voided)} was reset after the approval, which is void."
+    sentence = f"The approval by {', '.join(voided)} is void: their MFA was reset."
     return transition(
         request,
         to=to,

@@ -1,12 +1,12 @@
-"""What stands on a flow now: how much waits, opens, is open and is ending through it."""
+"""Deletion of access flows, and what depends on a flow."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.db import transaction
 from django.db.models import Count, Q
 
-from accessflows.flows.fingerprint import terms_of
+from accessflows.flows.fingerprint import compute_fingerprint, terms_of
 from accessflows.models import AccessFlow
 from accessflows.permissions import require_admin
 from apono_portal.core.web.client import ClientInfo
@@ -15,45 +15,43 @@ from audit.services import record
 from mfa.verification.window import Window
 from requests_app.exceptions import RequestRefused
 from requests_app.models import PENDING, AccessRequest, Status
-from requests_app.policies import clean_reason, current_fingerprint
+from requests_app.submission.validation import clean_reason
 
-SHOWN = 10
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+MAX_LISTED_REQUESTS = 10
 
 
-class FlowUse(NamedTuple):
-    """Numbers of requests through a flow, and of the people whose access is open."""
+class FlowUsage(NamedTuple):
+    """Requests through a flow by status, and the number of users with access."""
 
-    waiting: int
-    opening: int
-    open: int
-    ending: int
-    people: int
+    pending: int
+    granting: int
+    active: int
+    revoking: int
+    requesters: int
 
     @property
     def live(self) -> int:
-        """Requests whose access is open, or is being opened."""
-        return self.opening + self.open
+        return self.granting + self.active
 
 
-def use_of(flow: AccessFlow) -> FlowUse:
-    """Count in one query."""
-    found = AccessRequest.objects.filter(flow=flow).aggregate(
-        waiting=Count("pk", filter=Q(status__in=PENDING)),
-        opening=Count("pk", filter=Q(status=Status.GRANTING)),
-        open=Count("pk", filter=Q(status=Status.ACTIVE)),
-        ending=Count("pk", filter=Q(status=Status.ENDING)),
-        people=Count(
-            "requester",
-            filter=Q(status__in=[Status.GRANTING, Status.ACTIVE]),
-            distinct=True,
-        ),
+def flow_usage(flow: AccessFlow) -> FlowUsage:
+    granted = Q(status__in=[Status.GRANTING, Status.ACTIVE])
+    counts = AccessRequest.objects.filter(flow=flow).aggregate(
+        pending=Count("pk", filter=Q(status__in=PENDING)),
+        granting=Count("pk", filter=Q(status=Status.GRANTING)),
+        active=Count("pk", filter=Q(status=Status.ACTIVE)),
+        revoking=Count("pk", filter=Q(status=Status.REVOKING)),
+        requesters=Count("requester", filter=granted, distinct=True),
     )
-    return FlowUse(**found)
+    return FlowUsage(**counts)
 
 
 @dataclass(frozen=True)
-class Voided:
-    """The first of the requests that a change of the flow would void, and how many there are."""
+class VoidedRequests:
+    """The first requests that a change of a flow would void, and the number of all."""
 
     first: tuple[AccessRequest, ...]
     count: int
@@ -63,46 +61,50 @@ class Voided:
         return self.count - len(self.first)
 
 
-def voided_by(flow: AccessFlow, fingerprint: str) -> Voided:
-    """Return what waits under the flow as it is, and goes no further under another fingerprint."""
-    now = current_fingerprint(flow)
-    if now == fingerprint:
-        return Voided((), 0)
-    waiting = AccessRequest.objects.filter(
+def requests_voided_by(flow: AccessFlow, fingerprint: str) -> VoidedRequests:
+    """Return the requests not yet granted that a new fingerprint of the flow would void."""
+    current = compute_fingerprint(flow)
+    if current == fingerprint:
+        return VoidedRequests((), 0)
+    requests = AccessRequest.objects.filter(
         Q(status__in=PENDING) | Q(status=Status.GRANTING, grants=None),
         flow=flow,
-        flow_fingerprint=now,
+        flow_fingerprint=current,
     ).order_by("pk")
-    return Voided(tuple(waiting[:SHOWN]), waiting.count())
+    return VoidedRequests(tuple(requests[:MAX_LISTED_REQUESTS]), requests.count())
 
 
 def delete_flow(
-    *, actor: Any, window: Window | None, flow: AccessFlow, reason: str, client_info: ClientInfo
-) -> FlowUse:
-    """Delete a flow, and return what stood on it.
+    *, actor: "User", window: Window | None, flow: AccessFlow, reason: str, client_info: ClientInfo
+) -> FlowUsage:
+    """Delete a flow, and return its usage.
 
-    From here on nobody can ask through it, nothing that waits goes on, and the worker ends what is
-    open (`ending.revoke_ineligible`): a grant needs nothing of its flow to end. Requests keep their
-    snapshot and the flow its versions, so history reads on.
+    Its pending requests go no further, and the worker revokes its access
+    (`revocation.revoke_ineligible`), for which a grant does not need the flow. Requests keep their
+    snapshots and the flow its versions.
     """
     reason = clean_reason(reason, required=True)
     with transaction.atomic():
         require_admin(actor=actor, window=window)
-        found = AccessFlow.objects.select_for_update().filter(pk=flow.pk).first()
-        if found is None:
-            raise RequestRefused("This access flow was deleted meanwhile.")
-        use = use_of(found)
+        locked = AccessFlow.objects.select_for_update().filter(pk=flow.pk).first()
+        if locked is None:
+            raise RequestRefused("This access flow has already been deleted.")
+        usage = flow_usage(locked)
         record(
             event=EventName.FLOW_DELETE,
             actor=actor,
-            target=found,
+            target=locked,
             client_info=client_info,
             metadata={
                 "reason": reason,
-                "version": found.version,
-                "terms": terms_of(found),
-                "requests": {name: getattr(use, name) for name in ("waiting", "opening", "open")},
+                "version": locked.version,
+                "terms": terms_of(locked),
+                "requests": {
+                    "pending": usage.pending,
+                    "granting": usage.granting,
+                    "active": usage.active,
+                },
             },
         )
-        found.delete()
-    return use
+        locked.delete()
+    return usage

@@ -1,11 +1,11 @@
-"""What needs an integration now, and so stands in the way of deleting it."""
+"""Deletion of integrations, and what prevents it."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 
-from accessflows.flows.selectors import flows_through
+from accessflows.flows.selectors import flows_using
 from accessflows.models import AccessFlow, Integration
 from accessflows.permissions import require_admin
 from apono_portal.core.web.client import ClientInfo
@@ -14,64 +14,69 @@ from audit.services import record
 from mfa.verification.window import Window
 from requests_app.exceptions import RequestRefused
 from requests_app.models import Grant
-from requests_app.policies import clean_reason
+from requests_app.submission.validation import clean_reason
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
 
 @dataclass(frozen=True)
-class IntegrationUse:
-    """What stands in the way of deleting an integration."""
+class IntegrationUsage:
+    """The flows that use an integration, and the number of its live grants."""
 
     flows: tuple[AccessFlow, ...]
     live: int
 
     @property
-    def in_the_way(self) -> bool:
+    def prevents_deletion(self) -> bool:
         return bool(self.flows or self.live)
 
     @property
     def sentence(self) -> str:
         if self.live:
-            return f"Access on it is not proven gone yet ({self.live}). Disable it, and wait."
+            return f"Grants not removed yet: {self.live}. Disable the integration, and wait."
         names = ", ".join(flow.name for flow in self.flows)
-        return f"These access flows lead there: {names}. Take it out of them first."
+        return f"Used by access flows: {names}. Remove it from them first."
 
 
-def use_of_integration(integration: Integration) -> IntegrationUse:
-    return IntegrationUse(
-        tuple(flows_through(integration).order_by("name")),
+def integration_usage(integration: Integration) -> IntegrationUsage:
+    return IntegrationUsage(
+        tuple(flows_using(integration).order_by("name")),
         Grant.objects.live().filter(integration=integration).count(),
     )
 
 
 def delete_integration(
     *,
-    actor: Any,
+    actor: "User",
     window: Window | None,
     integration: Integration,
     reason: str,
     client_info: ClientInfo,
 ) -> None:
-    """Remove an integration with its sealed credential. Refused while a flow or access needs it.
+    """Delete an integration with its encrypted credential, unless a flow or live grant uses it.
 
-    What an activation or a flow adds meanwhile is refused by the database, or refuses this.
+    What a concurrent activation or flow adds is refused by the database, or makes this fail.
     """
     reason = clean_reason(reason, required=True)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
-            found = Integration.objects.select_for_update().filter(pk=integration.pk).first()
-            if found is None:
-                raise RequestRefused("This integration was deleted meanwhile.")
-            use = use_of_integration(found)
-            if use.in_the_way:
-                raise RequestRefused(use.sentence)
+            locked = Integration.objects.select_for_update().filter(pk=integration.pk).first()
+            if locked is None:
+                raise RequestRefused("This integration has already been deleted.")
+            usage = integration_usage(locked)
+            if usage.prevents_deletion:
+                raise RequestRefused(usage.sentence)
             record(
                 event=EventName.INTEGRATION_DELETE,
                 actor=actor,
-                target=found,
+                target=locked,
                 client_info=client_info,
-                metadata={"reason": reason, "address": found.address},
+                metadata={"reason": reason, "address": locked.address},
             )
-            found.delete()
+            locked.delete()
     except IntegrityError:
-        raise RequestRefused("It was put to use while it was deleted. Nothing was done.") from None
+        raise RequestRefused(
+            "It was put to use during the deletion. Nothing was deleted."
+        ) from None

@@ -1,4 +1,4 @@
-"""Looking over a target now and then: a roll call, a comparison, and what follows from it."""
+"""Regular scans of targets for drift, and what follows from them."""
 
 import secrets
 import uuid
@@ -7,7 +7,6 @@ from functools import partial
 
 import structlog
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -22,113 +21,118 @@ from accessflows.connectors.protocol import (
 )
 from accessflows.models import Integration
 from requests_app.drift.compare import Comparison, compare, identities_of
-from requests_app.drift.services import note_drift, record_removal
-from requests_app.grants.ending import end_vanished
-from requests_app.grants.target_access import AT_ONCE, draft, iter_managed_roles, reach_integration
+from requests_app.drift.services import record_drift, record_removal
+from requests_app.grants.revocation import revoke_dropped
+from requests_app.grants.target_access import (
+    BATCH_SIZE,
+    connector_errors,
+    connector_of_integration,
+    iter_managed_roles,
+)
 from requests_app.models import Grant, GrantState, TargetScan
 
 log = structlog.get_logger(__name__)
 
-MOST_REMOVED = 20  # in one look; the next one goes on
+MAX_REMOVED = 20  # in one scan; the next one continues
 
 
-def due_for_scan(now: datetime, *, at_once: bool = False) -> list[int]:
-    """Return the integrations to look over. ``at_once`` does not wait for their turn."""
-    unwatched = Integration.objects.filter(watch=None)
+def due_for_scan(now: datetime, *, all_targets: bool = False) -> list[int]:
+    """Return the ids of the integrations whose scan is due, or of all that are not being scanned."""
+    new = Integration.objects.filter(scan=None)
     TargetScan.objects.bulk_create(
-        [TargetScan(integration=integration) for integration in unwatched], ignore_conflicts=True
+        [TargetScan(integration=integration) for integration in new], ignore_conflicts=True
     )
-    watches = TargetScan.objects.filter(Q(lease_until=None) | Q(lease_until__lt=Now()))
-    if not at_once:
-        watches = watches.filter(next_scan_at__lte=now)
-    return list(watches.order_by("next_scan_at").values_list("integration_id", flat=True))
+    scans = TargetScan.objects.filter(_unleased())
+    if not all_targets:
+        scans = scans.filter(next_scan_at__lte=now)
+    return list(scans.order_by("next_scan_at").values_list("integration_id", flat=True))
 
 
-def scan_targets(integration_id: int, worker_id: str) -> int:
-    """Compare one target with the portal's rows, if no other worker does. Returns what was removed."""
+def scan_target(integration_id: int, worker_id: str) -> int:
+    """Scan one target unless another worker does. Return the number of logins removed."""
     lease = f"{worker_id[:50]}/{secrets.token_hex(4)}"
-    mine = TargetScan.objects.filter(integration=integration_id)
-    free = mine.filter(Q(lease_until=None) | Q(lease_until__lt=Now()))
-    if not free.update(lease_by=lease, lease_until=Now() + settings.WORKER_LEASE):
+    scan = TargetScan.objects.filter(integration=integration_id)
+    unleased = scan.filter(_unleased())
+    if not unleased.update(lease_by=lease, lease_until=Now() + settings.WORKER_LEASE):
         return 0
     now = timezone.now()
     result: dict[str, object] = {"last_error": ""}
     removed = 0
     try:
-        removed = _look(Integration.objects.get(pk=integration_id), now)
+        removed = _scan(Integration.objects.get(pk=integration_id), now)
         result["scanned_at"] = now
     except ConnectorError as error:
         result["last_error"] = error.sentence[:500]
-        log.warning("target_not_looked_over", integration=integration_id, reason=error.sentence)
+        log.warning("scan_failed", integration=integration_id, reason=error.sentence)
     next_scan_at = timezone.now() + settings.TARGET_SCAN_INTERVAL
-    mine.filter(lease_by=lease).update(
+    scan.filter(lease_by=lease).update(
         **result, next_scan_at=next_scan_at, lease_by="", lease_until=None
     )
     return removed
 
 
-def _look(integration: Integration, since: datetime) -> int:
-    """The target is asked first and the rows are read after it: a row comes before its login.
+def _unleased() -> Q:
+    return Q(lease_until=None) | Q(lease_until__lt=Now())
 
-    Both are read some at a time in the order of the logins' OIDs: there may be many.
+
+def _scan(integration: Integration, since: datetime) -> int:
+    """List the target's roles before reading the rows: a row is written before its login exists.
+
+    Both are read in batches ordered by OID, as there may be many.
     """
-    connector, target = reach_integration(integration)
-    active = _active(integration)
+    connector, target = connector_of_integration(integration)
+    active = _active_grants(integration)
     comparison = Comparison()
-    for after, roll in iter_managed_roles(connector, target, partial(_identities, active)):
-        known, ended = _known(roll)
-        here = active.filter(login_oid__gt=after)
-        if roll.upto is not None:
-            here = here.filter(login_oid__lte=roll.upto)
-        with (
-            transaction.atomic()
-        ):  # else a pooler may give the rest of a cursor to another connection
-            rows = here.iterator(chunk_size=AT_ONCE)
-            comparison += compare(roll, known, ended, rows, since=since)
-    note_drift(integration=integration, findings=comparison.findings)
-    _end_dropped(connector, target, comparison)
+    for after, listing in iter_managed_roles(connector, target, partial(_identities, active)):
+        known, removed_grants = _known_grants(listing)
+        batch = active.filter(login_oid__gt=after)
+        if listing.up_to is not None:
+            batch = batch.filter(login_oid__lte=listing.up_to)
+        comparison += compare(listing, known, removed_grants, batch, since=since)
+    record_drift(integration=integration, findings=comparison.findings)
+    _revoke_dropped(connector, target, comparison)
     removed = 0
-    for role in comparison.to_remove[:MOST_REMOVED]:
+    for role in comparison.to_remove[:MAX_REMOVED]:
         removed += _remove(integration, connector, target, role)
     return removed
 
 
-def _active(integration: Integration) -> QuerySet[Grant]:
+def _active_grants(integration: Integration) -> QuerySet[Grant]:
     active = Grant.objects.filter(integration=integration, state=GrantState.ACTIVE)
     return active.exclude(login_oid=None).defer("owned_objects", "proof").order_by("login_oid")
 
 
 def _identities(active: QuerySet[Grant], after: int) -> list[GrantIdentity]:
-    return identities_of(active.filter(login_oid__gt=after)[:AT_ONCE])
+    return identities_of(active.filter(login_oid__gt=after)[:BATCH_SIZE])
 
 
-def _known(roll: RoleListing) -> tuple[set[uuid.UUID], dict[uuid.UUID, Grant]]:
-    """The grants that the markers name, and of them the ended ones."""
-    named = [role.grant_id for role in roll.roles if role.grant_id is not None]
+def _known_grants(listing: RoleListing) -> tuple[set[uuid.UUID], dict[uuid.UUID, Grant]]:
+    """Return the ids of the listed grants that have a row, and those of them that are removed."""
+    listed = [role.grant_id for role in listing.roles if role.grant_id is not None]
     known: set[uuid.UUID] = set()
-    ended: dict[uuid.UUID, Grant] = {}
-    for first in range(0, len(named), AT_ONCE):
-        grants = Grant.objects.filter(pk__in=named[first : first + AT_ONCE])
+    removed: dict[uuid.UUID, Grant] = {}
+    for first in range(0, len(listed), BATCH_SIZE):
+        grants = Grant.objects.filter(pk__in=listed[first : first + BATCH_SIZE])
         known.update(grants.values_list("pk", flat=True))
-        ended |= {each.pk: each for each in grants.filter(state=GrantState.ENDED)}
-    return known, ended
+        removed |= {grant.pk: grant for grant in grants.filter(state=GrantState.REMOVED)}
+    return known, removed
 
 
-def _end_dropped(connector: Connector, target: Target, comparison: Comparison) -> None:
-    """Sessions outlive a dropped role, so they are ended; so is a request of which nothing is left."""
+def _revoke_dropped(connector: Connector, target: Target, comparison: Comparison) -> None:
+    """Terminate the sessions of dropped roles, which outlive them, and revoke their requests."""
     if not comparison.dropped:
         return
-    with draft():
+    with connector_errors():
         connector.contain_many(target, identities_of(comparison.dropped))
-    end_vanished(grants=comparison.dropped)
+    revoke_dropped(grants=comparison.dropped)
 
 
 def _remove(
     integration: Integration, connector: Connector, target: Target, role: ManagedRole
 ) -> int:
-    """End a login of ours that nobody knows. One that cannot be removed stops no other."""
+    """Remove an unknown or returned login. One that cannot be removed does not stop the others."""
     try:
-        with draft():
+        with connector_errors():
             connector.contain(target, role.identity)
             owned_objects = connector.find_owned_objects(target, role.identity)
             connector.clean(target, role.identity)

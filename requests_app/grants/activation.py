@@ -1,4 +1,4 @@
-"""From the permission to go on to access that is open."""
+"""Activation: from an approved request to active access."""
 
 from django.db import transaction
 from django.utils import timezone
@@ -9,31 +9,32 @@ from audit.services import record
 from mfa.models import MfaState
 from mfa.verification.policies import evidence_holds
 from requests_app.approvals.invalidation import drop_void_approvals, reopen_request
-from requests_app.grants.records import FREE, mark_revoking, reopen_for_cleanup, save_identity
-from requests_app.lifecycle import lock_request, lock_with_state, pending_until, transition
-from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.policies import (
-    approval_gap,
+from requests_app.grants.records import RELEASED, mark_revoking, reopen_for_cleanup, save_identity
+from requests_app.grants.reminders import reminder_time
+from requests_app.lifecycle import (
     evidence_fields,
-    ineligibility_reason,
-    when_to_remind,
+    lock_request,
+    lock_with_state,
+    pending_until,
+    transition,
 )
+from requests_app.models import AccessRequest, Grant, GrantState, Status
+from requests_app.policies import approval_gap, ineligibility_reason
 
 
 def begin_activation(*, request_pk: int) -> AccessRequest:
-    """Check once more all that the permission stands on, then write the intent: the grant rows.
+    """Check that the request may still be granted, and write its grants with their deadline.
 
-    Their deadline is written here, before anything is done on a target, and never moves: recovery
-    goes on with what it finds. A request whose ground is gone is cancelled, one whose evidence was
-    voided is pending_mfa again, one of which an approval was voided waits for approval again. Does
-    nothing to a request that is further on already.
+    The deadline is set before anything exists on a target, and retries keep it. A request that is no
+    longer eligible is cancelled; voided evidence returns it to Pending MFA, a voided approval to
+    Pending Approval. Does nothing to a request that is further along.
     """
     with transaction.atomic():
         request, state = lock_with_state(request_pk)
         if request.status != Status.GRANTING or request.grants.exists():
             return request
         if request.pending_until is not None and request.pending_until <= timezone.now():
-            return _fail(request, "Access could not be opened in time. Ask again.")
+            return _fail(request, "Access could not be provisioned in time. Request access again.")
         if sentence := ineligibility_reason(request):
             return _cancel(request, sentence)
         voided = drop_void_approvals(request=request)
@@ -41,52 +42,51 @@ def begin_activation(*, request_pk: int) -> AccessRequest:
             if voided:
                 return reopen_request(request=request, voided=voided)
             return _cancel(request, sentence)
-        if _why_evidence_is_void(request, state):
-            return _park_again(request)
-        _write_intent(request)
+        if _evidence_gap(request, state):
+            return _await_mfa_again(request)
+        _create_grants(request)
     return request
 
 
 def confirm_activation(*, grant: Grant) -> bool:
-    """Check, right before the target is asked, that the permission still stands; else give it up.
+    """Check, right before every attempt on the target, that the request may still be granted.
 
-    Between the intent and the call a reset may have voided the evidence. On a later try, which may
-    come minutes after the intent, all the rest is checked again, too.
+    If not, the request fails.
     """
     with transaction.atomic():
         request, state = lock_with_state(grant.request_id)
         if request.status != Status.GRANTING:
             return False
-        sentence = _why_mfa_is_void(request, state)
-        if not sentence and grant.attempts:
-            sentence = ineligibility_reason(request) or approval_gap(request)
+        sentence = (
+            _mfa_gap(request, state) or ineligibility_reason(request) or approval_gap(request)
+        )
         if sentence:
             _fail(request, sentence)
     return not sentence
 
 
 def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bool:
-    """Note what was made. With the last grant of a request the request becomes active.
+    """Record an activated login. With the last grant of a request the request becomes active.
 
-    False if the grant was no longer to be activated, as when it was ended or its evidence voided
-    while the target was asked; what was made is noted all the same and goes the way of ending.
+    Return False if the grant was revoked or its evidence voided during the call. The login is
+    recorded all the same, and removed.
     """
     with transaction.atomic():
         request, state = lock_with_state(grant.request_id)
         save_identity(grant, activation.identity)
-        sentence = _why_mfa_is_void(request, state)
+        sentence = _mfa_gap(request, state)
         if sentence and request.status == Status.GRANTING:
             _fail(request, sentence)
         now = timezone.now()
-        done = Grant.objects.filter(
+        activated = Grant.objects.filter(
             pk=grant.pk, state=GrantState.ACTIVATING, lease_by=lease
         ).update(
             state=GrantState.ACTIVE,
             activated_at=now,
             enforced_until=activation.valid_until,
-            **FREE,
+            **RELEASED,
         )
-        if not done:
+        if not activated:
             reopen_for_cleanup(grant, lease)
             return False
         record(
@@ -103,12 +103,12 @@ def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bo
                 "clock_skew_s": activation.clock_skew.total_seconds(),
             },
         )
-        _open_when_complete(request)
+        _activate_when_complete(request)
     return True
 
 
 def fail_activation(*, grant: Grant, sentence: str) -> None:
-    """Give the request up, with the reason. Whatever was made of it is ended."""
+    """Fail the request and remove what exists of it."""
     with transaction.atomic():
         request = lock_request(grant.request_id)
         if request.status == Status.GRANTING:
@@ -129,7 +129,7 @@ def _fail(request: AccessRequest, sentence: str) -> AccessRequest:
     return request
 
 
-def _open_when_complete(request: AccessRequest) -> None:
+def _activate_when_complete(request: AccessRequest) -> None:
     grants = list(request.grants.all())
     if request.status != Status.GRANTING or any(g.state != GrantState.ACTIVE for g in grants):
         return
@@ -142,28 +142,28 @@ def _open_when_complete(request: AccessRequest) -> None:
         metadata={"until": ends_at},
         starts_at=starts_at,
         ends_at=ends_at,
-        remind_at=when_to_remind(starts_at, ends_at),
+        remind_at=reminder_time(starts_at, ends_at),
         pending_until=None,
         message="",
     )
 
 
-def _why_mfa_is_void(request: AccessRequest, state: MfaState | None) -> str:
-    """The requester's evidence, and that of the approvals, between the intent and the open door."""
-    if sentence := _why_evidence_is_void(request, state):
+def _mfa_gap(request: AccessRequest, state: MfaState | None) -> str:
+    """Return why the MFA evidence of requester or approvers no longer holds, or ""."""
+    if sentence := _evidence_gap(request, state):
         return sentence
     if request.require_mfa and approval_gap(request):
-        return "The MFA its approval stood on was reset before access was opened. Ask again."
+        return "An approver's MFA was reset before access was active. Request access again."
     return ""
 
 
-def _why_evidence_is_void(request: AccessRequest, state: MfaState | None) -> str:
-    """Under the lock of the requester's MFA state."""
+def _evidence_gap(request: AccessRequest, state: MfaState | None) -> str:
+    """Return why the requester's evidence no longer holds, or "". Needs the lock on ``state``."""
     if not request.require_mfa:
         return ""
     if state is not None and evidence_holds(verification=request.verification, state=state):
         return ""
-    return "The MFA this request stood on was reset before access was opened. Ask again."
+    return "MFA was reset before access was active. Request access again."
 
 
 def _cancel(request: AccessRequest, sentence: str) -> AccessRequest:
@@ -178,20 +178,20 @@ def _cancel(request: AccessRequest, sentence: str) -> AccessRequest:
     )
 
 
-def _park_again(request: AccessRequest) -> AccessRequest:
+def _await_mfa_again(request: AccessRequest) -> AccessRequest:
     return transition(
         request,
         to=Status.PENDING_MFA,
         event=EventName.REQUEST_AWAIT_MFA,
         actor=None,
-        metadata={"reason": "The MFA this request stood on was reset."},
-        message="The MFA this request stood on was reset. It waits for a new code.",
+        metadata={"reason": "MFA was reset after this request was verified."},
+        message="MFA was reset after this request was verified. Verify again to continue.",
         pending_until=pending_until(Status.PENDING_MFA, timezone.now()),
         **evidence_fields(None),
     )
 
 
-def _write_intent(request: AccessRequest) -> None:
+def _create_grants(request: AccessRequest) -> None:
     deadline = timezone.now() + request.duration
     Grant.objects.bulk_create(
         Grant(

@@ -1,6 +1,6 @@
-"""Showing a credential, once, and replacing it while access is open."""
+"""Reveal a credential, once, and reset it while access is active."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils import timezone
@@ -14,64 +14,67 @@ from mfa.verification.evidence import require_evidence
 from mfa.verification.locking import lock_state
 from mfa.verification.window import Window
 from requests_app.exceptions import Conflict, RequestRefused
-from requests_app.grants.target_access import draft, reach
+from requests_app.grants.target_access import connector_errors, connector_of
 from requests_app.lifecycle import lock_request
 from requests_app.models import Grant, GrantState
-from requests_app.policies import may_reveal
+from requests_app.policies import can_reveal
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
 
 def reveal_credential(
-    *, actor: Any, grant: Grant, window: Window | None, client_info: ClientInfo = SYSTEM
+    *, actor: "User", grant: Grant, window: Window | None, client_info: ClientInfo = SYSTEM
 ) -> Credential:
-    """Make the grant's password on the target and return it, once.
+    """Set the grant's password on the target and return the credential, once.
 
-    The turn is taken before the target is asked, so that two tabs never get two passwords, and given
-    back when the target does not do it. Raises `WindowClosed`, `RequestRefused` or `Conflict`.
+    The grant is marked as revealed before the call, so that two tabs never get two passwords, and
+    unmarked if the call fails. Raises `WindowClosed`, `RequestRefused` or `Conflict`.
     """
-    grant, identity = _take_turn(actor, grant, window, client_info)
+    grant, identity = _mark_revealed(actor, grant, window, client_info)
     try:
-        with draft():
-            integration, connector, target = reach(grant)
+        with connector_errors():
+            integration, connector, target = connector_of(grant)
             return connector.issue_credential(target, grant.spec(integration), identity)
     except ConnectorError as error:
-        _give_back(actor, grant, error.sentence, client_info)
-        raise RequestRefused(f"{error.sentence} The credential was not shown.") from None
+        _unmark_revealed(actor, grant, error.sentence, client_info)
+        raise RequestRefused(f"{error.sentence} The credential was not revealed.") from None
 
 
 def reset_credential(
-    *, actor: Any, grant: Grant, window: Window | None, client_info: ClientInfo = SYSTEM
+    *, actor: "User", grant: Grant, window: Window | None, client_info: ClientInfo = SYSTEM
 ) -> Credential:
-    """Make a new password in place of the one that was shown, and return it, once.
+    """Replace a revealed password and return the new credential, once.
 
-    The old one is dead; open sessions are cut if the integration says so. Asks for the same as the
-    first showing. Raises `WindowClosed`, `RequestRefused` or `Conflict`.
+    Open sessions are terminated if the integration says so. Raises `WindowClosed`,
+    `RequestRefused` or `Conflict`.
     """
-    grant, identity = _note_reset(actor, grant, window, client_info)
+    grant, identity = _mark_reset(actor, grant, window, client_info)
     try:
-        with draft():
-            integration, connector, target = reach(grant)
+        with connector_errors():
+            integration, connector, target = connector_of(grant)
             return connector.reset_credential(
                 target,
                 grant.spec(integration),
                 identity,
-                end_sessions=integration.cut_sessions_on_reset,
+                terminate_sessions=integration.terminate_sessions_on_reset,
             )
     except ConnectorError as error:
-        _record_trouble(actor, grant, "reset", error.sentence, client_info)
+        _record_failure(actor, grant, "reset", error.sentence, client_info)
         raise RequestRefused(
-            f"{error.sentence} No new password was shown, and the old one may be dead. Reset again."
+            f"{error.sentence} The old password may no longer work. Reset again."
         ) from None
 
 
-def _note_reset(
-    actor: Any, grant: Grant, window: Window | None, client_info: ClientInfo
+def _mark_reset(
+    actor: "User", grant: Grant, window: Window | None, client_info: ClientInfo
 ) -> tuple[Grant, GrantIdentity]:
     with transaction.atomic():
-        grant, identity = _lock_open(actor, grant, window)
+        grant, identity = _lock_revealable(actor, grant, window)
         if grant.revealed_at is None:
-            raise Conflict("This credential was not shown yet. Reveal it.")
+            raise Conflict("This credential has not been revealed yet. Reveal it first.")
         Grant.objects.filter(pk=grant.pk).update(revealed_at=timezone.now())
-        cuts = grant.integration is not None and grant.integration.cut_sessions_on_reset
+        terminated = grant.integration is not None and grant.integration.terminate_sessions_on_reset
         record(
             event=EventName.GRANT_RESET,
             actor=actor,
@@ -81,14 +84,16 @@ def _note_reset(
             metadata={
                 "login": grant.login,
                 "integration": grant.integration_name,
-                "sessions_cut": cuts,
+                "sessions_terminated": terminated,
             },
         )
     return grant, identity
 
 
-def _lock_open(actor: Any, grant: Grant, window: Window | None) -> tuple[Grant, GrantIdentity]:
-    """Lock the grant and return it if its owner may have a credential of it now."""
+def _lock_revealable(
+    actor: "User", grant: Grant, window: Window | None
+) -> tuple[Grant, GrantIdentity]:
+    """Lock and return the grant if its requester may get a credential now."""
     lock_state(actor.pk)
     request = lock_request(grant.request_id)
     grant = (
@@ -96,29 +101,29 @@ def _lock_open(actor: Any, grant: Grant, window: Window | None) -> tuple[Grant, 
     )
     grant.request = request
     identity = grant.identity
-    if not may_reveal(grant, actor) or identity is None:
+    if not can_reveal(grant, actor) or identity is None:
         raise Conflict(
-            "This access is not open, so there is no credential to show. Its page says where it stands."
+            "This access is not active, so it has no credential. See its page for the status."
         )
     if grant.deadline <= timezone.now():
-        raise Conflict("This access has reached its end. Ask again if you still need it.")
+        raise Conflict("This access has expired. Request it again if you still need it.")
     if request.require_mfa:
         require_evidence(user=actor, window=window)
     return grant, identity
 
 
-def _take_turn(
-    actor: Any, grant: Grant, window: Window | None, client_info: ClientInfo
+def _mark_revealed(
+    actor: "User", grant: Grant, window: Window | None, client_info: ClientInfo
 ) -> tuple[Grant, GrantIdentity]:
     now = timezone.now()
     with transaction.atomic():
-        grant, identity = _lock_open(actor, grant, window)
-        taken = Grant.objects.filter(pk=grant.pk, state=GrantState.ACTIVE, revealed_at=None).update(
-            revealed_at=now
-        )
-        if not taken:
+        grant, identity = _lock_revealable(actor, grant, window)
+        marked = Grant.objects.filter(
+            pk=grant.pk, state=GrantState.ACTIVE, revealed_at=None
+        ).update(revealed_at=now)
+        if not marked:
             raise Conflict(
-                "This credential was shown before. It is shown once only; reset it to get another."
+                "This credential was already revealed. It is shown only once; reset it to get a new one."
             )
         record(
             event=EventName.GRANT_REVEAL,
@@ -131,14 +136,14 @@ def _take_turn(
     return grant, identity
 
 
-def _give_back(actor: Any, grant: Grant, sentence: str, client_info: ClientInfo) -> None:
+def _unmark_revealed(actor: "User", grant: Grant, sentence: str, client_info: ClientInfo) -> None:
     with transaction.atomic():
         Grant.objects.filter(pk=grant.pk).update(revealed_at=None)
-        _record_trouble(actor, grant, "reveal", sentence, client_info)
+        _record_failure(actor, grant, "reveal", sentence, client_info)
 
 
-def _record_trouble(
-    actor: Any, grant: Grant, step: str, sentence: str, client_info: ClientInfo
+def _record_failure(
+    actor: "User", grant: Grant, step: str, sentence: str, client_info: ClientInfo
 ) -> None:
     record(
         event=EventName.GRANT_RETRY,

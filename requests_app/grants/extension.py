@@ -1,13 +1,14 @@
-"""More time for open access: asked for with its evidence, confirmed by every target, else not given.
+"""Extension of active access: requested with MFA evidence, then confirmed by every target.
 
 The request keeps its end until all targets have moved theirs. So whatever fails or comes too late,
-access ends when it would have ended anyway, and of extending and ending exactly one comes about.
+access ends when it would have ended anyway; either the extension or the end takes effect, never both.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
@@ -23,80 +24,112 @@ from mfa.verification.locking import lock_state
 from mfa.verification.policies import evidence_holds
 from mfa.verification.window import Window
 from requests_app.exceptions import Conflict, RequestRefused
-from requests_app.grants.target_access import draft, reach
-from requests_app.lifecycle import conflict_on, lock_request, lock_with_state
+from requests_app.grants.reminders import reminder_time
+from requests_app.grants.target_access import connector_errors, connector_of
+from requests_app.lifecycle import conflict_on, evidence_fields, lock_request, lock_with_state
 from requests_app.models import AccessRequest, Extension, Grant, GrantState, Status
-from requests_app.policies import (
-    approval_gap,
-    evidence_fields,
-    extension_conflict,
-    extension_refusal,
-    ineligibility_reason,
-    when_to_remind,
-)
+from requests_app.policies import approval_gap, ineligibility_reason
 
-ASKED = Extension.State.ASKED
-PATIENCE = timedelta(seconds=20)  # of one try; longer than a target may take to answer
-LONGEST_DELAY = timedelta(seconds=30)
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+REQUESTED = Extension.State.REQUESTED
+MIN_REMAINING = timedelta(seconds=30)  # the watchdog of a worker may know an end this long
+ATTEMPT_TIMEOUT = timedelta(seconds=20)  # longer than a target may take to answer
+MAX_RETRY_DELAY = timedelta(seconds=30)
+MAX_RETRIED = 20  # in one call
 
 
 def extend_access(
     *,
-    actor: Any,
+    actor: "User",
     request: AccessRequest,
     used: int,
     window: Window | None,
     client_info: ClientInfo = SYSTEM,
 ) -> Extension:
-    """Ask for the flow's next extension, and have the targets told at once.
+    """Request the flow's next extension and apply it to the targets.
 
-    ``used`` is how many the page showed as used: a second click on it does not extend twice.
-    Returns it as it stands: done, or asked still when a target did not answer, which a worker asks
-    again until the end comes. Raises `WindowClosed`, `RequestRefused` or `Conflict`.
+    ``used`` is the number of used extensions shown on the page, so that a second click does not extend
+    twice. The returned extension is done, or still requested if a target did not answer; a worker
+    then retries until the end. Raises `WindowClosed`, `RequestRefused` or `Conflict`.
     """
-    extension = carry_out_extension(extension=_ask(actor, request, used, window, client_info))
+    extension = apply_extension(
+        extension=_request_extension(actor, request, used, window, client_info)
+    )
     if extension.state == Extension.State.FAILED:
         raise Conflict(f"{request.reference} was not extended. {extension.message}")
     return extension
 
 
-def carry_on_extensions(*, now: datetime) -> int:
-    """Ask again for what was not answered, and close what its end has overtaken. Returns how many."""
-    done = 0
-    waiting = Extension.objects.filter(state=ASKED, next_attempt_at__lte=now)
-    for extension in waiting.order_by("next_attempt_at")[:20]:
-        mine = Extension.objects.filter(
-            pk=extension.pk, state=ASKED, next_attempt_at=extension.next_attempt_at
+def retry_extensions(*, now: datetime) -> int:
+    """Retry extensions that a target has not answered, and return how many."""
+    retried = 0
+    due = Extension.objects.filter(state=REQUESTED, next_attempt_at__lte=now)
+    for extension in due.order_by("next_attempt_at")[:MAX_RETRIED]:
+        unclaimed = Extension.objects.filter(
+            pk=extension.pk, state=REQUESTED, next_attempt_at=extension.next_attempt_at
         )
-        if mine.update(next_attempt_at=now + PATIENCE):
-            carry_out_extension(extension=extension)
-            done += 1
-    return done
+        if unclaimed.update(next_attempt_at=now + ATTEMPT_TIMEOUT):
+            apply_extension(extension=extension)
+            retried += 1
+    return retried
 
 
-def carry_out_extension(*, extension: Extension) -> Extension:
-    """Have every target move its end, then the request's. Two that do so at once do it once."""
+def apply_extension(*, extension: Extension) -> Extension:
+    """Move the end on every target, then on the request. Concurrent calls take effect once."""
     with transaction.atomic():
         request, state = lock_with_state(extension.request_id)
         extension = Extension.objects.get(pk=extension.pk)
-        if extension.state != ASKED:
+        if extension.state != REQUESTED:
             return extension
-        if sentence := _why_not(extension, request, state):
-            return _refuse(extension, request, sentence)
-    enforced: dict[Any, datetime] = {}
+        if sentence := _obstacle(extension, request, state):
+            return _fail(extension, request, sentence)
+    enforced: dict[UUID, datetime] = {}
     try:
         for grant in request.grants.select_related("integration"):
-            enforced[grant.pk] = _move(grant, extension.to_end)
+            enforced[grant.pk] = _extend_on_target(grant, extension.to_end)
     except TargetUnavailable as error:
-        return _put_off(extension, error.sentence)
+        return _retry_later(extension, error.sentence)
     except ConnectorError as error:
         with transaction.atomic():
-            return _refuse(extension, lock_request(request.pk), error.sentence)
+            return _fail(extension, lock_request(request.pk), error.sentence)
     return _confirm(extension, enforced)
 
 
-def _ask(
-    actor: Any, request: AccessRequest, used: int, window: Window | None, client_info: ClientInfo
+def extension_refusal(request: AccessRequest, user: "User", now: datetime) -> str:
+    """Return why the user may not extend this access, or ""."""
+    if not user.is_active or request.requester_id != user.pk:
+        return "Only the requester may extend this access."
+    if request.status != Status.ACTIVE:
+        return ""  # a conflict, which the caller raises
+    if request.max_extensions == 0:
+        return f"{request.flow_name} allows no extensions. Request access again."
+    if request.extensions_left <= 0:
+        return f"{request.reference} has no extensions left. Request access again."
+    if sentence := ineligibility_reason(request) or approval_gap(request):
+        return sentence
+    availability = request.flow.availability if request.flow else None
+    if availability is not None and not availability.holds_at(now):
+        return f"{request.flow_name} is only available {availability}. The access keeps its end."
+    return ""
+
+
+def extension_conflict(request: AccessRequest, now: datetime) -> str:
+    """Return what prevents an extension at this moment, or ""."""
+    if request.extensions.filter(state=REQUESTED).exists():
+        return f"{request.reference} is already being extended."
+    if request.ends_at is None or request.ends_at - now < MIN_REMAINING:
+        return (
+            f"{request.reference} is about to expire, too soon to extend it. Request access again."
+        )
+    if request.grants.exclude(state=GrantState.ACTIVE).exists():
+        return f"Part of {request.reference} is already revoked."
+    return ""
+
+
+def _request_extension(
+    actor: "User", request: AccessRequest, used: int, window: Window | None, client_info: ClientInfo
 ) -> Extension:
     now = timezone.now()
     with transaction.atomic():
@@ -108,8 +141,8 @@ def _ask(
             raise conflict_on(request)
         if request.extensions_used != used:
             raise Conflict(
-                f"{request.reference} was extended since this page was drawn. "
-                "Look at its end, and extend again if that is too soon."
+                f"{request.reference} was extended since this page was loaded. "
+                "Check its new end, and extend again if you need more time."
             )
         if sentence := extension_conflict(request, now):
             raise Conflict(sentence)
@@ -117,17 +150,17 @@ def _ask(
         extension = Extension.objects.create(
             request=request,
             number=request.extensions_used + 1,
-            asked_at=now,
-            asked_from=client_info.address,
+            requested_at=now,
+            requested_from=client_info.address,
             from_end=request.ends_at,
             to_end=request.ends_at + request.extension_duration,
-            next_attempt_at=now + PATIENCE,
+            next_attempt_at=now + ATTEMPT_TIMEOUT,
             require_mfa=request.require_mfa,
             **evidence_fields(evidence),
         )
         request.grants.update(extending_to=extension.to_end)
-        _tell(
-            EventName.REQUEST_ASK_EXTENSION,
+        _record(
+            EventName.REQUEST_REQUEST_EXTENSION,
             extension,
             request,
             actor=actor,
@@ -136,99 +169,98 @@ def _ask(
     return extension
 
 
-def _move(grant: Grant, to_end: datetime) -> datetime:
-    with draft():
-        integration, connector, target = reach(grant)
+def _extend_on_target(grant: Grant, to_end: datetime) -> datetime:
+    with connector_errors():
+        integration, connector, target = connector_of(grant)
         if grant.identity is None:
-            raise TargetUnavailable("The portal does not know yet which login is this grant's.")
+            raise TargetUnavailable("The portal does not know the login of this grant yet.")
         spec = replace(grant.spec(integration), deadline=to_end)
         return connector.extend(target, spec, grant.identity, since=grant.enforced_until)
 
 
-def _confirm(extension: Extension, enforced: Mapping[Any, datetime]) -> Extension:
+def _confirm(extension: Extension, enforced: Mapping[UUID, datetime]) -> Extension:
     with transaction.atomic():
         request, state = lock_with_state(extension.request_id)
         extension = Extension.objects.get(pk=extension.pk)
-        if extension.state != ASKED:
+        if extension.state != REQUESTED:
             return extension
-        if sentence := _why_not(extension, request, state):
-            return _refuse(extension, request, sentence)
+        if sentence := _obstacle(extension, request, state):
+            return _fail(extension, request, sentence)
         for pk, until in enforced.items():
             Grant.objects.filter(pk=pk, state=GrantState.ACTIVE).update(
                 deadline=extension.to_end, extending_to=None, enforced_until=until
             )
-        starts_at = request.starts_at or extension.asked_at
-        moved = AccessRequest.objects.filter(
+        starts_at = request.starts_at or extension.requested_at
+        extended = AccessRequest.objects.filter(
             pk=request.pk, status=Status.ACTIVE, ends_at=extension.from_end
         ).update(
             ends_at=extension.to_end,
             extensions_used=F("extensions_used") + 1,
-            remind_at=when_to_remind(starts_at, extension.to_end),
+            remind_at=reminder_time(starts_at, extension.to_end),
         )
-        if not moved:
+        if not extended:
             raise conflict_on(request)
         _settle(extension, Extension.State.DONE, "")
-        _tell(EventName.REQUEST_EXTEND, extension, request, actor=request.requester)
+        _record(EventName.REQUEST_EXTEND, extension, request, actor=request.requester)
     return extension
 
 
-def _why_not(extension: Extension, request: AccessRequest, state: MfaState | None) -> str:
-    """Under the locks of the request and its requester's MFA state."""
+def _obstacle(extension: Extension, request: AccessRequest, state: MfaState | None) -> str:
+    """Return why an extension cannot take effect, or "". Needs the locks on request and state."""
     if request.status != Status.ACTIVE or request.ends_at != extension.from_end:
         return conflict_on(request).sentence
     if extension.from_end <= timezone.now():
-        return "Its end came first."
+        return "The access expired first."
     if request.grants.exclude(state=GrantState.ACTIVE).exists():
-        return "Part of it has ended already."
+        return "Part of the access is already revoked."
     if sentence := ineligibility_reason(request) or approval_gap(request):
         return sentence
     if not extension.require_mfa:
         return ""
     if state is not None and evidence_holds(verification=extension.verification, state=state):
         return ""
-    return "The MFA it was asked with was reset."
+    return "MFA was reset after the extension was requested."
 
 
-def _put_off(extension: Extension, sentence: str) -> Extension:
-    """Attempt again soon; what was asked stays asked until its end."""
-    turn = timezone.now() + min(
-        LONGEST_DELAY, timedelta(seconds=2) * 2 ** min(extension.attempts, 5)
+def _retry_later(extension: Extension, sentence: str) -> Extension:
+    """Schedule the next attempt; the extension stays requested until the access ends."""
+    at = timezone.now() + min(
+        MAX_RETRY_DELAY, timedelta(seconds=2) * 2 ** min(extension.attempts, 5)
     )
-    Extension.objects.filter(pk=extension.pk, state=ASKED).update(
-        next_attempt_at=turn, attempts=F("attempts") + 1, message=sentence[:500]
+    Extension.objects.filter(pk=extension.pk, state=REQUESTED).update(
+        next_attempt_at=at, attempts=F("attempts") + 1, message=sentence[:500]
     )
     extension.refresh_from_db()
     return extension
 
 
-def _refuse(extension: Extension, request: AccessRequest, sentence: str) -> Extension:
-    """Give it up, in a transaction that holds the request; its end stays as it was.
+def _fail(extension: Extension, request: AccessRequest, sentence: str) -> Extension:
+    """Fail an extension, under the lock of its request, whose end stays.
 
-    A target that had moved already lets the login in for longer than it should: from here on that
-    is drift, which is told.
+    A target that has moved its end already now admits the login for too long, which is drift.
     """
     if _settle(extension, Extension.State.FAILED, sentence[:500]):
         request.grants.update(extending_to=None)
-        _tell(EventName.REQUEST_REFUSE_EXTENSION, extension, request, actor=None)
+        _record(EventName.REQUEST_REFUSE_EXTENSION, extension, request, actor=None)
     return extension
 
 
 def _settle(extension: Extension, state: Extension.State, message: str) -> bool:
     changes = {"state": state, "message": message, "settled_at": timezone.now()}
-    settled = Extension.objects.filter(pk=extension.pk, state=ASKED).update(**changes)
+    settled = Extension.objects.filter(pk=extension.pk, state=REQUESTED).update(**changes)
     extension.refresh_from_db()
     return bool(settled)
 
 
-def _tell(
+def _record(
     event: EventName,
     extension: Extension,
     request: AccessRequest,
     *,
-    actor: Any | None,
+    actor: "User | None",
     client_info: ClientInfo = SYSTEM,
 ) -> None:
-    told = {
+    metadata = {
         "number": extension.number,
         "of": request.max_extensions,
         "from": extension.from_end,
@@ -237,12 +269,12 @@ def _tell(
         "with": extension.verified_with,
     }
     if extension.message:
-        told["reason"] = extension.message
+        metadata["reason"] = extension.message
     record(
         event=event,
         actor=actor,
         target=request,
         request=request,
         client_info=client_info,
-        metadata=told,
+        metadata=metadata,
     )

@@ -1,9 +1,9 @@
-"""Who works on a grant: short leases by the database's clock, so that a killed worker's run out."""
+"""Leases of workers on grants, by the database's clock; those of a killed worker expire."""
 
 import secrets
+import uuid
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -12,15 +12,14 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from audit.events import EventName
-from audit.services import record_each
+from audit.services import record_many
 from requests_app.models import Grant, GrantState
 
-FIRST_DELAY = timedelta(seconds=1)
+MIN_RETRY_DELAY = timedelta(seconds=1)
+MAX_RETRY_DELAY = timedelta(seconds=60)
 
-LONGEST_DELAY = timedelta(seconds=60)
-
-# Of a grant all, and of its request what steps ask of it: hundreds are held at once.
-_NEEDED = (*(field.name for field in Grant._meta.concrete_fields), "request__pending_until")
+# Of the request only what the steps use: hundreds are in memory at a time.
+_FIELDS = (*(field.name for field in Grant._meta.concrete_fields), "request__pending_until")
 
 
 def claim(
@@ -29,41 +28,37 @@ def claim(
     integration_id: int | None,
     state: GrantState,
     limit: int,
-    lasts: timedelta,
+    duration: timedelta,
     now: datetime,
 ) -> tuple[str, list[Grant]]:
-    """Take up to ``limit`` grants whose turn has come, longest waiting first, for so long.
+    """Lease up to ``limit`` due grants, longest waiting first. Return the lease's name and the grants.
 
-    Returns the lease, a name no other claim has, and the grants. Workers leave each other's rows
-    alone through SKIP LOCKED where there is such, and through the conditional update everywhere.
+    Workers skip each other's rows by SKIP LOCKED where available, and by the guarded update everywhere.
     """
     lease = f"{worker_id[:50]}/{secrets.token_hex(4)}"
     with transaction.atomic():
-        waiting = Grant.objects.to_work_on(now).filter(state=state, integration=integration_id)
+        due = Grant.objects.to_work_on(now).filter(state=state, integration=integration_id)
         if connection.features.has_select_for_update_skip_locked:
-            waiting = waiting.select_for_update(skip_locked=True)
-        pks = list(waiting.order_by("next_attempt_at", "pk").values_list("pk", flat=True)[:limit])
+            due = due.select_for_update(skip_locked=True)
+        pks = list(due.order_by("next_attempt_at", "pk").values_list("pk", flat=True)[:limit])
         free = Grant.objects.unleased().filter(pk__in=pks, state=state)
-        free.update(lease_by=lease, lease_until=Now() + lasts)
+        free.update(lease_by=lease, lease_until=Now() + duration)
     held = Grant.objects.filter(pk__in=pks, lease_by=lease)
-    held = held.select_related("request").only(*_NEEDED)
-    # The integration is one for all, and held once.
+    held = held.select_related("request").only(*_FIELDS)
+    # All have one integration, so prefetching loads it once.
     return lease, list(held.prefetch_related("integration").order_by("next_attempt_at", "pk"))
 
 
 def renew(grants: Iterable[Grant], lease: str) -> bool:
-    """Prolong a lease between two outside calls. False if another worker holds a grant by now.
-
-    Who asks goes on only if that does no harm.
-    """
+    """Extend a lease between two calls to a target. False if another worker holds a grant by now."""
     pks = [grant.pk for grant in grants]
-    mine = Grant.objects.filter(pk__in=pks, lease_by=lease)
-    return mine.update(lease_until=Now() + settings.WORKER_LEASE) == len(pks)
+    leased = Grant.objects.filter(pk__in=pks, lease_by=lease)
+    return leased.update(lease_until=Now() + settings.WORKER_LEASE) == len(pks)
 
 
 def release(grants: Iterable[Grant], lease: str) -> None:
-    mine = Grant.objects.filter(pk__in=[grant.pk for grant in grants], lease_by=lease)
-    mine.update(lease_by="", lease_until=None)
+    leased = Grant.objects.filter(pk__in=[grant.pk for grant in grants], lease_by=lease)
+    leased.update(lease_by="", lease_until=None)
 
 
 def retry_later(
@@ -73,33 +68,36 @@ def retry_later(
     step: str,
     sentence: str,
     latest: datetime | None = None,
-    longest: timedelta = LONGEST_DELAY,
+    max_delay: timedelta = MAX_RETRY_DELAY,
 ) -> None:
-    """Give grants back until their next turn, ``longest`` away at most and never after ``latest``.
+    """Release grants until their next attempt, after ``max_delay`` and at ``latest`` at the latest.
 
-    The reason is put on the record when it is new.
+    The reason is recorded when it is new.
     """
     sentence, now = sentence[:500], timezone.now()
-    by_turn: dict[datetime, list[Grant]] = {}
+    by_time: dict[datetime, list[Grant]] = {}
     for grant in grants:
-        turn = now + min(longest, FIRST_DELAY * 2 ** min(grant.attempts, 10))
-        by_turn.setdefault(min(filter(None, [turn, latest])), []).append(grant)
+        at = now + min(max_delay, MIN_RETRY_DELAY * 2 ** min(grant.attempts, 10))
+        by_time.setdefault(min(filter(None, [at, latest])), []).append(grant)
     with transaction.atomic():
-        given_back: set[Any] = set()
-        for turn, group in by_turn.items():
-            mine = Grant.objects.select_for_update(of=("self",)).filter(
+        released: set[uuid.UUID] = set()
+        for at, group in by_time.items():
+            leased = Grant.objects.select_for_update(of=("self",)).filter(
                 pk__in=[grant.pk for grant in group], lease_by=lease
             )
-            pks = list(mine.order_by("pk").values_list("pk", flat=True))
-            given_back.update(pks)
+            pks = list(leased.order_by("pk").values_list("pk", flat=True))
+            released.update(pks)
             Grant.objects.filter(pk__in=pks).update(
                 lease_by="",
                 lease_until=None,
                 attempts=F("attempts") + 1,
-                next_attempt_at=turn,
+                next_attempt_at=at,
                 last_error=sentence,
             )
-        news = [each for each in grants if each.pk in given_back and each.last_error != sentence]
-        told = {"step": step, "reason": sentence}
-        about = [(grant, grant.request, told) for grant in news]
-        record_each(event=EventName.GRANT_RETRY, actor=None, about=about)
+        metadata = {"step": step, "reason": sentence}
+        about = [
+            (grant, grant.request, metadata)
+            for grant in grants
+            if grant.pk in released and grant.last_error != sentence
+        ]
+        record_many(event=EventName.GRANT_RETRY, actor=None, entries=about)

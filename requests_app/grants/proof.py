@@ -1,4 +1,4 @@
-"""What the target said about an end, put on the record."""
+"""Recording what a target confirmed: containment, and proof of removal."""
 
 from collections.abc import Mapping
 
@@ -7,83 +7,86 @@ from django.utils import timezone
 
 from accessflows.connectors.protocol import Containment
 from audit.events import EventName
-from audit.services import record_each
-from requests_app.grants.ending import close_when_ended
-from requests_app.grants.records import FREE
+from audit.services import record_many
+from requests_app.grants.records import RELEASED
+from requests_app.grants.revocation import finish_revocations
 from requests_app.lifecycle import lock_requests
 from requests_app.models import Grant, GrantState
 
 
 def record_containment(*, contained: Mapping[Grant, Containment]) -> list[Grant]:
-    """Note that nobody can use these grants any more, in one transaction. Returns the news of it.
+    """Record that nobody can use these grants any more. Return those newly contained.
 
-    What the target said is so whoever holds the lease by now, so no lease is asked for: a slow
-    worker's answer counts, and two that contain the same grant never undo each other's work.
+    What the target confirmed holds regardless of the lease, so the lease is not checked: the answer
+    of a slow worker counts, and two workers that contain the same grant do no harm.
     """
     now = timezone.now()
     with transaction.atomic():
-        ending = Grant.objects.select_for_update(of=("self",)).filter(
-            pk__in=[grant.pk for grant in contained], state=GrantState.ENDING
+        revoking = Grant.objects.select_for_update(of=("self",)).filter(
+            pk__in=[grant.pk for grant in contained], state=GrantState.REVOKING
         )
-        pks = set(ending.order_by("pk").values_list("pk", flat=True))
+        pks = set(revoking.order_by("pk").values_list("pk", flat=True))
         Grant.objects.filter(pk__in=pks).update(
-            state=GrantState.CONTAINED, contained_at=now, next_attempt_at=now, **FREE
+            state=GrantState.CONTAINED, contained_at=now, next_attempt_at=now, **RELEASED
         )
-        news = [grant for grant in contained if grant.pk in pks]
-        record_each(
+        newly_contained = [grant for grant in contained if grant.pk in pks]
+        record_many(
             event=EventName.GRANT_CONTAIN,
             actor=None,
-            about=[
+            entries=[
                 (grant, grant.request, {"login": grant.login, **contained[grant].as_dict()})
-                for grant in news
+                for grant in newly_contained
             ],
         )
-    return news
+    return newly_contained
 
 
-def record_nothing_made(*, grant: Grant, lease: str) -> None:
-    """Close a grant whose activation left nothing on the target."""
+def record_never_created(*, grant: Grant, lease: str) -> None:
+    """Record the removal of a grant whose activation created nothing on the target."""
     now = timezone.now()
     Grant.objects.filter(pk=grant.pk, lease_by=lease, contained_at=None).update(contained_at=now)
     proof = {
         "holds": True,
-        "role_gone": True,
-        "sessions_gone": True,
-        "residue_none": True,
+        "role_removed": True,
+        "no_open_sessions": True,
+        "nothing_left_behind": True,
         "checked_at": now.isoformat(),
-        "method": "Looked for the login of this grant on the target: none was ever made.",
+        "method": "Looked up the login of this grant on the target: it was never created.",
         "details": {},
     }
-    record_ends(proven={grant: proof}, lease=lease)
+    record_removals(proven={grant: proof}, lease=lease)
 
 
-def record_ends(*, proven: Mapping[Grant, Mapping[str, object]], lease: str) -> list[Grant]:
-    """Store the proofs where the lease still holds. With its last grant a request has ended.
+def record_removals(*, proven: Mapping[Grant, Mapping[str, object]], lease: str) -> list[Grant]:
+    """Store proofs of removal where the lease still holds, and finish requests of which none is left.
 
-    Returns the news of it.
+    Return the grants newly removed.
     """
     with transaction.atomic():
         requests = lock_requests({grant.request_id for grant in proven})
-        news = [grant for grant in proven if _end(grant, lease, proven[grant])]
-        told = {
-            grant: {
-                "login": grant.login,
-                "proof": proven[grant],
-                "left_behind": len(grant.owned_objects),
-            }
-            for grant in news
-        }
-        about = [(grant, requests[grant.request_id], told[grant]) for grant in news]
-        record_each(event=EventName.GRANT_PROVE, actor=None, about=about)
-        close_when_ended(
-            requests=[requests[pk] for pk in sorted({each.request_id for each in news})]
+        removed = [grant for grant in proven if _mark_removed(grant, lease, proven[grant])]
+        about = [
+            (
+                grant,
+                requests[grant.request_id],
+                {
+                    "login": grant.login,
+                    "proof": proven[grant],
+                    "left_behind": len(grant.owned_objects),
+                },
+            )
+            for grant in removed
+        ]
+        record_many(event=EventName.GRANT_PROVE, actor=None, entries=about)
+        finish_revocations(
+            requests=[requests[pk] for pk in sorted({grant.request_id for grant in removed})]
         )
-    return news
+    return removed
 
 
-def _end(grant: Grant, lease: str, proof: Mapping[str, object]) -> bool:
-    held = Grant.objects.filter(
-        pk=grant.pk, state__in=[GrantState.ENDING, GrantState.CONTAINED], lease_by=lease
+def _mark_removed(grant: Grant, lease: str, proof: Mapping[str, object]) -> bool:
+    leased = Grant.objects.filter(
+        pk=grant.pk, state__in=[GrantState.REVOKING, GrantState.CONTAINED], lease_by=lease
     )
     now = timezone.now()
-    return bool(held.update(state=GrantState.ENDED, ended_at=now, proof=proof, **FREE))
+    return bool(leased.update(state=GrantState.REMOVED, removed_at=now, proof=proof, **RELEASED))

@@ -1,4 +1,4 @@
-"""A stored proof of an end, in words: for the page of a request and for exports."""
+"""Text of a proof of removal, for the request page and exports."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,54 +7,52 @@ from typing import Any
 from django.utils import timezone
 from django.utils.formats import date_format
 
-LONGEST_LIST = 12  # databases named one by one
+MAX_DATABASES = 12  # listed by name
 
 
 def proof_lines(proof: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What the target was asked and what it answered, each as (term, answer). A proof of an earlier
-    portal may lack some."""
-    details = proof.get("details") or {}
-    answers = (
-        ("Login", _of(proof, "role_gone", "Gone", "Still there")),
-        ("Sessions", _of(proof, "sessions_gone", "None open", "Some open")),
-        ("Remains", _remains(proof, details)),
+    """Return what was checked and the result, as (term, answer). Older proofs may lack some."""
+    lines = (
+        ("Login", _answer(proof, "role_removed", "Removed", "Still exists")),
+        ("Sessions", _answer(proof, "no_open_sessions", "None open", "Some open")),
+        ("Left behind", _left_behind(proof)),
         ("Checked", _checked(proof)),
-        ("How", str(proof.get("method", ""))),
+        ("Method", str(proof.get("method", ""))),
     )
-    return [(term, answer) for term, answer in answers if answer]
+    return [(term, answer) for term, answer in lines if answer]
 
 
-def proof_in_a_line(proof: Mapping[str, Any]) -> str:
-    """The same for a cell of a table, with the instant as a machine reads it."""
+def proof_summary(proof: Mapping[str, Any]) -> str:
+    """Return the proof on one line, with the time in ISO 8601."""
     at = f"checked {proof['checked_at']}" if proof.get("checked_at") else ""
     facts = ", ".join(filter(None, [proof_facts(proof), at]))
     return ": ".join(filter(None, [facts, str(proof.get("method", ""))]))
 
 
 def proof_facts(proof: Mapping[str, Any]) -> str:
-    """The three facts alone."""
-    said = (
-        _of(proof, "role_gone", "login gone", "login still there"),
-        _of(proof, "sessions_gone", "no session", "sessions open"),
-        _of(proof, "residue_none", "nothing left", "something left"),
+    facts = (
+        _answer(proof, "role_removed", "login removed", "login still exists"),
+        _answer(proof, "no_open_sessions", "no open sessions", "sessions open"),
+        _answer(proof, "nothing_left_behind", "nothing left behind", "objects left behind"),
     )
-    return ", ".join(filter(None, said))
+    return ", ".join(filter(None, facts))
 
 
-def _of(proof: Mapping[str, Any], key: str, yes: str, no: str) -> str:
+def _answer(proof: Mapping[str, Any], key: str, yes: str, no: str) -> str:
     return (yes if proof[key] else no) if key in proof else ""
 
 
-def _remains(proof: Mapping[str, Any], details: Mapping[str, Any]) -> str:
-    said = _of(proof, "residue_none", "None", "Some")
-    read = [str(name) for name in details.get("databases_read", [])]
-    if not said or not read:
-        return said
-    named = ", ".join(read[:LONGEST_LIST])
-    more = f" and {len(read) - LONGEST_LIST} more" if len(read) > LONGEST_LIST else ""
+def _left_behind(proof: Mapping[str, Any]) -> str:
+    details = proof.get("details") or {}
+    answer = _answer(proof, "nothing_left_behind", "Nothing", "Some objects")
+    databases = [str(name) for name in details.get("databases_read", [])]
+    if not answer or not databases:
+        return answer
+    names = ", ".join(databases[:MAX_DATABASES])
+    more = f" and {len(databases) - MAX_DATABASES} more" if len(databases) > MAX_DATABASES else ""
     unread = details.get("databases_known_from_pg_shdepend_only", [])
-    also = f"; {len(unread)} more from the server's own list of dependencies" if unread else ""
-    return f"{said}. Looked in {named}{more}{also}"
+    catalog = f"; {len(unread)} more by the server's dependency catalog" if unread else ""
+    return f"{answer}. Checked {names}{more}{catalog}"
 
 
 def _checked(proof: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The psql line of a credential (PostgreSQL manual, psql; libpq, connection strings)."""
+"""The psql command for a credential (PostgreSQL manual: psql; libpq connection strings)."""
 
 import re
 import shlex
@@ -9,23 +9,23 @@ DEFAULT_SSLMODE = "prefer"
 
 
 def psql_command(credential: Credential, *, sslmode: str = DEFAULT_SSLMODE) -> str:
-    """Return a line that works when pasted into a shell, without the password: psql asks for it.
+    """Return a command that can be pasted into a shell; psql prompts for the password.
 
-    What follows ``-d`` is read as a connection string when it holds ``=`` or begins like an address,
-    so such names, and an sslmode, are written as one.
+    ``-d`` takes a connection string if its value has ``=`` or starts like a URL, so such database
+    names, and an sslmode, are written as one.
     """
     database = credential.database
     if sslmode != DEFAULT_SSLMODE or "=" in database or "://" in database or not database:
         database = f"dbname={_quoted(database)}"
         if sslmode != DEFAULT_SSLMODE:
             database += f" sslmode={sslmode}"
-    words = ["psql", "-h", credential.host, "-p", str(credential.port)]
-    return shlex.join([*words, "-U", credential.user, "-d", database])
+    arguments = ["psql", "-h", credential.host, "-p", str(credential.port)]
+    return shlex.join([*arguments, "-U", credential.user, "-d", database])
 
 
-def options_of(line: str) -> list[str]:
-    """Return a psql line cut before each option, for a page that wraps it there. " ".join undoes it."""
-    return re.split(r" (?=-[a-zA-Z] )", line)
+def split_before_options(command: str) -> list[str]:
+    """Split a psql command before each option, where a page may wrap it."""
+    return re.split(r" (?=-[a-zA-Z] )", command)
 
 
 def _quoted(value: str) -> str:

@@ -1,4 +1,4 @@
-"""What is noted on grant rows between their events."""
+"""Updates of grant rows between the steps of a worker."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,38 +6,41 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from accessflows.connectors.protocol import GrantIdentity, OwnedObject
+from accessflows.connectors.protocol import GrantIdentity, OwnedObjects
 from audit.events import EventName
 from audit.services import record
 from requests_app.models import AccessRequest, Grant, GrantState
 
-LONGEST_LIST = 200  # of things left behind, in one event
+MAX_LISTED_OBJECTS = 200  # in one event
 
-# What the last update of a step writes when it gives the grant back.
-FREE: dict[str, Any] = {"lease_by": "", "lease_until": None, "attempts": 0, "last_error": ""}
+# Written by the last update of a step, which releases the lease.
+RELEASED: dict[str, Any] = {"lease_by": "", "lease_until": None, "attempts": 0, "last_error": ""}
 
 
 def mark_revoking(requests: Iterable[AccessRequest]) -> None:
-    """Set the grants of requests, however far they came, on the way to their end.
+    """Mark all grants of requests for removal.
 
-    A lease stays where it is: whoever is activating one now finishes, sees this, and gives it back.
+    Leases stay: a worker that is activating a grant finishes, sees the new state, and releases it.
     """
     Grant.objects.filter(
         request__in=[request.pk for request in requests],
         state__in=[GrantState.ACTIVATING, GrantState.ACTIVE],
-    ).update(state=GrantState.ENDING, next_attempt_at=timezone.now(), attempts=0)
+    ).update(state=GrantState.REVOKING, next_attempt_at=timezone.now(), attempts=0)
 
 
 def reopen_for_cleanup(grant: Grant, lease: str) -> None:
-    """Made too late: the grant is ending, or was found to be nothing and closed already."""
-    Grant.objects.filter(pk=grant.pk, state=GrantState.ENDED).update(
-        state=GrantState.ENDING, contained_at=None, ended_at=None, next_attempt_at=timezone.now()
+    """Schedule removal of a login created after its grant was marked for removal, or closed."""
+    Grant.objects.filter(pk=grant.pk, state=GrantState.REMOVED).update(
+        state=GrantState.REVOKING,
+        contained_at=None,
+        removed_at=None,
+        next_attempt_at=timezone.now(),
     )
-    Grant.objects.filter(pk=grant.pk, lease_by=lease).update(**FREE)
+    Grant.objects.filter(pk=grant.pk, lease_by=lease).update(**RELEASED)
 
 
 def save_identity(grant: Grant, identity: GrantIdentity) -> None:
-    """Store which role on which server is the grant's. Later steps know it by nothing else."""
+    """Store which role on which server belongs to the grant; later steps identify it by that."""
     fields = {
         "login": identity.role_name,
         "login_oid": identity.role_oid,
@@ -48,20 +51,21 @@ def save_identity(grant: Grant, identity: GrantIdentity) -> None:
         setattr(grant, name, value)
 
 
-def save_owned_objects(grant: Grant, lease: str, owned_objects: OwnedObject) -> None:
-    """Keep what was found before it is cleaned. A later look, after half a cleaning, adds only."""
-    seen = list(grant.owned_objects)
-    news = [item for item in (each.as_dict() for each in owned_objects.items) if item not in seen]
-    grant.owned_objects = seen + news
-    if not news:
+def save_owned_objects(grant: Grant, lease: str, owned_objects: OwnedObjects) -> None:
+    """Store what the login owns, before it is cleaned up; a repeated listing only adds."""
+    stored = list(grant.owned_objects)
+    listed = [item.as_dict() for item in owned_objects.items]
+    added = [item for item in listed if item not in stored]
+    grant.owned_objects = stored + added
+    if not added:
         return
     with transaction.atomic():
-        mine = Grant.objects.filter(pk=grant.pk, lease_by=lease)
-        if mine.update(owned_objects=grant.owned_objects):
+        leased = Grant.objects.filter(pk=grant.pk, lease_by=lease)
+        if leased.update(owned_objects=grant.owned_objects):
             record(
                 event=EventName.GRANT_FIND_OWNED_OBJECTS,
                 actor=None,
                 target=grant,
                 request=grant.request,
-                metadata={"login": grant.login, "left_behind": news[:LONGEST_LIST]},
+                metadata={"login": grant.login, "left_behind": added[:MAX_LISTED_OBJECTS]},
             )

@@ -1,63 +1,47 @@
-"""Where access stands, in words a person understands.
+"""Display status of a grant, and the grants that are overdue.
 
-    Opening -> Active -> Ending -> Contained -> Ended        Overdue: past its end and not contained
+    Activating -> Active -> Revoking -> Contained -> Removed
 
-Contained means that nobody can use it any more, whatever is still to be cleaned; Ended, that nothing
-is left of it and the target has said so.
+Contained means that nobody can use it any more, Removed that the target has confirmed the removal.
+Past its deadline and not contained, a grant is Overdue.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import models
-from django.db.models import QuerySet
-
-from apono_portal.core.db.prepared import prepared
 from apono_portal.core.formatting.durations import format_duration
 from requests_app.models import AccessRequest, Grant, GrantState
 
-# Twice the second a sweep takes, and a moment for the target: what is later than this is late.
-OVERDUE_AFTER = timedelta(seconds=5)
-
-
-class GrantStatus(models.TextChoices):
-    OPENING = "activating", "Opening"
-    ACTIVE = "active", "Active"
-    ENDING = "ending", "Ending"
-    CONTAINED = "contained", "Contained"
-    ENDED = "ended", "Ended"
-    OVERDUE = "overdue", "Overdue"
+OVERDUE_AFTER = timedelta(seconds=5)  # twice the worker's interval, and some time for the target
+MAX_OVERDUE_GRANTS = 100
+MAX_OVERDUE_REQUESTS = 3
 
 
 @dataclass(frozen=True)
-class Stand:
-    """A standing and, when it is overdue, for how long."""
+class GrantStatus:
+    """``code`` is the state, or "overdue" with the time since the deadline in ``overdue_for``."""
 
-    standing: GrantStatus
+    code: str
     overdue_for: timedelta | None = None
 
     @property
     def label(self) -> str:
         if self.overdue_for is None:
-            return str(self.standing.label)
+            return str(GrantState(self.code).label)
         return f"Overdue by {format_duration(self.overdue_for)}"
 
 
-def grant_status(grant: Grant, now: datetime) -> Stand:
-    """Say where a grant stands. Whatever its row says, past its end and not contained is overdue."""
-    late = now - grant.deadline
+def grant_status(grant: Grant, now: datetime) -> GrantStatus:
+    overdue_for = now - grant.deadline
     may_exist = grant.login_oid is not None or grant.state != GrantState.ACTIVATING
-    if grant.is_overdue(now) and may_exist and late > OVERDUE_AFTER:
-        return Stand(GrantStatus.OVERDUE, overdue_for=late)
-    return Stand(GrantStatus(grant.state))
-
-
-NAMED = 3
+    if grant.is_overdue(now) and may_exist and overdue_for > OVERDUE_AFTER:
+        return GrantStatus("overdue", overdue_for)
+    return GrantStatus(grant.state)
 
 
 @dataclass(frozen=True)
-class Overdue:
-    """``requests`` are the first few, the most overdue first; ``more`` counts the other grants."""
+class OverdueSummary:
+    """Overdue grants: the longest delay, the most overdue requests, and the number of other ones."""
 
     number: int
     longest: str
@@ -65,26 +49,20 @@ class Overdue:
     more: int
 
 
-def find_overdue(now: datetime) -> Overdue | None:
-    grants = _late(now - OVERDUE_AFTER)
+def overdue_summary(now: datetime) -> OverdueSummary | None:
+    overdue = Grant.objects.overdue(now - OVERDUE_AFTER).select_related("request")
+    grants = list(overdue.order_by("deadline")[:MAX_OVERDUE_GRANTS])
     if not grants:
         return None
     requests = list(dict.fromkeys(grant.request for grant in grants))
-    return Overdue(
+    return OverdueSummary(
         number=len(grants),
-        longest=_age(now - grants[0].deadline),
-        requests=requests[:NAMED],
-        more=len(requests) - len(requests[:NAMED]),
+        longest=_whole_minutes(now - grants[0].deadline),
+        requests=requests[:MAX_OVERDUE_REQUESTS],
+        more=len(requests[MAX_OVERDUE_REQUESTS:]),
     )
 
 
-@prepared(datetime)
-def _late(moment: datetime) -> QuerySet[Grant]:
-    late = Grant.objects.past_their_end(moment).select_related("request")
-    return late.order_by("deadline")[:100]
-
-
-def _age(late: timedelta) -> str:
-    """To the minute from one on: it is read, not counted."""
+def _whole_minutes(delay: timedelta) -> str:
     minute = timedelta(minutes=1)
-    return format_duration(late // minute * minute if late >= minute else late)
+    return format_duration(delay // minute * minute if delay >= minute else delay)

@@ -1,11 +1,11 @@
-"""Reaching the target of a grant, and turning whatever goes wrong there into a sentence."""
+"""Connectors of grants, and their errors as sentences."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import structlog
 from django.conf import settings
-from django.db import Error as DatabaseTrouble
+from django.db import Error as PortalDatabaseError
 
 from accessflows.connectors.errors import ConnectorError, TargetRefused, TargetUnavailable
 from accessflows.connectors.protocol import Connector, GrantIdentity, RoleListing, Target
@@ -16,61 +16,59 @@ from requests_app.models import Grant
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 200  # logins that are held at once
+BATCH_SIZE = 200  # logins held in memory
 
 
-def reach(grant: Grant) -> tuple[Integration, Connector, Target]:
-    """Return integration, connector and address, or raise `TargetRefused`."""
+def connector_of(grant: Grant) -> tuple[Integration, Connector, Target]:
+    """Return integration, connector and target of a grant, or raise `TargetRefused`."""
     integration = grant.integration
     if integration is None:
-        raise TargetRefused("The integration of this grant is gone from the portal.")
-    return integration, *reach_integration(integration)
+        raise TargetRefused("The integration of this grant was deleted.")
+    return integration, *connector_of_integration(integration)
 
 
-def reach_integration(integration: Integration) -> tuple[Connector, Target]:
-    """Return connector and address, or raise `TargetRefused`."""
+def connector_of_integration(integration: Integration) -> tuple[Connector, Target]:
+    """Return connector and target, or raise `TargetRefused`."""
     try:
         return connector_for(integration.kind), integration.target()
     except DecryptionFailed:
         raise TargetRefused(
-            f"The broker password of {integration.name} cannot be opened with the keys in "
-            "ENCRYPTION_KEYS. Add the key it was sealed with, or enter the password anew."
+            f"The broker password of {integration.name} cannot be decrypted with ENCRYPTION_KEYS. "
+            "Add the key it was encrypted with, or enter the password again."
         ) from None
 
 
 @contextmanager
-def draft() -> Iterator[None]:
-    """Make whatever goes wrong with a target a `ConnectorError`, so that the grant is tried again.
+def connector_errors() -> Iterator[None]:
+    """Raise a `ConnectorError` for any failure of a target, so that the step is retried.
 
-    Of an unforeseen error only the kind is kept: its text may hold anything. The portal's own
-    database is another matter; the lease runs out and the step is done again.
+    Of an unexpected error only the class is kept, as its text may contain secrets. Errors of the
+    portal's own database pass through; the lease expires and the step is repeated.
     """
     try:
         yield
-    except (ConnectorError, DatabaseTrouble):
+    except (ConnectorError, PortalDatabaseError):
         raise
     except Exception as error:  # noqa: BLE001
         name = type(error).__name__
-        log.error("connector_broke_off", error=name)
-        raise TargetUnavailable(
-            f"The connector broke off ({name}). The portal attempts again."
-        ) from None
+        log.error("connector_failed", error=name)
+        raise TargetUnavailable(f"The connector failed ({name}). The portal retries.") from None
 
 
 def iter_managed_roles(
-    connector: Connector, target: Target, known: Callable[[int], Sequence[GrantIdentity]]
+    connector: Connector, target: Target, identities_after: Callable[[int], Sequence[GrantIdentity]]
 ) -> Iterator[tuple[int, RoleListing]]:
-    """Call the roll in the order of OIDs, some at a time. Yields after which OID, and the answer.
+    """List managed roles in batches, ordered by OID. Yield the OID before each batch, and the batch.
 
-    ``known`` returns up to `AT_ONCE` of those the portal knows after an OID, in order.
+    ``identities_after`` returns up to `BATCH_SIZE` identities with a higher OID, in order.
     """
     after: int | None = 0
     while after is not None:
-        identities = known(after)
-        upto = identities[-1].role_oid if len(identities) == AT_ONCE else None
-        with draft():
-            roll = connector.list_managed_roles(
-                target, settings.PORTAL_ID, identities, after=after, upto=upto
+        identities = identities_after(after)
+        up_to = identities[-1].role_oid if len(identities) == BATCH_SIZE else None
+        with connector_errors():
+            listing = connector.list_managed_roles(
+                target, settings.PORTAL_ID, identities, after=after, up_to=up_to
             )
-        yield after, roll
-        after = roll.upto
+        yield after, listing
+        after = listing.up_to

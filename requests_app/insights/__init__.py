@@ -1,8 +1,8 @@
-"""Insights: figures of each day, counted by a worker, and the page that draws them.
+"""Insights: figures of each day, computed by a worker, and the page that charts them.
 
-counting    the figures of one day, from the audit log and the rows it names
-coverage    how many people have set up MFA, at this moment
-keeping     the worker's side: days that are due are counted and kept
-reading     what the page shows of a range of days
-charts      where bars and lines stand
+aggregation   the figures of one day, from the audit log and the rows it refers to
+coverage      how many users have set up MFA right now
+daily_rollup  the worker task that computes due days and stores them
+report        what the page shows of a range of days
+charts        the geometry of bars and lines
 """

@@ -1,17 +1,17 @@
-"""The figures of one day, from the audit log and the rows it names.
+"""The figures of one day, from the audit log and the rows it refers to.
 
-Each thing counts on the day it happened, so a day that is over does not change any more. What is
-read is bounded by that day: the log's index on ``at``, then rows by their primary key.
+Everything counts on the day it happened, so a past day no longer changes. Queries are bounded by
+the day: the log's index on ``at``, then rows by primary key.
 """
 
 import math
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 
 from audit.events import EventName
@@ -30,93 +30,88 @@ OUTCOMES = {
 }
 ATTACKS = {
     "sign_in_refused": EventName.SESSION_SIGN_IN_FAIL,
-    "sign_in_held_off": EventName.SESSION_LOCK,
+    "sign_in_blocked": EventName.SESSION_LOCK_OUT,
     "code_refused": EventName.MFA_REFUSE,
-    "code_held_off": EventName.MFA_THROTTLE,
+    "code_blocked": EventName.MFA_THROTTLE,
     "month_limit": EventName.MFA_LOCK_OUT,
 }
 VERIFICATIONS = (EventName.MFA_VERIFY, EventName.MFA_REFUSE, EventName.MFA_THROTTLE)
 OUTCOME = KeyTextTransform("outcome", "metadata")
-# Seconds after the deadline by which access was cut.
-PUNCTUAL, WITHIN_MINUTE, WITHIN_FIVE_MINUTES = 5, 60, 300
-BATCH = 1000
+# Upper bounds of the delay between deadline and revocation, in seconds.
+DELAYS = {"punctual": 5, "minute": 60, "five_minutes": 300, "later": math.inf}
+BATCH_SIZE = 1000
 
 
 def figures_between(start: datetime, end: datetime) -> Figures:
-    """Return the figures from ``start`` on and before ``end``."""
+    """Return the figures from ``start`` up to, not including, ``end``."""
     events = Event.objects.between(start, end).order_by()
-    counted = [*OUTCOMES.values(), *ATTACKS.values()]
-    names = _counts(events.filter(event__in=counted), "event")
+    counted = events.filter(event__in=[*OUTCOMES.values(), *ATTACKS.values()])
+    by_event = _count_by(counted, "event")
     outcomes = events.filter(event__in=VERIFICATIONS).annotate(outcome=OUTCOME)
     return {
-        "requests": {word: names.get(name.value, 0) for word, name in OUTCOMES.items()},
-        "attacks": {word: names.get(name.value, 0) for word, name in ATTACKS.items()},
-        "verifications": _counts(outcomes, "outcome"),
-        "opening": _opening(events),
-        "ending": _ending(events),
-        "flows": _flows(events),
+        "requests": {name: by_event.get(event.value, 0) for name, event in OUTCOMES.items()},
+        "attacks": {name: by_event.get(event.value, 0) for name, event in ATTACKS.items()},
+        "verifications": _count_by(outcomes, "outcome"),
+        "time_to_access": _time_to_access(events),
+        "revocations": _revocations(events),
+        "flows": _requests_by_flow(events),
     }
 
 
 def slowest_tenth(values: list[float]) -> float:
-    """Return the value that nine tenths do not exceed (nearest rank)."""
+    """Return the 90th percentile (nearest rank)."""
     return sorted(values)[math.ceil(len(values) * 0.9) - 1]
 
 
-def _counts(rows: Any, name: str) -> dict[str, int]:
-    found = rows.values_list(name).annotate(n=Count("pk"))
-    return {str(key): n for key, n in found if key is not None}
+def _count_by(rows: QuerySet[Any], name: str) -> dict[str, int]:
+    counts = rows.values_list(name).annotate(count=Count("pk"))
+    return {str(key): count for key, count in counts if key is not None}
 
 
-def _opening(events: EventQuerySet) -> Figures:
-    """Seconds from draft to open access: median, slowest tenth, of how many requests."""
-    opened = events.filter(event=EventName.REQUEST_ACTIVATE).values("request_id")
-    requests = AccessRequest.objects.filter(pk__in=opened, starts_at__isnull=False)
+def _time_to_access(events: EventQuerySet) -> Figures:
+    """Return median and 90th percentile of the seconds from request to access, and their number."""
+    activated = events.filter(event=EventName.REQUEST_ACTIVATE).values("request_id")
+    requests = AccessRequest.objects.filter(pk__in=activated, starts_at__isnull=False)
     times = requests.order_by().values_list("created_at", "starts_at")
-    waits = [(opens - asked).total_seconds() for asked, opens in times if opens]
+    waits = [(starts - created).total_seconds() for created, starts in times if starts]
     if not waits:
         return {}
     return {"median_s": median(waits), "slowest_s": slowest_tenth(waits), "count": len(waits)}
 
 
-def _ending(events: EventQuerySet) -> Figures:
-    """How long after its deadline access was cut, of what ended by time."""
-    buckets: Counter[str] = Counter()
+def _revocations(events: EventQuerySet) -> Figures:
+    """Count expired grants by the delay of their revocation, and return the worst delay."""
+    counts: Counter[str] = Counter()
     worst: Figures = {}
-    for grant in _cut(events):
-        late_s = (grant["contained_at"] - grant["deadline"]).total_seconds()
-        buckets[_bucket(late_s)] += 1
-        if late_s > max(PUNCTUAL, worst.get("late_s", 0)):
-            request, where = grant["request_id"], grant["integration_name"]
-            worst = {"late_s": late_s, "request": request, "integration": where}
-    retries = events.filter(event=EventName.GRANT_RETRY)
-    retried = retries.filter(metadata__step="contain").values("target_id").distinct().count()
-    return {**buckets, "retried": retried, "worst": worst}
+    for grant, delay in _expired_grants(events):
+        delay_s = delay.total_seconds()
+        counts[next(name for name, bound in DELAYS.items() if delay_s <= bound)] += 1
+        if delay_s > max(DELAYS["punctual"], worst.get("delay_s", 0)):
+            worst = {
+                "delay_s": delay_s,
+                "request": grant.request_id,
+                "integration": grant.integration_name,
+            }
+    retries = events.filter(event=EventName.GRANT_RETRY, metadata__step="contain")
+    retried = retries.values("target_id").distinct().count()
+    return {**counts, "retried": retried, "worst": worst}
 
 
-def _bucket(late_s: float) -> str:
-    if late_s <= PUNCTUAL:
-        return "punctual"
-    if late_s <= WITHIN_MINUTE:
-        return "minute"
-    return "five_minutes" if late_s <= WITHIN_FIVE_MINUTES else "later"
-
-
-def _cut(events: EventQuerySet) -> Iterator[Figures]:
-    """Yield the grants cut that day because their time was up."""
-    cut = events.filter(event=EventName.GRANT_CONTAIN).values_list("target_id", flat=True)
-    numbers = list(cut.distinct())
-    for first in range(0, len(numbers), BATCH):
+def _expired_grants(events: EventQuerySet) -> Iterator[tuple[Grant, timedelta]]:
+    """Yield the grants contained that day because they expired, and how late that was."""
+    contained = events.filter(event=EventName.GRANT_CONTAIN)
+    pks = list(contained.values_list("target_id", flat=True).distinct())
+    for start in range(0, len(pks), BATCH_SIZE):
         grants = Grant.objects.filter(
-            pk__in=numbers[first : first + BATCH],
-            request__ends_as=Status.EXPIRED,
-            contained_at__isnull=False,
+            pk__in=pks[start : start + BATCH_SIZE], request__final_status=Status.EXPIRED
         )
-        told = ("deadline", "contained_at", "request_id", "integration_name")
-        yield from map(dict, grants.order_by().values(*told))
+        fields = ("deadline", "contained_at", "request_id", "integration_name")
+        for grant in grants.order_by().only(*fields):
+            if grant.contained_at is not None:
+                yield grant, grant.contained_at - grant.deadline
 
 
-def _flows(events: EventQuerySet) -> dict[str, int]:
-    """How many requests were made through each flow, by its number."""
-    asked = events.filter(event=EventName.REQUEST_SUBMIT).values("request_id")
-    return _counts(AccessRequest.objects.filter(pk__in=asked).order_by(), "flow_id")
+def _requests_by_flow(events: EventQuerySet) -> dict[str, int]:
+    """Count the requests submitted, by the id of their flow."""
+    submitted = events.filter(event=EventName.REQUEST_SUBMIT).values("request_id")
+    return _count_by(AccessRequest.objects.filter(pk__in=submitted).order_by(), "flow_id")

@@ -1,7 +1,7 @@
-"""The worker's side: a day's figures are counted while it lasts, once more after it, then kept.
+"""The worker task that computes each day's figures: during the day, once after it, then never again.
 
-Pages read what is kept, so they cost the same however much there is to count. What was counted also
-outlives the events it was counted from (audit/integrity/retention.py).
+Pages read what is stored, so they cost the same however many events there are, and the figures
+outlive the events (audit/integrity/retention.py).
 """
 
 import time
@@ -15,17 +15,17 @@ from requests_app.insights.aggregation import figures_between
 from requests_app.insights.coverage import coverage_now
 from requests_app.models import AccessRequest, DayFigures
 
-PAUSE = timedelta(minutes=1)
-SHARE = 20  # of a worker's time, counting takes at most one part in this
-TURN = timedelta(minutes=10)  # after which another worker counts what one has begun
+MIN_INTERVAL = timedelta(minutes=1)
+MAX_TIME_SHARE = 20  # one part in 20 of a worker's time at most
+CLAIM_LIFETIME = timedelta(minutes=10)  # after which another worker takes over
 SETTLED_AFTER = timedelta(hours=1)  # longer than any transaction that writes events
-LOOKS_BACK = timedelta(days=400)
-BUDGET_S = 5.0
+BACKFILL_PERIOD = timedelta(days=400)
+BACKFILL_SECONDS = 5.0
 ONE_DAY = timedelta(days=1)
 
 
-def keep_figures(now: datetime) -> int:
-    """Count the days whose turn has come. Returns 0: no grant waits for this."""
+def update_daily_figures(now: datetime) -> int:
+    """Compute the days that are due. Return 0, as a worker task that leaves no work behind."""
     today = day_of(now)
     open_days = {row.day: row for row in DayFigures.objects.in_zone(zone()).filter(is_final=False)}
     if today not in open_days:
@@ -33,15 +33,15 @@ def keep_figures(now: datetime) -> int:
         DayFigures.objects.bulk_create([first], ignore_conflicts=True)
         open_days[today] = DayFigures.objects.in_zone(zone()).get(day=today)
     for row in open_days.values():
-        if row.next_at <= now and _take_turn(row):
-            _count(row, now)
+        if row.next_at <= now and _claim(row):
+            _compute(row, now)
             if row.day == today:
-                _fill_gaps(today, now)
+                _backfill(today, now)
     return 0
 
 
 def zone() -> str:
-    """Return the zone whose days are counted: the one pages speak in."""
+    """Return the time zone whose days are counted: the one pages are shown in."""
     return timezone.get_default_timezone_name()
 
 
@@ -50,26 +50,25 @@ def day_of(moment: datetime) -> date:
 
 
 def start_of(day: date) -> datetime:
-    return timezone.make_aware(
-        datetime.combine(day, datetime.min.time()), timezone.get_default_timezone()
-    )
+    midnight = datetime.combine(day, datetime.min.time())
+    return timezone.make_aware(midnight, timezone.get_default_timezone())
 
 
-def _take_turn(row: DayFigures) -> bool:
-    """Move the turn away from where it was seen; of several workers one succeeds."""
-    seen = DayFigures.objects.filter(pk=row.pk, next_at=row.next_at, is_final=False)
-    return seen.update(next_at=timezone.now() + TURN) == 1
+def _claim(row: DayFigures) -> bool:
+    """Postpone the next run; of several workers one succeeds."""
+    unclaimed = DayFigures.objects.filter(pk=row.pk, next_at=row.next_at, is_final=False)
+    return unclaimed.update(next_at=timezone.now() + CLAIM_LIFETIME) == 1
 
 
-def _count(row: DayFigures, now: datetime) -> None:
-    began = time.monotonic()
+def _compute(row: DayFigures, now: datetime) -> None:
+    started = time.monotonic()
     row.figures = figures_between(start_of(row.day), start_of(row.day + ONE_DAY))
     if row.day == day_of(now):
         row.coverage = coverage_now()
     row.is_final = _is_settled(row.day, now)
     row.counted_at = now
-    took = timedelta(seconds=time.monotonic() - began)
-    row.next_at = now + max(PAUSE, SHARE * took)
+    duration = timedelta(seconds=time.monotonic() - started)
+    row.next_at = now + max(MIN_INTERVAL, MAX_TIME_SHARE * duration)
     row.save()
 
 
@@ -77,28 +76,28 @@ def _is_settled(day: date, now: datetime) -> bool:
     return now >= start_of(day + ONE_DAY) + SETTLED_AFTER
 
 
-def _fill_gaps(today: date, now: datetime) -> None:
-    """Count days of before there were figures, newest first, as far as time allows."""
-    earliest = max(today - LOOKS_BACK, _beginning(today))
-    kept = DayFigures.objects.in_zone(zone()).filter(day__gte=earliest)
-    known = set(kept.values_list("day", flat=True))
-    give_up_at = time.monotonic() + BUDGET_S
+def _backfill(today: date, now: datetime) -> None:
+    """Compute past days without figures, newest first, as far as time allows."""
+    earliest = max(today - BACKFILL_PERIOD, _first_day(today))
+    rows = DayFigures.objects.in_zone(zone()).filter(day__gte=earliest)
+    computed = set(rows.values_list("day", flat=True))
+    stop_at = time.monotonic() + BACKFILL_SECONDS
     for day in _days_back(today - ONE_DAY, earliest):
-        if time.monotonic() > give_up_at:
+        if time.monotonic() > stop_at:
             return
-        if day not in known:
+        if day not in computed:
             figures = figures_between(start_of(day), start_of(day + ONE_DAY))
             row = DayFigures(day=day, zone=zone(), figures=figures, counted_at=now, next_at=now)
             row.is_final = _is_settled(day, now)
             DayFigures.objects.bulk_create([row], ignore_conflicts=True)
 
 
-def _beginning(today: date) -> date:
-    """Return the day from which on there can be anything to count."""
-    people = get_user_model()._default_manager.order_by("pk").values_list("created_at", flat=True)
+def _first_day(today: date) -> date:
+    """Return the first day on which there can be anything to count."""
+    users = get_user_model()._default_manager.order_by("pk").values_list("created_at", flat=True)
     requests = AccessRequest.objects.order_by("pk").values_list("created_at", flat=True)
-    found = [moment for moment in (people.first(), requests.first()) if moment]
-    return min(map(day_of, found), default=today)
+    moments = filter(None, [users.first(), requests.first()])
+    return min(map(day_of, moments), default=today)
 
 
 def _days_back(last: date, first: date) -> Iterator[date]:

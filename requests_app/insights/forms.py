@@ -1,4 +1,4 @@
-"""Which days the insights are about, read from the address."""
+"""The range of days of the Insights page, read from its address."""
 
 import datetime as dt
 
@@ -7,29 +7,28 @@ from django.utils import timezone
 
 from audit.log.forms import DayField
 
-DAYS = {"7": "7 days", "14": "14 days", "30": "30 days", "90": "90 days"}
-USUAL = "14"
+RANGES = {"7": "7 days", "14": "14 days", "30": "30 days", "90": "90 days"}
+DEFAULT_RANGE = "14"
 
 
 class InsightsForm(forms.Form):
-    """A number of days up to one, today if none is named."""
+    """A number of days up to and including ``until``, or up to today."""
 
     days = forms.ChoiceField(
         label="Range",
-        choices=DAYS.items(),
+        choices=RANGES.items(),
         required=False,
-        error_messages={"invalid_choice": "There is no such range. Choose one from the list."},
+        error_messages={"invalid_choice": "Unknown range. Choose one from the list."},
     )
     until = DayField(label="Until")
 
     @property
-    def chosen(self) -> str:
-        """The range to show as chosen."""
-        return self.data.get("days") or USUAL
+    def selected_range(self) -> str:
+        return self.data.get("days") or DEFAULT_RANGE
 
     @property
-    def wanted(self) -> tuple[dt.date, dt.date]:
-        """The first and the last day a valid form asks for."""
+    def first_and_last_day(self) -> tuple[dt.date, dt.date]:
+        """The first and the last day of a valid form."""
         last: dt.date = self.cleaned_data["until"] or timezone.localdate()
-        days = int(self.cleaned_data["days"] or USUAL)
-        return last - dt.timedelta(days=days - 1), last
+        count = int(self.cleaned_data["days"] or DEFAULT_RANGE)
+        return last - dt.timedelta(days=count - 1), last

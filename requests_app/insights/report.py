@@ -1,11 +1,11 @@
-"""What the page of insights shows of a range of days. Everything was counted before (keeping.py)."""
+"""What the Insights page shows of a range of days, from the figures stored by daily_rollup.py."""
 
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from accessflows.models import AccessFlow
+from requests_app.insights.aggregation import Figures
 from requests_app.insights.charts import (
     Axes,
     Bars,
@@ -13,7 +13,7 @@ from requests_app.insights.charts import (
     axes_of,
     bars_of,
     line_of,
-    steps_for,
+    ticks_for,
     width_of,
 )
 from requests_app.insights.daily_rollup import zone
@@ -28,42 +28,42 @@ REQUESTS = {
 }
 VERIFICATIONS = {
     "ok": "Verified",
-    "bad": "Did not match",
-    "replay": "Used before",
-    "throttled": "Held off",
+    "bad": "Incorrect",
+    "replay": "Already used",
+    "throttled": "Locked out",
     "no_device": "Not set up",
 }
 ATTACKS = {
     "sign_in_refused": "Sign-ins refused",
-    "sign_in_held_off": "Sign-ins held off",
+    "sign_in_blocked": "Sign-ins blocked",
     "code_refused": "Codes refused",
-    "code_held_off": "Codes held off",
+    "code_blocked": "Codes blocked",
     "month_limit": "30-day limit reached",
 }
-HOLDS = ("sign_in_held_off", "code_held_off", "month_limit")
-LATENESS = {
+LOCKOUTS = ("sign_in_blocked", "code_blocked", "month_limit")
+DELAYS = {
     "punctual": "Within 5 s",
     "minute": "Within 1 min",
     "five_minutes": "Within 5 min",
     "later": "Later",
 }
-MOST_UNUSED = 10
+MAX_UNUSED = 10
 ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Share:
-    """A lying bar: a word, a number, how long it is drawn."""
+    """A horizontal bar."""
 
-    word: str
+    label: str
     count: int
     width: float
     is_bad: bool = False
 
 
 @dataclass(frozen=True)
-class Opening:
-    """Time from draft to access: the last day's median and slowest tenth, and the first day's."""
+class TimeToAccess:
+    """Time from request to access by day: median and slowest tenth."""
 
     axes: Axes
     unit: str
@@ -71,22 +71,21 @@ class Opening:
     rows: list[tuple[date, str, str]]
     last: tuple[date, str] | None
     first: tuple[date, str] | None
-    finding: str
+    summary: str
 
 
 @dataclass(frozen=True)
-class Ending:
-    """How punctually access was cut. ``punctual`` is in per cent, None if nothing ended by time."""
+class Revocations:
+    """How punctually expired access was revoked. ``punctual`` is in per cent, None if nothing expired."""
 
     shares: list[Share]
     punctual: float | None
-    count: int
-    worst: dict[str, Any]
+    worst: Figures
 
 
 @dataclass(frozen=True)
-class Unused:
-    """Active flows nobody asked through, longest there first."""
+class UnusedFlows:
+    """Active flows without a request, the oldest first."""
 
     flows: list[AccessFlow]
     further: int
@@ -96,50 +95,47 @@ class Unused:
 @dataclass(frozen=True)
 class Insights:
     days: list[date]
-    begins: date | None  # the first day that was counted
+    first_counted: date | None
     counted_at: datetime | None
-    coverage: dict[str, Any] | None
+    coverage: Figures | None
     requests: Bars
     verifications: Bars
     attacks: list[Share]
-    holds: int
-    opening: Opening
-    ending: Ending
-    unused: Unused
+    lockouts: int
+    time_to_access: TimeToAccess
+    revocations: Revocations
+    unused: UnusedFlows
 
 
-def insights_of(first: date, last: date) -> Insights:
-    """Return what there is to say of the days from ``first`` to ``last``. Two queries."""
-    kept = {
-        row.day: row
-        for row in DayFigures.objects.in_zone(zone()).filter(
-            day__range=(first, last), counted_at__isnull=False
-        )
-    }
+def insights_between(first: date, last: date) -> Insights:
+    """Return the insights of the days from ``first`` to ``last``, both included."""
+    stored = DayFigures.objects.in_zone(zone()).filter(
+        day__range=(first, last), counted_at__isnull=False
+    )
+    rows = {row.day: row for row in stored.order_by("day")}
     days = [first + number * ONE_DAY for number in range((last - first).days + 1)]
-    figures = [kept[day].figures if day in kept else {} for day in days]
-    counted = [kept[day] for day in days if day in kept]
+    figures = [rows[day].figures if day in rows else {} for day in days]
     attacks = _sum(figures, "attacks")
-    covered = [row.coverage for row in counted if row.coverage]
+    coverages = [row.coverage for row in rows.values() if row.coverage]
     return Insights(
         days=days,
-        begins=counted[0].day if counted else None,
-        counted_at=max((row.counted_at for row in counted if row.counted_at), default=None),
-        coverage=covered[-1] if covered else None,
-        requests=bars_of(days, REQUESTS, _each(figures, "requests"), what="requests ended"),
+        first_counted=min(rows, default=None),
+        counted_at=max((row.counted_at for row in rows.values() if row.counted_at), default=None),
+        coverage=coverages[-1] if coverages else None,
+        requests=bars_of(days, REQUESTS, _parts(figures, "requests"), what="requests completed"),
         verifications=bars_of(
-            days, VERIFICATIONS, _each(figures, "verifications"), what="codes were entered"
+            days, VERIFICATIONS, _parts(figures, "verifications"), what="codes entered"
         ),
         attacks=_shares(ATTACKS, attacks),
-        holds=sum(attacks[name] for name in HOLDS),
-        opening=_opening(days, _each(figures, "opening")),
-        ending=_ending(_each(figures, "ending")),
-        unused=_unused(_sum(figures, "flows")),
+        lockouts=sum(attacks[name] for name in LOCKOUTS),
+        time_to_access=_time_to_access(days, _parts(figures, "time_to_access")),
+        revocations=_revocations(_parts(figures, "revocations")),
+        unused=_unused_flows(_sum(figures, "flows")),
     )
 
 
-def in_words(seconds: float) -> str:
-    """Return a time as people say it: ``41 s``, ``9 min``, ``2 h 5 min``."""
+def short_duration(seconds: float) -> str:
+    """Return ``41 s``, ``9 min`` or ``2 h 5 min``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -149,45 +145,55 @@ def in_words(seconds: float) -> str:
     return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 
-def _each(figures: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    return [found.get(name, {}) for found in figures]
+def _parts(figures: list[Figures], name: str) -> list[Figures]:
+    return [day_figures.get(name, {}) for day_figures in figures]
 
 
-def _sum(figures: list[dict[str, Any]], name: str) -> Counter[str]:
+def _sum(figures: list[Figures], name: str) -> Counter[str]:
     total: Counter[str] = Counter()
-    for found in _each(figures, name):
-        total.update(found)
+    for part in _parts(figures, name):
+        total.update(part)
     return total
 
 
-def _shares(words: dict[str, str], counts: Counter[str]) -> list[Share]:
-    largest = max((counts[name] for name in words), default=0)
+def _shares(labels: dict[str, str], counts: Counter[str]) -> list[Share]:
+    largest = max(counts[name] for name in labels)
     return [
-        Share(word, counts[name], width_of(counts[name], largest)) for name, word in words.items()
+        Share(label, counts[name], width_of(counts[name], largest))
+        for name, label in labels.items()
     ]
 
 
-def _opening(days: list[date], found: list[dict[str, Any]]) -> Opening:
-    medians: list[Any] = [each.get("median_s") for each in found]
-    slowest: list[Any] = [each.get("slowest_s") for each in found]
-    known = [each for each in zip(days, medians, slowest, strict=True) if each[1] is not None]
-    largest = max((float(each[2]) for each in known), default=0.0)
-    unit, length = _unit_for(largest)
-    top = steps_for(largest / length)[-1]
-    rows = [(day, in_words(middle), in_words(slow)) for day, middle, slow in known]
+def _time_to_access(days: list[date], parts: list[Figures]) -> TimeToAccess:
+    medians: list[float | None] = [part.get("median_s") for part in parts]
+    slowest: list[float | None] = [part.get("slowest_s") for part in parts]
+    values = [
+        (day, median_s, slow_s)
+        for day, median_s, slow_s in zip(days, medians, slowest, strict=True)
+        if median_s is not None and slow_s is not None
+    ]
+    largest = max((slow_s for _, _, slow_s in values), default=0.0)
+    unit, unit_s = _unit_for(largest)
+    top = ticks_for(largest / unit_s)[-1]
     lines = [
-        line_of(kind, days, [v and v / length for v in values], top=top, said=in_words(last))
-        for kind, values in (("slowest", slowest), ("median", medians))
-        if (last := next((v for v in reversed(values) if v is not None), None)) is not None
+        line_of(
+            kind,
+            days,
+            [value if value is None else value / unit_s for value in seconds],
+            top=top,
+            label=short_duration(next((s for s in reversed(seconds) if s is not None), 0)),
+        )
+        for kind, seconds in (("slowest", slowest), ("median", medians))
     ]
-    return Opening(
-        axes=axes_of(days, largest / length),
+    rows = [(day, short_duration(median), short_duration(slow)) for day, median, slow in values]
+    return TimeToAccess(
+        axes=axes_of(days, largest / unit_s),
         unit=unit,
         lines=[line for line in lines if line],
         rows=rows,
         last=rows[-1][:2] if rows else None,
         first=rows[0][:2] if len(rows) > 1 else None,
-        finding=_opening_finding(known),
+        summary=_time_to_access_summary(values),
     )
 
 
@@ -197,40 +203,36 @@ def _unit_for(seconds: float) -> tuple[str, int]:
     return ("Minutes", 60) if seconds < 3 * 3600 else ("Hours", 3600)
 
 
-def _opening_finding(known: list[Any]) -> str:
-    if not known:
-        return "No access was opened in these days."
-    medians, slowest = [each[1] for each in known], [each[2] for each in known]
+def _time_to_access_summary(values: list[tuple[date, float, float]]) -> str:
+    if not values:
+        return "No access was granted in these days."
+    _, medians, slowest = zip(*values, strict=True)
     return (
-        f"Median between {in_words(min(medians))} and {in_words(max(medians))}; slowest tenth "
-        f"between {in_words(min(slowest))} and {in_words(max(slowest))}."
+        f"Median between {short_duration(min(medians))} and {short_duration(max(medians))}; slowest "
+        f"tenth between {short_duration(min(slowest))} and {short_duration(max(slowest))}."
     )
 
 
-def _ending(found: list[dict[str, Any]]) -> Ending:
+def _revocations(parts: list[Figures]) -> Revocations:
     counts: Counter[str] = Counter()
-    worst: dict[str, Any] = {}
-    for each in found:
-        counts.update({name: each.get(name, 0) for name in (*LATENESS, "retried")})
-        if each.get("worst", {}).get("late_s", 0) > worst.get("late_s", 0):
-            worst = {**each["worst"], "said": in_words(each["worst"]["late_s"])}
-    total = sum(counts[name] for name in LATENESS)
-    largest = max((counts[name] for name in LATENESS), default=0)
-    retried = Share(
-        "Tried again",
-        counts["retried"],
-        width_of(counts["retried"], max(largest, counts["retried"])),
-        is_bad=counts["retried"] > 0,
-    )
-    return Ending(
-        shares=[*_shares(LATENESS, counts), retried],
+    worst: Figures = {}
+    for part in parts:
+        counts.update({name: part.get(name, 0) for name in (*DELAYS, "retried")})
+        if part.get("worst", {}).get("delay_s", 0) > worst.get("delay_s", 0):
+            worst = {**part["worst"], "delay": short_duration(part["worst"]["delay_s"])}
+    total, retried = sum(counts[name] for name in DELAYS), counts["retried"]
+    largest = max(retried, *(counts[name] for name in DELAYS))
+    return Revocations(
+        shares=[
+            *_shares(DELAYS, counts),
+            Share("Retried", retried, width_of(retried, largest), is_bad=retried > 0),
+        ],
         punctual=1000 * counts["punctual"] // total / 10 if total else None,
-        count=total,
         worst=worst,
     )
 
 
-def _unused(used: Counter[str]) -> Unused:
+def _unused_flows(used: Counter[str]) -> UnusedFlows:
     active = list(AccessFlow.objects.active().order_by("created_at"))
     unused = [flow for flow in active if not used[str(flow.pk)]]
-    return Unused(unused[:MOST_UNUSED], max(len(unused) - MOST_UNUSED, 0), len(active))
+    return UnusedFlows(unused[:MAX_UNUSED], max(len(unused) - MAX_UNUSED, 0), len(active))

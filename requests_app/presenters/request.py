@@ -1,35 +1,31 @@
-"""What pages say about a request, as plain values: time left, steps, evidence, what will happen."""
+"""What pages show of a request, as plain values: time left, progress, MFA evidence, actions."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 from accessflows.models import AccessFlow
 from apono_portal.core.formatting.datetimes import person, relative_datetime
 from apono_portal.core.formatting.durations import format_duration
 from requests_app.grants.proof_text import proof_lines
 from requests_app.grants.status import grant_status
-from requests_app.models import (
-    AccessRequest,
-    Decision,
-    Extension,
-    Grant,
-    GrantState,
-    Status,
-)
-from requests_app.policies import may_ask_again, may_end, may_extend
-from requests_app.selectors import MOVING
+from requests_app.models import AccessRequest, Decision, Extension, Grant, GrantState, Status
+from requests_app.policies import can_extend, can_request_again, can_revoke
+from requests_app.selectors import IN_TRANSITION
 
-ENDING_SOON = timedelta(minutes=15)
-FAILED_ENDS = {Status.REJECTED, Status.LAPSED, Status.CANCELLED, Status.FAILED}
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+EXPIRES_SOON = timedelta(minutes=15)
+NOT_GRANTED = {Status.REJECTED, Status.LAPSED, Status.CANCELLED, Status.FAILED}
+TIMELINE_WIDTH = 269  # of the drawing in templates/requests_app/_evidence.html
 
 
 @dataclass(frozen=True)
 class RemainingTime:
-    """Time left of what is open (components/time_bar.html)."""
+    """Time left of active access (components/time_bar.html)."""
 
-    name: str
     left: str
     of: str
     used: int
@@ -41,351 +37,330 @@ class RemainingTime:
 
     @classmethod
     def of_request(cls, request: AccessRequest, now: datetime) -> "RemainingTime | None":
-        if request.starts_at is None or request.ends_at is None:
+        if request.status != Status.ACTIVE or request.starts_at is None or request.ends_at is None:
             return None
         total = request.ends_at - request.starts_at
         left = max(request.ends_at - now, timedelta(0))
         whole_minutes = timedelta(minutes=-(-left // timedelta(minutes=1)))
         return cls(
-            name=request.reference,
             left=format_duration(whole_minutes),
             of=format_duration(request.whole_duration),
             used=int((total - left).total_seconds()),
             total=max(int(total.total_seconds()), 1),
             started=relative_datetime(request.starts_at),
             ends=relative_datetime(request.ends_at),
-            ending=left <= ENDING_SOON or left <= total / 10,
+            ending=left <= EXPIRES_SOON or left <= total / 10,
             ends_at=request.ends_at,
         )
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """The verified window of a request, and where in it access became active."""
+
+    verified_at: datetime
+    closes_at: datetime
+    active_at: datetime | None
+    active_x: int
+    now_x: int
+
+    @classmethod
+    def of_request(cls, request: AccessRequest, now: datetime) -> "Evidence | None":
+        verified_at, closes_at = request.verified_at, request.window_closes_at
+        if verified_at is None or closes_at is None:
+            return None
+
+        def x(instant: datetime) -> int:
+            share = (instant - verified_at) / (closes_at - verified_at)
+            return 1 + int(TIMELINE_WIDTH * min(max(share, 0), 1))
+
+        active_at = request.starts_at
+        if active_at is not None and not verified_at <= active_at <= closes_at:
+            active_at = None
+        return cls(verified_at, closes_at, active_at, x(active_at) if active_at else 0, x(now))
+
+
+@dataclass(frozen=True)
+class RequestSummary:
+    """A request by what it requests: its resources and permissions, each once."""
+
+    request: AccessRequest
+
+    @property
+    def title(self) -> str:
+        return title_of(self.request)
+
+    @property
+    def permissions(self) -> list[str]:
+        return list(dict.fromkeys(target.permission for target in self.request.targets.all()))
+
+
+def title_of(request: AccessRequest) -> str:
+    return ", ".join(dict.fromkeys(target.resource for target in request.targets.all()))
+
+
+@dataclass(frozen=True)
+class DecisionRow(RequestSummary):
+    """A decision in the list of a user's own."""
+
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class RequestRow(RequestSummary):
+    """A request in a list, with what the viewer may do with it."""
+
+    remaining_time: RemainingTime | None
+    note: str
+    can_revoke: bool
+    can_extend: bool
+    can_request_again: bool
+
+
+@dataclass(frozen=True)
+class PendingMfaRow(RequestSummary):
+    """A request in the list below the code field. ``elsewhere`` is empty if it was made in this browser."""
+
+    note: str
+    next_step: str
+    elsewhere: str
+    left_out: bool
+
+
+@dataclass(frozen=True)
 class Step:
-    """One step of a request's way. ``kind`` is done, now, you (your turn), todo or over (in vain)."""
+    """A step in the progress of a request. ``kind`` is done, now, you (your turn), todo or over (failed)."""
 
     kind: str
-    word: str
+    label: str
     detail: str
 
 
 @dataclass(frozen=True)
 class GrantCard:
-    """A grant on the page: where it stands, and what the person may do with it."""
+    """A grant on the page of its request, with what the viewer may do with it."""
 
     grant: Grant
     status: str
     label: str
     sentence: str
-    may_reveal: bool
-    may_reset: bool
-    cuts_sessions: bool
+    can_reveal: bool
+    can_reset: bool
+    terminates_sessions: bool
     drifts: list[str]
     proof: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """The hour a request's MFA was good for, drawn 270 units wide."""
+class RequestPage(RequestSummary):
+    """All that the page of a request shows beyond the request's fields."""
 
-    verified_at: datetime
-    closes_at: datetime
-    opened_at: datetime | None = None
-    opened_x: int = 0
-    now_x: int = 0
-
-    @classmethod
-    def of_request(cls, request: AccessRequest, now: datetime) -> "Evidence | None":
-        closes_at = request.window_closes_at
-        if request.verified_at is None or closes_at is None:
-            return None
-        hour = closes_at - request.verified_at
-
-        def x(instant: datetime) -> int:
-            return 1 + int(269 * min(max((instant - request.verified_at) / hour, 0), 1))  # type: ignore[operator]
-
-        opened = request.starts_at
-        inside = opened is not None and request.verified_at <= opened <= closes_at
-        return cls(
-            verified_at=request.verified_at,
-            closes_at=closes_at,
-            opened_at=opened if inside else None,
-            opened_x=x(opened) if inside and opened else 0,
-            now_x=x(now),
-        )
-
-
-@dataclass(frozen=True)
-class Page:
-    """Everything the page of one request says beyond its fields."""
-
-    request: AccessRequest
-    title: str
-    roles: list[str]
-    rail: RemainingTime | None
+    remaining_time: RemainingTime | None
     steps: list[Step]
     grants: list[GrantCard]
     evidence: Evidence | None
-    may_end: bool
-    may_cancel: bool
-    may_ask_again: bool = False
-    may_extend: bool = False
-    extending: str = ""
-    moving: str = ""
-    decisions: list[Decision] = field(default_factory=list)
+    extension_note: str
+    can_revoke: bool
+    can_cancel: bool
+    can_request_again: bool
+    can_extend: bool
 
 
-def page_of(request: AccessRequest, viewer: Any, now: datetime) -> Page:
-    grants = list(request.grants.all())
-    stoppable = may_end(request, viewer)
-    return Page(
+def request_page(request: AccessRequest, viewer: "User", now: datetime) -> RequestPage:
+    is_stoppable = can_revoke(request, viewer)
+    return RequestPage(
         request=request,
-        title=title_of(request),
-        roles=roles_of(request),
-        rail=RemainingTime.of_request(request, now) if request.status == Status.ACTIVE else None,
+        remaining_time=RemainingTime.of_request(request, now),
         steps=steps_of(request, viewer),
-        grants=[_card(grant, request, viewer, now) for grant in grants],
+        grants=[_grant_card(grant, request, viewer, now) for grant in request.grants.all()],
         evidence=Evidence.of_request(request, now),
-        may_end=stoppable and request.status == Status.ACTIVE,
-        may_ask_again=may_ask_again(request, viewer),
-        may_cancel=stoppable and (request.is_pending or request.status == Status.GRANTING),
-        may_extend=may_extend(request, viewer),
-        extending=extending(request),
-        moving=moving_mark([request]),
-        decisions=list(request.decisions.all()),
+        extension_note=extension_note(request),
+        can_revoke=is_stoppable and request.status == Status.ACTIVE,
+        can_cancel=is_stoppable and (request.is_pending or request.status == Status.GRANTING),
+        can_request_again=can_request_again(request, viewer),
+        can_extend=can_extend(request, viewer),
     )
 
 
-def extending(request: AccessRequest) -> str:
-    """Say that more time is being asked for, or that it was not given, while access is open."""
-    last = next(reversed(request.extensions.all()), None) if request.max_extensions else None
+def request_rows(
+    requests: Iterable[AccessRequest], viewer: "User", now: datetime
+) -> list[RequestRow]:
+    return [
+        RequestRow(
+            request=request,
+            remaining_time=RemainingTime.of_request(request, now),
+            note=status_note(request),
+            can_revoke=can_revoke(request, viewer) and request.status == Status.ACTIVE,
+            can_extend=can_extend(request, viewer),
+            can_request_again=can_request_again(request, viewer),
+        )
+        for request in requests
+    ]
+
+
+def pending_mfa_rows(
+    requests: Iterable[AccessRequest], elsewhere: dict[int, str], left_out: Collection[int]
+) -> list[PendingMfaRow]:
+    return [
+        PendingMfaRow(
+            request=request,
+            note=status_note(request),
+            next_step=_step_after_mfa(request),
+            elsewhere=elsewhere.get(request.pk, ""),
+            left_out=request.pk in left_out,
+        )
+        for request in requests
+    ]
+
+
+def status_note(request: AccessRequest) -> str:
+    """Return the one time that matters about the status of a request."""
+    match request.status:
+        case Status.PENDING_MFA:
+            return f"Waiting until {relative_datetime(request.pending_until)}"
+        case Status.PENDING_APPROVAL:
+            return f"Lapses {relative_datetime(request.pending_until)}"
+        case Status.GRANTING:
+            return "Provisioning"
+        case Status.ACTIVE:
+            return f"Expires {relative_datetime(request.ends_at)}"
+        case Status.REVOKING:
+            return "Being removed"
+    return relative_datetime(request.status_changed_at)
+
+
+def _step_after_mfa(request: AccessRequest) -> str:
+    if request.approval == AccessFlow.Approval.AUTOMATIC:
+        return f"Granted at once, for {format_duration(request.duration)}."
+    return f"Sent to its approvers, for {format_duration(request.duration)}."
+
+
+def progress_token(requests: Iterable[AccessRequest]) -> str:
+    """Return the states of requests in transition; their page refreshes until the token changes."""
+    return ",".join(
+        "-".join(
+            [request.reference, request.status, *(grant.state for grant in request.grants.all())]
+        )
+        for request in requests
+        if request.status in IN_TRANSITION
+    )
+
+
+def extension_note(request: AccessRequest) -> str:
+    """Return what became of the last extension while access is active, "" if there is nothing to say."""
+    last = next(reversed(request.extensions.all()), None)
     if last is None or request.status != Status.ACTIVE or last.state == Extension.State.DONE:
         return ""
     until = relative_datetime(last.to_end)
-    if last.state == Extension.State.ASKED:
-        return f"The target is being asked for more time, until {until}. {last.message}".strip()
+    if last.state == Extension.State.REQUESTED:
+        return f"Waiting for the target to extend access to {until}. {last.message}".strip()
     return f"Not extended to {until}. {last.message}" if last.from_end == request.ends_at else ""
 
 
-def title_of(request: AccessRequest) -> str:
-    """Name what is asked for: the resources, each once."""
-    return ", ".join(dict.fromkeys(target.resource for target in request.targets.all()))
-
-
-def roles_of(request: AccessRequest) -> list[str]:
-    return list(dict.fromkeys(target.permission for target in request.targets.all()))
-
-
-def next_after_mfa(request: AccessRequest) -> str:
-    """Say what follows a right code."""
-    automatic = request.approval == AccessFlow.Approval.AUTOMATIC
-    then = "Then it opens at once." if automatic else "Then it goes to its approvers."
-    return f"{then} For {format_duration(request.duration)}."
-
-
-def steps_of(request: AccessRequest, viewer: Any) -> list[Step]:
-    """Return the way of a request: what is done, where it stands, what is to come."""
-    mine = request.requester_id == viewer.pk
-    steps = [
-        Step(
-            "done",
-            "Requested",
-            f"{relative_datetime(request.created_at)} by {_who(request, viewer)}",
-        )
-    ]
+def steps_of(request: AccessRequest, viewer: "User") -> list[Step]:
+    """Return the progress of a request: the steps that are done, the current one and those to come."""
+    is_own = request.requester_id == viewer.pk
+    requester = "you" if is_own else person(request.requester_label)
+    created = relative_datetime(request.created_at)
+    steps = [Step("done", "Requested", f"{created} by {requester}")]
     if request.require_mfa:
-        steps.append(_mfa_step(request, mine=mine))
+        steps.append(_mfa_step(request, is_own=is_own))
     if request.approval != AccessFlow.Approval.AUTOMATIC:
         steps.append(_approval_step(request))
-    if request.status in FAILED_ENDS:
+    if request.status in NOT_GRANTED:
+        changed = relative_datetime(request.status_changed_at)
         done = [step for step in steps if step.kind == "done"]
-        over = Step(
-            "over", request.get_status_display(), relative_datetime(request.status_changed_at)
-        )
-        return [*done, over]
+        return [*done, Step("over", request.get_status_display(), changed)]
     return [*steps, _active_step(request), _end_step(request)]
 
 
-def _who(request: AccessRequest, viewer: Any) -> str:
-    return "you" if request.requester_id == viewer.pk else person(request.requester_label)
-
-
-def _mfa_step(request: AccessRequest, *, mine: bool) -> Step:
+def _mfa_step(request: AccessRequest, *, is_own: bool) -> Step:
     if request.verified_at is not None:
-        return Step(
-            "done",
-            "MFA verified",
-            f"{relative_datetime(request.verified_at)}, {request.verified_with}",
-        )
+        verified = relative_datetime(request.verified_at)
+        return Step("done", "MFA verified", f"{verified}, {request.verified_with}")
     if request.status == Status.PENDING_MFA:
         until = relative_datetime(request.pending_until)
-        return Step("you" if mine else "now", "Pending MFA", f"Parked until {until}")
+        return Step("you" if is_own else "now", "Pending MFA", f"Waiting until {until}")
     return Step("todo", "MFA", "")
 
 
 def _approval_step(request: AccessRequest) -> Step:
-    approved = [d for d in request.decisions.all() if d.verdict == Decision.Verdict.APPROVE]
-    names = ", ".join(person(decision.approver_label) for decision in approved)
-    if request.status in {Status.PENDING_MFA, Status.PENDING_APPROVAL}:
-        if request.status == Status.PENDING_MFA:
-            return Step("todo", "Approval", f"Approved by {names}" if names else "After MFA")
+    approvals = [
+        decision
+        for decision in request.decisions.all()
+        if decision.verdict == Decision.Verdict.APPROVE
+    ]
+    names = ", ".join(person(approval.approver_label) for approval in approvals)
+    if request.status == Status.PENDING_MFA:
+        return Step("todo", "Approval", f"Approved by {names}" if names else "After MFA")
+    if request.status == Status.PENDING_APPROVAL:
         until = relative_datetime(request.pending_until)
-        waits = f"Approved by {names}; waits for others" if names else "Waits"
-        return Step("now", "Pending Approval", f"{waits} until {until}")
-    last = approved[-1].at if approved else None
-    return Step(
-        "done" if approved else "todo",
-        "Approved",
-        f"{relative_datetime(last)}, {names}" if approved else "",
-    )
+        waiting = f"Approved by {names}; waiting for others" if names else "Waiting"
+        return Step("now", "Pending Approval", f"{waiting} until {until}")
+    if not approvals:
+        return Step("todo", "Approved", "")
+    return Step("done", "Approved", f"{relative_datetime(approvals[-1].at)}, {names}")
 
 
 def _active_step(request: AccessRequest) -> Step:
     if request.status == Status.GRANTING:
-        return Step("now", "Granting", "Access is being opened")
+        return Step("now", "Granting", "Access is being provisioned")
     if request.status == Status.ACTIVE:
         return Step("now", "Active", f"since {relative_datetime(request.starts_at)}")
     if request.starts_at is not None:
         return Step("done", "Active", f"from {relative_datetime(request.starts_at)}")
     if request.is_pending:
         return Step("todo", "Active", f"for {format_duration(request.duration)}")
-    return Step("todo", "Active", "never opened")
+    return Step("todo", "Active", "never active")
 
 
 def _end_step(request: AccessRequest) -> Step:
-    if request.status == Status.ENDING:
-        return Step("now", "Ending", "Access is being removed")
+    if request.status == Status.REVOKING:
+        return Step("now", request.get_status_display(), "Access is being removed")
     if request.status in {Status.EXPIRED, Status.REVOKED}:
         return Step("done", request.get_status_display(), relative_datetime(request.ended_at))
     if request.ends_at is not None:
-        return Step("todo", "Ended", f"{relative_datetime(request.ends_at)} at the latest")
-    return Step("todo", "Ended", f"{format_duration(request.duration)} after it opens")
+        return Step("todo", "Expired", f"{relative_datetime(request.ends_at)} at the latest")
+    return Step("todo", "Expired", f"{format_duration(request.duration)} after activation")
 
 
-def _card(grant: Grant, request: AccessRequest, viewer: Any, now: datetime) -> GrantCard:
-    stand = grant_status(grant, now)
-    state = GrantState(grant.state)
-    usable = (
+def _grant_card(grant: Grant, request: AccessRequest, viewer: "User", now: datetime) -> GrantCard:
+    status = grant_status(grant, now)
+    is_usable = (
         request.requester_id == viewer.pk
         and request.status == Status.ACTIVE
-        and state == GrantState.ACTIVE
+        and grant.state == GrantState.ACTIVE
         and grant.deadline > now
     )
+    integration = grant.integration
     return GrantCard(
         grant=grant,
-        status=stand.standing.value,
-        label=stand.label,
-        sentence=_overdue(grant) if stand.overdue_for else _sentence(grant, state),
-        drifts=[drift.sentence for drift in grant.drifts.all() if drift.over_at is None],
+        status=status.code,
+        label=status.label,
+        sentence=_overdue_sentence(grant) if status.overdue_for else _state_sentence(grant),
+        drifts=[drift.sentence for drift in grant.drifts.all() if drift.resolved_at is None],
         proof=proof_lines(grant.proof),
-        may_reveal=usable and grant.revealed_at is None,
-        may_reset=usable and grant.revealed_at is not None,
-        cuts_sessions=bool(
-            usable and grant.integration and grant.integration.cut_sessions_on_reset
-        ),
+        can_reveal=is_usable and grant.revealed_at is None,
+        can_reset=is_usable and grant.revealed_at is not None,
+        terminates_sessions=integration is not None and integration.terminate_sessions_on_reset,
     )
 
 
-def _overdue(grant: Grant) -> str:
+def _overdue_sentence(grant: Grant) -> str:
     return (
-        f"Its end was {relative_datetime(grant.deadline)} and it could not be cut yet. The target refuses new "
-        f"sign-ins; a session that is open may go on. {grant.last_error} The portal keeps trying."
+        f"Access expired {relative_datetime(grant.deadline)} and could not be revoked yet. The target "
+        f"refuses new sign-ins; an open session may continue. {grant.last_error} "
+        "The portal keeps trying."
     )
 
 
-def _sentence(grant: Grant, state: GrantState) -> str:
-    trouble = f" {grant.last_error} The portal keeps trying." if grant.last_error else ""
+def _state_sentence(grant: Grant) -> str:
+    problem = f" {grant.last_error} The portal keeps trying." if grant.last_error else ""
     return {
-        GrantState.ACTIVATING: f"The login is being made.{trouble}",
-        GrantState.ACTIVE: f"Open until {relative_datetime(grant.deadline)}.",
-        GrantState.ENDING: f"Access is being cut.{trouble}",
-        GrantState.CONTAINED: f"Nobody can use it since {relative_datetime(grant.contained_at)}. "
-        f"What is left of it is being removed.{trouble}",
-        GrantState.ENDED: f"Proven gone at {relative_datetime(grant.ended_at)}.",
-    }[state]
-
-
-def moving_mark(requests: Iterable[AccessRequest]) -> str:
-    """Return a mark of where moving requests stand; their page looks again until it changes."""
-    return ",".join(
-        "-".join(
-            [request.reference, request.status, *(each.state for each in request.grants.all())]
-        )
-        for request in requests
-        if request.status in MOVING
-    )
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a request asks for."""
-
-    request: AccessRequest
-    title: str
-    roles: list[str]
-
-
-def asked_by(requests: Iterable[AccessRequest]) -> list[Asked]:
-    return [Asked(each, title_of(each), roles_of(each)) for each in requests]
-
-
-@dataclass(frozen=True)
-class Row:
-    """A request in a list."""
-
-    request: AccessRequest
-    title: str
-    roles: list[str]
-    rail: RemainingTime | None
-    note: str
-    then: str
-    may_end: bool
-    may_extend: bool
-    may_ask_again: bool = False
-
-
-def rows_of(requests: Iterable[AccessRequest], viewer: Any, now: datetime) -> list[Row]:
-    return [
-        Row(
-            request=request,
-            title=title_of(request),
-            roles=roles_of(request),
-            rail=RemainingTime.of_request(request, now)
-            if request.status == Status.ACTIVE
-            else None,
-            note=note_on(request),
-            then=next_after_mfa(request),
-            may_end=may_end(request, viewer) and request.status == Status.ACTIVE,
-            may_ask_again=may_ask_again(request, viewer),
-            may_extend=may_extend(request, viewer),
-        )
-        for request in requests
-    ]
-
-
-def note_on(request: AccessRequest) -> str:
-    """Say the one time that matters about where a request stands."""
-    match request.status:
-        case Status.PENDING_MFA:
-            return f"Parked until {relative_datetime(request.pending_until)}"
-        case Status.PENDING_APPROVAL:
-            return f"Lapses {relative_datetime(request.pending_until)}"
-        case Status.GRANTING:
-            return "Being opened"
-        case Status.ACTIVE:
-            return f"Ends {relative_datetime(request.ends_at)}"
-        case Status.ENDING:
-            return "Being removed"
-    return relative_datetime(request.status_changed_at)
-
-
-@dataclass(frozen=True)
-class DecisionRow:
-    """A decision in the list of one's own."""
-
-    decision: Decision
-    request: AccessRequest
-    title: str
-
-
-def decision_rows(decisions: Iterable[Decision]) -> list[DecisionRow]:
-    return [DecisionRow(each, each.request, title_of(each.request)) for each in decisions]
+        GrantState.ACTIVATING: f"The login is being created.{problem}",
+        GrantState.ACTIVE: f"Expires {relative_datetime(grant.deadline)}.",
+        GrantState.REVOKING: f"Access is being revoked.{problem}",
+        GrantState.CONTAINED: f"Not usable since {relative_datetime(grant.contained_at)}. "
+        f"The login is being removed.{problem}",
+        GrantState.REMOVED: f"Removal verified {relative_datetime(grant.removed_at)}.",
+    }[GrantState(grant.state)]

@@ -1,9 +1,9 @@
-"""The record of a request in plain words. Reads snapshots only, so it stays when all else is gone."""
+"""The timeline of a request. Reads snapshots only, so it outlives users, flows and integrations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils.dateparse import parse_datetime
 
@@ -12,6 +12,15 @@ from apono_portal.core.formatting.durations import format_duration
 from audit.events import EventName
 from audit.models import Event
 from requests_app.grants.proof_text import proof_facts
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+MAX_OBJECTS_NAMED = 5
+
+Metadata = dict[str, Any]
+Text = tuple[str, str, str]  # lead, rest, detail; an empty lead is the event's own name
+Describe = Callable[[Metadata, str], Text]  # from the metadata and the actor's name
 
 
 @dataclass(frozen=True)
@@ -25,162 +34,169 @@ class Entry:
     detail: str
 
 
-Words = Callable[[dict[str, Any], str], tuple[str, str, str]]
+def timeline_of(events: list[Event], viewer: "User") -> list[Entry]:
+    return [_entry(event, viewer) for event in events]
 
 
-def _said(key: str) -> Words:
-    return lambda told, who: ("", "", str(told.get(key) or ""))
+def _entry(event: Event, viewer: "User") -> Entry:
+    actor = "you" if event.actor_id == viewer.pk else person(event.actor_label)
+    if event.actor_id is None:
+        actor = "the portal"
+    colour, describe = _DESCRIPTIONS.get(
+        event.event, ("", lambda m, actor: ("", f"by {actor}", ""))
+    )
+    lead, rest, detail = describe(event.metadata, actor)
+    source = f"from {event.address}" if event.address else ""
+    detail = " · ".join(filter(None, [detail, source]))
+    return Entry(event.at, colour, lead or event.get_event_display(), rest, detail)
 
 
-def _quoted(told: dict[str, Any], who: str) -> tuple[str, str, str]:
-    return "", f"by {who}", f"“{told['reason']}”" if told.get("reason") else ""
+def _reason(metadata: Metadata) -> str:
+    return str(metadata.get("reason") or "")
 
 
-def _instant(told: dict[str, Any], key: str) -> str:
-    found = parse_datetime(str(told.get(key) or ""))
-    return relative_datetime(found) if found else ""
+def _quoted_reason(metadata: Metadata) -> str:
+    return f"“{metadata['reason']}”" if metadata.get("reason") else ""
 
 
-def _things(found: list[dict[str, Any]]) -> str:
-    """Name the first of them; all are in the audit log."""
-    names = [f"{each.get('kind')}: {each.get('name')}" for each in found[:5]]
-    more = f", and {len(found) - 5} more" if len(found) > 5 else ""
-    return ", ".join(names) + more
+def _time(metadata: Metadata, key: str) -> str:
+    instant = parse_datetime(str(metadata.get(key) or ""))
+    return relative_datetime(instant) if instant else ""
 
 
-def _asked_with(told: dict[str, Any]) -> str:
-    ticket = f"Ticket {told['ticket']}" if told.get("ticket") else ""
-    verified = "MFA was verified within the hour before" if told.get("verification") else ""
+def _object_list(objects: list[Metadata]) -> str:
+    """Name the first objects; all are in the audit log."""
+    names = [f"{item.get('kind')}: {item.get('name')}" for item in objects[:MAX_OBJECTS_NAMED]]
+    more = len(objects) - MAX_OBJECTS_NAMED
+    return ", ".join(names) + (f", and {more} more" if more > 0 else "")
+
+
+def _submission(metadata: Metadata) -> str:
+    ticket = f"Ticket {metadata['ticket']}" if metadata.get("ticket") else ""
+    verified = "MFA verified within the last hour" if metadata.get("verification") else ""
     return " · ".join(filter(None, [ticket, verified]))
 
 
-def _extension(told: dict[str, Any]) -> str:
-    """Say until when, the how-manieth it is, and with which MFA."""
-    said = f"Until {_instant(told, 'until')}, extension {told.get('number')} of {told.get('of')}"
-    return f"{said}, with the MFA of {told['with']}" if told.get("with") else said
+def _extension(metadata: Metadata) -> str:
+    number, total = metadata.get("number"), metadata.get("of")
+    text = f"Until {_time(metadata, 'until')}, extension {number} of {total}"
+    return f"{text}, verified with {metadata['with']}" if metadata.get("with") else text
 
 
-# Event to (colour, words). Words return (lead, rest, detail); an empty lead is the event's own name.
-_WORDS: dict[str, tuple[str, Words]] = {
+_DESCRIPTIONS: dict[str, tuple[str, Describe]] = {
     EventName.REQUEST_SUBMIT: (
         "",
-        lambda t, w: (
-            "Requested",
-            f"by {w} through {t.get('flow', '')}",
-            _asked_with(t),
-        ),
+        lambda m, actor: ("Requested", f"by {actor} via {m.get('flow', '')}", _submission(m)),
     ),
     EventName.REQUEST_AWAIT_MFA: (
         "amber",
-        lambda t, w: (
-            "Parked until a code is entered",
-            "",
-            t.get("reason") or f"At the latest {_instant(t, 'until')}",
-        ),
+        lambda m, actor: ("Pending MFA", "", _reason(m) or f"Until {_time(m, 'until')}"),
     ),
     EventName.REQUEST_RELEASE: (
         "green",
-        lambda t, w: ("MFA verified", "and request released", f"By {w}, {t.get('with', '')}"),
+        lambda m, actor: ("MFA verified", f"by {actor}", f"Verified with {m.get('with', '')}"),
     ),
-    EventName.REQUEST_APPROVE: ("", lambda t, w: ("Approved", *_quoted(t, w)[1:])),
+    EventName.REQUEST_APPROVE: (
+        "",
+        lambda m, actor: ("Approved", f"by {actor}", _quoted_reason(m)),
+    ),
     EventName.REQUEST_VOID_APPROVAL: (
         "amber",
-        lambda t, w: ("Approval void", f"of {t.get('approver', '')}", t.get("reason", "")),
+        lambda m, actor: ("Approval voided", f"of {m.get('approver', '')}", _reason(m)),
     ),
     EventName.REQUEST_REOPEN: (
         "amber",
-        lambda t, w: ("Waits for approval again", "", t.get("reason", "")),
+        lambda m, actor: ("Pending approval again", "", _reason(m)),
     ),
-    EventName.REQUEST_REJECT: ("red", lambda t, w: ("Rejected", *_quoted(t, w)[1:])),
-    EventName.REQUEST_CANCEL: ("", lambda t, w: ("Cancelled", f"by {w}", t.get("reason", ""))),
-    EventName.REQUEST_LAPSE: ("", lambda t, w: ("Lapsed", "", t.get("reason", ""))),
+    EventName.REQUEST_REJECT: (
+        "red",
+        lambda m, actor: ("Rejected", f"by {actor}", _quoted_reason(m)),
+    ),
+    EventName.REQUEST_CANCEL: ("", lambda m, actor: ("Cancelled", f"by {actor}", _reason(m))),
+    EventName.REQUEST_LAPSE: ("", lambda m, actor: ("Lapsed", "", _reason(m))),
     EventName.REQUEST_GRANT: (
         "",
-        lambda t, w: ("Opening begun", "", f"To end at {_instant(t, 'deadline')} at the latest"),
+        lambda m, actor: (
+            "Provisioning started",
+            "",
+            f"Expires at {_time(m, 'deadline')} at the latest",
+        ),
     ),
     EventName.REQUEST_ACTIVATE: (
         "green",
-        lambda t, w: ("Access opened", "", f"Until {_instant(t, 'until')}"),
+        lambda m, actor: ("Access granted", "", f"Until {_time(m, 'until')}"),
     ),
     EventName.REQUEST_REMIND: (
         "amber",
-        lambda t, w: ("Ends soon", "", f"At {_instant(t, 'until')}"),
+        lambda m, actor: ("Expires soon", "", f"At {_time(m, 'until')}"),
     ),
-    EventName.REQUEST_FAIL: ("red", lambda t, w: ("Could not be opened", "", t.get("reason", ""))),
-    EventName.REQUEST_END: ("", lambda t, w: ("End begun", f"by {w}", t.get("reason", ""))),
+    EventName.REQUEST_FAIL: ("red", lambda m, actor: ("Provisioning failed", "", _reason(m))),
+    EventName.REQUEST_BEGIN_REVOCATION: (
+        "",
+        lambda m, actor: ("Revocation started", f"by {actor}", _reason(m)),
+    ),
     EventName.REQUEST_ESCALATE: (
         "amber",
-        lambda t, w: (
-            "Nobody decided in time",
-            f"so {t.get('group', '')} may decide, too",
-            f"After {format_duration(timedelta(seconds=t.get('waited_s') or 0))}",
+        lambda m, actor: (
+            "Escalated",
+            f"to {m.get('group', '')}",
+            f"No decision within {format_duration(timedelta(seconds=m.get('waited_s') or 0))}",
         ),
     ),
-    EventName.REQUEST_ASK_EXTENSION: (
+    EventName.REQUEST_REQUEST_EXTENSION: (
         "",
-        lambda t, w: ("More time asked for", f"by {w}", _extension(t)),
+        lambda m, actor: ("Extension requested", f"by {actor}", _extension(m)),
     ),
-    EventName.REQUEST_EXTEND: ("green", lambda t, w: ("Extended", "", _extension(t))),
+    EventName.REQUEST_EXTEND: ("green", lambda m, actor: ("Extended", "", _extension(m))),
     EventName.REQUEST_REFUSE_EXTENSION: (
         "red",
-        lambda t, w: ("Not extended", "", str(t.get("reason", ""))),
+        lambda m, actor: ("Not extended", "", _reason(m)),
     ),
-    EventName.REQUEST_EXPIRE: ("", lambda t, w: ("Expired", "", "All of it is proven gone")),
-    EventName.REQUEST_REVOKE: ("", lambda t, w: ("Revoked", "", "All of it is proven gone")),
+    EventName.REQUEST_EXPIRE: ("", lambda m, actor: ("Expired", "", "Removal verified")),
+    EventName.REQUEST_REVOKE: ("", lambda m, actor: ("Revoked", "", "Removal verified")),
     EventName.GRANT_ACTIVATE: (
         "",
-        lambda t, w: ("Login made", f"on {t.get('integration', '')}", str(t.get("login", ""))),
+        lambda m, actor: (
+            "Login created",
+            f"on {m.get('integration', '')}",
+            str(m.get("login", "")),
+        ),
     ),
-    EventName.GRANT_REVEAL: ("amber", lambda t, w: ("Credential shown", f"to {w}", "")),
+    EventName.GRANT_REVEAL: ("amber", lambda m, actor: ("Credential revealed", f"to {actor}", "")),
     EventName.GRANT_RESET: (
         "amber",
-        lambda t, w: (
-            "Credential replaced",
-            f"by {w}",
-            "Open sessions were cut" if t.get("sessions_cut") else "Open sessions went on",
+        lambda m, actor: (
+            "Credential reset",
+            f"by {actor}",
+            "Open sessions terminated"
+            if m.get("sessions_terminated")
+            else "Open sessions continue",
         ),
     ),
     EventName.GRANT_CONTAIN: (
         "",
-        lambda t, w: (
-            "Access cut",
+        lambda m, actor: (
+            "Access revoked",
             "on the target",
-            f"Open sessions closed: {t.get('sessions_ended', 0)}",
+            f"Open sessions terminated: {m.get('sessions_terminated', 0)}",
         ),
     ),
     EventName.GRANT_PROVE: (
         "",
-        lambda t, w: (
-            "Proven gone",
+        lambda m, actor: (
+            "Removal verified",
             "on the target",
-            proof_facts(t.get("proof", {})).capitalize(),
+            proof_facts(m.get("proof", {})).capitalize(),
         ),
     ),
-    EventName.GRANT_RETRY: ("red", _said("reason")),
-    EventName.GRANT_DRIFT: ("red", _said("reason")),
+    EventName.GRANT_RETRY: ("red", lambda m, actor: ("", "", _reason(m))),
+    EventName.GRANT_DRIFT: ("red", lambda m, actor: ("", "", _reason(m))),
     EventName.GRANT_FIND_OWNED_OBJECTS: (
         "amber",
-        lambda t, w: ("Left behind", "on the target", _things(t.get("left_behind", []))),
+        lambda m, actor: (
+            "Objects left behind",
+            "on the target",
+            _object_list(m.get("left_behind", [])),
+        ),
     ),
 }
-
-
-def timeline_of(events: list[Event], viewer: Any) -> list[Entry]:
-    return [_entry(event, viewer) for event in events]
-
-
-def _entry(event: Event, viewer: Any) -> Entry:
-    colour, words = _WORDS.get(event.event, ("", lambda told, who: ("", f"by {who}", "")))
-    lead, rest, detail = words(event.metadata, _who(event, viewer))
-    lead = lead or event.get_event_display()
-    return Entry(event.at, colour, lead, rest, _with_origin(event, detail))
-
-
-def _who(event: Event, viewer: Any) -> str:
-    if event.actor_id is None:
-        return "the portal"
-    return "you" if event.actor_id == viewer.pk else person(event.actor_label)
-
-
-def _with_origin(event: Event, detail: str) -> str:
-    return " · ".join(filter(None, [detail, f"from {event.address}" if event.address else ""]))

@@ -1,109 +1,100 @@
-"""What comes of draft: the one judgement that submission, the summary on New Request and the
-simulator share. It reads everything afresh and writes nothing.
+"""Evaluation of a selection: what a request would lead to now, or why it would be refused.
+
+Submission, the preview on New Request and the simulator share it. It reads everything from the database
+again and writes nothing.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING
 
-from accessflows.flows.policies import APPROVE, approval_met, approver_sets, flow_for, further_sets
-from accessflows.flows.selectors import given_now, targets_named_by
+from accessflows.flows.policies import (
+    APPROVE,
+    approval_met,
+    approver_sets,
+    escalation_sets,
+    flow_for,
+)
+from accessflows.flows.selectors import all_targets_of, available_now
 from accessflows.models import AccessFlow, FlowTarget
 from requests_app.exceptions import RequestRefused
+from requests_app.lifecycle import next_status
 from requests_app.models import Status
-from requests_app.policies import (
-    check_duration,
-    clean_justification,
-    clean_ticket,
-    next_status,
-)
-from requests_app.submission.pending_mfa import refuse_more_parked
+from requests_app.submission.pending_mfa import check_pending_mfa_limit
+from requests_app.submission.selection import Selection
+from requests_app.submission.validation import check_duration, clean_justification, clean_ticket
 
-FLOW_GONE = "This access flow cannot be used any more, or not by you. Choose another."
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
-
-@dataclass(frozen=True)
-class RequestDraft:
-    """What a person chooses: targets of one flow, and for how long. All else is the flow's."""
-
-    flow: AccessFlow
-    target_ids: frozenset[int]
-    duration: timedelta
+FLOW_UNAVAILABLE = "This access flow is not available to you. Select another one."
 
 
-@dataclass(frozen=True)
-class Words:
-    """What a person writes beside it."""
-
-    justification: str
-    ticket: str = ""
-
-
-@dataclass(frozen=True)
+@dataclass
 class Evaluation:
-    """What would come of an draft now: where a request would stand, or why there would be none.
+    """The outcome of a selection through one flow, None if the flow is deleted.
 
-    ``flow`` is as stored; None if it is gone. ``named`` is all it names, ``targets`` what is asked
-    for and given now. ``waits_for_code``: it would be pending_mfa.
+    ``flow_targets`` are all targets of the flow, ``targets`` the selected and available ones.
     """
 
-    draft: RequestDraft
+    selection: Selection
     flow: AccessFlow | None
-    named: list[FlowTarget] = field(default_factory=list)
+    flow_targets: list[FlowTarget] = field(default_factory=list)
     targets: list[FlowTarget] = field(default_factory=list)
     refusals: list[RequestRefused] = field(default_factory=list)
-    words: Words = Words("")
-    waits_for_code: bool = False
-    after_code: Status | None = None
+    justification: str = ""
+    ticket: str = ""
+    needs_verification: bool = False
+    status_after_mfa: Status | None = None
 
     @property
     def status(self) -> Status | None:
-        """Where the request would stand at first; None if it would be refused."""
+        """The first status of the request; None if it would be refused."""
         if self.refusals:
             return None
-        return Status.PENDING_MFA if self.waits_for_code else self.after_code
+        return Status.PENDING_MFA if self.needs_verification else self.status_after_mfa
+
+    def collect_refusal(self, check: Callable[[], str | None]) -> str:
+        """Return the result of a check; add its refusal to the others, so that all are shown at once."""
+        try:
+            return check() or ""
+        except RequestRefused as refusal:
+            self.refusals.append(refusal)
+            return ""
 
 
 def evaluate(
-    *, person: Any, draft: RequestDraft, verified: bool, words: Words | None, now: datetime
+    *, requester: "User", selection: Selection, verified: bool, now: datetime
 ) -> Evaluation:
-    """Judge an draft. ``verified``: the person's window is open. Without ``words`` they are not
-    judged, as nothing is written yet."""
-    flow, allowed = flow_for(draft.flow.pk, person)
-    refusals = list(filter(None, [_flow_refusal(flow, now, allowed=allowed)]))
+    """Evaluate a selection of one flow; ``verified`` says whether the requester's window is open."""
+    [selected_flow] = selection.flows
+    flow, is_allowed = flow_for(selected_flow.pk, requester)
+    evaluation = Evaluation(selection, flow)
+    evaluation.collect_refusal(lambda: _check_flow(flow, now, is_allowed=is_allowed))
     if flow is None:
-        return Evaluation(draft, None, refusals=refusals)
-    named = targets_named_by(flow)
-    targets, written = _targets(flow, given_now(named), draft.target_ids, refusals), Words("")
-    _try(refusals, check_duration, draft.duration, flow)
-    if words is not None:
-        said = _try(
-            refusals, clean_justification, words.justification, required=flow.require_justification
-        )
-        written = Words(said or "", _try(refusals, clean_ticket, words.ticket, flow) or "")
-    waits_for_code = flow.require_mfa and not verified
-    if waits_for_code:
-        _try(refusals, refuse_more_parked, person)
-    return Evaluation(
-        draft,
-        flow,
-        named=named,
-        targets=targets,
-        refusals=refusals,
-        words=written,
-        waits_for_code=waits_for_code,
-        after_code=next_status(flow),
-    )
+        return evaluation
+    evaluation.flow_targets = all_targets_of(flow)
+    selected = {target.pk for target in selection.targets}
+    available = available_now(evaluation.flow_targets)
+    evaluation.targets = [target for target in available if target.pk in selected]
+    evaluation.collect_refusal(lambda: _check_targets(evaluation, flow))
+    evaluation.collect_refusal(lambda: check_duration(selection.duration, flow))
+    _evaluate_text(evaluation, flow)
+    evaluation.needs_verification = flow.require_mfa and not verified
+    if evaluation.needs_verification:
+        evaluation.collect_refusal(lambda: check_pending_mfa_limit(requester))
+    evaluation.status_after_mfa = next_status(flow)
+    return evaluation
 
 
-def is_approvable(flow: AccessFlow, person: Any) -> bool:
-    """Would it be enough if everybody who may decide on this person's request, sooner or later, did?"""
+def is_approvable(flow: AccessFlow, requester: "User") -> bool:
+    """Whether the approvals would suffice if everyone who may decide, also after escalation, approved."""
     tier = flow.escalation_tiers.count()
-    sets = [*approver_sets(flow), *further_sets(flow, tier)]
-    everybody = frozenset().union(*(each.members for each in sets))
-    decisions = [_Approval(approver_id) for approver_id in everybody]
-    return approval_met(flow, decisions, requester_id=person.pk, tier=tier)
+    sets = [*approver_sets(flow), *escalation_sets(flow, tier)]
+    approvers = frozenset().union(*(approver_set.members for approver_set in sets))
+    decisions = [_Approval(approver_id) for approver_id in approvers]
+    return approval_met(flow, decisions, requester_id=requester.pk, tier=tier)
 
 
 @dataclass
@@ -112,46 +103,31 @@ class _Approval:
     verdict: str = APPROVE
 
 
-def _try(refusals: list[RequestRefused], check: Any, *args: Any, **kwargs: Any) -> Any:
-    """Return what a check returns; note its refusal and go on, so that all are told at once."""
-    try:
-        return check(*args, **kwargs)
-    except RequestRefused as refused:
-        refusals.append(refused)
-        return None
-
-
-def _flow_refusal(
-    flow: AccessFlow | None, now: datetime, *, allowed: bool
-) -> RequestRefused | None:
-    if flow is None or not allowed:
-        return RequestRefused(FLOW_GONE, field="flow")
-    available = flow.availability
-    if available is None or available.holds_at(now):
-        return None
-    opens = available.next_opening(now)
-    return RequestRefused(
-        f"{flow.name} can be requested {available}. It opens next on "
-        f"{opens:%A %-d %B at %H:%M} there.",
-        field="flow",
-    )
-
-
-def _targets(
-    flow: AccessFlow,
-    given: list[FlowTarget],
-    target_ids: Collection[int],
-    refusals: list[RequestRefused],
-) -> list[FlowTarget]:
-    wanted = set(target_ids)
-    found = [target for target in given if target.pk in wanted]
-    if not wanted:
-        refusals.append(RequestRefused(f"Choose what you need of {flow.name}.", field="targets"))
-    elif len(found) != len(wanted):
-        refusals.append(
-            RequestRefused(
-                f"Not everything you chose is given by {flow.name} now. Choose again.",
-                field="targets",
-            )
+def _check_flow(flow: AccessFlow | None, now: datetime, *, is_allowed: bool) -> None:
+    if flow is None or not is_allowed:
+        raise RequestRefused(FLOW_UNAVAILABLE, field="flow")
+    availability = flow.availability
+    if availability is not None and not availability.holds_at(now):
+        opening = availability.next_opening(now)
+        raise RequestRefused(
+            f"{flow.name} is available {availability}. It is next available on "
+            f"{opening:%A %-d %B at %H:%M} in that time zone.",
+            field="flow",
         )
-    return found
+
+
+def _check_targets(evaluation: Evaluation, flow: AccessFlow) -> None:
+    if len(evaluation.targets) != len({target.pk for target in evaluation.selection.targets}):
+        raise RequestRefused(
+            f"{flow.name} no longer offers everything you selected. Select again.",
+            field="targets",
+        )
+
+
+def _evaluate_text(evaluation: Evaluation, flow: AccessFlow) -> None:
+    justification, ticket = evaluation.selection.justification, evaluation.selection.ticket
+    if justification is not None:
+        evaluation.justification = evaluation.collect_refusal(
+            lambda: clean_justification(justification, required=flow.require_justification)
+        )
+        evaluation.ticket = evaluation.collect_refusal(lambda: clean_ticket(ticket, flow))

@@ -1,7 +1,7 @@
-"""Parked requests: how many one person may have, and which were not made in this browser."""
+"""Requests pending MFA: their number per requester, and those submitted from elsewhere."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
@@ -12,36 +12,35 @@ from audit.models import Event
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest
 
-MOST_PARKED = 20
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+MAX_PENDING_MFA = 20
 
 
-def refuse_more_parked(user: Any) -> None:
-    """Refuse one more when as many wait for this person's code as may. Under their MFA state's lock."""
-    waiting = AccessRequest.objects.of(user).pending_mfa().filter(pending_until__gt=timezone.now())
-    if waiting.count() >= MOST_PARKED:
+def check_pending_mfa_limit(user: "User") -> None:
+    """Refuse one more request pending MFA beyond the maximum. Needs the lock on the user's MFA state."""
+    pending = AccessRequest.objects.of(user).pending_mfa().filter(pending_until__gt=timezone.now())
+    if pending.count() >= MAX_PENDING_MFA:
         raise RequestRefused(
-            f"{MOST_PARKED} requests already wait for your code. Enter a code or withdraw one, "
-            "then ask again."
+            f"{MAX_PENDING_MFA} requests are already waiting for your code. Verify or cancel one first."
         )
 
 
-def made_elsewhere(requests: Iterable[AccessRequest], here: ClientInfo) -> dict[int, str]:
-    """Say, by number, of requests made with another browser or from another address what it was.
+def submitted_elsewhere(requests: Iterable[AccessRequest], here: ClientInfo) -> dict[int, str]:
+    """Return, by request id, the browser and address of requests not submitted from here.
 
-    Whoever has a password can park requests in its owner's name; the owner's code would release
-    them. One query, to the record, which kept from where each was made.
+    Somebody with a stolen password can submit requests that the owner's code would release.
     """
-    numbers = [request.pk for request in requests]
-    if not numbers:
-        return {}
-    asked = Event.objects.filter(event=EventName.REQUEST_SUBMIT, request_id__in=numbers)
+    pks = [request.pk for request in requests]
+    events = Event.objects.filter(event=EventName.REQUEST_SUBMIT, request_id__in=pks)
     return {
-        event.request_id or 0: _where(event)
-        for event in asked
+        event.request_id or 0: _client_text(event)
+        for event in events
         if (event.address, event.user_agent) != (here.address, here.user_agent)
     }
 
 
-def _where(event: Event) -> str:
+def _client_text(event: Event) -> str:
     address = f" at {event.address}" if event.address else ""
     return f"{name_browser(event.user_agent)}{address}"

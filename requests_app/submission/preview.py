@@ -1,11 +1,8 @@
-"""What will happen, in words: a evaluation as New Request, its review and the simulator tell it."""
+"""What will happen to a request, as New Request, its review and the simulator show it."""
 
-import hashlib
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from accessflows.models import AccessFlow
 from accessflows.tickets import pattern_example
@@ -13,169 +10,129 @@ from apono_portal.core.formatting.datetimes import relative_datetime
 from apono_portal.core.formatting.durations import format_duration
 from requests_app.lifecycle import pending_until
 from requests_app.models import Status
-from requests_app.submission.evaluation import Evaluation, RequestDraft, is_approvable
+from requests_app.submission.evaluation import Evaluation, is_approvable
+from requests_app.submission.selection import approver_names
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
 
 class WindowLike(Protocol):
-    """What is told of a person's verified window."""
+    """What a preview needs to know of a verified window."""
 
     @property
     def enrolled(self) -> bool: ...
-    @property
-    def is_open(self) -> bool: ...
     @property
     def minutes_left(self) -> int: ...
 
 
 @dataclass(frozen=True)
 class PreviewLine:
-    """One line of what will happen. ``kind`` is ok (covered), you (your turn) or empty (later)."""
+    """One step. ``kind`` is "ok" (covered), "you" (the requester's turn) or "" (later)."""
 
     kind: str
     icon: str
-    word: str
+    title: str
     detail: str
 
 
-@dataclass(frozen=True)
-class RequestPreview:
-    """What will happen with one request. ``note``: it is for less time than was asked."""
-
-    evaluation: Evaluation
-    name: str
-    targets: list[str]
-    duration: str
-    longest: str
-    note: str
-    lines: list[PreviewLine]
-    ending: str
-
-
 def preview_request(
-    evaluation: Evaluation, person: Any, window: WindowLike, now: datetime, *, note: str = ""
-) -> RequestPreview:
-    flow = evaluation.flow
-    refused = [
-        PreviewLine("you", "i-alert", "Not possible", str(each)) for each in evaluation.refusals
-    ]
-    return RequestPreview(
-        evaluation=evaluation,
-        name=flow.name if flow else evaluation.draft.flow.name,
-        targets=[target.label for target in evaluation.targets],
-        duration=format_duration(evaluation.draft.duration),
-        longest=format_duration(flow.max_duration) if flow else "",
-        note=note,
-        lines=refused or lines_of(evaluation, person, window, now),
-        ending="" if refused else _ending(evaluation, now),
-    )
+    evaluation: Evaluation, requester: "User", window: WindowLike, now: datetime, *, note: str = ""
+) -> dict[str, Any]:
+    """Return the context of ``requests_app/_preview.html`` for one evaluation."""
+    flow, selection = evaluation.flow, evaluation.selection
+    return {
+        "name": (flow or selection.flows[0]).name,
+        "targets": [target.label for target in evaluation.targets],
+        "duration": format_duration(selection.duration),
+        "max_duration": format_duration(flow.max_duration) if flow else "",
+        "note": note,
+        "lines": preview_lines(evaluation, requester, window, now),
+        "deadline": _deadline(evaluation, now),
+    }
 
 
-def lines_of(
-    evaluation: Evaluation, person: Any, window: WindowLike, now: datetime
+def preview_lines(
+    evaluation: Evaluation, requester: "User", window: WindowLike, now: datetime
 ) -> list[PreviewLine]:
-    """Say what follows on what, from the ticket to the clean-up."""
+    """Return the steps of the request in order, or why it would be refused."""
     flow = evaluation.flow
-    if flow is None:
-        return []
+    if flow is None or evaluation.refusals:
+        return [
+            PreviewLine("you", "i-alert", "Not possible", refusal.sentence)
+            for refusal in evaluation.refusals
+        ]
     lines = _ticket(flow)
-    lines += [_mfa(window, waits=evaluation.waits_for_code)] if flow.require_mfa else []
-    lines.append(_approval(evaluation, flow, person))
-    at_once = evaluation.status == Status.GRANTING
-    until = f", until {relative_datetime(now + evaluation.draft.duration)}" if at_once else ""
+    if flow.require_mfa:
+        lines.append(_mfa(window, needs_verification=evaluation.needs_verification))
+    duration = evaluation.selection.duration
+    is_immediate = evaluation.status == Status.GRANTING
+    until = f", until {relative_datetime(now + duration)}" if is_immediate else ""
+    access = f"A personal login, for {format_duration(duration)} from then{until}."
     return [
         *lines,
+        _approval(evaluation, flow, requester),
+        PreviewLine("", "i-key", "Access starts", access),
         PreviewLine(
             "",
-            "i-key",
-            "Access opens",
-            f"A personal login, for {format_duration(evaluation.draft.duration)} from then{until}.",
-        ),
-        PreviewLine(
-            "", "i-stop", "Access ends by itself", "The login is removed, open sessions are closed."
+            "i-stop",
+            "Access expires automatically",
+            "The login is removed and open sessions are terminated.",
         ),
     ]
 
 
-def names_of_approvers(flow: AccessFlow) -> list[str]:
-    """Name the groups and people who approve, from what was prefetched."""
-    people = [str(user).partition(" <")[0] for user in flow.approver_users.all()]
-    return [group.name for group in flow.approver_groups.all()] + people
-
-
-def seal_of(drafts: Sequence[RequestDraft]) -> str:
-    """Return a mark of exactly this draft, so that only what was shown is sent."""
-    told = [
-        [
-            draft.flow.pk,
-            draft.flow.fingerprint,
-            int(draft.duration.total_seconds()),
-            sorted(draft.target_ids),
-        ]
-        for draft in sorted(drafts, key=lambda draft: draft.flow.pk)
-    ]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
+def approval_text(flow: AccessFlow) -> str:
+    """Return who approves, such as "Any 2 of: Owners or Priya Raman."."""
+    names = approver_names(flow)
+    number = f"{flow.approvals_required} approvers" if flow.approvals_required > 1 else ""
+    if flow.approval == AccessFlow.Approval.ALL_OF:
+        return f"{number.capitalize() or 'One'} from each of: {_joined(names, 'and')}."
+    return f"{f'Any {number}' if number else 'Any one'} of: {_joined(names, 'or')}."
 
 
 def _ticket(flow: AccessFlow) -> list[PreviewLine]:
-    like = f" It looks like {pattern_example(flow.ticket_pattern)}." if flow.ticket_pattern else ""
+    example = f"For example {pattern_example(flow.ticket_pattern)}." if flow.ticket_pattern else ""
     if flow.require_ticket:
-        return [PreviewLine("you", "i-ledger", "Ticket needed", f"Name the task it is for.{like}")]
-    if like:
-        return [PreviewLine("", "i-ledger", "Ticket, if there is one", like.strip())]
-    return []
+        return [
+            PreviewLine("you", "i-ledger", "Ticket required", f"Name the task. {example}".strip())
+        ]
+    return [PreviewLine("", "i-ledger", "Ticket, if there is one", example)] if example else []
 
 
-def _mfa(window: WindowLike, *, waits: bool) -> PreviewLine:
+def _mfa(window: WindowLike, *, needs_verification: bool) -> PreviewLine:
     if not window.enrolled:
-        return PreviewLine(
-            "you", "i-shield-alert", "MFA needed", "Set it up first; the request waits meanwhile."
-        )
-    if waits:
-        return PreviewLine(
-            "you", "i-shield-alert", "MFA needed", "A six-digit code is asked after this page."
-        )
+        detail = "Set it up first; the request waits for you."
+        return PreviewLine("you", "i-shield-alert", "MFA required", detail)
+    if needs_verification:
+        detail = "You enter a six-digit code on the next page."
+        return PreviewLine("you", "i-shield-alert", "MFA required", detail)
     left = window.minutes_left
-    return PreviewLine(
-        "ok",
-        "i-shield-check",
-        "MFA needed: already covered",
-        f"Good for {left} more minute{'' if left == 1 else 's'}.",
-    )
+    detail = f"Valid for {left} more minute{'' if left == 1 else 's'}."
+    return PreviewLine("ok", "i-shield-check", "MFA required: already verified", detail)
 
 
-def _approval(evaluation: Evaluation, flow: AccessFlow, person: Any) -> PreviewLine:
-    if evaluation.after_code == Status.GRANTING:
-        return PreviewLine("ok", "i-check", "No approval needed", "It opens within seconds.")
-    if not is_approvable(flow, person):
-        return PreviewLine(
-            "you",
-            "i-alert",
-            "Approval needed",
-            "Nobody could approve this now. Ask an account admin to name approvers.",
-        )
-    return PreviewLine("", "i-users", "Approval needed", approval_in_words(flow))
+def _approval(evaluation: Evaluation, flow: AccessFlow, requester: "User") -> PreviewLine:
+    if evaluation.status_after_mfa == Status.GRANTING:
+        detail = "Access starts within seconds."
+        return PreviewLine("ok", "i-check", "No approval required", detail)
+    if not is_approvable(flow, requester):
+        detail = "Nobody could approve this now. Ask an account admin to name approvers."
+        return PreviewLine("you", "i-alert", "Approval required", detail)
+    return PreviewLine("", "i-users", "Approval required", approval_text(flow))
 
 
-def approval_in_words(flow: AccessFlow) -> str:
-    names = names_of_approvers(flow)
-    needed = f"{flow.approvals_required} people" if flow.approvals_required > 1 else ""
-    if flow.approval == AccessFlow.Approval.ALL_OF:
-        return f"{needed.capitalize() or 'One'} from each of: {_listed(names, 'and')}."
-    return f"{f'Any {needed}' if needed else 'Any one'} of: {_listed(names, 'or')}."
+def _joined(names: list[str], conjunction: str) -> str:
+    *first, last = names or ["nobody"]
+    return f"{', '.join(first)} {conjunction} {last}" if first else last
 
 
-def _listed(names: list[str], last: str) -> str:
-    *first, final = names or ["nobody"]
-    return f"{', '.join(first)} {last} {final}" if first else final
-
-
-def _ending(evaluation: Evaluation, now: datetime) -> str:
-    """Say until when it waits for somebody."""
+def _deadline(evaluation: Evaluation, now: datetime) -> str:
+    """Return until when the request stays pending, as a sentence."""
     status = evaluation.status
     if status == Status.PENDING_MFA:
-        return (
-            f"Parked until {relative_datetime(pending_until(status, now))} if no code is entered."
-        )
+        until = relative_datetime(pending_until(status, now))
+        return f"Pending until {until} if no code is entered."
     if status == Status.PENDING_APPROVAL:
-        return f"If nobody decides by {relative_datetime(pending_until(status, now))}, it lapses."
+        return f"Lapses if nobody decides by {relative_datetime(pending_until(status, now))}."
     return ""

@@ -1,164 +1,150 @@
-"""The simulator: what would happen if somebody asked for something now, flow by flow.
+"""The simulator: what would happen to a request made now, for each flow that offers the target.
 
-It asks `requests_app.submission.evaluation`, as submission does, so it cannot say anything else.
+It uses the evaluation of a real submission, so the two cannot differ.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib.auth import get_user_model
 
-from accessflows.flows.choices import read_pair, write_pair
-from accessflows.flows.policies import ApproverSet, approver_sets, further_sets
+from accessflows.flows.choices import format_pair, parse_pair
+from accessflows.flows.policies import approver_sets, escalation_sets
 from accessflows.models import AccessFlow, FlowTarget
 from apono_portal.core.formatting.datetimes import person as name_in
 from mfa.models import Authenticator
 from requests_app.forms import DurationField
-from requests_app.submission.evaluation import Evaluation, RequestDraft, evaluate, is_approvable
-from requests_app.submission.preview import RequestPreview, preview_request
+from requests_app.submission.evaluation import Evaluation, evaluate, is_approvable
+from requests_app.submission.preview import preview_request
+from requests_app.submission.selection import Selection
 
-MOST_PEOPLE = 200
-MOST_NAMES = 20
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+MAX_SUGGESTED_EMAILS = 200
+MAX_NAMES = 20
 
 
 class SimulatorForm(forms.Form):
-    """PERSON asks for TARGET for DURATION."""
+    """A user, a target and a duration."""
 
     person = forms.CharField(
-        label="Person, by email",
+        label="User email",
         max_length=254,
-        error_messages={"required": "Say who asks, by email."},
+        error_messages={"required": "Enter the requester's email."},
     )
     target = forms.ChoiceField(
         label="Target",
+        choices=lambda: [("", "Select a target"), *_target_choices()],
         error_messages={
-            "required": "Choose what is asked for.",
-            "invalid_choice": "No access flow gives this. Choose from the list.",
+            "required": "Select a target.",
+            "invalid_choice": "No access flow offers this target. Select one from the list.",
         },
     )
     duration = DurationField(
-        label="Duration", error_messages={"required": "Say for how long, for example 1h."}
+        label="Duration", error_messages={"required": "Enter a duration, for example 1h."}
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        choices: Any = self.fields["target"]
-        choices.choices = [("", "Choose a target"), *_targets_given()]
-
-    def clean_person(self) -> Any:
-        people = get_user_model()._default_manager
-        found = people.filter(email__iexact=self.cleaned_data["person"].strip()).first()
-        if found is None:
-            raise forms.ValidationError("Nobody in the portal has this email.")
-        return found
+    def clean_person(self) -> "User":
+        users = get_user_model()._default_manager
+        user: User | None = users.filter(email__iexact=self.cleaned_data["person"].strip()).first()
+        if user is None:
+            raise forms.ValidationError("No user has this email.")
+        return user
 
 
 @dataclass(frozen=True)
 class SimulatedWindow:
-    """A browser in which no code was entered within the hour."""
+    """A window in which no code was entered within the last hour."""
 
     enrolled: bool
-    is_open: bool = False
     minutes_left: int = 0
 
 
 @dataclass(frozen=True)
 class Case:
-    """One flow that gives the target. ``why_not`` is empty if it would be taken on."""
+    """The outcome through one flow. ``refusals`` is empty if the request would be accepted."""
 
-    preview: RequestPreview
+    preview: dict[str, Any]
     flow: AccessFlow
-    why_not: list[str]
-    asks_code: bool
+    refusals: list[str]
+    require_mfa: bool
     approvers: list[tuple[str, str]]
-    is_decidable: bool
+    is_approvable: bool
 
 
 def emails_to_suggest() -> list[str]:
-    people = get_user_model()._default_manager.filter(is_active=True).order_by("email")
-    return list(people.values_list("email", flat=True)[:MOST_PEOPLE])
+    users = get_user_model()._default_manager.filter(is_active=True).order_by("email")
+    return list(users.values_list("email", flat=True)[:MAX_SUGGESTED_EMAILS])
 
 
-def simulate(*, person: Any, target: str, duration: timedelta, now: datetime) -> list[Case]:
-    """Judge the draft through each flow that gives the target; those that would take it on first."""
-    resource, permission = read_pair(target)
-    given = FlowTarget.objects.filter(resource=resource, permission=permission)
-    given = (
-        given.select_related("flow")
+def simulate(*, person: "User", target: str, duration: timedelta, now: datetime) -> list[Case]:
+    """Evaluate the request through each flow that offers the target; accepted ones come first."""
+    resource, permission = parse_pair(target)
+    targets = (
+        FlowTarget.objects.filter(resource=resource, permission=permission)
+        .select_related("flow")
         .order_by("flow__name")
         .prefetch_related("flow__approver_groups", "flow__approver_users")
     )
     window = SimulatedWindow(Authenticator.objects.of(person.pk).confirmed().exists())
-    cases = [_case(each, person, duration, window, now) for each in given]
-    return sorted(cases, key=lambda case: bool(case.why_not))
+    cases = [_case(Selection([each], duration), person, window, now) for each in targets]
+    return sorted(cases, key=lambda case: bool(case.refusals))
 
 
-def _case(
-    target: FlowTarget, person: Any, duration: timedelta, window: SimulatedWindow, now: datetime
-) -> Case:
-    evaluation = evaluate(
-        person=person,
-        draft=RequestDraft(target.flow, frozenset({target.pk}), duration),
-        verified=window.is_open,
-        words=None,
-        now=now,
-    )
-    flow = evaluation.flow or target.flow
+def _case(selection: Selection, requester: "User", window: SimulatedWindow, now: datetime) -> Case:
+    evaluation = evaluate(requester=requester, selection=selection, verified=False, now=now)
+    flow = evaluation.flow or selection.flows[0]
     return Case(
-        preview=preview_request(evaluation, person, window, now),
+        preview=preview_request(evaluation, requester, window, now),
         flow=flow,
-        why_not=_why_not(evaluation, flow, person),
-        asks_code=flow.require_mfa,
-        approvers=_approvers(flow, person),
-        is_decidable=is_approvable(flow, person),
+        refusals=_refusals(evaluation, flow, requester),
+        require_mfa=flow.require_mfa,
+        approvers=_approvers(flow, requester),
+        is_approvable=is_approvable(flow, requester),
     )
 
 
-def _why_not(evaluation: Evaluation, flow: AccessFlow, person: Any) -> list[str]:
-    """Say what was refused; of what a requester is not told, the ground of it."""
+def _refusals(evaluation: Evaluation, flow: AccessFlow, requester: "User") -> list[str]:
+    """Return the refusals, with reasons that requesters themselves are not shown."""
     return [
-        (_ground(flow, person) if refused.field == "flow" else "") or refused.sentence
-        for refused in evaluation.refusals
+        (_ineligibility(flow, requester) if refusal.field == "flow" else "") or refusal.sentence
+        for refusal in evaluation.refusals
     ]
 
 
-def _ground(flow: AccessFlow, person: Any) -> str:
-    name = name_in(str(person))
-    if not person.is_active:
+def _ineligibility(flow: AccessFlow, requester: "User") -> str:
+    name = name_in(str(requester))
+    if not requester.is_active:
         return f"{name} is deactivated."
     if not flow.is_active:
-        return f"{flow} is switched off."
-    if not AccessFlow.objects.requestable_by(person).filter(pk=flow.pk).exists():
-        return f"{flow} names neither {name} nor a group of theirs as requester."
+        return f"{flow} is deactivated."
+    if not AccessFlow.objects.requestable_by(requester).filter(pk=flow.pk).exists():
+        return f"{name} is not a requester of {flow}, by name or by group."
     return ""
 
 
-def _approvers(flow: AccessFlow, person: Any) -> list[tuple[str, str]]:
-    """Return each group that decides with the names of who could decide on this person's request."""
-    first = approver_sets(flow)
-    later = [
-        each._replace(label=f"{each.label}, later")
-        for each in further_sets(flow, flow.escalation_tiers.count())
+def _approvers(flow: AccessFlow, requester: "User") -> list[tuple[str, str]]:
+    """Return each approver set with the names of those who could decide on this user's request."""
+    excluded = frozenset() if flow.allow_self_approval else frozenset({requester.pk})
+    sets = [(each.label, each.members) for each in approver_sets(flow)] + [
+        (f"{each.label}, after escalation", each.members)
+        for each in escalation_sets(flow, flow.escalation_tiers.count())
     ]
-    left_out = frozenset() if flow.allow_self_approval else frozenset({person.pk})
-    return [(each.label, _names(each.members - left_out)) for each in _sets(first, later)]
-
-
-def _sets(*parts: Sequence[ApproverSet]) -> list[ApproverSet]:
-    return [each for part in parts for each in part]
+    return [(label, _names(members - excluded)) for label, members in sets]
 
 
 def _names(pks: Collection[int]) -> str:
-    people = get_user_model()._default_manager.filter(pk__in=pks).order_by("name", "pk")
-    names = [name_in(str(each)) for each in people[:MOST_NAMES]]
-    more = [f"{len(pks) - MOST_NAMES} more"] if len(pks) > MOST_NAMES else []
+    users = get_user_model()._default_manager.filter(pk__in=pks).order_by("name", "pk")
+    names = [name_in(str(user)) for user in users[:MAX_NAMES]]
+    more = [f"{len(pks) - MAX_NAMES} more"] if len(pks) > MAX_NAMES else []
     return ", ".join(names + more) or "Nobody"
 
 
-def _targets_given() -> list[tuple[str, str]]:
+def _target_choices() -> list[tuple[str, str]]:
     rows = FlowTarget.objects.order_by(
         "resource__integration__name", "resource__name", "permission__name"
     ).values_list(
@@ -169,6 +155,6 @@ def _targets_given() -> list[tuple[str, str]]:
         "permission__name",
     )
     return [
-        (write_pair((resource, permission)), f"{where} / {what} · {role}")
-        for resource, permission, where, what, role in rows.distinct()
+        (format_pair((resource_id, permission_id)), f"{integration} / {resource} · {permission}")
+        for resource_id, permission_id, integration, resource, permission in rows.distinct()
     ]

@@ -15,14 +15,16 @@ from mfa.models import Verification
 from mfa.verification.attempts import VerificationResult
 from mfa.verification.services import verify_code
 from mfa.verification.throttle_scope import ThrottleScope
-from requests_app.lifecycle import lock_request, pending_until, transition
-from requests_app.models import AccessRequest, Status
-from requests_app.policies import (
+from requests_app.lifecycle import (
     evidence_fields,
-    ineligibility_reason,
+    lock_request,
     next_escalation,
     next_status,
+    pending_until,
+    transition,
 )
+from requests_app.models import AccessRequest, Status
+from requests_app.policies import ineligibility_reason
 
 
 def step_up(

@@ -1,39 +1,56 @@
-"""Every request, for admins and auditors, and its export. What is taken out is put on the record."""
+"""Activity: every request, for admins and auditors, and its exports, which are recorded."""
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from dataclasses import dataclass
+
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_safe
 
-from apono_portal.core.db.keyset import about, about_rows, expected_rows
+from apono_portal.core.db.keyset import estimate_count, page_of, total_text
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.permissions import readers_only
-from audit.log.export import download_for
-from audit.log.rows import address_without
+from apono_portal.core.web.query_strings import query_without
+from apono_portal.core.web.types import PortalRequest
+from audit.log.export import download_with_progress
 from audit.services import record_export
+from requests_app.activity.export import export_lines
 from requests_app.activity.forms import ActivityForm
-from requests_app.activity.rows import page_of_requests, rows_of
-from requests_app.activity.selectors import evidence_of, exported, names_to_suggest, wanted_requests
-from requests_app.models import AccessRequest
+from requests_app.activity.selectors import filter_requests, names_to_suggest, with_decisions
+from requests_app.presenters.request import Evidence, RequestSummary
+
+
+@dataclass(frozen=True)
+class ActivityRow(RequestSummary):
+    """A request in the table. ``toggle_url`` shows its details, or hides them if it is open."""
+
+    is_open: bool
+    toggle_url: str
 
 
 @require_safe
 @readers_only
-def activity(request: HttpRequest) -> HttpResponse:
+def activity(request: PortalRequest) -> HttpResponse:
     form = ActivityForm(request.GET)
     if not form.is_valid():
         return render(request, "requests_app/activity.html", {"form": form}, status=422)
-    asked = form.cleaned_data
-    page = page_of_requests(form.wanted, before=asked["before"], after=asked["after"])
-    listed = any(each.pk == asked["open"] for each in page.rows)
-    opened = AccessRequest.objects.filter(pk=asked["open"]).first() if listed else None
+    data, requests = form.cleaned_data, filter_requests(form.filters)
+    page = page_of(with_decisions(requests), before=data["before"], after=data["after"])
+    opened = next((listed for listed in page.rows if listed.pk == data["open"]), None)
+    base_url = query_without(request.GET, "open")
     context = {
         "form": form,
         "page": page,
-        "rows": rows_of(page.rows, opened, address_without(request.GET, "open")),
-        "opened": opened,
-        "evidence": evidence_of(opened, timezone.now()) if opened else None,
-        "about": about_rows(page.rows, filtered=form.is_filtered),
+        "rows": [
+            ActivityRow(
+                listed,
+                is_open=listed is opened,
+                toggle_url=f"{base_url}{'' if listed is opened else f'open={listed.pk}'}#r{listed.pk}",
+            )
+            for listed in page.rows
+        ],
+        "evidence": Evidence.of_request(opened, timezone.now()) if opened else None,
+        "total": total_text(requests, is_filtered=form.is_filtered) if page.rows else "",
         "names": names_to_suggest(),
     }
     return render(request, "requests_app/activity.html", context)
@@ -41,23 +58,23 @@ def activity(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @readers_only
-def export(request: HttpRequest, form: str) -> HttpResponseBase:
-    asked = ActivityForm(request.GET)
-    if not asked.is_valid():
-        return render(request, "requests_app/activity.html", {"form": asked}, status=422)
-    found = wanted_requests(asked.wanted)
+def export(request: PortalRequest, file_format: str) -> HttpResponseBase:
+    form = ActivityForm(request.GET)
+    if not form.is_valid():
+        return render(request, "requests_app/activity.html", {"form": form}, status=422)
+    requests = filter_requests(form.filters)
     record_export(
         actor=request.user,
         what="activity",
-        form=form,
-        filters=asked.asked,
-        rows=about(found, filtered=asked.is_filtered),
+        file_format=file_format,
+        filters=form.active_filters,
+        rows=total_text(requests, is_filtered=form.is_filtered),
         client_info=ClientInfo.of(request),
     )
-    return download_for(
+    return download_with_progress(
         request,
-        exported(asked.wanted, form),
+        export_lines(form.filters, file_format),
         name="activity",
-        form=form,
-        expected=expected_rows(found, filtered=asked.is_filtered),
+        file_format=file_format,
+        expected=estimate_count(requests, is_filtered=form.is_filtered),
     )

@@ -1,19 +1,18 @@
-"""Approvals: the queue, the decision, the word."""
-
-from typing import Any
+"""Approvals: the queue, one request under review, and the decision on it."""
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db.models import prefetch_related_objects
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.types import PortalRequest
 from mfa.exceptions import WindowClosed
-from requests_app.approvals.review import approver_reason, mark_of, requester_history
+from requests_app.approvals.review import approver_reason, requester_history, review_digest
 from requests_app.approvals.selectors import (
-    Queue,
-    decided_by,
+    decisions_by,
     queue_of,
     request_to_decide,
     rights_of,
@@ -22,116 +21,117 @@ from requests_app.approvals.services import decide_request
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.forms import DecisionForm
 from requests_app.models import AccessRequest, Decision, Status
-from requests_app.presenters.request import Evidence, asked_by, decision_rows
-from requests_app.selectors import read_targets
-from requests_app.views.responses import conflict, to_step_up
+from requests_app.presenters.request import DecisionRow, Evidence, RequestSummary
+from requests_app.views.responses import conflict_response, verify_for_request
 
-DRAFT = "draft-reason-{pk}"
+DRAFT_REASON = "draft-reason-{pk}"
+MAX_DECISIONS = 50
 
 
 @require_GET
-def approvals(request: HttpRequest) -> HttpResponse:
-    """The queue, with its oldest request open beside it; or what the person has decided."""
+def approvals(request: PortalRequest) -> HttpResponse:
+    """Show the queue with its oldest request under review, or the user's own decisions."""
     if request.GET.get("show") == "decided":
-        context = {"decided": decision_rows(decided_by(request.user)[:50])}
-        return render(request, "requests_app/decided.html", context)
+        decisions = decisions_by(request.user)[:MAX_DECISIONS]
+        rows = [DecisionRow(decision.request, decision) for decision in decisions]
+        return render(request, "requests_app/decided.html", {"rows": rows})
     queue = queue_of(request.user)
-    chosen = queue.oldest[0] if queue.oldest else None
-    return render(request, "requests_app/approvals.html", _context(request, queue, chosen, None))
+    if not queue:
+        return render(request, "requests_app/approvals.html", {"reviewed": None})
+    return _review(request, queue, queue[0])
 
 
 @require_GET
-def decide(request: HttpRequest, pk: int) -> HttpResponse:
+def decide(request: PortalRequest, pk: int) -> HttpResponse:
     queue = queue_of(request.user)
-    found = queue.find(pk) or _find(request, pk)
-    if found.status != Status.PENDING_APPROVAL:
+    queued = next((access_request for access_request in queue if access_request.pk == pk), None)
+    access_request = queued or _get_request_to_decide(request, pk)
+    if access_request.status != Status.PENDING_APPROVAL:
         return redirect("requests:detail", pk=pk)
-    return render(request, "requests_app/approvals.html", _context(request, queue, found, None))
+    return _review(request, queue, access_request)
 
 
 @require_POST
-def approve(request: HttpRequest, pk: int) -> HttpResponse:
-    return _give(request, _find(request, pk), Decision.Verdict.APPROVE)
+def approve(request: PortalRequest, pk: int) -> HttpResponse:
+    return _decide(request, _get_request_to_decide(request, pk), Decision.Verdict.APPROVE)
 
 
 @require_POST
-def reject(request: HttpRequest, pk: int) -> HttpResponse:
-    return _give(request, _find(request, pk), Decision.Verdict.REJECT)
+def reject(request: PortalRequest, pk: int) -> HttpResponse:
+    return _decide(request, _get_request_to_decide(request, pk), Decision.Verdict.REJECT)
 
 
-def _give(request: HttpRequest, found: AccessRequest, verdict: Decision.Verdict) -> HttpResponse:
+def _decide(
+    request: PortalRequest, access_request: AccessRequest, verdict: Decision.Verdict
+) -> HttpResponse:
     form = DecisionForm(request.POST)
     if not form.is_valid():
-        return _again(request, found, form)
+        return _review(request, queue_of(request.user), access_request, form, status=422)
     try:
         decided = decide_request(
             actor=request.user,
-            request=found,
+            request=access_request,
             verdict=verdict,
-            reason=form.cleaned_data["reason"],
-            fingerprint=form.cleaned_data["fingerprint"],
-            shown=form.cleaned_data["shown"],
-            window=request.mfa.window,  # type: ignore[attr-defined]
+            window=request.mfa.window,
             client_info=ClientInfo.of(request),
+            **form.cleaned_data,
         )
     except WindowClosed:
-        request.session[DRAFT.format(pk=found.pk)] = form.cleaned_data["reason"][:1000]
-        messages.warning(request, "Deciding on protected access needs your own code. Decide after.")
-        return to_step_up(request, found, page="decide")
-    except RequestRefused as refused:
-        form.add_error(refused.field or None, refused.sentence)
-        return _again(request, found, form)
-    except Conflict as refused:
-        return conflict(request, refused.sentence, found)
-    messages.success(request, _said(decided, verdict))
+        draft = DRAFT_REASON.format(pk=access_request.pk)
+        request.session[draft] = form.cleaned_data["reason"][:1000]
+        messages.warning(request, "Enter your code to record this decision.")
+        return verify_for_request(request, access_request, page="decide")
+    except RequestRefused as refusal:
+        form.add_error(refusal.field or None, refusal.sentence)
+        return _review(request, queue_of(request.user), access_request, form, status=422)
+    except Conflict as refusal:
+        return conflict_response(request, refusal.sentence, access_request)
+    messages.success(request, _outcome(decided, verdict))
     return redirect("requests:approvals")
 
 
-def _said(decided: AccessRequest, verdict: Decision.Verdict) -> str:
+def _outcome(decided: AccessRequest, verdict: Decision.Verdict) -> str:
     if verdict == Decision.Verdict.REJECT:
         return f"{decided.reference} was rejected."
     if decided.status == Status.PENDING_APPROVAL:
-        return f"You approved {decided.reference}. It waits for others."
-    return f"{decided.reference} was approved and is being opened."
+        return f"You approved {decided.reference}. It is waiting for other approvers."
+    return f"{decided.reference} was approved. Access is being provisioned."
 
 
-def _again(request: HttpRequest, found: AccessRequest, form: DecisionForm) -> HttpResponse:
-    context = _context(request, queue_of(request.user), found, form)
-    return render(request, "requests_app/approvals.html", context, status=422)
-
-
-def _find(request: HttpRequest, pk: int) -> AccessRequest:
-    found = request_to_decide(request.user, pk)
-    if found is None:
+def _get_request_to_decide(request: PortalRequest, pk: int) -> AccessRequest:
+    access_request = request_to_decide(request.user, pk)
+    if access_request is None:
         raise Http404
-    return found
+    return access_request
 
 
-def _context(
-    request: HttpRequest, queue: Queue, chosen: AccessRequest | None, form: DecisionForm | None
-) -> dict[str, Any]:
-    request.approvals_waiting = queue.waiting  # type: ignore[attr-defined]
-    if chosen is None:
-        return {"chosen": None}
+def _review(
+    request: PortalRequest,
+    queue: list[AccessRequest],
+    reviewed: AccessRequest,
+    form: DecisionForm | None = None,
+    *,
+    status: int = 200,
+) -> HttpResponse:
     now = timezone.now()
-    history = requester_history(chosen, request.user, now)
-    read_targets([chosen, *queue.oldest, *history.last])
-    rights = rights_of(chosen)
+    history = requester_history(reviewed, request.user, now)
+    prefetch_related_objects([reviewed, *queue, *history.latest], "targets")
+    rights = rights_of(reviewed)
     initial = {
-        "fingerprint": chosen.flow_fingerprint,
-        "shown": mark_of(chosen, rights),
-        "reason": request.session.pop(DRAFT.format(pk=chosen.pk), ""),
+        "fingerprint": reviewed.flow_fingerprint,
+        "digest": review_digest(reviewed, rights),
+        "reason": request.session.pop(DRAFT_REASON.format(pk=reviewed.pk), ""),
     }
-    return {
-        "queue": asked_by(queue.oldest),
-        "left": queue.waiting - len(queue.oldest),
-        "chosen": asked_by([chosen])[0],
-        "evidence": Evidence.of_request(chosen, now),
+    context: dict[str, object] = {
+        "queue": [RequestSummary(access_request) for access_request in queue],
+        "reviewed": RequestSummary(reviewed),
+        "evidence": Evidence.of_request(reviewed, now),
         "rights": rights,
-        "why": approver_reason(chosen, request.user),
-        "decisions": list(chosen.decisions.all()),
+        "reason": approver_reason(reviewed, request.user),
+        "decisions": list(reviewed.decisions.all()),
         "history": history,
-        "last": asked_by(history.last),
+        "latest": [RequestSummary(access_request) for access_request in history.latest],
         "form": form or DecisionForm(initial=initial),
-        "needs_code": chosen.require_mfa and not request.mfa.is_open,  # type: ignore[attr-defined]
+        "needs_code": reviewed.require_mfa and not request.mfa.is_open,
     }
+    return render(request, "requests_app/approvals.html", context, status=status)

@@ -1,49 +1,48 @@
-"""More time for one's own open access."""
+"""Extending the user's own active access."""
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from apono_portal.core.formatting.datetimes import relative_datetime
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.types import PortalRequest
 from mfa.exceptions import WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.extension import extend_access
 from requests_app.models import Extension
-from requests_app.views.access import find
-from requests_app.views.responses import conflict, to_step_up
-
-
-def _number(text: str) -> int:
-    """What the page said was used; -1, which never fits, for anything else."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else -1
+from requests_app.views.access import get_visible_request
+from requests_app.views.responses import conflict_response, verify_for_request
 
 
 @require_POST
-def extend(request: HttpRequest, pk: int) -> HttpResponse:
-    found = find(request, pk)
+def extend(request: PortalRequest, pk: int) -> HttpResponse:
+    access_request = get_visible_request(request, pk)
     try:
         extension = extend_access(
             actor=request.user,
-            request=found,
-            used=_number(request.POST.get("used", "")),
-            window=request.mfa.window,  # type: ignore[attr-defined]
+            request=access_request,
+            used=_parse_count(request.POST.get("used", "")),
+            window=request.mfa.window,
             client_info=ClientInfo.of(request),
         )
     except WindowClosed:
         messages.info(request, "Enter a code, then extend.")
-        return to_step_up(request, found)
-    except (Conflict, RequestRefused) as refused:
-        return conflict(request, refused.sentence, found)
+        return verify_for_request(request, access_request)
+    except (Conflict, RequestRefused) as refusal:
+        return conflict_response(request, refusal.sentence, access_request)
     if extension.state == Extension.State.DONE:
-        messages.success(
-            request, f"{found.reference} ends {relative_datetime(extension.to_end)} now."
-        )
+        messages.success(request, f"Extended to {relative_datetime(extension.to_end)}.")
     else:
         messages.warning(
             request,
-            f"{extension.message} The portal keeps draft until {relative_datetime(extension.from_end)}; "
-            "until it is answered, access ends then.",
+            f"{extension.message} The portal retries until {relative_datetime(extension.from_end)}; "
+            "unless the target confirms, access expires then.",
         )
     return redirect("requests:detail", pk=pk)
+
+
+def _parse_count(text: str) -> int:
+    """Return the number of extensions the page showed; -1, which never matches, for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else -1

@@ -1,15 +1,16 @@
-"""Deleting an integration: what stands in the way, and why."""
+"""Deleting an integration, and what stands in the way."""
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
 
 from accessflows.acting import action_context
 from accessflows.models import Integration
 from apono_portal.core.web.permissions import admins_only
+from apono_portal.core.web.types import PortalRequest
 from mfa.decorators import mfa_required_if_enrolled
-from requests_app.deletion.integrations import delete_integration, use_of_integration
+from requests_app.deletion.integrations import delete_integration, integration_usage
 from requests_app.exceptions import RequestRefused
 from requests_app.forms import DeleteReasonForm
 
@@ -17,7 +18,7 @@ from requests_app.forms import DeleteReasonForm
 @admins_only
 @mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
-def delete(request: HttpRequest, pk: int) -> HttpResponse:
+def delete(request: PortalRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
     form = DeleteReasonForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
@@ -25,11 +26,11 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
             delete_integration(
                 **action_context(request), integration=integration, **form.cleaned_data
             )
-        except RequestRefused as refused:
-            form.add_error(refused.field or None, refused.sentence)
+        except RequestRefused as refusal:
+            form.add_error(refusal.field or None, refusal.sentence)
         else:
-            messages.success(request, f"{integration.name} is deleted.")
+            messages.success(request, f"{integration.name} was deleted.")
             return redirect("integrations:list")
-    context = {"integration": integration, "form": form, "use": use_of_integration(integration)}
+    context = {"integration": integration, "form": form, "use": integration_usage(integration)}
     status = 422 if form.errors else 200
     return render(request, "requests_app/integration_delete.html", context, status=status)

@@ -20,10 +20,9 @@ from mfa.verification.forms import CodeForm, RecoveryCodeForm
 from mfa.verification.throttle_scope import remember, throttle_scope_of
 from mfa.verification.window import end_session, open_window
 from requests_app.models import AccessRequest
-from requests_app.presenters.pending_mfa import parked_rows
-from requests_app.presenters.request import rows_of
-from requests_app.selectors import held_off_until_of, parked_requests_of
-from requests_app.submission.pending_mfa import made_elsewhere
+from requests_app.presenters.request import pending_mfa_rows
+from requests_app.selectors import code_locked_until, pending_mfa_requests
+from requests_app.submission.pending_mfa import submitted_elsewhere
 from requests_app.submission.step_up import step_up
 from requests_app.views.responses import safe_next
 
@@ -43,7 +42,7 @@ def enter_code(request: HttpRequest) -> HttpResponse:
     scope = throttle_scope_of(request)
     if request.method != "POST" or not form.is_valid():
         budget = scope.for_recovery if recovery else scope
-        held = held_off_until_of(request.user, budget)
+        held = code_locked_until(request.user, budget)
         status = BAD_CODE if request.method == "POST" else 200
         return _page(request, form, held, recovery=recovery, status=status)
     result, released = step_up(
@@ -78,7 +77,7 @@ def _tell_of_newcomers(request: HttpRequest) -> None:
     shown = _shown(request)
     if shown is None:
         return
-    new = [each.reference for each in parked_requests_of(request.user) if each.pk not in shown]
+    new = [each.reference for each in pending_mfa_requests(request.user) if each.pk not in shown]
     if new:
         messages.warning(
             request,
@@ -131,16 +130,14 @@ def _turn_back(
 def _page(
     request: HttpRequest, form: Form, held: datetime | None, *, recovery: bool, status: int
 ) -> HttpResponse:
-    pending_mfa, left_out = parked_requests_of(request.user), _left_out(request)
-    elsewhere = made_elsewhere(pending_mfa, ClientInfo.of(request))
+    pending_mfa, left_out = pending_mfa_requests(request.user), _left_out(request)
+    elsewhere = submitted_elsewhere(pending_mfa, ClientInfo.of(request))
     context: dict[str, Any] = {
         "form": form,
         "recovery": recovery,
         "next": safe_next(request),
         "locked_until": held,
-        "pending_mfa": parked_rows(
-            rows_of(pending_mfa, request.user, timezone.now()), elsewhere, left_out
-        ),
+        "pending_mfa": pending_mfa_rows(pending_mfa, elsewhere, left_out),
         "shown": ",".join(str(each.pk) for each in pending_mfa),
         "any_elsewhere": bool(elsewhere),
         "recovery_codes_on": settings.MFA_RECOVERY_CODES,

@@ -1,222 +1,216 @@
-"""New Request, its review, Request again, and the page that says what was made."""
+"""New Request, its review, Request again, and the list of requests created together."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render, resolve_url
+from django.http import HttpResponse
+from django.shortcuts import get_list_or_404, get_object_or_404, redirect, render, resolve_url
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apono_portal.core.formatting.datetimes import relative_datetime
 from apono_portal.core.formatting.durations import format_duration, parse_duration
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.types import PortalRequest
 from mfa.verification.window import state_of, stored_window
 from requests_app.exceptions import RequestRefused
 from requests_app.forms import RequestForm
 from requests_app.models import AccessRequest, Status
-from requests_app.policies import may_ask_again
-from requests_app.presenters.request import moving_mark, rows_of
+from requests_app.policies import can_request_again
+from requests_app.presenters.request import progress_token, request_rows
 from requests_app.selectors import own_requests
-from requests_app.submission.evaluation import RequestDraft, Words, evaluate
-from requests_app.submission.preview import RequestPreview, preview_request, seal_of
+from requests_app.submission.evaluation import evaluate
+from requests_app.submission.preview import preview_request
 from requests_app.submission.selection import (
-    MOST_TARGETS,
+    MAX_TARGETS,
     Selection,
     catalog_page,
     parse_selection,
     selection_of_request,
 )
 from requests_app.submission.services import submit_requests
-from requests_app.views.responses import to_code
+from requests_app.views.responses import redirect_to_verification
 
-USUAL_DURATION = "1h"
+DEFAULT_DURATION = "1h"
 USUAL_DURATIONS = ("30 min", "1 h", "2 h", "4 h", "8 h")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def new_request(request: HttpRequest) -> HttpResponse:
-    """Choose and send. Without script a review page comes between the two."""
-    sent = request.method == "POST"
-    data = request.POST if sent else request.GET
+def new_request(request: PortalRequest) -> HttpResponse:
+    """Select targets and submit. Without script a review page comes between the two."""
+    is_submitted = request.method == "POST"
+    data = request.POST if is_submitted else request.GET
     selection = parse_selection(request.user, data.getlist("target"))
-    if not sent:
-        told = {
-            "duration": data.get("duration") or USUAL_DURATION,
+    if not is_submitted:
+        initial = {
+            "duration": data.get("duration") or DEFAULT_DURATION,
             "ticket": data.get("ticket", ""),
         }
-        form = RequestForm(initial=told)
-        return _choose_or_review(request, selection, form, status=200)
-    form = RequestForm(data, wants_words=_wants_words(selection))
-    _refuse_wish(form, selection)
+        return _select_or_review(request, selection, RequestForm(initial=initial), status=200)
+    form = _bound_form(data, selection)
     if form.is_valid():
-        drafts = selection.drafts(form.cleaned_data["duration"])
-        if len(drafts) > 1 and data.get("seen") != seal_of(drafts):
+        completed = replace(selection, **form.cleaned_data)
+        if len(completed.flows) > 1 and data.get("seen") != completed.digest:
             return _review(request, selection, form, status=200)
-        if answer := _send(request, form, drafts):
-            return answer
-    return _choose_or_review(request, selection, form, status=422)
+        if response := _submit(request, form, completed):
+            return response
+    return _select_or_review(request, selection, form, status=422)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def again(request: HttpRequest, pk: int) -> HttpResponse:
-    """Ask for the same once more: only the reason is new, and all is judged anew."""
-    found = own_requests(request.user).filter(pk=pk).first()
-    if found is None:
-        raise Http404
-    if not may_ask_again(found, request.user):
+def again(request: PortalRequest, pk: int) -> HttpResponse:
+    """Request the same again: only the justification is new, and everything is evaluated anew."""
+    original = get_object_or_404(own_requests(request.user), pk=pk)
+    if not can_request_again(original, request.user):
         return redirect("requests:detail", pk=pk)
-    selection = selection_of_request(found)
-    duration = min([found.duration, *(flow.max_duration for flow in selection.flows)])
-    told = {"duration": format_duration(duration), "ticket": found.ticket}
+    selection = selection_of_request(original, request.user)
+    duration = min([original.duration, *(flow.max_duration for flow in selection.flows)])
+    initial = {"duration": format_duration(duration), "ticket": original.ticket}
     if request.method != "POST":
-        return _review(request, selection, RequestForm(initial=told), status=200, again=found)
-    said = {name: request.POST.get(name, "") for name in ("justification", "ticket")}
-    form = RequestForm(told | said, wants_words=_wants_words(selection))
-    _refuse_wish(form, selection)
-    if form.is_valid() and (answer := _send(request, form, selection.drafts(duration))):
-        return answer
-    return _review(request, selection, form, status=422, again=found)
+        form = RequestForm(initial=initial)
+        return _review(request, selection, form, status=200, original=original)
+    text = {name: request.POST.get(name, "") for name in ("justification", "ticket")}
+    form = _bound_form(initial | text, selection)
+    if form.is_valid():
+        completed = replace(selection, **form.cleaned_data | {"duration": duration})
+        if response := _submit(request, form, completed):
+            return response
+    return _review(request, selection, form, status=422, original=original)
 
 
 @require_GET
-def made(request: HttpRequest) -> HttpResponse:
-    """List the requests that were made at once."""
-    numbers = [text for text in request.GET.getlist("of") if text.isascii() and text.isdigit()]
-    pks = [int(text) for text in numbers[:MOST_TARGETS] if len(text) <= 18]
-    found = list(own_requests(request.user).filter(pk__in=pks).order_by("pk")) if pks else []
-    if not found:
-        raise Http404
+def submitted(request: PortalRequest) -> HttpResponse:
+    """List the requests that were created together."""
+    ids = [text for text in request.GET.getlist("of") if text.isascii() and text.isdigit()]
+    pks = [int(text) for text in ids[:MAX_TARGETS] if len(text) <= 18]
+    requests = get_list_or_404(own_requests(request.user).order_by("pk"), pk__in=pks)
     context = {
-        "rows": rows_of(found, request.user, timezone.now()),
-        "moving": moving_mark(found),
-        "pending_mfa": sum(each.status == Status.PENDING_MFA for each in found),
+        "rows": request_rows(requests, request.user, timezone.now()),
+        "progress": progress_token(requests),
+        "pending_mfa": sum(created.status == Status.PENDING_MFA for created in requests),
     }
     return render(request, "requests_app/submitted.html", context)
 
 
-def _wants_words(selection: Selection) -> bool:
-    return any(flow.require_justification for flow in selection.flows) or not selection.flows
-
-
-def _refuse_wish(form: RequestForm, selection: Selection) -> None:
+def _bound_form(data: Any, selection: Selection) -> RequestForm:
+    flows = selection.flows
+    needs_justification = not flows or any(flow.require_justification for flow in flows)
+    form = RequestForm(data, needs_justification=needs_justification)
     if selection.error or not selection.targets:
-        form.add_error(None, selection.error or "Choose what you need.")
+        form.add_error(None, selection.error or "Select what you need.")
+    return form
 
 
-def _send(
-    request: HttpRequest, form: RequestForm, drafts: list[RequestDraft]
-) -> HttpResponse | None:
-    asked = form.cleaned_data
+def _submit(request: PortalRequest, form: RequestForm, selection: Selection) -> HttpResponse | None:
     try:
-        found = submit_requests(
+        requests = submit_requests(
             actor=request.user,
-            drafts=drafts,
-            words=Words(asked["justification"], asked["ticket"]),
+            selection=selection,
             window=stored_window(request),
             client_info=ClientInfo.of(request),
         )
-    except RequestRefused as refused:
-        form.refuse(refused)
+    except RequestRefused as refusal:
+        form.add_refusal(refusal)
         return None
-    return _lead_on(request, found)
+    return _redirect_after_submission(request, requests)
 
 
-def _lead_on(request: HttpRequest, found: list[AccessRequest]) -> HttpResponse:
-    pending_mfa = [each for each in found if each.status == Status.PENDING_MFA]
-    names = ", ".join(each.reference for each in pending_mfa)
+def _redirect_after_submission(
+    request: PortalRequest, requests: list[AccessRequest]
+) -> HttpResponse:
+    pending_mfa = [created for created in requests if created.status == Status.PENDING_MFA]
     if pending_mfa and not state_of(request).enrolled:
+        names = ", ".join(created.reference for created in pending_mfa)
         verb = "is" if len(pending_mfa) == 1 else "are"
         until = relative_datetime(pending_mfa[0].pending_until)
-        sentence = f"{names} {verb} pending_mfa until {until}. Set up MFA, then enter a code."
-        messages.warning(request, sentence)
-    if len(found) == 1:
-        return _lead_on_with(request, found[0])
-    listed = f"{resolve_url('requests:made')}?{urlencode([('of', each.pk) for each in found])}"
+        messages.warning(
+            request, f"{names} {verb} waiting for you to set up MFA and enter a code until {until}."
+        )
+    if len(requests) > 1:
+        query = urlencode([("of", created.pk) for created in requests])
+        next_url = f"{resolve_url('requests:submitted')}?{query}"
+    else:
+        next_url = resolve_url("requests:detail", pk=requests[0].pk)
     if pending_mfa:
-        return to_code(request, listed)
-    return redirect(listed)
+        return redirect_to_verification(request, next_url)
+    if len(requests) == 1:
+        sentence = {
+            Status.PENDING_APPROVAL: f"{requests[0].reference} was sent to its approvers.",
+            Status.GRANTING: f"{requests[0].reference}: access is being provisioned.",
+        }[Status(requests[0].status)]
+        messages.success(request, sentence)
+    return redirect(next_url)
 
 
-def _lead_on_with(request: HttpRequest, only: AccessRequest) -> HttpResponse:
-    if only.status == Status.PENDING_MFA:
-        return to_code(request, resolve_url("requests:detail", pk=only.pk))
-    said = {
-        Status.PENDING_APPROVAL: f"{only.reference} was sent to its approvers.",
-        Status.GRANTING: f"{only.reference} is being opened.",
-    }
-    messages.success(request, said[Status(only.status)])
-    return redirect("requests:detail", pk=only.pk)
-
-
-def _choose_or_review(
-    request: HttpRequest, selection: Selection, form: RequestForm, *, status: int
+def _select_or_review(
+    request: PortalRequest, selection: Selection, form: RequestForm, *, status: int
 ) -> HttpResponse:
     data = request.POST if request.method == "POST" else request.GET
     if data.get("step") == "review":
         if selection.targets and _duration_in(form) is not None:
             return _review(request, selection, form, status=status)
         if not form.is_bound:
-            messages.warning(request, "Choose what you need, and for how long.")
-    context = _context(request, selection, form) | {
-        "shelf": catalog_page(request.user, data, selection),
-        "most": MOST_TARGETS,
+            messages.warning(request, "Select what you need, and for how long.")
+    context = _preview_context(request, selection, form) | {
+        "catalog": catalog_page(request.user, data, selection),
+        "max_targets": MAX_TARGETS,
         "usual_durations": USUAL_DURATIONS,
     }
     return render(request, "requests_app/new_request.html", context, status=status)
 
 
 def _review(
-    request: HttpRequest,
+    request: PortalRequest,
     selection: Selection,
     form: RequestForm,
     *,
     status: int,
-    again: AccessRequest | None = None,
+    original: AccessRequest | None = None,
 ) -> HttpResponse:
-    context = _context(request, selection, form) | {"again": again}
+    context = _preview_context(request, selection, form) | {"original": original}
     return render(request, "requests_app/review_request.html", context, status=status)
 
 
-def _context(request: HttpRequest, selection: Selection, form: RequestForm) -> dict[str, Any]:
+def _preview_context(
+    request: PortalRequest, selection: Selection, form: RequestForm
+) -> dict[str, Any]:
     duration = _duration_in(form)
-    selection.read_approvers()
-    drafts = selection.drafts(duration) if duration else []
+    selection.prefetch_approvers()
+    timed = replace(selection, duration=duration) if duration else Selection()
     return {
         "form": form,
         "selection": selection,
-        "outlooks": _outlooks(request, drafts, duration or timedelta(0)),
-        "seen": seal_of(drafts) if drafts else "",
-        "choose": _address_of(selection, duration),
+        "previews": _previews(request, timed),
+        "seen": timed.digest if timed.targets else "",
+        "select_url": _select_url(selection, duration),
     }
 
 
-def _address_of(selection: Selection, duration: timedelta | None) -> str:
-    """The way back to choosing, with all that is chosen."""
-    told = [("target", str(target.pk)) for target in selection.targets]
-    told += [("duration", format_duration(duration))] if duration else []
-    return f"{resolve_url('requests:new')}?{urlencode(told)}"
+def _select_url(selection: Selection, duration: timedelta | None) -> str:
+    """Return the address of New Request with all that is selected."""
+    query = [("target", str(target.pk)) for target in selection.targets]
+    query += [("duration", format_duration(duration))] if duration else []
+    return f"{resolve_url('requests:new')}?{urlencode(query)}"
 
 
-def _outlooks(
-    request: HttpRequest, drafts: list[RequestDraft], wanted: timedelta
-) -> list[RequestPreview]:
+def _previews(request: PortalRequest, selection: Selection) -> list[dict[str, Any]]:
     window, now = state_of(request), timezone.now()
-    found = []
-    for draft in drafts:
+    previews = []
+    for part in selection.per_flow():
         evaluation = evaluate(
-            person=request.user, draft=draft, verified=window.is_open, words=None, now=now
+            requester=request.user, selection=part, verified=window.is_open, now=now
         )
-        less = draft.duration < wanted
-        note = f"At most {format_duration(draft.duration)} through {draft.flow}." if less else ""
-        found.append(preview_request(evaluation, request.user, window, now, note=note))
-    return found
+        is_shorter = part.duration < selection.duration
+        note = f"{part.flows[0]}: maximum {format_duration(part.duration)}." if is_shorter else ""
+        previews.append(preview_request(evaluation, request.user, window, now, note=note))
+    return previews
 
 
 def _duration_in(form: RequestForm) -> timedelta | None:
-    """Return the duration as it stands in the form, None while it is none."""
+    """Return the duration as it stands in the form, None if it cannot be read."""
     try:
         return parse_duration(str(form["duration"].value() or "")[:40])
     except ValueError:

@@ -1,81 +1,92 @@
-"""Ends that do not need the portal's database: what ends soon is remembered, and kept on time.
+"""Ends that do not depend on the portal's database: upcoming deadlines are cached and enforced.
 
-At the moment of an end the sessions are told to end over a connection that is open already, before
-anything is read or written here; the target itself says whose end has come. The ordinary way follows
-and does all the rest.
+At a deadline the sessions are terminated over a connection that is already open, before anything is
+read or written here; the target itself decides whose end has come. The worker's steps do the rest.
 
-A worker that has lost the database still knows, for some minutes, which logins reach their end where.
-Containment may be done twice, so cutting what is past its end is right whatever the database would
-say.
+A worker that has lost the database still knows for some minutes which logins expire where.
+Containment may be repeated, so containing what is past its deadline is right whatever the database
+would say.
 """
 
 import threading
 import time
 import uuid
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from operator import attrgetter
+from typing import NamedTuple
 
 import structlog
-from django.db import transaction
 from django.utils import timezone
 
 from accessflows.connectors.errors import ConnectorError
-from accessflows.connectors.protocol import Connector, GrantIdentity, Target
+from accessflows.connectors.protocol import Connector, GrantIdentity, Target, role_name_of
 from accessflows.models import Integration
-from requests_app.grants.target_access import AT_ONCE, draft, reach_integration
+from requests_app.grants.target_access import connector_errors, connector_of_integration
 from requests_app.models import Grant
-from requests_app.worker.deadline_index import Ends
 
 log = structlog.get_logger(__name__)
 
-LOOK_AHEAD = timedelta(minutes=10)
+CACHED_PERIOD = timedelta(minutes=10)
+REFRESH_INTERVAL = timedelta(seconds=5)
+MAX_DEADLINES = 5000  # of those past, and again of those to come
+GRACE_SECONDS = 0.4  # how late the worker's own steps may be before the watchdog contains
+PREPARATION_TIME = timedelta(seconds=1)
+COALESCE_WITHIN = timedelta(seconds=0.2)  # deadlines this close share one statement
+THREADS = 8
 
-LOOK_EVERY = timedelta(seconds=5)
 
-MOST = 5000  # of what is past its end, and of what is to come
+class Deadline(NamedTuple):
+    """When which login expires; an extended one is another deadline."""
 
-# How far past an end the ordinary way may be before it is helped along. In seconds.
-GRACE_S = 0.4
+    grant_id: uuid.UUID
+    integration_id: int
+    at: datetime
+    login_oid: int
+    system_identifier: str
 
-GET_READY = timedelta(seconds=1)  # before an end
-
-TOGETHER = timedelta(seconds=0.2)  # ends this close are told in one statement
+    @property
+    def identity(self) -> GrantIdentity:
+        return GrantIdentity(role_name_of(self.grant_id), self.login_oid, self.system_identifier)
 
 
 @dataclass(frozen=True)
-class Place:
-    """A target and how it is asked, kept in memory only."""
+class TargetHandle:
+    """A connector and the target it connects to."""
 
     connector: Connector
     target: Target
 
 
 @dataclass(frozen=True)
-class Memory:
-    """What ends soon, and where. Replaced as a whole, since several threads read it."""
+class DeadlineCache:
+    """Upcoming deadlines in order. Replaced as a whole, as several threads read it."""
 
-    ends: Ends = field(default_factory=Ends)
-    places: dict[int, Place] = field(default_factory=dict)
-    contained: set[int] = field(default_factory=set)  # numbers of ends
+    deadlines: Sequence[Deadline] = ()
+    targets: dict[int, TargetHandle] = field(default_factory=dict)
+    contained: set[Deadline] = field(default_factory=set)
+
+    def until(self, moment: datetime) -> Sequence[Deadline]:
+        return self.deadlines[: bisect_right(self.deadlines, moment, key=attrgetter("at"))]
 
 
 class DeadlineWatchdog:
-    """One worker's memory of the ends to come, and the thread that keeps them."""
+    """One worker's cache of deadlines, and the thread that enforces them."""
 
     def __init__(self, interval_s: float) -> None:
         self._interval_s = interval_s
-        self._memory = Memory()
-        self._looked_at: datetime | None = None
-        self._heard_at = time.monotonic()
-        self._is_lost = False
+        self._cache = DeadlineCache()
+        self._refreshed_at: datetime | None = None
+        self._database_ok_at = time.monotonic()
+        self._database_is_lost = False
         self._stopping = threading.Event()
-        self._pool = ThreadPoolExecutor(8, thread_name_prefix="watchdog")
-        self._running: dict[int, Future[None]] = {}
-        self._told: set[bytes] = set()
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="watchdog")
+        self._containing: dict[int, Future[None]] = {}
+        self._terminated: set[Deadline] = set()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
     def start(self) -> None:
@@ -88,148 +99,149 @@ class DeadlineWatchdog:
         self._pool.shutdown()
 
     def database_ok(self) -> None:
-        """The worker's turn succeeded, so ends take their ordinary way."""
-        self._heard_at, self._is_lost = time.monotonic(), False
+        """The worker's turn succeeded, so its own steps contain what expires."""
+        self._database_ok_at, self._database_is_lost = time.monotonic(), False
 
     def database_lost(self) -> None:
-        self._is_lost = True
+        self._database_is_lost = True
 
-    def refresh(self, now: datetime) -> int:
-        """Remember what ends within `LOOK_AHEAD`. Returns 0: this is no step."""
-        if self._looked_at is not None and timedelta(0) <= now - self._looked_at < LOOK_EVERY:
-            return 0
-        with (
-            transaction.atomic()
-        ):  # else a pooler may give the rest of a cursor to another connection
-            ends = Ends(_ends_until(now + LOOK_AHEAD, now))
-        places = _places({ends.integration_id(number) for number in range(len(ends))})
-        self._memory, self._looked_at = Memory(ends, places), now
-        marks = map(ends.mark, range(len(ends)))
-        self._told = {mark for mark in marks if mark in self._told}
-        sessions_told.forget_all_but(ends.keys())
-        return 0
+    def refresh(self, now: datetime) -> None:
+        """Cache the deadlines within `CACHED_PERIOD`, every `REFRESH_INTERVAL` at most."""
+        last = self._refreshed_at
+        if last is not None and timedelta(0) <= now - last < REFRESH_INTERVAL:
+            return
+        deadlines = list(_deadlines_until(now + CACHED_PERIOD, now))
+        targets = _target_handles({deadline.integration_id for deadline in deadlines})
+        self._cache, self._refreshed_at = DeadlineCache(deadlines, targets), now
+        self._terminated = self._terminated.intersection(deadlines)
+        terminated_sessions.keep_only(deadline.grant_id for deadline in deadlines)
 
     def terminate_on_time(self, now: datetime) -> list[Future[None]]:
-        """Have the sessions of what ends within `GET_READY` told to end at that moment.
+        """Schedule the termination of sessions whose deadline is within `PREPARATION_TIME`.
 
-        What was missed, as by a process that was held up, is told at once.
+        Deadlines that were missed, as by a suspended process, are due now.
         """
-        memory = self._memory
-        soon: dict[int, list[tuple[datetime, int]]] = defaultdict(list)
-        for number in memory.ends.until(now + GET_READY):
-            integration_id = memory.ends.integration_id(number)
-            if integration_id in memory.places and memory.ends.mark(number) not in self._told:
-                at = max(memory.ends.deadline(number), now)
-                soon[integration_id].append((at, number))
-        begun = []
-        for integration_id, due in soon.items():
-            for at, numbers in _together(due):
-                self._told.update(map(memory.ends.mark, numbers))
-                logins = {memory.ends.identity(each): memory.ends.key(each) for each in numbers}
-                place = memory.places[integration_id]
-                begun.append(self._pool.submit(self._tell, place, logins, at))
-        return begun
+        cache = self._cache
+        due: dict[int, list[tuple[datetime, Deadline]]] = defaultdict(list)
+        for deadline in cache.until(now + PREPARATION_TIME):
+            if deadline.integration_id in cache.targets and deadline not in self._terminated:
+                due[deadline.integration_id].append((max(deadline.at, now), deadline))
+        tasks = []
+        for integration_id, times in due.items():
+            for at, deadlines in _coalesced(times):
+                self._terminated.update(deadlines)
+                handle = cache.targets[integration_id]
+                tasks.append(self._pool.submit(self._terminate, handle, deadlines, at))
+        return tasks
 
-    def keep(self, now: datetime) -> list[Future[None]]:
-        """Contain what is past its end, a target each in a thread of its own."""
-        memory = self._memory
-        due: dict[int, list[int]] = defaultdict(list)
-        for number in memory.ends.until(now - timedelta(seconds=GRACE_S)):
-            if number not in memory.contained:
-                due[memory.ends.integration_id(number)].append(number)
-        for integration_id, numbers in due.items():
-            running = self._running.get(integration_id)
-            if integration_id in memory.places and (running is None or running.done()):
-                place = memory.places[integration_id]
-                task = self._pool.submit(self._contain, place, memory, numbers)
-                self._running[integration_id] = task
-        return list(self._running.values())
+    def contain_overdue(self, now: datetime) -> list[Future[None]]:
+        """Contain what is past its deadline, each target in a thread of its own."""
+        cache = self._cache
+        overdue: dict[int, list[Deadline]] = defaultdict(list)
+        for deadline in cache.until(now - timedelta(seconds=GRACE_SECONDS)):
+            if deadline not in cache.contained:
+                overdue[deadline.integration_id].append(deadline)
+        for integration_id, deadlines in overdue.items():
+            task = self._containing.get(integration_id)
+            if integration_id in cache.targets and (task is None or task.done()):
+                handle = cache.targets[integration_id]
+                task = self._pool.submit(self._contain, handle, cache, deadlines)
+                self._containing[integration_id] = task
+        return list(self._containing.values())
 
     def _run(self) -> None:
-        while not self._stopping.wait(GRACE_S / 2):
+        while not self._stopping.wait(GRACE_SECONDS / 2):
             try:
-                self._look_at_the_clock()
-            except Exception as error:  # nothing else would keep the ends to come
-                log.exception("vigil_broke", error=type(error).__name__)
+                self._check_deadlines()
+            except Exception as error:  # nothing else would enforce the deadlines to come
+                log.exception("watchdog_failed", error=type(error).__name__)
 
-    def _look_at_the_clock(self) -> None:
+    def _check_deadlines(self) -> None:
         self.terminate_on_time(timezone.now())
-        silent_s = time.monotonic() - self._heard_at
-        if self._is_lost or silent_s > self._interval_s + GRACE_S:
-            self.keep(timezone.now())
+        silent_s = time.monotonic() - self._database_ok_at
+        if self._database_is_lost or silent_s > self._interval_s + GRACE_SECONDS:
+            self.contain_overdue(timezone.now())
 
-    def _tell(self, place: Place, logins: dict[GrantIdentity, uuid.UUID], at: datetime) -> None:
-        """A failure here is none: containment comes right after, and attempts for ever."""
+    def _terminate(self, handle: TargetHandle, deadlines: list[Deadline], at: datetime) -> None:
+        """Terminate sessions; a failure does no harm, as containment follows and is retried."""
+        grant_ids = {deadline.identity: deadline.grant_id for deadline in deadlines}
         try:
-            with draft():
-                told = place.connector.end_sessions_at(place.target, list(logins), at)
+            with connector_errors():
+                numbers = handle.connector.terminate_sessions_at(handle.target, list(grant_ids), at)
         except ConnectorError as error:
-            log.info("sessions_not_told_on_time", grants=len(logins), reason=error.sentence)
+            log.info("sessions_not_terminated", grants=len(deadlines), reason=error.sentence)
             return
-        for identity, number in told.items():
-            sessions_told.note(logins[identity], number)
+        for identity, number in numbers.items():
+            terminated_sessions.add(grant_ids[identity], number)
 
-    def _contain(self, place: Place, memory: Memory, numbers: list[int]) -> None:
-        identities = {number: memory.ends.identity(number) for number in numbers}
+    def _contain(
+        self, handle: TargetHandle, cache: DeadlineCache, deadlines: list[Deadline]
+    ) -> None:
+        identities = {deadline: deadline.identity for deadline in deadlines}
         try:
-            with draft():
-                answers = place.connector.contain_many(place.target, list(identities.values()))
+            with connector_errors():
+                results = handle.connector.contain_many(handle.target, list(identities.values()))
         except ConnectorError as error:
-            log.warning("vigil_retry", grants=len(numbers), reason=error.sentence)
+            log.warning("watchdog_retry", grants=len(deadlines), reason=error.sentence)
             return
-        for number, identity in identities.items():
-            if not isinstance(answers.get(identity), ConnectorError):
-                memory.contained.add(number)
-        log.warning("contained_without_database", grants=len(numbers))
+        for deadline, identity in identities.items():
+            if not isinstance(results.get(identity), ConnectorError):
+                cache.contained.add(deadline)
+        log.warning("contained_without_database", grants=len(deadlines))
 
 
-def _ends_until(latest: datetime, now: datetime) -> Iterator[Any]:
-    """What is past its end and waits in a long line keeps nothing out that is still to come."""
-    ending = Grant.objects.ending_before(latest).exclude(login_oid=None).order_by("deadline")
-    told = ending.values_list(*Ends.COLUMNS)
-    for some in (told.filter(deadline__lte=now), told.filter(deadline__gt=now)):
-        yield from some[:MOST].iterator(chunk_size=AT_ONCE)
+def _deadlines_until(latest: datetime, now: datetime) -> Iterator[Deadline]:
+    """Yield deadlines in order; many past ones leave room for those to come."""
+    expiring = Grant.objects.expiring_before(latest).exclude(login_oid=None).order_by("deadline")
+    rows = expiring.values_list(
+        "pk", "integration_id", "deadline", "login_oid", "system_identifier"
+    )
+    for period in (rows.filter(deadline__lte=now), rows.filter(deadline__gt=now)):
+        yield from map(Deadline._make, period[:MAX_DEADLINES])
 
 
-def _together(ends: list[tuple[datetime, int]]) -> Iterator[tuple[datetime, list[int]]]:
-    """Yield ends that are told in one statement, with the moment of the last of them."""
-    waiting = sorted(ends)
-    while waiting:
-        group = [each for each in waiting if each[0] <= waiting[0][0] + TOGETHER]
-        yield group[-1][0], [key for _, key in group]
-        del waiting[: len(group)]
+def _coalesced(
+    times: list[tuple[datetime, Deadline]],
+) -> Iterator[tuple[datetime, list[Deadline]]]:
+    """Yield deadlines that share one statement, with the last time among them."""
+    remaining = sorted(times, key=lambda time: time[0])
+    while remaining:
+        end = remaining[0][0] + COALESCE_WITHIN
+        group = [(at, deadline) for at, deadline in remaining if at <= end]
+        yield group[-1][0], [deadline for _, deadline in group]
+        del remaining[: len(group)]
 
 
-def _places(integration_ids: set[int]) -> dict[int, Place]:
-    """Where logins are, without the targets that cannot be asked at all."""
-    found: dict[int, Place] = {}
+def _target_handles(integration_ids: set[int]) -> dict[int, TargetHandle]:
+    """Return the targets that can be connected to at all."""
+    handles: dict[int, TargetHandle] = {}
     for pk, integration in Integration.objects.in_bulk(integration_ids).items():
         try:
-            found[pk] = Place(*reach_integration(integration))
+            handles[pk] = TargetHandle(*connector_of_integration(integration))
         except ConnectorError:
             continue
-    return found
+    return handles
 
 
-class SessionsTold:
-    """By grant. Safe to share between threads."""
+class TerminatedSessions:
+    """Numbers of sessions terminated at their deadline, by grant, shared between threads."""
 
     def __init__(self) -> None:
-        self._told: dict[uuid.UUID, int] = {}
+        self._numbers: dict[uuid.UUID, int] = {}
         self._lock = threading.Lock()
 
-    def note(self, grant: uuid.UUID, number: int) -> None:
+    def add(self, grant_id: uuid.UUID, number: int) -> None:
         with self._lock:
-            self._told[grant] = number
+            self._numbers[grant_id] = number
 
-    def about(self, grant: uuid.UUID) -> int:
+    def count(self, grant_id: uuid.UUID) -> int:
         with self._lock:
-            return self._told.get(grant, 0)
+            return self._numbers.get(grant_id, 0)
 
-    def forget_all_but(self, grants: Iterable[uuid.UUID]) -> None:
+    def keep_only(self, grant_ids: Iterable[uuid.UUID]) -> None:
         with self._lock:
-            if self._told:
-                self._told = {key: self._told[key] for key in grants if key in self._told}
+            if self._numbers:
+                self._numbers = {pk: self._numbers[pk] for pk in grant_ids if pk in self._numbers}
 
 
-sessions_told = SessionsTold()
+terminated_sessions = TerminatedSessions()

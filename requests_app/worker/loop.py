@@ -1,4 +1,4 @@
-"""The worker's loop: finds what is due, hands work_queues to threads, and wakes when the next end comes."""
+"""The worker's loop: it finds what is due, hands work queues to threads, and sleeps until the next."""
 
 import sys
 import threading
@@ -7,23 +7,23 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 import structlog
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
-from django.db import Error as DatabaseTrouble
+from django.db import Error as PortalDatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from accessflows.connectors import idle_pool
-from requests_app.drift.scan import due_for_scan, scan_targets
-from requests_app.grants.ending import expire_due
-from requests_app.lifecycle import BATCH
+from requests_app.drift.scan import due_for_scan, scan_target
+from requests_app.grants.revocation import expire_due
+from requests_app.lifecycle import BATCH_SIZE
 from requests_app.worker.deadline_watchdog import DeadlineWatchdog
 from requests_app.worker.reconciler import (
     Stage,
     WorkQueue,
     is_urgent,
-    next_turn,
+    next_due_at,
     pending_activations,
     run_housekeeping,
     start_activations,
@@ -33,22 +33,20 @@ from requests_app.worker.reconciler import (
 
 log = structlog.get_logger(__name__)
 
-SHORTEST_PAUSE_S = 0.05
-GLANCE_S = 0.25  # between two turns, whether somebody waits
-SWITCH_S = 0.001  # a thread that ends access shall not wait long for one that writes of it
-TENDING = "run_housekeeping"
-BEGINNING = "begin"
+MIN_PAUSE_SECONDS = 0.05
+POLL_SECONDS = 0.25  # for urgent work during a pause
+SWITCH_INTERVAL_SECONDS = 0.001  # so that a thread that revokes access waits little for others
+ACTIVATION_TASK = "activations"
 
 
 class Worker:
     """One process's share of the work.
 
-    Containment has threads of its own, so that neither a hanging activation nor a stuck cleaning
-    ever delays an end. A queue runs once at a time in a worker: a target that hangs holds one thread,
-    and there are threads for many of those, made only when they are needed.
-    Sessions are ended on time, and ends kept while the portal's database is lost, by the watchdog.
-    ``periodic_tasks`` are called once an interval, beside the rest; they are given the present moment, and
-    leave what would take them longer than some seconds to their next call.
+    Containment has threads of its own, so that neither a hanging activation nor a stuck cleanup
+    delays a revocation. A queue runs once at a time in a worker, so a hanging target holds one thread.
+    The watchdog terminates sessions at their deadline, also while the portal's database is lost.
+    ``periodic_tasks`` are called once an interval with the current time, and should return within
+    some seconds.
     """
 
     def __init__(
@@ -61,106 +59,107 @@ class Worker:
     ) -> None:
         self.name = name
         self._interval_s = interval_s
-        self._vigil = DeadlineWatchdog(interval_s)
-        self._periodic_tasks = (self._see_to, *periodic_tasks)
-        self._opened: set[Any] = set()
+        self._watchdog = DeadlineWatchdog(interval_s)
+        self._periodic_tasks = (self._housekeeping, *periodic_tasks)
+        self._opened: set[BaseDatabaseWrapper] = set()
         self._urgent = ThreadPoolExecutor(4 * threads, thread_name_prefix="contain")
         self._others = ThreadPoolExecutor(threads, thread_name_prefix="work")
         self._running: dict[WorkQueue | str, Future[None]] = {}
-        self._tended_at: datetime | None = None
+        self._periodic_at: datetime | None = None
         self._wake = threading.Event()
-        self._has_looked = False
+        self._has_scanned = False
         self._stopping = False
 
     def stop(self) -> None:
-        """End the loop within an interval, after the steps that have begun; nothing else is begun.
+        """End the loop within an interval, after the steps already started.
 
-        Only a flag, as a signal handler must not take the lock of an event it may have interrupted.
+        Sets only a flag: a signal handler must not take the lock of an event it may have interrupted.
         """
         self._stopping = True
 
     def run(self) -> None:
         log.info("worker_started", worker=self.name)
-        sys.setswitchinterval(SWITCH_S)
-        idle_pool.connections.is_kept = True
-        self._vigil.start()
+        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+        idle_pool.connections.is_enabled = True
+        self._watchdog.start()
         while not self._stopping:
             try:
                 pause_s = self._turn()
-                self._vigil.database_ok()
+                self._watchdog.database_ok()
                 self._pause(pause_s)
-            except DatabaseTrouble as error:
-                self._lose_database(error)
+            except PortalDatabaseError as error:
+                self._handle_lost_database(error)
                 self._wake.wait(self._interval_s)
             self._wake.clear()
-        self._vigil.stop()
+        self._watchdog.stop()
         self._urgent.shutdown(cancel_futures=True)
         self._others.shutdown(cancel_futures=True)
         self._close_all()
         log.info("worker_stopped", worker=self.name)
 
-    def _goes_on(self) -> bool:
+    def _should_continue(self) -> bool:
         return not self._stopping
 
     def _pause(self, pause_s: float) -> None:
-        """Wait for the next turn, and glance now and then whether somebody wants one now."""
+        """Wait for the next turn, or for urgent work."""
         until = time.monotonic() + pause_s
         while not self._stopping and (left_s := until - time.monotonic()) > 0:
-            if self._wake.wait(min(left_s, GLANCE_S)):
+            if self._wake.wait(min(left_s, POLL_SECONDS)):
                 return
-            if left_s > GLANCE_S and is_urgent(timezone.now()):
+            if left_s > POLL_SECONDS and is_urgent(timezone.now()):
                 return
 
-    def _lose_database(self, error: DatabaseTrouble) -> None:
-        self._vigil.database_lost()
+    def _handle_lost_database(self, error: PortalDatabaseError) -> None:
+        self._watchdog.database_lost()
         log.warning("database_unreachable", worker=self.name, error=type(error).__name__)
         connections.close_all()
 
     def _close_all(self) -> None:
-        """Close what threads that are over have left open."""
+        """Close the connections of finished threads."""
         idle_pool.connections.stop()
         connections.close_all()
-        for each in self._opened:
-            each.inc_thread_sharing()
-            each.close()
+        for connection in self._opened:
+            connection.inc_thread_sharing()
+            connection.close()
 
     def _turn(self) -> float:
-        """Dispatch what is due. Returns the seconds until the next look."""
+        """Dispatch what is due, and return the seconds until the next turn."""
         close_old_connections()
         now = timezone.now()
         expired = expire_due(now=now)
         for queue in work_queues(timezone.now()):
             pool = self._urgent if queue.stage is Stage.CONTAIN else self._others
-            self._dispatch(pool, queue, partial(work, queue, self.name, goes_on=self._goes_on))
+            self._dispatch(
+                pool, queue, partial(work, queue, self.name, should_continue=self._should_continue)
+            )
         if pending_activations().exists():
-            self._dispatch(self._others, BEGINNING, start_activations)
-        self._tend(now)
-        for pk in due_for_scan(now, at_once=not self._has_looked):
-            self._dispatch(self._others, f"look over {pk}", partial(scan_targets, pk, self.name))
-        self._has_looked = True
-        if expired == BATCH:
+            self._dispatch(self._others, ACTIVATION_TASK, start_activations)
+        self._run_periodic_tasks(now)
+        for pk in due_for_scan(now, all_targets=not self._has_scanned):
+            self._dispatch(self._others, f"scan-{pk}", partial(scan_target, pk, self.name))
+        self._has_scanned = True
+        if expired == BATCH_SIZE:
             return 0
         return self._pause_s()
 
-    def _tend(self, now: datetime) -> None:
-        passed = (now - self._tended_at).total_seconds() if self._tended_at else None
+    def _run_periodic_tasks(self, now: datetime) -> None:
+        passed = (now - self._periodic_at).total_seconds() if self._periodic_at else None
         if passed is None or not 0 <= passed < self._interval_s:
-            self._tended_at = now
-            for number, chore in enumerate(self._periodic_tasks):
-                self._dispatch(self._others, f"{TENDING}-{number}", partial(chore, now))
+            self._periodic_at = now
+            for number, task in enumerate(self._periodic_tasks):
+                self._dispatch(self._others, f"periodic-{number}", partial(task, now))
 
-    def _see_to(self, now: datetime) -> int:
-        """What asks nothing but the portal's database, in one thread."""
+    def _housekeeping(self, now: datetime) -> int:
         idle_pool.connections.close_idle()
-        self._vigil.refresh(now)
+        self._watchdog.refresh(now)
         return run_housekeeping(now)
 
     def _pause_s(self) -> float:
-        at = next_turn()
+        at = next_due_at()
         if at is None:
             return self._interval_s
         left_s = (at - timezone.now()).total_seconds()
-        return min(self._interval_s, max(SHORTEST_PAUSE_S, left_s))
+        return min(self._interval_s, max(MIN_PAUSE_SECONDS, left_s))
 
     def _dispatch(
         self, pool: ThreadPoolExecutor, key: WorkQueue | str, task: Callable[[], object]
@@ -170,16 +169,16 @@ class Worker:
             self._running[key] = pool.submit(self._do, key, task)
 
     def _do(self, key: WorkQueue | str, task: Callable[[], object]) -> None:
-        """Run a task in a thread with a connection of its own, and look again if it did anything."""
+        """Run a task with its thread's own connection, and start a turn if it did something."""
         self._opened.add(connections[DEFAULT_DB_ALIAS])
         close_old_connections()
         try:
             if task():
                 self._wake.set()
-        except DatabaseTrouble as error:
-            self._lose_database(error)
+        except PortalDatabaseError as error:
+            self._handle_lost_database(error)
         except Exception as error:
             log.exception(
-                "step_broke", worker=self.name, queue=str(key), error=type(error).__name__
+                "step_failed", worker=self.name, queue=str(key), error=type(error).__name__
             )
             connections.close_all()

@@ -1,13 +1,13 @@
-"""What each address may change, for those it is for: "Model.field", "Model +" made, "Model -" removed.
+"""What each URL may change for those it is for: "Model.field", "Model +" created, "Model -" deleted.
 
-An address that is not here changes nothing when every field is posted to it. The audit log is left out:
-what is refused is on the record as well.
+A URL that is not here changes nothing when every field is posted to it. The audit log is left out:
+refusals are recorded too.
 """
 
 STATUS = {
-    "AccessRequest.end_asked_by_label",
+    "AccessRequest.revoked_by_label",
     "AccessRequest.ended_at",
-    "AccessRequest.ends_as",
+    "AccessRequest.final_status",
     "AccessRequest.message",
     "AccessRequest.status",
     "AccessRequest.status_changed_at",
@@ -16,8 +16,8 @@ ENDING = STATUS | {"Grant.next_attempt_at", "Grant.state", "Grant.attempts"}
 OF_A_FLOW = {
     "AccessFlow_approver_groups",
     "AccessFlow_approver_users",
-    "AccessFlow_requestor_groups",
-    "AccessFlow_requestor_users",
+    "AccessFlow_requester_groups",
+    "AccessFlow_requester_users",
     "EscalationTier",
     "FlowTarget",
 }
@@ -51,7 +51,7 @@ INTEGRATION_TERMS = {
     for name in (
         "broker",
         "connection_limit",
-        "cut_sessions_on_reset",
+        "terminate_sessions_on_reset",
         "database",
         "host",
         "name",
@@ -104,7 +104,7 @@ WRITES: dict[str, set[str]] = {
     "integrations:enable": {"Integration.is_active"},
     "integrations:disable": {"Integration.is_active"},
     "requests:new": {"AccessRequest +", "RequestedTarget +", "MfaState +"},
-    "requests:end": ENDING,
+    "requests:revoke": ENDING,
     "requests:cancel": ENDING,
     "requests:approve": {"Decision +", "MfaState +", *STATUS, "AccessRequest.pending_until"},
     "requests:reject": {"Decision +", "MfaState +", *STATUS},

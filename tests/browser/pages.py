@@ -68,7 +68,7 @@ NO_PAGE = {
         "notifications:send_test",
         "requests:approve",
         "requests:cancel",
-        "requests:end",
+        "requests:revoke",
         "requests:extend",
         "requests:reject",
         "requests:preview_flow",
@@ -101,7 +101,7 @@ NO_PAGE = {
         "mfa:set_up",
         "notifications:delete_webhook",
         "notifications:edit_webhook",
-        "requests:made",
+        "requests:submitted",
     ),
 }
 

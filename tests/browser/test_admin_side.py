@@ -17,7 +17,7 @@ from audit.integrity.background_verification import LogVerifier
 from audit.integrity.checkpoints import write_checkpoints
 from audit.outbox.deliveries import deliver_due
 from audit.services import record
-from requests_app.insights.daily_rollup import keep_figures
+from requests_app.insights.daily_rollup import update_daily_figures
 from requests_app.models import Status
 from tests.conftest import BACKEND
 from tests.factories import (
@@ -43,7 +43,7 @@ def signed_in_as(page: Page, live_server) -> Callable[[Role], Page]:
     def sign_in(role: Role) -> Page:
         person = UserFactory(name="Robin Reader", role=role)
         write_checkpoints(timezone.now())
-        keep_figures(timezone.now())
+        update_daily_figures(timezone.now())
         client = Client()
         client.force_login(person, backend=BACKEND)
         value = client.cookies[settings.SESSION_COOKIE_NAME].value
@@ -96,9 +96,9 @@ def test_an_auditor_sees_and_changes_nothing_but_may_verify(signed_in_as):
     expect(page.get_by_role("columnheader", name="Rejected")).to_be_visible()
     go_to(page, "Audit Log")
     page.get_by_role("button", name="Verify now").click()
-    expect(page.get_by_text("Waits for a worker.")).to_be_visible()
+    expect(page.get_by_text("Waiting for a worker.")).to_be_visible()
     LogVerifier()(timezone.now())
-    expect(page.get_by_text("sealed events were checked")).to_be_visible()
+    expect(page.get_by_text("events checked")).to_be_visible()
 
 
 def test_a_requester_is_told_there_is_no_such_page(signed_in_as, live_server, watch):

@@ -68,7 +68,7 @@ def test_two_flows_by_keyboard_alone(arrive):
     page.keyboard.type("Backfill carrier_id on 312 orders")
     page.get_by_label("Ticket").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="2 requests made")).to_be_visible()
+    expect(page.get_by_role("heading", name="2 requests created")).to_be_visible()
     assert {each.flow_name for each in AccessRequest.objects.all()} == {
         "orders desk",
         "billing desk",
@@ -97,4 +97,4 @@ def test_two_flows_without_script(arrive):
     assert "csrf" not in page.url
     page.get_by_label("Justification").fill("Backfill carrier_id on 312 orders")
     page.get_by_role("button", name="Request access").click()
-    expect(page.get_by_role("heading", name="2 requests made")).to_be_visible()
+    expect(page.get_by_role("heading", name="2 requests created")).to_be_visible()

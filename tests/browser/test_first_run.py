@@ -71,7 +71,7 @@ def create_a_flow_and_protect_it(admin: Person) -> None:
     admin.hand.write(page.get_by_label("Access Flow Name"), "Orders for support")
     admin.hand.tick(page.get_by_role("group", name="Groups").first.get_by_label("Support"))
     admin.hand.tick(page.get_by_label("Demo PostgreSQL / orders · orders_read"))
-    admin.hand.write(page.get_by_label("Longest duration"), "1h")
+    admin.hand.write(page.get_by_label("Max duration"), "1h")
     save(admin)
     expect(page.get_by_text("Off", exact=True)).to_be_visible()
     admin.hand.press(page.get_by_role("link", name="Done"))
@@ -135,7 +135,7 @@ def use_and_end(requester: Person, reference: str) -> None:
 
     requester.open_request(reference)
     assert credential["Password"] not in requester.page.content()
-    requester.hand.press(requester.page.get_by_role("button", name="End now"))
+    requester.hand.press(requester.page.get_by_role("button", name="Revoke now"))
     requester.wait_for_status("Revoked")
     assert_over(session, credential)
 

@@ -73,12 +73,12 @@ def test_the_form_says_what_saving_does_while_it_is_filled_in(browser_of, flow):
     page = browser_of(UserFactory(admin=True))
     choose(page, "Orders write", "Edit")
     panel = page.locator("#flow-impact")
-    expect(panel.get_by_text("Nothing is changed yet")).to_be_visible()
+    expect(panel.get_by_text("Nothing changed yet")).to_be_visible()
     page.get_by_role("switch", name="Require MFA").check(force=True)
-    page.get_by_role("group", name="People").get_by_label("Petra Person").uncheck()
-    expect(panel.get_by_text("1 waiting request becomes void")).to_be_visible()
-    expect(panel.get_by_text("through it: Petra Person")).to_be_visible()
-    expect(page.get_by_text("Matches 1 active person.")).to_be_visible()
+    page.get_by_role("group", name="Users").get_by_label("Petra Person").uncheck()
+    expect(panel.get_by_text("1 pending request will be cancelled")).to_be_visible()
+    expect(panel.get_by_text("no longer be able to request: Petra Person")).to_be_visible()
+    expect(page.get_by_text("Matches 1 active user.")).to_be_visible()
     assert violations(page) == []
     flow.refresh_from_db()
     assert not flow.require_mfa
@@ -119,7 +119,7 @@ def test_a_check_is_followed_to_its_end(browser_of, live_server):
     page = browser_of(UserFactory(admin=True))
     page.goto(f"{live_server.url}/integrations/{integration.pk}/")
     page.get_by_role("button", name="Check now").click()
-    expect(page.get_by_text("Waits for a worker.")).to_be_visible()
+    expect(page.get_by_text("Waiting for a worker.")).to_be_visible()
     run_requested_checks(timezone.now())
     expect(page.get_by_role("link", name="Done")).to_be_visible()  # by itself
     expect(page.get_by_text("Failed").first).to_be_visible()

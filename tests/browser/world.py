@@ -32,9 +32,9 @@ LONG_REASON = (
 )
 LIVE_GRANTS = {
     Status.ACTIVE: GrantState.ACTIVE,
-    Status.ENDING: GrantState.ENDING,
-    Status.EXPIRED: GrantState.ENDED,
-    Status.REVOKED: GrantState.ENDED,
+    Status.REVOKING: GrantState.REVOKING,
+    Status.EXPIRED: GrantState.REMOVED,
+    Status.REVOKED: GrantState.REMOVED,
 }
 
 

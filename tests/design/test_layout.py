@@ -61,20 +61,20 @@ def test_the_way_here_begins_with_the_group_of_the_page(layout: str, area: str) 
     [
         ({"enrolled": False, "is_open": False}, 1, "MFA not set up"),
         ({"enrolled": True, "is_open": False}, 0, "MFA not verified"),
-        ({"enrolled": True, "is_open": False}, 2, "Enter code · 2 requests waiting"),
+        ({"enrolled": True, "is_open": False}, 2, "Enter code · 2 requests pending"),
         ({"enrolled": True, "is_open": True, "minutes_left": 42}, 0, "MFA verified · 42 min left"),
         ({"enrolled": True, "is_open": True, "minutes_left": 6}, 0, "MFA verified · 6 min left"),
     ],
 )
 def test_pill_tells_the_truth(state: dict[str, Any], waiting: int, words: str) -> None:
-    page = shell(mfa=state, nav={"my_requests_waiting": waiting})
+    page = shell(mfa=state, nav={"pending_mfa": waiting})
     pill = re.search(r'<a class="mfa-pill".*?</a>', page, re.DOTALL)
     assert pill is not None
     assert re.sub(r"<[^>]+>", "", pill[0]).strip() == words
 
 
 def test_banner_names_the_parked_request() -> None:
-    banner = SimpleNamespace(kind="set_up", parked_label="billing-prod")
+    banner = SimpleNamespace(kind="set_up", pending="billing-prod")
     page = shell(mfa_banner=banner)
     assert "Set Up Multi-Factor Authentication (MFA)" in page
     assert re.search(r'<a class="btn btn-primary"[^>]*>Set Up MFA</a>', page)

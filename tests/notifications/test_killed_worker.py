@@ -16,7 +16,7 @@ from audit.models import Delivery
 from audit.outbox.deliveries import LEASE, deliver_due
 from tests.factories import WebhookFactory
 from tests.fixtures.mail import SMTP
-from tests.requests_app.test_killed_worker import ROOT, environment
+from tests.requests_app.worker.test_killed_worker import ROOT, environment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SCRIPT = """

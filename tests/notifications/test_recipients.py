@@ -14,11 +14,11 @@ from audit.models import Delivery
 from audit.outbox.deliveries import deliver_due
 from audit.services import record
 from mfa.verification.throttle_scope import ThrottleScope
-from requests_app.drift.services import note_drift
+from requests_app.drift.services import record_drift
 from requests_app.grants.activation import record_activation
-from requests_app.grants.ending import (
+from requests_app.grants.revocation import (
     cancel_request,
-    close_when_ended,
+    finish_revocations,
     lapse_overdue,
     revoke_access,
 )
@@ -156,8 +156,8 @@ def activate(request):
 
 def finish_revocation(request):
     request.refresh_from_db()
-    request.grants.update(state=GrantState.ENDED)
-    close_when_ended(requests=[request])
+    request.grants.update(state=GrantState.REMOVED)
+    finish_revocations(requests=[request])
 
 
 def test_automatic_access_sends_no_email(desk):
@@ -227,7 +227,7 @@ def test_drift_of_one_scan_is_one_email_per_admin():
     admin = UserFactory(admin=True)
     integration = IntegrationFactory(name="orders-prod")
     findings = [Finding(Drift.Kind.UNKNOWN, f"jit_{n}", f"Sentence {n}.") for n in range(7)]
-    note_drift(integration=integration, findings=findings)
+    record_drift(integration=integration, findings=findings)
     assert subjects_to(admin) == ["Logins on orders-prod have drifted"]
     assert "Sentence 4." in mail.outbox[0].body
     assert "And 2 more." in mail.outbox[0].body
@@ -235,7 +235,7 @@ def test_drift_of_one_scan_is_one_email_per_admin():
 
 def test_delayed_revocation_notifies_admins_once():
     admin = UserFactory(admin=True)
-    grant = GrantFactory(state=GrantState.ENDING)
+    grant = GrantFactory(state=GrantState.REVOKING)
     for reason in ("The server does not answer.", "The server refuses the broker."):
         metadata = {"step": "contain", "reason": reason}
         record(

@@ -24,14 +24,14 @@ TABLE = {
     (S.PENDING_APPROVAL, S.LAPSED),
     (S.PENDING_APPROVAL, S.CANCELLED),
     (S.GRANTING, S.ACTIVE),
-    (S.GRANTING, S.ENDING),
+    (S.GRANTING, S.REVOKING),
     (S.GRANTING, S.PENDING_MFA),
     (S.GRANTING, S.PENDING_APPROVAL),
     (S.GRANTING, S.FAILED),
     (S.GRANTING, S.CANCELLED),
-    (S.ACTIVE, S.ENDING),
-    (S.ENDING, S.EXPIRED),
-    (S.ENDING, S.REVOKED),
+    (S.ACTIVE, S.REVOKING),
+    (S.REVOKING, S.EXPIRED),
+    (S.REVOKING, S.REVOKED),
 }
 EVERY_PAIR = list(product(Status, Status))
 
@@ -64,7 +64,7 @@ def test_who_comes_second_is_told_who_was_first(member_user):
     request = AccessRequestFactory(status=S.PENDING_APPROVAL)
     stale = AccessRequest.objects.get()
     transition(request, to=S.REJECTED, event=EventName.REQUEST_REJECT, actor=member_user)
-    with pytest.raises(Conflict, match=r"AR-\d+ is Rejected since .* through Max Member"):
+    with pytest.raises(Conflict, match=r"AR-\d+ has been Rejected since .* \(Max Member"):
         move(stale, S.GRANTING)
     assert AccessRequest.objects.get().status == S.REJECTED
 
@@ -79,10 +79,12 @@ def test_a_move_is_on_the_record_with_where_from_and_where_to():
 @pytest.mark.django_db
 def test_many_move_together_or_not_at_all():
     first, second = (AccessRequestFactory(status=S.ACTIVE) for _ in range(2))
-    AccessRequest.objects.filter(pk=second.pk).update(status=S.ENDING)
+    AccessRequest.objects.filter(pk=second.pk).update(status=S.REVOKING)
     with pytest.raises(Conflict):
-        transition_all([first, second], to=S.ENDING, event=EventName.REQUEST_END, actor=None)
-    assert Event.objects.filter(event=EventName.REQUEST_END).count() == 0
+        transition_all(
+            [first, second], to=S.REVOKING, event=EventName.REQUEST_BEGIN_REVOCATION, actor=None
+        )
+    assert Event.objects.filter(event=EventName.REQUEST_BEGIN_REVOCATION).count() == 0
 
 
 @pytest.mark.django_db

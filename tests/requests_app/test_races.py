@@ -21,9 +21,9 @@ from requests_app.approvals.services import decide_request
 from requests_app.exceptions import Conflict
 from requests_app.grants.activation import begin_activation
 from requests_app.grants.credentials import reveal_credential
-from requests_app.grants.ending import cancel_request, expire_due, revoke_access
 from requests_app.grants.extension import extend_access
 from requests_app.grants.leases import claim
+from requests_app.grants.revocation import cancel_request, expire_due, revoke_access
 from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
 from requests_app.submission.step_up import step_up
 from tests.factories import (
@@ -133,7 +133,7 @@ def test_two_workers_expire_a_request_once():
     while sum(counts) < len(requests):
         counts.append(expire_due(now=timezone.now()))
     assert sum(counts) == len(requests)
-    assert Event.objects.filter(event=EventName.REQUEST_END).count() == len(requests)
+    assert Event.objects.filter(event=EventName.REQUEST_BEGIN_REVOCATION).count() == len(requests)
 
 
 def test_ending_by_hand_and_by_time_end_as_one_of_them():
@@ -147,8 +147,8 @@ def test_ending_by_hand_and_by_time_end_as_one_of_them():
         )
         expire_due(now=timezone.now())
         request.refresh_from_db()
-        ends = Event.objects.filter(event=EventName.REQUEST_END, request_id=request.pk)
-        assert request.status == Status.ENDING
+        ends = Event.objects.filter(event=EventName.REQUEST_BEGIN_REVOCATION, request_id=request.pk)
+        assert request.status == Status.REVOKING
         assert ends.count() == 1
 
 
@@ -244,16 +244,16 @@ def test_reset_and_release_at_once_leave_nothing_on_void_evidence():
 
 
 def test_a_grant_is_claimed_once():
-    grants = [GrantFactory(state=GrantState.ENDING) for _ in range(3)]
+    grants = [GrantFactory(state=GrantState.REVOKING) for _ in range(3)]
     Grant.objects.update(integration=grants[0].integration)
 
     def take():
         return claim(
             "w",
             integration_id=grants[0].integration_id,
-            state=GrantState.ENDING,
+            state=GrantState.REVOKING,
             limit=2,
-            lasts=timedelta(seconds=30),
+            duration=timedelta(seconds=30),
             now=timezone.now(),
         )[1]
 

@@ -127,7 +127,7 @@ def test_a_flow_switched_off_cancels_instead(authenticator):
     type(request.flow).objects.update(is_active=False)
     enter(authenticator)
     assert stands(request) == Status.CANCELLED
-    assert "switched off" in request.message
+    assert "deactivated" in request.message
 
 
 def test_no_requestor_any_more_cancels_instead(authenticator):

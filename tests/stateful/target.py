@@ -23,7 +23,7 @@ from accessflows.connectors.protocol import (
     Inventory,
     ManagedRole,
     Membership,
-    OwnedObject,
+    OwnedObjects,
     Proof,
     RoleListing,
     Target,
@@ -132,8 +132,8 @@ class HonestTarget:
         ended, login.sessions, login.can_login = login.sessions, 0, False
         return Containment(ended, 0)
 
-    def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObject:
-        return self._ask(lambda: OwnedObject(()))  # type: ignore[return-value]
+    def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObjects:
+        return self._ask(lambda: OwnedObjects(()))  # type: ignore[return-value]
 
     def clean(self, target: Target, identity: GrantIdentity) -> Cleaning:
         return self._ask(  # type: ignore[return-value]
@@ -151,7 +151,12 @@ class HonestTarget:
     def _prove(self, identity: GrantIdentity) -> Proof:
         gone = identity.role_name not in self.logins
         return Proof(
-            gone, gone, residue_none=True, checked_at=timezone.now(), method="Looked.", details={}
+            gone,
+            gone,
+            nothing_left_behind=True,
+            checked_at=timezone.now(),
+            method="Looked.",
+            details={},
         )
 
     def list_managed_roles(
@@ -161,7 +166,7 @@ class HonestTarget:
         identities: Sequence[GrantIdentity],
         *,
         after: int = 0,
-        upto: int | None = None,
+        up_to: int | None = None,
     ) -> RoleListing:
         return self._ask(lambda: RoleListing(timezone.now(), SYSTEM, tuple(self._roles())))  # type: ignore[return-value]
 

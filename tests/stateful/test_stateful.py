@@ -41,7 +41,7 @@ from mfa.verification.throttle_scope import ThrottleScope
 from requests_app.approvals.services import decide_request
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.credentials import reveal_credential
-from requests_app.grants.ending import cancel_request, revoke_access
+from requests_app.grants.revocation import cancel_request, revoke_access
 from requests_app.models import AccessRequest, Decision, Grant, GrantState
 from requests_app.submission.step_up import step_up
 from tests.factories import (
@@ -72,7 +72,7 @@ DEEDS = (
     *["code", "decide", "time", "end", "reveal", "upheave", "mood", "die", "calm", "set up"],
 )
 OF_REQUESTS = {"go through", "decide", "end", "reveal", "upheave that"}
-MOST_PARKED = 20  # of one person
+MAX_PENDING_MFA = 20  # of one person
 CODES = ("right", "right", "wrong", "used", "other's")
 MINUTES = (30, 120, 1, 121)
 SECONDS = (31, 600, 1800, 3599, 61, 3601, 1, 25 * 3600)
@@ -222,7 +222,7 @@ class Lives(RuleBasedStateMachine):
             )
         except RequestRefused:
             pending_mfa = [each for each in self.asked.values() if each.status == "pending_mfa"]
-            full = sum(each.person is person for each in pending_mfa) >= MOST_PARKED
+            full = sum(each.person is person for each in pending_mfa) >= MAX_PENDING_MFA
             assert not may or minutes > 120 or full
             return
         assert may
@@ -500,7 +500,7 @@ class Lives(RuleBasedStateMachine):
             self.settle()
             assert self.target.logins == {}
             for grant in Grant.objects.all():
-                assert grant.state == GrantState.ENDED
+                assert grant.state == GrantState.REMOVED
                 assert grant.proof["holds"]
             self.every_status_came_by_the_table()
             self.nothing_was_opened_that_must_not_be()

@@ -14,12 +14,12 @@ HOUR = timedelta(hours=1)
 TABLE = {
     "pending_mfa": {"pending_approval", "granting", "lapsed", "cancelled"},
     "pending_approval": {"granting", "pending_mfa", "rejected", "lapsed", "cancelled"},
-    "granting": {"active", "ending", "pending_mfa", "pending_approval", "failed", "cancelled"},
-    "active": {"ending"},
-    "ending": {"expired", "revoked"},
+    "granting": {"active", "revoking", "pending_mfa", "pending_approval", "failed", "cancelled"},
+    "active": {"revoking"},
+    "revoking": {"expired", "revoked"},
 }
 OVER = {"expired", "revoked", "rejected", "lapsed", "cancelled", "failed"}
-PROTECTED_NEEDS_PROOF = {"pending_approval", "granting", "active", "ending"}
+PROTECTED_NEEDS_PROOF = {"pending_approval", "granting", "active", "revoking"}
 
 
 @dataclass

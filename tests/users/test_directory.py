@@ -243,8 +243,8 @@ def test_lifted_30_day_limit_locks_nobody_out():
 
 def test_sign_in_lockout_is_shown_and_filtered(admin_client):
     locked, other = UserFactory(name="Petra Novak"), UserFactory(name="Zoe Winter")
-    record(event=EventName.SESSION_LOCK, actor=None, target=locked)
-    record(event=EventName.SESSION_LOCK, actor=None)
+    record(event=EventName.SESSION_LOCK_OUT, actor=None, target=locked)
+    record(event=EventName.SESSION_LOCK_OUT, actor=None)
     record(event=EventName.SESSION_SIGN_IN_FAIL, actor=None, target=other)
     page = html_of(admin_client, "?status=locked_out")
     assert names_on(page) == ["Petra Novak"]

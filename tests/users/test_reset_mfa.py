@@ -56,7 +56,7 @@ def test_reset_needs_a_reason(admin_client, petra, reason):
 
 
 @pytest.mark.parametrize(
-    ("options", "status"), [({}, Status.ACTIVE), ({"revoke_access": "on"}, Status.ENDING)]
+    ("options", "status"), [({}, Status.ACTIVE), ({"revoke_access": "on"}, Status.REVOKING)]
 )
 def test_active_access_is_revoked_only_if_chosen(admin_client, petra, options, status):
     request = AccessRequestFactory(requester=petra, status=Status.ACTIVE)

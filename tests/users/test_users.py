@@ -200,7 +200,7 @@ def test_deactivation_ends_sessions_for_good(admin_client, member_user, signed_i
 
 @pytest.mark.parametrize(
     ("status", "new_statuses"),
-    [(Status.ACTIVE, {Status.ENDING}), (Status.PENDING_APPROVAL, {Status.CANCELLED})],
+    [(Status.ACTIVE, {Status.REVOKING}), (Status.PENDING_APPROVAL, {Status.CANCELLED})],
 )
 def test_deactivation_revokes_access_and_cancels_requests(
     admin_client, member_user, status, new_statuses

@@ -1,6 +1,6 @@
-"""PostgreSQL: a login role for every grant, which really ends.
+"""PostgreSQL: a login role for every grant, which is really removed.
 
-The steps and their order follow from how PostgreSQL behaves; docs/decisions has what was measured.
+The steps and their order follow from how PostgreSQL behaves; docs/decisions has the measurements.
 """
 
 from accessflows.connectors.postgresql.connector import PostgreSQLConnector

@@ -1,4 +1,4 @@
-"""Making a grant: a login role that cannot log in yet, in one transaction, read back."""
+"""Activating a grant: a login role that cannot sign in yet, created in one transaction and read back."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,39 +12,40 @@ from accessflows.connectors.errors import (
     TargetRefused,
     TargetUnavailable,
 )
-from accessflows.connectors.postgresql.connection import Session, broker_session
+from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
+from accessflows.connectors.postgresql.errors import WILL_RETRY
 from accessflows.connectors.postgresql.names import Marker, check_name
 from accessflows.connectors.postgresql.permissions import (
-    objection_to_name,
-    objection_to_roles,
+    name_refusal,
+    raise_if_refused,
     reachable_roles,
-    refuse,
+    roles_refusal,
 )
 from accessflows.connectors.postgresql.requirements import (
-    broker_and_grant_question,
+    broker_and_grant_query,
     broker_checks,
     grant_checks,
 )
-from accessflows.connectors.postgresql.roles import Role, lock_question, role_in, role_question
+from accessflows.connectors.postgresql.roles import Role, lock_query, role_from, role_query
 from accessflows.connectors.protocol import Activation, GrantIdentity, GrantSpec, Target
 
 log = structlog.get_logger(__name__)
 
-LARGEST_SKEW = timedelta(seconds=30)
+MAX_CLOCK_SKEW = timedelta(seconds=30)
 
 _CREATE = sql.SQL(
     "CREATE ROLE {role} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
     " INHERIT CONNECTION LIMIT {limit} PASSWORD NULL VALID UNTIL {until}"
 )
 _COMMENT = sql.SQL("COMMENT ON ROLE {role} IS {marker}")
-_JOIN = sql.SQL("GRANT {permission} TO {role}")
-_JOIN_WITH_OPTIONS = sql.SQL(
+_GRANT = sql.SQL("GRANT {permission} TO {role}")
+_GRANT_WITH_OPTIONS = sql.SQL(
     "GRANT {permission} TO {role} WITH INHERIT TRUE, SET FALSE, ADMIN FALSE"
 )
-_HOLD = sql.SQL("ALTER ROLE {role} CONNECTION LIMIT {limit}")
+_LOCK_ROLE = sql.SQL("ALTER ROLE {role} CONNECTION LIMIT {limit}")
 _SHORTEN = sql.SQL("ALTER ROLE {role} VALID UNTIL {until}")
 _BEGIN = sql.SQL("BEGIN")
-# The options of a membership have columns of their own since version 16.
+# Membership options have their own columns since version 16.
 _READ_BACK = sql.SQL(
     "SELECT made.*, ARRAY(SELECT jsonb_build_object('name', pg_get_userbyid(m.roleid),"
     "   'admin', m.admin_option, 'inherit', to_jsonb(m)->'inherit_option',"
@@ -55,98 +56,102 @@ _READ_BACK = sql.SQL(
 
 
 def activate(target: Target, spec: GrantSpec) -> Activation:
-    """Create the grant's role, or adopt the one an earlier try has made; no credential yet.
+    """Create the grant's role, or adopt the one an earlier attempt created; no credential yet.
 
-    Two at once, or one again after a lost answer, end with the same role. The deadline of a role
-    that is there is never moved to later, and a role that was cut is never revived.
+    Concurrent and repeated calls end with the same role. The deadline of an existing role is never
+    extended, and a disabled role is never revived.
     """
     check_name(spec.resource, "database")
-    with broker_session(target) as session:
-        session.check_server(spec.system_identifier)
-        valid_until = deadline_on(session, spec)
+    with connect_as_broker(target) as connection:
+        connection.check_server(spec.system_identifier)
+        valid_until = deadline_on_target(connection, spec)
         try:
-            activation = _in_one_transaction(session, spec, valid_until)
+            activation = _in_one_transaction(connection, spec, valid_until)
         except (errors.DuplicateObject, errors.UniqueViolation):
             raise TargetUnavailable(
-                f"{spec.role_name} came into being at the same moment. The portal attempts again."
+                f"{spec.role_name} was created by another process at the same time. {WILL_RETRY}"
             ) from None
     log.info(
         "grant_activated",
         role=spec.role_name,
         resource=spec.resource,
-        already_there=activation.already_there,
+        already_existed=activation.already_existed,
     )
     return activation
 
 
 def locate(target: Target, spec: GrantSpec) -> GrantIdentity | None:
-    """The role an activation made whose answer was lost, if it bears this grant's marker."""
-    with broker_session(target) as session:
-        session.check_server(spec.system_identifier)
-        role = role_in(session.rows(*role_question(spec.role_name)))
+    """Find the role of an activation whose answer was lost, if it has this grant's marker."""
+    with connect_as_broker(target) as connection:
+        connection.check_server(spec.system_identifier)
+        role = role_from(connection.rows(*role_query(spec.role_name)))
         if role is None:
             return None
         _require_marker(role, spec)
-        return GrantIdentity(spec.role_name, role.oid, session.system_identifier)
+        return GrantIdentity(spec.role_name, role.oid, connection.system_identifier)
 
 
-def deadline_on(session: Session, spec: GrantSpec) -> datetime:
-    """The instant on the target's clock, never later by either clock than what was approved."""
-    if abs(session.clock_skew) > LARGEST_SKEW:
+def deadline_on_target(connection: BrokerConnection, spec: GrantSpec) -> datetime:
+    """Return the deadline by the target's clock, by neither clock later than what was approved."""
+    if abs(connection.clock_skew) > MAX_CLOCK_SKEW:
         raise ClockSkew(
             f"The target's clock differs from the portal's by "
-            f"{abs(session.clock_skew).total_seconds():.0f} s, more than "
-            f"{LARGEST_SKEW.total_seconds():.0f} s. Synchronise both clocks (NTP), then try again."
+            f"{abs(connection.clock_skew).total_seconds():.0f} s, more than "
+            f"{MAX_CLOCK_SKEW.total_seconds():.0f} s. Synchronize both clocks (NTP), then try again."
         )
     remaining = spec.deadline - datetime.now(UTC)
-    if remaining <= timedelta(0) or spec.deadline <= session.server_time:
-        raise TargetRefused("The grant's end has already passed. Make a new request.")
-    return min(spec.deadline, session.server_time + remaining).astimezone(UTC)
+    if remaining <= timedelta(0) or spec.deadline <= connection.server_time:
+        raise TargetRefused("This grant has already expired. Make a new request.")
+    return min(spec.deadline, connection.server_time + remaining).astimezone(UTC)
 
 
-def _in_one_transaction(session: Session, spec: GrantSpec, valid_until: datetime) -> Activation:
-    """Whatever is raised on the way closes the connection, and so undoes the transaction."""
-    role = _ask_before(session, spec)
+def _in_one_transaction(
+    connection: BrokerConnection, spec: GrantSpec, valid_until: datetime
+) -> Activation:
+    """Anything raised on the way closes the connection, which rolls the transaction back."""
+    role = _check_preconditions(connection, spec)
     if role is None:
-        statements = _creation(session, spec, valid_until)
+        statements = _creation(connection, spec, valid_until)
     else:
-        statements = _adoption(session, spec, role, valid_until)
-    made = _run_and_read_back(session, spec, statements, valid_until)
-    session.connection.execute("COMMIT")
+        statements = _adoption(connection, spec, role, valid_until)
+    created = _run_and_read_back(connection, spec, statements, valid_until)
+    connection.execute("COMMIT")
     return Activation(
-        identity=GrantIdentity(spec.role_name, made.oid, session.system_identifier),
-        server_version=session.version,
-        server_time=session.server_time,
-        clock_skew=session.clock_skew,
-        valid_until=made.valid_until or valid_until,
-        already_there=role is not None,
+        identity=GrantIdentity(spec.role_name, created.oid, connection.system_identifier),
+        server_version=connection.version,
+        server_time=connection.server_time,
+        clock_skew=connection.clock_skew,
+        valid_until=created.valid_until or valid_until,
+        already_existed=role is not None,
     )
 
 
-def _ask_before(session: Session, spec: GrantSpec) -> Role | None:
-    """Lock the grant and begin nothing that could not be ended. The role, if it is there already."""
-    refuse(objection_to_name(spec.permission))
-    _, _, reachable, facts, role = session.ask_all(
+def _check_preconditions(connection: BrokerConnection, spec: GrantSpec) -> Role | None:
+    """Lock the grant and refuse what could not be revoked later. Return the role if it exists."""
+    raise_if_refused(name_refusal(spec.permission))
+    _, _, reachable, facts, role = connection.pipeline(
         [
             (_BEGIN, None),
-            lock_question([spec.role_name]),
+            lock_query([spec.role_name]),
             reachable_roles(spec.permission),
-            broker_and_grant_question(session, spec.resource, spec.permission),
-            role_question(spec.role_name),
+            broker_and_grant_query(connection, spec.resource, spec.permission),
+            role_query(spec.role_name),
         ]
     )
-    refuse(objection_to_roles(spec.permission, reachable))
+    raise_if_refused(roles_refusal(spec.permission, reachable))
     checks = [
-        *broker_checks(session, facts[0]),
-        *grant_checks(session, facts[0], spec.resource, spec.permission),
+        *broker_checks(connection, facts[0]),
+        *grant_checks(connection, facts[0], spec.resource, spec.permission),
     ]
-    refuse(" ".join(check.sentence for check in checks if not check.ok))
-    return role_in(role)
+    raise_if_refused(" ".join(check.sentence for check in checks if not check.ok))
+    return role_from(role)
 
 
-def _creation(session: Session, spec: GrantSpec, valid_until: datetime) -> list[sql.Composed]:
+def _creation(
+    connection: BrokerConnection, spec: GrantSpec, valid_until: datetime
+) -> list[sql.Composed]:
     role = sql.Identifier(spec.role_name)
-    join = _JOIN_WITH_OPTIONS if session.has_membership_options else _JOIN
+    grant = _GRANT_WITH_OPTIONS if connection.has_membership_options else _GRANT
     return [
         _CREATE.format(
             role=role,
@@ -154,24 +159,24 @@ def _creation(session: Session, spec: GrantSpec, valid_until: datetime) -> list[
             until=sql.Literal(valid_until.isoformat()),
         ),
         _COMMENT.format(role=role, marker=sql.Literal(Marker.of(spec).comment())),
-        join.format(permission=sql.Identifier(spec.permission), role=role),
+        grant.format(permission=sql.Identifier(spec.permission), role=role),
     ]
 
 
 def _adoption(
-    session: Session, spec: GrantSpec, role: Role, valid_until: datetime
+    connection: BrokerConnection, spec: GrantSpec, role: Role, valid_until: datetime
 ) -> list[sql.Composed]:
-    """A role from an earlier try lives no longer than now approved, and no longer than then.
+    """A role from an earlier attempt expires no later than approved now, and no later than then.
 
-    Its row is taken first and read again, so that a cut at the same moment is not undone.
+    Its row is locked first and read again, so that a concurrent containment is not undone.
     """
     _require_marker(role, spec)
     name = sql.Identifier(spec.role_name)
-    hold = _HOLD.format(role=name, limit=sql.Literal(spec.connection_limit))
-    held = role_in(session.ask_all([(hold, None), role_question(spec.role_name)])[1])
-    if held is None or (held.valid_until and held.valid_until <= session.server_time):
-        raise TargetRefused("This grant was already ended on the target. Make a new request.")
-    if held.valid_until is not None and held.valid_until <= valid_until:
+    lock = _LOCK_ROLE.format(role=name, limit=sql.Literal(spec.connection_limit))
+    locked = role_from(connection.pipeline([(lock, None), role_query(spec.role_name)])[1])
+    if locked is None or (locked.valid_until and locked.valid_until <= connection.server_time):
+        raise TargetRefused("This grant was already revoked on the target. Make a new request.")
+    if locked.valid_until is not None and locked.valid_until <= valid_until:
         return []
     return [_SHORTEN.format(role=name, until=sql.Literal(valid_until.isoformat()))]
 
@@ -180,32 +185,35 @@ def _require_marker(role: Role, spec: GrantSpec) -> None:
     marker = role.marker
     if marker is None or (marker.grant_id, marker.portal_id) != (spec.grant_id, spec.portal_id):
         raise TargetMismatch(
-            f"A role named {spec.role_name} exists but was not made for this grant. "
-            "It was not touched. Find out who made it and drop it."
+            f"A role named {spec.role_name} exists but was not created for this grant. "
+            "It was not touched. Find out who created it and drop it."
         )
 
 
 def _run_and_read_back(
-    session: Session, spec: GrantSpec, statements: Sequence[sql.Composed], valid_until: datetime
+    connection: BrokerConnection,
+    spec: GrantSpec,
+    statements: Sequence[sql.Composed],
+    valid_until: datetime,
 ) -> Role:
-    """What the catalogs say now is what was meant, or the transaction is undone."""
-    by_name, values = role_question(spec.role_name)
-    *_, rows = session.ask_all(
+    """Require the catalogs to show exactly what was intended, else roll back."""
+    by_name, values = role_query(spec.role_name)
+    *_, rows = connection.pipeline(
         [
             *((statement, None) for statement in statements),
             (_READ_BACK.format(role=by_name), values),
         ]
     )
-    role = role_in(rows)
+    role = role_from(rows)
     if role is None or role.valid_until is None or role.valid_until > valid_until:
-        raise TargetRefused("The target did not keep the grant's deadline. Nothing was made.")
+        raise TargetRefused("The target did not keep the grant's deadline. Nothing was created.")
     if role.has_attributes or role.marker is None or role.marker.grant_id != spec.grant_id:
-        raise TargetMismatch(f"{spec.role_name} is not as it was made. It was not touched.")
-    inherit, may_set = (True, False) if session.has_membership_options else (None, None)
-    meant = {"name": spec.permission, "admin": False, "inherit": inherit, "may_set": may_set}
-    if rows[0]["memberships"] != [meant]:
+        raise TargetMismatch(f"{spec.role_name} was changed by hand. It was not touched.")
+    inherit, may_set = (True, False) if connection.has_membership_options else (None, None)
+    expected = {"name": spec.permission, "admin": False, "inherit": inherit, "may_set": may_set}
+    if rows[0]["memberships"] != [expected]:
         raise TargetMismatch(
-            f"{spec.role_name} has other memberships than {spec.permission} alone. Somebody "
-            "changed it by hand, so nothing was changed. End this grant."
+            f"{spec.role_name} has memberships other than {spec.permission}, granted by hand. "
+            "Nothing was changed. Revoke this grant."
         )
     return role

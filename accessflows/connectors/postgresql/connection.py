@@ -1,11 +1,9 @@
-"""The broker's connection to a target: bounded in time, wary of what is there, and never left open
-after trouble.
-"""
+"""The broker's connection to a target: bounded in time, and never kept open after an error."""
 
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import LiteralString, TypeVar, cast
@@ -23,45 +21,49 @@ from accessflows.connectors.errors import (
     TargetRefused,
     TargetUnavailable,
 )
-from accessflows.connectors.postgresql.errors import address, connect_failure, query_failure
+from accessflows.connectors.postgresql.errors import (
+    WILL_RETRY,
+    address,
+    connect_failure,
+    query_failure,
+)
 from accessflows.connectors.postgresql.names import check_name
 from accessflows.connectors.protocol import Target
 
-OLDEST_VERSION = 150000
+MIN_VERSION = 150000
 MEMBERSHIP_OPTIONS_SINCE = 160000  # GRANT role ... WITH INHERIT, SET, ADMIN
 _REQUIRE_AUTH_SINCE = 160000  # libpq
 _STALLED_TRANSACTION_S = 5
-_LONGEST_KEPT_S = 300.0
-_IDLE_S = 150.0  # longer than from one look at a target to the next
-_LOOK_UP_S = 0.1  # how often a waiting connection looks at its clock
+_MAX_AGE_S = 300.0
+_IDLE_S = 150.0  # longer than the interval between two scans of a target
+_POLL_S = 0.1  # how often a waiting connection checks its deadline
 
 T = TypeVar("T")
 
-# First words on every connection. The empty search_path keeps what a grantee may have planted in
-# a schema from being called by the broker (PostgreSQL manual, "Writing SECURITY DEFINER Functions").
+# The first statements on every connection. With an empty search_path the broker never calls what a grantee
+# may have planted in a schema (PostgreSQL manual, "Writing SECURITY DEFINER Functions Safely").
 _SETTINGS = sql.SQL(
     "SET search_path = ''; SET statement_timeout = {statement};"
     " SET lock_timeout = {lock}; SET idle_in_transaction_session_timeout = {stalled}; "
 )
-# Asked at the beginning of every call, also on a connection that was kept: another server may be
-# behind the address by now, and its clock goes on.
-_GREETING = sql.SQL(
+# Run at the start of every call, also on a pooled connection: the address may lead to another server by
+# now, and the clock moves on.
+_IDENTIFY = sql.SQL(
     "SELECT clock_timestamp() AS server_time,"
     " current_setting('server_version_num')::int AS version,"
     " (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,"
     " pg_is_in_recovery() AS standby"
 )
 
-
 Statement = LiteralString | sql.SQL | sql.Composed
-Question = tuple[Statement, Mapping[str, object] | None]
+Query = tuple[Statement, Mapping[str, object] | None]
 
 
 @dataclass
-class Session:
-    """An open connection and what the server said about itself. Statements commit by themselves."""
+class BrokerConnection:
+    """An open connection and what the server reported about itself. Statements commit one by one."""
 
-    connection: "BoundedConnection"
+    raw: "BoundedConnection"
     target: Target
     version: int
     system_identifier: str
@@ -73,134 +75,145 @@ class Session:
     def has_membership_options(self) -> bool:
         return self.version >= MEMBERSHIP_OPTIONS_SINCE
 
+    @property
+    def broken(self) -> bool:
+        return self.raw.broken
+
+    def transaction(self) -> AbstractContextManager[psycopg.Transaction]:
+        return self.raw.transaction()
+
+    def execute(
+        self, query: Statement | bytes, values: Mapping[str, object] | None = None
+    ) -> psycopg.Cursor[DictRow]:
+        return self.raw.execute(query, values)
+
     def rows(self, query: Statement, values: Mapping[str, object] | None = None) -> list[DictRow]:
-        return self.connection.execute(query, values).fetchall()
+        return self.execute(query, values).fetchall()
 
     def row(self, query: Statement, values: Mapping[str, object] | None = None) -> DictRow:
-        found = self.connection.execute(query, values).fetchone()
-        if found is None:
-            raise TargetRefused(f"{address(self.target)} gave no answer where there must be one.")
-        return found
+        row = self.execute(query, values).fetchone()
+        if row is None:
+            raise TargetRefused(f"{address(self.target)} returned no row where one is required.")
+        return row
 
-    def ask_all(self, questions: Sequence[Question]) -> list[list[DictRow]]:
-        """Many statements in one round trip; the rows of each, none for a command."""
-        with self.connection.pipeline():
-            cursors = [self.connection.execute(query, values) for query, values in questions]
+    def pipeline(self, queries: Sequence[Query]) -> list[list[DictRow]]:
+        """Run many statements in one round trip, and return the rows of each, none for a command."""
+        with self.raw.pipeline():
+            cursors = [self.execute(query, values) for query, values in queries]
         return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
     def run(self, statements: Sequence[sql.Composed]) -> None:
-        """Statements without parameters, in one round trip and, outside a transaction, all or none."""
+        """Run statements in one round trip; outside a transaction, all or none take effect."""
         if statements:
-            self.connection.execute(sql.SQL("; ").join(statements))
+            self.execute(sql.SQL("; ").join(statements))
 
     def check_server(self, system_identifier: str) -> None:
         """Refuse to touch a server other than the one meant."""
         if system_identifier and system_identifier != self.system_identifier:
             raise TargetMismatch(
-                f"{address(self.target)} is another server than before (its system identifier is "
+                f"{address(self.target)} is a different server than before (system identifier "
                 f"{self.system_identifier}, expected {system_identifier}). Nothing was touched. "
                 "Check the integration's address."
             )
 
 
 class BoundedConnection(psycopg.Connection[DictRow]):
-    """A connection that stops waiting when its time is up. A server that was stopped answers no
-    timeout of its own, so the waiting itself is bounded."""
+    """A connection that stops waiting when its time is up. A stopped server honors none of its own
+    timeouts, so the waiting itself is bounded."""
 
     target: Target
     opened_at: float
     budget_s: float
     give_up_at: float
 
-    def give_time(self, target: Target, budget_s: float) -> None:
-        """Everything from now on has to be done in this time."""
+    def set_budget(self, target: Target, budget_s: float) -> None:
+        """Give up if what follows takes longer than this."""
         self.target, self.budget_s = target, budget_s
         self.give_up_at = time.monotonic() + budget_s
 
-    def wait(self, gen: PQGen[T], interval: float = _LOOK_UP_S, timeout: float | None = None) -> T:
+    def wait(self, gen: PQGen[T], interval: float = _POLL_S, timeout: float | None = None) -> T:
         return super().wait(self._bounded(gen), interval, timeout)
 
     def _bounded(self, gen: PQGen[T]) -> PQGen[T]:
         try:
-            wanted = next(gen)
+            state = next(gen)
             while True:
-                ready = yield wanted
+                ready = yield state
                 if time.monotonic() > self.give_up_at:
                     raise TargetUnavailable(
-                        f"{address(self.target)} stopped answering; the connection was cut after "
-                        f"{self.budget_s:.0f} s. The portal attempts again."
+                        f"{address(self.target)} stopped responding; the connection was closed after "
+                        f"{self.budget_s:.0f} s. {WILL_RETRY}"
                     )
-                wanted = gen.send(ready)
+                state = gen.send(ready)
         except StopIteration as done:
             return cast(T, done.value)
 
 
 @contextmanager
-def broker_session(
+def connect_as_broker(
     target: Target,
     *,
     database: str | None = None,
     budget_s: float | None = None,
-    anew: bool = False,
-) -> Iterator[Session]:
-    """A session as the broker. After `budget_s` it is given up, whatever it waits for.
+    fresh: bool = False,
+) -> Iterator[BrokerConnection]:
+    """Connect to the target as the broker. After `budget_s` it gives up, whatever it waits for.
 
-    In a worker a connection that is kept from an earlier call is taken, unless it has to be `anew`.
-    Raises only ConnectorError: the driver's errors are turned into sentences here.
+    A worker reuses a pooled connection, unless it must be `fresh`. Raises only ConnectorError: the
+    driver's errors become sentences here.
     """
     name = check_name(database or target.database, "database")
     budget_s = budget_s or target.connect_timeout_s + 3 * target.statement_timeout_s
-    session = None if anew else _take_up(target, name)
-    connection = session.connection if session else _connect(target, name)
-    connection.give_time(target, budget_s)
+    pooled = None if fresh else _from_pool(target, name)
+    raw = pooled.raw if pooled else _connect(target, name)
+    raw.set_budget(target, budget_s)
     try:
-        yield session or _open(connection, target)
+        yield pooled or _identify(raw, target, _settings(target) + _IDENTIFY)
     except psycopg.Error as error:
-        connection.close()
+        raw.close()
         raise query_failure(error, target) from None
     except (ValueError, TypeError, KeyError) as error:
-        connection.close()
+        raw.close()
         raise TargetRefused(
-            f"{address(target)} answered something unexpected ({type(error).__name__}). "
+            f"{address(target)} returned something unexpected ({type(error).__name__}). "
             "Check that it is a PostgreSQL server."
         ) from None
     except BaseException:
-        connection.close()
+        raw.close()
         raise
-    _put_down(target, name, connection)
+    _to_pool(target, name, raw)
 
 
-def _take_up(target: Target, database: str) -> Session | None:
-    """Greet the server over a kept connection. One that does not answer at once is forgotten."""
-    place = target, database
-    while connection := cast(BoundedConnection | None, idle_pool.connections.take(place)):
-        connection.give_time(target, target.connect_timeout_s)
+def _from_pool(target: Target, database: str) -> BrokerConnection | None:
+    """Identify the server over a pooled connection. One that does not answer at once is closed."""
+    key = target, database
+    while raw := cast(BoundedConnection | None, idle_pool.connections.acquire(key)):
+        raw.set_budget(target, target.connect_timeout_s)
         try:
-            return _greet(connection, target, _GREETING)
+            return _identify(raw, target, _IDENTIFY)
         except (psycopg.Error, ConnectorError):
-            connection.close()
+            raw.close()
     return None
 
 
-def _put_down(target: Target, database: str, connection: "BoundedConnection") -> None:
-    """Keep a connection on which nothing is going on, and close any other.
+def _to_pool(target: Target, database: str, raw: "BoundedConnection") -> None:
+    """Keep a connection on which nothing is running, and close any other.
 
-    Not for ever: a broker password that was changed on the target shall be noticed. And only that of
-    the maintenance database for long: one that is never left alone cannot be renamed or dropped.
+    Not forever: a broker password that was changed on the target must be noticed. Only connections to
+    the maintenance database stay idle for long: a database in use cannot be renamed or dropped.
     """
-    idle_s = _IDLE_S if database == target.database else idle_pool.IDLE_S
-    idle = connection.info.transaction_status == pq.TransactionStatus.IDLE
-    young = time.monotonic() - connection.opened_at < _LONGEST_KEPT_S
-    if not (
-        idle and young and idle_pool.connections.give((target, database), connection, idle_s=idle_s)
-    ):
-        connection.close()
+    idle_s = _IDLE_S if database == target.database else idle_pool.IDLE_SECONDS
+    idle = raw.info.transaction_status == pq.TransactionStatus.IDLE
+    young = time.monotonic() - raw.opened_at < _MAX_AGE_S
+    pool = idle_pool.connections
+    if not (idle and young and pool.release((target, database), raw, idle_s=idle_s)):
+        raw.close()
 
 
 def conninfo_for(target: Target, database: str) -> str:
-    """Explicit where libpq would otherwise look into the environment for a way to sign in."""
+    """Return the connection string, explicit wherever libpq would otherwise read the environment."""
     if "," in target.host or "\x00" in f"{target.host}{target.password}{target.sslrootcert}":
-        raise TargetRefused("The integration's address is not one host. Correct it.")
+        raise TargetRefused("The integration's address is not a single host. Correct it.")
     parameters = {
         "host": target.host,
         "port": str(target.port),
@@ -210,7 +223,7 @@ def conninfo_for(target: Target, database: str) -> str:
         "passfile": os.devnull,
         "sslmode": target.sslmode,
         "gssencmode": "disable",
-        "connect_timeout": str(max(2, target.connect_timeout_s)),  # libpq takes 1 for 2
+        "connect_timeout": str(max(2, target.connect_timeout_s)),  # libpq treats 1 as 2
         "tcp_user_timeout": str(target.statement_timeout_s * 1000),
         "client_encoding": "UTF8",
         "application_name": "apono-portal",
@@ -225,7 +238,7 @@ def conninfo_for(target: Target, database: str) -> str:
 
 def _connect(target: Target, database: str) -> BoundedConnection:
     try:
-        connection = BoundedConnection.connect(
+        raw = BoundedConnection.connect(
             conninfo_for(target, database),
             autocommit=True,
             prepare_threshold=None,
@@ -234,42 +247,41 @@ def _connect(target: Target, database: str) -> BoundedConnection:
     except psycopg.Error as error:
         raise connect_failure(error, target, database) from None
     except (ValueError, OSError):
-        raise TargetRefused("The integration's address cannot be used. Correct it.") from None
-    connection.opened_at = time.monotonic()
-    return connection
+        raise TargetRefused("The integration's address is invalid. Correct it.") from None
+    raw.opened_at = time.monotonic()
+    return raw
 
 
-def _open(connection: BoundedConnection, target: Target) -> Session:
-    settings = _SETTINGS.format(
+def _settings(target: Target) -> sql.Composed:
+    return _SETTINGS.format(
         statement=sql.Literal(f"{target.statement_timeout_s}s"),
         lock=sql.Literal(f"{target.lock_timeout_s}s"),
         stalled=sql.Literal(f"{_STALLED_TRANSACTION_S}s"),
     )
-    return _greet(connection, target, settings + _GREETING)
 
 
-def _greet(
-    connection: BoundedConnection, target: Target, greeting: sql.SQL | sql.Composed
-) -> Session:
+def _identify(
+    raw: BoundedConnection, target: Target, statements: sql.SQL | sql.Composed
+) -> BrokerConnection:
     before = datetime.now(UTC)
-    cursor = connection.execute(greeting)
+    cursor = raw.execute(statements)
     after = datetime.now(UTC)
     while cursor.nextset():
         pass
-    said = cursor.fetchone()
-    if said is None or not isinstance(said["server_time"], datetime):
-        raise TargetRefused(f"{address(target)} does not say who it is. Is it PostgreSQL?")
-    if said["version"] < OLDEST_VERSION:
+    facts = cursor.fetchone()
+    if facts is None or not isinstance(facts["server_time"], datetime):
+        raise TargetRefused(f"{address(target)} did not identify itself. Is it PostgreSQL?")
+    if facts["version"] < MIN_VERSION:
         raise TargetRefused(
-            f"{address(target)} runs PostgreSQL {said['version'] // 10000}. "
-            f"The portal needs {OLDEST_VERSION // 10000} or newer, better 16 or newer."
+            f"{address(target)} runs PostgreSQL {facts['version'] // 10000}. "
+            f"The portal needs {MIN_VERSION // 10000} or newer; 16 or newer is recommended."
         )
-    return Session(
-        connection=connection,
+    return BrokerConnection(
+        raw=raw,
         target=target,
-        version=said["version"],
-        system_identifier=said["system_identifier"],
-        server_time=said["server_time"],
-        clock_skew=said["server_time"] - (before + (after - before) / 2),
-        standby=said["standby"],
+        version=facts["version"],
+        system_identifier=facts["system_identifier"],
+        server_time=facts["server_time"],
+        clock_skew=facts["server_time"] - (before + (after - before) / 2),
+        standby=facts["standby"],
     )

@@ -1,4 +1,4 @@
-"""The connector of the kind "postgresql": its calls, each from the module of its subject."""
+"""The connector of kind "postgresql": each call from the module of its subject."""
 
 from accessflows.connectors.postgresql import (
     activation,
@@ -32,10 +32,10 @@ class PostgreSQLConnector:
     extend = staticmethod(extension.extend)
     contain = staticmethod(containment.contain)
     contain_many = staticmethod(containment.contain_many)
-    end_sessions_at = staticmethod(timed_termination.end_sessions_at)
+    terminate_sessions_at = staticmethod(timed_termination.terminate_sessions_at)
     find_owned_objects = staticmethod(owned_objects.find_owned_objects)
     clean = staticmethod(cleaning.clean)
     prove = staticmethod(proof.prove)
     prove_many = staticmethod(proof.prove_many)
     list_managed_roles = staticmethod(role_listing.list_managed_roles)
-    canary = staticmethod(canary.canary)
+    canary = canary.canary

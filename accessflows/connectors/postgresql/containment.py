@@ -1,16 +1,17 @@
-"""Ending all use: cut, revoke, kill. After this nobody can use the grant, whatever follows.
+"""Containing grants: stop new sign-ins, revoke memberships, terminate sessions. Then nobody can use them.
 
-Every step commits by itself, so that a failure later never undoes an earlier one. Before the cut
-sessions are told to end once: at the end of a time none can come back, so that is the quickest way,
-and one that holds a lock on its own role lets go of it. What counts is the killing after the cut.
+Every step commits by itself, so that a later failure never undoes an earlier step. Before sign-ins are
+stopped, sessions are terminated once: at the deadline none can come back, so that is the quickest way, and
+a session that holds a lock on its own role releases it. What counts is the termination afterwards.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import psycopg
 import structlog
 from psycopg import sql
+from psycopg.rows import DictRow
 
 from accessflows.connectors.errors import (
     ConnectorError,
@@ -18,30 +19,30 @@ from accessflows.connectors.errors import (
     TargetRefused,
     TargetUnavailable,
 )
-from accessflows.connectors.postgresql.backend_sessions import end_sessions_of, signal_sessions_of
-from accessflows.connectors.postgresql.connection import Session, broker_session
-from accessflows.connectors.postgresql.errors import address, query_failure
-from accessflows.connectors.postgresql.prepared_transactions import prepared_by
+from accessflows.connectors.postgresql.backend_sessions import signal_sessions, terminate_sessions
+from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
+from accessflows.connectors.postgresql.errors import WILL_RETRY, address, query_failure
+from accessflows.connectors.postgresql.prepared_transactions import prepared_transactions_of
 from accessflows.connectors.postgresql.roles import (
-    LONG_AGO,
-    Found,
+    EPOCH,
+    Lookup,
+    MismatchedRole,
     Role,
-    Stranger,
-    find_ours,
+    find_roles,
 )
 from accessflows.connectors.protocol import Containment, GrantIdentity, Target, grant_id_of
 
 log = structlog.get_logger(__name__)
 
-_AT_ONCE = 250
-_CUT_AT_ONCE = 50
-_ATTEMPTS = 5
-_LONGEST_S = 60.0
+_BATCH_SIZE = 250
+_DISABLE_BATCH_SIZE = 50
+_MAX_ATTEMPTS = 5
+_BUDGET_S = 60.0
 
-# Who is contained with many others must not keep them waiting; what is locked is tried again soon.
-_LITTLE_PATIENCE = sql.SQL("SET LOCAL lock_timeout = '50ms'")
-_SOME_PATIENCE = sql.SQL("SET LOCAL lock_timeout = '250ms'")
-_CUT = sql.SQL("ALTER ROLE {role} NOLOGIN PASSWORD NULL VALID UNTIL {long_ago}")
+# In a batch, one locked role must not delay the others; it is retried by itself.
+_SHORT_LOCK_TIMEOUT = sql.SQL("SET LOCAL lock_timeout = '50ms'")
+_LONGER_LOCK_TIMEOUT = sql.SQL("SET LOCAL lock_timeout = '250ms'")
+_DISABLE = sql.SQL("ALTER ROLE {role} NOLOGIN PASSWORD NULL VALID UNTIL {epoch}")
 _MEMBERSHIPS = sql.SQL(
     "SELECT DISTINCT m.member::bigint AS oid, member.rolname AS role, granted.rolname AS permission"
     " FROM pg_auth_members m JOIN pg_roles granted ON granted.oid = m.roleid"
@@ -49,12 +50,12 @@ _MEMBERSHIPS = sql.SQL(
 )
 _REVOKE = sql.SQL("REVOKE {permission} FROM {roles}")
 
-FoundByGrant = dict[GrantIdentity, Found]
+Lookups = dict[GrantIdentity, Lookup]
 Outcome = Containment | ConnectorError
 
 
 def contain(target: Target, identity: GrantIdentity) -> Containment:
-    """Cut, revoke and kill one grant. Raises if it cannot be said that nobody can use it."""
+    """Contain one grant. Raises if it cannot be confirmed that nobody can use it."""
     outcome = contain_many(target, [identity])[identity]
     if isinstance(outcome, ConnectorError):
         raise outcome
@@ -64,70 +65,91 @@ def contain(target: Target, identity: GrantIdentity) -> Containment:
 def contain_many(
     target: Target, identities: Sequence[GrantIdentity]
 ) -> dict[GrantIdentity, Outcome]:
-    """Contain many over one connection. Only a failure of the connection itself is raised."""
+    """Contain many grants over one connection. Only a failure of the connection itself is raised."""
     outcomes: dict[GrantIdentity, Outcome] = {}
-    wanted = list(dict.fromkeys(identities))
-    with broker_session(target, budget_s=_LONGEST_S) as session:
-        for start in range(0, len(wanted), _AT_ONCE):
-            outcomes |= _contain_some(session, wanted[start : start + _AT_ONCE])
+    unique = list(dict.fromkeys(identities))
+    with connect_as_broker(target, budget_s=_BUDGET_S) as connection:
+        for start in range(0, len(unique), _BATCH_SIZE):
+            outcomes |= _contain_batch(connection, unique[start : start + _BATCH_SIZE])
     return outcomes
 
 
-def _contain_some(
-    session: Session, identities: Sequence[GrantIdentity]
+def _contain_batch(
+    connection: BrokerConnection, identities: Sequence[GrantIdentity]
 ) -> dict[GrantIdentity, Outcome]:
-    refused = {identity: why for identity in identities if (why := _refusal(session, identity))}
-    wanted = [each for each in identities if each not in refused]
-    early = _tell_early(session, wanted)
-    found, failed = _cut_even_if_resisted(session, wanted)
-    cut = [role.oid for each in found.values() if (role := _cuttable(each))]
-    _revoke_memberships(session, cut)
-    ended = end_sessions_of(
-        session,
-        [identity.role_oid for identity, each in found.items() if _sessions_are_ours(each)],
-        early,
+    refused = {
+        identity: error for identity in identities if (error := _refusal(connection, identity))
+    }
+    accepted = [identity for identity in identities if identity not in refused]
+    signalled = _terminate_early(connection, accepted)
+    lookups, failed = _stop_sign_ins(connection, accepted)
+    disabled = [role.oid for lookup in lookups.values() if (role := _role_to_disable(lookup))]
+    _revoke_memberships(connection, disabled)
+    sessions = terminate_sessions(
+        connection,
+        [one.role_oid for one, lookup in lookups.items() if _owns_sessions(lookup)],
+        signalled,
     )
-    prepared = prepared_by(session, list(ended))
-    left = _memberships(session, cut)
-    outcomes: dict[GrantIdentity, Outcome] = {**refused, **failed}
-    for identity, each in found.items():
-        told, still_open = ended.get(identity.role_oid, (0, 0))
-        if still_open:
-            outcomes[identity] = TargetUnavailable(
-                f"{still_open} session(s) of {identity.role_name} were told to end and are still "
-                "there. The portal attempts again."
-            )
-        elif isinstance(each, Stranger) and each.unmarked is None:
-            outcomes[identity] = each.mismatch
-        else:
-            outcomes[identity] = Containment(
-                sessions_ended=told if each else 0,
-                orphans_ended=0 if each else told,
-                prepared_transactions=tuple(
-                    one.gid for one in prepared if one.owner_oid == identity.role_oid
-                ),
-                memberships_left=tuple(
-                    row["permission"] for row in left if row["oid"] == identity.role_oid
-                ),
-                was_absent=each is None,
-            )
-    log.info("grants_contained", count=len(found), failed=len(refused) + len(failed))
-    return outcomes
+    prepared: dict[int, list[str]] = defaultdict(list)
+    for transaction in prepared_transactions_of(connection, list(sessions)):
+        prepared[transaction.owner_oid].append(transaction.gid)
+    remaining: dict[int, list[str]] = defaultdict(list)
+    for row in _memberships(connection, disabled):
+        remaining[row["oid"]].append(row["permission"])
+    log.info("grants_contained", count=len(lookups), failed=len(refused) + len(failed))
+    contained = {
+        identity: _outcome(
+            identity,
+            lookup,
+            sessions=sessions.get(identity.role_oid, (0, 0)),
+            prepared=prepared[identity.role_oid],
+            remaining=remaining[identity.role_oid],
+        )
+        for identity, lookup in lookups.items()
+    }
+    return {**refused, **failed, **contained}
 
 
-def _cuttable(found: Found) -> Role | None:
-    """The role to cut: ours, or ours with only its comment lost."""
-    return found.unmarked if isinstance(found, Stranger) else found
+def _outcome(
+    identity: GrantIdentity,
+    lookup: Lookup,
+    *,
+    sessions: tuple[int, int],
+    prepared: Iterable[str],
+    remaining: Iterable[str],
+) -> Outcome:
+    terminated, still_open = sessions
+    if still_open:
+        return TargetUnavailable(
+            f"{still_open} session(s) of {identity.role_name} were signalled and are still open. "
+            f"{WILL_RETRY}"
+        )
+    if isinstance(lookup, MismatchedRole) and lookup.unmarked is None:
+        return lookup.mismatch
+    return Containment(
+        sessions_terminated=terminated if lookup else 0,
+        orphan_sessions_terminated=0 if lookup else terminated,
+        prepared_transactions=tuple(prepared),
+        remaining_memberships=tuple(remaining),
+        was_absent=lookup is None,
+    )
 
 
-def _sessions_are_ours(found: Found) -> bool:
-    """Sessions are matched by OID. A stranger that merely took the name has another one."""
-    return not isinstance(found, Stranger) or not found.has_oid or found.unmarked is not None
+def _role_to_disable(lookup: Lookup) -> Role | None:
+    """Return the role if it is ours, also if only its comment is lost."""
+    return lookup.unmarked if isinstance(lookup, MismatchedRole) else lookup
 
 
-def _refusal(session: Session, identity: GrantIdentity) -> ConnectorError | None:
+def _owns_sessions(lookup: Lookup) -> bool:
+    """Sessions are matched by OID, which a role that merely has the same name does not share."""
+    return (
+        not isinstance(lookup, MismatchedRole) or not lookup.has_oid or lookup.unmarked is not None
+    )
+
+
+def _refusal(connection: BrokerConnection, identity: GrantIdentity) -> ConnectorError | None:
     try:
-        session.check_server(identity.system_identifier)
+        connection.check_server(identity.system_identifier)
     except TargetMismatch as mismatch:
         return mismatch
     if grant_id_of(identity.role_name) is None:
@@ -135,107 +157,118 @@ def _refusal(session: Session, identity: GrantIdentity) -> ConnectorError | None
     return None
 
 
-def _cut_even_if_resisted(
-    session: Session, identities: Sequence[GrantIdentity]
-) -> tuple[FoundByGrant, dict[GrantIdentity, ConnectorError]]:
-    """Many in one transaction; where that fails each by itself, after all the others.
+def _stop_sign_ins(
+    connection: BrokerConnection, identities: Sequence[GrantIdentity]
+) -> tuple[Lookups, dict[GrantIdentity, ConnectorError]]:
+    """Disable many roles in one transaction; where that fails, each by itself after all the others.
 
-    A grantee may change its own password, and while that transaction is open nobody else can change
-    the role. So its sessions are told to end right before: the cut then waits in line for the lock
-    that they leave, ahead of any session that comes after them.
+    A grantee may change its own password, and while that transaction is open nobody else can change the
+    role. So its sessions are terminated right before: ALTER ROLE then waits for the lock they release,
+    ahead of any session that comes after them.
     """
-    found: FoundByGrant = {}
-    resisted: list[GrantIdentity] = []
-    for start in range(0, len(identities), _CUT_AT_ONCE):
-        some = identities[start : start + _CUT_AT_ONCE]
+    lookups: Lookups = {}
+    locked: list[GrantIdentity] = []
+    for start in range(0, len(identities), _DISABLE_BATCH_SIZE):
+        batch = identities[start : start + _DISABLE_BATCH_SIZE]
         try:
-            found |= _cut(session, some, _LITTLE_PATIENCE)
+            lookups |= _disable(connection, batch, _SHORT_LOCK_TIMEOUT)
         except psycopg.Error:
-            if session.connection.broken:
+            if connection.broken:
                 raise
-            resisted += some
+            locked += batch
     failed: dict[GrantIdentity, ConnectorError] = {}
-    for identity in resisted:
-        outcome = _cut_one(session, identity)
+    for identity in locked:
+        outcome = _disable_one(connection, identity)
         if isinstance(outcome, ConnectorError):
             failed[identity] = outcome
         else:
-            found |= outcome
-    return found, failed
+            lookups |= outcome
+    return lookups, failed
 
 
-def _cut_one(session: Session, identity: GrantIdentity) -> FoundByGrant | ConnectorError:
-    failure: ConnectorError = TargetUnavailable(f"{identity.role_name} could not be cut.")
-    for _ in range(_ATTEMPTS):
+def _disable_one(connection: BrokerConnection, identity: GrantIdentity) -> Lookups | ConnectorError:
+    failure: ConnectorError = TargetUnavailable(f"{identity.role_name} could not be disabled.")
+    for _ in range(_MAX_ATTEMPTS):
         try:
-            _tell_early(session, [identity])
-            return _cut(session, [identity], _SOME_PATIENCE)
+            _terminate_early(connection, [identity])
+            return _disable(connection, [identity], _LONGER_LOCK_TIMEOUT)
         except psycopg.Error as error:
-            if session.connection.broken:
+            if connection.broken:
                 raise
-            failure = query_failure(error, session.target)
+            failure = query_failure(error, connection.target)
     return failure
 
 
-def _tell_early(session: Session, identities: Sequence[GrantIdentity]) -> list[tuple[int, int]]:
-    """A role that is not ours or was given powers by hand is beyond the broker."""
+def _terminate_early(
+    connection: BrokerConnection, identities: Sequence[GrantIdentity]
+) -> list[tuple[int, int]]:
+    """Signal sessions, except those of roles that are not ours or were given attributes by hand: the
+    broker has no rights on these."""
     oids = [
         identity.role_oid
-        for identity, found in find_ours(session, identities).items()
-        if _sessions_are_ours(found) and not ((role := _cuttable(found)) and role.has_attributes)
+        for identity, lookup in find_roles(connection, identities).items()
+        if _owns_sessions(lookup)
+        and not ((role := _role_to_disable(lookup)) and role.has_attributes)
     ]
-    return signal_sessions_of(session, oids) if oids else []
+    return signal_sessions(connection, oids) if oids else []
 
 
-def _cut(session: Session, identities: Sequence[GrantIdentity], patience: sql.SQL) -> FoundByGrant:
-    """No advisory lock here: a grantee could take it. Two that cut the same role at once may get
-    in each other's way; whoever comes second finds it cut."""
-    with session.connection.transaction():
-        session.connection.execute(patience)
-        found = find_ours(session, identities)
-        roles = [role for each in found.values() if (role := _cuttable(each)) and not role.is_cut]
-        session.run(
+def _disable(
+    connection: BrokerConnection, identities: Sequence[GrantIdentity], lock_timeout: sql.SQL
+) -> Lookups:
+    """Take no advisory lock here: a grantee could hold it. Two workers that disable the same role may
+    delay each other; the second finds it disabled."""
+    with connection.transaction():
+        connection.execute(lock_timeout)
+        lookups = find_roles(connection, identities)
+        roles = [role for lookup in lookups.values() if (role := _role_to_disable(lookup))]
+        connection.run(
             [
-                _CUT.format(
-                    role=sql.Identifier(role.name), long_ago=sql.Literal(LONG_AGO.isoformat())
+                _DISABLE.format(
+                    role=sql.Identifier(role.name), epoch=sql.Literal(EPOCH.isoformat())
                 )
                 for role in sorted(roles, key=lambda role: role.oid)
+                if not role.is_disabled
             ]
         )
-    return found
+    return lookups
 
 
-def _memberships(session: Session, role_oids: Sequence[int]) -> list[psycopg.rows.DictRow]:
-    return session.rows(_MEMBERSHIPS, {"oids": list(role_oids)}) if role_oids else []
+def _memberships(connection: BrokerConnection, role_oids: Sequence[int]) -> list[DictRow]:
+    return connection.rows(_MEMBERSHIPS, {"oids": list(role_oids)}) if role_oids else []
 
 
-def _revoke_memberships(session: Session, role_oids: Sequence[int]) -> None:
-    """Take the rights away. A refusal here is not fatal: the role is cut already, and what stays
-    is read from the catalog afterwards, never from the command's own word.
+def _revoke_memberships(connection: BrokerConnection, role_oids: Sequence[int]) -> None:
+    """Revoke the permissions. A refusal here is not fatal: the roles are disabled already, and what
+    remains is read from the catalog afterwards, never from the command's own result.
 
-    One statement takes a permission from many: after each the server goes through all that the broker
-    may administer anew, which with thousands of open grants takes longer than everything else.
+    One statement revokes a permission from many roles: after each, the server recomputes everything the
+    broker may administer, which with thousands of active grants takes longer than all the rest.
     """
-    memberships = _memberships(session, role_oids)
+    memberships = _memberships(connection, role_oids)
     holders: dict[str, list[str]] = defaultdict(list)
     for row in memberships:
         holders[row["permission"]].append(row["role"])
     try:
-        session.run([_revoke(permission, roles) for permission, roles in holders.items()])
+        connection.run([_revoke(permission, roles) for permission, roles in holders.items()])
     except psycopg.Error:
-        if session.connection.broken:
+        if connection.broken:
             raise
-        for revoke in [_revoke(row["permission"], [row["role"]]) for row in memberships]:
-            try:
-                session.run([revoke])
-            except psycopg.Error as error:
-                if session.connection.broken:
-                    raise
-                log.warning(
-                    "membership_not_revoked",
-                    at=address(session.target),
-                    why=query_failure(error, session.target).sentence,
-                )
+        for row in memberships:
+            _revoke_or_log(connection, _revoke(row["permission"], [row["role"]]))
+
+
+def _revoke_or_log(connection: BrokerConnection, revoke: sql.Composed) -> None:
+    try:
+        connection.run([revoke])
+    except psycopg.Error as error:
+        if connection.broken:
+            raise
+        log.warning(
+            "membership_not_revoked",
+            target=address(connection.target),
+            reason=query_failure(error, connection.target).sentence,
+        )
 
 
 def _revoke(permission: str, roles: Sequence[str]) -> sql.Composed:

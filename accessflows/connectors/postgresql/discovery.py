@@ -1,14 +1,14 @@
-"""What a target has to offer: databases, capability roles, and what such a role can do."""
+"""Discovering what a target offers: databases, capability roles, and the rights of such a role."""
 
 from psycopg import sql
 
-from accessflows.connectors.postgresql.connection import Session, broker_session
+from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE
-from accessflows.connectors.postgresql.permissions import why_not
+from accessflows.connectors.postgresql.permissions import refusal_of
 from accessflows.connectors.postgresql.requirements import admin_check
 from accessflows.connectors.protocol import CapabilityRole, Inventory, Right, Target, grant_id_of
 
-LONGEST_LIST = 500
+MAX_ITEMS = 500
 
 _DATABASES = sql.SQL(
     "SELECT datname AS name FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1"
@@ -19,8 +19,8 @@ _ROLES = sql.SQL(
     "   AND has_database_privilege(r.oid, d.oid, 'CONNECT') ORDER BY 1) AS databases"
     " FROM pg_roles r WHERE NOT r.rolcanlogin AND r.rolname NOT LIKE 'pg\\_%' ORDER BY 1"
 )
-# What a role has through itself and every role it is a member of, by object. Rights that everybody
-# has (PUBLIC) are not the permission's doing and are left out.
+# The rights of a role and of every role it is a member of, by object. Rights of PUBLIC do not come from the
+# permission and are left out.
 _RIGHTS = sql.SQL(
     "WITH RECURSIVE reach(oid) AS ("
     "  SELECT oid FROM pg_roles WHERE rolname = %(permission)s"
@@ -55,26 +55,25 @@ _RIGHTS = sql.SQL(
 
 
 def discover(target: Target) -> Inventory:
-    """Databases and roles that could be offered; a role that must not be says why."""
-    with broker_session(target, anew=True) as session:
-        databases = tuple(row["name"] for row in session.rows(_DATABASES))
+    """Return the databases and roles that can be offered; a role that must not be says why."""
+    with connect_as_broker(target, fresh=True) as connection:
+        databases = tuple(row["name"] for row in connection.rows(_DATABASES))
         roles = tuple(
-            CapabilityRole(row["name"], tuple(row["databases"]), _refusal(session, row["name"]))
-            for row in session.rows(_ROLES)
+            CapabilityRole(row["name"], tuple(row["databases"]), _refusal(connection, row["name"]))
+            for row in connection.rows(_ROLES)
             if row["name"] != GRAVEYARD_ROLE and grant_id_of(row["name"]) is None
         )
-        return Inventory(databases, roles, session.version, session.system_identifier)
+        return Inventory(databases, roles, connection.version, connection.system_identifier)
 
 
-def rights_here(session: Session, permission: str) -> list[Right]:
-    """What the permission lets one do in this database, with the role each right comes through."""
-    rows = session.rows(_RIGHTS.format(limit=sql.Literal(LONGEST_LIST)), {"permission": permission})
+def rights_in_current_database(connection: BrokerConnection, permission: str) -> list[Right]:
+    """Return what a permission allows in the connected database, with the role that holds each right."""
+    rows = connection.rows(_RIGHTS.format(limit=sql.Literal(MAX_ITEMS)), {"permission": permission})
     return [Right(row["kind"], row["name"], tuple(row["privileges"]), row["via"]) for row in rows]
 
 
-def _refusal(session: Session, name: str) -> str:
-    reason = why_not(session, name)
-    if reason:
+def _refusal(connection: BrokerConnection, name: str) -> str:
+    if reason := refusal_of(connection, name):
         return reason
-    check = admin_check(session, name)
+    check = admin_check(connection, name)
     return "" if check.ok else check.sentence

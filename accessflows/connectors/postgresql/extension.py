@@ -1,4 +1,4 @@
-"""Moving the end of open access to later: `VALID UNTIL` and the marker together, read back."""
+"""Extending active access: `VALID UNTIL` and the marker together, read back."""
 
 from datetime import datetime
 
@@ -6,71 +6,77 @@ import structlog
 from psycopg import sql
 
 from accessflows.connectors.errors import TargetRefused
-from accessflows.connectors.postgresql.activation import deadline_on
-from accessflows.connectors.postgresql.connection import Session, broker_session
+from accessflows.connectors.postgresql.activation import deadline_on_target
+from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
 from accessflows.connectors.postgresql.names import Marker
-from accessflows.connectors.postgresql.roles import Role, require_ours
+from accessflows.connectors.postgresql.roles import Role, find_role
 from accessflows.connectors.protocol import GrantIdentity, GrantSpec, Target
+
+ROLE_MISSING = "The grant's role no longer exists on the target. Make a new request."
 
 log = structlog.get_logger(__name__)
 
-# Changes nothing but takes the role's row, so that a cut at the same moment comes before or after.
-_HOLD = sql.SQL("ALTER ROLE {role} CONNECTION LIMIT {limit}")
-_PROLONG = sql.SQL("ALTER ROLE {role} VALID UNTIL {until}")
+# Changes nothing but locks the role's row, so that a concurrent containment comes before or after.
+_LOCK_ROLE = sql.SQL("ALTER ROLE {role} CONNECTION LIMIT {limit}")
+_EXTEND = sql.SQL("ALTER ROLE {role} VALID UNTIL {until}")
 _COMMENT = sql.SQL("COMMENT ON ROLE {role} IS {marker}")
 
 
 def extend(
     target: Target, spec: GrantSpec, identity: GrantIdentity, *, since: datetime | None
 ) -> datetime:
-    """Have the target let the grantee in until `spec.deadline`. Returns what it enforces then.
+    """Extend the role to `spec.deadline`, and return the deadline the target enforces.
 
-    `since` is the end the target was last known to enforce: a role that was cut, or shortened by
-    somebody else, is not revived. An end that is as late already stays. Twice is as once.
+    `since` is the deadline last known to be enforced: a role that was disabled, or shortened by
+    somebody else, is not revived. A deadline that is already as late stays. Idempotent.
     """
-    with broker_session(target) as session:
-        session.check_server(identity.system_identifier)
-        until = deadline_on(session, spec)
-        with session.connection.transaction():
-            role = _hold(session, identity)
-            _require_open(session, role, since)
+    with connect_as_broker(target) as connection:
+        connection.check_server(identity.system_identifier)
+        until = deadline_on_target(connection, spec)
+        with connection.transaction():
+            role = _locked(connection, identity)
+            _require_open(connection, role, since)
             if role.valid_until is None or role.valid_until < until:
-                _prolong(session, spec, role.name, until)
-            enforced = _require_open(session, require_ours(session, identity), since)
+                _set_deadline(connection, spec, role.name, until)
+            enforced = _require_open(connection, find_role(connection, identity), since)
     log.info("grant_extended", role=identity.role_name)
     return enforced
 
 
-def _hold(session: Session, identity: GrantIdentity) -> Role:
-    role = require_ours(session, identity)
+def _locked(connection: BrokerConnection, identity: GrantIdentity) -> Role:
+    role = find_role(connection, identity)
     if role is None:
-        raise TargetRefused("The grant's role is gone from the target. Make a new request.")
+        raise TargetRefused(ROLE_MISSING)
     limit = sql.Literal(role.connection_limit)
-    session.run([_HOLD.format(role=sql.Identifier(role.name), limit=limit)])
-    held = require_ours(session, identity)
-    if held is None:
-        raise TargetRefused("The grant's role is gone from the target. Make a new request.")
-    return held
+    connection.run([_LOCK_ROLE.format(role=sql.Identifier(role.name), limit=limit)])
+    locked = find_role(connection, identity)
+    if locked is None:
+        raise TargetRefused(ROLE_MISSING)
+    return locked
 
 
-def _require_open(session: Session, role: Role | None, since: datetime | None) -> datetime:
-    """Return the end of a role that nobody has cut or shortened."""
-    if role is None or role.is_cut:
-        raise TargetRefused("The grant has ended on the target, so it is not extended.")
+def _require_open(
+    connection: BrokerConnection, role: Role | None, since: datetime | None
+) -> datetime:
+    """Return the deadline of a role that nobody has disabled or shortened."""
+    if role is None or role.is_disabled:
+        raise TargetRefused("The grant was revoked on the target and can't be extended.")
     if role.valid_until is None:
-        raise TargetRefused("The target knows no end of this login. Have it set by hand first.")
-    if role.valid_until < (since or session.server_time):
+        raise TargetRefused("This login has no expiry on the target. Set one by hand first.")
+    if role.valid_until < (since or connection.server_time):
         raise TargetRefused(
-            "Somebody shortened this login on the target, so the portal does not extend it."
+            "The login was shortened on the target by hand, so the portal does not extend it."
         )
     return role.valid_until
 
 
-def _prolong(session: Session, spec: GrantSpec, name: str, until: datetime) -> None:
+def _set_deadline(
+    connection: BrokerConnection, spec: GrantSpec, name: str, until: datetime
+) -> None:
     role = sql.Identifier(name)
-    session.run(
+    connection.run(
         [
-            _PROLONG.format(role=role, until=sql.Literal(until.isoformat())),
+            _EXTEND.format(role=role, until=sql.Literal(until.isoformat())),
             _COMMENT.format(role=role, marker=sql.Literal(Marker.of(spec).comment())),
         ]
     )

@@ -1,4 +1,4 @@
-"""Names and the ownership marker: what is ours on a target, and what may be sent to it at all."""
+"""Names and the ownership marker: which roles are ours, and which names may be sent to a target."""
 
 import hashlib
 import json
@@ -9,13 +9,13 @@ from datetime import datetime
 from accessflows.connectors.errors import TargetRefused
 from accessflows.connectors.protocol import GrantSpec
 
-LONGEST_NAME_BYTES = 63  # NAMEDATALEN - 1; the server cuts longer names silently
-GRAVEYARD_ROLE = "jit_graveyard"  # owns what grantees left behind, can do nothing with it
+MAX_NAME_BYTES = 63  # NAMEDATALEN - 1; the server truncates longer names silently
+GRAVEYARD_ROLE = "jit_graveyard"  # owns what grantees left behind, without any rights
 _MARKER_KEY = "apono-portal"
 
 
 def check_name(name: str, what: str) -> str:
-    """The name itself if the server would take it as it is, else a sentence that says why not."""
+    """Return the name if the server accepts it unchanged, else raise TargetRefused."""
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
@@ -23,37 +23,37 @@ def check_name(name: str, what: str) -> str:
     if not name:
         raise TargetRefused(f"The name of the {what} is empty. Choose one.")
     if any(character < " " or character == "\x7f" for character in name):
-        raise TargetRefused(f"The name of the {what} has control characters in it. Rename it.")
-    if size > LONGEST_NAME_BYTES:
+        raise TargetRefused(f"The name of the {what} contains control characters. Rename it.")
+    if size > MAX_NAME_BYTES:
         raise TargetRefused(
-            f"The name of the {what} is {size} bytes long, PostgreSQL keeps only "
-            f"{LONGEST_NAME_BYTES}. Use its real, shorter name."
+            f"The name of the {what} is {size} bytes long; PostgreSQL keeps only "
+            f"{MAX_NAME_BYTES}. Use its actual name."
         )
     return name
 
 
 def check_role_name(name: str, what: str = "permission") -> str:
-    """`check_name`, and none of the names PostgreSQL keeps for itself."""
+    """Like `check_name`, and refuse the names PostgreSQL reserves."""
     check_name(name, what)
     if name.startswith("pg_"):
         raise TargetRefused(
             f"{name} is one of PostgreSQL's predefined roles and must not be granted. "
-            "Make a role of your own with just the rights that are needed."
+            "Create a role with just the rights that are needed."
         )
     if name in {"public", "none"}:
-        raise TargetRefused(f"{name} is a reserved word, not a role. Choose a role of your own.")
+        raise TargetRefused(f"{name} is a reserved word, not a role. Choose another role.")
     return name
 
 
 def lock_key(grant_id: uuid.UUID) -> int:
-    """The advisory lock of a grant: everything that changes its role holds it."""
+    """Return the key of a grant's advisory lock, held by whatever creates or drops its role."""
     digest = hashlib.sha256(b"apono-portal grant " + grant_id.bytes).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """The comment on a role of ours. `deadline` is the one approved, in UTC."""
+    """The comment on a role of the portal. `deadline` is the one approved, in UTC."""
 
     portal_id: str
     grant_id: uuid.UUID
@@ -74,11 +74,11 @@ class Marker:
 
 
 def read_marker(comment: str | None) -> Marker | None:
-    """The marker in a comment, or None if the comment is not exactly one of ours."""
+    """Return the marker in a comment, or None if it is not exactly one of the portal's."""
     try:
-        said = json.loads(comment or "")
-        deadline = datetime.fromisoformat(said["deadline"])
-        marker = Marker(str(said[_MARKER_KEY]), uuid.UUID(said["grant"]), deadline)
+        fields = json.loads(comment or "")
+        deadline = datetime.fromisoformat(fields["deadline"])
+        marker = Marker(str(fields[_MARKER_KEY]), uuid.UUID(fields["grant"]), deadline)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return marker if deadline.tzinfo is not None else None

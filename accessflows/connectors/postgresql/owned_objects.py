@@ -1,5 +1,5 @@
-"""What a grantee left behind, read from pg_shdepend: there every object, right and policy that
-mentions a role is recorded, for all databases at once (PostgreSQL manual, chapter "pg_shdepend").
+"""Listing what a grantee left behind, from pg_shdepend: it records every object, right and policy that
+refers to a role, for all databases (PostgreSQL manual, "pg_shdepend").
 """
 
 from collections.abc import Iterator
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from accessflows.connectors.errors import ConnectorError
-from accessflows.connectors.postgresql.connection import Session, broker_session
-from accessflows.connectors.postgresql.prepared_transactions import prepared_by
-from accessflows.connectors.postgresql.roles import require_ours
-from accessflows.connectors.protocol import GrantIdentity, OwnedObject, ResidueItem, Target
+from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
+from accessflows.connectors.postgresql.prepared_transactions import prepared_transactions_of
+from accessflows.connectors.postgresql.roles import find_role
+from accessflows.connectors.protocol import GrantIdentity, OwnedObject, OwnedObjects, Target
 
-LONGEST_LIST = 500  # per database; a grantee may have made any number of things
+MAX_ITEMS = 500  # per database; a grantee may have created any number of objects
 
 _DATABASES = sql.SQL(
     "SELECT DISTINCT d.datname AS name FROM pg_shdepend s JOIN pg_database d"
@@ -41,47 +41,49 @@ _ITEMS = sql.SQL(
 )
 
 
-def find_owned_objects(target: Target, identity: GrantIdentity) -> OwnedObject:
-    """All that the grantee left behind, in every database. Empty if the role is gone."""
-    with broker_session(target) as session:
-        session.check_server(identity.system_identifier)
+def find_owned_objects(target: Target, identity: GrantIdentity) -> OwnedObjects:
+    """List what the grantee left behind in every database; only prepared transactions if the role is gone."""
+    with connect_as_broker(target) as connection:
+        connection.check_server(identity.system_identifier)
         items = [
-            ResidueItem(each.database, "prepared transaction", each.gid)
-            for each in prepared_by(session, [identity.role_oid])
+            OwnedObject(transaction.database, "prepared transaction", transaction.gid)
+            for transaction in prepared_transactions_of(connection, [identity.role_oid])
         ]
-        if require_ours(session, identity) is None:
-            return OwnedObject(tuple(items))
-        databases = databases_with_traces(session, identity.role_oid)
+        if find_role(connection, identity) is None:
+            return OwnedObjects(tuple(items))
+        databases = databases_with_dependencies(connection, identity.role_oid)
     for database in databases:
         items += _items_in(target, database, identity.role_oid)
-    return OwnedObject(tuple(items))
+    return OwnedObjects(tuple(items))
 
 
-def databases_with_traces(session: Session, role_oid: int) -> list[str]:
-    """Where the role is mentioned. Server-wide mentions count for the maintenance database."""
-    return [row["name"] for row in session.rows(_DATABASES, {"oid": role_oid})]
+def databases_with_dependencies(connection: BrokerConnection, role_oid: int) -> list[str]:
+    """Return where objects depend on the role. Shared objects count for the maintenance database."""
+    return [row["name"] for row in connection.rows(_DATABASES, {"oid": role_oid})]
 
 
-def items_here(session: Session, database: str, role_oid: int) -> list[ResidueItem]:
-    """The owned_objects in the session's own database; the maintenance one stands for the server too."""
-    return list(_read(session, database, role_oid))
+def objects_in_current_database(
+    connection: BrokerConnection, database: str, role_oid: int
+) -> list[OwnedObject]:
+    """List the objects in the connected database; for the maintenance database, also shared objects."""
+    return list(_read(connection, database, role_oid))
 
 
-def _items_in(target: Target, database: str, role_oid: int) -> list[ResidueItem]:
+def _items_in(target: Target, database: str, role_oid: int) -> list[OwnedObject]:
     try:
-        with broker_session(target, database=database) as session:
-            return items_here(session, database, role_oid)
+        with connect_as_broker(target, database=database) as connection:
+            return objects_in_current_database(connection, database, role_oid)
     except ConnectorError as error:
-        return [ResidueItem(database, "unreadable", error.sentence)]
+        return [OwnedObject(database, "unreadable", error.sentence)]
 
 
-def _read(session: Session, database: str, role_oid: int) -> Iterator[ResidueItem]:
-    shared_dbid = 0 if database == session.target.database else None
-    rows = session.rows(
-        _ITEMS.format(limit=sql.Literal(LONGEST_LIST + 1)),
+def _read(connection: BrokerConnection, database: str, role_oid: int) -> Iterator[OwnedObject]:
+    shared_dbid = 0 if database == connection.target.database else None
+    rows = connection.rows(
+        _ITEMS.format(limit=sql.Literal(MAX_ITEMS + 1)),
         {"oid": role_oid, "shared": shared_dbid},
     )
-    for row in rows[:LONGEST_LIST]:
-        yield ResidueItem(database, row["kind"], row["name"])
-    if len(rows) > LONGEST_LIST:
-        yield ResidueItem(database, "more", f"and more than {LONGEST_LIST} in all")
+    for row in rows[:MAX_ITEMS]:
+        yield OwnedObject(database, row["kind"], row["name"])
+    if len(rows) > MAX_ITEMS:
+        yield OwnedObject(database, "more", f"and more than {MAX_ITEMS} in all")

@@ -1,7 +1,7 @@
-"""Which roles may be granted to people at all.
+"""Which roles may be granted at all.
 
-A capability role is a NOLOGIN role without attributes. It and all roles it is a member of are
-looked at, whatever the options of the membership: options can be changed later.
+A capability role is a NOLOGIN role without attributes. It is checked together with all roles it is a member
+of, whatever the options of the membership: options can be changed later.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from psycopg import sql
 from psycopg.rows import DictRow
 
 from accessflows.connectors.errors import TargetRefused
-from accessflows.connectors.postgresql.connection import Question, Session, broker_session
+from accessflows.connectors.postgresql.connection import BrokerConnection, Query, connect_as_broker
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE, check_role_name
 from accessflows.connectors.protocol import Target, grant_id_of
 
@@ -30,66 +30,65 @@ _REACHABLE = sql.SQL(
 )
 
 
-def reachable_roles(permission: str) -> Question:
-    """Asks for the role itself, first, and all it is a member of."""
+def reachable_roles(permission: str) -> Query:
+    """Return the query for a role, first, and every role it is a member of."""
     return _REACHABLE, {"name": permission}
 
 
-def why_not(session: Session, permission: str) -> str:
-    """The reason against granting this role, or an empty string."""
-    return objection_to_name(permission) or objection_to_roles(
-        permission, session.rows(*reachable_roles(permission))
+def refusal_of(connection: BrokerConnection, permission: str) -> str:
+    """Return why this role must not be granted, or an empty string."""
+    return name_refusal(permission) or roles_refusal(
+        permission, connection.rows(*reachable_roles(permission))
     )
 
 
-def objection_to_name(permission: str) -> str:
-    """The reason that the name alone gives; without one it is safe to ask the target about it."""
+def name_refusal(permission: str) -> str:
+    """Return why the name alone rules the role out, or an empty string; then it is safe to query."""
     try:
         check_role_name(permission)
     except TargetRefused as refused:
         return refused.sentence
     if permission == GRAVEYARD_ROLE or grant_id_of(permission):
-        return f"{permission} is one of the portal's own roles. Choose a role of your own."
+        return f"{permission} is one of the portal's own roles. Choose another role."
     return ""
 
 
-def objection_to_roles(permission: str, reachable: Sequence[DictRow]) -> str:
-    """The reason found in the answer to `reachable_roles`, or an empty string."""
+def roles_refusal(permission: str, reachable: Sequence[DictRow]) -> str:
+    """Return why the result of `reachable_roles` rules the role out, or an empty string."""
     if not reachable:
         return (
-            f"The target has no role named {permission}. It was dropped or renamed; "
-            "choose another permission or create it again."
+            f"The target has no role named {permission}. It was dropped or renamed. "
+            "Choose another permission or create it again."
         )
     if reachable[0]["login"]:
         return (
-            f"{permission} can log in, so it is somebody's account and not a capability role. "
-            f"Make a NOLOGIN role with the same rights and offer that."
+            f"{permission} can log in, so it is an account and not a capability role. "
+            "Create a NOLOGIN role with the same rights instead."
         )
     for role in reachable:
-        reason = _objection(role)
-        if reason:
-            through = "" if role["itself"] else f", being a member of {role['name']},"
-            return f"{permission}{through} {reason}. It must not be granted; use a narrower role."
+        if reason := _refusal(role):
+            via = "" if role["itself"] else f", as a member of {role['name']},"
+            return f"{permission}{via} {reason}. It must not be granted; use a narrower role."
     return ""
 
 
 def check_permission(target: Target, permission: str) -> None:
     """Raise TargetRefused if this permission must never be granted on this target."""
-    with broker_session(target) as session:
-        refuse(why_not(session, permission))
+    with connect_as_broker(target) as connection:
+        raise_if_refused(refusal_of(connection, permission))
 
 
-def refuse(reason: str) -> None:
+def raise_if_refused(reason: str) -> None:
     """Raise TargetRefused if there is a reason."""
     if reason:
         raise TargetRefused(reason)
 
 
-def _objection(role: DictRow) -> str:
+def _refusal(role: DictRow) -> str:
     if role["attributes"]:
         return f"has the attribute {' and '.join(role['attributes'])}"
     if role["predefined"]:
-        return "reaches far beyond one database through a predefined role"
+        return "has rights far beyond one database through a predefined role"
     if role["handed_on"]:
-        return "could hand that membership on to others for good (ADMIN OPTION)"
+        return "could grant that membership to others permanently (ADMIN OPTION)"
     return ""

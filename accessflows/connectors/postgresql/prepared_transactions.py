@@ -1,14 +1,14 @@
-"""Prepared transactions: they outlive sessions and roles, keep their locks and can be committed later."""
+"""Prepared transactions: they outlive sessions and roles, hold locks and can be committed later."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
-from accessflows.connectors.postgresql.connection import Session
+from accessflows.connectors.postgresql.connection import BrokerConnection
 
-# The view pg_prepared_xacts shows the owner by name, which is gone once the role is; the function
-# beneath it keeps the OID.
+# The view pg_prepared_xacts shows the owner by name, which is lost with the role; the function behind it
+# keeps the OID.
 _BY_OWNER = sql.SQL(
     "SELECT p.gid, p.ownerid::bigint AS owner, d.datname AS database FROM pg_prepared_xact() p"
     " LEFT JOIN pg_database d ON d.oid = p.dbid WHERE p.ownerid = ANY(%(oids)s::oid[])"
@@ -23,17 +23,19 @@ class PreparedTransaction:
     database: str
 
 
-def prepared_by(session: Session, role_oids: Sequence[int]) -> list[PreparedTransaction]:
+def prepared_transactions_of(
+    connection: BrokerConnection, role_oids: Sequence[int]
+) -> list[PreparedTransaction]:
     return [
         PreparedTransaction(row["gid"], row["owner"], row["database"] or "")
-        for row in session.rows(_BY_OWNER, {"oids": list(role_oids)})
+        for row in connection.rows(_BY_OWNER, {"oids": list(role_oids)})
     ]
 
 
-def roll_back(session: Session, role_name: str, gid: str) -> None:
-    """Roll back as their owner. `session` is in their database, the broker a member of the role."""
-    session.run([sql.SQL("SET ROLE {role}").format(role=sql.Identifier(role_name))])
+def roll_back(connection: BrokerConnection, role_name: str, gid: str) -> None:
+    """Roll back as the owner. The connection is to their database, and the broker a member of the role."""
+    connection.run([sql.SQL("SET ROLE {role}").format(role=sql.Identifier(role_name))])
     try:
-        session.run([sql.SQL("ROLLBACK PREPARED {gid}").format(gid=sql.Literal(gid))])
+        connection.run([sql.SQL("ROLLBACK PREPARED {gid}").format(gid=sql.Literal(gid))])
     finally:
-        session.connection.execute("RESET ROLE")
+        connection.execute("RESET ROLE")

@@ -1,4 +1,4 @@
-"""Proving an end: the target's own catalogs, read back in every database."""
+"""Proving removal: the target's own catalogs, read in every database."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from psycopg.rows import DictRow
 
 from accessflows.connectors.errors import ConnectorError, TargetMismatch
 from accessflows.connectors.postgresql.backend_sessions import count_sessions
-from accessflows.connectors.postgresql.connection import broker_session
-from accessflows.connectors.postgresql.prepared_transactions import prepared_by
+from accessflows.connectors.postgresql.connection import connect_as_broker
+from accessflows.connectors.postgresql.prepared_transactions import prepared_transactions_of
 from accessflows.connectors.protocol import GrantIdentity, Proof, Target
 
 METHOD = (
@@ -19,14 +19,14 @@ METHOD = (
 )
 
 _ROLES = sql.SQL(
-    "SELECT asked.oid::bigint AS oid, asked.name, clock_timestamp() AS checked_at,"
-    " EXISTS (SELECT FROM pg_roles WHERE oid = asked.oid) AS oid_there,"
-    " EXISTS (SELECT FROM pg_roles WHERE rolname = asked.name) AS name_there,"
+    "SELECT role.oid::bigint AS oid, role.name, clock_timestamp() AS checked_at,"
+    " EXISTS (SELECT FROM pg_roles WHERE oid = role.oid) AS oid_exists,"
+    " EXISTS (SELECT FROM pg_roles WHERE rolname = role.name) AS name_exists,"
     " (SELECT count(*) FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass"
-    "   AND refobjid = asked.oid) AS dependencies,"
+    "   AND refobjid = role.oid) AS dependencies,"
     " (SELECT count(*) FROM pg_auth_members"
-    "   WHERE roleid = asked.oid OR member = asked.oid OR grantor = asked.oid) AS memberships"
-    " FROM unnest(%(oids)s::oid[], %(names)s::name[]) AS asked (oid, name)"
+    "   WHERE roleid = role.oid OR member = role.oid OR grantor = role.oid) AS memberships"
+    " FROM unnest(%(oids)s::oid[], %(names)s::name[]) AS role (oid, name)"
 )
 _DATABASES = sql.SQL(
     "SELECT datname AS name, has_database_privilege(oid, 'CONNECT') AS readable FROM pg_database"
@@ -58,23 +58,23 @@ _ACCESS_LISTS = {
     "pg_tablespace": "spcacl",
 }
 _OWNED = (
-    "SELECT {catalog} AS place, {column}::bigint AS oid, count(*) AS number FROM {table}"
+    "SELECT {catalog} AS location, {column}::bigint AS oid, count(*) AS number FROM {table}"
     " WHERE {column} = ANY(%(oids)s::oid[]) GROUP BY {column}"
 )
 _LISTED = (
-    "SELECT {catalog} AS place, named.oid::bigint AS oid, count(*) AS number FROM {table}"
+    "SELECT {catalog} AS location, named.oid::bigint AS oid, count(*) AS number FROM {table}"
     " CROSS JOIN LATERAL ("
-    "   SELECT DISTINCT each.oid FROM aclexplode({column}) x"
-    "   CROSS JOIN LATERAL (VALUES (x.grantee), (x.grantor)) AS each (oid)"
-    "   WHERE each.oid = ANY(%(oids)s::oid[])) named"
+    "   SELECT DISTINCT holder.oid FROM aclexplode({column}) x"
+    "   CROSS JOIN LATERAL (VALUES (x.grantee), (x.grantor)) AS holder (oid)"
+    "   WHERE holder.oid = ANY(%(oids)s::oid[])) named"
     " WHERE {column} IS NOT NULL GROUP BY named.oid"
 )
 
-Traces = dict[int, dict[str, int]]  # of each OID, how many in which place
+Traces = dict[int, dict[str, int]]  # by OID, the number of references by location
 
 
 def prove(target: Target, identity: GrantIdentity) -> Proof:
-    """What is left of a grant. Changes nothing and can be asked again at any time."""
+    """Report what is left of a grant. Changes nothing; safe to repeat at any time."""
     proof = prove_many(target, [identity])[identity]
     if isinstance(proof, ConnectorError):
         raise proof
@@ -84,52 +84,54 @@ def prove(target: Target, identity: GrantIdentity) -> Proof:
 def prove_many(
     target: Target, identities: Sequence[GrantIdentity]
 ) -> dict[GrantIdentity, Proof | ConnectorError]:
-    """`prove` for many: each catalog is read once for all of them."""
-    proven: dict[GrantIdentity, Proof | ConnectorError] = {}
-    with broker_session(target) as session:
+    """Prove many: each catalog is read once for all of them."""
+    proofs: dict[GrantIdentity, Proof | ConnectorError] = {}
+    with connect_as_broker(target) as connection:
         for identity in identities:
             try:
-                session.check_server(identity.system_identifier)
+                connection.check_server(identity.system_identifier)
             except TargetMismatch as mismatch:
-                proven[identity] = mismatch
-        asked = [each for each in identities if each not in proven]
-        oids = [each.role_oid for each in asked]
-        names = [each.role_name for each in asked]
-        rows = session.rows(_ROLES, {"oids": oids, "names": names})
-        said = {(row["oid"], row["name"]): row for row in rows}
-        sessions = count_sessions(session, oids)
-        prepared = prepared_by(session, oids)
-        databases = session.rows(_DATABASES)
-    readable = [each["name"] for each in databases if each["readable"]]
-    unread = [each["name"] for each in databases if not each["readable"]]
+                proofs[identity] = mismatch
+        accepted = [identity for identity in identities if identity not in proofs]
+        oids = [identity.role_oid for identity in accepted]
+        names = [identity.role_name for identity in accepted]
+        rows = connection.rows(_ROLES, {"oids": oids, "names": names})
+        facts = {(row["oid"], row["name"]): row for row in rows}
+        sessions = count_sessions(connection, oids)
+        prepared = prepared_transactions_of(connection, oids)
+        databases = connection.rows(_DATABASES)
+    readable = [row["name"] for row in databases if row["readable"]]
+    unread = [row["name"] for row in databases if not row["readable"]]
     traces: Traces = defaultdict(dict)
-    for database in readable if asked else []:
-        _add_traces(traces, target, database, asked)
-    for identity in asked:
+    for database in readable if accepted else []:
+        _add_traces(traces, target, database, accepted)
+    for identity in accepted:
         oid = identity.role_oid
-        gids = [each.gid for each in prepared if each.owner_oid == oid]
+        gids = [transaction.gid for transaction in prepared if transaction.owner_oid == oid]
         left = {"sessions": sessions[oid], "prepared_transactions": gids, "traces": traces[oid]}
         read = {"databases_read": readable, "databases_known_from_pg_shdepend_only": unread}
-        proven[identity] = _proof(identity, said[oid, identity.role_name], left, read)
-    return proven
+        proofs[identity] = _proof(identity, facts[oid, identity.role_name], left, read)
+    return proofs
 
 
 def _proof(
-    identity: GrantIdentity, said: DictRow, left: dict[str, Any], read: dict[str, list[str]]
+    identity: GrantIdentity, facts: DictRow, left: dict[str, Any], read: dict[str, list[str]]
 ) -> Proof:
-    counted = {name: said[name] for name in ("dependencies", "memberships")}
+    counts = {name: facts[name] for name in ("dependencies", "memberships")}
     return Proof(
-        role_gone=not said["oid_there"] and not said["name_there"],
-        sessions_gone=left["sessions"] == 0,
-        residue_none=not any([*counted.values(), left["prepared_transactions"], left["traces"]]),
-        checked_at=said["checked_at"],
+        role_removed=not facts["oid_exists"] and not facts["name_exists"],
+        no_open_sessions=left["sessions"] == 0,
+        nothing_left_behind=not any(
+            [*counts.values(), left["prepared_transactions"], left["traces"]]
+        ),
+        checked_at=facts["checked_at"],
         method=METHOD,
         details={
             "role": identity.role_name,
             "role_oid": identity.role_oid,
             "system_identifier": identity.system_identifier,
             **left,
-            **counted,
+            **counts,
             **read,
         },
     )
@@ -138,10 +140,10 @@ def _proof(
 def _add_traces(
     traces: Traces, target: Target, database: str, identities: Sequence[GrantIdentity]
 ) -> None:
-    with broker_session(target, database=database) as session:
-        for system_identifier in {each.system_identifier for each in identities}:
-            session.check_server(system_identifier)
-        questions = [
+    with connect_as_broker(target, database=database) as connection:
+        for system_identifier in {identity.system_identifier for identity in identities}:
+            connection.check_server(system_identifier)
+        queries = [
             sql.SQL(text).format(
                 catalog=sql.Literal(f"{catalog}.{column}"),
                 table=sql.Identifier("pg_catalog", catalog),
@@ -150,6 +152,6 @@ def _add_traces(
             for text, columns in ((_OWNED, _OWNERS), (_LISTED, _ACCESS_LISTS))
             for catalog, column in columns.items()
         ]
-        oids = [each.role_oid for each in identities]
-        for row in session.rows(sql.SQL(" UNION ALL ").join(questions), {"oids": oids}):
-            traces[row["oid"]][f"{database}: {row['place']}"] = row["number"]
+        oids = [identity.role_oid for identity in identities]
+        for row in connection.rows(sql.SQL(" UNION ALL ").join(queries), {"oids": oids}):
+            traces[row["oid"]][f"{database}: {row['location']}"] = row["number"]

@@ -1,29 +1,28 @@
-"""What the broker must be able to do on a target, so that it can end whatever it begins.
+"""The rights the broker needs on a target, so that it can revoke whatever it grants.
 
-Preflight shows these as green and red; activation refuses as long as one that concerns its own
-grant is red.
+Preflight reports them as checks; activation refuses while one that concerns its own grant fails.
 """
 
 from psycopg import sql
 from psycopg.rows import DictRow
 
 from accessflows.connectors.postgresql import setup_sql
-from accessflows.connectors.postgresql.connection import Question, Session
+from accessflows.connectors.postgresql.connection import BrokerConnection, Query
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE
 from accessflows.connectors.protocol import Check
 
-# pg_has_role() knows the privilege SET since version 16; before, membership implied it.
+# pg_has_role() supports the privilege SET since version 16; before, membership implied it.
 _BROKER = (
     "SELECT current_user AS broker, me.rolsuper AS superuser,"
     " me.rolsuper OR me.rolcreaterole AS createrole,"
     " pg_has_role('pg_signal_backend', 'USAGE') AS signals,"
-    " grave.oid IS NOT NULL AS grave_exists,"
-    " grave.rolcanlogin OR grave.rolsuper OR grave.rolcreaterole OR grave.rolcreatedb"
-    "   OR grave.rolreplication OR grave.rolbypassrls"
-    "   OR EXISTS (SELECT FROM pg_auth_members WHERE member = grave.oid) AS grave_powerful,"
-    " COALESCE(pg_has_role(grave.oid, 'USAGE') AND pg_has_role(grave.oid, {set}), false)"
-    "   AS grave_usable"
-    " FROM pg_roles me LEFT JOIN pg_roles grave ON grave.rolname = {grave}"
+    " yard.oid IS NOT NULL AS graveyard_exists,"
+    " yard.rolcanlogin OR yard.rolsuper OR yard.rolcreaterole OR yard.rolcreatedb"
+    "   OR yard.rolreplication OR yard.rolbypassrls"
+    "   OR EXISTS (SELECT FROM pg_auth_members WHERE member = yard.oid) AS graveyard_has_rights,"
+    " COALESCE(pg_has_role(yard.oid, 'USAGE') AND pg_has_role(yard.oid, {set}), false)"
+    "   AS graveyard_usable"
+    " FROM pg_roles me LEFT JOIN pg_roles yard ON yard.rolname = {graveyard}"
     " WHERE me.rolname = current_user"
 )
 _ADMIN = sql.SQL(
@@ -39,117 +38,127 @@ _GRANT = sql.SQL(
 )
 
 
-def broker_question(session: Session) -> Question:
-    usage = "SET" if session.has_membership_options else "MEMBER"
-    names = {"set": sql.Literal(usage), "grave": sql.Literal(GRAVEYARD_ROLE)}
+def broker_query(connection: BrokerConnection) -> Query:
+    usage = "SET" if connection.has_membership_options else "MEMBER"
+    names = {"set": sql.Literal(usage), "graveyard": sql.Literal(GRAVEYARD_ROLE)}
     return sql.SQL(_BROKER).format(**names), None
 
 
-def broker_checks(session: Session, facts: DictRow) -> list[Check]:
-    """What the broker needs whatever is granted, judged from the answer to `broker_question`."""
-    return [_primary(session), _createrole(facts), _signals(session, facts), _grave(session, facts)]
-
-
-def broker_and_grant_question(session: Session, resource: str, permission: str) -> Question:
-    """One row with all that the broker needs for one grant."""
-    broker, _ = broker_question(session)
-    together = sql.SQL("SELECT * FROM ({broker}) broker CROSS JOIN ({grant}) grant_of_one")
-    values = {"resource": resource, "permission": permission}
-    return together.format(broker=broker, grant=_GRANT), values
-
-
-def grant_checks(session: Session, facts: DictRow, resource: str, permission: str) -> list[Check]:
-    """What this one grant needs, judged from the answer to that question."""
+def broker_checks(connection: BrokerConnection, facts: DictRow) -> list[Check]:
+    """Check what the broker needs for any grant, from the result of `broker_query`."""
     return [
-        _admin(session, permission, may_grant=facts["may_grant"]),
-        _place(session, facts, resource, permission),
+        _primary(connection),
+        _createrole(facts),
+        _signals(connection, facts),
+        _graveyard(connection, facts),
     ]
 
 
-def admin_check(session: Session, permission: str) -> Check:
-    """May the broker grant this role?"""
-    found = session.rows(_ADMIN, {"permission": permission})
-    return _admin(session, permission, may_grant=bool(found and found[0]["ok"]))
+def broker_and_grant_query(connection: BrokerConnection, resource: str, permission: str) -> Query:
+    """Return the query for one row with all facts about the broker and one grant."""
+    broker, _ = broker_query(connection)
+    combined = sql.SQL("SELECT * FROM ({broker}) broker CROSS JOIN ({grant}) one_grant")
+    values = {"resource": resource, "permission": permission}
+    return combined.format(broker=broker, grant=_GRANT), values
 
 
-def _admin(session: Session, permission: str, *, may_grant: bool) -> Check:
-    """Before version 16 CREATEROLE is enough, for any role."""
+def grant_checks(
+    connection: BrokerConnection, facts: DictRow, resource: str, permission: str
+) -> list[Check]:
+    """Check what this grant needs, from the result of `broker_and_grant_query`."""
+    return [
+        _grant_check(connection, permission, may_grant=facts["may_grant"]),
+        _connect_check(connection, facts, resource, permission),
+    ]
+
+
+def admin_check(connection: BrokerConnection, permission: str) -> Check:
+    """Check whether the broker can grant this role."""
+    rows = connection.rows(_ADMIN, {"permission": permission})
+    return _grant_check(connection, permission, may_grant=bool(rows and rows[0]["ok"]))
+
+
+def _grant_check(connection: BrokerConnection, permission: str, *, may_grant: bool) -> Check:
+    """Before version 16, CREATEROLE is enough for any role."""
     name = f"Grant {permission}"
-    if may_grant or not session.has_membership_options:
-        return Check.green(name, f"The broker may grant {permission}.")
-    return Check.red(
+    if may_grant or not connection.has_membership_options:
+        return Check.passed(name, f"The broker can grant {permission}.")
+    return Check.failed(
         name,
-        f"The broker may not grant {permission}. Give it the role with ADMIN OPTION.",
-        setup_sql.admin_option_sql(session.target.user, permission),
+        f"The broker can't grant {permission}. Grant it this role WITH ADMIN OPTION.",
+        setup_sql.admin_option_sql(connection.target.user, permission),
     )
 
 
-def _primary(session: Session) -> Check:
-    if session.standby:
-        return Check.red(
+def _primary(connection: BrokerConnection) -> Check:
+    if connection.standby:
+        return Check.failed(
             "Primary",
-            "This server is a standby and takes no changes. Give the primary's address.",
+            "The server is a read-only standby. Enter the primary's address.",
         )
-    return Check.green("Primary", "The server takes changes.")
+    return Check.passed("Primary", "The server is writable.")
 
 
 def _createrole(facts: DictRow) -> Check:
     if facts["createrole"]:
-        return Check.green("CREATEROLE", "The broker may create roles.")
-    return Check.red(
+        return Check.passed("CREATEROLE", "The broker can create roles.")
+    return Check.failed(
         "CREATEROLE",
-        f"The broker {facts['broker']} may not create roles. Give it CREATEROLE.",
+        f"The broker {facts['broker']} can't create roles. Give it CREATEROLE.",
         f"ALTER ROLE {setup_sql.identifier(facts['broker'])} CREATEROLE;",
     )
 
 
-def _signals(session: Session, facts: DictRow) -> Check:
+def _signals(connection: BrokerConnection, facts: DictRow) -> Check:
     if facts["signals"]:
-        return Check.green("pg_signal_backend", "The broker may end open sessions.")
-    return Check.red(
+        return Check.passed("pg_signal_backend", "The broker can terminate sessions.")
+    return Check.failed(
         "pg_signal_backend",
-        "The broker may not end open sessions for sure. Make it a member of pg_signal_backend.",
-        setup_sql.signal_sql(session.version // 10000, facts["broker"]),
+        "The broker can't terminate every session. Grant it pg_signal_backend.",
+        setup_sql.signal_sql(connection.version // 10000, facts["broker"]),
     )
 
 
-def _grave(session: Session, facts: DictRow) -> Check:
+def _graveyard(connection: BrokerConnection, facts: DictRow) -> Check:
     name = "Graveyard role"
-    if not facts["grave_exists"]:
-        sentence = (
-            f"There is no role {GRAVEYARD_ROLE} to own what grantees leave behind. Create it."
-        )
+    if not facts["graveyard_exists"]:
+        sentence = f"The role {GRAVEYARD_ROLE}, which owns what grantees leave behind, is missing. Create it."
         remedy = setup_sql.create_role_sql(GRAVEYARD_ROLE, "NOLOGIN")
-    elif facts["grave_powerful"]:
+    elif facts["graveyard_has_rights"]:
         sentence = (
-            f"{GRAVEYARD_ROLE} can log in, has attributes or is a member of other roles. What "
-            "grantees leave behind would run with its power. Take all of that from it."
+            f"{GRAVEYARD_ROLE} can log in, has attributes or is a member of other roles, so leftover "
+            "routines would run with these rights. Remove them all."
         )
         remedy = (
             f"ALTER ROLE {GRAVEYARD_ROLE} NOLOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB "
             "NOREPLICATION NOBYPASSRLS;"
         )
-    elif not facts["grave_usable"]:
-        sentence = f"The broker may not hand things to {GRAVEYARD_ROLE}. Make it a member."
+    elif not facts["graveyard_usable"]:
+        sentence = f"The broker can't reassign objects to {GRAVEYARD_ROLE}. Grant it this role."
         remedy = ""
     else:
-        return Check.green(name, "What grantees leave behind has a place to go.")
-    join = setup_sql.graveyard_sql(session.version // 10000, facts["broker"])
-    return Check.red(name, sentence, f"{remedy}\n{join}".strip())
+        return Check.passed(name, "Leftover objects have a new owner.")
+    grant = setup_sql.graveyard_sql(connection.version // 10000, facts["broker"])
+    return Check.failed(name, sentence, f"{remedy}\n{grant}".strip())
 
 
-def _place(session: Session, facts: DictRow, resource: str, permission: str) -> Check:
+def _connect_check(
+    connection: BrokerConnection, facts: DictRow, resource: str, permission: str
+) -> Check:
     name = f"Connect to {resource}"
     if not facts["open"]:
-        return Check.red(
+        return Check.failed(
             name,
-            f"The target has no open database named {resource}. It was dropped, renamed or closed.",
+            f"The target has no database {resource} that accepts connections.",
         )
-    for key, who in (("broker_connects", session.target.user), ("permission_connects", permission)):
+    for key, role in (
+        ("broker_connects", connection.target.user),
+        ("permission_connects", permission),
+    ):
         if not facts[key]:
-            return Check.red(
+            return Check.failed(
                 name,
-                f"{who} may not connect to the database {resource}. Grant it CONNECT.",
-                setup_sql.connect_sql(resource, who),
+                f"{role} can't connect to the database {resource}. Grant it CONNECT.",
+                setup_sql.connect_sql(resource, role),
             )
-    return Check.green(name, f"The broker and {permission} may connect to {resource}.")
+    return Check.passed(name, f"The broker and {permission} can connect to {resource}.")

@@ -1,11 +1,12 @@
-"""Who is there: the roles that bear the portal's marker, and those it knows by OID or name."""
+"""Listing the portal's roles on a target: those with its marker, and those it knows by OID."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 from psycopg import sql
 
-from accessflows.connectors.postgresql.connection import Session, broker_session
-from accessflows.connectors.postgresql.roles import LAST_OID, Role, marked_slice, with_oids
+from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
+from accessflows.connectors.postgresql.roles import LAST_OID, Role, marked_batch, roles_with_oids
 from accessflows.connectors.protocol import (
     GrantIdentity,
     ManagedRole,
@@ -29,42 +30,43 @@ def list_managed_roles(
     identities: Sequence[GrantIdentity],
     *,
     after: int = 0,
-    upto: int | None = None,
+    up_to: int | None = None,
 ) -> RoleListing:
-    """Read what is there of this portal. Roles of ours that lost their marker are known by OID."""
-    with broker_session(target) as session:
-        marked, last = marked_slice(session, portal_id, after, upto or LAST_OID)
+    """List the roles of this portal. Those that lost their marker are recognized by OID."""
+    with connect_as_broker(target) as connection:
+        marked, last = marked_batch(connection, portal_id, after, up_to or LAST_OID)
         roles = {role.oid: role for role in marked}
-        oids = [one.role_oid for one in identities if after < one.role_oid <= last]
+        oids = [identity.role_oid for identity in identities if after < identity.role_oid <= last]
         unmarked = [oid for oid in oids if oid not in roles]
-        roles |= {role.oid: role for role in with_oids(session, unmarked)}
-        memberships = _memberships(session, sorted(roles))
-        found = tuple(
-            _found(session, role, memberships.get(role.oid, ())) for role in roles.values()
+        roles |= {role.oid: role for role in roles_with_oids(connection, unmarked)}
+        memberships = _memberships(connection, sorted(roles))
+        return RoleListing(
+            connection.server_time,
+            connection.system_identifier,
+            tuple(
+                _managed_role(connection, role, memberships[role.oid]) for role in roles.values()
+            ),
+            None if last == LAST_OID else last,
         )
-        reached = None if last == LAST_OID else last
-        return RoleListing(session.server_time, session.system_identifier, found, reached)
 
 
-def _memberships(session: Session, oids: Sequence[int]) -> dict[int, tuple[Membership, ...]]:
-    """Those of many are the same few, and kept once."""
-    found: dict[int, tuple[Membership, ...]] = {}
-    alike: dict[tuple[Membership, ...], tuple[Membership, ...]] = {}
-    for row in session.connection.execute(_MEMBERSHIPS, {"oids": list(oids)}) if oids else ():
-        may_set = session.has_membership_options and row["may_set"]
-        one = Membership(row["name"], admin=row["admin"], may_set=may_set)
-        together = (*found.get(row["oid"], ()), one)
-        found[row["oid"]] = alike.setdefault(together, together)
-    return found
+def _memberships(connection: BrokerConnection, oids: Sequence[int]) -> dict[int, list[Membership]]:
+    memberships: dict[int, list[Membership]] = defaultdict(list)
+    for row in connection.execute(_MEMBERSHIPS, {"oids": list(oids)}) if oids else ():
+        may_set = connection.has_membership_options and row["may_set"]
+        memberships[row["oid"]].append(Membership(row["name"], admin=row["admin"], may_set=may_set))
+    return memberships
 
 
-def _found(session: Session, role: Role, memberships: tuple[Membership, ...]) -> ManagedRole:
+def _managed_role(
+    connection: BrokerConnection, role: Role, memberships: Iterable[Membership]
+) -> ManagedRole:
     marker = role.marker
     return ManagedRole(
         identity=GrantIdentity(
             role_name_of(marker.grant_id) if marker else role.name,
             role.oid,
-            session.system_identifier,
+            connection.system_identifier,
         ),
         name=role.name,
         grant_id=marker.grant_id if marker else None,
@@ -73,5 +75,5 @@ def _found(session: Session, role: Role, memberships: tuple[Membership, ...]) ->
         valid_until=role.valid_until,
         can_login=role.can_login,
         has_attributes=role.has_attributes,
-        memberships=memberships,
+        memberships=tuple(memberships),
     )

@@ -1,4 +1,4 @@
-"""Reading login roles back from the catalogs, and telling ours from everybody else's."""
+"""Reading login roles from the catalogs, and telling the portal's from everybody else's."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from psycopg import sql
 from psycopg.rows import DictRow
 
 from accessflows.connectors.errors import TargetMismatch, TargetRefused
-from accessflows.connectors.postgresql.connection import Question, Session
+from accessflows.connectors.postgresql.connection import BrokerConnection, Query
 from accessflows.connectors.postgresql.names import Marker, lock_key, read_marker
 from accessflows.connectors.protocol import (
     GrantIdentity,
@@ -32,20 +32,20 @@ _BY_IDENTITY = _COLUMNS + sql.SQL(
     "WHERE r.oid = ANY(%(oids)s::oid[]) OR r.rolname = ANY(%(names)s::name[])"
 )
 _WITH_COMMENT = _COLUMNS + sql.SQL(
-    "WHERE d.description LIKE '{%%' AND r.oid > %(after)s::oid AND r.oid <= %(upto)s::oid"
-    " ORDER BY r.oid LIMIT %(most)s"
+    "WHERE d.description LIKE '{%%' AND r.oid > %(after)s::oid AND r.oid <= %(up_to)s::oid"
+    " ORDER BY r.oid LIMIT %(limit)s"
 )
 _LOCK = sql.SQL("SELECT pg_advisory_xact_lock(key) FROM unnest(%(keys)s::bigint[]) AS key")
 
 
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_OID = 2**32 - 1
-AT_ONCE = 200  # roles that are held at once
+BATCH_SIZE = 200  # roles in memory at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role as the catalogs have it. `valid_until` None means for ever."""
+    """A role in the catalogs. `valid_until` None means that it never expires."""
 
     oid: int
     name: str
@@ -56,9 +56,9 @@ class Role:
     marker: Marker | None
 
     @property
-    def is_cut(self) -> bool:
-        """Cut by the portal: only it writes this instant, and a grantee cannot change either."""
-        return not self.can_login and self.valid_until == LONG_AGO
+    def is_disabled(self) -> bool:
+        """Whether the portal disabled it: only the portal writes EPOCH, and a grantee can change neither."""
+        return not self.can_login and self.valid_until == EPOCH
 
     @classmethod
     def of(cls, row: DictRow) -> "Role":
@@ -74,11 +74,11 @@ class Role:
 
 
 @dataclass(frozen=True)
-class Stranger:
-    """What stands where a grant's role should be.
+class MismatchedRole:
+    """A role found in place of a grant's role.
 
-    `has_oid` says that it has the role's OID, so its sessions are its own. `unmarked` is set if it
-    has OID and name of ours and only the comment is gone: ours to cut, but not ours to drop.
+    `has_oid`: it has the OID of the grant's role, so the sessions are its own. `unmarked` is set if OID
+    and name are right and only the comment is lost: the portal disables such a role but does not drop it.
     """
 
     mismatch: TargetMismatch
@@ -86,18 +86,18 @@ class Stranger:
     unmarked: Role | None = None
 
 
-Found = Role | Stranger | None
+Lookup = Role | MismatchedRole | None
 
 
-def lock_grants(session: Session, identities: Sequence[GrantIdentity]) -> None:
-    """Take the grants' advisory locks for this transaction, in one order for everybody.
+def lock_grants(connection: BrokerConnection, identities: Sequence[GrantIdentity]) -> None:
+    """Take the grants' advisory locks for this transaction, always in the same order.
 
-    Advisory locks belong to a database: all callers use the maintenance database.
+    Advisory locks are per database: all callers use the maintenance database.
     """
-    session.rows(*lock_question([identity.role_name for identity in identities]))
+    connection.rows(*lock_query([identity.role_name for identity in identities]))
 
 
-def lock_question(role_names: Sequence[str]) -> Question:
+def lock_query(role_names: Sequence[str]) -> Query:
     return _LOCK, {"keys": sorted(lock_key(_grant_id(name)) for name in role_names)}
 
 
@@ -108,21 +108,23 @@ def _grant_id(role_name: str) -> uuid.UUID:
     return grant_id
 
 
-def role_question(name: str) -> Question:
+def role_query(name: str) -> Query:
     return _BY_NAME, {"name": name}
 
 
-def role_in(rows: Sequence[DictRow]) -> Role | None:
-    """The role in the answer to `role_question`."""
+def role_from(rows: Sequence[DictRow]) -> Role | None:
+    """Return the role in the result of `role_query`."""
     return Role.of(rows[0]) if rows else None
 
 
-def find_ours(session: Session, identities: Sequence[GrantIdentity]) -> dict[GrantIdentity, Found]:
-    """Each grant's role, None if it is gone, or why what is there must not be touched.
+def find_roles(
+    connection: BrokerConnection, identities: Sequence[GrantIdentity]
+) -> dict[GrantIdentity, Lookup]:
+    """Return each grant's role, None if it does not exist, or why the role found must not be touched.
 
-    A role is found by OID first, so that one renamed by hand is still ours.
+    Roles are found by OID first, so that one renamed by hand is still the grant's.
     """
-    rows = session.rows(
+    rows = connection.rows(
         _BY_IDENTITY,
         {
             "oids": [identity.role_oid for identity in identities],
@@ -133,61 +135,61 @@ def find_ours(session: Session, identities: Sequence[GrantIdentity]) -> dict[Gra
     by_oid = {role.oid: role for role in roles}
     by_name = {role.name: role for role in roles}
     return {
-        identity: _judge(identity, by_oid.get(identity.role_oid), by_name.get(identity.role_name))
+        identity: _match(identity, by_oid.get(identity.role_oid), by_name.get(identity.role_name))
         for identity in identities
     }
 
 
-def require_ours(session: Session, identity: GrantIdentity) -> Role | None:
-    """`find_ours` for one, with the mismatch raised."""
-    found = find_ours(session, [identity])[identity]
-    if isinstance(found, Stranger):
-        raise found.mismatch
-    return found
+def find_role(connection: BrokerConnection, identity: GrantIdentity) -> Role | None:
+    """Return one grant's role, or None if it does not exist. Raises TargetMismatch."""
+    lookup = find_roles(connection, [identity])[identity]
+    if isinstance(lookup, MismatchedRole):
+        raise lookup.mismatch
+    return lookup
 
 
-def _judge(identity: GrantIdentity, same_oid: Role | None, same_name: Role | None) -> Found:
+def _match(identity: GrantIdentity, same_oid: Role | None, same_name: Role | None) -> Lookup:
     if same_oid is not None:
         marker = same_oid.marker
         if marker is not None and marker.grant_id == grant_id_of(identity.role_name):
             return same_oid
         sentence = (
-            f"The role {same_oid.name} no longer bears the portal's marker for its grant. Look at "
-            "it on the server and drop it by hand if it is not needed."
+            f"The role {same_oid.name} no longer has the portal's marker for its grant. Inspect it "
+            "on the server and drop it by hand if it is not needed."
         )
         unmarked = marker is None and same_oid.name == identity.role_name
-        return Stranger(TargetMismatch(sentence), unmarked=same_oid if unmarked else None)
+        return MismatchedRole(TargetMismatch(sentence), unmarked=same_oid if unmarked else None)
     if same_name is not None:
         sentence = (
-            f"A role named {identity.role_name} exists, but it is not the one the portal made "
+            f"A role named {identity.role_name} exists, but it is not the one the portal created "
             f"(OID {same_name.oid}, expected {identity.role_oid}). It was not touched. "
-            "Find out who made it."
+            "Find out who created it."
         )
-        return Stranger(TargetMismatch(sentence), has_oid=False)
+        return MismatchedRole(TargetMismatch(sentence), has_oid=False)
     return None
 
 
-def marked_slice(
-    session: Session, portal_id: str | None, after: int = 0, upto: int = LAST_OID
+def marked_batch(
+    connection: BrokerConnection, portal_id: str | None, after: int = 0, up_to: int = LAST_OID
 ) -> tuple[list[Role], int]:
-    """The next marked roles in the order of their OIDs, and up to which OID these are all."""
-    rows = session.rows(_WITH_COMMENT, {"after": after, "upto": upto, "most": AT_ONCE})
+    """Return the next roles with a marker, by OID, and the OID up to which the list is complete."""
+    rows = connection.rows(_WITH_COMMENT, {"after": after, "up_to": up_to, "limit": BATCH_SIZE})
     roles = [
         role
         for role in map(Role.of, rows)
         if role.marker is not None and portal_id in (None, role.marker.portal_id)
     ]
-    return roles, rows[-1]["oid"] if len(rows) == AT_ONCE else upto
+    return roles, rows[-1]["oid"] if len(rows) == BATCH_SIZE else up_to
 
 
-def marked_roles(session: Session, portal_id: str | None) -> Iterator[Role]:
-    """All of them, few at a time."""
+def marked_roles(connection: BrokerConnection, portal_id: str | None) -> Iterator[Role]:
+    """Iterate over all roles with a marker, a batch at a time."""
     after = 0
     while after < LAST_OID:
-        roles, after = marked_slice(session, portal_id, after)
+        roles, after = marked_batch(connection, portal_id, after)
         yield from roles
 
 
-def with_oids(session: Session, oids: Sequence[int]) -> list[Role]:
+def roles_with_oids(connection: BrokerConnection, oids: Sequence[int]) -> list[Role]:
     values = {"oids": list(oids), "names": []}
-    return [Role.of(row) for row in session.rows(_BY_IDENTITY, values)] if oids else []
+    return [Role.of(row) for row in connection.rows(_BY_IDENTITY, values)] if oids else []

@@ -1,6 +1,6 @@
-"""The SQL an administrator runs once on a target, and the same lines as remedies in preflight.
+"""The SQL an administrator runs once on a target, also shown as the remedies of failed checks.
 
-Everything here may be run again.
+All of it can be run again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,12 @@ MEMBERSHIP_OPTIONS_SINCE = 16
 
 
 def identifier(name: str) -> str:
-    """A quoted identifier. psycopg's own quoting needs a connection for its text form."""
+    """Quote an identifier. psycopg's own quoting needs a connection for its text form."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
+    """Quote a string literal."""
     if "\\" in text:
         return " E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
     return "'" + text.replace("'", "''") + "'"
@@ -29,14 +30,14 @@ def broker_setup_sql(
     password: str = "",
     close_public: bool = True,
 ) -> str:
-    """All that a target needs. `version` is the major one, `capabilities` databases by role.
+    """Return all SQL a target needs. `version` is the major one, `capabilities` databases by role.
 
-    Without `password` the broker is created without one: set it with `\\password` in psql, which
-    keeps it out of the server's log. `close_public` takes CONNECT from PUBLIC on these databases,
-    which applications that rely on it will notice.
+    Without `password` the broker is created without one: set it with `\\password` in psql, which keeps it
+    out of the server's log. `close_public` revokes CONNECT from PUBLIC on these databases, which affects
+    applications that rely on it.
     """
     check_role_name(broker, "broker role")
-    databases = sorted({database for each in capabilities.values() for database in each})
+    databases = sorted({name for names in capabilities.values() for name in names})
     lines = [
         create_role_sql(broker, "LOGIN CREATEROLE"),
         create_role_sql(GRAVEYARD_ROLE, "NOLOGIN"),
@@ -54,8 +55,8 @@ def broker_setup_sql(
         if close_public:
             lines.append(close_public_sql(database))
         lines.append(connect_sql(database, broker))
-    for capability, allowed in capabilities.items():
-        lines += [connect_sql(database, capability) for database in allowed]
+    for capability, names in capabilities.items():
+        lines += [connect_sql(database, capability) for database in names]
     return "\n".join(lines) + "\n"
 
 
@@ -77,7 +78,7 @@ def signal_sql(version: int, broker: str) -> str:
 
 
 def admin_option_sql(broker: str, capability: str) -> str:
-    """The broker may hand the capability on, without having it itself."""
+    """Let the broker grant the capability role without using its rights itself."""
     return (
         f"GRANT {identifier(capability)} TO {identifier(broker)}"
         " WITH ADMIN TRUE, INHERIT FALSE, SET FALSE;"
@@ -85,7 +86,7 @@ def admin_option_sql(broker: str, capability: str) -> str:
 
 
 def admin_of_grant_sql(version: int, broker: str, login: str) -> str:
-    """Another broker than the one that made a grant's login may end it, clean up after it and drop it."""
+    """Let another broker than its creator contain, clean and drop a login."""
     options = (
         " WITH ADMIN TRUE, INHERIT TRUE, SET TRUE" if version >= MEMBERSHIP_OPTIONS_SINCE else ""
     )
@@ -100,8 +101,8 @@ def close_public_sql(database: str) -> str:
     return f"REVOKE CONNECT, TEMPORARY ON DATABASE {identifier(database)} FROM PUBLIC;"
 
 
-def graveyard_place_sql(kind: str, name: str) -> str:
-    """Routines, operators and publications can be moved only to a role that could have made them.
+def graveyard_create_sql(kind: str, name: str) -> str:
+    """Let the graveyard role take over routines, operators and publications, which requires CREATE.
 
     `kind` is SCHEMA or DATABASE.
     """

@@ -1,7 +1,7 @@
-"""Ending sessions at the very moment their grants end, before anything else is done about it.
+"""Terminating sessions at the deadline of their grants, before anything else is done.
 
-From its deadline on the target lets nobody sign in with a login, so a session that is ended then
-cannot come back. Cutting the login, which takes longer when many end at once, follows by containment.
+From the deadline on, the target refuses sign-ins of a login, so a session that is terminated then cannot
+come back. Disabling the login, which takes longer when many expire at once, follows with containment.
 """
 
 import time
@@ -11,39 +11,39 @@ from datetime import UTC, datetime
 import structlog
 from psycopg import sql
 
-from accessflows.connectors.postgresql.connection import broker_session
+from accessflows.connectors.postgresql.connection import connect_as_broker
 from accessflows.connectors.protocol import GrantIdentity, Target
 
 log = structlog.get_logger(__name__)
 
-_LONGEST_WAIT_S = 2.0
-_MARGIN_S = 0.01  # a deadline is kept in microseconds and has to be past
+_MAX_WAIT_S = 2.0
+_MARGIN_S = 0.01  # deadlines have microseconds and must be past
 _BUDGET_S = 5.0
 
-# The deadline is the one the target has: it may have been moved since somebody looked. One that was
-# given SUPERUSER by hand is beyond the broker, and would break off the statement for all.
+# The deadline is the one on the target, which may have been extended since. The broker has no rights on a
+# role that was made SUPERUSER by hand, which would abort the statement for all.
 _SIGNAL = sql.SQL(
-    "SELECT usesysid::bigint AS oid, count(*) FILTER (WHERE pg_terminate_backend(a.pid)) AS told"
+    "SELECT usesysid::bigint AS oid, count(*) FILTER (WHERE pg_terminate_backend(a.pid)) AS signalled"
     " FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid"
     " WHERE a.usesysid = ANY(%(oids)s::oid[]) AND r.rolname = ANY(%(names)s::name[])"
     " AND r.rolvaliduntil <= clock_timestamp() AND NOT r.rolsuper GROUP BY usesysid"
 )
 
 
-def end_sessions_at(
+def terminate_sessions_at(
     target: Target, identities: Sequence[GrantIdentity], moment: datetime
 ) -> dict[GrantIdentity, int]:
-    """Open or take a connection first, so that the moment itself costs one statement."""
-    with broker_session(target, budget_s=_BUDGET_S) as session:
-        ours = [each for each in identities if each.system_identifier == session.system_identifier]
+    """Terminate sessions at `moment`. The connection is ready before, so that only one statement is left."""
+    with connect_as_broker(target, budget_s=_BUDGET_S) as connection:
+        ours = [one for one in identities if one.system_identifier == connection.system_identifier]
         if not ours:
             return {}
         left_s = (moment - datetime.now(UTC)).total_seconds() + _MARGIN_S
-        time.sleep(min(max(left_s, 0), _LONGEST_WAIT_S))
+        time.sleep(min(max(left_s, 0), _MAX_WAIT_S))
         values = {
-            "oids": [each.role_oid for each in ours],
-            "names": [each.role_name for each in ours],
+            "oids": [identity.role_oid for identity in ours],
+            "names": [identity.role_name for identity in ours],
         }
-        told = {row["oid"]: int(row["told"]) for row in session.rows(_SIGNAL, values)}
-    log.info("sessions_ended_on_time", sessions=sum(told.values()), logins=len(ours))
-    return {each: told[each.role_oid] for each in ours if each.role_oid in told}
+        signalled = {row["oid"]: int(row["signalled"]) for row in connection.rows(_SIGNAL, values)}
+    log.info("sessions_terminated_on_time", sessions=sum(signalled.values()), logins=len(ours))
+    return {one: signalled[one.role_oid] for one in ours if one.role_oid in signalled}

@@ -1,4 +1,4 @@
-"""Grants through one's own automation: signed calls to a webhook receiver.
+"""Grants through your own automation: signed calls to a webhook receiver.
 
 Calls follow the Standard Webhooks specification. `docs/examples/webhook_receiver.py` is a receiver.
 """

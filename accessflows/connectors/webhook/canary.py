@@ -1,87 +1,32 @@
-"""A full cycle through a receiver: make, reveal, contain, reveal again in vain, clean, prove."""
+"""The canary of a webhook receiver, which must refuse a credential after containment."""
 
-import uuid
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 
-from accessflows.connectors.errors import ConnectorError, TargetRefused
-from accessflows.connectors.protocol import Check, Connector, GrantIdentity, GrantSpec, Target
-
-_LIFE = timedelta(minutes=2)
+from accessflows.connectors.canary import Canary, Step
+from accessflows.connectors.errors import TargetRefused
+from accessflows.connectors.protocol import Check, Connector, Target
 
 
 def canary(
     connector: Connector, target: Target, resource: str, permission: str, *, portal_id: str
 ) -> Iterator[Check]:
-    """One check for each step, as it happens; stops after the first red one and cleans up."""
-    deadline = datetime.now(UTC) + _LIFE
-    spec = GrantSpec(uuid.uuid4(), portal_id, resource, permission, deadline)
-    cycle = _Cycle(connector, target, spec)
-    try:
-        for name, step in cycle.steps():
-            try:
-                yield Check.green(name, step())
-            except ConnectorError as error:
-                yield Check.red(name, error.sentence)
-                return
-    finally:
-        cycle.end_whatever_is_left()
+    return _WebhookCanary(connector, target, resource, permission, portal_id).run()
 
 
-class _Cycle:
-    """A grant of the portal's own and what is known of it so far."""
-
-    identity: GrantIdentity
-
-    def __init__(self, connector: Connector, target: Target, spec: GrantSpec) -> None:
-        self._connector = connector
-        self._target = target
-        self._spec = spec
-
-    def steps(self) -> tuple[tuple[str, Callable[[], str]], ...]:
+class _WebhookCanary(Canary):
+    def steps(self) -> tuple[Step, ...]:
         return (
-            ("Make", self._make),
-            ("Reveal", self._reveal),
-            ("Contain", self._contain),
-            ("Reveal again", self._reveal_again),
-            ("Clean", self._clean),
-            ("Prove", self._prove),
+            ("Create", self.create),
+            ("Issue credential", self.issue_credential),
+            ("Contain", self.contain),
+            ("Issue credential again", self.issue_credential_again),
+            ("Clean", self.clean),
+            ("Prove", self.prove),
         )
 
-    def _make(self) -> str:
-        self.identity = self._connector.activate(self._target, self._spec).identity
-        return f"The receiver made the grant {self.identity.role_name}."
-
-    def _reveal(self) -> str:
-        self._connector.issue_credential(self._target, self._spec, self.identity)
-        return "It answers with a credential."
-
-    def _contain(self) -> str:
-        ended = self._connector.contain(self._target, self.identity).sessions_ended
-        return f"Access is cut; sessions ended: {ended}."
-
-    def _reveal_again(self) -> str:
+    def issue_credential_again(self) -> str:
         try:
-            self._connector.issue_credential(self._target, self._spec, self.identity)
+            self.issue_credential()
         except TargetRefused:
-            return "It gives no credential any more."
-        raise TargetRefused("The ended grant still gives a credential. Mend the receiver.")
-
-    def _clean(self) -> str:
-        self._connector.clean(self._target, self.identity)
-        return "What was left behind is removed."
-
-    def _prove(self) -> str:
-        if not self._connector.prove(self._target, self.identity).holds:
-            raise TargetRefused("The receiver says that something of the grant is left.")
-        return "The receiver says that nothing is left."
-
-    def end_whatever_is_left(self) -> None:
-        """Also if the caller stopped listening. What cannot be ended now is the reconciler's."""
-        try:
-            identity = self._connector.locate(self._target, self._spec)
-            if identity is not None:
-                self._connector.contain(self._target, identity)
-                self._connector.clean(self._target, identity)
-        except ConnectorError:
-            return
+            return "It no longer returns a credential."
+        raise TargetRefused("The contained grant still returns a credential. Fix the receiver.")

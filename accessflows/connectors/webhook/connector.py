@@ -1,7 +1,7 @@
-"""The connector of the kind "webhook": each call of the protocol as one signed call, or a few.
+"""The connector of kind "webhook": each call of the protocol as one signed call, or a few.
 
-A grant is known to the receiver by its reference, the same name that is a login elsewhere. What the
-receiver lets its owner in with is in the answer to `issue_credential`, and nowhere else.
+The receiver knows a grant by its reference, the name that is a login elsewhere. The grant's credential is
+only in the response to `issue_credential`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,8 +29,8 @@ from accessflows.connectors.protocol import (
     ManagedRole,
     Membership,
     OwnedObject,
+    OwnedObjects,
     Proof,
-    ResidueItem,
     RoleListing,
     Target,
     grant_id_of,
@@ -38,14 +38,15 @@ from accessflows.connectors.protocol import (
 )
 from accessflows.connectors.webhook import canary, preflight
 from accessflows.connectors.webhook.client import call
-from accessflows.connectors.webhook.responses import LONGEST_SENTENCE, Answer
+from accessflows.connectors.webhook.responses import MAX_SENTENCE_LENGTH, Response
 
-LONGEST_RECEIVER_ID = 32
-LONGEST_PASSWORD = 4096
-MOST_SKEW = timedelta(seconds=30)
-AT_ONCE = 8
+MAX_RECEIVER_ID_LENGTH = 32
+MAX_PASSWORD_LENGTH = 4096
+MAX_CLOCK_SKEW = timedelta(seconds=30)
+CONCURRENT_CALLS = 8
+TOO_LONG = "The receiver would keep the grant past its expiry. Fix the receiver."
 
-Answered = TypeVar("Answered")
+T = TypeVar("T")
 
 
 class WebhookConnector:
@@ -61,27 +62,29 @@ class WebhookConnector:
         return preflight.preflight(target)
 
     def discover(self, target: Target) -> Inventory:
-        answer = call(target, "discover", {})
-        resources = answer.texts("resources")
+        response = call(target, "discover", {})
+        resources = response.texts("resources")
         roles = tuple(
             CapabilityRole(row.text("name"), row.texts("resources"))
-            for row in answer.rows("permissions")
+            for row in response.rows("permissions")
         )
-        return Inventory(resources, roles, answer.number("version", 1), _receiver(answer))
+        return Inventory(resources, roles, response.number("version", 1), _receiver(response))
 
     def describe_rights(
         self, target: Target, resource: str, permissions: Sequence[str]
     ) -> dict[str, list[str]]:
         rows = call(target, "discover", {}).rows("permissions")
-        said = {row.text("name"): row.texts("rights", longest=LONGEST_SENTENCE) for row in rows}
-        return {name: list(said.get(name, ())) for name in permissions}
+        sentences = {
+            row.text("name"): row.texts("rights", max_length=MAX_SENTENCE_LENGTH) for row in rows
+        }
+        return {name: list(sentences.get(name, ())) for name in permissions}
 
     def check_permission(self, target: Target, permission: str) -> None:
         if permission not in {role.name for role in self.discover(target).roles}:
             raise TargetRefused(f"The receiver has no permission {permission}. Choose another.")
 
     def activate(self, target: Target, spec: GrantSpec) -> Activation:
-        asked = {
+        data = {
             "grant": spec.role_name,
             "portal": spec.portal_id,
             "resource": spec.resource,
@@ -89,102 +92,98 @@ class WebhookConnector:
             "deadline": spec.deadline.isoformat(),
             "receiver": spec.system_identifier,
         }
-        answer = call(target, "activate", asked, message_id=f"{spec.grant_id}.activate")
-        server_time = answer.moment("server_time")
+        response = call(target, "activate", data, message_id=f"{spec.grant_id}.activate")
+        server_time = response.moment("server_time")
         skew = server_time - datetime.now(UTC)
-        if abs(skew) > MOST_SKEW:
+        if abs(skew) > MAX_CLOCK_SKEW:
             raise ClockSkew(
-                f"The receiver's clock differs by {abs(skew).total_seconds():.0f} seconds. Let both "
-                "machines keep time by NTP."
+                f"The receiver's clock differs from the portal's by {abs(skew).total_seconds():.0f} s. "
+                "Synchronize both clocks (NTP)."
             )
-        valid_until = answer.moment("valid_until")
+        valid_until = response.moment("valid_until")
         if valid_until > spec.deadline + timedelta(seconds=1):
-            raise TargetRefused(
-                "The receiver would keep the grant past its end. Mend the receiver."
-            )
-        identity = _identity(spec.role_name, _receiver(answer, spec.system_identifier))
+            raise TargetRefused(TOO_LONG)
+        identity = _identity(spec.role_name, _receiver(response, spec.system_identifier))
         return Activation(
             identity,
-            answer.number("version", 1),
+            response.number("version", 1),
             server_time,
             skew,
             valid_until,
-            answer.flag("already_there"),
+            response.flag("already_existed"),
         )
 
     def locate(self, target: Target, spec: GrantSpec) -> GrantIdentity | None:
-        asked = {"grant": spec.role_name, "receiver": spec.system_identifier}
-        answer = call(target, "locate", asked)
-        receiver = _receiver(answer, spec.system_identifier)
-        return _identity(spec.role_name, receiver) if answer.flag("found") else None
+        data = {"grant": spec.role_name, "receiver": spec.system_identifier}
+        response = call(target, "locate", data)
+        receiver = _receiver(response, spec.system_identifier)
+        return _identity(spec.role_name, receiver) if response.flag("found") else None
 
     def issue_credential(
         self, target: Target, spec: GrantSpec, identity: GrantIdentity
     ) -> Credential:
-        return _credential(target, spec, _ask(target, "issue_credential", identity))
+        return _credential(target, spec, _call_about(target, "issue_credential", identity))
 
     def reset_credential(
-        self, target: Target, spec: GrantSpec, identity: GrantIdentity, *, end_sessions: bool
+        self, target: Target, spec: GrantSpec, identity: GrantIdentity, *, terminate_sessions: bool
     ) -> Credential:
-        asked = {"end_sessions": end_sessions}
-        return _credential(target, spec, _ask(target, "reset_credential", identity, asked))
+        data = {"terminate_sessions": terminate_sessions}
+        return _credential(target, spec, _call_about(target, "reset_credential", identity, data))
 
     def extend(
         self, target: Target, spec: GrantSpec, identity: GrantIdentity, *, since: datetime | None
     ) -> datetime:
-        asked = {
+        data = {
             "deadline": spec.deadline.isoformat(),
             "since": since.isoformat() if since else None,
         }
         step = f"extend.{int(spec.deadline.timestamp())}"
-        valid_until = _ask(target, "extend", identity, asked, step=step).moment("valid_until")
+        valid_until = _call_about(target, "extend", identity, data, step=step).moment("valid_until")
         if valid_until > spec.deadline + timedelta(seconds=1):
-            raise TargetRefused(
-                "The receiver would keep the grant past its end. Mend the receiver."
-            )
+            raise TargetRefused(TOO_LONG)
         if since is not None and valid_until <= since:
             raise TargetRefused("The receiver did not extend the grant.")
         return valid_until
 
     def contain(self, target: Target, identity: GrantIdentity) -> Containment:
-        answer = _ask(target, "contain", identity, step="contain")
+        response = _call_about(target, "contain", identity, step="contain")
         return Containment(
-            answer.number("sessions_ended", 0), 0, was_absent=answer.flag("was_absent")
+            response.number("sessions_terminated", 0), 0, was_absent=response.flag("was_absent")
         )
 
     def contain_many(
         self, target: Target, identities: Sequence[GrantIdentity]
     ) -> dict[GrantIdentity, Containment | ConnectorError]:
-        return _each(partial(self.contain, target), identities)
+        return _call_for_each(partial(self.contain, target), identities)
 
-    def end_sessions_at(
+    def terminate_sessions_at(
         self, target: Target, identities: Sequence[GrantIdentity], moment: datetime
     ) -> dict[GrantIdentity, int]:
-        """A receiver has one call that ends a grant, `contain`, and no sooner way."""
+        """A receiver has only one call that revokes a grant, `contain`."""
         return {}
 
-    def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObject:
-        return OwnedObject(_items(_ask(target, "find_owned_objects", identity), "items"))
+    def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObjects:
+        return OwnedObjects(_items(_call_about(target, "find_owned_objects", identity), "items"))
 
     def clean(self, target: Target, identity: GrantIdentity) -> Cleaning:
-        answer = _ask(target, "clean", identity, step="clean")
-        return Cleaning(removed=_items(answer, "removed"), was_absent=answer.flag("was_absent"))
+        response = _call_about(target, "clean", identity, step="clean")
+        return Cleaning(removed=_items(response, "removed"), was_absent=response.flag("was_absent"))
 
     def prove(self, target: Target, identity: GrantIdentity) -> Proof:
-        answer = _ask(target, "prove", identity)
+        response = _call_about(target, "prove", identity)
         return Proof(
-            role_gone=answer.flag("gone"),
-            sessions_gone=answer.flag("sessions_gone"),
-            residue_none=answer.flag("residue_none"),
-            checked_at=answer.moment("checked_at"),
-            method="Asked the receiver, which looked whether anything of the grant is left.",
+            role_removed=response.flag("gone"),
+            no_open_sessions=response.flag("no_open_sessions"),
+            nothing_left_behind=response.flag("nothing_left_behind"),
+            checked_at=response.moment("checked_at"),
+            method="Reported by the receiver.",
             details={"receiver": identity.system_identifier},
         )
 
     def prove_many(
         self, target: Target, identities: Sequence[GrantIdentity]
     ) -> dict[GrantIdentity, Proof | ConnectorError]:
-        return _each(partial(self.prove, target), identities)
+        return _call_for_each(partial(self.prove, target), identities)
 
     def list_managed_roles(
         self,
@@ -193,98 +192,101 @@ class WebhookConnector:
         identities: Sequence[GrantIdentity],
         *,
         after: int = 0,
-        upto: int | None = None,
+        up_to: int | None = None,
     ) -> RoleListing:
-        """A receiver lists everything in one answer."""
-        answer = call(target, "list", {"portal": portal_id})
-        return RoleListing(answer.moment("server_time"), _receiver(answer), tuple(_listed(answer)))
+        """A receiver lists everything in one response."""
+        response = call(target, "list", {"portal": portal_id})
+        return RoleListing(
+            response.moment("server_time"), _receiver(response), tuple(_listed(response))
+        )
 
     canary = canary.canary
 
 
-def _each(
-    call: Callable[[GrantIdentity], Answered], identities: Sequence[GrantIdentity]
-) -> dict[GrantIdentity, Answered | ConnectorError]:
-    """Make a call about each, some at a time."""
+def _call_for_each(
+    call: Callable[[GrantIdentity], T], identities: Sequence[GrantIdentity]
+) -> dict[GrantIdentity, T | ConnectorError]:
+    """Call for each grant, several at a time."""
 
-    def answer(identity: GrantIdentity) -> Answered | ConnectorError:
+    def outcome(identity: GrantIdentity) -> T | ConnectorError:
         try:
             return call(identity)
         except ConnectorError as error:
             return error
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return dict(zip(identities, pool.map(answer, identities), strict=True))
+    with ThreadPoolExecutor(CONCURRENT_CALLS) as pool:
+        return dict(zip(identities, pool.map(outcome, identities), strict=True))
 
 
 def _identity(reference: str, receiver: str) -> GrantIdentity:
-    """A receiver has no numbers for its grants; the one made of the grant's id is as unique."""
+    """A receiver has no OIDs; a number derived from the grant's id is as unique."""
     grant_id = grant_id_of(reference)
     if grant_id is None:
-        raise TargetMismatch("This is no reference of a grant of the portal's.")
+        raise TargetMismatch("The receiver sent a reference that is not a grant of the portal.")
     return GrantIdentity(role_name_of(grant_id), grant_id.int >> 68, receiver)
 
 
-def _ask(
+def _call_about(
     target: Target,
     kind: str,
     identity: GrantIdentity,
     more: Mapping[str, object] | None = None,
     *,
     step: str = "",
-) -> Answer:
-    """Call about a grant. A ``step`` that may be done twice keeps its message id when tried again."""
-    asked = {"grant": identity.role_name, "receiver": identity.system_identifier, **(more or {})}
+) -> Response:
+    """Make a call about a grant. An idempotent ``step`` keeps its message id when retried."""
+    data = {"grant": identity.role_name, "receiver": identity.system_identifier, **(more or {})}
     message_id = f"{grant_id_of(identity.role_name)}.{step}" if step else None
-    answer = call(target, kind, asked, message_id=message_id)
-    _receiver(answer, identity.system_identifier)
-    return answer
+    response = call(target, kind, data, message_id=message_id)
+    _receiver(response, identity.system_identifier)
+    return response
 
 
-def _receiver(answer: Answer, expected: str = "") -> str:
-    """The id the receiver gives itself: another one means that another receiver answers."""
-    receiver = answer.text("receiver", longest=LONGEST_RECEIVER_ID)
+def _receiver(response: Response, expected: str = "") -> str:
+    """Return the id of the receiver. Raises TargetMismatch if it is not the expected one."""
+    receiver = response.text("receiver", max_length=MAX_RECEIVER_ID_LENGTH)
     if expected and receiver != expected:
         raise TargetMismatch(
-            "Another receiver answers at this address than the one that made the grant. Restore the "
-            "address of the first."
+            "A different receiver answers at this address than the one that created the grant. "
+            "Restore the old address."
         )
     return receiver
 
 
-def _credential(target: Target, spec: GrantSpec, answer: Answer) -> Credential:
+def _credential(target: Target, spec: GrantSpec, response: Response) -> Credential:
     return Credential(
-        answer.text("host", longest=253, default=target.host),
-        answer.number("port", target.port),
+        response.text("host", max_length=253, default=target.host),
+        response.number("port", target.port),
         spec.resource,
-        answer.text("user", longest=255),
-        answer.text("password", longest=LONGEST_PASSWORD),
+        response.text("user", max_length=255),
+        response.text("password", max_length=MAX_PASSWORD_LENGTH),
     )
 
 
-def _items(answer: Answer, key: str) -> tuple[ResidueItem, ...]:
+def _items(response: Response, key: str) -> tuple[OwnedObject, ...]:
     return tuple(
-        ResidueItem(row.text("resource"), row.text("kind"), row.text("name", longest=255))
-        for row in answer.rows(key)
+        OwnedObject(row.text("resource"), row.text("kind"), row.text("name", max_length=255))
+        for row in response.rows(key)
     )
 
 
-def _listed(answer: Answer) -> list[ManagedRole]:
-    receiver = _receiver(answer)
-    found = []
-    for row in answer.rows("grants"):
-        reference, ends = row.text("grant"), row.moment("valid_until")
-        found.append(
+def _listed(response: Response) -> list[ManagedRole]:
+    receiver = _receiver(response)
+    roles = []
+    for row in response.rows("grants"):
+        reference, deadline = row.text("grant"), row.moment("valid_until")
+        permission = Membership(row.text("permission"), admin=False, may_set=False)
+        roles.append(
             ManagedRole(
                 _identity(reference, receiver),
                 reference,
                 grant_id_of(reference),
                 row.text("portal"),
-                ends,
-                ends,
+                deadline,
+                deadline,
                 row.flag("open"),
                 has_attributes=False,
-                memberships=(Membership(row.text("permission"), admin=False, may_set=False),),
+                memberships=(permission,),
             )
         )
-    return found
+    return roles

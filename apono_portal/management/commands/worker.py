@@ -10,8 +10,8 @@ from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandParser
 
 from accessflows.integrations.scheduled_checks import (
-    check_due,
-    run_due_canaries,
+    run_due_checks,
+    run_requested_canaries,
     run_requested_checks,
 )
 from apono_portal.notifications.fan_out import fan_out
@@ -19,8 +19,8 @@ from apono_portal.notifications.webhook_delivery import deliver_webhooks
 from audit.integrity.background_verification import LogVerifier
 from audit.integrity.checkpoints import write_checkpoints
 from audit.outbox.deliveries import deliver_due
-from requests_app.grants.extension import carry_on_extensions
-from requests_app.insights.daily_rollup import keep_figures
+from requests_app.grants.extension import retry_extensions
+from requests_app.insights.daily_rollup import update_daily_figures
 from requests_app.worker.loop import Worker
 
 
@@ -47,11 +47,11 @@ class Command(BaseCommand):
                 fan_out,
                 deliver_due,
                 deliver_webhooks,
-                check_due,
+                run_due_checks,
                 run_requested_checks,
-                run_due_canaries,
-                keep_figures,
-                lambda now: carry_on_extensions(now=now),
+                run_requested_canaries,
+                update_daily_figures,
+                lambda now: retry_extensions(now=now),
                 LogVerifier(),
             ),
         )

@@ -7,7 +7,7 @@ from apono_portal.users.models import User
 from mfa.reset import reset_mfa
 from mfa.verification.window import Window
 from requests_app.approvals.invalidation import drop_void_approvals_of
-from requests_app.grants.ending import revoke_all_access_of
+from requests_app.grants.revocation import revoke_all_access_of
 
 
 def reset_mfa_of_user(

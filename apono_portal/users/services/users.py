@@ -14,7 +14,7 @@ from audit.events import EventName
 from audit.services import record
 from mfa.verification.locking import advance_epoch, lock_states
 from mfa.verification.window import Window
-from requests_app.grants.ending import revoke_all_access_of
+from requests_app.grants.revocation import revoke_all_access_of
 
 EMAIL_TAKEN = "A user with this email already exists."
 LAST_ADMIN = "This is the last active admin. Make another user an admin first."

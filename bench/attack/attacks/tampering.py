@@ -11,7 +11,7 @@ EXTRA = {
     "status": "granting", "require_mfa": "", "verified_at": "2026-01-01 00:00", "verification": "1",
     "verification_id": "1", "verified_with": "app", "approval": "automatic", "max_duration": "999:00:00",
     "flow_fingerprint": "0" * 64, "flow_version": "99", "requester": "1", "requester_id": "1",
-    "pending_until": "2036-01-01", "starts_at": "2026-01-01", "ends_at": "2036-01-01", "ends_as": "expired",
+    "pending_until": "2036-01-01", "starts_at": "2026-01-01", "ends_at": "2036-01-01", "final_status": "expired",
     "approver": "1", "decisions": "approve", "verdict": "approve", "fingerprint": "0" * 64,
     "is_active": "on", "role": "admin", "is_staff": "on", "is_superuser": "on", "groups": "1",
     "epoch": "0", "mfa_epoch": "0", "confirmed": "1", "key": "0" * 40, "device_id": "1", "scope": "trusted:1",

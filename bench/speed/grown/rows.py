@@ -106,7 +106,7 @@ REQUESTS = f"""
         flow_version, flow_fingerprint, require_mfa, approval, approvals_required, escalation_tier,
         max_duration, duration, max_extensions, extension_duration, extensions_used, justification,
         ticket, status, status_changed_at, created_at, pending_until, starts_at, ends_at, remind_at,
-        end_asked_by_label, ends_as, ended_at, message, verification_id, verified_at, verified_with,
+        revoked_by_label, final_status, ended_at, message, verification_id, verified_at, verified_with,
         verified_scope, verified_from)
     SELECT {BASE} + n, {BASE} + k, {_label("k")}, {BASE} + f, 'Flow ' || f, 1, repeat('f', 64), f % 3 <> 0,
         CASE WHEN f % 2 = 0 OR status = 'pending_approval' THEN 'any_of' ELSE 'automatic' END, 1, 0,
@@ -136,7 +136,7 @@ GRANTS = f"""
         permission, state, deadline, login, login_oid, system_identifier, activated_at, contained_at,
         ended_at, owned_objects, proof, lease_by, next_attempt_at, attempts, last_error)
     SELECT md5(n::text)::uuid, {BASE} + n, {BASE} + f % {INTEGRATIONS}, 'System ' || f % {INTEGRATIONS},
-        'database_' || f % 8, 'role_' || f % 4, CASE WHEN open THEN 'active' ELSE 'ended' END,
+        'database_' || f % 8, 'role_' || f % 4, CASE WHEN open THEN 'active' ELSE 'removed' END,
         CASE WHEN open THEN now() + interval '10 hours' ELSE at + interval '1 hour' END,
         'jit_bench_' || n, n, '7300000000000000000', at, CASE WHEN NOT open THEN at + interval '1 hour' END,
         CASE WHEN NOT open THEN at + interval '1 hour' END, '[]',
@@ -154,14 +154,14 @@ DECISIONS = f"""
 DELIVERIES = f"""
     INSERT INTO audit_delivery (id, event_id, channel, kind, recipient, recipient_label, subject, body,
         deferred_part, state, created_at, waiting_since, next_attempt_at, attempts, sent_at, last_error)
-    SELECT {BASE} + n, n * 10, 'mail', 'opened', {_email("k")}, {_name("k")},
+    SELECT {BASE} + n, n * 10, 'email', 'opened', {_email("k")}, {_name("k")},
         'Apono Portal: your access is open', repeat('Your access is open until this evening. ', 6), '',
         'sent', at, at, at, 1, at, ''
     FROM (SELECT n, {_REQUESTER}::int AS k, {_at("n * 10")} AS at FROM {_SERIES}) AS told"""
 EVENTS = f"""
     INSERT INTO audit_event (id, at, event, actor_id, actor_label, target_type, target_id, target_label,
         request_id, request_label, address, user_agent, metadata)
-    SELECT n, {_at("n")}, CASE WHEN n % 2001 = 7 THEN 'session:lock' WHEN n % 5003 = 1 THEN 'mfa:reset'
+    SELECT n, {_at("n")}, CASE WHEN n % 2001 = 7 THEN 'session:lock_out' WHEN n % 5003 = 1 THEN 'mfa:reset'
         WHEN n % 97 = 0 THEN 'mfa:refuse' ELSE {_one_of(_EVENTS, "n")} END,
         {BASE} + k, {_label("k")}, 'users.user', {BASE} + k, {_label("k")},
         CASE WHEN n % 10 NOT IN (1, 2) THEN {BASE} + r END,
@@ -170,10 +170,10 @@ EVENTS = f"""
         jsonb_build_object('outcome', 'ok', 'scope', 'known:' || ({BASE} + k), 'verification', {BASE} + r)
     FROM {_SERIES}, LATERAL (SELECT (n + 9) / 10 AS r, {_OF_EVENT}::int AS k) AS told"""
 PLACES = f"""
-    INSERT INTO audit_chainentry (position, event_id, digest, link)
+    INSERT INTO audit_chainentry (position, event_id, digest, chain_hash)
     SELECT n, n, md5(n::text) || md5((-n)::text), md5((n + 1)::text) || md5((-n - 1)::text) FROM {_SERIES}"""
 SEALS = f"""
-    INSERT INTO audit_checkpoint (number, first_position, last_position, settled_id, sealed_at, link, previous,
+    INSERT INTO audit_checkpoint (number, first_position, last_position, settled_id, created_at, chain_hash, previous_hash,
         key_id, hash, mac)
     SELECT n, n * 500 - 499, n * 500, n * 500, {_at("n * 500")}, repeat('a', 64), repeat('b', 64), 'b1',
         repeat('c', 64), repeat('d', 64)
@@ -185,7 +185,7 @@ STANDING = f"""
     INSERT INTO users_user_groups (user_id, group_id)
         SELECT id, {BASE} + team FROM users_user, generate_series(0, 1) team WHERE role = 'admin';
     INSERT INTO accessflows_integration (id, name, kind, host, port, database, broker, url, secret_id,
-        encrypted_password, sslmode, sslrootcert, connection_limit, cut_sessions_on_reset, is_active,
+        encrypted_password, sslmode, sslrootcert, connection_limit, terminate_sessions_on_reset, is_active,
         next_check_at, health, health_report, system_identifier, created_at)
         SELECT {BASE} + n, 'System ' || n, 'postgresql', '127.0.0.1', 1, 'postgres', 'broker', '',
         md5(n::text)::uuid, 'siv1.none', 'disable', '', 3, true, true, now() + interval '1 day', 'healthy', '[]',

@@ -36,7 +36,7 @@ PEOPLE = 40
 PATIENCE_S = 240.0
 DATABASE = "growth"
 # What is on the record of access that ran until its end.
-ONCE = ("request:submit", "request:grant", "grant:activate", "request:activate", "request:end",
+ONCE = ("request:submit", "request:grant", "grant:activate", "request:activate", "request:begin_revocation",
         "grant:contain", "grant:prove", "request:expire")  # fmt: skip
 # Events that were told by one mail and no more.
 ENDS_TOLD = """SELECT count(*) FROM (SELECT event_id FROM audit_delivery d JOIN audit_event e ON e.id = d.event_id
@@ -217,7 +217,7 @@ def made(target: BenchTarget) -> Iterator[dict[str, set[int]]]:
 def _wait_until_quiet(ground: Ground) -> None:
     """Until everything has ended, is sealed and told."""
     left = """SELECT (SELECT count(*) FROM requests_app_accessrequest WHERE ended_at IS NULL)
-        + (SELECT count(*) FROM requests_app_grant WHERE state <> 'ended')
+        + (SELECT count(*) FROM requests_app_grant WHERE state <> 'removed')
         + (SELECT count(*) FROM audit_delivery WHERE state = 'waiting')
         + (SELECT count(*) FROM audit_event e WHERE NOT EXISTS
             (SELECT FROM audit_chainentry s WHERE s.event_id = e.id))

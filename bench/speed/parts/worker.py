@@ -147,7 +147,7 @@ def _wait(is_done: Callable[[], bool], patience_s: float, what: str) -> None:
 
 
 def _proven(ground: Ground) -> int:
-    return int(_ask(ground, "SELECT count(*) FROM requests_app_grant WHERE state = 'ended'")[0])
+    return int(_ask(ground, "SELECT count(*) FROM requests_app_grant WHERE state = 'removed'")[0])
 
 
 def _ask(ground: Ground, query: str) -> tuple[Any, ...]:

@@ -1,0 +1,86 @@
+"""The canary: a trial grant that goes through the whole cycle on a real target."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+from accessflows.connectors.errors import ConnectorError, TargetRefused
+from accessflows.connectors.protocol import (
+    Check,
+    Connector,
+    Credential,
+    GrantIdentity,
+    GrantSpec,
+    Target,
+)
+
+LIFETIME = timedelta(minutes=2)
+Step = tuple[str, Callable[[], str]]
+
+
+class Canary:
+    """A trial grant and its state so far. Kinds of connectors add steps of their own."""
+
+    identity: GrantIdentity
+    credential: Credential
+
+    def __init__(
+        self, connector: Connector, target: Target, resource: str, permission: str, portal_id: str
+    ) -> None:
+        self.connector, self.target = connector, target
+        deadline = datetime.now(UTC) + LIFETIME
+        self.spec = GrantSpec(
+            uuid.uuid4(), portal_id, resource, permission, deadline, connection_limit=2
+        )
+
+    def steps(self) -> tuple[Step, ...]:
+        raise NotImplementedError
+
+    def run(self) -> Iterator[Check]:
+        """Yield one check per step as it completes; stop after the first failed one and clean up."""
+        try:
+            for name, step in self.steps():
+                try:
+                    sentence = step()
+                except ConnectorError as error:
+                    yield Check.failed(name, error.sentence)
+                    return
+                yield Check.passed(name, sentence)
+        finally:
+            self.remove_leftovers()
+
+    def create(self) -> str:
+        self.identity = self.connector.activate(self.target, self.spec).identity
+        return f"{self.identity.role_name} was created."
+
+    def issue_credential(self) -> str:
+        self.credential = self.connector.issue_credential(self.target, self.spec, self.identity)
+        return "A credential was issued."
+
+    def contain(self) -> str:
+        terminated = self.connector.contain(self.target, self.identity).sessions_terminated
+        return f"Nobody can use it any more. Sessions terminated: {terminated}."
+
+    def clean(self) -> str:
+        self.connector.clean(self.target, self.identity)
+        return "What it left behind is out of reach, and the login was dropped."
+
+    def prove(self) -> str:
+        proof = self.connector.prove(self.target, self.identity)
+        if not proof.holds:
+            name = self.identity.role_name
+            raise TargetRefused(f"Something of {name} is left: {dict(proof.details)}.")
+        return "The target reports that nothing is left."
+
+    def remove_leftovers(self) -> None:
+        """Remove the trial grant, also if the caller stopped iterating.
+
+        If that fails, the worker's scan removes it later: it has the portal's marker and a deadline.
+        """
+        try:
+            identity = self.connector.locate(self.target, self.spec)
+            if identity is not None:
+                self.connector.contain(self.target, identity)
+                self.connector.clean(self.target, identity)
+        except ConnectorError:
+            return

@@ -1,0 +1,244 @@
+"""The end of access: it expires, is revoked by hand, or is revoked because of lost eligibility."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from accessflows.models import AccessFlow, Integration, Permission, Resource
+from apono_portal.core.web.client import SYSTEM, ClientInfo
+from audit.events import EventName
+from requests_app.exceptions import RequestRefused
+from requests_app.grants.records import mark_revoking
+from requests_app.lifecycle import (
+    BATCH_SIZE,
+    conflict_on,
+    lock_request,
+    take_batch,
+    transition,
+    transition_all,
+)
+from requests_app.models import (
+    PENDING,
+    AccessRequest,
+    Grant,
+    RequestedTarget,
+    Status,
+)
+from requests_app.policies import can_revoke
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+_FINAL_EVENTS = {
+    Status.EXPIRED: EventName.REQUEST_EXPIRE,
+    Status.REVOKED: EventName.REQUEST_REVOKE,
+}
+_LAPSE_REASONS = {
+    Status.PENDING_MFA: "MFA was not verified in time.",
+    Status.PENDING_APPROVAL: "Nobody decided in time.",
+}
+
+
+def revoke_access(
+    *, actor: "User", request: AccessRequest, client_info: ClientInfo = SYSTEM
+) -> AccessRequest:
+    """Start to revoke access now; also stops an activation."""
+    with transaction.atomic():
+        request = _lock_revocable(actor, request)
+        if request.status not in {Status.GRANTING, Status.ACTIVE}:
+            raise conflict_on(request)
+        return _revoke_or_cancel(request, actor=actor, client_info=client_info)
+
+
+def cancel_request(
+    *, actor: "User", request: AccessRequest, client_info: ClientInfo = SYSTEM
+) -> AccessRequest:
+    """Cancel a request that is not active yet."""
+    with transaction.atomic():
+        request = _lock_revocable(actor, request)
+        if request.status not in {*PENDING, Status.GRANTING}:
+            raise conflict_on(request)
+        return _revoke_or_cancel(request, actor=actor, client_info=client_info)
+
+
+def revoke_all_access_of(
+    *,
+    user: "User | None" = None,
+    flow: AccessFlow | None = None,
+    integration: Integration | None = None,
+    actor: "User | None",
+    reason: str,
+    client_info: ClientInfo = SYSTEM,
+) -> int:
+    """Cancel pending requests and revoke access of a user, a flow or an integration."""
+    condition = Q(pk__in=[])
+    if user is not None:
+        condition |= Q(requester=user)
+    if flow is not None:
+        condition |= Q(flow=flow)
+    if integration is not None:
+        condition |= Q(targets__integration=integration) | Q(grants__integration=integration)
+    return _revoke_each(AccessRequest.objects.filter(condition), actor, reason, client_info)
+
+
+def revoke_ineligible() -> int:
+    """Revoke access that lost its eligibility by whatever path, and return how many.
+
+    The user, flow or integration was deleted or disabled, or the user is no longer a requester
+    (docs/decisions/0013-lost-eligibility-revokes-access.md). At most `BATCH_SIZE` for each reason, so
+    that a worker can stop in between.
+    """
+    conditions = {
+        "The user is no longer active.": Q(requester=None) | Q(requester__is_active=False),
+        "The access flow was deactivated or deleted.": Q(flow=None) | Q(flow__is_active=False),
+        "The integration was disabled.": Q(targets__integration=None)
+        | Q(targets__integration__is_active=False),
+        "The user can no longer request access through this access flow.": ~_is_requester(),
+        "A requested target no longer exists.": Q(status__in=PENDING) & Exists(_missing_targets()),
+    }
+    return sum(
+        _revoke_each(AccessRequest.objects.filter(q), None, reason, SYSTEM, limit=BATCH_SIZE)
+        for reason, q in conditions.items()
+    )
+
+
+def _missing_targets() -> QuerySet[RequestedTarget]:
+    """Return a request's targets that discovery no longer finds. Active access runs to its end."""
+    missing = {"integration": OuterRef("integration"), "missing_since__isnull": False}
+    resource = Resource.objects.filter(name=OuterRef("resource"), **missing)
+    permission = Permission.objects.filter(name=OuterRef("permission"), **missing)
+    return RequestedTarget.objects.filter(
+        Q(Exists(resource)) | Q(Exists(permission)), request=OuterRef("pk")
+    )
+
+
+def _is_requester() -> Q:
+    """Match requests whose user is a requester of the flow now, by name or by group."""
+    flows = AccessFlow.objects.filter(pk=OuterRef("flow"))
+    user = OuterRef("requester")
+    by_name = flows.filter(requester_users=user)
+    by_group = flows.filter(requester_groups__user=user)
+    return Q(Exists(by_name)) | Q(Exists(by_group))
+
+
+def revoke_dropped(*, grants: Collection[Grant]) -> int:
+    """Revoke up to `BATCH_SIZE` requests whose every login was dropped, and return how many."""
+    dropped = [grant.pk for grant in grants]
+    others = Grant.objects.live().filter(request=OuterRef("pk")).exclude(pk__in=dropped)
+    requests = AccessRequest.objects.filter(grants__in=dropped).exclude(Exists(others))
+    reason = "The login was dropped on the target, outside the portal."
+    return _revoke_each(requests, None, reason, SYSTEM, limit=BATCH_SIZE)
+
+
+def expire_due(*, now: datetime) -> int:
+    """Start to revoke up to `BATCH_SIZE` requests whose time is up, and return how many."""
+    with transaction.atomic():
+        due = AccessRequest.objects.filter(status=Status.ACTIVE, ends_at__lte=now)
+        requests = list(take_batch(due.order_by("ends_at")))
+        transition_all(
+            requests,
+            to=Status.REVOKING,
+            event=EventName.REQUEST_BEGIN_REVOCATION,
+            actor=None,
+            metadata={"reason": "Its time is up."},
+            final_status=Status.EXPIRED,
+        )
+        mark_revoking(requests)
+    return len(requests)
+
+
+def lapse_overdue(*, now: datetime) -> int:
+    """Lapse up to `BATCH_SIZE` requests per pending status whose deadline passed; return how many."""
+    lapsed = 0
+    for status, reason in _LAPSE_REASONS.items():
+        with transaction.atomic():
+            overdue = AccessRequest.objects.overdue_pending(now).filter(status=status)
+            requests = list(take_batch(overdue.order_by("pending_until")))
+            transition_all(
+                requests,
+                to=Status.LAPSED,
+                event=EventName.REQUEST_LAPSE,
+                actor=None,
+                metadata={"reason": reason},
+                message=reason,
+                ended_at=now,
+            )
+            lapsed += len(requests)
+    return lapsed
+
+
+def finish_revocations(*, requests: Collection[AccessRequest]) -> None:
+    """Set the final status of locked requests in revocation of which every grant is removed."""
+    live = Grant.objects.live().filter(request__in=requests)
+    unfinished = set(live.values_list("request_id", flat=True))
+    done = [r for r in requests if r.status == Status.REVOKING and r.pk not in unfinished]
+    for status, event in _FINAL_EVENTS.items():
+        finished = [request for request in done if request.final_status == status]
+        transition_all(finished, to=status, event=event, actor=None, ended_at=timezone.now())
+
+
+def _lock_revocable(actor: "User", request: AccessRequest) -> AccessRequest:
+    request = lock_request(request.pk)
+    if not can_revoke(request, actor):
+        raise RequestRefused(
+            "Only the requester and account admins may revoke this. Nothing was changed."
+        )
+    return request
+
+
+def _revoke_or_cancel(
+    request: AccessRequest, *, actor: "User | None", client_info: ClientInfo, reason: str = ""
+) -> AccessRequest:
+    """Revoke what may exist on a target; cancel what does not."""
+    now = timezone.now()
+    actor_label = str(actor) if actor else ""
+    metadata = {"reason": reason} if reason else {}
+    if request.status in PENDING or not request.grants.exists():
+        return transition(
+            request,
+            to=Status.CANCELLED,
+            event=EventName.REQUEST_CANCEL,
+            actor=actor,
+            client_info=client_info,
+            metadata=metadata,
+            message=reason,
+            revoked_by_label=actor_label,
+            ended_at=now,
+        )
+    transition(
+        request,
+        to=Status.REVOKING,
+        event=EventName.REQUEST_BEGIN_REVOCATION,
+        actor=actor,
+        client_info=client_info,
+        metadata=metadata,
+        message=reason,
+        final_status=Status.REVOKED,
+        revoked_by_label=actor_label,
+    )
+    mark_revoking([request])
+    return request
+
+
+def _revoke_each(
+    requests: QuerySet[AccessRequest],
+    actor: "User | None",
+    reason: str,
+    client_info: ClientInfo,
+    *,
+    limit: int | None = None,
+) -> int:
+    revocable = [*PENDING, Status.GRANTING, Status.ACTIVE]
+    pks = requests.filter(status__in=revocable).order_by("pk").values_list("pk", flat=True)
+    revoked = 0
+    for pk in dict.fromkeys(pks[:limit]):
+        with transaction.atomic():
+            request = lock_request(pk)
+            if request.status in revocable:
+                _revoke_or_cancel(request, actor=actor, client_info=client_info, reason=reason)
+                revoked += 1
+    return revoked

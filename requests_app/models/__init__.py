@@ -1,0 +1,23 @@
+"""Access requests, the decisions on them, and the grants they lead to."""
+
+from requests_app.models.decisions import Decision
+from requests_app.models.drift import Drift, TargetScan
+from requests_app.models.extensions import Extension
+from requests_app.models.grants import Grant, GrantState
+from requests_app.models.insights import DayFigures
+from requests_app.models.requests import LIVE, PENDING, AccessRequest, RequestedTarget, Status
+
+__all__ = [
+    "LIVE",
+    "PENDING",
+    "AccessRequest",
+    "DayFigures",
+    "Decision",
+    "Drift",
+    "Extension",
+    "Grant",
+    "GrantState",
+    "RequestedTarget",
+    "Status",
+    "TargetScan",
+]

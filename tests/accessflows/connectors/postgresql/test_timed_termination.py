@@ -1,0 +1,75 @@
+"""At the moment of an end sessions are told to end, by the target's own word on whose end has come."""
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from accessflows.connectors.registry import connector_for
+
+pytestmark = pytest.mark.target
+postgresql = connector_for("postgresql")
+
+
+def move_end(grant, until: datetime) -> None:
+    grant.pg.ask(f"ALTER ROLE {grant.role} VALID UNTIL '{until.isoformat()}'")
+
+
+def tell(grant, at: datetime) -> int:
+    return postgresql.terminate_sessions_at(grant.pg.target, [grant.identity], at).get(
+        grant.identity, 0
+    )
+
+
+def is_open(session: psycopg.Connection) -> bool:  # type: ignore[type-arg]
+    time.sleep(0.1)
+    try:
+        return session.execute("SELECT 1").fetchone() == (1,)
+    except psycopg.OperationalError:
+        return False
+
+
+def test_a_session_is_told_at_the_moment_of_its_end(grant):
+    session = grant.log_in()
+    at = datetime.now(UTC) + timedelta(seconds=0.5)
+    move_end(grant, at)
+    assert tell(grant, at) == 1
+    assert datetime.now(UTC) > at
+    assert not is_open(session)
+
+
+def test_whose_end_was_moved_meanwhile_stays(grant):
+    with grant.log_in() as session:
+        assert tell(grant, datetime.now(UTC)) == 0
+        assert is_open(session)
+
+
+def test_nobody_waits_for_a_moment_that_is_far(grant):
+    began = time.monotonic()
+    tell(grant, datetime.now(UTC) + timedelta(hours=1))
+    assert time.monotonic() - began < 4
+
+
+def test_on_another_server_nobody_is_told(grant):
+    with grant.log_in() as session:
+        move_end(grant, datetime.now(UTC))
+        elsewhere = replace(grant.identity, system_identifier="1")
+        assert (
+            postgresql.terminate_sessions_at(grant.pg.target, [elsewhere], datetime.now(UTC)) == {}
+        )
+        assert is_open(session)
+
+
+def test_one_beyond_the_broker_keeps_no_other_from_being_told(make_grant):
+    powerful, plain = make_grant(), make_grant()
+    sessions = [powerful.log_in(), plain.log_in()]
+    powerful.pg.ask(f"ALTER ROLE {powerful.role} SUPERUSER")
+    for each in (powerful, plain):
+        move_end(each, datetime.now(UTC))
+    both = [powerful.identity, plain.identity]
+    told = postgresql.terminate_sessions_at(plain.pg.target, both, datetime.now(UTC))
+    assert told == {plain.identity: 1}
+    for session in sessions:
+        session.close()

@@ -1,0 +1,104 @@
+"""Connections a worker keeps: used again, never trusted blindly, never too many, never too long."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from unittest import mock
+
+import pytest
+
+from accessflows.connectors import idle_pool
+from accessflows.connectors.errors import TargetMismatch, TargetRefused
+from accessflows.connectors.postgresql.connection import connect_as_broker
+from accessflows.connectors.registry import connector_for
+
+pytestmark = pytest.mark.target
+postgresql = connector_for("postgresql")
+
+
+@pytest.fixture(autouse=True)
+def kept() -> Iterator[None]:
+    idle_pool.connections.is_enabled = True
+    yield
+    idle_pool.connections.stop()
+
+
+def pid(target, **options) -> int:
+    with connect_as_broker(target, **options) as connection:
+        return connection.row("SELECT pg_backend_pid() AS pid")["pid"]
+
+
+def test_the_next_call_takes_the_same_connection(pg_target):
+    assert pid(pg_target.target) == pid(pg_target.target)
+
+
+def test_only_a_worker_keeps_any(pg_target):
+    idle_pool.connections.is_enabled = False
+    assert pid(pg_target.target) != pid(pg_target.target)
+
+
+def test_another_database_or_password_is_another_place(pg_target):
+    first = pid(pg_target.target)
+    assert pid(pg_target.target, database="orders") != first
+    with pytest.raises(TargetRefused, match="does not accept the password of the broker"):
+        pid(replace(pg_target.target, password="wrong"))
+
+
+def test_one_that_was_cut_off_is_replaced_unnoticed(pg_target):
+    first = pid(pg_target.target)
+    pg_target.ask("SELECT pg_terminate_backend(%s)", [first])
+    assert pid(pg_target.target) != first
+
+
+def test_after_trouble_it_is_closed(pg_target):
+    first = pid(pg_target.target)
+    with pytest.raises(TargetRefused), connect_as_broker(pg_target.target) as connection:
+        connection.row("SELECT 1/0")
+    assert pid(pg_target.target) != first
+
+
+def test_one_with_an_open_transaction_is_closed(pg_target):
+    with connect_as_broker(pg_target.target) as connection:
+        first = connection.row("SELECT pg_backend_pid() AS pid")["pid"]
+        connection.execute("BEGIN")
+    assert pid(pg_target.target) != first
+
+
+def test_who_is_there_is_asked_every_time(pg_target):
+    pid(pg_target.target)
+    with pytest.raises(TargetMismatch), connect_as_broker(pg_target.target) as connection:
+        connection.check_server("1")
+
+
+def test_preflight_signs_in_anew(pg_target):
+    pid(pg_target.target)
+    pg_target.ask(f"ALTER ROLE {pg_target.target.user} PASSWORD 'changed'")
+    try:
+        checks = postgresql.preflight(pg_target.target)
+    finally:
+        pg_target.ask(f"ALTER ROLE {pg_target.target.user} PASSWORD '{pg_target.target.password}'")
+    assert [check.name for check in checks if not check.ok] == ["Connection"]
+
+
+def test_an_old_one_is_not_kept_on(pg_target, monkeypatch):
+    monkeypatch.setattr("accessflows.connectors.postgresql.connection._MAX_AGE_S", 0)
+    assert pid(pg_target.target) != pid(pg_target.target)
+
+
+def test_what_nobody_needs_is_closed_and_a_database_is_left_alone_sooner(pg_target):
+    pid(pg_target.target)
+    pid(pg_target.target, database="orders")
+    assert idle_pool.connections.close_idle() == 0
+    began = time.monotonic()
+    with mock.patch("time.monotonic", return_value=began + idle_pool.IDLE_SECONDS + 1):
+        assert idle_pool.connections.close_idle() == 1
+    with mock.patch("time.monotonic", return_value=began + 200):
+        assert idle_pool.connections.close_idle() == 1
+
+
+def test_few_are_kept_of_a_place(pg_target):
+    with ExitStack() as stack:
+        for _ in range(idle_pool.MAX_PER_KEY + 1):
+            stack.enter_context(connect_as_broker(pg_target.target))
+    assert idle_pool.connections.close_idle(early=True) == idle_pool.MAX_PER_KEY

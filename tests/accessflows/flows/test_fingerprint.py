@@ -1,0 +1,115 @@
+"""The fingerprint moves with everything that matters to a request, and with nothing else."""
+
+from datetime import timedelta
+
+import pytest
+
+from accessflows.flows.fingerprint import compute_fingerprint, fingerprint_of, terms_of
+from accessflows.models import EscalationTier
+from tests.factories import AccessFlowFactory, FlowTargetFactory, GroupFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def taken(flow):
+    flow.refresh_from_db()
+    return fingerprint_of(terms_of(flow))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"require_mfa": True},
+        {"max_duration": timedelta(hours=9)},
+        {"approval": "any_of"},
+        {"require_justification": False},
+        {"require_approver_reason": True},
+        {"allow_self_approval": True},
+        {"approvals_required": 2},
+        {"max_extensions": 1},
+        {"extension_duration": timedelta(minutes=30)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_term_that_matters_moves_it(change):
+    flow = AccessFlowFactory(targets=1)
+    before = taken(flow)
+    type(flow).objects.filter(pk=flow.pk).update(**change)
+    assert taken(flow) != before
+
+
+@pytest.mark.parametrize(
+    "people", ["requester_users", "requester_groups", "approver_users", "approver_groups"]
+)
+def test_people_and_groups_move_it(people):
+    flow = AccessFlowFactory()
+    before = taken(flow)
+    getattr(flow, people).add(UserFactory() if people.endswith("users") else GroupFactory())
+    assert taken(flow) != before
+
+
+@pytest.mark.parametrize("change", [{}, {"wait": timedelta(minutes=31)}], ids=["gone", "wait"])
+def test_a_step_of_escalation_moves_it(change):
+    flow = AccessFlowFactory()
+    none = taken(flow)
+    tier = flow.escalation_tiers.create(
+        position=1, wait=timedelta(minutes=30), group=GroupFactory()
+    )
+    before = taken(flow)
+    tier.delete()
+    if change:
+        flow.escalation_tiers.create(position=1, group=tier.group, **change)
+    assert before not in (none, taken(flow))
+
+
+def test_a_target_moves_it():
+    flow = AccessFlowFactory(targets=1)
+    before = taken(flow)
+    FlowTargetFactory(flow=flow)
+    assert taken(flow) != before
+
+
+@pytest.mark.parametrize("change", [{"host": "elsewhere.example"}, {"port": 6000}])
+def test_the_address_of_a_target_moves_it(change):
+    flow = AccessFlowFactory(targets=1)
+    before = taken(flow)
+    integration = flow.targets.get().resource.integration
+    type(integration).objects.filter(pk=integration.pk).update(**change)
+    assert taken(flow) != before
+
+
+def test_names_do_not_move_it():
+    group = GroupFactory()
+    flow = AccessFlowFactory(targets=1, requester_groups=[group])
+    before = taken(flow)
+    group.name = "Renamed"
+    group.save()
+    type(flow).objects.filter(pk=flow.pk).update(name="Renamed", description="Other words")
+    integration = flow.targets.get().resource.integration
+    type(integration).objects.filter(pk=integration.pk).update(name="Renamed")
+    assert taken(flow) == before
+
+
+def test_the_order_of_saving_does_not_move_it():
+    one, two = UserFactory.create_batch(2)
+    flow = AccessFlowFactory(requester_users=[one, two])
+    before = taken(flow)
+    flow.requester_users.clear()
+    flow.requester_users.add(two)
+    flow.requester_users.add(one)
+    assert taken(flow) == before
+
+
+def test_the_fingerprint_of_this_moment_is_that_of_the_terms():
+    people, groups = UserFactory.create_batch(3), GroupFactory.create_batch(3)
+    flow = AccessFlowFactory(
+        targets=2,
+        requester_users=people[1:],
+        requester_groups=groups[:2],
+        approver_users=people[:2],
+        approver_groups=groups[1:],
+    )
+    for position, group in enumerate(reversed(groups), start=1):
+        wait = timedelta(minutes=position)
+        EscalationTier.objects.create(flow=flow, position=position, wait=wait, group=group)
+    assert compute_fingerprint(flow) == fingerprint_of(terms_of(flow))

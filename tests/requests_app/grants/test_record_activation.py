@@ -1,0 +1,236 @@
+"""What a target has made is noted on its grant and on no other; with the last one access is open."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from accessflows.connectors.protocol import Activation, GrantIdentity
+from accessflows.models import AccessFlow
+from apono_portal.users.models import User
+from audit.events import EventName
+from audit.models import Event
+from mfa.models import Authenticator
+from mfa.verification.locking import advance_epoch
+from requests_app.grants.activation import (
+    begin_activation,
+    confirm_activation,
+    fail_activation,
+    record_activation,
+)
+from requests_app.grants.reminders import reminder_time
+from requests_app.models import Decision, Grant, GrantState, Status
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    DecisionFactory,
+    UserFactory,
+)
+
+pytestmark = pytest.mark.django_db
+WORKER = "worker-of-the-tests"
+
+
+@pytest.fixture(autouse=True)
+def clock():
+    with time_machine.travel(1_800_000_000, tick=False) as travel:
+        yield travel
+
+
+def begun(targets=1, **flow):
+    """A request whose grants a worker holds."""
+    requester = UserFactory()
+    made = AccessFlowFactory(requester_users=[requester], targets=targets, **flow)
+    request = AccessRequestFactory(requester=requester, flow=made)
+    if made.approval != "automatic":
+        DecisionFactory(request=request, approver=made.approver_users.get())
+    begin_activation(request_pk=request.pk)
+    request.grants.update(lease_by=WORKER)
+    request.refresh_from_db()
+    assert request.status == Status.GRANTING
+    return request
+
+
+def made_for(grant) -> Activation:
+    return Activation(
+        identity=GrantIdentity(f"jit_{grant.pk}", 42, "7"),
+        server_version=180000,
+        server_time=timezone.now(),
+        clock_skew=timedelta(seconds=2),
+        valid_until=grant.deadline - timedelta(seconds=1),
+        already_existed=False,
+    )
+
+
+def note(grant, lease=WORKER) -> bool:
+    done = record_activation(grant=grant, lease=lease, activation=made_for(grant))
+    grant.refresh_from_db()
+    grant.request.refresh_from_db()
+    return done
+
+
+def rows(request):
+    return list(request.grants.order_by("pk").values())
+
+
+def test_it_is_noted_with_what_the_target_enforces_and_given_back():
+    grant = begun().grants.get()
+    assert note(grant)
+    assert (grant.state, grant.activated_at) == (GrantState.ACTIVE, timezone.now())
+    assert grant.enforced_until == grant.deadline - timedelta(seconds=1)
+    assert (grant.login, grant.login_oid, grant.lease_by) == (f"jit_{grant.pk}", 42, "")
+    told = Event.objects.get(event=EventName.GRANT_ACTIVATE).metadata
+    assert (told["login"], told["clock_skew_s"]) == (grant.login, 2.0)
+
+
+def test_access_opens_with_its_last_grant_until_the_first_end(clock):
+    request = begun(targets=2)
+    first, second = request.grants.order_by("pk")
+    assert note(first)
+    assert first.request.status == Status.GRANTING
+    sooner = second.deadline - timedelta(minutes=5)
+    Grant.objects.filter(pk=second.pk).update(deadline=sooner)
+    clock.shift(3)
+    assert note(second)
+    request.refresh_from_db()
+    assert (request.status, request.starts_at) == (Status.ACTIVE, timezone.now())
+    assert request.ends_at == sooner
+    assert request.remind_at == reminder_time(request.starts_at, sooner)
+    assert request.pending_until is None
+
+
+def test_nobody_elses_grant_is_touched():
+    other, mine = begun(), begun()
+    before = rows(other)
+    assert note(mine.grants.get())
+    assert rows(other) == before
+
+
+def test_what_another_worker_has_taken_over_is_not_noted_as_open():
+    grant = begun().grants.get()
+    assert not note(grant, lease="lost")
+    assert (grant.state, grant.login) == (GrantState.ACTIVATING, f"jit_{grant.pk}")
+    assert not Event.objects.filter(event=EventName.GRANT_ACTIVATE).exists()
+
+
+@pytest.mark.parametrize("state", [GrantState.REVOKING, GrantState.REMOVED])
+def test_what_was_ended_meanwhile_goes_the_way_of_ending(state):
+    grant = begun().grants.get()
+    Grant.objects.filter(pk=grant.pk).update(state=state)
+    assert not note(grant)
+    assert (grant.state, grant.lease_by) == (GrantState.REVOKING, "")
+    assert grant.request.status == Status.GRANTING
+
+
+def test_evidence_voided_while_the_target_was_asked_opens_nothing():
+    request = begun(require_mfa=True)
+    advance_epoch(user=request.requester)
+    grant = request.grants.get()
+    assert not note(grant)
+    assert (grant.state, grant.request.status) == (GrantState.REVOKING, Status.FAILED)
+    assert "was reset" in grant.request.message
+
+
+def test_a_failed_request_stays_failed_as_it_was():
+    request = begun(require_mfa=True)
+    fail_activation(grant=request.grants.get(), sentence="The target refused.")
+    advance_epoch(user=request.requester)
+    grant = request.grants.get()
+    assert not note(grant)
+    assert grant.request.message == "The target refused."
+    assert Event.objects.filter(event=EventName.REQUEST_FAIL).count() == 1
+
+
+# Right before the target is asked
+
+
+def test_before_the_target_is_asked_the_permission_is_asked_again():
+    assert confirm_activation(grant=begun(require_mfa=True).grants.get())
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+@pytest.mark.parametrize("loss", ["epoch", "authenticator"])
+def test_a_reset_right_before_gives_it_up(loss, attempts):
+    request = begun(require_mfa=True)
+    request.grants.update(attempts=attempts)
+    if loss == "epoch":
+        advance_epoch(user=request.requester)
+    else:
+        Authenticator.objects.filter(user=request.requester).delete()
+    assert not confirm_activation(grant=request.grants.get())
+    request.refresh_from_db()
+    assert (request.status, request.ended_at) == (Status.FAILED, timezone.now())
+
+
+def test_a_reset_does_not_matter_where_no_mfa_was_asked():
+    request = begun()
+    advance_epoch(user=request.requester)
+    assert confirm_activation(grant=request.grants.get())
+    assert note(request.grants.get())
+
+
+def lose_requester(request):
+    request.flow.requester_users.clear()
+
+
+def deactivate_requester(request):
+    User.objects.filter(pk=request.requester_id).update(is_active=False)
+
+
+def deactivate_flow(request):
+    AccessFlow.objects.update(is_active=False)
+
+
+def require_mfa(request):
+    AccessFlow.objects.update(require_mfa=True)
+
+
+def lower_maximum(request):
+    AccessFlow.objects.update(max_duration=timedelta(minutes=1))
+
+
+def withdraw_approval(request):
+    Decision.objects.all().delete()
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lose_requester,
+        deactivate_requester,
+        deactivate_flow,
+        require_mfa,
+        lower_maximum,
+        withdraw_approval,
+    ],
+)
+def test_eligibility_is_checked_at_every_attempt(change, attempts):
+    request = begun(approval="any_of", approver_users=[UserFactory()])
+    request.grants.update(attempts=attempts)
+    change(request)
+    assert not confirm_activation(grant=request.grants.get())
+    request.refresh_from_db()
+    assert request.status == Status.FAILED
+
+
+def test_an_approval_without_its_mfa_opens_nothing():
+    request = begun(require_mfa=True, approval="any_of", approver_users=[UserFactory()])
+    Decision.objects.all().delete()
+    grant = request.grants.get()
+    assert not note(grant)
+    assert "approver's MFA was reset" in grant.request.message
+
+
+def test_what_is_not_to_be_opened_any_more_is_not_confirmed():
+    request = begun()
+    type(request).objects.update(status=Status.REVOKING)
+    assert confirm_activation(grant=request.grants.get()) is False
+
+
+def test_a_long_reason_is_cut_to_what_its_column_holds():
+    request = begun()
+    fail_activation(grant=request.grants.get(), sentence="x" * 600)
+    request.refresh_from_db()
+    assert request.message == "x" * 500

@@ -1,0 +1,194 @@
+"""The simulator says what would happen, and what it says is what happens."""
+
+import random
+from datetime import time, timedelta
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from accessflows.flows.choices import format_pair
+from accessflows.models import AccessFlow
+from requests_app.exceptions import RequestRefused
+from requests_app.models import AccessRequest
+from requests_app.submission.evaluation import evaluate
+from requests_app.submission.simulator import simulate
+from tests.factories import AccessFlowFactory, GroupFactory, UserFactory
+from tests.fixtures.submission import select, submit_request
+
+pytestmark = pytest.mark.django_db
+PAGE = "/access-flows/simulator/"
+
+
+class RolledBack(Exception):
+    pass
+
+
+def world(chance):
+    """A person and a flow of any kind; half of the grounds to refuse are drawn now and then."""
+
+    def now_and_then():
+        return chance.random() < 0.15
+
+    person = UserFactory(is_active=not now_and_then())
+    flow = AccessFlowFactory(
+        targets=1,
+        require_mfa=chance.random() < 0.5,
+        approval=chance.choice(["automatic", "any_of", "all_of"]),
+        is_active=not now_and_then(),
+        max_duration=timedelta(hours=chance.randint(1, 8)),
+        requester_users=[] if now_and_then() else [person],
+        approver_groups=[GroupFactory(members=[UserFactory()])],
+        **(
+            {
+                "available_days": [0],
+                "available_from": time(0),
+                "available_until": time(0, 1),
+                "available_zone": "UTC",
+            }
+            if now_and_then()
+            else {}
+        ),
+    )
+    resource = flow.targets.get().resource
+    if now_and_then():
+        type(resource).objects.filter(pk=resource.pk).update(missing_since=timezone.now())
+    return person, flow, timedelta(hours=chance.randint(1, 9))
+
+
+def really(person, flow, duration, window):
+    """What a submission comes to: a status or a refusal. Nothing of it stays."""
+    found = None
+    try:
+        with transaction.atomic():
+            found = submit_request(
+                actor=person,
+                flow=flow,
+                target_ids=[flow.targets.get().pk],
+                duration=duration,
+                justification="Backfill carrier_id",
+                window=window,
+            ).status
+            raise RolledBack
+    except RolledBack:
+        return found
+    except RequestRefused as refused:
+        return refused.sentence
+
+
+def test_what_is_foreseen_is_what_happens(open_window_of):
+    chance = random.Random(20261125)
+    outcomes = set()
+    for _ in range(40):
+        person, flow, duration = world(chance)
+        for window in (None, open_window_of(person)):
+            selection = select(flow, [flow.targets.get().pk], duration)
+            verified = window is not None and person.is_active
+            foreseen = evaluate(
+                requester=person, selection=selection, verified=verified, now=timezone.now()
+            )
+            said = foreseen.status or foreseen.refusals[0].sentence
+            assert said == really(person, flow, duration, window)
+            outcomes.add(foreseen.status or foreseen.refusals[0].field)
+    assert outcomes == {
+        "pending_mfa",
+        "pending_approval",
+        "granting",
+        "flow",
+        "targets",
+        "duration",
+    }
+
+
+def pair_of(flow):
+    target = flow.targets.get()
+    return format_pair((target.resource_id, target.permission_id))
+
+
+def ask(client, person, flow, duration="1h"):
+    return client.get(PAGE, {"person": person.email, "target": pair_of(flow), "duration": duration})
+
+
+def test_it_names_flow_code_and_approvers_but_not_the_requester(auditor_client):
+    person = UserFactory(name="Irma Solberg")
+    owners = GroupFactory(name="Owners", members=[person, UserFactory(name="Priya Raman")])
+    flow = AccessFlowFactory(
+        name="Orders",
+        targets=1,
+        requester_users=[person],
+        require_mfa=True,
+        approval="any_of",
+        approver_groups=[owners],
+    )
+    page = ask(auditor_client, person, flow).content.decode()
+    assert "Would be accepted" in page
+    assert "Required, unless a code was entered" in page
+    assert "Owners: Priya Raman<" in page
+    assert not AccessRequest.objects.exists()
+
+
+def test_an_approval_nobody_could_give_is_told(admin_client):
+    person = UserFactory()
+    flow = AccessFlowFactory(
+        targets=1, requester_users=[person], approval="any_of", approver_users=[person]
+    )
+    assert "No one could approve this." in ask(admin_client, person, flow).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"is_active": False}, "is deactivated"),
+        ({"max_duration": timedelta(minutes=30)}, "is 30 min"),
+    ],
+)
+def test_it_says_why_not(admin_client, change, sentence):
+    person = UserFactory()
+    flow = AccessFlowFactory(targets=1, requester_users=[person])
+    AccessFlow.objects.update(**change)
+    page = ask(admin_client, person, flow).content.decode()
+    assert "Would be refused" in page
+    assert sentence in page
+
+
+def test_it_says_who_is_no_requestor(admin_client):
+    page = ask(admin_client, UserFactory(name="Max"), AccessFlowFactory(targets=1)).content.decode()
+    assert "Max is not a requester" in page
+
+
+def test_every_flow_that_gives_the_target_is_told_the_open_ones_first():
+    person = UserFactory()
+    shut = AccessFlowFactory(name="A", targets=1)
+    target = shut.targets.get()
+    way = AccessFlowFactory(name="B", requester_users=[person])
+    way.targets.create(resource=target.resource, permission=target.permission)
+    cases = simulate(
+        person=person, target=pair_of(shut), duration=timedelta(hours=1), now=timezone.now()
+    )
+    assert [case.flow.name for case in cases] == ["B", "A"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"person": ""},
+        {"person": "nobody@example.org"},
+        {"target": "9:9"},
+        {"target": "x"},
+        {"duration": "-1"},
+    ],
+)
+def test_a_question_that_makes_no_sense_gets_a_sentence(admin_client, asked):
+    person = UserFactory()
+    flow = AccessFlowFactory(targets=1)
+    whole = {"person": person.email, "target": pair_of(flow), "duration": "1h"} | asked
+    answer = admin_client.get(PAGE, whole)
+    assert answer.status_code == 422
+    assert 'role="alert"' in answer.content.decode()
+
+
+def test_too_many_parked_are_foreseen(admin_client, monkeypatch):
+    monkeypatch.setattr("requests_app.submission.pending_mfa.MAX_PENDING_MFA", 0)
+    person = UserFactory()
+    flow = AccessFlowFactory(targets=1, requester_users=[person], require_mfa=True)
+    assert "are already waiting for your code" in ask(admin_client, person, flow).content.decode()

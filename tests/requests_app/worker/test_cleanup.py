@@ -1,0 +1,132 @@
+"""Many are cleaned and proven together: who fails stops no other, and a lost lease stops only itself."""
+
+import pytest
+from django.utils import timezone
+
+from accessflows.connectors.postgresql import cleaning
+from accessflows.connectors.registry import connector_for
+from audit.models import Event
+from requests_app.grants.leases import claim
+from requests_app.grants.proof import record_removals
+from requests_app.grants.revocation import revoke_access
+from requests_app.models import AccessRequest, Grant, GrantState, Status
+from requests_app.worker.reconciler import Stage, WorkQueue, work
+from requests_app.worker.steps import clean
+from tests.factories import AccessRequestFactory, GrantFactory
+from tests.requests_app.conftest import WORKER
+
+pytestmark = pytest.mark.django_db
+
+PROOF = {"holds": True}
+
+
+def take(grants: list[Grant]) -> tuple[str, list[Grant]]:
+    return claim(
+        WORKER,
+        integration_id=grants[0].integration_id,
+        state=GrantState.CONTAINED,
+        limit=Stage.CLEAN.batch,
+        duration=Stage.CLEAN.lease,
+        now=timezone.now(),
+    )
+
+
+@pytest.fixture
+def contained(real_flow) -> list[Grant]:
+    """Three that are contained on a real target."""
+    grants = [real_flow.active_grant() for _ in range(3)]
+    for grant in grants:
+        revoke_access(actor=real_flow.requester, request=grant.request)
+    work(WorkQueue(Stage.CONTAIN, real_flow.integration.pk), WORKER)
+    return grants
+
+
+def states(grants: list[Grant]) -> list[str]:
+    for grant in grants:
+        grant.refresh_from_db()
+    return [grant.state for grant in grants]
+
+
+@pytest.mark.target
+def test_one_that_may_not_be_touched_stops_no_other(real_flow, contained):
+    real_flow.pg.ask(f"COMMENT ON ROLE {contained[1].login} IS 'somebody else'")
+    lease, grants = take(contained)
+    clean(grants, lease)
+    assert states(contained) == [GrantState.REMOVED, GrantState.CONTAINED, GrantState.REMOVED]
+    assert "no longer bears the portal's marker" in contained[1].last_error
+    assert all(contained[number].proof["holds"] for number in (0, 2))
+    assert real_flow.pg.grant_roles() == [contained[1].login]
+
+
+@pytest.mark.target
+def test_one_that_left_something_and_one_that_left_nothing(real_flow, contained):
+    left = (
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {contained[0].login} GRANT SELECT ON TABLES TO PUBLIC"
+    )
+    real_flow.pg.ask(left, database="orders")
+    lease, grants = take(contained)
+    clean(grants, lease)
+    assert states(contained) == [GrantState.REMOVED] * 3
+    assert [len(grant.owned_objects) for grant in contained] == [1, 0, 0]
+
+
+@pytest.mark.target
+def test_who_left_nothing_is_dropped_without_being_joined(real_flow, contained, monkeypatch):
+    joined: list[object] = []
+    monkeypatch.setattr(cleaning, "join_roles", lambda *told: joined.append(told))
+    lease, grants = take(contained)
+    clean(grants, lease)
+    assert (states(contained), joined) == ([GrantState.REMOVED] * 3, [])
+
+
+@pytest.mark.target
+def test_a_target_that_does_not_answer_keeps_one_waiting_and_gives_the_others_back(
+    real_flow, contained
+):
+    type(real_flow.integration).objects.update(port=1)
+    lease, grants = take(contained)
+    clean(grants, lease)
+    assert states(contained) == [GrantState.CONTAINED] * 3
+    assert sorted(grant.attempts for grant in contained) == [0, 0, 1]
+    assert {grant.lease_by for grant in contained} == {""}
+
+
+@pytest.mark.target
+def test_one_that_another_worker_has_taken_over_is_left_to_it(real_flow, contained):
+    lease, grants = take(contained)
+    Grant.objects.filter(pk=contained[0].pk).update(lease_by="another")
+    clean(grants, lease)
+    assert states(contained) == [GrantState.CONTAINED, GrantState.REMOVED, GrantState.REMOVED]
+    assert contained[0].login in real_flow.pg.grant_roles()
+
+
+@pytest.mark.target
+def test_each_of_many_proofs_is_its_own(real_flow, contained):
+    gone, there, _ = contained
+    connector, target = connector_for("postgresql"), real_flow.pg.target
+    assert None not in (gone.identity, there.identity)
+    connector.clean(target, gone.identity)
+    proofs = connector.prove_many(target, [gone.identity, there.identity])
+    assert [proofs[each].holds for each in (gone.identity, there.identity)] == [True, False]
+    assert proofs[gone.identity].details == connector.prove(target, gone.identity).details
+
+
+def test_a_request_ends_with_its_last_grant_and_each_proof_is_on_the_record():
+    request = AccessRequestFactory(status=Status.REVOKING, final_status=Status.EXPIRED)
+    first = GrantFactory(request=request, state=GrantState.CONTAINED, lease_by="mine")
+    last = GrantFactory(
+        request=request, state=GrantState.CONTAINED, lease_by="mine", permission="other"
+    )
+    assert record_removals(proven={first: PROOF}, lease="mine") == [first]
+    assert AccessRequest.objects.get().status == Status.REVOKING
+    assert record_removals(proven={first: PROOF, last: PROOF}, lease="mine") == [last]
+    assert AccessRequest.objects.get().status == Status.EXPIRED
+    assert Event.objects.filter(event="grant:prove").count() == 2
+    assert Event.objects.filter(event="request:expire").count() == 1
+
+
+def test_a_proof_without_its_lease_is_not_kept():
+    grant = GrantFactory(state=GrantState.CONTAINED, lease_by="another")
+    assert record_removals(proven={grant: PROOF}, lease="mine") == []
+    assert states([grant]) == [GrantState.CONTAINED]
+    assert not Event.objects.filter(event="grant:prove").exists()
