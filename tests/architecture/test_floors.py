@@ -11,8 +11,23 @@ from tests.architecture.sources import FLOORS, ROOT, name_of, python_files, tree
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "misc"}
 
 
+# What any floor may import to type its arguments.
+TYPES = {"apono_portal.users.models", "mfa.verification.window"}
+
+
 def imported_modules(path: Path) -> Iterator[str]:
-    for node in ast.walk(tree_of(path)):
+    """Return the modules a file imports at run time, and the types other than `TYPES`."""
+    tree = tree_of(path)
+    for_types = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.module in TYPES
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
