@@ -33,7 +33,7 @@ class Owner(threading.Thread):
     def device_cookies(self) -> dict[str, str]:
         """What makes this browser a known one."""
         cookies = self._visitor.browser.cookies
-        return {name: value for name, value in cookies.items() if "known-browser" in name}
+        return {name: value for name, value in cookies.items() if "trusted-browser" in name}
 
     def run(self) -> None:
         while not self._enough.is_set():

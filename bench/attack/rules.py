@@ -35,7 +35,7 @@ class Rule:
             place.write_text(text.replace(edit.old, edit.new))
 
 
-TRIES, WINDOW = "mfa/verification/attempts.py", "mfa/verification/window.py"
+ATTEMPTS, WINDOW = "mfa/verification/attempts.py", "mfa/verification/window.py"
 
 RULES = (
     Rule(
@@ -66,7 +66,7 @@ RULES = (
         ),
     ),
     Rule(
-        "a reset forgets known browsers",
+        "a reset forgets trusted browsers",
         ("device cookies, used again",),
         (
             Edit(
@@ -81,9 +81,9 @@ RULES = (
         ("replay",),
         (
             Edit(
-                TRIES,
-                "    if device.verify_token(digits):",
-                "    device.last_t = -1\n    if device.verify_token(digits):",
+                "mfa/verification/services.py",
+                "    if device.verify_token(code):",
+                "    device.last_t = -1\n    if device.verify_token(code):",
             ),
         ),
     ),
@@ -110,11 +110,11 @@ RULES = (
         ),
     ),
     Rule(
-        "failures hold a scope off",
+        "failures lock a scope out",
         ("code guessing, sequential", "code guessing, spread over addresses"),
         (
             Edit(
-                TRIES,
+                ATTEMPTS,
                 "    if until is None:\n        return None\n",
                 "    if True:\n        return None\n",
             ),
@@ -152,20 +152,20 @@ RULES = (
                 "MfaState.objects",
             ),
             Edit(
-                TRIES,
-                "devices = Authenticator.objects.select_for_update()",
-                "devices = Authenticator.objects",
+                ATTEMPTS,
+                "Authenticator.objects.select_for_update().of(user_id).confirmed()",
+                "Authenticator.objects.of(user_id).confirmed()",
             ),
         ),
     ),
     Rule(
-        "a known browser has a scope of its own",
+        "a trusted browser has a scope of its own",
         ("code guessing, sequential", "code guessing, spread over addresses"),
         (
             Edit(
                 "mfa/verification/throttle_scope.py",
-                "    if browser is None:\n",
-                "    if browser is None or True:\n",
+                'return f"trusted:{browser.pk}" if browser else Verification.UNKNOWN_SCOPE',
+                "return Verification.UNKNOWN_SCOPE",
             ),
         ),
     ),
@@ -174,11 +174,14 @@ RULES = (
         ("device cookies, forged",),
         (
             Edit(
-                "mfa/verification/throttle_scope.py",
-                "    if browser is None:\n        return ThrottleScope(session_ref=session_ref)\n",
-                "    if browser is None:\n"
-                "        claimed = request.COOKIES.get(cookie_name(request.user.pk), 'unknown')\n"
-                "        return ThrottleScope(claimed[:32], session_ref=session_ref)\n",
+                ATTEMPTS,
+                "scope=scope_label(browser, recovery=is_recovery),",
+                'scope=scope_label(browser) if browser else scope.nonce_hash[:32] or "unknown",',
+            ),
+            Edit(
+                "mfa/verification/trusted_browsers.py",
+                '    except signing.BadSignature:\n        return ""\n',
+                "    except signing.BadSignature:\n        return nonce_hash(cookie)\n",
             ),
         ),
     ),
@@ -196,7 +199,7 @@ RULES = (
             ),
             Edit(  # else it does not start at all
                 "mfa/checks.py",
-                'yield 18, "Forms sent by other sites are taken.", f"Add {CSRF}."',
+                'yield 18, "Forms sent by other sites are accepted.", f"Add {CSRF}."',
                 "pass",
             ),
         ),
@@ -255,7 +258,7 @@ RULES = (
             ),
             Edit(  # an approval without evidence does not count
                 "requests_app/policies.py",
-                "return state is not None and evidence_holds(verification=decision.verification, state=state)",
+                "return state is not None and is_evidence_valid(verification=decision.verification, state=state)",
                 "return True",
             ),
         ),
@@ -318,8 +321,8 @@ RULES = (
                 "",
             ),
             Edit(
-                "mfa/verification/selectors.py",
-                "    if any(device.confirmed for device in found):\n        raise AlreadyEnrolled\n",
+                "mfa/enrolment/services.py",
+                "    if any(device.confirmed for device in devices):\n        raise AlreadyEnrolled\n    oldest",
                 "",
             ),
         ),

@@ -35,7 +35,7 @@ from apono_portal.core.crypto import encryption  # noqa: E402
 from apono_portal.users.models import Role, User  # noqa: E402
 from mfa.enrolment.reauthentication import SIGNED_IN_AT  # noqa: E402
 from mfa.models import Authenticator, MfaState, Outcome, TrustedBrowser, Verification  # noqa: E402
-from mfa.verification.throttle_scope import cookie_name, nonce_hash, signed_cookie  # noqa: E402
+from mfa.verification.trusted_browsers import cookie_name, nonce_hash, signed_cookie  # noqa: E402
 from mfa.verification.window import SESSION_KEY  # noqa: E402
 
 BACKEND = "apono_portal.users.backends.EmailBackend"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-MOST_QUESTIONS = 12
+MOST_QUESTIONS = 15
 GROWING = (
     "users_user",
     "users_user_groups",

@@ -128,7 +128,7 @@ def _leads_elsewhere(location: str) -> bool:
 def device_cookies(campaign: Campaign, score: Score, budget: int) -> None:
     """With the shared limit used up, a made-up cookie must not give a limit of its own."""
     known = campaign.verified(campaign.owner(), "127.8.2.1")
-    own = {k: v for k, v in known.browser.cookies.items() if "known-browser" in k}
+    own = {k: v for k, v in known.browser.cookies.items() if "trusted-browser" in k}
     if not own:
         raise Unexpected("A right code did not make the browser known")
     (name, value), victim = next(iter(own.items())), campaign.people["oona"]
@@ -188,7 +188,7 @@ def device_cookie_after_reset(campaign: Campaign, score: Score, budget: int) -> 
     """After a reset and a new set-up, the old browser is an unknown one like any other."""
     person = campaign.spend()
     old = campaign.verified(person, "127.8.4.1")
-    kept = {k: v for k, v in old.browser.cookies.items() if "known-browser" in k}
+    kept = {k: v for k, v in old.browser.cookies.items() if "trusted-browser" in k}
     reset_mfa(campaign.admin(), person)
     owner, secret, _, _ = turn_on(campaign.signed_in(person))
     knowing = person.with_secret(secret)

@@ -1,4 +1,4 @@
-"""MFA Holds: admins see who is held off by the 30-day limit and lift it with a reason."""
+"""MFA lockouts: admins see who is locked out by the 30-day limit and lift it with a reason."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from tests.factories import AuthenticatorFactory
 
 
 @pytest.fixture
-def held(person):
+def locked_out(person):
     """Petra, a hundred wrong codes later."""
     AuthenticatorFactory(user=person)
     now = timezone.now()
@@ -21,36 +21,36 @@ def held(person):
     return person
 
 
-def test_the_page_names_who_where_and_since_when(held, admin_client):
+def test_page_names_user_scope_and_times(locked_out, admin_client):
     text = admin_client.get("/mfa-lockouts/").content.decode()
-    assert held.name in text
+    assert locked_out.name in text
     assert "New browsers, codes" in text
-    assert f"Lift limit for {held.name}" in text
+    assert f"Lift limit for {locked_out.name}" in text
 
 
-def test_an_empty_page_says_so(admin_client):
-    assert "Nobody is held off" in admin_client.get("/mfa-lockouts/").content.decode()
+def test_empty_page_says_so(admin_client):
+    assert "No lockouts" in admin_client.get("/mfa-lockouts/").content.decode()
 
 
-def test_lifting_asks_for_a_reason_first(held, admin_client):
-    address = f"/mfa-lockouts/{held.pk}/lift/"
+def test_lifting_asks_for_a_reason_first(locked_out, admin_client):
+    address = f"/mfa-lockouts/{locked_out.pk}/lift/"
     assert admin_client.get(address).status_code == 200
     assert not MfaState.objects.exclude(lockout_lifted_at=None).exists()
     for reason in ("", "  ", "x" * 501):
         answer = admin_client.post(address, {"reason": reason})
         assert answer.status_code == 422
-        assert "Say why" in answer.content.decode()
+        assert "Enter a reason" in answer.content.decode()
     done = admin_client.post(address, {"reason": "Password changed."}, follow=True)
-    assert "are taken again" in done.content.decode()
-    assert "Nobody is held off" in done.content.decode()
+    assert "can enter codes again" in done.content.decode()
+    assert "No lockouts" in done.content.decode()
 
 
 def test_lifting_nothing_says_so(member_user, admin_client):
     answer = admin_client.post(
         f"/mfa-lockouts/{member_user.pk}/lift/", {"reason": "x"}, follow=True
     )
-    assert "not held off" in answer.content.decode()
+    assert "does not lock this user out" in answer.content.decode()
 
 
-def test_nobody_is_nobody(admin_client):
+def test_unknown_user_is_not_found(admin_client):
     assert admin_client.get("/mfa-lockouts/987654321/lift/").status_code == 404

@@ -3,13 +3,11 @@
 from datetime import timedelta
 
 import pytest
-import time_machine
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import RequestFactory
 
 from apono_portal.users.backends import EmailBackend
-from apono_portal.users.models import User
 from mfa.models import Authenticator, MfaState, Outcome, Verification
 from mfa.verification.locking import advance_epoch
 from mfa.verification.window import (
@@ -17,22 +15,11 @@ from mfa.verification.window import (
     WindowState,
     close_window,
     end_session,
-    epoch_of,
     open_window,
-    state_of,
     stored_window,
-    with_authenticator,
 )
 from tests.factories import AuthenticatorFactory, UserFactory, VerificationFactory, code_for
-from tests.mfa.conftest import wrong_for
-
-START = 1_800_000_000
-
-
-@pytest.fixture
-def clock():
-    with time_machine.travel(START, tick=False) as travel:
-        yield travel
+from tests.mfa.conftest import START, wrong_for
 
 
 def fresh(user):
@@ -63,8 +50,8 @@ def again(request, user=None):
     return request_of(user or request.user, session)
 
 
-def test_a_success_opens_it_for_an_hour(opened):
-    state = state_of(opened)
+def test_success_opens_it_for_an_hour(opened):
+    state = opened.mfa
     assert state.is_open
     assert state.minutes_left == 60
     assert state.expires_at == state.window.verified_at + timedelta(hours=1)
@@ -78,16 +65,16 @@ def test_it_is_open_for_exactly_the_hour_and_closed_by_a_clock_that_goes_back(
     clock, opened, seconds, is_open
 ):
     clock.shift(seconds)
-    assert state_of(again(opened)).is_open is is_open
+    assert again(opened).mfa.is_open is is_open
 
 
 @pytest.mark.parametrize(("seconds", "minutes"), [(0, 60), (1, 60), (60, 59), (3540, 1), (3599, 1)])
 def test_minutes_left_are_whole_minutes_begun(clock, opened, seconds, minutes):
     clock.shift(seconds)
-    assert state_of(again(opened)).minutes_left == minutes
+    assert again(opened).mfa.minutes_left == minutes
 
 
-def test_the_session_gets_a_new_key(clock, person, device, enter):
+def test_session_gets_a_new_key(clock, person, device, enter):
     request = request_of(person)
     request.session.create()
     before = request.session.session_key
@@ -96,69 +83,69 @@ def test_the_session_gets_a_new_key(clock, person, device, enter):
     assert not SessionStore().exists(before)
 
 
-def test_a_failure_opens_nothing(clock, person, device, enter):
+def test_failure_opens_nothing(clock, person, device, enter):
     request = request_of(person)
     with pytest.raises(ValueError, match="success"):
         open_window(request, enter(wrong_for(device)).verification)
-    assert not state_of(request).is_open
+    assert not request.mfa.is_open
 
 
-def test_somebody_elses_success_opens_nothing(person, device):
+def test_another_users_success_opens_nothing(person, device):
     request = request_of(person)
     with pytest.raises(ValueError, match="success"):
         open_window(request, VerificationFactory())
 
 
 def test_another_session_of_the_person_stays_closed(opened, person):
-    assert not state_of(request_of(person)).is_open
+    assert not request_of(person).mfa.is_open
 
 
 def test_closing_it_closes_it(opened):
     close_window(opened)
     opened.session.save()
-    assert not state_of(opened).is_open
-    assert not state_of(again(opened)).is_open
+    assert not opened.mfa.is_open
+    assert not again(opened).mfa.is_open
 
 
-def test_a_new_epoch_closes_it(opened, person):
+def test_new_epoch_closes_it(opened, person):
     advance_epoch(user=person)
-    assert not state_of(again(opened)).is_open
+    assert not again(opened).mfa.is_open
 
 
 def test_it_belongs_to_its_person_epoch_and_password_only(opened, person):
-    window, owner = state_of(opened).window, opened.user
+    window, owner = opened.mfa.window, opened.user
     assert window.belongs_to(owner, window.epoch)
     assert not window.belongs_to(owner, window.epoch + 1)
     assert not window.belongs_to(UserFactory(), window.epoch)
 
 
-def test_a_change_of_password_by_any_path_closes_it(opened, person):
+def test_change_of_password_by_any_path_closes_it(opened, person):
     person.set_password("another-password-of-hers")
     person.save(update_fields=["password"])
-    assert not state_of(again(opened)).is_open
+    assert not again(opened).mfa.is_open
 
 
 def test_deleting_the_device_closes_it(opened, device):
     device.delete()
-    assert not state_of(again(opened)).is_open
+    assert not again(opened).mfa.is_open
 
 
-def test_a_device_no_longer_confirmed_closes_it(opened, device):
+def test_device_no_longer_confirmed_closes_it(opened, device):
     Authenticator.objects.update(confirmed=False)
-    assert not state_of(again(opened)).is_open
+    assert not again(opened).mfa.is_open
 
 
 def test_another_device_does_not_inherit_it(opened, person, device):
     device.delete()
     AuthenticatorFactory(user=person)
-    state = state_of(again(opened))
+    state = again(opened).mfa
     assert state.enrolled
     assert not state.is_open
 
 
 def test_it_needs_its_row_on_the_ledger(opened):
     Verification.objects.all().delete()
-    assert not state_of(again(opened)).is_open
+    assert not again(opened).mfa.is_open
 
 
 @pytest.mark.parametrize(
@@ -183,46 +170,46 @@ def test_each_part_of_its_value_counts(clock, opened, forged):
     opened.session[SESSION_KEY] = opened.session[SESSION_KEY] | forged
     opened.session.save()
     clock.move_to(START + 60)
-    assert not state_of(again(opened)).is_open
+    assert not again(opened).mfa.is_open
 
 
 @pytest.mark.parametrize("value", [None, 1, "x", [], {}, {"user_id": 1}])
 def test_what_is_not_a_window_is_closed_and_harmless(person, device, value):
     request = request_of(person)
     request.session[SESSION_KEY] = value
-    assert not state_of(request).is_open
+    assert not request.mfa.is_open
 
 
 @pytest.mark.parametrize(
     "wrong", [{"user_id": "1"}, {"epoch": None}, {"auth": None}, {"auth": 7}, {"device_id": 1.0}]
 )
-def test_a_value_of_other_kinds_is_no_window_at_all(opened, wrong):
+def test_value_of_other_kinds_is_no_window_at_all(opened, wrong):
     assert stored_window(opened) is not None
     opened.session[SESSION_KEY] |= wrong
     assert stored_window(opened) is None
 
 
-def test_somebody_without_a_state_is_in_the_first_epoch(person):
+def test_user_without_a_state_is_in_the_first_epoch(person):
     MfaState.objects.filter(user=person).delete()
-    assert epoch_of(fresh(person)) == 0
+    assert fresh(person).mfa_epoch == 0
 
 
-def test_a_success_of_an_earlier_epoch_is_not_passed_off_as_one_of_this(opened, person):
+def test_success_of_an_earlier_epoch_is_not_passed_off_as_one_of_this(opened, person):
     state = advance_epoch(user=person)
     value = opened.session[SESSION_KEY]
     forged = {"epoch": state.epoch, "auth": fresh(person).get_session_auth_hash()}
     opened.session[SESSION_KEY] = value | forged
-    assert not state_of(request_of(person, opened.session)).is_open
+    assert not request_of(person, opened.session).mfa.is_open
 
 
-def test_a_copied_value_does_not_open_somebody_elses_session(opened, device):
+def test_copied_value_does_not_open_another_users_session(opened, device):
     other = AuthenticatorFactory(user=UserFactory()).user
     request = request_of(other)
     request.session[SESSION_KEY] = opened.session[SESSION_KEY]
-    assert not state_of(request).is_open
+    assert not request.mfa.is_open
 
 
-def test_a_failure_row_put_in_its_place_opens_nothing(clock, opened, device, enter):
+def test_failure_row_put_in_its_place_opens_nothing(clock, opened, device, enter):
     failed = enter(wrong_for(device)).verification
     value = opened.session[SESSION_KEY] | {
         "verification_id": failed.pk,
@@ -230,17 +217,17 @@ def test_a_failure_row_put_in_its_place_opens_nothing(clock, opened, device, ent
     }
     opened.session[SESSION_KEY] = value
     assert failed.outcome == Outcome.BAD
-    assert not state_of(request_of(opened.user, opened.session)).is_open
+    assert not request_of(opened.user, opened.session).mfa.is_open
 
 
-def test_the_session_holds_no_secret(opened, device):
+def test_session_holds_no_secret(opened, device):
     kept = str(dict(opened.session.items()))
     assert device.key not in kept
     assert device.secret.hex() not in kept
     assert code_for(device) not in kept
 
 
-def test_a_stranger_costs_no_query(db, django_assert_num_queries):
+def test_stranger_costs_no_query(db, django_assert_num_queries):
     request = RequestFactory().get("/")
     request.user, request.session = AnonymousUser(), SessionStore()
     with django_assert_num_queries(0):
@@ -248,62 +235,48 @@ def test_a_stranger_costs_no_query(db, django_assert_num_queries):
         assert (state.enrolled, state.is_open, state.minutes_left) == (False, False, 0)
 
 
-def test_a_page_costs_one_query(opened, django_assert_num_queries):
+def test_page_costs_two_queries(opened, django_assert_num_queries):
     request = again(opened)
     request.session.get("x")
     request.user = EmailBackend().get_user(request.user.pk)  # as every request loads a person
-    with django_assert_num_queries(1):
-        state = state_of(request)
+    with django_assert_num_queries(2):
+        state = request.mfa
         assert (state.enrolled, state.is_open, bool(state.expires_at)) == (True, True, True)
         name = state.authenticator_name
     assert name == Authenticator.objects.get().name
 
 
-def test_somebody_without_an_authenticator_has_no_name_of_one(person):
+def test_user_without_an_authenticator_has_no_authenticator_name(person):
     for user in (fresh(person), EmailBackend().get_user(person.pk)):
-        state = state_of(request_of(user))
+        state = request_of(user).mfa
         assert (state.enrolled, state.authenticator_name) == (False, "")
 
 
-def test_people_bring_their_authenticator_along(person, device):
-    [found] = with_authenticator(User.objects.filter(pk=person.pk))
-    assert (found.authenticator_id, found.authenticator_name) == (device.pk, device.name)
-
-
-def test_a_window_opened_after_a_set_up_in_the_same_request_is_open(person):
+def test_window_opened_after_a_set_up_in_the_same_request_is_open(person):
     request = request_of(person)
     request.user = EmailBackend().get_user(person.pk)
     request.session.create()
-    assert not state_of(request).enrolled
+    assert not request.mfa.enrolled
     open_window(request, VerificationFactory(user=person))
-    assert state_of(request).is_open
-
-
-def test_what_was_read_before_a_set_up_does_not_hide_it(person):
-    """The person came with what was known of them when the request began."""
-    request = request_of(person)
-    request.user = EmailBackend().get_user(person.pk)
-    assert not state_of(request).enrolled
-    AuthenticatorFactory(user=person)
-    assert WindowState(request, fresh=True).enrolled
+    assert request.mfa.is_open
 
 
 @pytest.mark.parametrize("end", [close_window, end_session])
 def test_what_ends_it_ends_it_for_the_rest_of_this_request(opened, end):
-    assert state_of(opened).is_open
+    assert opened.mfa.is_open
     end(opened)
-    assert not state_of(opened).is_open
+    assert not opened.mfa.is_open
 
 
 def test_opening_it_opens_it_for_the_rest_of_this_request(clock, person, device, enter):
     request = request_of(person)
     request.session.create()
-    assert not state_of(request).is_open
+    assert not request.mfa.is_open
     open_window(request, enter(code_for(device)).verification)
-    assert state_of(request).is_open
+    assert request.mfa.is_open
 
 
-def test_somebody_without_a_state_is_not_enrolled(person):
+def test_user_without_a_state_is_not_enrolled(person):
     MfaState.objects.filter(user=person).delete()
-    state = state_of(request_of(person))
+    state = request_of(person).mfa
     assert (state.enrolled, state.is_open) == (False, False)

@@ -1,21 +1,17 @@
-"""What stands before each page of MFA: which methods, whose, with which window, kept by nobody."""
-
-from datetime import timedelta
+"""Guards of the MFA pages: methods, roles, window, no caching."""
 
 import pytest
 from django.http import HttpRequest
 from django.urls import resolve, reverse
-from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
-from mfa.models import TrustedBrowser
 from tests.factories import AuthenticatorFactory
 from tests.mfa.conftest import freshly_signed_in, opened_browser
 
-NUMBERED = {"mfa:lift_lockout", "mfa:forget_browser"}
-SHOWN_ONLY = {"mfa:security", "mfa:lockouts"}
-POSTED_ONLY = {
+WITH_ID = {"mfa:lift_lockout", "mfa:forget_browser"}
+GET_ONLY = {"mfa:security", "mfa:lockouts"}
+POST_ONLY = {
     "mfa:confirm",
     "mfa:close_window",
     "mfa:forget_browser",
@@ -24,7 +20,7 @@ POSTED_ONLY = {
 BOTH = {"mfa:set_up", "mfa:confirm_password", "mfa:lift_lockout"}
 WINDOW_ALWAYS = {"mfa:forget_browser", "mfa:recovery_codes"}
 WINDOW_IF_ENROLLED = {"mfa:lockouts", "mfa:lift_lockout"}
-KEPT_BY_NOBODY = {
+NOT_CACHED = {
     "mfa:security": "get",
     "mfa:set_up": "get",
     "mfa:confirm": "post",
@@ -34,16 +30,16 @@ KEPT_BY_NOBODY = {
 
 
 def address_of(name: str) -> str:
-    return reverse(name, args=[1] if name in NUMBERED else [])
+    return reverse(name, args=[1] if name in WITH_ID else [])
 
 
-@pytest.mark.parametrize("name", sorted(SHOWN_ONLY))
-def test_a_page_that_only_shows_takes_no_form(name, admin_client):
+@pytest.mark.parametrize("name", sorted(GET_ONLY))
+def test_read_only_page_accepts_no_form(name, admin_client):
     assert admin_client.post(address_of(name)).status_code == 405
 
 
-@pytest.mark.parametrize("name", sorted(POSTED_ONLY))
-def test_what_acts_is_not_looked_at(name, device, signed_in):
+@pytest.mark.parametrize("name", sorted(POST_ONLY))
+def test_action_is_not_reached_by_get(name, device, signed_in):
     assert opened_browser(device, signed_in).get(address_of(name)).status_code == 405
 
 
@@ -52,7 +48,7 @@ def test_no_other_verb_reaches_a_page_with_a_form(name, admin_client):
     assert admin_client.put(address_of(name)).status_code == 405
 
 
-@pytest.mark.parametrize("name", sorted(SHOWN_ONLY | POSTED_ONLY | BOTH))
+@pytest.mark.parametrize("name", sorted(GET_ONLY | POST_ONLY | BOTH))
 def test_each_view_has_the_mark_it_should_have(name):
     view = resolve(address_of(name)).func
     assert getattr(view, "mfa_required", False) is (name in WINDOW_ALWAYS)
@@ -64,45 +60,29 @@ def test_admin_pages_are_there_for_admins_only(name, petra):
     assert petra.get(address_of(name)).status_code == 404
 
 
-@pytest.mark.parametrize("name", KEPT_BY_NOBODY)
-def test_pages_about_codes_are_stored_nowhere(name, person, signed_in):
+@pytest.mark.parametrize("name", NOT_CACHED)
+def test_pages_about_codes_are_not_cached(name, person, signed_in):
     browser = freshly_signed_in(person, signed_in)
     if name == "mfa:recovery_codes":
         browser = opened_browser(AuthenticatorFactory(user=person), signed_in)
-    answer = getattr(browser, KEPT_BY_NOBODY[name])(address_of(name))
+    answer = getattr(browser, NOT_CACHED[name])(address_of(name))
     assert "no-store" in answer.headers["Cache-Control"]
 
 
 @pytest.mark.parametrize("name", ["mfa:confirm", "mfa:confirm_password"])
-def test_an_error_report_shows_no_code_and_no_password(name, petra):
+def test_error_report_shows_no_code_and_no_password(name, petra):
     answer = petra.post(address_of(name), {"code": "123456", "password": "of-petra"})
     request: HttpRequest = answer.wsgi_request
     assert request.sensitive_post_parameters == "__ALL__"
 
 
-def test_a_wrong_code_and_a_spent_budget_have_answers_of_their_own(petra):
+def test_wrong_code_and_a_spent_budget_have_answers_of_their_own(petra):
     petra.post(address_of("mfa:set_up"))
     answers = [petra.post(address_of("mfa:confirm"), {"code": "000000"}) for _ in range(6)]
     assert [answer.status_code for answer in answers] == [422] * 5 + [429]
 
 
-def test_a_wrong_password_is_told_and_on_the_record(petra):
+def test_incorrect_password_is_reported_and_recorded(petra):
     answer = petra.post(address_of("mfa:confirm_password"), {"password": "not hers"})
     assert answer.status_code == 422
     assert Event.objects.filter(event=EventName.SESSION_SIGN_IN_FAIL).count() == 1
-
-
-def test_a_browser_may_be_dropped_a_day_after_its_only_use(person):
-    now = timezone.now()
-    TrustedBrowser.objects.bulk_create(
-        TrustedBrowser(
-            user=person,
-            nonce_hash=str(hours),
-            epoch=0,
-            created_at=now - timedelta(hours=hours),
-            last_used_at=now - timedelta(hours=hours),
-        )
-        for hours in (1, 23, 25, 47)
-    )
-    droppable = TrustedBrowser.objects.droppable(now).values_list("nonce_hash", flat=True)
-    assert set(droppable) == {"25", "47"}

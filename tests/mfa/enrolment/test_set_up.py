@@ -1,35 +1,25 @@
-"""Turning MFA on: the key, its confirmation, and everybody who attempts to do it for somebody else."""
+"""Turning MFA on: the key, its confirmation, and attempts to do it for another user."""
 
 from datetime import timedelta
 
 import pytest
-import time_machine
 from django.core import mail
 from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
 from audit.outbox.deliveries import deliver_due
-from mfa.enrolment.selectors import set_up_under_way
-from mfa.enrolment.services import begin_set_up, confirm_set_up
-from mfa.exceptions import AlreadyEnrolled, MalformedCode, SetUpGone, SignInTooOld
+from mfa.enrolment.services import begin_set_up, confirm_set_up, pending_set_up
+from mfa.exceptions import AlreadyEnrolled, MalformedCode, PasswordNotRecent, SetUpExpired
 from mfa.models import Authenticator, MfaState, Outcome, RecoveryCode, Verification
 from mfa.verification.locking import advance_epoch
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE, wrong_for
 
-START = 1_800_000_000
-
-
-@pytest.fixture
-def clock():
-    with time_machine.travel(START, tick=False) as travel:
-        yield travel
-
 
 def begin(user, signed_in_ago=timedelta(0)):
     device = begin_set_up(
-        user=user, session_started_at=timezone.now() - signed_in_ago, client_info=HERE
+        user=user, password_proven_at=timezone.now() - signed_in_ago, client_info=HERE
     )
     device.secret = device.bin_key
     return device
@@ -40,7 +30,7 @@ def confirm(user, device, code=None, **changes):
     return confirm_set_up(user=user, client_info=HERE, **given)
 
 
-def test_begin_makes_a_sealed_unconfirmed_key(clock, person):
+def test_begin_makes_an_encrypted_unconfirmed_key(clock, person):
     device = begin(person)
     row = Authenticator.objects.get()
     assert not row.confirmed
@@ -59,10 +49,10 @@ def test_begin_again_replaces_the_key(clock, person):
 
 def test_begin_needs_a_recent_sign_in(clock, person):
     for started in (None, timedelta(minutes=15), timedelta(days=1), timedelta(seconds=-1)):
-        with pytest.raises(SignInTooOld):
+        with pytest.raises(PasswordNotRecent):
             begin_set_up(
                 user=person,
-                session_started_at=None if started is None else timezone.now() - started,
+                password_proven_at=None if started is None else timezone.now() - started,
                 client_info=HERE,
             )
     assert begin(person, timedelta(minutes=14, seconds=59))
@@ -89,7 +79,7 @@ def test_confirm_raises_the_epoch(clock, person):
     assert MfaState.objects.get(user=person).epoch == before + 1
 
 
-def test_the_confirming_code_is_spent(clock, person, enter):
+def test_confirming_code_is_spent(clock, person, enter):
     device = begin(person)
     code = code_for(device)
     assert confirm(person, device, code).ok
@@ -101,11 +91,11 @@ def test_confirming_is_no_evidence(clock, person):
     assert not Verification.objects.passed().exists()
 
 
-def test_the_browser_of_set_up_is_known_from_the_start(clock, person):
-    assert confirm(person, begin(person)).device_cookie
+def test_browser_of_set_up_is_trusted_from_the_start(clock, person):
+    assert confirm(person, begin(person)).browser_cookie
 
 
-def test_a_wrong_code_leaves_it_off(clock, person):
+def test_wrong_code_leaves_it_off(clock, person):
     device = begin(person)
     assert confirm(person, device, wrong_for(device)).outcome == Outcome.BAD
     assert not Authenticator.objects.get().confirmed
@@ -130,14 +120,14 @@ def test_beginning_anew_does_not_reset_the_limit(clock, person):
 
 
 @pytest.mark.parametrize("code", ["", " ", "abcdef", "1234567"])
-def test_an_empty_or_malformed_code_never_turns_it_on(clock, person, code):
+def test_empty_or_malformed_code_never_turns_it_on(clock, person, code):
     device = begin(person)
     with pytest.raises(MalformedCode):
         confirm_set_up(user=person, device_id=device.pk, code=code, client_info=HERE)
     assert not Authenticator.objects.get().confirmed
 
 
-def test_an_enrolled_person_cannot_confirm_another_key(clock, person, device):
+def test_enrolled_person_cannot_confirm_another_key(clock, person, device):
     """Whoever steals a session cannot add an authenticator of their own beside the owner's."""
     planted = AuthenticatorFactory(user=person, confirmed=False)
     with pytest.raises(AlreadyEnrolled):
@@ -145,42 +135,42 @@ def test_an_enrolled_person_cannot_confirm_another_key(clock, person, device):
     assert not Authenticator.objects.get(pk=planted.pk).confirmed
 
 
-def test_somebody_elses_key_cannot_be_confirmed(clock, person):
+def test_another_users_key_cannot_be_confirmed(clock, person):
     device = begin(UserFactory())
-    with pytest.raises(SetUpGone):
+    with pytest.raises(SetUpExpired):
         confirm(person, device)
     assert not Authenticator.objects.get().confirmed
 
 
 @pytest.mark.parametrize("device_id", [None, 0, -1, 10**9])
-def test_a_key_that_this_session_did_not_begin_is_neither_shown_nor_confirmed(
+def test_key_that_this_session_did_not_begin_is_neither_shown_nor_confirmed(
     clock, person, device_id
 ):
     device = begin(person)
-    with pytest.raises(SetUpGone):
-        set_up_under_way(user=person, device_id=device_id)
-    with pytest.raises(SetUpGone):
+    with pytest.raises(SetUpExpired):
+        pending_set_up(user=person, device_id=device_id)
+    with pytest.raises(SetUpExpired):
         confirm(person, device, device_id=device_id)
 
 
-def test_a_replaced_key_is_gone(clock, person):
+def test_replaced_key_is_gone(clock, person):
     first = begin(person)
     begin(person)
-    with pytest.raises(SetUpGone):
+    with pytest.raises(SetUpExpired):
         confirm(person, first)
 
 
-def test_an_old_key_is_gone(clock, person):
+def test_old_key_is_gone(clock, person):
     device = begin(person)
     clock.shift(30 * 60)
-    with pytest.raises(SetUpGone):
+    with pytest.raises(SetUpExpired):
         confirm(person, device)
 
 
-def test_a_change_of_password_ends_a_set_up(clock, person):
+def test_change_of_password_ends_a_set_up(clock, person):
     device = begin(person)
     advance_epoch(user=person)
-    with pytest.raises(SetUpGone):
+    with pytest.raises(SetUpExpired):
         confirm(person, device)
 
 
@@ -191,13 +181,13 @@ def test_ten_recovery_codes_come_with_it_and_only_hashes_stay(clock, person):
     assert not kept.intersection(codes)
 
 
-def test_a_setting_switches_recovery_codes_off(clock, person, settings):
+def test_setting_switches_recovery_codes_off(clock, person, settings):
     settings.MFA_RECOVERY_CODES = False
     assert confirm(person, begin(person)).recovery_codes == []
     assert not RecoveryCode.objects.exists()
 
 
-def test_the_person_is_told_by_mail(clock, person):
+def test_user_gets_an_email(clock, person):
     device = begin(person)
     confirm(person, device)
     deliver_due(timezone.now())
@@ -207,12 +197,12 @@ def test_the_person_is_told_by_mail(clock, person):
     assert HERE.address in message.body
 
 
-def test_a_name_left_empty_gets_a_plain_one(clock, person):
+def test_name_left_empty_gets_a_plain_one(clock, person):
     confirm(person, begin(person), name="   ")
     assert Authenticator.objects.get().name == "Authenticator app"
 
 
-def test_the_record_holds_no_key(clock, person):
+def test_record_holds_no_key(clock, person):
     device = begin(person)
     confirm(person, device)
     written = str(list(Event.objects.values()))

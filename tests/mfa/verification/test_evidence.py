@@ -1,29 +1,20 @@
-"""Services ask for the evidence themselves, under the lock, whatever the page has checked."""
+"""Services check the evidence themselves, under the lock, whatever the page has checked."""
 
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-import time_machine
 from django.utils import timezone
 
 from mfa.exceptions import NotEnrolled, WindowClosed
 from mfa.models import Authenticator, MfaState, Outcome, TrustedBrowser, Verification
 from mfa.verification.evidence import require_admin_evidence, require_evidence
 from mfa.verification.locking import advance_epoch, lock_state
-from mfa.verification.policies import evidence_holds
+from mfa.verification.policies import is_evidence_valid
 from mfa.verification.trusted_browsers import forget_browser
 from mfa.verification.window import Window
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE, wrong_for
-
-START = 1_800_000_000
-
-
-@pytest.fixture
-def clock():
-    with time_machine.travel(START, tick=False) as travel:
-        yield travel
 
 
 @pytest.fixture
@@ -49,7 +40,7 @@ def refused(user, window) -> bool:
     return True
 
 
-def test_an_open_window_gives_its_verification(person, window):
+def test_open_window_gives_its_verification(person, window):
     assert require_evidence(user=person, window=window).pk == window.verification_id
 
 
@@ -63,12 +54,12 @@ def test_outside_the_hour_it_is_refused(clock, person, window, seconds):
     assert refused(person, window)
 
 
-def test_a_window_that_claims_a_later_verification_is_refused(clock, person, window):
+def test_window_that_claims_a_later_verification_is_refused(clock, person, window):
     clock.shift(7200)
     assert refused(person, replace(window, verified_at=timezone.now()))
 
 
-def test_a_stale_copy_of_the_person_does_not_help(person, window):
+def test_stale_copy_of_the_person_does_not_help(person, window):
     """The caller's object still has the old password and epoch; the database has not."""
     stale = type(person).objects.select_related("mfa_state").get(pk=person.pk)
     person.set_password("another-password-of-hers")
@@ -91,13 +82,13 @@ def test_with_an_unconfirmed_device_it_is_refused(person, window):
     assert refused(person, window)
 
 
-def test_a_deactivated_user_is_refused(person, window):
+def test_deactivated_user_is_refused(person, window):
     person.is_active = False
     person.save(update_fields=["is_active"])
     assert refused(person, window)
 
 
-def test_somebody_elses_window_is_refused(window):
+def test_another_users_window_is_refused(window):
     other = AuthenticatorFactory(user=UserFactory()).user
     assert refused(other, window)
     assert refused(other, replace(window, user_id=other.pk))
@@ -107,11 +98,11 @@ def test_without_its_row_on_the_ledger_it_is_refused(person, window):
     assert refused(person, replace(window, verification_id=window.verification_id + 1))
 
 
-def test_a_failed_try_is_no_evidence(person, device, enter):
+def test_failed_attempt_is_no_evidence(person, device, enter):
     assert refused(person, window_of(person, enter(wrong_for(device)).verification))
 
 
-def test_a_browser_is_forgotten_only_with_the_window(person, window):
+def test_browser_is_forgotten_only_with_an_open_window(person, window):
     browser = TrustedBrowser.objects.get(user=person)
     with pytest.raises(WindowClosed):
         forget_browser(user=person, browser_id=browser.pk, window=None, client_info=HERE)
@@ -123,49 +114,49 @@ def test_a_browser_is_forgotten_only_with_the_window(person, window):
 def test_evidence_outlives_the_hour_but_not_the_epoch(clock, person, window):
     verification = Verification.objects.get(pk=window.verification_id)
     clock.shift(86_400)
-    assert evidence_holds(verification=verification, state=MfaState.objects.get(user=person))
+    assert is_evidence_valid(verification=verification, state=MfaState.objects.get(user=person))
     state = advance_epoch(user=person)
-    assert not evidence_holds(verification=verification, state=state)
+    assert not is_evidence_valid(verification=verification, state=state)
 
 
 def test_evidence_needs_its_device(person, window, device):
     verification, state = Verification.objects.get(), MfaState.objects.get(user=person)
     device.delete()
-    assert not evidence_holds(verification=verification, state=state)
+    assert not is_evidence_valid(verification=verification, state=state)
     AuthenticatorFactory(user=person)
-    assert not evidence_holds(verification=verification, state=state)
+    assert not is_evidence_valid(verification=verification, state=state)
 
 
-def test_evidence_of_somebody_else_is_none(window):
+def test_another_users_evidence_is_invalid(window):
     other = AuthenticatorFactory(user=UserFactory())
     verification = Verification.objects.get()
     state = MfaState.objects.get(user=other.user)
     verification.epoch, verification.device_id = state.epoch, other.pk
-    assert not evidence_holds(verification=verification, state=state)
+    assert not is_evidence_valid(verification=verification, state=state)
 
 
 @pytest.mark.parametrize("outcome", [o for o in Outcome if o != Outcome.OK])
 def test_no_other_outcome_is_evidence(person, window, outcome):
     verification = Verification.objects.get()
     verification.outcome = outcome
-    assert not evidence_holds(verification=verification, state=MfaState.objects.get(user=person))
+    assert not is_evidence_valid(verification=verification, state=MfaState.objects.get(user=person))
 
 
 def test_nothing_is_no_evidence(person, device):
-    assert not evidence_holds(verification=None, state=MfaState.objects.get(user=person))
+    assert not is_evidence_valid(verification=None, state=MfaState.objects.get(user=person))
 
 
-def test_an_admin_with_mfa_needs_the_window(db):
+def test_admin_with_mfa_needs_the_window(db):
     admin = AuthenticatorFactory(user=UserFactory(admin=True)).user
     with pytest.raises(WindowClosed):
         require_admin_evidence(actor=admin, window=None)
 
 
-def test_an_admin_without_mfa_does_not(db):
+def test_admin_without_mfa_does_not(db):
     assert require_admin_evidence(actor=UserFactory(admin=True), window=None) is None
 
 
-def test_a_setting_demands_mfa_of_admins(db, settings):
+def test_setting_demands_mfa_of_admins(db, settings):
     settings.MFA_ADMINS_MUST_ENROL = True
     with pytest.raises(NotEnrolled, match="Set up MFA first"):
         require_admin_evidence(actor=UserFactory(admin=True), window=None)
@@ -180,5 +171,5 @@ def test_locking_makes_a_missing_state(person):
     assert MfaState.objects.filter(user=person).count() == 1
 
 
-def test_the_window_closes_an_hour_after_its_verification(window):
+def test_window_closes_an_hour_after_its_verification(window):
     assert window.closes_at - window.verified_at == timedelta(hours=1)

@@ -32,7 +32,7 @@ def drawn(qr, scale: int = 4) -> Image.Image:
     return image
 
 
-def test_the_picture_says_what_the_link_says(pending):
+def test_picture_says_what_the_link_says(pending):
     given = provisioning_of(pending, pending.user.email)
     found = zxingcpp.read_barcodes(drawn(given.qr))
     assert [code.text for code in found] == [given.uri]
@@ -50,7 +50,7 @@ def test_every_module_is_drawn_and_no_other(pending):
     assert modules == code.get_matrix()
 
 
-def test_the_picture_has_a_quiet_zone_of_four_modules(pending):
+def test_picture_has_a_quiet_zone_of_four_modules(pending):
     qr = provisioning_of(pending, pending.user.email).qr
     image = drawn(qr, scale=1)
     edge = [image.getpixel((x, y)) for x in range(qr.size) for y in range(4)]
@@ -58,7 +58,7 @@ def test_the_picture_has_a_quiet_zone_of_four_modules(pending):
     image.save(BytesIO(), "PNG")
 
 
-def test_an_independent_authenticator_makes_the_right_codes(pending):
+def test_independent_authenticator_makes_the_right_codes(pending):
     given = provisioning_of(pending, pending.user.email)
     app = pyotp.parse_uri(given.uri)
     assert app.now() == code_for(pending)
@@ -66,7 +66,7 @@ def test_an_independent_authenticator_makes_the_right_codes(pending):
     assert (app.issuer, app.name) == ("Apono Portal", pending.user.email)
 
 
-def test_the_link_is_of_the_kind_every_app_reads(pending):
+def test_link_is_of_the_kind_every_app_reads(pending):
     uri = provisioning_of(pending, pending.user.email).uri
     parts = urlsplit(uri)
     query = parse_qs(parts.query, strict_parsing=True)
@@ -84,7 +84,7 @@ def test_the_link_is_of_the_kind_every_app_reads(pending):
     assert not {"image", "counter"} & set(query)
 
 
-def test_the_link_holds_nothing_that_apps_trip_over(pending, settings):
+def test_link_holds_nothing_that_apps_trip_over(pending, settings):
     settings.OTP_TOTP_ISSUER = "Nord: Süd/West"
     uri = provisioning_of(pending, "a:b/c+d@example.org").uri
     assert "+" not in uri
@@ -94,7 +94,7 @@ def test_the_link_holds_nothing_that_apps_trip_over(pending, settings):
     assert pyotp.parse_uri(uri).issuer == "Nord- Süd-West"
 
 
-def test_the_key_to_type_is_the_same_in_groups_of_four(pending):
+def test_key_to_type_is_the_same_in_groups_of_four(pending):
     groups = provisioning_of(pending, pending.user.email).key_groups
     assert [len(group) for group in groups] == [4] * 8
     assert base64.b32decode("".join(groups)) == pending.secret

@@ -1,4 +1,4 @@
-"""What decides on a person's MFA locks their state before it reads anything else of it."""
+"""Every decision about a user's MFA locks their state before it reads anything else."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,37 +11,30 @@ from django.utils import timezone
 
 from mfa.enrolment.recovery_codes import (
     make_recovery_codes,
+    new_recovery_code,
     replace_recovery_codes,
-    verify_recovery_code,
 )
 from mfa.enrolment.services import begin_set_up, confirm_set_up
 from mfa.exceptions import MfaError
 from mfa.models import MfaState
 from mfa.reset import reset_mfa, reset_mfa_from_console
-from mfa.verification.codes import new_recovery_code
 from mfa.verification.evidence import require_admin_evidence, require_evidence
 from mfa.verification.locking import advance_epoch, lock_states
-from mfa.verification.services import verify_code
-from mfa.verification.throttle_scope import ThrottleScope
 from mfa.verification.trusted_browsers import forget_browser
 from tests.factories import AuthenticatorFactory, UserFactory, VerificationFactory
-from tests.mfa.conftest import HERE
-from tests.mfa.test_evidence import window_of
+from tests.mfa.conftest import HERE, enter_code, enter_recovery_code
+from tests.mfa.verification.test_evidence import window_of
 
-ActionContext = Callable[[Any, Any], Any]
-DEEDS: dict[str, ActionContext] = {
+Action = Callable[[Any, Any], Any]
+ACTIONS: dict[str, Action] = {
     "begins to set up": lambda user, window: begin_set_up(
-        user=user, session_started_at=timezone.now(), client_info=HERE
+        user=user, password_proven_at=timezone.now(), client_info=HERE
     ),
     "confirms": lambda user, window: confirm_set_up(
         user=user, device_id=1, code="123456", client_info=HERE
     ),
-    "enters a code": lambda user, window: verify_code(
-        user=user, code="123456", scope=ThrottleScope(), client_info=HERE
-    ),
-    "enters a recovery code": lambda user, window: verify_recovery_code(
-        user=user, code=new_recovery_code(), scope=ThrottleScope(), client_info=HERE
-    ),
+    "enters a code": lambda user, window: enter_code(user, "123456"),
+    "enters a recovery code": lambda user, window: enter_recovery_code(user, new_recovery_code()),
     "shows evidence": lambda user, window: require_evidence(user=user, window=window),
     "shows an admin's evidence": lambda user, window: require_admin_evidence(
         actor=user, window=window
@@ -63,32 +56,27 @@ DEEDS: dict[str, ActionContext] = {
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("action", DEEDS)
-def test_the_lock_comes_first(action):
+@pytest.mark.parametrize("action", ACTIONS)
+def test_lock_comes_first(action):
     user = UserFactory(admin=True)
     window = window_of(user, VerificationFactory(user=user))
     replace_recovery_codes(user_id=user.pk)
-    with CaptureQueriesContext(connections["default"]) as asked:
-        _do(DEEDS[action], user, window)
-    read = [each["sql"] for each in asked if "mfa_" in each["sql"] or "otp_" in each["sql"]]
-    assert 'FROM "mfa_mfastate"' in read[0]
+    captured = CaptureQueriesContext(connections["default"])
+    with captured as queries, suppress(MfaError):  # permitted or not is not the subject
+        ACTIONS[action](user, window)
+    statements = [q["sql"] for q in queries if "mfa_" in q["sql"] or "otp_" in q["sql"]]
+    assert 'FROM "mfa_mfastate"' in statements[0]
     if connection.features.has_select_for_update:
-        assert read[0].endswith("FOR UPDATE")
-
-
-def _do(action: ActionContext, user: Any, window: Any) -> None:
-    """Whether it is let through is not what is asked here."""
-    with suppress(MfaError):
-        action(user, window)
+        assert statements[0].endswith("FOR UPDATE")
 
 
 @pytest.mark.django_db
 def test_several_are_locked_in_one_order():
     one, two = sorted(AuthenticatorFactory.create_batch(2), key=lambda device: device.user_id)
     MfaState.objects.bulk_create(
-        [MfaState(user_id=each.user_id) for each in (one, two)], ignore_conflicts=True
+        [MfaState(user_id=device.user_id) for device in (one, two)], ignore_conflicts=True
     )
-    with CaptureQueriesContext(connections["default"]) as asked:
+    with CaptureQueriesContext(connections["default"]) as queries:
         locked = lock_states(two.user_id, one.user_id, two.user_id)
     assert list(locked) == [one.user_id, two.user_id]
-    assert len(asked) == 2
+    assert len(queries) == 2

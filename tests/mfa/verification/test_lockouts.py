@@ -1,31 +1,22 @@
-"""The 30-day limit: who is told, who may lift it, and what stays."""
+"""Lockouts: the emails about the 30-day limit, who may lift it, and what stays."""
 
 from datetime import timedelta
 
 import pytest
-import time_machine
 from django.core import mail
 from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
 from audit.outbox.deliveries import deliver_due
-from mfa.exceptions import NotAllowed, NotHeldOff, ReasonMissing, WindowClosed
+from mfa.exceptions import InvalidReason, NotAllowed, NotLockedOut, WindowClosed
 from mfa.models import Outcome, TrustedBrowser, Verification
-from mfa.verification.lockouts import lift_lockout
-from mfa.verification.selectors import scopes_at_month_limit
-from mfa.verification.throttle_scope import ThrottleScope
+from mfa.verification.lockouts import lift_lockout, month_lockouts
+from mfa.verification.throttle_scope import ThrottleScope, scope_label
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE, wrong_for
 
-START = 1_800_000_000
 REASON = "Password changed, owner confirmed by phone."
-
-
-@pytest.fixture
-def clock():
-    with time_machine.travel(START, tick=False) as travel:
-        yield travel
 
 
 @pytest.fixture
@@ -45,7 +36,7 @@ def lift(actor, user, reason=REASON, window=None):
     lift_lockout(actor=actor, user=user, reason=reason, window=window, client_info=HERE)
 
 
-def test_the_hundredth_failure_holds_off_until_thirty_days_are_over(clock, person, device, enter):
+def test_hundredth_failure_locks_out_until_thirty_days_are_over(clock, person, device, enter):
     fail(person, 99)
     assert enter(wrong_for(device)).locked_until == timezone.now() + timedelta(days=30) - timedelta(
         hours=6 * 99
@@ -53,7 +44,7 @@ def test_the_hundredth_failure_holds_off_until_thirty_days_are_over(clock, perso
     assert enter(code_for(device)).outcome == Outcome.THROTTLED
 
 
-def test_the_person_and_the_admins_are_told_once(clock, person, device, enter, admin):
+def test_user_and_admins_get_one_email(clock, person, device, enter, admin):
     fail(person, 99)
     for _ in range(5):
         enter(wrong_for(device))
@@ -64,45 +55,47 @@ def test_the_person_and_the_admins_are_told_once(clock, person, device, enter, a
 
 @pytest.mark.parametrize(
     ("scope", "place"),
-    [(ThrottleScope(), "in browsers new to your account"), (None, "in one of your known browsers")],
+    [(ThrottleScope(), "in new browsers"), (None, "in one of your trusted browsers")],
 )
-def test_the_person_is_told_where_it_was(clock, person, device, enter, scope, place):
+def test_email_says_where_the_failures_were(clock, person, device, enter, scope, place):
     enter(code_for(device))
     browser = TrustedBrowser.objects.get()
-    scope = scope or ThrottleScope(browser.scope, browser.pk)
+    trusted, scope = scope is None, scope or ThrottleScope(browser.nonce_hash)
     clock.shift(timedelta(days=40))
-    fail(person, 99, scope=scope.label)
+    fail(person, 99, scope=scope_label(browser if trusted else None))
     enter(wrong_for(device), scope)
     deliver_due(timezone.now())
-    [told] = [each for each in mail.outbox if each.subject.endswith("Your codes are held off")]
-    assert place in " ".join(told.body.split())
+    [message] = [email for email in mail.outbox if email.subject.endswith("You are locked out")]
+    assert place in " ".join(message.body.split())
 
 
-def test_the_known_browser_goes_on(clock, person, device, enter):
+def test_trusted_browser_is_not_locked_out(clock, person, device, enter):
     enter(code_for(device))
     clock.shift(30)
     fail(person, 100)
     browser = TrustedBrowser.objects.get()
-    assert enter(code_for(device), ThrottleScope(browser.scope, browser.pk)).ok
+    assert enter(code_for(device), ThrottleScope(browser.nonce_hash)).ok
 
 
-def test_the_page_lists_who_is_held_off_and_nobody_else(clock, person, device):
+def test_only_locked_out_scopes_are_listed(clock, person, device):
     other = UserFactory()
     fail(person, 100)
     fail(other, 99)
     fail(other, 100, scope="trusted:3", every=timedelta(days=1))  # most of them too old
-    holds = scopes_at_month_limit(now=timezone.now())
-    assert [(hold.user, hold.scope, hold.failures) for hold in holds] == [(person, "unknown", 100)]
+    lockouts = month_lockouts(now=timezone.now())
+    assert [(item.user, item.scope, item.failures) for item in lockouts] == [
+        (person, "unknown", 100)
+    ]
 
 
-def test_the_list_costs_the_same_for_one_and_for_many(clock, db, django_assert_num_queries):
+def test_list_takes_two_queries_however_long(clock, db, django_assert_num_queries):
     for user in UserFactory.create_batch(8):
         fail(user, 100)
     with django_assert_num_queries(2):
-        assert len(scopes_at_month_limit(now=timezone.now())) == 8
+        assert len(month_lockouts(now=timezone.now())) == 8
 
 
-def test_lifting_gives_a_new_budget_and_is_on_the_record(clock, person, device, enter, admin):
+def test_lifting_restores_the_budget_and_is_recorded(clock, person, device, enter, admin):
     fail(person, 100)
     assert enter(code_for(device)).outcome == Outcome.THROTTLED
     lift(admin, person)
@@ -110,7 +103,7 @@ def test_lifting_gives_a_new_budget_and_is_on_the_record(clock, person, device, 
     event = Event.objects.get(event=EventName.MFA_LIFT_LOCKOUT)
     assert (event.actor_id, event.target_id) == (admin.pk, str(person.pk))
     assert event.metadata == {"reason": REASON, "scopes": ["unknown"]}
-    assert scopes_at_month_limit(now=timezone.now()) == []
+    assert month_lockouts(now=timezone.now()) == []
 
 
 def test_lifting_leaves_the_shorter_limits_alone(clock, person, device, enter, admin):
@@ -120,7 +113,7 @@ def test_lifting_leaves_the_shorter_limits_alone(clock, person, device, enter, a
     assert enter(code_for(device)).outcome == Outcome.THROTTLED
 
 
-def test_the_person_is_told_of_the_lifting(clock, person, device, admin):
+def test_user_gets_an_email_about_the_lifting(clock, person, device, admin):
     fail(person, 100)
     lift(admin, person)
     deliver_due(timezone.now())
@@ -135,7 +128,7 @@ def test_only_an_admin_lifts(clock, person, device):
             lift(actor, person)
 
 
-def test_an_admin_with_mfa_needs_the_window(clock, person, device, admin):
+def test_admin_with_mfa_needs_the_window(clock, person, device, admin):
     AuthenticatorFactory(user=admin)
     fail(person, 100)
     with pytest.raises(WindowClosed):
@@ -144,26 +137,26 @@ def test_an_admin_with_mfa_needs_the_window(clock, person, device, admin):
 
 def test_lifting_needs_a_reason(clock, person, device, admin):
     fail(person, 100)
-    with pytest.raises(ReasonMissing):
+    with pytest.raises(InvalidReason):
         lift(admin, person, reason=" ")
 
 
-def test_where_there_is_no_hold_there_is_nothing_to_lift(clock, person, device, admin):
+def test_lifting_without_a_lockout_is_refused(clock, person, device, admin):
     fail(person, 99)
-    with pytest.raises(NotHeldOff):
+    with pytest.raises(NotLockedOut):
         lift(admin, person)
 
 
 @pytest.mark.parametrize(
-    ("scope", "place"),
+    ("scope", "description"),
     [
         ("unknown", "New browsers, codes"),
-        ("trusted:7", "Known browser 7, codes"),
+        ("trusted:7", "Trusted browser 7, codes"),
         ("recovery", "New browsers, recovery codes"),
-        ("recovery:7", "Known browser 7, recovery codes"),
+        ("recovery:7", "Trusted browser 7, recovery codes"),
         ("set_up", "While setting up"),
     ],
 )
-def test_a_lane_is_named_in_words(clock, person, scope, place):
+def test_lockout_describes_its_scope(clock, person, scope, description):
     fail(person, 100, scope=scope)
-    assert scopes_at_month_limit(now=timezone.now())[0].place == place
+    assert month_lockouts(now=timezone.now())[0].description == description

@@ -23,14 +23,14 @@ RFC_6238 = [
 
 
 @pytest.mark.parametrize(("seconds", "code"), RFC_6238)
-def test_the_codes_of_the_standard_are_accepted(person, enter, seconds, code):
+def test_codes_of_the_standard_are_accepted(person, enter, seconds, code):
     AuthenticatorFactory(user=person, secret=RFC_SECRET)
     with time_machine.travel(seconds, tick=False):
         assert enter(code).outcome == Outcome.OK
 
 
 @pytest.mark.parametrize(("seconds", "code"), RFC_6238)
-def test_the_codes_of_the_standard_are_refused_at_other_times(person, enter, seconds, code):
+def test_codes_of_the_standard_are_refused_at_other_times(person, enter, seconds, code):
     AuthenticatorFactory(user=person, secret=RFC_SECRET)
     with time_machine.travel(seconds + 120, tick=False):
         assert enter(code).outcome == Outcome.BAD
@@ -58,7 +58,7 @@ def test_two_steps_away_is_refused(person, enter, offset):
         assert enter(at(device, offset)).outcome == Outcome.BAD
 
 
-def test_a_phone_that_is_ahead_does_not_pull_the_accepted_codes_along(person, enter):
+def test_phone_that_is_ahead_does_not_pull_the_accepted_codes_along(person, enter):
     device = AuthenticatorFactory(user=person)
     with time_machine.travel(1_800_000_015, tick=False) as clock:
         for _ in range(4):

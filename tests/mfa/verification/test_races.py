@@ -9,16 +9,15 @@ import pytest
 from django.db import connections
 
 from apono_portal.core.web.client import SYSTEM
-from mfa.enrolment.recovery_codes import replace_recovery_codes, verify_recovery_code
+from mfa.enrolment.recovery_codes import replace_recovery_codes
 from mfa.enrolment.services import begin_set_up, confirm_set_up
 from mfa.exceptions import AlreadyEnrolled, MfaError
 from mfa.models import Authenticator, MfaState, Outcome, RecoveryCode, Verification
 from mfa.reset import reset_mfa_from_console
 from mfa.verification.locking import lock_state
-from mfa.verification.services import verify_code
 from mfa.verification.throttle_scope import ThrottleScope
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
-from tests.mfa.conftest import wrong_for
+from tests.mfa.conftest import enter_code, enter_recovery_code, wrong_for
 
 THREADS = 6
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,11 +46,7 @@ def device() -> Authenticator:
 
 
 def entering(device: Authenticator, code: str) -> Callable[[int], Outcome]:
-    return lambda _: (
-        verify_code(
-            user=device.user, code=code, scope=ThrottleScope(session_ref="s"), client_info=SYSTEM
-        ).outcome
-    )
+    return lambda _: enter_code(device.user, code, ThrottleScope(session_ref="s")).outcome
 
 
 def test_one_code_in_six_threads_is_accepted_once(device):
@@ -68,30 +63,18 @@ def test_wrong_codes_at_once_are_counted_each(device):
     assert Verification.objects.filter(outcome=Outcome.THROTTLED).count() == 1
 
 
-def test_first_tries_at_once_make_one_state():
+def test_first_attempts_at_once_make_one_state():
     user = UserFactory()
     MfaState.objects.filter(user=user).delete()
-    entered = at_once(
-        lambda _: (
-            verify_code(user=user, code="123456", scope=ThrottleScope(), client_info=SYSTEM).outcome
-        )
-    )
+    entered = at_once(lambda _: enter_code(user, "123456").outcome)
     assert set(entered) == {Outcome.NO_DEVICE}
     assert MfaState.objects.filter(user=user).count() == 1
     assert Verification.objects.count() == 1
 
 
-def test_a_recovery_code_at_once_is_good_once(device):
+def test_recovery_code_at_once_is_good_once(device):
     code = replace_recovery_codes(user_id=device.user.pk)[0]
-    outcomes = Counter(
-        at_once(
-            lambda _: (
-                verify_recovery_code(
-                    user=device.user, code=code, scope=ThrottleScope(), client_info=SYSTEM
-                ).outcome
-            )
-        )
-    )
+    outcomes = Counter(at_once(lambda _: enter_recovery_code(device.user, code).outcome))
     assert outcomes[Outcome.OK] == 1
     assert RecoveryCode.objects.exclude(used_at=None).count() == 1
 
@@ -101,7 +84,7 @@ def test_set_up_begun_at_once_leaves_one_key():
 
     user = UserFactory()
     now = timezone.now()
-    at_once(lambda _: begin_set_up(user=user, session_started_at=now, client_info=SYSTEM).pk)
+    at_once(lambda _: begin_set_up(user=user, password_proven_at=now, client_info=SYSTEM).pk)
     assert Authenticator.objects.of(user.pk).count() == 1
 
 
@@ -120,14 +103,14 @@ def test_set_up_confirmed_at_once_turns_on_once():
     assert Authenticator.objects.of(device.user.pk).get().confirmed
 
 
-def test_a_reset_and_right_codes_at_once_leave_nothing_that_counts(device):
+def test_reset_and_right_codes_at_once_leave_nothing_that_counts(device):
     """Whoever wins the lock: after the reset there is no device, and the old epoch proves nothing."""
     user, code = device.user, code_for(device)
 
     def work(number: int) -> object:
         if number == 0:
             return reset_mfa_from_console(user=user, reason="race", operator="test")
-        return verify_code(user=user, code=code, scope=ThrottleScope(), client_info=SYSTEM).outcome
+        return enter_code(user, code).outcome
 
     results = Counter(at_once(work))
     assert results[Outcome.OK] <= 1
@@ -136,7 +119,7 @@ def test_a_reset_and_right_codes_at_once_leave_nothing_that_counts(device):
     assert not Verification.objects.passed().filter(epoch=epoch).exists()
 
 
-def test_the_state_is_locked_until_the_transaction_ends(device):
+def test_state_is_locked_until_the_transaction_ends(device):
     """Two read-modify-writes under the lock never lose one."""
     from django.db import transaction
 
