@@ -65,7 +65,7 @@ def _request_once(person: Person) -> float:
     page.get_by_label("Duration", exact=True).fill("30m")
     page.get_by_label("Justification").fill("Measure how long one waits for access")
     button = page.get_by_role("button", name="Request access")
-    page.get_by_text("It opens within seconds.").wait_for()
+    page.get_by_text("Access starts within seconds.").wait_for()
     status = page.locator(".req-head")
     started = time.perf_counter()
     button.click()
