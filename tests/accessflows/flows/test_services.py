@@ -43,7 +43,7 @@ def test_only_admins_create_flows(pair, role):
     assert not AccessFlow.objects.exists()
 
 
-def test_an_admin_of_yesterday_is_asked_anew(pair, admin_user):
+def test_a_former_admin_is_refused(pair, admin_user):
     type(admin_user).objects.filter(pk=admin_user.pk).update(role="member")
     with pytest.raises(NotAllowed):
         create(admin_user, terms_for(pair))
@@ -95,7 +95,7 @@ def test_a_flow_can_be_tightened_while_its_target_is_down(pair, checked, admin_u
     assert saved.fingerprint != fingerprint
 
 
-def test_a_new_name_voids_nothing(pair, admin_user):
+def test_a_new_name_keeps_the_fingerprint(pair, admin_user):
     terms = terms_for(pair)
     flow = create(admin_user, terms)
     fingerprint = flow.fingerprint
@@ -111,7 +111,7 @@ def test_a_new_name_voids_nothing(pair, admin_user):
 
 
 @pytest.mark.parametrize("what", ["vanished resource", "vanished role", "disabled", "out of reach"])
-def test_what_cannot_be_given_is_refused(pair, checked, admin_user, what):
+def test_what_cannot_be_granted_is_refused(pair, checked, admin_user, what):
     gone = {"missing_since": checked.discovered_at}
     if what == "vanished resource":
         Resource.objects.filter(pk=pair[0]).update(**gone)

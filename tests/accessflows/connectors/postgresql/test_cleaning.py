@@ -37,7 +37,7 @@ def building(make_grant: MakeGrant, builder: str) -> Grant:
     return make_grant(permission=builder)
 
 
-def test_grant_without_residue_leaves_an_empty_list(grant: Grant) -> None:
+def test_grant_without_leftovers_leaves_an_empty_list(grant: Grant) -> None:
     with grant.log_in() as session:
         session.execute("SELECT 1")
     assert residue_of(grant) == set()
@@ -80,7 +80,7 @@ def test_security_definer_routine_gains_nothing_by_being_moved(
         bystander.execute("SELECT sales.snoop()")
 
 
-def test_rights_passed_on_to_others_end(
+def test_rights_granted_to_others_are_revoked(
     building: Grant, bystander: psycopg.Connection[Any]
 ) -> None:
     with building.log_in() as session:
@@ -110,7 +110,7 @@ def test_default_privileges_are_removed(building: Grant) -> None:
     assert building.proof_holds()
 
 
-def test_rights_that_others_gave_by_hand_are_named(building: Grant) -> None:
+def test_rights_that_others_granted_by_hand_are_named(building: Grant) -> None:
     """Only who gave a right, or a superuser, can take it back."""
     pg = building.pg
     pg.ask(f"GRANT SELECT ON ledger.invoices TO {building.role}", database="billing")
@@ -141,7 +141,7 @@ def test_large_object_and_type_are_moved(building: Grant) -> None:
     building.pg.ask("SELECT lo_unlink(4711)", database="orders")
 
 
-def test_everything_one_can_make_with_a_schema_of_ones_own_is_moved(building: Grant) -> None:
+def test_every_kind_of_object_in_an_own_schema_is_moved(building: Grant) -> None:
     pg = building.pg
     pg.ask("GRANT CREATE ON DATABASE orders TO orders_build, jit_graveyard")
     with building.log_in() as session:
