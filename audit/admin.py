@@ -1,4 +1,4 @@
-"""Django admin: the audit log and its deliveries, to look things up."""
+"""Django admin: the audit log and its deliveries, read-only."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +20,14 @@ else:
 EVENTS_PER_PAGE = 100
 
 
-class OnTheRecord(ModelAdmin):
-    """History is what the audit log says. Django's own log of actions is not kept beside it."""
+class AuditedAdmin(ModelAdmin):
+    """History comes from the audit log instead of Django's own log of actions."""
 
     show_full_result_count = False
 
-    def events_about(self, obj: Any) -> QuerySet[Event]:
-        """Return the events of one row, the latest first."""
-        about = {"target_type": obj._meta.label_lower, "target_id": str(obj.pk)}
-        return Event.objects.filter(**about)
+    def events_about(self, obj: models.Model) -> QuerySet[Event]:
+        """Return the events of one row, newest first."""
+        return Event.objects.about_target(obj)
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -36,26 +35,26 @@ class OnTheRecord(ModelAdmin):
         obj = self.get_object(request, unquote(object_id))
         events = self.events_about(obj) if obj else Event.objects.none()
         page = Paginator(events, EVENTS_PER_PAGE).get_page(request.GET.get(PAGE_VAR))
-        shown = {
+        context = {
             "title": f"History of {obj}",
             "action_list": page,
             "page_range": page.paginator.get_elided_page_range(page.number),
             "pagination_required": page.has_other_pages(),
         }
-        answer: HttpResponse = super().history_view(
-            request, object_id, {**(extra_context or {}), **shown}
+        response: HttpResponse = super().history_view(
+            request, object_id, {**(extra_context or {}), **context}
         )
-        return answer
+        return response
 
-    def log_addition(self, *_args: Any) -> None:  # type: ignore[override]
-        """The service has left its event."""
+    def log_addition(self, *_args: object) -> None:  # type: ignore[override]
+        """Write nothing: the service has recorded its event."""
 
     log_change = log_addition  # type: ignore[assignment]
     log_deletions = log_addition  # type: ignore[assignment]
 
 
-class ReadOnlyAdmin(OnTheRecord):
-    """Rows that only services write. Of every floor's admin the base."""
+class ReadOnlyAdmin(AuditedAdmin):
+    """Base of every admin whose rows only services write."""
 
     actions = None
 
@@ -78,13 +77,13 @@ class EventAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Checkpoint)
-class SealAdmin(ReadOnlyAdmin):
-    list_display = ("number", "sealed_at", "first_position", "last_position", "key_id", "hash")
+class CheckpointAdmin(ReadOnlyAdmin):
+    list_display = ("number", "created_at", "first_position", "last_position", "key_id", "hash")
 
 
 @admin.register(RetentionStub)
 class RetentionStubAdmin(ReadOnlyAdmin):
-    list_display = ("through_position", "through_seal", "events", "last_at", "removed_at")
+    list_display = ("through_position", "through_checkpoint", "events", "last_at", "removed_at")
 
 
 @admin.register(Delivery)

@@ -1,4 +1,4 @@
-"""Named filters over the audit log."""
+"""Named filters over the audit log and its deliveries."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from django.db import connections, models
 from django.db.models import Q
 
-from audit.search import TellsWords, asked_of_index
+from audit.search import MatchesWords, build_tsquery
 
 if TYPE_CHECKING:
     from audit.models import Delivery, Event  # noqa: F401
@@ -21,35 +21,36 @@ class EventQuerySet(models.QuerySet["Event"]):
 
     def between(self, since: datetime | None, until: datetime | None) -> "EventQuerySet":
         """Events from ``since`` on and before ``until``; None leaves that side open."""
-        found = self.all()
-        if since:
-            found = found.filter(at__gte=since)
-        return found.filter(at__lt=until) if until else found
+        events = self.filter(at__gte=since) if since else self.all()
+        return events.filter(at__lt=until) if until else events
 
     def by_actor(self, text: str) -> "EventQuerySet":
-        """Events of whose actor's name or e-mail address words begin with those of ``text``."""
-        found = self.all()
+        """Events whose actor's name or email has words that start with those of ``text``."""
+        events = self.all()
         for word in text.split():
-            found = found.filter(actor_label__begins_at=word)
-        return found
+            events = events.filter(actor_label__has_word_prefix=word)
+        return events
 
     def matching(self, text: str) -> "EventQuerySet":
-        """Events in whose actor, target, request or address each word of ``text`` begins one."""
-        found = self.all()
+        """Events whose actor, target, request or address has words that start with those of ``text``."""
+        events = self.all()
         for word in text.split():
-            found = found.filter(
-                Q(actor_label__begins_at=word)
-                | Q(target_label__begins_at=word)
-                | Q(request_label__begins_at=word)
+            events = events.filter(
+                Q(actor_label__has_word_prefix=word)
+                | Q(target_label__has_word_prefix=word)
+                | Q(request_label__has_word_prefix=word)
                 | Q(address__startswith=word)
             )
-        return found
+        return events
 
-    def telling(self, text: str) -> "EventQuerySet":
-        """Events in which an index finds all words of ``text`` somewhere; all, where there is none."""
-        asked = asked_of_index(text)
-        if asked and connections[self.db].vendor == "postgresql":
-            return self.filter(TellsWords(asked))
+    def matching_words(self, text: str) -> "EventQuerySet":
+        """Events that have all words of ``text`` according to the index; all events where there is none.
+
+        To be narrowed with `by_actor` or `matching`.
+        """
+        tsquery = build_tsquery(text)
+        if tsquery and connections[self.db].vendor == "postgresql":
+            return self.filter(MatchesWords(tsquery))
         return self.all()
 
 
@@ -58,11 +59,13 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.filter(state="waiting")
 
     def sent_to(self, text: str) -> "DeliveryQuerySet":
-        """Deliveries whose recipient's address or name holds every word of ``text``."""
-        found = self.all()
+        """Deliveries whose recipient's email or name contains every word of ``text``."""
+        deliveries = self.all()
         for word in text.split():
-            found = found.filter(Q(recipient__icontains=word) | Q(recipient_label__icontains=word))
-        return found
+            deliveries = deliveries.filter(
+                Q(recipient__icontains=word) | Q(recipient_label__icontains=word)
+            )
+        return deliveries
 
     def due(self, now: datetime) -> "DeliveryQuerySet":
         return self.waiting().filter(next_attempt_at__lte=now).order_by("next_attempt_at", "id")

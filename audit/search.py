@@ -1,100 +1,106 @@
-"""Finding events by the beginnings of words of what they tell: actor, target, request and address.
+"""Word search over events: by the beginnings of words of actor, target, request and address.
 
-Labels are parted at blanks and at the signs of addresses, so that ``nov`` and ``petra.nov`` both find
-``Petra Novak <petra.novak@example.org>``. On PostgreSQL an index over all words of an event leads to
-the few rows whose labels are then read (migration 0010); SQLite reads each. docs/decisions/0033 has
-the choice.
+Labels are split at spaces and at the punctuation of email addresses, so ``nov`` and ``petra.nov`` both
+match ``Petra Novak <petra.novak@example.org>``. On PostgreSQL an index over all words of an event
+finds candidates, whose labels are then compared; SQLite compares every row. docs/decisions/0017.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.sql.compiler import SQLCompiler
 
 if TYPE_CHECKING:
     Lookup = models.Lookup[Any]
 else:
     Lookup = models.Lookup
 
-SHORTEST = 3  # so many letters of a word's beginning lead to fewer rows than they cost
-SIGNS = ".@<>()-_:/,+'\""
-_BLANKS = str.maketrans(dict.fromkeys(SIGNS, " "))
-_PARTED_SQL = "translate(lower({}), '{}', '{}')".format(
-    "{}", SIGNS.replace("'", "''"), " " * len(SIGNS)
+MIN_PREFIX_LENGTH = 3  # shorter prefixes match too many rows to be worth an index scan
+PUNCTUATION = ".@<>()-_:/,+'\""
+_TO_SPACES = str.maketrans(dict.fromkeys(PUNCTUATION, " "))
+_SPLIT_SQL = "translate(lower({}), '{}', '{}')".format(
+    "{}", PUNCTUATION.replace("'", "''"), " " * len(PUNCTUATION)
 )
 _LABELS_SQL = "{0}actor_label || ' ' || {0}target_label || ' ' || {0}request_label || ' ' || COALESCE(host({0}address), '')"  # fmt: skip
-# The index is made over exactly this, so it must be asked for in the same words.
-WORDS_SQL = f"array_to_tsvector(array_remove(string_to_array({_PARTED_SQL.format(_LABELS_SQL)}, ' '), ''))"  # fmt: skip
+# The expression of the index. A query must use exactly this expression.
+WORDS_SQL = f"array_to_tsvector(array_remove(string_to_array({_SPLIT_SQL.format(_LABELS_SQL)}, ' '), ''))"  # fmt: skip
 
 
-def parted(text: str) -> list[str]:
-    return text.translate(_BLANKS).split()
+def split_words(text: str) -> list[str]:
+    return text.translate(_TO_SPACES).split()
 
 
-class BeginsAt(Lookup):
-    """``actor_label__begins_at="petra.nov"``: a word of the label begins with it."""
+class HasWordPrefix(Lookup):
+    """``actor_label__has_word_prefix="petra.nov"``: these words follow each other in the label."""
 
-    lookup_name = "begins_at"
+    lookup_name = "has_word_prefix"
 
     def get_prep_lookup(self) -> str:
-        return " ".join(_escaped(word) for word in parted(str(self.rhs)))
+        return " ".join(_escape_like(word) for word in split_words(str(self.rhs)))
 
-    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
-        label, given = self.process_lhs(compiler, connection)
-        for sign in SIGNS:
+    def as_sql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
+    ) -> tuple[str, tuple[str | int, ...]]:
+        label, params = self.process_lhs(compiler, connection)
+        for sign in PUNCTUATION:
             label = f"replace({label}, '{sign.replace(chr(39), chr(39) * 2)}', ' ')"
-        return f"(' ' || {label}) LIKE %s ESCAPE '\\'", (*given, f"% {self.rhs}%")
+        return f"(' ' || {label}) LIKE %s ESCAPE '\\'", (*params, f"% {self.rhs}%")
 
     def as_postgresql(
-        self, compiler: Any, connection: BaseDatabaseWrapper
-    ) -> tuple[str, tuple[Any, ...]]:
-        """A condition the planner knows nothing of: its guess at LIKE is far off, and the index has
-        said already that few rows are left. Most labels hold no such word and need not be parted."""
-        label, given = self.process_lhs(compiler, connection)
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
+    ) -> tuple[str, tuple[str | int, ...]]:
+        """COALESCE hides the LIKE from the planner, whose estimate for it is far off; the index has
+        left few rows by then. The first condition spares most labels the split."""
+        label, params = self.process_lhs(compiler, connection)
         longest = max(str(self.rhs).split(" "), key=len)
-        holds = f"lower({label}) LIKE lower(%s)"
-        begins = f"(' ' || {_PARTED_SQL.format(label)}) LIKE lower(%s)"
-        values = (*given, f"%{longest}%", *given, f"% {self.rhs}%")
-        return f"COALESCE({holds} AND {begins}, FALSE)", values
+        contains = f"lower({label}) LIKE lower(%s)"
+        matches = f"(' ' || {_SPLIT_SQL.format(label)}) LIKE lower(%s)"
+        values = (*params, f"%{longest}%", *params, f"% {self.rhs}%")
+        return f"COALESCE({contains} AND {matches}, FALSE)", values
 
 
-def _escaped(word: str) -> str:
-    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+def build_tsquery(text: str) -> str:
+    """Return a tsquery for the index that matches all events that are meant, and perhaps others.
 
-
-def asked_of_index(text: str) -> str:
-    """Return what the index is asked for, as a tsquery; it may find more than is meant. "" asks nothing.
-
-    Of what is typed without a blank only the last word may go on. Short beginnings are left out if
-    there is more: they are looked for among what is found.
+    Words joined by punctuation are whole but for the last, which is a prefix. Short prefixes are left
+    out if anything else remains. "" if the text has no words.
     """
-    whole, begun = [], []
-    for parts in map(parted, text.split()):
-        whole += [_quoted(word) for word in parts[:-1]]
-        begun += parts[-1:]
-    long = [word for word in begun if len(word) >= SHORTEST] or ([] if whole else begun)
-    return " & ".join(whole + [f"{_quoted(word)}:*" for word in long])
+    words, prefixes = [], []
+    for parts in map(split_words, text.split()):
+        words += [_quote_lexeme(word) for word in parts[:-1]]
+        prefixes += parts[-1:]
+    selective = [prefix for prefix in prefixes if len(prefix) >= MIN_PREFIX_LENGTH]
+    if not selective and not words:
+        selective = prefixes
+    return " & ".join(words + [f"{_quote_lexeme(prefix)}:*" for prefix in selective])
 
 
-class TellsWords(models.Expression):
-    """Whether an event's words fit a tsquery, as the index knows."""
+class MatchesWords(models.Expression):
+    """Whether the words of an event match a tsquery."""
 
     conditional = True
 
-    def __init__(self, asked: str) -> None:
+    def __init__(self, tsquery: str) -> None:
         super().__init__(output_field=models.BooleanField())
-        self._asked = asked
+        self._tsquery = tsquery
 
-    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, tuple[str]]:
+    def as_sql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
+    ) -> tuple[str, tuple[str]]:
         table = compiler.query.get_initial_alias()
         words = WORDS_SQL.format(f"{connection.ops.quote_name(table)}.")
-        return f"{words} @@ lower(%s)::tsquery", (self._asked,)
+        return f"{words} @@ lower(%s)::tsquery", (self._tsquery,)
 
 
-def _quoted(word: str) -> str:
-    """A lexeme as text of a tsquery has it (PostgreSQL manual, 8.11.2). Quotes part words."""
-    doubled = word.replace("\\", "\\\\")
-    return f"'{doubled}'"
+def _escape_like(word: str) -> str:
+    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-models.CharField.register_lookup(BeginsAt)
+def _quote_lexeme(word: str) -> str:
+    """Quote a lexeme for a tsquery (PostgreSQL manual, 8.11.2). `split_words` has removed quotes."""
+    escaped = word.replace("\\", "\\\\")
+    return f"'{escaped}'"
+
+
+models.CharField.register_lookup(HasWordPrefix)

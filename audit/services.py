@@ -1,91 +1,109 @@
 """Writing to the audit log."""
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.db import IntegrityError, models, transaction
 
-from apono_portal.core.db.prepared import insert
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.models import Event, LogVerification
 
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
 SYSTEM_LABEL = "System"
-STRANGER_LABEL = "Somebody not signed in"
+ANONYMOUS_LABEL = "Anonymous"
+MAX_LABEL_LENGTH = 320
 
 
 class Referenced(Protocol):
-    """An access request, as far as the log needs to know it."""
-
-    pk: Any
+    """An access request, as far as the log knows it."""
 
     @property
+    def pk(self) -> int | None: ...
+    @property
     def reference(self) -> str: ...
+
+
+Metadata = dict[str, Any]
+Entry = tuple[models.Model, Referenced, Metadata]
 
 
 def record(
     *,
     event: EventName,
-    actor: Any | None,
+    actor: "User | None",
     target: models.Model | None = None,
     request: Referenced | None = None,
     client_info: ClientInfo = SYSTEM,
-    metadata: dict[str, Any] | None = None,
+    metadata: Metadata | None = None,
     actor_label: str = SYSTEM_LABEL,
 ) -> Event:
-    """Write one event, in the transaction of the write it tells of.
+    """Write one event, in the transaction of the write that it describes.
 
-    ``actor`` is the person who acted, None for the portal itself (or whom ``actor_label`` names);
-    ``request`` is the access request it concerns. ``metadata`` is JSON with plain values and never holds a secret.
+    ``actor`` is the user who acted; None is the portal itself, or whoever ``actor_label`` names.
+    ``request`` is the access request concerned. ``metadata`` holds plain JSON values, never a secret.
     """
-    row = _row(event, actor, target, request, client_info, metadata, actor_label)
-    insert(row)
-    return row
+    new_event = _new_event(event, actor, target, request, client_info, metadata, actor_label)
+    new_event.save(force_insert=True)
+    return new_event
 
 
-def record_export(
-    *, actor: Any, what: str, form: str, filters: dict[str, str], rows: str, client_info: ClientInfo
-) -> Event:
-    """Put on the record that somebody takes records out of the portal, and which."""
-    told = {"what": what, "format": form, "filters": filters, "rows": rows}
-    return record(event=EventName.AUDIT_EXPORT, actor=actor, client_info=client_info, metadata=told)
-
-
-def ask_for_check(*, actor: Any, client_info: ClientInfo) -> LogVerification:
-    """Have a worker verify the whole log, or return the check that is under way already."""
-    told = {"address": client_info.address, "user_agent": client_info.user_agent}
-    try:
-        with transaction.atomic():
-            check = LogVerification.objects.create(
-                asked_by_id=actor.pk, asked_by_label=_label(actor), **told
-            )
-            record(event=EventName.AUDIT_ASK_VERIFY, actor=actor, client_info=client_info)
-    except IntegrityError:
-        check = LogVerification.objects.exclude(state=LogVerification.State.DONE).latest("pk")
-    return check
-
-
-def record_each(
+def record_many(
     *,
     event: EventName,
-    actor: Any | None,
-    about: Iterable[tuple[models.Model, Referenced, dict[str, Any]]],
+    actor: "User | None",
+    entries: Iterable[Entry],
     client_info: ClientInfo = SYSTEM,
 ) -> list[Event]:
-    """Write the same event about many things at once: target, request and metadata of each."""
+    """Write the same event for many targets, each with its request and metadata."""
     return Event.objects.bulk_create(
-        [_row(event, actor, *each[:2], client_info, each[2], SYSTEM_LABEL) for each in about]
+        _new_event(event, actor, target, request, client_info, metadata)
+        for target, request, metadata in entries
     )
 
 
-def _row(
+def record_export(
+    *,
+    actor: "User",
+    what: str,
+    file_format: str,
+    filters: dict[str, str],
+    rows: str,
+    client_info: ClientInfo,
+) -> Event:
+    """Record that a user exports records, and which."""
+    metadata = {"what": what, "format": file_format, "filters": filters, "rows": rows}
+    return record(
+        event=EventName.AUDIT_EXPORT, actor=actor, client_info=client_info, metadata=metadata
+    )
+
+
+def request_verification(*, actor: "User", client_info: ClientInfo) -> LogVerification:
+    """Have a worker verify the whole log, or return the verification that is already open."""
+    try:
+        with transaction.atomic():
+            verification = LogVerification.objects.create(
+                requested_by_id=actor.pk,
+                requested_by_label=_label(actor),
+                address=client_info.address,
+                user_agent=client_info.user_agent,
+            )
+            record(event=EventName.AUDIT_REQUEST_VERIFICATION, actor=actor, client_info=client_info)
+    except IntegrityError:
+        return LogVerification.objects.exclude(state=LogVerification.State.DONE).latest("pk")
+    return verification
+
+
+def _new_event(
     event: EventName,
-    actor: Any | None,
+    actor: "User | None",
     target: models.Model | None,
     request: Referenced | None,
     client_info: ClientInfo,
-    metadata: dict[str, Any] | None,
-    actor_label: str,
+    metadata: Metadata | None,
+    actor_label: str = SYSTEM_LABEL,
 ) -> Event:
     return Event(
         event=event,
@@ -102,5 +120,5 @@ def _row(
     )
 
 
-def _label(thing: object) -> str:
-    return str(thing)[:320]
+def _label(instance: models.Model) -> str:
+    return str(instance)[:MAX_LABEL_LENGTH]

@@ -1,16 +1,16 @@
-"""Addresses of the audit log."""
+"""URLs of the audit log."""
 
 from django.urls import path
 
-from audit.integrity import views as verification
-from audit.log import views
+from audit.integrity import views as integrity
+from audit.log import views as log
 
 app_name = "audit"
 urlpatterns = [
-    path("", views.log, name="list"),
-    path("verification/", verification.verification, name="verification"),
-    path("verification/ask/", verification.ask, name="verify"),
-    path("exports/<uuid:token>/", views.progress, name="export_progress"),
-    path("export.csv", views.export, {"form": "csv"}, name="export_csv"),
-    path("export.jsonl", views.export, {"form": "jsonl"}, name="export_jsonl"),
+    path("", log.log, name="list"),
+    path("verification/", integrity.verification, name="verification"),
+    path("verification/start/", integrity.verify, name="verify"),
+    path("exports/<uuid:token>/", log.progress, name="export_progress"),
+    path("export.csv", log.export, {"file_format": "csv"}, name="export_csv"),
+    path("export.jsonl", log.export, {"file_format": "jsonl"}, name="export_jsonl"),
 ]

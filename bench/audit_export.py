@@ -111,18 +111,18 @@ def seal(events: int, folder: Path) -> dict[str, object]:
     from audit.integrity.checkpoints import write_checkpoints
 
     done = 0
-    while sealed := write_checkpoints(timezone.now()):
-        done += sealed
+    while count := write_checkpoints(timezone.now()):
+        done += count
     assert done == events
     return {"peak MB": peak_mb()}
 
 
 def _export(form: str, events: int, folder: Path) -> dict[str, object]:
     _portal()
-    from audit.log.export import download, exported_log
-    from audit.log.selectors import Wanted
+    from audit.log.export import download, export_lines
+    from audit.log.selectors import EventFilter
 
-    answer = download(exported_log(Wanted(), form), name="audit-log", form=form)
+    answer = download(export_lines(EventFilter(), form), name="audit-log", file_format=form)
     first_peak, size, total = 0.0, 0, 0
     with (folder / f"export.{form}").open("wb") as file:
         for piece in answer:
@@ -146,7 +146,7 @@ def verify_file(events: int, folder: Path) -> dict[str, object]:
     """Run the script alone, in a Python that sees no packages."""
     command = [sys.executable, "-I", "-S", str(SCRIPT), str(folder / "export.jsonl")]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert f"{events} events, {events} of them sealed" in answer.stdout
+    assert f"{events} events: {events} in the chain" in answer.stdout
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return {"peak MB": round(peak, 1)}
 
@@ -157,7 +157,7 @@ def verify_live(events: int, folder: Path) -> dict[str, object]:
 
     report = verify_log()
     assert report.ok
-    assert report.sealed == events
+    assert report.chained == events
     return {"peak MB": peak_mb()}
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.models import Event
-from audit.outbox.deliveries import enqueue_mail
+from audit.outbox.deliveries import enqueue_email
 
 NOT_YOU = "If this was not you, change your password and tell an account admin at once."
 
@@ -156,7 +156,7 @@ def _tell(
             "portal_url": settings.PORTAL_URL,
         },
     )
-    enqueue_mail(
+    enqueue_email(
         event=event,
         recipient=person.email,
         subject=f"{settings.PORTAL_NAME}: {subject}",

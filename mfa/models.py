@@ -60,7 +60,9 @@ class Authenticator(TOTPDevice):  # type: ignore[misc]
     @staticmethod
     def new_encrypted_key(user_id: int) -> str:
         """Return a fresh 20-byte secret (RFC 4226, section 4, R6), sealed for its owner."""
-        return encryption.seal(secrets.token_bytes(20), purpose=encryption.TOTP_KEY, owner=user_id)
+        return encryption.encrypt(
+            secrets.token_bytes(20), purpose=encryption.TOTP_KEY, owner=user_id
+        )
 
     def throttle_increment(self, commit: bool = True) -> None:  # noqa: FBT001, FBT002 - django-otp's
         """Nothing: failures are counted in the ledger, by scope; one count for all would let a

@@ -19,7 +19,7 @@ from accessflows.models import AccessFlow
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.models import Event
-from audit.services import record_each
+from audit.services import record_many
 from mfa.models import MfaState, Verification
 from mfa.verification.locking import lock_states
 from requests_app.exceptions import Conflict
@@ -172,7 +172,7 @@ def transition_all(
             setattr(request, name, value)
     metadata = {"from": previous.value, "to": to.value, **(metadata or {})}
     about = [(request, request, metadata) for request in requests]
-    record_each(event=event, actor=actor, about=about, client_info=client_info)
+    record_many(event=event, actor=actor, entries=about, client_info=client_info)
 
 
 def conflict_on(request: AccessRequest) -> Conflict:

@@ -89,7 +89,7 @@ class IntegrationFactory(factory.django.DjangoModelFactory):
     @classmethod
     def _create(cls, model_class, *args, password=BROKER_PASSWORD, **kwargs):
         integration = model_class(*args, **kwargs)
-        integration.encrypted_password = encryption.seal(
+        integration.encrypted_password = encryption.encrypt(
             password.encode(), purpose=encryption.BROKER_PASSWORD, owner=integration.secret_id
         )
         integration.save(force_insert=True)
@@ -194,7 +194,7 @@ class AuthenticatorFactory(factory.django.DjangoModelFactory):
         secret = secret or secrets.token_bytes(20)
         user = kwargs["user"]
         MfaState.objects.get_or_create(user=user)
-        key = encryption.seal(secret, purpose=encryption.TOTP_KEY, owner=user.pk)
+        key = encryption.encrypt(secret, purpose=encryption.TOTP_KEY, owner=user.pk)
         authenticator = model_class.objects.create(*args, key=key, **kwargs)
         authenticator.secret = secret
         return authenticator
@@ -328,10 +328,10 @@ class WebhookFactory(factory.django.DjangoModelFactory):
     def _create(cls, model_class, *args, url="https://hooks.example.org/x", secret=None, **kwargs):
         webhook = model_class(*args, **kwargs)
         secret = secret or "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-        webhook.encrypted_url = encryption.seal(
+        webhook.encrypted_url = encryption.encrypt(
             url.encode(), purpose=encryption.WEBHOOK_ADDRESS, owner=webhook.secret_id
         )
-        webhook.encrypted_secret = encryption.seal(
+        webhook.encrypted_secret = encryption.encrypt(
             secret.encode(), purpose=encryption.WEBHOOK_SECRET, owner=webhook.secret_id
         )
         webhook.save(force_insert=True)

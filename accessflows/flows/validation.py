@@ -17,7 +17,7 @@ from accessflows.form_fields import UNKNOWN_CHOICE
 from accessflows.models import AccessFlow, Permission, Resource
 from accessflows.tickets import pattern_error
 from apono_portal.core.crypto import encryption
-from apono_portal.core.formatting.durations import LONGEST, format_duration
+from apono_portal.core.formatting.durations import MAX_DURATION, format_duration
 
 Pair = tuple[int, int]
 
@@ -132,7 +132,7 @@ def _existence_error(users: frozenset[int], groups: frozenset[int]) -> str:
 def _duration_error(duration: timedelta) -> str:
     if duration <= timedelta(0):
         return "Enter more than zero."
-    return f"Enter at most {format_duration(LONGEST)}." if duration > LONGEST else ""
+    return f"Enter at most {format_duration(MAX_DURATION)}." if duration > MAX_DURATION else ""
 
 
 def _targets_error(pairs: frozenset[Pair]) -> str:
@@ -185,10 +185,10 @@ def _extension_duration_error(terms: FlowInput) -> str:
     if terms.extension_duration < MIN_WAIT:
         return f"An extension lasts at least {format_duration(MIN_WAIT)}."
     total = terms.max_duration + terms.max_extensions * terms.extension_duration
-    if terms.max_extensions and total > LONGEST:
+    if terms.max_extensions and total > MAX_DURATION:
         return (
             f"With all extensions, access would last {format_duration(total)}. The maximum is "
-            f"{format_duration(LONGEST)}."
+            f"{format_duration(MAX_DURATION)}."
         )
     return ""
 

@@ -20,7 +20,7 @@ from accessflows.form_fields import add_refusal
 from accessflows.models import AccessFlow
 from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.core.web.types import PortalRequest
-from audit.log.forms import LARGEST_ID
+from audit.log.forms import MAX_ID
 from mfa.decorators import mfa_required_if_enrolled
 
 PAGE_SIZE = 50
@@ -115,7 +115,7 @@ def deactivate(request: PortalRequest, pk: int) -> HttpResponse:
 @readers_only
 @require_GET
 def history(request: PortalRequest, pk: int) -> HttpResponse:
-    newest = versions_of(pk).first() if pk <= LARGEST_ID else None
+    newest = versions_of(pk).first() if pk <= MAX_ID else None
     flow = AccessFlow.objects.filter(pk=pk).first()
     if newest is None and flow is None:
         raise Http404

@@ -217,6 +217,6 @@ def _values(terms: IntegrationInput) -> dict[str, object]:
 
 
 def _encrypted(integration: Integration, password: str) -> str:
-    return encryption.seal(
+    return encryption.encrypt(
         password.encode(), purpose=encryption.BROKER_PASSWORD, owner=integration.secret_id
     )

@@ -1,1 +1,1 @@
-"""Ground for every app. Imports nothing of the portal's."""
+"""Shared ground of all apps; imports none of them."""

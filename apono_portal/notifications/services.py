@@ -208,14 +208,14 @@ def _set_address(webhook: Webhook, text: str) -> None:
     except AddressRefused as refused:
         raise NotificationError(refused.sentence, field="url") from None
     webhook.host = url.hostname or ""
-    webhook.encrypted_url = encryption.seal(
+    webhook.encrypted_url = encryption.encrypt(
         text.encode(), purpose=encryption.WEBHOOK_ADDRESS, owner=webhook.secret_id
     )
 
 
 def _set_new_secret(webhook: Webhook) -> str:
     secret = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
-    webhook.encrypted_secret = encryption.seal(
+    webhook.encrypted_secret = encryption.encrypt(
         secret.encode(), purpose=encryption.WEBHOOK_SECRET, owner=webhook.secret_id
     )
     return secret

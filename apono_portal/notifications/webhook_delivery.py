@@ -16,7 +16,7 @@ GONE = 410  # Standard Webhooks: the receiver wants no more messages
 
 def deliver_webhooks(now: datetime) -> int:
     """Send the due webhook deliveries: a worker task of its own, so that none delays an email."""
-    return deliver_due(now, channel=Delivery.Channel.WEBHOOK, carry=post_delivery)
+    return deliver_due(now, channel=Delivery.Channel.WEBHOOK, send=post_delivery)
 
 
 def post_delivery(delivery: Delivery) -> None:

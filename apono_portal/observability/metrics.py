@@ -82,7 +82,7 @@ def _audit_log(now: datetime) -> Iterator[Gauge]:
     yield Gauge(
         "portal_checkpoint_age_seconds",
         "Age of the last audit checkpoint.",
-        _age(checkpoint.sealed_at if checkpoint else None, now),
+        _age(checkpoint.created_at if checkpoint else None, now),
     )
     findings = state.findings if state else 0
     yield Gauge("portal_chain_findings", "Findings of the last audit log verification.", findings)

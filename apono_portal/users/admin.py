@@ -20,7 +20,7 @@ from apono_portal.users import services
 from apono_portal.users.exceptions import UserError
 from apono_portal.users.forms import GroupForm, clean_printable
 from apono_portal.users.models import User
-from audit.admin import OnTheRecord
+from audit.admin import AuditedAdmin
 
 if TYPE_CHECKING:
     UserModelForm = forms.ModelForm[User]
@@ -31,7 +31,7 @@ else:
 admin.site.unregister(Group)
 
 
-class ServiceAdmin(OnTheRecord):
+class ServiceAdmin(AuditedAdmin):
     """Save with a service, and show its error instead of failing."""
 
     actions = None

@@ -10,4 +10,4 @@ class UsersConfig(AppConfig):
         from apono_portal.users.services.passwords import PASSWORD_LINK, link_for_email
         from audit.outbox import deferred_parts
 
-        deferred_parts.offer(PASSWORD_LINK, link_for_email)
+        deferred_parts.register(PASSWORD_LINK, link_for_email)

@@ -35,7 +35,7 @@ def locked_out_users(now: datetime, user_ids: Collection[int] | None = None) -> 
     They may be the target of the attempts rather than their author. Two queries.
     """
     lockouts = Event.objects.filter(
-        event=EventName.SESSION_LOCK,
+        event=EventName.SESSION_LOCK_OUT,
         at__gt=now - settings.AXES_COOLOFF_TIME,
         target_type=User._meta.label_lower,
     )

@@ -1,1 +1,1 @@
-"""The hash chain over the log: checkpoints, verification, retention."""
+"""Tamper evidence of the log: chain, signed checkpoints, verification, retention."""

@@ -1,7 +1,7 @@
-"""The worker's side of "Verify now": the log is walked in slices, so that a worker can stop anytime.
+"""The worker's part of "Verify now": the log is verified in slices, so that a worker can stop.
 
-What was found so far is in this process's memory. A worker that dies leaves a check whose ``beat_at``
-stands still, and another begins anew: nothing but a whole walk proves anything.
+The result so far is in the worker's memory. If the worker dies, ``heartbeat_at`` stops and another
+worker starts again: only a whole verification proves anything.
 """
 
 import secrets
@@ -15,87 +15,98 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apono_portal.core.web.client import ClientInfo
-from audit.integrity.chain import latest_seal, latest_stub
 from audit.integrity.checkpoints import write_checkpoints
+from audit.integrity.records import latest_checkpoint, latest_stub, log_records
 from audit.integrity.verification import (
-    MOST_TOLD,
+    MAX_FINDINGS_RECORDED,
+    first_findings,
     new_verifier,
-    told_findings,
-    whole_log,
-    write_down,
+    record_result,
 )
 from audit.models import LogVerification
 from audit.verify_export import Verifier
 
-SLICE_S = 2.0
+SLICE_SECONDS = 2.0
 LOST_AFTER = timedelta(minutes=2)
 State = LogVerification.State
 
 
 class LogVerifier:
-    """A chore of a worker. Each worker has one of its own."""
+    """A periodic task of a worker. Each worker has its own instance."""
 
     def __init__(self) -> None:
         self._name = secrets.token_hex(8)
-        self._check: LogVerification | None = None
+        self._verification: LogVerification | None = None
         self._steps: Iterator[None] = iter(())
         self._verifier = Verifier({})
 
     def __call__(self, now: datetime) -> int:
-        """Do a slice of the check under way, or begin one that waits. Returns 0: no grant waits."""
-        if self._check is None:
-            self._take_one(now)
-        if self._check is not None:
-            # What breaks off here was not verified: it is left until another begins anew.
-            check, self._check = self._check, None
-            if not self._go_on(check):
-                self._check = check
+        """Run a slice of the open verification, if there is one. Returns 0: no grant waits for it."""
+        if self._verification is None:
+            self._claim(now)
+        if self._verification is not None:
+            # If the slice raises, this worker lets go: what breaks off has verified nothing.
+            verification, self._verification = self._verification, None
+            if not self._run_slice(verification):
+                self._verification = verification
         return 0
 
-    def _take_one(self, now: datetime) -> None:
-        lost = Q(state=State.RUNNING, beat_at__lt=now - LOST_AFTER)
-        check = LogVerification.objects.filter(Q(state=State.WAITING) | lost).first()
-        if check is None:
+    def _claim(self, now: datetime) -> None:
+        """Claim a verification that is waiting, or whose worker is lost."""
+        lost = Q(state=State.RUNNING, heartbeat_at__lt=now - LOST_AFTER)
+        verification = LogVerification.objects.filter(Q(state=State.WAITING) | lost).first()
+        if verification is None:
             return
         write_checkpoints(now)
-        seen = LogVerification.objects.filter(pk=check.pk, state=check.state, held_by=check.held_by)
-        if seen.update(
+        unclaimed = LogVerification.objects.filter(
+            pk=verification.pk, state=verification.state, worker=verification.worker
+        )
+        if unclaimed.update(
             state=State.RUNNING,
-            held_by=self._name,
-            beat_at=timezone.now(),
+            worker=self._name,
+            heartbeat_at=timezone.now(),
             checked=0,
-            expected=_events_sealed(),
+            expected=_count_chained_events(),
         ):
-            self._check, self._verifier = check, new_verifier()
-            self._steps = self._verifier.steps(whole_log())
+            self._verification, self._verifier = verification, new_verifier()
+            self._steps = self._verifier.steps(log_records())
 
-    def _go_on(self, check: LogVerification) -> bool:
-        """Do a slice, and say whether there is nothing more to do."""
-        held = LogVerification.objects.filter(pk=check.pk, held_by=self._name, state=State.RUNNING)
-        report, stop_at = self._verifier.report, time.monotonic() + SLICE_S
+    def _run_slice(self, verification: LogVerification) -> bool:
+        """Verify for a while; return whether this worker is done with it."""
+        claimed = LogVerification.objects.filter(
+            pk=verification.pk, worker=self._name, state=State.RUNNING
+        )
+        stop_at = time.monotonic() + SLICE_SECONDS
         for _ in self._steps:
             if time.monotonic() > stop_at:
-                return not held.update(checked=report.sealed, beat_at=timezone.now())
-        with transaction.atomic():
-            done = held.update(
-                state=State.DONE,
-                slot=None,
-                checked=report.sealed,
-                findings=told_findings(report),
-                more_findings=max(len(report.findings) - MOST_TOLD, 0) + report.more_findings,
-                finished_at=timezone.now(),
-            )
-            if done:  # else another worker took it for lost
-                person = get_user_model()._default_manager.filter(pk=check.asked_by_id).first()
-                client_info = ClientInfo(check.address, check.user_agent)
-                write_down(report=report, actor=person, client_info=client_info)
+                checked = self._verifier.report.chained
+                return not claimed.update(checked=checked, heartbeat_at=timezone.now())
+        self._finish(verification)
         return True
 
+    def _finish(self, verification: LogVerification) -> None:
+        report = self._verifier.report
+        claimed = LogVerification.objects.filter(
+            pk=verification.pk, worker=self._name, state=State.RUNNING
+        )
+        unlisted = max(len(report.findings) - MAX_FINDINGS_RECORDED, 0) + report.more_findings
+        with transaction.atomic():
+            if claimed.update(
+                state=State.DONE,
+                slot=None,
+                checked=report.chained,
+                findings=first_findings(report),
+                more_findings=unlisted,
+                finished_at=timezone.now(),
+            ):  # else another worker has claimed it
+                users = get_user_model()._default_manager
+                record_result(
+                    report=report,
+                    actor=users.filter(pk=verification.requested_by_id).first(),
+                    client_info=ClientInfo(verification.address, verification.user_agent),
+                )
 
-def _events_sealed() -> int:
-    seal, stub = latest_seal(), latest_stub()
-    return (seal.last_position if seal else 0) - (stub.through_position if stub else 0)
 
-
-def latest_check() -> LogVerification | None:
-    return LogVerification.objects.order_by("-pk").first()
+def _count_chained_events() -> int:
+    last, stub = latest_checkpoint(), latest_stub()
+    return (last.last_position if last else 0) - (stub.through_position if stub else 0)

@@ -1,122 +1,97 @@
-"""The seal chain as records, the way an export holds them (audit/verify_export.py)."""
+"""Writing the chain: each event gets a position after its transaction has committed.
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+PostgreSQL gives out event ids before the commit, so ids do not follow the order of commits. Positions
+in the chain do: an event that commits late is appended late. The table's locks show up to which id no
+further event can appear: an INSERT holds ROW EXCLUSIVE from before its row gets its id until its
+transaction ends (PostgreSQL manual, 13.3).
+"""
 
-from django.db import models
-from django.db.models import Exists, OuterRef
+from dataclasses import dataclass
 
-from audit.models import ChainEntry, ChainState, Checkpoint, Event, RetentionStub
-from audit.verify_export import FIELDS, Record
+from django.db import connection
+from django.db.models import Max
 
-CHUNK = 1000
-Row = TypeVar("Row", bound=models.Model)
+from audit.integrity.records import latest_checkpoint, latest_stub
+from audit.models import ChainEntry, ChainState, Event
+from audit.verify_export import GENESIS, Record, chain_hash_of, digest_of
 
-
-def instant(at: datetime) -> str:
-    """Return an instant as records write it: UTC, to the microsecond, always the same length."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def event_record(values: dict[str, Any]) -> Record:
-    """Return an event, read with ``values(*FIELDS["event"])``, as it is hashed."""
-    return {**values, "at": instant(values["at"])}
-
-
-def seal_record(seal: Checkpoint) -> Record:
-    fields = {name: getattr(seal, name) for name in FIELDS["seal"]}
-    return {**fields, "sealed_at": instant(seal.sealed_at)}
+WRITERS_SQL = """
+    SELECT DISTINCT virtualtransaction FROM pg_locks
+    WHERE locktype = 'relation' AND relation = 'audit_event'::regclass
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+    AND granted AND pid IS DISTINCT FROM pg_backend_pid()
+"""
 
 
-def stub_record(stub: RetentionStub) -> Record:
-    fields = {name: getattr(stub, name) for name in FIELDS["stub"]}
-    times = {name: instant(fields[name]) for name in ("first_at", "last_at", "removed_at")}
-    return {**fields, **times}
+@dataclass(frozen=True)
+class ChainEnd:
+    """The last checkpoint and the last position, with their hashes."""
+
+    checkpoint: int = 0
+    position: int = 0
+    chain_hash: str = GENESIS
+    checkpoint_hash: str = GENESIS
 
 
-def latest_stub() -> RetentionStub | None:
-    return RetentionStub.objects.order_by("-through_position").first()
+def chain_end() -> ChainEnd:
+    if last := latest_checkpoint():
+        return ChainEnd(last.number, last.last_position, last.chain_hash, last.hash)
+    if stub := latest_stub():
+        return ChainEnd(
+            stub.through_checkpoint, stub.through_position, stub.chain_hash, stub.checkpoint_hash
+        )
+    return ChainEnd()
 
 
-def latest_seal() -> Checkpoint | None:
-    return Checkpoint.objects.order_by("-number").first()
+def append_to_chain(events: list[Record], end: ChainEnd) -> list[ChainEntry]:
+    """Append events to the chain. Call with the chain locked."""
+    position, chain_hash, entries = end.position, end.chain_hash, []
+    for event in events:
+        position, digest = position + 1, digest_of(event)
+        chain_hash = chain_hash_of(chain_hash, position, digest)
+        entries.append(
+            ChainEntry(
+                position=position, event_id=event["id"], digest=digest, chain_hash=chain_hash
+            )
+        )
+    return ChainEntry.objects.bulk_create(entries)
 
 
 def chain_state() -> ChainState:
-    return ChainState.objects.filter(pk=ChainState.ONLY).first() or ChainState()
+    return ChainState.objects.filter(pk=ChainState.SINGLETON_PK).first() or ChainState()
 
 
-def unsealed() -> models.QuerySet[Event]:
-    place = ChainEntry.objects.filter(event_id=OuterRef("pk"))
-    return Event.objects.filter(~Exists(place)).order_by("pk")
+def lock_chain() -> ChainState | None:
+    """Lock the chain; None while another process holds it. Call in a transaction."""
+    ChainState.objects.bulk_create([ChainState(pk=ChainState.SINGLETON_PK)], ignore_conflicts=True)
+    states = ChainState.objects.filter(pk=ChainState.SINGLETON_PK)
+    if connection.features.has_select_for_update_skip_locked:
+        states = states.select_for_update(skip_locked=True)
+    return states.first()
 
 
-def chain_records() -> Iterator[Record]:
-    """Yield the whole log: stub, sealed events with the seals that close them, unsealed events.
+def find_settled_id(state: ChainState) -> int:
+    """Return the id up to which every event is visible to the next statement, or never will be.
 
-    A chunk at a time is in memory. What is missing is yielded as missing: an export of a log that was
-    tampered with must tell of it.
+    The newest id is read first, then the writers. Whoever may still commit an older id had it, and
+    the lock, before that. Once none of those writers is left, everything up to that id has settled.
     """
-    head, stub = latest_seal(), latest_stub()
-    if stub:
-        yield {"kind": "stub", **stub_record(stub), "hash": stub.hash, "mac": stub.mac}
-    after = stub.through_position if stub else 0
-    places = _places(after, head.last_position if head else 0)
-    waiting = next(places, None)
-    for seal in _seals(stub.through_seal if stub else 0, head.number if head else 0):
-        while waiting and waiting["position"] <= seal.last_position:
-            yield waiting
-            waiting = next(places, None)
-        yield {"kind": "seal", **seal_record(seal), "hash": seal.hash, "mac": seal.mac}
-    yield from _uncovered(head)
-    for values in _in_chunks(unsealed().values(*FIELDS["event"]), "id"):
-        yield {"kind": "event", "position": None, **event_record(values)}
+    newest: int = Event.objects.aggregate(newest=Max("pk"))["newest"] or 0
+    writers = _current_writers()
+    if not writers:
+        return newest
+    if set(state.observed_writers).isdisjoint(writers):
+        settled_id = state.observed_id
+        state.observed_id, state.observed_writers = newest, sorted(writers)
+        return settled_id
+    return 0
 
 
-def _places(after: int, until: int) -> Iterator[Record]:
-    """Yield sealed events by position."""
-    while chunk := _chunk_of_places(after, until):
-        yield from with_events(chunk)
-        after = chunk[-1].position
-
-
-def _chunk_of_places(after: int, until: int) -> list[ChainEntry]:
-    found = ChainEntry.objects.filter(position__gt=after, position__lte=until)
-    return list(found.order_by("position")[:CHUNK])
-
-
-def with_events(places: list[ChainEntry]) -> Iterator[Record]:
-    """Yield each place with the event that stands there, or as missing."""
-    numbers = [place.event_id for place in places]
-    rows = Event.objects.filter(pk__in=numbers).order_by().values(*FIELDS["event"])
-    events = {values["id"]: values for values in rows}
-    for place in places:
-        marks = {"position": place.position, "digest": place.digest, "link": place.link}
-        if values := events.get(place.event_id):
-            yield {"kind": "event", **marks, **event_record(values)}
-        else:
-            yield {"kind": "missing", **marks, "event_id": place.event_id}
-
-
-def _seals(after: int, until: int) -> Iterator[Checkpoint]:
-    found = Checkpoint.objects.filter(number__lte=until).order_by("number")
-    while chunk := list(found.filter(number__gt=after)[:CHUNK]):
-        yield from chunk
-        after = chunk[-1].number
-
-
-def _uncovered(head: Checkpoint | None) -> Iterator[Record]:
-    """Yield places beyond the last seal that no seal has come to cover meanwhile."""
-    covering = Checkpoint.objects.filter(last_position__gte=OuterRef("position"))
-    beyond = ChainEntry.objects.filter(
-        ~Exists(covering), position__gt=head.last_position if head else 0
-    )
-    yield from with_events(list(beyond.order_by("position")[:CHUNK]))
-
-
-def _in_chunks(rows: models.QuerySet[Any, dict[str, Any]], key: str) -> Iterator[dict[str, Any]]:
-    found = rows
-    while chunk := list(found[:CHUNK]):
-        yield from chunk
-        found = rows.filter(**{f"{key}__gt": chunk[-1][key]})
+def _current_writers() -> set[str]:
+    """Return the transactions that may commit further events. SQLite's only writer is this one."""
+    if connection.vendor != "postgresql":
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(WRITERS_SQL)
+        return {row[0] for row in cursor.fetchall()}

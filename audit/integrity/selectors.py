@@ -1,45 +1,40 @@
-"""Where the chain of the audit log stands."""
+"""The state of the chain, for pages."""
 
 from dataclasses import dataclass
 
-from django.db.models import OuterRef, QuerySet, Subquery
-
-from apono_portal.core.db.prepared import prepared
 from audit.events import EventName
-from audit.log.selectors import LAST
-from audit.models import ChainEntry, ChainState, Checkpoint, Event
+from audit.integrity.chain import chain_state
+from audit.integrity.records import latest_checkpoint
+from audit.models import ChainEntry, ChainState, Checkpoint, Event, LogVerification
+
+VERIFICATIONS_SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How far the log is sealed, to which event, and what the last verification found."""
+class ChainStatus:
+    """The last checkpoint, the last event it covers, and the result of the last verification."""
 
-    seal: Checkpoint | None
-    through: int | None
+    checkpoint: Checkpoint | None
+    through_event: int | None
     state: ChainState
 
 
-def chain_standing() -> Standing:
-    seal = _latest_seal.first()
-    return Standing(seal, seal.through if seal else None, _state.first() or ChainState())
+def chain_status() -> ChainStatus:
+    checkpoint = latest_checkpoint()
+    last_position = checkpoint.last_position if checkpoint else 0
+    last_entry = ChainEntry.objects.filter(position=last_position).first()
+    return ChainStatus(checkpoint, last_entry.event_id if last_entry else None, chain_state())
 
 
-@prepared()
-def _latest_seal() -> QuerySet[Checkpoint]:
-    place = ChainEntry.objects.filter(position=OuterRef("last_position"))
-    through = Subquery(place.values("event_id")[:1])
-    return Checkpoint.objects.annotate(through=through).order_by("-number")[:1]
+def recent_verifications() -> list[Event]:
+    """Return the latest verifications, from the page and from the command line."""
+    events = Event.objects.filter(event=EventName.AUDIT_VERIFY).order_by("-pk")
+    return list(events[:VERIFICATIONS_SHOWN])
 
 
-@prepared()
-def _state() -> QuerySet[ChainState]:
-    return ChainState.objects.filter(pk=ChainState.ONLY)
+def latest_verification() -> LogVerification | None:
+    return LogVerification.objects.order_by("-pk").first()
 
 
-def last_verifications() -> list[Event]:
-    """Return the latest verifications, by whomever and wherever they were asked for."""
-    return list(Event.objects.filter(event=EventName.AUDIT_VERIFY).order_by("-pk")[:LAST])
-
-
-def sealed_place(event: Event) -> ChainEntry | None:
+def chain_entry_of(event: Event) -> ChainEntry | None:
     return ChainEntry.objects.filter(event_id=event.pk).first()

@@ -1,7 +1,6 @@
-"""Verifying the log where it lives, and remembering what was found."""
+"""Verification of the log in the database, and the record of its result."""
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils import timezone
@@ -9,84 +8,79 @@ from django.utils import timezone
 from apono_portal.core.crypto.keyring import chain_keys
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
-from audit.integrity.chain import chain_records, chain_state, latest_stub
+from audit.integrity.chain import chain_state
+from audit.integrity.records import latest_stub, log_records
 from audit.models import ChainState
 from audit.services import record
-from audit.verify_export import FORMAT, Record, Report, Verifier
+from audit.verify_export import Report, Verifier
 
-MOST_TOLD = 20
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+MAX_FINDINGS_RECORDED = 20
 
 
 def verify_log(
     *,
-    actor: Any | None = None,
+    actor: "User | None" = None,
     expected: tuple[int, str] | None = None,
     client_info: ClientInfo = SYSTEM,
 ) -> Report:
-    """Walk the whole chain and put the result on the record. No lock is held meanwhile.
+    """Verify the whole chain and record the result. Nothing is locked meanwhile.
 
-    ``expected`` is a seal noted elsewhere. Without one, the seal that was last found right must still
-    be there, so that a log whose end was cut off since then shows.
+    ``expected`` is number and hash of a checkpoint noted elsewhere. Without it, the checkpoint last
+    verified must still be there, so that a log cut off since then is detected.
     """
-    report = new_verifier(expected).run(whole_log())
+    report = new_verifier(expected).run(log_records())
     with transaction.atomic():
-        write_down(report=report, actor=actor, client_info=client_info)
+        record_result(report=report, actor=actor, client_info=client_info)
     return report
 
 
 def new_verifier(expected: tuple[int, str] | None = None) -> Verifier:
-    return Verifier(chain_keys(), expected or _last_found_right())
+    return Verifier(chain_keys(), expected or _last_verified_checkpoint())
 
 
-def write_down(*, report: Report, actor: Any | None, client_info: ClientInfo) -> None:
-    """Remember what was found and put it on the record. Call within a transaction."""
+def record_result(*, report: Report, actor: "User | None", client_info: ClientInfo) -> None:
+    """Record the result as an event and in the chain's state. Call in a transaction."""
+    checkpoint, checkpoint_hash = report.last_checkpoint
     event = record(
         event=EventName.AUDIT_VERIFY,
         actor=actor,
         client_info=client_info,
         metadata={
             "events": report.events,
-            "through_event": report.last_sealed_id,
-            "seal": report.head[0],
-            "hash": report.head[1],
-            "findings": told_findings(report),
+            "through_event": report.last_event_id,
+            "checkpoint": checkpoint,
+            "hash": checkpoint_hash,
+            "findings": first_findings(report),
         },
     )
-    _remember(report, event.actor_label)
+    _update_state(report, event.actor_label)
 
 
-def told_findings(report: Report) -> list[str]:
-    """Return the first findings as sentences; the rest is for the command."""
-    return [str(finding) for finding in report.findings[:MOST_TOLD]]
+def first_findings(report: Report) -> list[str]:
+    return [str(finding) for finding in report.findings[:MAX_FINDINGS_RECORDED]]
 
 
-def whole_log(**told: Any) -> Iterator[Record]:
-    """Yield the chain as a whole export holds it, with its first and its last line."""
-    events = 0
-    yield {"kind": "export", "format": FORMAT, "whole": True, **told}
-    for each in chain_records():
-        events += each["kind"] == "event"
-        yield each
-    yield {"kind": "end", "events": events}
-
-
-def _last_found_right() -> tuple[int, str] | None:
-    """Return the seal to look for, unless retention has removed it since."""
+def _last_verified_checkpoint() -> tuple[int, str] | None:
+    """Return the checkpoint to look for, unless retention has removed it since."""
     state, stub = chain_state(), latest_stub()
-    if not state.verified_seal or (stub and state.verified_seal <= stub.through_seal):
+    number = state.verified_checkpoint
+    if not number or (stub and number <= stub.through_checkpoint):
         return None
-    return state.verified_seal, state.verified_hash
+    return number, state.verified_hash
 
 
-def _remember(report: Report, by: str) -> None:
-    ChainState.objects.bulk_create([ChainState(pk=ChainState.ONLY)], ignore_conflicts=True)
-    found: dict[str, Any] = {
+def _update_state(report: Report, verified_by: str) -> None:
+    values: dict[str, object] = {
         "verified_at": timezone.now(),
-        "verified_by_label": by,
-        "verified_event_id": report.last_sealed_id,
+        "verified_by_label": verified_by,
+        "verified_event_id": report.last_event_id,
         "findings": len(report.findings) + report.more_findings,
         "first_finding": str(report.findings[0]) if report.findings else "",
     }
     if report.ok:
-        found |= {"verified_seal": report.head[0], "verified_hash": report.head[1]}
-    ChainState.objects.filter(pk=ChainState.ONLY).update(**found)
+        number, checkpoint_hash = report.last_checkpoint
+        values |= {"verified_checkpoint": number, "verified_hash": checkpoint_hash}
+    ChainState.objects.update_or_create(pk=ChainState.SINGLETON_PK, defaults=values)

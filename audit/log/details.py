@@ -1,16 +1,16 @@
-"""An event in words: its metadata as facts, its changes as before and after."""
+"""An event's metadata for people: facts, and changes as before and after."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from audit.models import Event
+from audit.services import Metadata
 
 SHOWN_ELSEWHERE = {"changes", "from", "to", "verification"}
 
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that was ``before`` and is ``after``."""
+    """A setting before and after."""
 
     name: str
     before: str
@@ -27,43 +27,43 @@ class Details:
 
 
 def details_of(event: Event, *, released: list[Event]) -> Details:
-    elsewhere = SHOWN_ELSEWHERE | ({"requests"} if released else set())
+    hidden = SHOWN_ELSEWHERE | ({"requests"} if released else set())
     facts = [
-        (_word(key), said(value))
+        (_label(key), format_value(value))
         for key, value in event.metadata.items()
-        if key not in elsewhere and value not in (None, "", [], {})
+        if key not in hidden and value not in (None, "", [], {})
     ]
     return Details(facts=facts, changes=changes_of(event.metadata), released=released)
 
 
-def changes_of(metadata: dict[str, Any]) -> list[Change]:
-    """Return the changes an event tells of, in either of the two shapes services write.
+def changes_of(metadata: Metadata) -> list[Change]:
+    """Return the changes in an event's metadata, in either of the shapes that services write.
 
-    ``{"changes": [{"term", "before", "after"}]}``, ``{"changes": {name: {"from", "to"}}}``; a status
+    ``{"changes": [{"term", "before", "after"}]}`` or ``{"changes": {name: {"from", "to"}}}``; a status
     change is ``{"from", "to"}`` itself.
     """
-    told = metadata.get("changes", {})
-    if isinstance(told, dict):
-        found = [Change(k, said(v.get("from")), said(v.get("to"))) for k, v in told.items()]
+    values = metadata.get("changes", {})
+    if isinstance(values, dict):
+        rows = [(name, value.get("from"), value.get("to")) for name, value in values.items()]
     else:
-        found = [Change(c["term"], said(c["before"]), said(c["after"])) for c in told]
+        rows = [(value["term"], value["before"], value["after"]) for value in values]
     if "from" in metadata and "to" in metadata:
-        found.append(Change("status", said(metadata["from"]), said(metadata["to"])))
-    return found
+        rows.append(("status", metadata["from"], metadata["to"]))
+    return [Change(name, format_value(before), format_value(after)) for name, before, after in rows]
 
 
-def said(value: object) -> str:
-    """Return a JSON value as a person would write it."""
+def format_value(value: object) -> str:
+    """Return a JSON value as people write it."""
     if value is None or value == "":
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(said(item) for item in value) or "none"
+        return ", ".join(format_value(item) for item in value) or "none"
     if isinstance(value, dict):
-        return ", ".join(f"{_word(str(key))}: {said(item)}" for key, item in value.items())
+        return ", ".join(f"{_label(str(key))}: {format_value(item)}" for key, item in value.items())
     return str(value)
 
 
-def _word(key: str) -> str:
+def _label(key: str) -> str:
     return key.replace("_", " ").capitalize()

@@ -1,7 +1,7 @@
-"""The audit log as CSV (RFC 4180), safe to open in a spreadsheet, and as JSON Lines.
+"""Exports of the audit log: CSV (RFC 4180), safe to open in a spreadsheet, and JSON Lines.
 
-The CSV is for reading. What can be verified are the JSON Lines (audit/verify_export.py): without
-filters they hold the whole chain, with filters the rows asked for, each with its marks.
+CSV is for reading. JSON Lines can be verified (audit/verify_export.py): without filters they hold the
+whole chain, with filters the matching events, each with its hashes.
 """
 
 import csv
@@ -9,21 +9,22 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any
 
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import StreamingHttpResponse
 from django.utils import timezone
 
-from apono_portal.core.db.keyset import batches_of
+from apono_portal.core.db.keyset import iter_batches
+from apono_portal.core.formatting.datetimes import utc_timestamp
+from apono_portal.core.web.types import PortalRequest
 from audit.events import EventName
-from audit.integrity.chain import event_record, instant, latest_stub
-from audit.integrity.verification import whole_log
-from audit.log.export_progress import followed, token_in
-from audit.log.selectors import Wanted, wanted_events
+from audit.integrity.records import entry_fields, event_record, latest_stub, log_records
+from audit.log.export_progress import parse_token, track_progress
+from audit.log.selectors import EventFilter, filter_events
 from audit.models import ChainEntry, Event
 from audit.verify_export import FIELDS, FORMAT, GENESIS, Record
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+CHUNK_LENGTH = 64 * 1024
 COLUMNS = (
     "event_id",
     "at",
@@ -47,122 +48,124 @@ CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; 
 
 
 class _Line:
-    """The smallest file a csv.writer can write to: it hands back what it is given."""
+    """A file for csv.writer that returns what is written to it."""
 
     def write(self, text: str) -> str:
         return text
 
 
 def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """Yield a CSV file line by line, its head first. None is an empty cell."""
+    """Yield the lines of a CSV file, header first. None is an empty cell."""
     writer = csv.writer(_Line())
     yield writer.writerow(columns)
     for row in rows:
-        yield writer.writerow(["" if cell is None else harmless(str(cell)) for cell in row])
+        yield writer.writerow(["" if cell is None else escape_formula(str(cell)) for cell in row])
 
 
-def json_lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
+def json_lines(records: Iterable[Record]) -> Iterator[str]:
     for record in records:
         yield f"{json.dumps(record)}\n"
 
 
-def harmless(cell: str) -> str:
-    """Return the cell so that no spreadsheet takes it for a formula (OWASP: CSV Injection)."""
+def escape_formula(cell: str) -> str:
+    """Escape a cell that a spreadsheet would take for a formula (OWASP: CSV Injection)."""
     return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
 
 
-def download_for(
-    request: HttpRequest, lines: Iterable[str], *, name: str, form: str, expected: int | None
+def download_with_progress(
+    request: PortalRequest,
+    lines: Iterable[str],
+    *,
+    name: str,
+    file_format: str,
+    expected: int | None,
 ) -> StreamingHttpResponse:
-    """Answer a page's request for a file, and note how far it is if the page will ask."""
-    token = token_in(request.GET.get("progress", ""))
-    actor_id: Any = request.user.pk
-    noted = followed(lines, token=token, actor_id=actor_id, expected=expected)
-    return download(noted, name=name, form=form)
+    """Return a streamed file, and save its progress if the page sent a token."""
+    token = parse_token(request.GET.get("progress", ""))
+    tracked = track_progress(lines, token=token, actor_id=request.user.pk, expected=expected)
+    return download(tracked, name=name, file_format=file_format)
 
 
-def download(lines: Iterable[str], *, name: str, form: str) -> StreamingHttpResponse:
-    """Answer with a file that is written while it is read. ``form`` is csv or jsonl."""
-    file = f"{name}-{timezone.localtime():%Y-%m-%d}.{form}"
+def download(lines: Iterable[str], *, name: str, file_format: str) -> StreamingHttpResponse:
+    """Return a streamed file. ``file_format`` is csv or jsonl."""
+    filename = f"{name}-{timezone.localtime():%Y-%m-%d}.{file_format}"
     return StreamingHttpResponse(
-        _pieces(lines),
-        content_type=CONTENT_TYPES[form],
+        _chunks(lines),
+        content_type=CONTENT_TYPES[file_format],
         headers={
-            "Content-Disposition": f'attachment; filename="{file}"',
+            "Content-Disposition": f'attachment; filename="{filename}"',
             "Cache-Control": "no-store",
         },
     )
 
 
-def _pieces(lines: Iterable[str], size: int = 64 * 1024) -> Iterator[bytes]:
-    """Put lines together: a million small writes would cost more than what is written."""
-    waiting, length = [], 0
+def _chunks(lines: Iterable[str]) -> Iterator[bytes]:
+    """Join lines into chunks: a million small writes would cost more than their content."""
+    chunk, length = [], 0
     for line in lines:
-        waiting.append(line)
+        chunk.append(line)
         length += len(line)
-        if length >= size:
-            yield "".join(waiting).encode()
-            waiting, length = [], 0
-    yield "".join(waiting).encode()
+        if length >= CHUNK_LENGTH:
+            yield "".join(chunk).encode()
+            chunk, length = [], 0
+    yield "".join(chunk).encode()
 
 
-def exported_log(wanted: Wanted, form: str) -> Iterator[str]:
-    """Yield the file that holds what is asked for."""
-    if form == "csv":
-        return csv_lines(COLUMNS, _rows(wanted))
-    made_at = instant(timezone.now())
-    return json_lines(filtered_log(wanted) if wanted != Wanted() else whole_log(made_at=made_at))
+def export_lines(filters: EventFilter, file_format: str) -> Iterator[str]:
+    """Yield the lines of the file with the matching events."""
+    if file_format == "csv":
+        return csv_lines(COLUMNS, _csv_rows(filters))
+    if filters != EventFilter():
+        return json_lines(_filtered_records(filters))
+    return json_lines(log_records(made_at=utc_timestamp(timezone.now())))
 
 
-def filtered_log(wanted: Wanted) -> Iterator[Record]:
-    """Yield the wanted rows, each with the link before its own, so that it can be checked alone."""
-    events, stub = 0, latest_stub()
-    beginning = {stub.through_position: stub.link} if stub else {0: GENESIS}
-    told = {name: str(value) for name, value in vars(wanted).items() if value not in ("", None)}
-    made_at = instant(timezone.now())
-    yield {"kind": "export", "format": FORMAT, "whole": False, "made_at": made_at, "filters": told}
-    for batch in batches_of(wanted_events(wanted)):
-        places = _places_of(batch)
-        before = beginning | _links_before(places.values())
+def _filtered_records(filters: EventFilter) -> Iterator[Record]:
+    """Yield the matching events, each with the chain hash before its own, so that it verifies alone."""
+    count, stub = 0, latest_stub()
+    start = {stub.through_position: stub.chain_hash} if stub else {0: GENESIS}
+    typed = {name: str(value) for name, value in vars(filters).items() if value not in ("", None)}
+    made_at = utc_timestamp(timezone.now())
+    yield {"kind": "export", "format": FORMAT, "whole": False, "made_at": made_at, "filters": typed}
+    for batch in iter_batches(filter_events(filters)):
+        entries = _entries_of(batch)
+        previous = start | _chain_hashes_before(entries.values())
         for event in batch:
-            events += 1
-            yield {"kind": "event", **_marks(places.get(event.pk), before), **_values(event)}
-    yield {"kind": "end", "events": events}
+            count += 1
+            values = {name: getattr(event, name) for name in FIELDS["event"]}
+            hashes = _hashes(entries.get(event.pk), previous)
+            yield {"kind": "event", **hashes, **event_record(values)}
+    yield {"kind": "end", "events": count}
 
 
-def _values(event: Event) -> Record:
-    return event_record({name: getattr(event, name) for name in FIELDS["event"]})
-
-
-def _marks(place: ChainEntry | None, before: dict[int, str]) -> Record:
-    if place is None:
+def _hashes(entry: ChainEntry | None, previous: dict[int, str]) -> Record:
+    if entry is None:
         return {"position": None}
-    marks = {"position": place.position, "digest": place.digest, "link": place.link}
-    return {**marks, "previous": before.get(place.position - 1)}
+    return {**entry_fields(entry), "previous_chain_hash": previous.get(entry.position - 1)}
 
 
-def _places_of(batch: list[Event]) -> dict[int, ChainEntry]:
-    places = ChainEntry.objects.filter(event_id__in=[event.pk for event in batch])
-    return {place.event_id: place for place in places}
+def _entries_of(batch: list[Event]) -> dict[int, ChainEntry]:
+    entries = ChainEntry.objects.filter(event_id__in=[event.pk for event in batch])
+    return {entry.event_id: entry for entry in entries}
 
 
-def _links_before(places: Iterable[ChainEntry]) -> dict[int, str]:
-    numbers = [place.position - 1 for place in places]
-    found = ChainEntry.objects.filter(position__in=numbers).values_list("position", "link")
-    return dict(found)
+def _chain_hashes_before(entries: Iterable[ChainEntry]) -> dict[int, str]:
+    positions = [entry.position - 1 for entry in entries]
+    rows = ChainEntry.objects.filter(position__in=positions)
+    return dict(rows.values_list("position", "chain_hash"))
 
 
-def _rows(wanted: Wanted) -> Iterator[list[object]]:
-    evidence = Evidence()
-    for batch in batches_of(wanted_events(wanted)):
-        evidence.learn(batch)
-        places = _places_of(batch)
+def _csv_rows(filters: EventFilter) -> Iterator[list[object]]:
+    evidence = EvidenceLookup()
+    for batch in iter_batches(filter_events(filters)):
+        evidence.load(batch)
+        entries = _entries_of(batch)
         for event in batch:
-            yield _cells(event, evidence, places.get(event.pk))
+            yield _csv_row(event, evidence, entries.get(event.pk))
 
 
-def _cells(event: Event, evidence: "Evidence", place: ChainEntry | None) -> list[object]:
-    said = json.dumps(event.metadata, ensure_ascii=False, sort_keys=True) if event.metadata else ""
+def _csv_row(event: Event, evidence: "EvidenceLookup", entry: ChainEntry | None) -> list[object]:
+    metadata = json.dumps(event.metadata, ensure_ascii=False, sort_keys=True)
     return [
         event.pk,
         event.at.isoformat(),
@@ -175,45 +178,45 @@ def _cells(event: Event, evidence: "Evidence", place: ChainEntry | None) -> list
         event.address,
         event.user_agent,
         *evidence.of(event),
-        said,
-        place.position if place else "",
-        place.digest if place else "",
+        metadata if event.metadata else "",
+        entry.position if entry else "",
+        entry.digest if entry else "",
     ]
 
 
-class Evidence:
-    """Which verification an event stands on, told by that verification's own event.
+class EvidenceLookup:
+    """The MFA verification behind an event, read from the event of that verification.
 
-    Events come in their order, so the verification has mostly just been seen; the others of a batch
-    are looked up together.
+    Events come in order, so the verification has mostly just been read; the others of a batch are
+    looked up together.
     """
 
-    REMEMBERED = 10_000
-    LONGEST_WAIT = timedelta(days=31)  # between a verification and the last event that names it
+    MAX_REMEMBERED = 10_000
+    MAX_AGE = timedelta(days=31)  # between a verification and the last event that names it
 
     def __init__(self) -> None:
-        self._known: OrderedDict[int, list[object]] = OrderedDict()
+        self._verifications: OrderedDict[int, list[object]] = OrderedDict()
 
-    def learn(self, batch: list[Event]) -> None:
+    def load(self, batch: list[Event]) -> None:
         self._remember(event for event in batch if event.event == EventName.MFA_VERIFY)
-        wanted = {_verification_of(event) for event in batch} - {None, *self._known}
-        if wanted:
-            since = batch[0].at - self.LONGEST_WAIT
-            found = Event.objects.filter(event=EventName.MFA_VERIFY, at__gte=since)
-            self._remember(found.filter(metadata__verification__in=wanted))
-        while len(self._known) > self.REMEMBERED:
-            self._known.popitem(last=False)
+        missing = {_verification_of(event) for event in batch} - {None, *self._verifications}
+        if missing:
+            since = batch[0].at - self.MAX_AGE
+            events = Event.objects.filter(event=EventName.MFA_VERIFY, at__gte=since)
+            self._remember(events.filter(metadata__verification__in=missing))
+        while len(self._verifications) > self.MAX_REMEMBERED:
+            self._verifications.popitem(last=False)
 
     def of(self, event: Event) -> list[object]:
-        """Return number, time, authenticator and address of the verification, or nothing of it."""
+        """Return id, time, authenticator and address of the verification, or None for each."""
         number = _verification_of(event)
-        return [number, *self._known.get(number or 0, [None, None, None])]
+        return [number, *self._verifications.get(number or 0, [None, None, None])]
 
     def _remember(self, events: Iterable[Event]) -> None:
         for event in events:
             if (number := _verification_of(event)) is not None:
-                said = event.metadata.get("authenticator")
-                self._known[number] = [event.at.isoformat(), said, event.address]
+                authenticator = event.metadata.get("authenticator")
+                self._verifications[number] = [event.at.isoformat(), authenticator, event.address]
 
 
 def _verification_of(event: Event) -> int | None:

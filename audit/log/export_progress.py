@@ -1,4 +1,4 @@
-"""How far an export has come: noted while it is written, asked for by the page that began it."""
+"""Progress of an export: saved while it is written, read by the page that started it."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -9,35 +9,35 @@ from django.utils import timezone
 
 from audit.models import ExportProgress
 
-NOTED_EVERY_S = 0.5
-KEPT = timedelta(days=1)
+SAVE_INTERVAL_SECONDS = 0.5
+LIFETIME = timedelta(days=1)
 
 
-def token_in(text: str) -> UUID | None:
-    """Return the token an address holds, None if it holds none."""
+def parse_token(text: str) -> UUID | None:
+    """Return the token, None if the text is none."""
     try:
         return UUID(text)
     except ValueError:
         return None
 
 
-def followed(
+def track_progress(
     lines: Iterable[str], *, token: UUID | None, actor_id: int, expected: int | None
 ) -> Iterator[str]:
-    """Yield the lines, and note how many were as they are taken. Without a token nothing is noted."""
+    """Yield the lines, saving how many were read. Without a token nothing is saved."""
     if token is None:
         yield from lines
         return
     now = timezone.now()
-    ExportProgress.objects.filter(begun_at__lt=now - KEPT).delete()
-    mine = ExportProgress.objects.filter(token=token, actor_id=actor_id)
-    begun = ExportProgress(token=token, actor_id=actor_id, expected=expected, begun_at=now)
-    ExportProgress.objects.bulk_create([begun], ignore_conflicts=True)
-    rows, noted_at = 0, time.monotonic()
+    ExportProgress.objects.filter(started_at__lt=now - LIFETIME).delete()
+    progress = ExportProgress(token=token, actor_id=actor_id, expected=expected, started_at=now)
+    ExportProgress.objects.bulk_create([progress], ignore_conflicts=True)
+    own = ExportProgress.objects.filter(token=token, actor_id=actor_id)
+    rows, saved_at = 0, time.monotonic()
     for line in lines:
         yield line
         rows += 1
-        if time.monotonic() - noted_at > NOTED_EVERY_S:
-            mine.update(rows=rows)
-            noted_at = time.monotonic()
-    mine.update(rows=rows, finished_at=timezone.now())
+        if time.monotonic() - saved_at > SAVE_INTERVAL_SECONDS:
+            own.update(rows=rows)
+            saved_at = time.monotonic()
+    own.update(rows=rows, finished_at=timezone.now())

@@ -1,4 +1,4 @@
-"""Triggers that refuse changes to the log, and the index for searching it by words.
+"""Triggers that refuse changes to the log, and the index for word search.
 
 PostgreSQL's own text search, without extensions (PostgreSQL manual, 12.9).
 """

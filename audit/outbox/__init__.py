@@ -1,1 +1,1 @@
-"""Messages that events send to the outside world."""
+"""The outbox: messages about events to people and systems."""

@@ -1,35 +1,34 @@
-"""Parts of a mail that are made while it is sent, so that the outbox never holds them.
+"""Parts of an email that are rendered while it is sent, so that the outbox never stores them.
 
-    late_parts.offer("password_link", make)  # once, when the portal starts
-    enqueue_mail(..., body=f"Follow {late_parts.PLACE}", late=("password_link", user.pk))
+    deferred_parts.register("password_link", render)  # once, at start-up
+    enqueue_email(..., body=f"Open {PLACEHOLDER}", deferred=("password_link", user.pk))
 
-A floor above offers what this one cannot make. ``make`` is given the number of whom it is for and
-since when the mail waits. It returns the text, or None when it must not be made any more: then the
-mail is not sent either.
+``render`` gets the id of the subject and the time since which the email waits. It returns the text, or
+None if the part is no longer valid; then the email is not sent either.
 """
 
 from collections.abc import Callable
 from datetime import datetime
 
-PLACE = "[made when this is sent]"
-Maker = Callable[[int, datetime], str | None]
-_MAKERS: dict[str, Maker] = {}
+PLACEHOLDER = "[rendered when sent]"
+Renderer = Callable[[int, datetime], str | None]
+_RENDERERS: dict[str, Renderer] = {}
 
 
-class NoLongerWanted(Exception):
-    """What the mail was to carry must not be made any more."""
+class NoLongerValid(Exception):
+    """The deferred part is no longer valid."""
 
 
-def offer(name: str, make: Maker) -> None:
-    """Say how a part is made. A later offer takes the place of an earlier one."""
-    _MAKERS[name] = make
+def register(name: str, render: Renderer) -> None:
+    """Register the renderer of a part, replacing an earlier one."""
+    _RENDERERS[name] = render
 
 
-def render_deferred(body: str, *, part: str, about: int | None, since: datetime) -> str:
-    """Return the text with its part made, or raise `NoLongerWanted`."""
+def render_deferred(body: str, *, part: str, subject_id: int | None, since: datetime) -> str:
+    """Return the body with its part rendered, or raise `NoLongerValid`."""
     if not part:
         return body
-    made = _MAKERS[part](about, since) if about is not None else None
-    if made is None:
-        raise NoLongerWanted
-    return body.replace(PLACE, made)
+    text = _RENDERERS[part](subject_id, since) if subject_id is not None else None
+    if text is None:
+        raise NoLongerValid
+    return body.replace(PLACEHOLDER, text)

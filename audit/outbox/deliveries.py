@@ -1,9 +1,9 @@
-"""Deliveries: messages that leave the portal because of an event, at least once.
+"""Deliveries: messages about events, sent at least once.
 
-A delivery is written in one transaction with what it tells of, or with the mark of how far the log
-was read (apono_portal.notifications.fan_out). A worker calls ``deliver_due`` for each channel again and
-again; what is not taken is tried later, with growing pauses, for a week. Nobody gets two for one
-event: event, channel and recipient are unique.
+A delivery is written in one transaction with its event, or with the position up to which the log was
+read (apono_portal.notifications.fan_out). A worker calls `deliver_due` for each channel. Failed
+deliveries are retried with growing delays for a week. Event, channel and recipient are unique, so
+nobody gets two for one event.
 """
 
 import logging
@@ -19,26 +19,25 @@ from django.core.mail import EmailMessage
 from django.utils import timezone
 
 from audit.models import Delivery, Event
-from audit.outbox.deferred_parts import NoLongerWanted, render_deferred
+from audit.outbox.deferred_parts import NoLongerValid, render_deferred
 
-FIRST_PAUSE = timedelta(seconds=30)
-LONGEST_PAUSE = timedelta(hours=1)
-LEASE = timedelta(minutes=2)  # longer than a mail server or a receiver takes to answer
-KEEP_TRYING = timedelta(days=7)
-BATCH = 50
-AT_ONCE = 500  # of those that are written, so that few are held at once
-BUDGET_S = 5.0  # of one call, so that a worker can stop although a server keeps it waiting
-LONGEST_SUBJECT = 200
+MIN_RETRY_DELAY = timedelta(seconds=30)
+MAX_RETRY_DELAY = timedelta(hours=1)
+RETRY_PERIOD = timedelta(days=7)
+LEASE = timedelta(minutes=2)  # longer than a mail server or webhook takes to answer
+SEND_BATCH_SIZE = 50
+WRITE_BATCH_SIZE = 500
+BUDGET_SECONDS = 5.0  # per call, so that a worker can stop although a server is slow
+MAX_SUBJECT_LENGTH = 200
 SECURITY = "security"
-NO_LONGER_OF_USE = "It waited until it was of no more use."
 
 logger = logging.getLogger(__name__)
 
 
 class DeliveryFailed(Exception):
-    """The other side did not take it. ``sentence`` is safe to show.
+    """The receiver did not accept the delivery. ``sentence`` is safe to show.
 
-    ``is_final`` ends the attempts; ``endpoint_down`` says that nothing else would be taken there now.
+    ``is_final`` ends the attempts; ``endpoint_down`` means that the receiver accepts nothing now.
     """
 
     def __init__(
@@ -50,104 +49,105 @@ class DeliveryFailed(Exception):
         self.endpoint_down = endpoint_down
 
 
-# Hands a delivery over, or raises `DeliveryFailed`.
-Carrier = Callable[[Delivery], None]
+# Sends a delivery, or raises `DeliveryFailed`.
+Sender = Callable[[Delivery], None]
 
 
-def enqueue_mail(
+def enqueue_email(
     *,
     event: Event,
     recipient: str,
     subject: str,
     body: str,
     kind: str = SECURITY,
-    late: tuple[str, int | None] = ("", None),
+    deferred: tuple[str, int | None] = ("", None),
 ) -> None:
-    """Have a mail sent once the surrounding transaction has committed. The subject is one line.
+    """Send an email once the surrounding transaction has committed.
 
-    ``late`` names a part that is made while the mail is sent, and whom it is about (late_parts.py).
+    ``deferred`` names a part that is rendered while the email is sent, and the id of its subject
+    (deferred_parts.py).
     """
-    mail = Delivery(
+    email = Delivery(
         event_id=event.pk,
         kind=kind,
         recipient=recipient,
         subject=on_one_line(subject),
         body=body,
-        deferred_part=late[0],
-        deferred_subject_id=late[1],
+        deferred_part=deferred[0],
+        deferred_subject_id=deferred[1],
     )
-    enqueue([mail])
+    enqueue([email])
 
 
 def enqueue(deliveries: Iterable[Delivery]) -> int:
-    """Write deliveries, leaving out those there are. Returns how many were asked for."""
-    asked, waiting = 0, iter(deliveries)
-    while some := list(islice(waiting, AT_ONCE)):
-        asked += len(Delivery.objects.bulk_create(some, ignore_conflicts=True))
-    return asked
+    """Write deliveries, skipping those that exist; return how many were passed."""
+    count, rest = 0, iter(deliveries)
+    while batch := list(islice(rest, WRITE_BATCH_SIZE)):
+        count += len(Delivery.objects.bulk_create(batch, ignore_conflicts=True))
+    return count
 
 
 def on_one_line(subject: str) -> str:
-    return " ".join(subject.split())[:LONGEST_SUBJECT]
+    return " ".join(subject.split())[:MAX_SUBJECT_LENGTH]
 
 
-def carry_mail(delivery: Delivery) -> None:
-    """Hand a mail to the mail server. Two attempts of one delivery have the same Message-ID."""
+def send_email(delivery: Delivery) -> None:
+    """Send an email. All attempts of a delivery have the same Message-ID."""
     if settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend"):
         raise DeliveryFailed(
-            "No mail server is set. Set EMAIL_URL, then send it again.", is_final=True
+            "No mail server is configured. Set EMAIL_URL, then send it again.", is_final=True
         )
     body = render_deferred(
         delivery.body,
         part=delivery.deferred_part,
-        about=delivery.deferred_subject_id,
+        subject_id=delivery.deferred_subject_id,
         since=delivery.created_at,
     )
     host = urlsplit(settings.PORTAL_URL).hostname
     headers = {"Message-ID": f"<delivery-{delivery.pk}@{host}>", "Auto-Submitted": "auto-generated"}
-    mail = EmailMessage(delivery.subject, body, None, [delivery.recipient], headers=headers)
+    email = EmailMessage(delivery.subject, body, None, [delivery.recipient], headers=headers)
     try:
-        mail.send()
+        email.send()
     except (OSError, ValueError, smtplib.SMTPException) as error:  # server, content, protocol
         name = type(error).__name__
-        raise DeliveryFailed(f"The mail server did not take it ({name}).") from None
+        raise DeliveryFailed(f"The mail server did not accept it ({name}).") from None
 
 
 def deliver_due(
-    now: datetime, *, channel: str = Delivery.Channel.MAIL, carry: Carrier = carry_mail
+    now: datetime, *, channel: str = Delivery.Channel.EMAIL, send: Sender = send_email
 ) -> int:
-    """Send what is due on a channel; return how many were. Several workers may do so at once.
+    """Send what is due on a channel; return how many were sent. Workers may run it concurrently.
 
-    What is for a recipient that was just found down is given back: it would only wait for nothing.
-    A call takes nothing more on once `BUDGET_S` are over.
+    Once a recipient's endpoint is down, its other deliveries are put back for later. A call stops
+    claiming deliveries after `BUDGET_SECONDS`.
     """
     down: set[str] = set()
-    done, give_up_at = 0, time.monotonic() + BUDGET_S
-    for delivery in _taken(now, channel):
+    sent, stop_at = 0, time.monotonic() + BUDGET_SECONDS
+    for delivery in _claim_due(now, channel):
         if delivery.recipient in down:
-            _give_back(delivery, now)
+            _put_back(delivery, now)
             continue
         try:
-            done += _deliver(delivery, now, carry)
-        except NoLongerWanted:
-            _close(delivery, Delivery.State.WITHDRAWN, "It was no longer wanted.")
-        except DeliveryFailed as refused:
-            _put_off(delivery, now, refused)
-            if refused.endpoint_down:
+            sent += _deliver(delivery, now, send)
+        except NoLongerValid:
+            _close(delivery, Delivery.State.WITHDRAWN, "Its link is no longer valid.")
+        except DeliveryFailed as failure:
+            _retry_later(delivery, now, failure)
+            if failure.endpoint_down:
                 down.add(delivery.recipient)
-        if time.monotonic() > give_up_at:
+        if time.monotonic() > stop_at:
             break
-    return done
+    return sent
 
 
 def withdraw(*, event_ids: Collection[int], kinds: Collection[str], why: str) -> int:
-    """Take back what has not been sent yet and need not be any more."""
+    """Withdraw deliveries that were not sent yet and are no longer needed."""
     waiting = Delivery.objects.waiting().filter(event_id__in=event_ids, kind__in=kinds)
     return waiting.update(state=Delivery.State.WITHDRAWN, last_error=why)
 
 
 def requeue(delivery: Delivery) -> None:
-    """Have it sent once more, whatever became of it, with a week of attempts before it."""
+    """Send a delivery again, whatever its state, with a new week of attempts."""
     now = timezone.now()
     Delivery.objects.filter(pk=delivery.pk).update(
         state=Delivery.State.WAITING,
@@ -158,45 +158,43 @@ def requeue(delivery: Delivery) -> None:
     )
 
 
-def _taken(now: datetime, channel: str) -> Iterator[Delivery]:
-    """Yield due deliveries, each taken by moving its next try: a worker that dies gives it back."""
-    for delivery in Delivery.objects.due(now).filter(channel=channel)[:BATCH]:
-        taken = Delivery.objects.waiting().filter(
+def _claim_due(now: datetime, channel: str) -> Iterator[Delivery]:
+    """Yield due deliveries, each claimed by moving its next attempt; after `LEASE` it is due again."""
+    for delivery in Delivery.objects.due(now).filter(channel=channel)[:SEND_BATCH_SIZE]:
+        unclaimed = Delivery.objects.waiting().filter(
             pk=delivery.pk, next_attempt_at=delivery.next_attempt_at
         )
-        if (
-            taken.update(next_attempt_at=timezone.now() + LEASE, attempts=delivery.attempts + 1)
-            == 1
-        ):
-            delivery.attempts += 1
+        attempts = delivery.attempts + 1
+        if unclaimed.update(next_attempt_at=timezone.now() + LEASE, attempts=attempts):
+            delivery.attempts = attempts
             yield delivery
 
 
-def _deliver(delivery: Delivery, now: datetime, carry: Carrier) -> bool:
+def _deliver(delivery: Delivery, now: datetime, send: Sender) -> bool:
     if delivery.useful_until is not None and delivery.useful_until <= now:
-        _close(delivery, Delivery.State.WITHDRAWN, NO_LONGER_OF_USE)
+        _close(delivery, Delivery.State.WITHDRAWN, "It is no longer useful.")
         return False
-    carry(delivery)
+    send(delivery)
     Delivery.objects.filter(pk=delivery.pk).update(
         state=Delivery.State.SENT, sent_at=timezone.now(), last_error=""
     )
     return True
 
 
-def _give_back(delivery: Delivery, now: datetime) -> None:
+def _put_back(delivery: Delivery, now: datetime) -> None:
     Delivery.objects.waiting().filter(pk=delivery.pk).update(
-        next_attempt_at=now + FIRST_PAUSE, attempts=delivery.attempts - 1
+        next_attempt_at=now + MIN_RETRY_DELAY, attempts=delivery.attempts - 1
     )
 
 
-def _put_off(delivery: Delivery, now: datetime, refused: DeliveryFailed) -> None:
-    logger.warning("Delivery %s, try %s: %s", delivery.pk, delivery.attempts, refused.sentence)
-    pause = min(FIRST_PAUSE * 2 ** min(delivery.attempts - 1, 10), LONGEST_PAUSE)
-    if refused.is_final or now + pause > delivery.waiting_since + KEEP_TRYING:
-        _close(delivery, Delivery.State.GIVEN_UP, refused.sentence)
+def _retry_later(delivery: Delivery, now: datetime, failure: DeliveryFailed) -> None:
+    logger.warning("Delivery %s, attempt %s: %s", delivery.pk, delivery.attempts, failure.sentence)
+    delay = min(MIN_RETRY_DELAY * 2 ** min(delivery.attempts - 1, 10), MAX_RETRY_DELAY)
+    if failure.is_final or now + delay > delivery.waiting_since + RETRY_PERIOD:
+        _close(delivery, Delivery.State.FAILED, failure.sentence)
     else:
         Delivery.objects.waiting().filter(pk=delivery.pk).update(
-            next_attempt_at=now + pause, last_error=refused.sentence[:200]
+            next_attempt_at=now + delay, last_error=failure.sentence[:200]
         )
 
 

@@ -101,7 +101,7 @@ def enrol(people: list[dict[str, Any]]) -> None:
             user_id=person["id"],
             name="Authenticator app",
             confirmed=True,
-            key=encryption.seal(
+            key=encryption.encrypt(
                 bytes.fromhex(person["secret"]), purpose=encryption.TOTP_KEY, owner=person["id"]
             ),
         )

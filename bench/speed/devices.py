@@ -24,7 +24,7 @@ def add(first: int, last: int) -> None:
     )
     MfaState.objects.bulk_create(MfaState(user=user) for user in users)
     Authenticator.objects.bulk_create(
-        Authenticator(user=user, name="Authenticator app", confirmed=True, key=encryption.seal(secrets.token_bytes(20), purpose=encryption.TOTP_KEY, owner=user.pk))
+        Authenticator(user=user, name="Authenticator app", confirmed=True, key=encryption.encrypt(secrets.token_bytes(20), purpose=encryption.TOTP_KEY, owner=user.pk))
         for user in users
     )  # fmt: skip
 

@@ -64,7 +64,7 @@ def make_group(name: str, size: int, everyone: Group, *, opened: bool) -> list[d
     )
     secrets_of = {user.pk: secrets.token_bytes(20) for user in users}
     devices = Authenticator.objects.bulk_create(
-        Authenticator(user=user, name="Authenticator app", confirmed=True, key=encryption.seal(secrets_of[user.pk], purpose=encryption.TOTP_KEY, owner=user.pk))
+        Authenticator(user=user, name="Authenticator app", confirmed=True, key=encryption.encrypt(secrets_of[user.pk], purpose=encryption.TOTP_KEY, owner=user.pk))
         for user in users
     )  # fmt: skip
     cookies = _known_browsers(users)
@@ -123,7 +123,7 @@ def _session(user: User, window: dict[str, Any] | None) -> Session:
 def make_flow(everyone: Group) -> dict[str, int]:
     """A protected, automatic flow on an integration that is not there: nothing here opens it."""
     integration = Integration(name="target", host="127.0.0.1", port=1, broker="broker")
-    integration.encrypted_password = encryption.seal(b"none", purpose=encryption.BROKER_PASSWORD, owner=integration.secret_id)  # fmt: skip
+    integration.encrypted_password = encryption.encrypt(b"none", purpose=encryption.BROKER_PASSWORD, owner=integration.secret_id)  # fmt: skip
     integration.save()
     resource = Resource.objects.create(integration=integration, name="orders")
     permission = Permission.objects.create(integration=integration, name="orders_read")

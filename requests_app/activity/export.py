@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from apono_portal.core.db.keyset import batches_of
-from audit.integrity.chain import instant
+from apono_portal.core.db.keyset import iter_batches
+from apono_portal.core.formatting.datetimes import utc_timestamp
 from audit.log.export import csv_lines, json_lines
 from requests_app.activity.selectors import ActivityFilters, filter_requests, with_decisions
 from requests_app.grants.proof_text import proof_summary
@@ -54,7 +54,7 @@ def export_lines(filters: ActivityFilters, file_format: str) -> Iterator[str]:
 
 def _requests(filters: ActivityFilters) -> Iterator[AccessRequest]:
     requests = with_decisions(filter_requests(filters)).prefetch_related("grants", "extensions")
-    for batch in batches_of(requests):
+    for batch in iter_batches(requests):
         yield from batch
 
 
@@ -64,7 +64,7 @@ def _row(request: AccessRequest) -> Row:
     all_removed = grants and len(removals) == len(grants)
     return {
         "request": request.reference,
-        "requested_at": instant(request.created_at),
+        "requested_at": utc_timestamp(request.created_at),
         "requester": request.requester_label,
         "flow": request.flow_name,
         "flow_version": request.flow_version,
@@ -73,7 +73,7 @@ def _row(request: AccessRequest) -> Row:
         "justification": request.justification,
         "ticket": request.ticket,
         "status": request.status,
-        "status_since": instant(request.status_changed_at),
+        "status_since": utc_timestamp(request.status_changed_at),
         "mfa_required": request.require_mfa,
         **_mfa(request),
         "mfa_verification": request.verification_id,
@@ -105,7 +105,7 @@ def _decision(decision: Decision) -> Row:
     return {
         "verdict": decision.verdict,
         "approver": decision.approver_label,
-        "at": instant(decision.at),
+        "at": utc_timestamp(decision.at),
         "reason": decision.reason,
         "mfa_verified_at": _instant_or_none(verification.at) if verification else None,
         "mfa_with": verification.device_name if verification else "",
@@ -116,14 +116,14 @@ def _extension(extension: Extension) -> Row:
     return {
         "number": extension.number,
         "state": extension.state,
-        "at": instant(extension.requested_at),
-        "until": instant(extension.to_end),
+        "at": utc_timestamp(extension.requested_at),
+        "until": utc_timestamp(extension.to_end),
         **_mfa(extension),
     }
 
 
 def _instant_or_none(at: datetime | None) -> str | None:
-    return instant(at) if at else None
+    return utc_timestamp(at) if at else None
 
 
 def _csv_cells(request: AccessRequest) -> list[object]:

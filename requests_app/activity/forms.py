@@ -4,7 +4,7 @@ import datetime as dt
 
 from django import forms
 
-from audit.log.forms import LARGEST_ID, DayField, cleaned_reference, start_of
+from audit.log.forms import MAX_ID, DayField, parse_reference, start_of
 from requests_app.activity.selectors import ActivityFilters
 from requests_app.models import Status
 
@@ -42,9 +42,9 @@ class ActivityForm(forms.Form):
     integration = _text_filter("Integration")
     permission = _text_filter("Resource or permission")
     request = forms.CharField(label="Request", max_length=32, required=False)
-    before = forms.IntegerField(min_value=0, max_value=LARGEST_ID, required=False)
-    after = forms.IntegerField(min_value=0, max_value=LARGEST_ID, required=False)
-    open = forms.IntegerField(min_value=0, max_value=LARGEST_ID, required=False)
+    before = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
+    after = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
+    open = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
 
     FILTERS = (
         "since",
@@ -59,7 +59,7 @@ class ActivityForm(forms.Form):
     )
 
     def clean_request(self) -> int | None:
-        return cleaned_reference(self.cleaned_data["request"])
+        return parse_reference(self.cleaned_data["request"])
 
     @property
     def active_filters(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from django.utils import timezone
 from accessflows.connectors.protocol import ManagedRole, OwnedObjects, Proof
 from accessflows.models import Integration
 from audit.events import EventName
-from audit.services import record, record_each
+from audit.services import record, record_many
 from requests_app.drift.compare import Finding
 from requests_app.models import Drift, GrantState
 
@@ -71,7 +71,7 @@ def _row(integration: Integration, finding: Finding) -> Drift:
 def _record(event: EventName, integration: Integration, drifts: list[Drift]) -> None:
     prefetch_related_objects(drifts, "grant__request")
     about = [(d.grant, d.grant.request, _metadata(d)) for d in drifts if d.grant]
-    record_each(event=event, actor=None, about=about)
+    record_many(event=event, actor=None, entries=about)
     for drift in drifts:
         if drift.grant is None:
             record(event=event, actor=None, target=integration, metadata=_metadata(drift))

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from audit.events import EventName
-from audit.services import record_each
+from audit.services import record_many
 from requests_app.models import Grant, GrantState
 
 MIN_RETRY_DELAY = timedelta(seconds=1)
@@ -100,4 +100,4 @@ def retry_later(
             for grant in grants
             if grant.pk in released and grant.last_error != sentence
         ]
-        record_each(event=EventName.GRANT_RETRY, actor=None, about=about)
+        record_many(event=EventName.GRANT_RETRY, actor=None, entries=about)

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accessflows.connectors.protocol import Containment
 from audit.events import EventName
-from audit.services import record_each
+from audit.services import record_many
 from requests_app.grants.records import RELEASED
 from requests_app.grants.revocation import finish_revocations
 from requests_app.lifecycle import lock_requests
@@ -30,10 +30,10 @@ def record_containment(*, contained: Mapping[Grant, Containment]) -> list[Grant]
             state=GrantState.CONTAINED, contained_at=now, next_attempt_at=now, **RELEASED
         )
         newly_contained = [grant for grant in contained if grant.pk in pks]
-        record_each(
+        record_many(
             event=EventName.GRANT_CONTAIN,
             actor=None,
-            about=[
+            entries=[
                 (grant, grant.request, {"login": grant.login, **contained[grant].as_dict()})
                 for grant in newly_contained
             ],
@@ -77,7 +77,7 @@ def record_removals(*, proven: Mapping[Grant, Mapping[str, object]], lease: str)
             )
             for grant in removed
         ]
-        record_each(event=EventName.GRANT_PROVE, actor=None, about=about)
+        record_many(event=EventName.GRANT_PROVE, actor=None, entries=about)
         finish_revocations(
             requests=[requests[pk] for pk in sorted({grant.request_id for grant in removed})]
         )

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from audit.events import EventName
-from audit.services import record_each
+from audit.services import record_many
 from requests_app.lifecycle import take_batch
 from requests_app.models import AccessRequest
 
@@ -30,5 +30,5 @@ def record_reminders(*, now: datetime) -> int:
         requests = list(take_batch(due.order_by("remind_at")))
         AccessRequest.objects.filter(pk__in=[r.pk for r in requests]).update(remind_at=None)
         about = [(request, request, {"until": request.ends_at}) for request in requests]
-        record_each(event=EventName.REQUEST_REMIND, actor=None, about=about)
+        record_many(event=EventName.REQUEST_REMIND, actor=None, entries=about)
     return len(requests)

@@ -30,7 +30,7 @@ OUTCOMES = {
 }
 ATTACKS = {
     "sign_in_refused": EventName.SESSION_SIGN_IN_FAIL,
-    "sign_in_blocked": EventName.SESSION_LOCK,
+    "sign_in_blocked": EventName.SESSION_LOCK_OUT,
     "code_refused": EventName.MFA_REFUSE,
     "code_blocked": EventName.MFA_THROTTLE,
     "month_limit": EventName.MFA_LOCK_OUT,

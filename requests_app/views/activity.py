@@ -7,12 +7,12 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_safe
 
-from apono_portal.core.db.keyset import about, expected_rows, page_of
+from apono_portal.core.db.keyset import estimate_count, page_of, total_text
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.permissions import readers_only
+from apono_portal.core.web.query_strings import query_without
 from apono_portal.core.web.types import PortalRequest
-from audit.log.export import download_for
-from audit.log.rows import address_without
+from audit.log.export import download_with_progress
 from audit.services import record_export
 from requests_app.activity.export import export_lines
 from requests_app.activity.forms import ActivityForm
@@ -37,7 +37,7 @@ def activity(request: PortalRequest) -> HttpResponse:
     data, requests = form.cleaned_data, filter_requests(form.filters)
     page = page_of(with_decisions(requests), before=data["before"], after=data["after"])
     opened = next((listed for listed in page.rows if listed.pk == data["open"]), None)
-    base_url = address_without(request.GET, "open")
+    base_url = query_without(request.GET, "open")
     context = {
         "form": form,
         "page": page,
@@ -50,7 +50,7 @@ def activity(request: PortalRequest) -> HttpResponse:
             for listed in page.rows
         ],
         "evidence": Evidence.of_request(opened, timezone.now()) if opened else None,
-        "total": about(requests, filtered=form.is_filtered) if page.rows else "",
+        "total": total_text(requests, is_filtered=form.is_filtered) if page.rows else "",
         "names": names_to_suggest(),
     }
     return render(request, "requests_app/activity.html", context)
@@ -66,15 +66,15 @@ def export(request: PortalRequest, file_format: str) -> HttpResponseBase:
     record_export(
         actor=request.user,
         what="activity",
-        form=file_format,
+        file_format=file_format,
         filters=form.active_filters,
-        rows=about(requests, filtered=form.is_filtered),
+        rows=total_text(requests, is_filtered=form.is_filtered),
         client_info=ClientInfo.of(request),
     )
-    return download_for(
+    return download_with_progress(
         request,
         export_lines(form.filters, file_format),
         name="activity",
-        form=file_format,
-        expected=expected_rows(requests, filtered=form.is_filtered),
+        file_format=file_format,
+        expected=estimate_count(requests, is_filtered=form.is_filtered),
     )

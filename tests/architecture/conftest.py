@@ -1,4 +1,4 @@
-"""One of everything in the portal and a person of each kind, for tests that try every address."""
+"""One of each object and a user of each kind, for tests that try every URL."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,7 +22,7 @@ from tests.factories import (
 
 @dataclass
 class World:
-    """One of everything, and a person of each kind."""
+    """One of each object, and a user of each kind."""
 
     people: dict[str, User]
     clients: dict[str, Client]
@@ -58,9 +58,9 @@ def world(db, signed_in, verified) -> World:
     )
     open_ask = AccessRequestFactory(requester=people["requester"], flow=flow, status=Status.ACTIVE)
     integration = GrantFactory(request=open_ask).integration
-    said = {"integration": integration, "state": "passed"}
-    canary = CanaryRun.objects.create(resource="a", permission="b", **said)
-    check = CheckRun.objects.create(**said)
+    passed = {"integration": integration, "state": "passed"}
+    canary = CanaryRun.objects.create(resource="a", permission="b", **passed)
+    check = CheckRun.objects.create(**passed)
     clients = {name: signed_in(person) for name, person in people.items() if name != "admin"}
     clients |= {"admin": verified(people["admin"]), "stranger": Client()}
     numbers = {

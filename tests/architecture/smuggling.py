@@ -1,7 +1,7 @@
-"""What a visitor with bad intent posts, and what came of it.
+"""Posting fields that an attacker adds, and comparing all rows before and after.
 
-`smuggled()` is a value for every field of every model of the portal; `form_of()` is the form a page
-offers, filled as it stands. `changes()` compares two `snapshot()`s of all rows.
+`smuggled_fields()` has a value for every field of every model; `own_form()` is the form of a page as
+the browser would send it. `changes()` compares two `snapshot()`s.
 """
 
 import re
@@ -15,15 +15,15 @@ from django.contrib.auth.models import Group
 from django.db import connection, models, transaction
 
 from apono_portal.users.models import User
-from tests.architecture.sources import FLOORS
+from tests.architecture.sources import APPS
 
-# The record itself grows with everything that is tried; its own tests hold it.
-RECORD = {"audit.Event"}
+# Refused attempts are recorded too; the log has tests of its own.
+RECORDED = {"audit.Event"}
 MODELS = [
     model
     for model in apps.get_models(include_auto_created=True)
-    if model.__module__.partition(".")[0] in FLOORS
-    and model._meta.label not in RECORD
+    if model.__module__.partition(".")[0] in APPS
+    and model._meta.label not in RECORDED
     and not model._meta.proxy
     and model._meta.managed
 ] + [Group]
@@ -43,40 +43,40 @@ def _pk(model: type[models.Model]) -> dict[str, Any]:
 
 
 def changes(before: Rows, after: Rows) -> dict[str, set[Any]]:
-    """Return "Model.field", "Model +" or "Model -" with the rows that this happened to."""
-    found: dict[str, set[Any]] = {}
+    """Return "Model.field", "Model +" or "Model -" with the owners of the rows concerned."""
+    changed: dict[str, set[Any]] = {}
     for key in before.keys() | after.keys():
         old, new = before.get(key), after.get(key)
         if old is None or new is None:
             name = f"{key[0]} {'-' if new is None else '+'}"
-            found.setdefault(name, set()).add(owner_of(key, old or new or {}))
+            changed.setdefault(name, set()).add(owner_of(key, old or new or {}))
             continue
         for field in old.keys() | new.keys():
             if old.get(field) != new.get(field):
-                found.setdefault(f"{key[0]}.{field}", set()).add(owner_of(key, new))
-    return found
+                changed.setdefault(f"{key[0]}.{field}", set()).add(owner_of(key, new))
+    return changed
 
 
 def owner_of(key: tuple[str, Any], row: dict[str, Any]) -> Any:
-    """Return whose row it is, None if nobody's in particular."""
+    """Return the id of the user whose row it is, if it is one's."""
     if key[0] == "User":
         return key[1]
     names = ("user_id", "requester_id", "approver_id", "requested_by_id")
     return next((row[name] for name in names if row.get(name)), None)
 
 
-def smuggled(actor: Any) -> dict[str, Any]:
-    """A value for every field anywhere, each to the advantage of the actor."""
-    wanted: dict[str, Any] = {"is_superuser": "on", "is_staff": "on", "pk": "1", "id": "1"}
+def smuggled_fields(actor: User) -> dict[str, Any]:
+    """Return a value for every field, each to the advantage of the actor."""
+    values: dict[str, Any] = {"is_superuser": "on", "is_staff": "on", "pk": "1", "id": "1"}
     for model in MODELS:
         for field in model._meta.get_fields():
             if isinstance(field, models.Field):
-                wanted.setdefault(field.name, _value(field, actor))
-                wanted.setdefault(getattr(field, "attname", field.name), _value(field, actor))
-    return wanted
+                values.setdefault(field.name, _value(field, actor))
+                values.setdefault(getattr(field, "attname", field.name), _value(field, actor))
+    return values
 
 
-def _value(field: Any, actor: Any) -> Any:
+def _value(field: Any, actor: User) -> Any:
     if field.is_relation:
         return str(actor.pk) if field.related_model is User else "1"
     if field.choices:
@@ -96,67 +96,67 @@ def _value(field: Any, actor: Any) -> Any:
 
 
 class _Forms(HTMLParser):
-    """Collects the values of the forms on a page that post to one address."""
+    """Collects the values of the forms on a page that post to one URL."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, url: str) -> None:
         super().__init__()
         self.values: dict[str, list[str]] = {}
         self.names: set[str] = set()
-        self._address, self._inside = address, False
-        self._area, self._select = "", ""
+        self._url, self._inside = url, False
+        self._select = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        said = {name: value or "" for name, value in attrs}
+        values = {name: value or "" for name, value in attrs}
         if tag == "form":
-            to = said.get("action") or self._address
-            self._inside = said.get("method", "").lower() == "post" and to == self._address
-        name = said.get("name", "")
+            to = values.get("action") or self._url
+            self._inside = values.get("method", "").lower() == "post" and to == self._url
+        name = values.get("name", "")
         if not self._inside or (not name and tag != "option"):
             return
         self.names.add(name)
-        if tag == "input" and said.get("type") in {"checkbox", "radio"}:
-            if "checked" in said:
-                self.values.setdefault(name, []).append(said.get("value", "on"))
+        if tag == "input" and values.get("type") in {"checkbox", "radio"}:
+            if "checked" in values:
+                self.values.setdefault(name, []).append(values.get("value", "on"))
         elif tag == "input":
-            self.values.setdefault(name, []).append(said.get("value", ""))
+            self.values.setdefault(name, []).append(values.get("value", ""))
         elif tag == "textarea":
             self.values[name] = [""]
         elif tag == "select":
             self._select = name
-        elif tag == "option" and "selected" in said:
-            self.values.setdefault(self._select, []).append(said.get("value", ""))
+        elif tag == "option" and "selected" in values:
+            self.values.setdefault(self._select, []).append(values.get("value", ""))
 
 
-def form_of(page: str, address: str, beside: dict[str, Any]) -> dict[str, Any]:
-    """Return the page's own form as the browser would send it, and all that it does not have beside it.
+def own_form(page: str, url: str, extra: dict[str, Any]) -> dict[str, Any]:
+    """Return the page's own form as the browser would send it, with extra fields that it does not have.
 
-    A reason is given, and what has a name gets another.
+    A reason is given, and a name is changed.
     """
-    parser = _Forms(address)
+    parser = _Forms(url)
     parser.feed(page)
     if not parser.values:
         return {}
     own = dict(parser.values)
     if "reason" in own:
-        own["reason"] = ["Because of the move"]
+        own["reason"] = ["A reason"]
     if "name" in own:
         own["name"] = [f"{own['name'][0]} again"]
-    return own | {name: value for name, value in beside.items() if name not in parser.names}
+    return own | {name: value for name, value in extra.items() if name not in parser.names}
 
 
 WRITING = re.compile(r'^(?:INSERT INTO|UPDATE|DELETE FROM) "(?!django_session|axes_|audit_event)')
 
 
 @contextmanager
-def undone() -> Iterator[list[str]]:
-    """Undo all that is done inside. Yields the statements that write."""
-    written: list[str] = []
+def rolled_back() -> Iterator[list[str]]:
+    """Roll back what is done inside. Yields the statements that wrote."""
+    writes: list[str] = []
 
-    def note(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
+    def collect(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
         if WRITING.match(sql):
-            written.append(sql)
+            writes.append(sql)
         return execute(sql, *args)
 
-    with transaction.atomic(), connection.execute_wrapper(note):
-        yield written
+    with transaction.atomic(), connection.execute_wrapper(collect):
+        yield writes
         transaction.set_rollback(True)

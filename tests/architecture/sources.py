@@ -1,4 +1,4 @@
-"""The portal's own source files, for tests that read them."""
+"""The product's own source files, for tests that read them."""
 
 import ast
 from collections.abc import Iterator
@@ -6,17 +6,19 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# From the ground up: a floor imports itself and what stands left of it.
-FLOORS = ("audit", "mfa", "accessflows", "requests_app", "apono_portal")
+# From the lowest up: a layer imports itself and the layers before it.
+LAYERS = ("apono_portal.core", "audit", "mfa", "accessflows", "requests_app", "apono_portal")
+APPS = LAYERS[1:]
 
 
-def python_files(floor: str) -> Iterator[Path]:
-    yield from sorted((ROOT / floor).rglob("*.py"))
+def python_files(*apps: str) -> Iterator[Path]:
+    for app in apps or APPS:
+        yield from sorted((ROOT / app).rglob("*.py"))
 
 
 def template_files() -> Iterator[Path]:
-    for folder in (ROOT / "templates", *(ROOT / floor for floor in FLOORS)):
-        yield from sorted(folder.rglob("*.html"))
+    for folder in ("templates", *APPS):
+        yield from sorted((ROOT / folder).rglob("*.html"))
 
 
 @cache
@@ -28,8 +30,11 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def service_files() -> Iterator[Path]:
-    for floor in FLOORS:
-        for path in python_files(floor):
-            if path.name == "services.py" or path.parent.name == "services":
-                yield path
+def module_of(path: Path) -> str:
+    """Return the dotted name of a module; a package's is that of its ``__init__``."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def layer_of(module: str) -> str | None:
+    """Return the layer of a module, None if it is not the product's."""
+    return next((layer for layer in LAYERS if f"{module}.".startswith(f"{layer}.")), None)

@@ -1,4 +1,4 @@
-"""What the documents say about the code is true: paths, tests and settings they name exist."""
+"""Paths, tests and settings that the documents name exist."""
 
 import re
 
@@ -32,7 +32,7 @@ def test_the_readme_names_every_setting_and_no_other():
 @pytest.mark.parametrize(
     "document", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/mission.md"]
 )
-def test_links_within_the_repository_lead_somewhere(document):
+def test_links_within_the_repository_resolve(document):
     text = (ROOT / document).read_text()
     links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]
     assert [link for link in links if not ((ROOT / document).parent / link).exists()] == []

@@ -1,4 +1,4 @@
-"""The tests' own ground holds: triggers are armed, undefined variables are found."""
+"""The test set-up works: triggers are active, undefined template variables fail."""
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -12,7 +12,7 @@ from tests.undefined import UndefinedInTemplate
 
 
 @pytest.mark.django_db
-def test_triggers_are_armed_inside_tests():
+def test_triggers_are_active_inside_tests():
     record(event=EventName.SESSION_SIGN_IN, actor=None)
     for write in (lambda: Event.objects.update(actor_label="x"), Event.objects.all().delete):
         with pytest.raises(DatabaseError, match="cannot be changed"), transaction.atomic():
@@ -21,7 +21,7 @@ def test_triggers_are_armed_inside_tests():
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("turn", ["before a flush", "after a flush"])
-def test_triggers_are_armed_after_a_flush(turn):
+def test_triggers_are_active_after_a_flush(turn):
     record(event=EventName.SESSION_SIGN_IN, actor=None)
     assert Event.objects.count() == 1
     with pytest.raises(DatabaseError, match="cannot be changed"):

@@ -1,4 +1,4 @@
-"""Nobody changes through an address what it is not for: every field is posted to each, as every role."""
+"""No URL changes what it is not for: every field is posted to each, in every role."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,14 +9,14 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.architecture.conftest import World
-from tests.architecture.smuggling import changes, form_of, smuggled, snapshot, undone
+from tests.architecture.smuggling import changes, own_form, rolled_back, smuggled_fields, snapshot
 from tests.architecture.test_urls import VIEWS
 from tests.architecture.url_table import URLS, Guard
 from tests.architecture.writes import WRITES
 
 
-def address_of(world: World, name: str) -> str:
-    """The address of a view about something that is there."""
+def url_of(world: World, name: str) -> str:
+    """Return the URL of a view about an object that exists."""
     space, _, action = name.partition(":")
     if "flow" in action or space == "flows":
         about = "flow"
@@ -31,30 +31,30 @@ def address_of(world: World, name: str) -> str:
     return reverse(name, kwargs={**VIEWS[name], **{k: own[k] for k in VIEWS[name] if k in own}})
 
 
-def tried(world: World, who: str, name: str) -> Iterator[dict[str, set[Any]]]:
-    """Post everything, then the page's own form with everything beside it. Yields what changed."""
-    address, client = address_of(world, name), world.clients[who]
+def attempts(world: World, who: str, name: str) -> Iterator[dict[str, set[Any]]]:
+    """Post every field, then the page's own form with every other field. Yields what changed."""
+    url, client = url_of(world, name), world.clients[who]
     cookie = client.cookies.get(settings.SESSION_COOKIE_NAME)
-    everything = smuggled(world.people.get(who, world.people["bystander"]))
-    for payload in (lambda: everything, lambda: own_form(client, address, everything)):
-        posted = payload()
-        if not posted:
+    everything = smuggled_fields(world.people.get(who, world.people["bystander"]))
+    for make_fields in (lambda: everything, lambda: page_form(client, url, everything)):
+        fields = make_fields()
+        if not fields:
             return
-        with undone() as written:
-            answer = client.post(address, posted)
-            yield changes(world.rows, snapshot()) if written else {}
+        with rolled_back() as writes:
+            response = client.post(url, fields)
+            yield changes(world.rows, snapshot()) if writes else {}
         client.cookies.clear()
         if cookie:
             client.cookies[settings.SESSION_COOKIE_NAME] = cookie.value
-        if answer.status_code in {404, 405}:
+        if response.status_code in {404, 405}:
             return
 
 
-def own_form(client: Client, address: str, beside: dict[str, Any]) -> dict[str, Any]:
-    page = client.get(address)
+def page_form(client: Client, url: str, extra: dict[str, Any]) -> dict[str, Any]:
+    page = client.get(url)
     if page.status_code != 200 or page.streaming:
         return {}
-    return form_of(page.content.decode(), address, beside)
+    return own_form(page.content.decode(), url, extra)
 
 
 MAY = {
@@ -70,14 +70,16 @@ MAY = {
 @pytest.mark.parametrize(
     "who", ["stranger", "bystander", "requester", "approver", "auditor", "closed", "admin"]
 )
-def test_only_what_an_address_is_for_is_changed_and_members_change_what_is_theirs(world, who):
+def test_a_url_changes_only_what_it_is_for_and_members_only_what_is_theirs(world, who):
     wrong = {}
-    anybodys = who in {"auditor", "closed", "admin"}
+    may_change_others = who in {"auditor", "closed", "admin"}
     for name in VIEWS:
         allowed = WRITES.get(name, set()) if who in MAY[URLS[name]] else set()
-        for found in tried(world, who, name):
-            owners = set().union(*found.values()) - {None}
-            foreign = not anybodys and owners - {world.people[who].pk if who in world.people else 0}
-            if set(found) - allowed or foreign:
-                wrong[name] = {what: sorted(map(str, whose)) for what, whose in found.items()}
+        for changed in attempts(world, who, name):
+            owners = set().union(*changed.values()) - {None}
+            foreign = not may_change_others and owners - {
+                world.people[who].pk if who in world.people else 0
+            }
+            if set(changed) - allowed or foreign:
+                wrong[name] = {field: sorted(map(str, ids)) for field, ids in changed.items()}
     assert wrong == {}

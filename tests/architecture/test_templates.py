@@ -1,4 +1,4 @@
-"""Templates escape whatever they print."""
+"""Templates escape everything they print."""
 
 import re
 

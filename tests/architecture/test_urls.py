@@ -1,4 +1,4 @@
-"""Every address refuses strangers, and refuses people it is not for."""
+"""Every URL refuses anonymous visitors, and users it is not for."""
 
 from collections.abc import Iterator
 from uuid import UUID
@@ -15,7 +15,7 @@ NOWHERE = 987654321
 def view_patterns(
     resolver: URLResolver, namespace: str = ""
 ) -> Iterator[tuple[str, dict[str, object]]]:
-    """Yield every view's name and arguments that fit its address, Django admin's left out."""
+    """Yield every view's name and arguments that fit its URL, without Django admin."""
     for entry in resolver.url_patterns:
         if isinstance(entry, URLResolver):
             if entry.namespace != "admin":
@@ -27,9 +27,9 @@ def view_patterns(
 
 
 def _arguments(entry: URLPattern) -> dict[str, object]:
-    fitting = {IntConverter: NOWHERE, UUIDConverter: UUID(int=NOWHERE)}
+    values = {IntConverter: NOWHERE, UUIDConverter: UUID(int=NOWHERE)}
     return {
-        name: fitting.get(type(converter), "x")
+        name: values.get(type(converter), "x")
         for name, converter in entry.pattern.converters.items()
     }
 
@@ -51,36 +51,36 @@ def test_every_address_is_classified():
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("method", ["get", "post"])
-@pytest.mark.parametrize("address", guarded_by(*(set(Guard) - {Guard.PUBLIC})))
-def test_a_stranger_is_led_to_sign_in(client, address, method):
-    answer = getattr(client, method)(address)
-    assert answer.status_code == 302
-    assert answer.headers["Location"].startswith("/sign-in/")
+@pytest.mark.parametrize("url", guarded_by(*(set(Guard) - {Guard.PUBLIC})))
+def test_an_anonymous_visitor_is_sent_to_sign_in(client, url, method):
+    response = getattr(client, method)(url)
+    assert response.status_code == 302
+    assert response.headers["Location"].startswith("/sign-in/")
 
 
-@pytest.mark.parametrize("address", guarded_by(Guard.READER, Guard.ADMIN))
-def test_a_member_is_told_there_is_no_such_page(member_client, address):
-    answers = {member_client.get(address).status_code, member_client.post(address).status_code}
-    assert answers in ({404}, {404, 405})
+@pytest.mark.parametrize("url", guarded_by(Guard.READER, Guard.ADMIN))
+def test_a_member_gets_page_not_found(member_client, url):
+    statuses = {member_client.get(url).status_code, member_client.post(url).status_code}
+    assert statuses in ({404}, {404, 405})
 
 
-@pytest.mark.parametrize("address", guarded_by(Guard.ADMIN))
-def test_an_auditor_is_told_there_is_no_such_page(auditor_client, address):
-    answers = {auditor_client.get(address).status_code, auditor_client.post(address).status_code}
-    assert answers in ({404}, {404, 405})
+@pytest.mark.parametrize("url", guarded_by(Guard.ADMIN))
+def test_an_auditor_gets_page_not_found(auditor_client, url):
+    statuses = {auditor_client.get(url).status_code, auditor_client.post(url).status_code}
+    assert statuses in ({404}, {404, 405})
 
 
-@pytest.mark.parametrize("address", guarded_by(Guard.OWN, Guard.APPROVER))
-def test_what_does_not_exist_is_not_found(member_client, address):
-    answers = {member_client.get(address).status_code, member_client.post(address).status_code}
-    assert answers in ({404}, {404, 405})
+@pytest.mark.parametrize("url", guarded_by(Guard.OWN, Guard.APPROVER))
+def test_an_object_that_does_not_exist_is_not_found(member_client, url):
+    statuses = {member_client.get(url).status_code, member_client.post(url).status_code}
+    assert statuses in ({404}, {404, 405})
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_a_stranger_does_not_enter_django_admin(client, method):
-    answer = getattr(client, method)(reverse("admin:index"), follow=True)
-    assert answer.redirect_chain[-1][0] == "/sign-in/?next=/admin/"
+def test_an_anonymous_visitor_cannot_enter_django_admin(client, method):
+    response = getattr(client, method)(reverse("admin:index"), follow=True)
+    assert response.redirect_chain[-1][0] == "/sign-in/?next=/admin/"
 
 
 def test_django_admin_has_no_sign_in_for_members(member_client):

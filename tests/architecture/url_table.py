@@ -1,13 +1,13 @@
-"""Who may open which address. An address that is not listed here fails test_urls.py."""
+"""Who may open which URL. A URL that is not listed here fails test_urls.py."""
 
 from enum import Enum
 
 
 class Guard(Enum):
-    PUBLIC = "everybody"
-    SIGNED_IN = "everybody who is signed in"
-    OWN = "the person it belongs to, and those who may read everything"
-    APPROVER = "people the flow names as approvers"
+    PUBLIC = "everyone"
+    SIGNED_IN = "every signed-in user"
+    OWN = "the user it belongs to, and those who may read everything"
+    APPROVER = "approvers of the flow"
     READER = "admins and auditors"
     ADMIN = "admins"
 

@@ -1,7 +1,7 @@
-"""What each address may change, for those it is for: "Model.field", "Model +" made, "Model -" removed.
+"""What each URL may change for those it is for: "Model.field", "Model +" created, "Model -" deleted.
 
-An address that is not here changes nothing when every field is posted to it. The audit log is left out:
-what is refused is on the record as well.
+A URL that is not here changes nothing when every field is posted to it. The audit log is left out:
+refusals are recorded too.
 """
 
 STATUS = {

@@ -1,4 +1,4 @@
-"""The verifier reads any file: rows moved, doubled, edited or cut are named, and nothing breaks it."""
+"""The verifier reads any file: moved, repeated, edited or missing lines are named, and nothing crashes it."""
 
 import json
 import random
@@ -13,8 +13,8 @@ from audit.verify_export import (
     Record,
     Report,
     Verifier,
+    chain_hash_of,
     hash_of,
-    link_of,
     mac_of,
     main,
     records_in,
@@ -24,30 +24,38 @@ KEYS = {"k1": b"k" * 32}
 AT = "2026-05-31T14:18:09.000000+00:00"
 
 
-def export(events: int, per_seal: int = 4) -> Iterator[Record]:
+def export(events: int, per_checkpoint: int = 4) -> Iterator[Record]:
     """A whole export, made without the portal."""
     yield {"kind": "export", "format": FORMAT, "whole": True}
-    link, previous = GENESIS, GENESIS
+    chain_hash, previous_hash = GENESIS, GENESIS
     for position in range(1, events + 1):
         event = {"id": position + 100, "at": AT, "event": "mfa:verify", "actor_id": position % 7}
         event |= {"actor_label": "Zoë", "target_type": "", "target_id": "", "target_label": ""}
         event |= {"request_id": None, "request_label": "", "address": None, "user_agent": ""}
         event["metadata"] = {"n": position, "f": 0.1}
         digest = hash_of("event", event)
-        link = link_of(link, position, digest)
-        yield {"kind": "event", "position": position, **event, "digest": digest, "link": link}
-        if position % per_seal == 0 or position == events:
-            seal = {"number": -(-position // per_seal), "last_position": position, "link": link}
-            seal |= {"first_position": (position - 1) // per_seal * per_seal + 1}
-            seal |= {"settled_id": position + 100, "sealed_at": AT, "previous": previous}
-            previous = hash_of("seal", seal | {"key_id": "k1"})
-            mac = mac_of(KEYS["k1"], previous)
-            yield {"kind": "seal", **seal, "key_id": "k1", "hash": previous, "mac": mac}
+        chain_hash = chain_hash_of(chain_hash, position, digest)
+        hashes = {"digest": digest, "chain_hash": chain_hash}
+        yield {"kind": "event", "position": position, **event, **hashes}
+        if position % per_checkpoint == 0 or position == events:
+            fields = {
+                "number": -(-position // per_checkpoint),
+                "first_position": (position - 1) // per_checkpoint * per_checkpoint + 1,
+                "last_position": position,
+                "settled_id": position + 100,
+                "created_at": AT,
+                "chain_hash": chain_hash,
+                "previous_hash": previous_hash,
+                "key_id": "k1",
+            }
+            previous_hash = hash_of("checkpoint", fields)
+            mac = mac_of(KEYS["k1"], previous_hash)
+            yield {"kind": "checkpoint", **fields, "hash": previous_hash, "mac": mac}
     yield {"kind": "end", "events": events}
 
 
 def verified(records: list[Record] | Iterator[Record]) -> list[str]:
-    return [f"{each.kind} {each.event_id}" for each in report_on(records).findings]
+    return [f"{finding.kind} {finding.event_id}" for finding in report_on(records).findings]
 
 
 def report_on(records: list[Record] | Iterator[Record]) -> Report:
@@ -55,7 +63,7 @@ def report_on(records: list[Record] | Iterator[Record]) -> Report:
 
 
 def place_of(records: list[Record], event_id: int) -> int:
-    return next(n for n, each in enumerate(records) if each.get("id") == event_id)
+    return next(n for n, record in enumerate(records) if record.get("id") == event_id)
 
 
 @pytest.fixture
@@ -63,9 +71,14 @@ def lines() -> list[Record]:
     return list(export(20))
 
 
-def test_a_good_export_is_found_good(lines):
+def test_an_untouched_export_verifies(lines):
     report = report_on(lines)
-    assert (report.ok, report.events, report.last_sealed_id, report.head[0]) == (True, 20, 120, 5)
+    assert (report.ok, report.events, report.last_event_id, report.last_checkpoint[0]) == (
+        True,
+        20,
+        120,
+        5,
+    )
 
 
 @pytest.mark.parametrize(("event_id", "before"), [(105, 115), (115, 105), (107, 108), (108, 107)])
@@ -78,7 +91,7 @@ def test_a_line_that_was_moved_is_named(lines, event_id, before):
         assert verified(lines) == [f"moved {event_id}"]
 
 
-def test_a_line_moved_behind_its_seal_is_named(lines):
+def test_a_line_moved_behind_its_checkpoint_is_named(lines):
     line = lines.pop(place_of(lines, 104))
     lines.insert(place_of(lines, 109), line)
     assert verified(lines) == ["moved 104"]
@@ -93,27 +106,27 @@ def test_lines_that_were_exchanged_are_named(lines):
 def test_lines_exchanged_with_their_positions_are_named(lines):
     one, other = place_of(lines, 106), place_of(lines, 107)
     lines[one], lines[other] = (
-        {**lines[other], "position": lines[one]["position"], "link": lines[one]["link"]},
-        {**lines[one], "position": lines[other]["position"], "link": lines[other]["link"]},
+        {**lines[other], **{name: lines[one][name] for name in ("position", "chain_hash")}},
+        {**lines[one], **{name: lines[other][name] for name in ("position", "chain_hash")}},
     )
     assert sorted(verified(lines)) == ["moved 106", "moved 107"]
 
 
-def test_a_line_that_stands_twice_is_named(lines):
+def test_a_repeated_line_is_named(lines):
     lines.insert(12, lines[place_of(lines, 103)])
     assert "inserted 103" in verified(lines)
 
 
 def test_a_deleted_line_is_named_by_position(lines):
     del lines[place_of(lines, 108)]
-    found = report_on(lines).findings
-    assert [(each.kind, each.position) for each in found] == [("deleted", 8)]
-    assert "after event 107" in found[0].sentence
+    [finding] = report_on(lines).findings
+    assert (finding.kind, finding.position) == ("deleted", 8)
+    assert "after event 107" in finding.sentence
 
 
 def test_lines_deleted_at_the_end_are_named(lines):
-    kept = [each for each in lines if each.get("position", 0) < 18]
-    assert [each.position for each in report_on(kept).findings] == [18]
+    rest = [record for record in lines if record.get("position", 0) < 18]
+    assert [finding.position for finding in report_on(rest).findings] == [18]
 
 
 @pytest.mark.parametrize(
@@ -135,10 +148,10 @@ def test_an_edited_line_is_named(lines, change):
 
 
 def test_a_file_without_its_end_is_named(lines):
-    assert verified(lines[:-1]) == ["cut None"]
+    assert verified(lines[:-1]) == ["truncated None"]
 
 
-def test_a_name_that_stands_twice_in_a_line_is_refused():
+def test_a_line_with_a_repeated_key_is_refused():
     [record] = records_in([b'{"kind": "event", "actor_label": "Eve", "actor_label": "Zoe"}'])
     assert record["kind"] == "unreadable"
 
@@ -151,9 +164,9 @@ def test_a_line_that_cannot_be_read_is_named(line):
 
 
 def test_a_filtered_export_is_checked_row_by_row(lines):
-    rows = [{**each} for each in lines if each.get("position") in (3, 9)]
+    rows = [{**record} for record in lines if record.get("position") in (3, 9)]
     for row, before in zip(rows, (2, 8), strict=True):
-        row["previous"] = lines[place_of(lines, 100 + before)]["link"]
+        row["previous_chain_hash"] = lines[place_of(lines, 100 + before)]["chain_hash"]
     wrapped = [{**lines[0], "whole": False}, *rows, {"kind": "end", "events": 2}]
     report = report_on(wrapped)
     assert report.ok
@@ -163,7 +176,7 @@ def test_a_filtered_export_is_checked_row_by_row(lines):
 
 
 def mangled(records: list[Record], chance: random.Random) -> list[Record]:
-    """Change one thing somewhere, so that the file is another."""
+    """Change one thing somewhere."""
     place = chance.randrange(len(records))
     record = records[place]
     way = chance.choice(["drop", "double", "swap", "edit", "lose"])
@@ -182,28 +195,28 @@ def mangled(records: list[Record], chance: random.Random) -> list[Record]:
     return [*records[:place], new if way == "lose" else {**new, key: odd}, *records[place + 1 :]]
 
 
-# A first line that says less, and one that says "filtered" in other words, change nothing sealed.
+# These lines are not part of the chain.
 HARMLESS = {"export", "end"}
 
 
 @pytest.mark.parametrize("seed", range(300))
-def test_no_change_of_a_file_goes_unseen_or_breaks_the_verifier(lines, seed):
+def test_every_change_of_a_file_is_found(lines, seed):
     changed = mangled(lines, random.Random(seed))
     if (
         changed == lines
-        or [e for e in changed if str(e.get("kind")) not in HARMLESS] == lines[1:-1]
+        or [record for record in changed if str(record.get("kind")) not in HARMLESS] == lines[1:-1]
     ):
         return
-    text = [f"{json.dumps(each)}\n".encode() for each in changed]
+    text = [f"{json.dumps(record)}\n".encode() for record in changed]
     assert not report_on(records_in(text)).ok
 
 
 def test_memory_is_bounded():
     tracemalloc.start()
-    report_on(export(2_000, per_seal=100))
+    report_on(export(2_000, per_checkpoint=100))
     _, small = tracemalloc.get_traced_memory()
     tracemalloc.reset_peak()
-    report_on(export(20_000, per_seal=100))
+    report_on(export(20_000, per_checkpoint=100))
     _, large = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert large < small * 1.5
@@ -212,7 +225,7 @@ def test_memory_is_bounded():
 @pytest.fixture
 def command(tmp_path, lines) -> Callable[..., int]:
     path = tmp_path / "export.jsonl"
-    path.write_text("".join(f"{json.dumps(each)}\n" for each in lines))
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in lines))
     return lambda *more: main([str(path), *more])
 
 
@@ -220,17 +233,17 @@ def test_the_command_takes_keys_from_a_file(command, tmp_path, capsys):
     keys = tmp_path / "keys"
     keys.write_text(f"k1:{KEYS['k1'].hex()}\n")
     assert command("--key", str(keys)) == 0
-    assert "Nothing was found." in capsys.readouterr().out
+    assert "No tampering found." in capsys.readouterr().out
     assert command("--key", f"k1:{'00' * 32}") == 1
     assert "MAC is wrong" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("more", [["--key", "k1:xyz"], ["--expect", "3:abc"]])
-def test_the_command_says_what_it_cannot_use(command, capsys, more):
+def test_the_command_refuses_invalid_arguments(command, capsys, more):
     assert command(*more) == 2
     assert capsys.readouterr().err
 
 
-def test_a_file_that_is_not_there_gets_a_sentence(capsys):
+def test_a_missing_file_gets_an_error_message(capsys):
     assert main(["nowhere.jsonl"]) == 2
     assert "nowhere.jsonl" in capsys.readouterr().err

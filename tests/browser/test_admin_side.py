@@ -96,9 +96,9 @@ def test_an_auditor_sees_and_changes_nothing_but_may_verify(signed_in_as):
     expect(page.get_by_role("columnheader", name="Rejected")).to_be_visible()
     go_to(page, "Audit Log")
     page.get_by_role("button", name="Verify now").click()
-    expect(page.get_by_text("Waits for a worker.")).to_be_visible()
+    expect(page.get_by_text("Waiting for a worker.")).to_be_visible()
     LogVerifier()(timezone.now())
-    expect(page.get_by_text("sealed events were checked")).to_be_visible()
+    expect(page.get_by_text("events checked")).to_be_visible()
 
 
 def test_a_requester_is_told_there_is_no_such_page(signed_in_as, live_server, watch):

@@ -85,7 +85,7 @@ def test_an_open_row_is_accessible(auditor, live_server, place, theme, width):
 def test_the_page_fits_the_narrowest_screen(auditor, live_server, place):
     auditor.set_viewport_size({"width": 320, "height": 700})
     opened(auditor, f"{live_server.url}/{place}/")
-    auditor.get_by_text("How to check it yourself").click() if place == "audit-log" else None
+    auditor.get_by_text("Verify it yourself").click() if place == "audit-log" else None
     assert auditor.evaluate("document.documentElement.scrollWidth") == 320
 
 
@@ -109,7 +109,7 @@ def test_what_is_taken_out_verifies(auditor, live_server):
     report = Verifier(chain_keys()).run(records_in(lines))
     expect(auditor.get_by_text(f"Exported {len(lines)} lines")).to_be_visible()
     assert report.ok
-    assert report.sealed == 4
+    assert report.chained == 4
 
 
 def test_from_a_request_to_its_events(auditor, live_server):

@@ -91,7 +91,7 @@ def test_with_an_unconfirmed_device_it_is_refused(person, window):
     assert refused(person, window)
 
 
-def test_a_deactivated_person_is_refused(person, window):
+def test_a_deactivated_user_is_refused(person, window):
     person.is_active = False
     person.save(update_fields=["is_active"])
     assert refused(person, window)

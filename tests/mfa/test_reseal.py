@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apono_portal.core.crypto import encryption
-from apono_portal.core.crypto.rotation import Sealed, reseal
+from apono_portal.core.crypto.rotation import EncryptedField, rotate_keys
 from audit.events import EventName
 from audit.models import Event
 from mfa.models import Authenticator
@@ -30,8 +30,8 @@ def rotated(settings, devices):
     return settings
 
 
-def keys() -> Sealed:
-    return Sealed(Authenticator.objects.all(), "key", encryption.TOTP_KEY, "user_id")
+def keys() -> EncryptedField:
+    return EncryptedField(Authenticator.objects.all(), "key", encryption.TOTP_KEY, "user_id")
 
 
 def key_id_of() -> set[str]:
@@ -58,12 +58,12 @@ def test_broker_passwords_are_sealed_anew_too(rotated, devices):
 
 
 def test_a_run_cut_short_is_taken_up_again(rotated, devices):
-    for progress in reseal(keys(), batch=2):
+    for progress in rotate_keys(keys(), batch_size=2):
         if progress.seen == 4:
             break
     assert key_id_of() == {"t1", "next"}
-    last = list(reseal(keys(), batch=2))[-1]
-    assert (last.seen, last.resealed) == (7, 3)
+    last = list(rotate_keys(keys(), batch_size=2))[-1]
+    assert (last.seen, last.rotated) == (7, 3)
     assert key_id_of() == {"next"}
 
 
@@ -76,7 +76,7 @@ def test_a_second_run_changes_nothing(rotated, devices):
 
 def test_only_the_key_is_written(rotated, devices):
     """A verification that happened meanwhile is not undone: its step stays spent."""
-    stale = reseal(keys(), batch=100)
+    stale = rotate_keys(keys(), batch_size=100)
     Authenticator.objects.update(last_t=99)
     next(stale)
     assert set(Authenticator.objects.values_list("last_t", flat=True)) == {99}
@@ -84,7 +84,7 @@ def test_only_the_key_is_written(rotated, devices):
 
 def test_codes_work_before_during_and_after(rotated, person, enter):
     device = AuthenticatorFactory(user=person)
-    for _ in reseal(keys(), batch=3):
+    for _ in rotate_keys(keys(), batch_size=3):
         pass
     assert enter(code_for(device)).ok
 
@@ -102,8 +102,8 @@ def test_a_row_that_does_not_open_is_named_and_left_alone(rotated, devices):
 
 def test_a_row_that_does_not_open_is_not_counted_as_sealed(rotated, devices):
     Authenticator.objects.filter(pk=devices[2].pk).update(key="siv1.AAAA")
-    [*_, last] = reseal(keys(), batch=3)
-    assert (last.seen, last.resealed, last.broken) == (7, 6, [devices[2].pk])
+    [*_, last] = rotate_keys(keys(), batch_size=3)
+    assert (last.seen, last.rotated, last.failed) == (7, 6, [devices[2].pk])
 
 
 def test_it_is_on_the_record_with_counts_and_without_keys(rotated, devices):
@@ -124,4 +124,4 @@ def test_the_number_of_queries_grows_with_batches_not_rows(
     rotated, devices, django_assert_max_num_queries
 ):
     with django_assert_max_num_queries(12):
-        list(reseal(keys(), batch=5))
+        list(rotate_keys(keys(), batch_size=5))

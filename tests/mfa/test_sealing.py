@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apono_portal.core.crypto import encryption
-from apono_portal.core.crypto.encryption import DecryptionFailed, decrypt, seal
+from apono_portal.core.crypto.encryption import DecryptionFailed, decrypt, encrypt
 from apono_portal.core.crypto.keyring import parse_keyring
 from mfa.models import Authenticator
 from tests.factories import AuthenticatorFactory, UserFactory
@@ -32,7 +32,7 @@ def test_the_table_holds_no_secret(device):
 
 def test_a_sealed_key_fits_its_column():
     longest = f"{'i' * 8}"
-    assert len(seal(bytes(20), purpose=PURPOSE, owner=2**63)) <= 80
+    assert len(encrypt(bytes(20), purpose=PURPOSE, owner=2**63)) <= 80
     assert (
         len(f"{encryption.VERSION}.") + len(base64.urlsafe_b64encode(bytes(1 + len(longest) + 36)))
         <= 80
@@ -47,13 +47,13 @@ def test_a_key_moved_to_another_person_does_not_open(device):
 
 
 def test_a_broker_password_does_not_open_as_a_totp_key():
-    text = seal(bytes(20), purpose=encryption.BROKER_PASSWORD, owner=1)
+    text = encrypt(bytes(20), purpose=encryption.BROKER_PASSWORD, owner=1)
     with pytest.raises(DecryptionFailed):
         decrypt(text, purpose=PURPOSE, owner=1)
 
 
 def test_without_its_key_nothing_opens(settings):
-    text = seal(b"secret", purpose=PURPOSE, owner=1)
+    text = encrypt(b"secret", purpose=PURPOSE, owner=1)
     settings.ENCRYPTION_KEYS = key("other")
     with pytest.raises(DecryptionFailed, match="does not hold the key"):
         decrypt(text, purpose=PURPOSE, owner=1)
@@ -61,7 +61,7 @@ def test_without_its_key_nothing_opens(settings):
 
 def test_a_key_of_the_same_name_does_not_open_it(settings):
     settings.ENCRYPTION_KEYS = key("k1")
-    text = seal(b"secret", purpose=PURPOSE, owner=1)
+    text = encrypt(b"secret", purpose=PURPOSE, owner=1)
     settings.ENCRYPTION_KEYS = key("k1")
     with pytest.raises(DecryptionFailed, match="for this owner"):
         decrypt(text, purpose=PURPOSE, owner=1)
@@ -70,14 +70,14 @@ def test_a_key_of_the_same_name_does_not_open_it(settings):
 def test_the_newest_key_seals_and_older_ones_still_open(settings):
     old, new = key("old"), key("new")
     settings.ENCRYPTION_KEYS = old
-    text = seal(b"secret", purpose=PURPOSE, owner=1)
+    text = encrypt(b"secret", purpose=PURPOSE, owner=1)
     settings.ENCRYPTION_KEYS = f"{new},{old}"
     assert decrypt(text, purpose=PURPOSE, owner=1) == b"secret"
-    assert encryption.key_id_of(seal(b"x", purpose=PURPOSE, owner=1)) == "new"
+    assert encryption.key_id_of(encrypt(b"x", purpose=PURPOSE, owner=1)) == "new"
 
 
 def test_every_changed_character_breaks_it():
-    text = seal(bytes(20), purpose=PURPOSE, owner=1)
+    text = encrypt(bytes(20), purpose=PURPOSE, owner=1)
     for place in range(len(text)):
         other = "A" if text[place] != "A" else "B"
         changed = text[:place] + other + text[place + 1 :]
@@ -87,7 +87,7 @@ def test_every_changed_character_breaks_it():
 
 @pytest.mark.parametrize("stray", ["!", " ", "\n", "é"])
 def test_a_sealed_text_has_one_spelling(stray):
-    text = seal(bytes(20), purpose=PURPOSE, owner=1)
+    text = encrypt(bytes(20), purpose=PURPOSE, owner=1)
     with pytest.raises(DecryptionFailed):
         decrypt(f"{text[:9]}{stray}{text[9:]}", purpose=PURPOSE, owner=1)
 

@@ -137,7 +137,7 @@ def test_410_ends_the_attempts(webhook, inbox, desk):
     inbox.statuses = [410]
     desk.submit()
     posted(inbox)
-    assert Delivery.objects.get(channel="webhook").state == Delivery.State.GIVEN_UP
+    assert Delivery.objects.get(channel="webhook").state == Delivery.State.FAILED
 
 
 def test_inactive_webhook_gets_no_waiting_delivery(webhook, inbox, desk):

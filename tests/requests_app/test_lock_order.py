@@ -101,9 +101,9 @@ def test_the_state_is_locked_before_the_request(action):
     do = DEEDS[action]()
     # No target answers here, and nothing of that comes before the locks.
     refusals = suppress(Conflict, RequestRefused, ConnectorError)
-    with CaptureQueriesContext(connections["default"]) as asked, refusals:
+    with CaptureQueriesContext(connections["default"]) as queries, refusals:
         do()
-    locks = [sql for sql in (each["sql"] for each in asked) if _locks(sql)]
+    locks = [sql for sql in (query["sql"] for query in queries) if _locks(sql)]
     assert locks
     assert STATE in locks[0]
 

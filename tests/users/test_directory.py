@@ -14,7 +14,13 @@ from apono_portal.users.search import split_words
 from apono_portal.users.selectors import locked_out_users
 from audit.events import EventName
 from audit.services import record
-from tests.factories import UserFactory, VerificationFactory
+from tests.factories import (
+    AccessFlowFactory,
+    AuthenticatorFactory,
+    GroupFactory,
+    UserFactory,
+    VerificationFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -172,6 +178,20 @@ def test_search_results_are_in_order_however_many_match(monkeypatch, scan_limit)
     assert [user.name for user in back.users] == names[:2]
 
 
+@pytest.mark.parametrize("page_size", [1, 25])  # answered by the scan, and by the sorted query
+def test_filter_lists_users_who_lack_required_mfa(monkeypatch, page_size):
+    monkeypatch.setattr(directory, "PAGE_SIZE", page_size)
+    lacking, other, enrolled = UserFactory(name="Bea"), UserFactory(name="Kim"), UserFactory()
+    AuthenticatorFactory(user=enrolled)
+    UserFactory(name="Ada")
+    group = GroupFactory(members=[other])
+    AccessFlowFactory(
+        require_mfa=True, requester_users=[lacking, enrolled], requester_groups=[group]
+    )
+    page = directory.directory_page(directory.DirectoryFilter(mfa="required"))
+    assert page.users == [lacking, other][:page_size]
+
+
 def test_query_count_depends_neither_on_rows_nor_on_depth(admin_client, questions_of, monkeypatch):
     monkeypatch.setattr(directory, "PAGE_SIZE", 5)
     UserFactory.create_batch(6)
@@ -223,8 +243,8 @@ def test_lifted_30_day_limit_locks_nobody_out():
 
 def test_sign_in_lockout_is_shown_and_filtered(admin_client):
     locked, other = UserFactory(name="Petra Novak"), UserFactory(name="Zoe Winter")
-    record(event=EventName.SESSION_LOCK, actor=None, target=locked)
-    record(event=EventName.SESSION_LOCK, actor=None)
+    record(event=EventName.SESSION_LOCK_OUT, actor=None, target=locked)
+    record(event=EventName.SESSION_LOCK_OUT, actor=None)
     record(event=EventName.SESSION_SIGN_IN_FAIL, actor=None, target=other)
     page = html_of(admin_client, "?status=locked_out")
     assert names_on(page) == ["Petra Novak"]

@@ -1,1 +1,1 @@
-"""The keyring, and encryption of secrets at rest."""
+"""Keyring, encryption of secrets at rest, key rotation."""

@@ -1,4 +1,4 @@
-"""The keyring of the environment, and the keys that seal the audit log, derived from it."""
+"""The keyring from the environment, and the keys derived from it that sign audit checkpoints."""
 
 import base64
 from functools import cache
@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 KEY_BYTES = 64
-CHAIN_PURPOSE = b"audit seal chain 1"
+CHAIN_PURPOSE = b"audit checkpoint chain 1"
 
 
 @cache
@@ -41,9 +41,9 @@ def newest_key_id() -> str:
 
 
 def chain_keys() -> dict[str, bytes]:
-    """Return ``{key id: 32 bytes}``: of each key the one that makes the MACs of seals (RFC 5869).
+    """Return ``{key id: 32 bytes}``: the key derived from each for checkpoint MACs (RFC 5869).
 
-    Whoever holds one can check seals and make them, but open no secret of the portal.
+    It verifies and makes checkpoints but decrypts nothing.
     """
     return {
         key_id: _chain_key(key) for key_id, key in parse_keyring(settings.ENCRYPTION_KEYS).items()

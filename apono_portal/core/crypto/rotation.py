@@ -1,28 +1,26 @@
-"""Sealing secrets anew with the newest key of the keyring, while the portal runs.
+"""Key rotation: encrypt secrets again with the newest key while the portal runs.
 
-Rows are walked by primary key in batches. Each batch is one short transaction with its rows locked,
-so a verification waits for milliseconds; on SQLite, where each writer waits for all others, the
-command rests after each batch as long as it took. A run that is cut short is begun again: rows that
-are done are only looked at.
+Rows are read by primary key in batches. Each batch is one short transaction with its rows locked, so a
+verification waits for milliseconds. SQLite has a single writer, so the command pauses after each batch
+for as long as the batch took. An interrupted run can be started again.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.db import models, transaction
 
 from apono_portal.core.crypto import encryption
 from apono_portal.core.crypto.keyring import newest_key_id
 
-BATCH = 100
+BATCH_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
-    """Where secrets of one purpose are kept: rows, their field, and whom each is sealed for."""
+class EncryptedField:
+    """Rows with a secret for one purpose: the field that holds it and the field that names its owner."""
 
-    rows: models.QuerySet[Any]
+    rows: models.QuerySet[models.Model]
     field: str
     purpose: str
     owner: str
@@ -30,42 +28,38 @@ class Sealed:
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run is. ``broken`` holds the primary keys of rows that do not open."""
+    """How far a run is. ``failed`` holds the primary keys of rows that do not decrypt."""
 
     seen: int = 0
-    resealed: int = 0
-    broken: list[Any] = field(default_factory=list)
+    rotated: int = 0
+    failed: list[int] = field(default_factory=list)
 
 
-def reseal(sealed: Sealed, *, batch: int = BATCH) -> Iterator[Progress]:
-    """Reseal what is not sealed with the newest key; yield the progress after each batch."""
-    progress, last = Progress(), None
+def rotate_keys(secrets: EncryptedField, *, batch_size: int = BATCH_SIZE) -> Iterator[Progress]:
+    """Encrypt with the newest key what is under an older one; yield the progress after each batch."""
+    progress, last_pk = Progress(), None
     while True:
         with transaction.atomic():
-            rows = _next_rows(sealed, last, batch)
-            changed = [row for row in rows if _reseal_row(sealed, row, progress)]
-            sealed.rows.model._base_manager.bulk_update(changed, [sealed.field])
-        if not rows:
+            rows = secrets.rows.select_for_update(of=("self",)).order_by("pk")
+            batch = list((rows.filter(pk__gt=last_pk) if last_pk else rows)[:batch_size])
+            changed = [row for row in batch if _rotate_row(secrets, row, progress)]
+            secrets.rows.bulk_update(changed, [secrets.field])
+        if not batch:
             return
-        last = rows[-1].pk
-        progress.seen += len(rows)
-        progress.resealed += len(changed)
+        last_pk = batch[-1].pk
+        progress.seen += len(batch)
+        progress.rotated += len(changed)
         yield progress
 
 
-def _next_rows(sealed: Sealed, last: Any, batch: int) -> list[Any]:
-    rows = sealed.rows.select_for_update(of=("self",)).order_by("pk")
-    return list(rows.filter(pk__gt=last)[:batch] if last is not None else rows[:batch])
-
-
-def _reseal_row(sealed: Sealed, row: Any, progress: Progress) -> bool:
-    text, owner = getattr(row, sealed.field), getattr(row, sealed.owner)
+def _rotate_row(secrets: EncryptedField, row: models.Model, progress: Progress) -> bool:
+    text, owner = getattr(row, secrets.field), getattr(row, secrets.owner)
     try:
         if encryption.key_id_of(text) == newest_key_id():
             return False
-        secret = encryption.decrypt(text, purpose=sealed.purpose, owner=owner)
+        secret = encryption.decrypt(text, purpose=secrets.purpose, owner=owner)
     except encryption.DecryptionFailed:
-        progress.broken.append(row.pk)
+        progress.failed.append(row.pk)
         return False
-    setattr(row, sealed.field, encryption.seal(secret, purpose=sealed.purpose, owner=owner))
+    setattr(row, secrets.field, encryption.encrypt(secret, purpose=secrets.purpose, owner=owner))
     return True

@@ -1,1 +1,1 @@
-"""Queries and indexes that Django has no ready means for."""
+"""Keyset pagination and prepared queries."""

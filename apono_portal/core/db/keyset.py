@@ -1,25 +1,33 @@
-"""Pages and batches read by key, newest first: page 1,000 costs what page 1 does."""
+"""Keyset pagination, newest first: page 1,000 costs what page 1 does."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from django.db import models
-from django.db.models import Max, Min, Subquery
-
-from apono_portal.core.db.prepared import Prepared
+from django.db.models import Max, Min
 
 PAGE_SIZE = 25
-BATCH = 1000
-COUNTED = 10_000  # to say how far an export is
-SAID = 1000  # on a page
+BATCH_SIZE = 1000
+MAX_ID = 2**63 - 1
+EXACT_COUNT_LIMIT = 1000  # rows counted for the text on a page
+EXPORT_LIMIT = 10_000  # rows counted for the progress of an export
 
-Row = TypeVar("Row", bound=models.Model)
+
+class Keyed(Protocol):
+    """A row with its key."""
+
+    @property
+    def pk(self) -> Any: ...
+
+
+Row = TypeVar("Row", bound=Keyed)
+AnyQuerySet = models.QuerySet[models.Model, object]
 
 
 @dataclass(frozen=True)
 class Page(Generic[Row]):
-    """Some rows, newest first, and the keys from which the pages beside it are read."""
+    """Rows, newest first, and the keys that the pages on either side start from."""
 
     rows: list[Row]
     newer_than: int | None
@@ -27,35 +35,23 @@ class Page(Generic[Row]):
 
 
 def page_of(
-    found: models.QuerySet[Any, Any],
+    queryset: models.QuerySet[models.Model, Row],
     *,
     before: int | None,
     after: int | None,
     order: str = "pk",
-) -> Page[Any]:
-    """Return the rows next to a key, models or named rows that have it as ``pk``.
+) -> Page[Row]:
+    """Return the page of rows older than the key ``before``, newer than ``after``, or the newest.
 
-    ``before`` asks for older rows than that key, ``after`` for newer ones, neither for the newest.
-    ``order`` names what has the order of the keys.
+    Rows are models, or named tuples with ``pk``. ``order`` names an expression that sorts as the key does.
     """
     if after is not None:
-        rows = list(found.filter(pk__gt=after).order_by(order)[: PAGE_SIZE + 1])
-        more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE][::-1]
-        return _page(rows, has_newer=more, has_older=True)
-    if before is not None:
-        found = found.filter(pk__lt=before)
-    rows = list(found.order_by(f"-{order}")[: PAGE_SIZE + 1])
-    more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE]
-    return _page(rows, has_newer=before is not None, has_older=more)
-
-
-def newest_page(newest: Prepared) -> Page[Any]:
-    """Return the newest rows, for which and for one more a query is prepared."""
-    rows = newest()
-    return _page(rows[:PAGE_SIZE], has_newer=False, has_older=len(rows) > PAGE_SIZE)
-
-
-def _page(rows: list[Any], *, has_newer: bool, has_older: bool) -> Page[Any]:
+        rows = list(queryset.filter(pk__gt=after).order_by(order)[: PAGE_SIZE + 1])
+        has_newer, has_older, rows = len(rows) > PAGE_SIZE, True, rows[:PAGE_SIZE][::-1]
+    else:
+        older = queryset if before is None else queryset.filter(pk__lt=before)
+        rows = list(older.order_by(f"-{order}")[: PAGE_SIZE + 1])
+        has_newer, has_older, rows = before is not None, len(rows) > PAGE_SIZE, rows[:PAGE_SIZE]
     return Page(
         rows=rows,
         newer_than=rows[0].pk if rows and has_newer else None,
@@ -63,63 +59,37 @@ def _page(rows: list[Any], *, has_newer: bool, has_older: bool) -> Page[Any]:
     )
 
 
-def batches_of(found: models.QuerySet[Row]) -> Iterator[list[Row]]:
-    """Yield every row, oldest first, a batch in memory at a time."""
-    last: Any = None
-    while batch := list((found.filter(pk__gt=last) if last else found).order_by("pk")[:BATCH]):
+def iter_batches(queryset: models.QuerySet[models.Model, Row]) -> Iterator[list[Row]]:
+    """Yield all rows, oldest first, holding one batch in memory."""
+    rest = queryset.order_by("pk")
+    while batch := list(rest[:BATCH_SIZE]):
         yield batch
-        last = batch[-1].pk
+        rest = queryset.filter(pk__gt=batch[-1].pk).order_by("pk")
 
 
-def expected_rows(found: models.QuerySet[Any], *, filtered: bool) -> int | None:
-    """Return how many rows there are or about so, None where counting them would take long."""
-    counted = found.order_by()[: COUNTED + 1].count()
-    if counted <= COUNTED:
-        return counted
-    return None if filtered else _by_keys(found)
+def estimate_count(queryset: AnyQuerySet, *, is_filtered: bool) -> int | None:
+    """Return how many rows there are; beyond `EXPORT_LIMIT` an estimate, or None if filtered."""
+    count = queryset.order_by()[: EXPORT_LIMIT + 1].count()
+    if count <= EXPORT_LIMIT:
+        return count
+    return None if is_filtered else _key_range(queryset)
 
 
-class Counted(Subquery):
-    """How many rows a query has, in a column."""
-
-    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
-    output_field = models.IntegerField()
-
-
-def with_extent(found: Any, *, filtered: bool) -> Any:
-    """Have each row bring along what `about_rows` says of all, so that it takes no other question."""
-    newest = found.order_by("-pk").values("pk")
-    told = found.annotate(counted=Counted(newest[: SAID + 1]))
-    if filtered:
-        return told
-    oldest = found.order_by("pk").values("pk")
-    return told.annotate(first_key=Subquery(oldest[:1]), last_key=Subquery(newest[:1]))
+def total_text(queryset: AnyQuerySet, *, is_filtered: bool) -> str:
+    """Return "12 rows", "about 1,234,000 rows" or, if filtered, "more than 1,000 rows"."""
+    count = queryset.order_by("-pk")[: EXACT_COUNT_LIMIT + 1].count()
+    if count <= EXACT_COUNT_LIMIT:
+        return count_text(count)
+    if is_filtered:
+        return f"more than {EXACT_COUNT_LIMIT:,} rows"
+    return f"about {_key_range(queryset):,} rows"
 
 
-def about_rows(rows: list[Any], *, filtered: bool) -> str:
-    """Say how many rows there are, as `about` does, of rows read `with_extent`."""
-    if not rows:
-        return ""
-    keys = None if filtered else rows[0].last_key - rows[0].first_key + 1
-    return _in_words(rows[0].counted, keys)
+def count_text(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
-def _by_keys(found: models.QuerySet[Any]) -> int:
-    ends = found.order_by().aggregate(first=Min("pk"), last=Max("pk"))
-    return int(ends["last"] - ends["first"]) + 1 if ends["last"] is not None else 0
-
-
-def about(found: models.QuerySet[Any], *, filtered: bool) -> str:
-    """Say how many rows there are, without counting for long: exact up to `SAID` of them.
-
-    Beyond that an unfiltered table is judged by its keys.
-    """
-    keys = None if filtered else _by_keys(found)
-    counted = found.order_by("-pk")[: SAID + 1].count()  # the newest, as the page itself
-    return _in_words(counted, keys)
-
-
-def _in_words(counted: int, keys: int | None) -> str:
-    if counted <= SAID:
-        return f"{counted:,} row{'' if counted == 1 else 's'}"
-    return f"more than {SAID:,} rows" if keys is None else f"about {keys:,} rows"
+def _key_range(queryset: AnyQuerySet) -> int:
+    """Return the number of keys from the first row to the last."""
+    keys = queryset.order_by().aggregate(first=Min("pk"), last=Max("pk"))
+    return int(keys["last"] - keys["first"]) + 1 if keys["last"] is not None else 0

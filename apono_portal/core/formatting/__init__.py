@@ -1,1 +1,1 @@
-"""Durations and dates as people read them."""
+"""Formatting of durations and dates for people."""

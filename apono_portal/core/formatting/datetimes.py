@@ -1,68 +1,58 @@
-"""``{% load moments %}{{ request.ends_at|moment }}``: an instant as people say it."""
+"""``{% load datetimes %}{{ request.ends_at|relative_datetime }}``: dates and labels for people."""
 
-from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime
 
 from django import template
 from django.utils import timezone
-from django.utils.dates import MONTHS
 
 register = template.Library()
 
-NEAR = {-1: "yesterday ", 1: "tomorrow "}
+NEARBY_DAYS = {-1: "yesterday", 1: "tomorrow"}
+DAYS_WITHOUT_YEAR = 300
 
 
 @register.filter
 def relative_datetime(instant: datetime | None) -> str:
     """Return ``14:11`` for today, ``tomorrow 14:11``, and ``12 May, 14:11`` for other days."""
-    return datetime_formatter()(instant)
-
-
-def datetime_formatter() -> Callable[[datetime | None], str]:
-    """Return what tells many moments: it reads the clock once."""
-    zone, today = _here_and_now()
-    return lambda instant: "" if instant is None else _told(*_local(instant, zone, today))
-
-
-def _told(local: datetime, days: int) -> str:
-    clock = f"{local.hour:02}:{local.minute:02}"
+    if instant is None:
+        return ""
+    local, days = _local(instant)
     if days == 0:
-        return clock
-    if days in NEAR:
-        return f"{NEAR[days]}{clock}"
-    year = f" {local.year}" if abs(days) > 300 else ""
-    return f"{local.day} {MONTHS[local.month]:.3}{year}, {clock}"
+        return f"{local:%H:%M}"
+    if days in NEARBY_DAYS:
+        return f"{NEARBY_DAYS[days]} {local:%H:%M}"
+    year = f" {local.year}" if abs(days) > DAYS_WITHOUT_YEAR else ""
+    return f"{local.day} {local:%b}{year}, {local:%H:%M}"
 
 
 @register.filter
-def other_day(instant: datetime) -> str:
-    """Return nothing for today, else what belongs behind a clock: `` tomorrow``, `` on 12 May``."""
-    local, days = _local(instant, *_here_and_now())
+def day_suffix(instant: datetime) -> str:
+    """Return what follows a time of day: nothing for today, else `` tomorrow`` or `` on 12 May``."""
+    local, days = _local(instant)
     if days in (0, 1):
         return " tomorrow" if days else ""
-    return f" on {local.day} {MONTHS[local.month]:.3}"
+    return f" on {local.day} {local:%b}"
 
 
-def _here_and_now() -> tuple[tzinfo, int]:
-    """Return the zone the portal speaks in, and today's number there."""
-    zone = timezone.get_current_timezone()
-    return zone, timezone.now().astimezone(zone).toordinal()
-
-
-def _local(instant: datetime, zone: tzinfo, today: int) -> tuple[datetime, int]:
-    """Return an instant as clocks here show it, and how many days from today that is."""
-    local = instant.astimezone(zone)
-    return local, local.toordinal() - today
+def _local(instant: datetime) -> tuple[datetime, int]:
+    """Return the instant in the portal's time zone, and how many days from today it is."""
+    local = timezone.localtime(instant)
+    return local, (local.date() - timezone.localdate()).days
 
 
 @register.filter
 def person(label: str) -> str:
-    """Return the name of a ``Name <address>`` snapshot."""
+    """Return the name in a label like ``Name <email>``."""
     return label.partition(" <")[0]
 
 
 @register.filter
 def initials(label: str) -> str:
-    """Return first and last letter of a ``Name <address>`` snapshot's words: ``IS``."""
+    """Return the first letters of the first and the last word of a name or label: ``IS``."""
     words = person(label).split()
     return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper()
+
+
+def utc_timestamp(at: datetime) -> str:
+    """Return a time as exports write it: ISO 8601 in UTC, to the microsecond, of fixed length."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,4 +1,4 @@
-"""Durations as people write and read them: ``8h``, ``90 min``, ``1:30``, ``1.5``."""
+"""Parsing and formatting of durations: ``8h``, ``90 min``, ``1:30``, ``1.5``."""
 
 import re
 from datetime import timedelta
@@ -8,9 +8,9 @@ from django import template
 
 register = template.Library()
 
-SHORTEST = timedelta(minutes=1)
-LONGEST = timedelta(days=365)
-EXAMPLES = "Write it like 8h, 90m, 1h 30m, 1:30 or 1.5 (hours)."
+MIN_DURATION = timedelta(minutes=1)
+MAX_DURATION = timedelta(days=365)
+EXAMPLES = "Examples: 8h, 90m, 1h 30m, 1:30, or 1.5 for hours."
 
 _NUMBER = r"[0-9]{1,6}(?:[.,][0-9]{1,6})?"
 _CLOCK = re.compile(r"([0-9]{1,4}):([0-5][0-9])")
@@ -23,18 +23,18 @@ _MINUTES_IN = {"d": 24 * 60, "h": 60, "m": 1}
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the duration somebody wrote, cut to whole minutes; a bare number means hours.
+    """Parse a duration, truncated to whole minutes; a bare number means hours.
 
-    Raises ValueError with a sentence that says what to write instead. Only ASCII digits count.
+    Raises ValueError with a message for the user. Digits must be ASCII.
     """
     minutes = _minutes(text.strip().lower())
     if minutes is None:
         raise ValueError(f"This is not a duration. {EXAMPLES}")
     duration = timedelta(minutes=int(minutes))
-    if duration < SHORTEST:
-        raise ValueError(f"The shortest duration is one minute. {EXAMPLES}")
-    if duration > LONGEST:
-        raise ValueError(f"The longest duration is {LONGEST.days} days. {EXAMPLES}")
+    if duration < MIN_DURATION:
+        raise ValueError(f"The minimum duration is one minute. {EXAMPLES}")
+    if duration > MAX_DURATION:
+        raise ValueError(f"The maximum duration is {MAX_DURATION.days} days. {EXAMPLES}")
     return duration
 
 
@@ -43,20 +43,20 @@ def _minutes(text: str) -> Decimal | None:
         return Decimal(int(clock[1]) * 60 + int(clock[2]))
     if _HOURS.fullmatch(text):
         return _number(text) * 60
-    if both := _HOURS_AND_MINUTES.fullmatch(text):
-        return Decimal(int(both[1]) * 60 + int(both[2]))
+    if hours := _HOURS_AND_MINUTES.fullmatch(text):
+        return Decimal(int(hours[1]) * 60 + int(hours[2]))
     return _sum_of_parts(text)
 
 
 def _sum_of_parts(text: str) -> Decimal | None:
-    """Return the minutes of ``1 day 2 h 30 min``: units once each, the larger before the smaller."""
-    total, at, smallest = Decimal(0), 0, 24 * 60 + 1
-    while part := _PART.match(text, at):
+    """Return the minutes of ``1 day 2 h 30 min``: each unit once, larger units first."""
+    total, end, smallest = Decimal(0), 0, 24 * 60 + 1
+    while part := _PART.match(text, end):
         unit = _MINUTES_IN[part[2][0]]
         if unit >= smallest:
             return None
-        total, at, smallest = total + _number(part[1]) * unit, part.end(), unit
-    return total if at and at == len(text) else None
+        total, end, smallest = total + _number(part[1]) * unit, part.end(), unit
+    return total if end and end == len(text) else None
 
 
 def _number(text: str) -> Decimal:
@@ -64,7 +64,7 @@ def _number(text: str) -> Decimal:
 
 
 def format_duration(duration: timedelta) -> str:
-    """Return ``1 h 30 min``, ``2 d``, ``45 min``; whole days are told from 48 hours on."""
+    """Return ``1 h 30 min``, ``45 min``, or from 48 hours on ``2 d``."""
     seconds = max(int(duration.total_seconds()), 0)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)

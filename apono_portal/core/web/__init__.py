@@ -1,1 +1,1 @@
-"""HTTP, in both directions."""
+"""HTTP: request types, clients, permissions, outgoing calls."""

@@ -1,4 +1,4 @@
-"""From where something was done."""
+"""The client of a request: its address and its browser."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
-    """Address and browser of whoever acted; both empty for the portal's own deeds."""
+    """Address and user agent of whoever acted; both empty for the portal itself."""
 
     address: str | None = None
     user_agent: str = ""
@@ -23,11 +23,10 @@ SYSTEM = ClientInfo()
 
 
 def client_address(request: HttpRequest) -> str | None:
-    """Return the client's address, believing only ``TRUSTED_PROXIES`` entries of X-Forwarded-For.
+    """Return the client's address, trusting the last ``TRUSTED_PROXIES`` entries of X-Forwarded-For.
 
-    Each proxy appends the address it was called from (RFC 7239, section 5.2 has the same order), so
-    with n trusted proxies the n-th entry from the right is the client; what stands left of it was
-    written by the client itself.
+    Each proxy appends the address of its peer (RFC 7239, section 5.2, has the same order). With n
+    trusted proxies the n-th entry from the right is the client; entries left of it are untrusted.
     """
     candidate = request.META.get("REMOTE_ADDR", "")
     if settings.TRUSTED_PROXIES:

@@ -1,20 +1,24 @@
-"""Who may see the pages of admins and auditors. Everybody else is told there is no such page."""
+"""View decorators for pages of admins and auditors. For everyone else the page does not exist."""
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING
 
+from django.contrib.auth.models import AnonymousUser
 from django.http import Http404, HttpRequest, HttpResponseBase
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
 View = Callable[..., HttpResponseBase]
 
 
-def _only(allowed: Callable[[Any], bool]) -> Callable[[View], View]:
-    """Refuse others. The view carries ``allowed``, so that nothing else is asked of them first."""
+def _only(allowed: "Callable[[User | AnonymousUser], bool]") -> Callable[[View], View]:
+    """Answer 404 to others. The view carries ``allowed`` for middleware that runs before it."""
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
             if not allowed(request.user):
                 raise Http404
             return view(request, *args, **kwargs)
@@ -25,5 +29,13 @@ def _only(allowed: Callable[[Any], bool]) -> Callable[[View], View]:
     return decorate
 
 
-admins_only = _only(lambda user: user.is_authenticated and user.is_account_admin)
-readers_only = _only(lambda user: user.is_authenticated and user.can_read_everything)
+def _is_admin(user: "User | AnonymousUser") -> bool:
+    return not isinstance(user, AnonymousUser) and user.is_account_admin
+
+
+def _is_reader(user: "User | AnonymousUser") -> bool:
+    return not isinstance(user, AnonymousUser) and user.can_read_everything
+
+
+admins_only = _only(_is_admin)
+readers_only = _only(_is_reader)

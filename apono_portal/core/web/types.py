@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class PortalRequest(HttpRequest):
-    """A request of somebody signed in, with what the middleware adds."""
+    """A request from a signed-in user, with the attributes that middleware adds."""
 
     user: "User"
     mfa: "WindowState"

@@ -1,6 +1,6 @@
-"""The name of a browser, as people say it."""
+"""Readable names of browsers."""
 
-# First match wins: every browser also names those it descends from.
+# The first match wins: browsers also name those they descend from.
 PROGRAMS = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -24,7 +24,7 @@ SYSTEMS = (
 
 
 def name_browser(user_agent: str) -> str:
-    """Return a User-Agent header as "Firefox on Linux"; what it starts with when it is not known."""
+    """Return "Firefox on Linux" for a User-Agent header; its first word if it is unknown."""
     program = _first(PROGRAMS, user_agent)
     system = _first(SYSTEMS, user_agent)
     if program and system:
@@ -33,4 +33,4 @@ def name_browser(user_agent: str) -> str:
 
 
 def _first(names: tuple[tuple[str, str], ...], text: str) -> str:
-    return next((name for mark, name in names if mark in text), "")
+    return next((name for token, name in names if token in text), "")

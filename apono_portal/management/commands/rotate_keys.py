@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from accessflows.models import Integration
 from apono_portal.core.crypto import encryption
 from apono_portal.core.crypto.keyring import newest_key_id
-from apono_portal.core.crypto.rotation import Progress, Sealed, reseal
+from apono_portal.core.crypto.rotation import EncryptedField, Progress, rotate_keys
 from apono_portal.notifications.models import Webhook
 from audit.events import EventName
 from audit.services import record
@@ -32,43 +32,45 @@ class Command(BaseCommand):
             actor=None,
             metadata={
                 "key": newest_key_id(),
-                **{name: progress.resealed for name, progress in results.items()},
-                "broken": sum(len(progress.broken) for progress in results.values()),
+                **{name: progress.rotated for name, progress in results.items()},
+                "broken": sum(len(progress.failed) for progress in results.values()),
             },
         )
-        broken = {name: progress.broken for name, progress in results.items() if progress.broken}
+        broken = {name: progress.failed for name, progress in results.items() if progress.failed}
         if broken:
             raise CommandError(
                 f"No key of ENCRYPTION_KEYS decrypts these rows: {broken}. Keep the old key."
             )
         self.stdout.write("All secrets use the newest key.")
 
-    def _run(self, name: str, secrets: Sealed) -> Progress:
+    def _run(self, name: str, secrets: EncryptedField) -> Progress:
         progress, total, printed_at = Progress(), secrets.rows.count(), time.monotonic()
         started_at = printed_at
-        for progress in reseal(secrets):
+        for progress in rotate_keys(secrets):
             now = time.monotonic()
             if progress.seen == total or now - printed_at >= PROGRESS_INTERVAL_SECONDS:
                 printed_at = now
                 self.stdout.write(
-                    f"{name}: {progress.seen} of {total}, {progress.resealed} encrypted again"
+                    f"{name}: {progress.seen} of {total}, {progress.rotated} encrypted again"
                 )
             time.sleep(min(now - started_at, MAX_PAUSE_SECONDS))
             started_at = time.monotonic()
         return progress
 
 
-def encrypted_fields() -> dict[str, Sealed]:
+def encrypted_fields() -> dict[str, EncryptedField]:
     """Return every encrypted column in the database."""
     return {
-        "TOTP keys": Sealed(Authenticator.objects.all(), "key", encryption.TOTP_KEY, "user_id"),
-        "Broker passwords": Sealed(
+        "TOTP keys": EncryptedField(
+            Authenticator.objects.all(), "key", encryption.TOTP_KEY, "user_id"
+        ),
+        "Broker passwords": EncryptedField(
             Integration.objects.all(), "encrypted_password", encryption.BROKER_PASSWORD, "secret_id"
         ),
-        "Webhook addresses": Sealed(
+        "Webhook addresses": EncryptedField(
             Webhook.objects.all(), "encrypted_url", encryption.WEBHOOK_ADDRESS, "secret_id"
         ),
-        "Webhook secrets": Sealed(
+        "Webhook secrets": EncryptedField(
             Webhook.objects.all(), "encrypted_secret", encryption.WEBHOOK_SECRET, "secret_id"
         ),
     }

@@ -42,5 +42,5 @@ def send_again(request: PortalRequest, pk: int) -> HttpResponse:
     except NotificationError as error:
         messages.error(request, error.sentence)
     else:
-        messages.success(request, f"Sending again to {delivery.to}.")
+        messages.success(request, f"Sending again to {delivery.recipient_name}.")
     return redirect("notifications:deliveries")

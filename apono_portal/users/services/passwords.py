@@ -20,8 +20,8 @@ from apono_portal.users.exceptions import UserError
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Event
-from audit.outbox.deferred_parts import PLACE
-from audit.outbox.deliveries import enqueue_mail
+from audit.outbox.deferred_parts import PLACEHOLDER
+from audit.outbox.deliveries import enqueue_email
 from audit.services import record
 from mfa import emails
 from mfa.verification.locking import advance_epoch
@@ -105,14 +105,14 @@ def _save_password(user: User, password: str, client_info: ClientInfo, *, how: s
 def _send_link(event: Event, user: User) -> None:
     context = {
         "recipient": user,
-        "link": PLACE,
+        "link": PLACEHOLDER,
         "hours": settings.PASSWORD_RESET_TIMEOUT // 3600,
         "portal_name": settings.PORTAL_NAME,
     }
-    enqueue_mail(
+    enqueue_email(
         event=event,
         recipient=user.email,
         subject=f"{settings.PORTAL_NAME}: set your password",
         body=render_to_string("users/email/invitation.txt", context),
-        late=(PASSWORD_LINK, user.pk),
+        deferred=(PASSWORD_LINK, user.pk),
     )

@@ -11,7 +11,7 @@ from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Event
-from audit.services import STRANGER_LABEL, record
+from audit.services import ANONYMOUS_LABEL, record
 from mfa import emails
 
 NEW_DEVICE_EMAIL_INTERVAL = timedelta(minutes=15)
@@ -48,7 +48,7 @@ def record_failed_sign_in(*, email: str, client_info: ClientInfo) -> None:
     record(
         event=EventName.SESSION_SIGN_IN_FAIL,
         actor=None,
-        actor_label=STRANGER_LABEL,
+        actor_label=ANONYMOUS_LABEL,
         target=_find_user(email),
         client_info=client_info,
     )
@@ -59,13 +59,13 @@ def record_lockout(*, email: str, client_info: ClientInfo) -> None:
     user = _find_user(email)
     cool_off: timedelta = settings.AXES_COOLOFF_TIME
     recent = Event.objects.filter(
-        event=EventName.SESSION_LOCK,
+        event=EventName.SESSION_LOCK_OUT,
         target_id=str(user.pk) if user else "",
         address=client_info.address,
         at__gt=timezone.now() - cool_off,
     )
     if not recent.exists():
-        record(event=EventName.SESSION_LOCK, actor=None, target=user, client_info=client_info)
+        record(event=EventName.SESSION_LOCK_OUT, actor=None, target=user, client_info=client_info)
 
 
 def _find_user(email: str) -> User | None:

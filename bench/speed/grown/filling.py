@@ -81,7 +81,7 @@ def grow(connect: Connect, growth: Growth, say: Say) -> None:
         if growth.before.people == 0:
             connection.execute(SESSION)
             connection.execute(rows.OWN_REQUESTS.format())
-        settled = "INSERT INTO audit_chainstate (id, settled_id, mark_id, mark_writers, verified_seal, verified_by_label, verified_hash, findings, first_finding) VALUES (1, %(id)s, %(id)s, '[]', 0, '', '', 0, '') ON CONFLICT (id) DO UPDATE SET settled_id = %(id)s, mark_id = %(id)s"  # fmt: skip
+        settled = "INSERT INTO audit_chainstate (id, settled_id, observed_id, observed_writers, verified_checkpoint, verified_by_label, verified_hash, findings, first_finding) VALUES (1, %(id)s, %(id)s, '[]', 0, '', '', 0, '') ON CONFLICT (id) DO UPDATE SET settled_id = %(id)s, observed_id = %(id)s"  # fmt: skip
         connection.execute(settled, {"id": growth.after.events})
 
 

@@ -154,14 +154,14 @@ DECISIONS = f"""
 DELIVERIES = f"""
     INSERT INTO audit_delivery (id, event_id, channel, kind, recipient, recipient_label, subject, body,
         deferred_part, state, created_at, waiting_since, next_attempt_at, attempts, sent_at, last_error)
-    SELECT {BASE} + n, n * 10, 'mail', 'opened', {_email("k")}, {_name("k")},
+    SELECT {BASE} + n, n * 10, 'email', 'opened', {_email("k")}, {_name("k")},
         'Apono Portal: your access is open', repeat('Your access is open until this evening. ', 6), '',
         'sent', at, at, at, 1, at, ''
     FROM (SELECT n, {_REQUESTER}::int AS k, {_at("n * 10")} AS at FROM {_SERIES}) AS told"""
 EVENTS = f"""
     INSERT INTO audit_event (id, at, event, actor_id, actor_label, target_type, target_id, target_label,
         request_id, request_label, address, user_agent, metadata)
-    SELECT n, {_at("n")}, CASE WHEN n % 2001 = 7 THEN 'session:lock' WHEN n % 5003 = 1 THEN 'mfa:reset'
+    SELECT n, {_at("n")}, CASE WHEN n % 2001 = 7 THEN 'session:lock_out' WHEN n % 5003 = 1 THEN 'mfa:reset'
         WHEN n % 97 = 0 THEN 'mfa:refuse' ELSE {_one_of(_EVENTS, "n")} END,
         {BASE} + k, {_label("k")}, 'users.user', {BASE} + k, {_label("k")},
         CASE WHEN n % 10 NOT IN (1, 2) THEN {BASE} + r END,
@@ -170,10 +170,10 @@ EVENTS = f"""
         jsonb_build_object('outcome', 'ok', 'scope', 'known:' || ({BASE} + k), 'verification', {BASE} + r)
     FROM {_SERIES}, LATERAL (SELECT (n + 9) / 10 AS r, {_OF_EVENT}::int AS k) AS told"""
 PLACES = f"""
-    INSERT INTO audit_chainentry (position, event_id, digest, link)
+    INSERT INTO audit_chainentry (position, event_id, digest, chain_hash)
     SELECT n, n, md5(n::text) || md5((-n)::text), md5((n + 1)::text) || md5((-n - 1)::text) FROM {_SERIES}"""
 SEALS = f"""
-    INSERT INTO audit_checkpoint (number, first_position, last_position, settled_id, sealed_at, link, previous,
+    INSERT INTO audit_checkpoint (number, first_position, last_position, settled_id, created_at, chain_hash, previous_hash,
         key_id, hash, mac)
     SELECT n, n * 500 - 499, n * 500, n * 500, {_at("n * 500")}, repeat('a', 64), repeat('b', 64), 'b1',
         repeat('c', 64), repeat('d', 64)

@@ -61,7 +61,7 @@ def test_day_includes_its_first_instant_but_not_the_next_days():
 def test_attacks_count_by_outcome():
     counts = {
         "session:sign_in_fail": 7,
-        "session:lock": 2,
+        "session:lock_out": 2,
         "mfa:refuse": 6,
         "mfa:throttle": 3,
         "mfa:lock_out": 1,

@@ -1,17 +1,17 @@
-"""Instants as people say them."""
+"""Dates relative to today."""
 
 from datetime import UTC, datetime
 
 import pytest
 import time_machine
 
-from apono_portal.core.formatting.datetimes import other_day, relative_datetime
+from apono_portal.core.formatting.datetimes import day_suffix, relative_datetime
 
 NOW = datetime(2026, 5, 12, 14, 11, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("instant", "said", "behind_a_clock"),
+    ("instant", "text", "suffix"),
     [
         (datetime(2026, 5, 12, 23, 59, tzinfo=UTC), "23:59", ""),
         (datetime(2026, 5, 13, 0, 1, tzinfo=UTC), "tomorrow 00:01", " tomorrow"),
@@ -19,6 +19,6 @@ NOW = datetime(2026, 5, 12, 14, 11, tzinfo=UTC)
         (datetime(2027, 5, 12, 14, 11, tzinfo=UTC), "12 May 2027, 14:11", " on 12 May"),
     ],
 )
-def test_another_day_is_named(instant: datetime, said: str, behind_a_clock: str) -> None:
+def test_it_names_other_days(instant: datetime, text: str, suffix: str) -> None:
     with time_machine.travel(NOW, tick=False):
-        assert (relative_datetime(instant), other_day(instant)) == (said, behind_a_clock)
+        assert (relative_datetime(instant), day_suffix(instant)) == (text, suffix)

@@ -1,4 +1,4 @@
-"""Retention takes old events away, leaves a sealed stub, and the chain still verifies."""
+"""Retention removes old events, leaves a signed stub, and the chain still verifies."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,26 +22,26 @@ MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def log() -> dict[int, list[int]]:
-    """Three sealed events in each of January to April."""
+    """Three events and a checkpoint in each of January to April."""
     numbers: dict[int, list[int]] = {}
     for month in range(1, 5):
         with time_machine.travel(datetime(2026, month, 10, tzinfo=UTC), tick=False):
-            found = [record(event=EventName.SESSION_SIGN_IN, actor=None).pk for _ in range(3)]
+            ids = [record(event=EventName.SESSION_SIGN_IN, actor=None).pk for _ in range(3)]
             write_checkpoints(timezone.now())
-        numbers[month] = found
+        numbers[month] = ids
     return numbers
 
 
-def test_what_is_older_goes_and_a_stub_stays(log):
+def test_older_events_are_removed_and_a_stub_remains(log):
     stub = prune_log(before=MARCH)
-    assert (stub.events, stub.through_position, stub.through_seal) == (6, 6, 2)
+    assert (stub.events, stub.through_position, stub.through_checkpoint) == (6, 6, 2)
     assert list(Event.objects.order_by("pk").values_list("pk", flat=True))[:6] == log[3] + log[4]
     assert not ChainEntry.objects.filter(position__lte=6).exists()
     assert Checkpoint.objects.count() == 2
     assert Event.objects.get(event=EventName.AUDIT_PRUNE).metadata["events"] == 6
 
 
-def test_the_chain_verifies_before_and_after_further_seals():
+def test_the_chain_verifies_before_and_after_further_checkpoints():
     prune_log(before=MARCH)
     assert verify_log().ok
     write_checkpoints(timezone.now())
@@ -50,7 +50,7 @@ def test_the_chain_verifies_before_and_after_further_seals():
     assert "6 events" in report.notes[0]
 
 
-def test_everything_may_go_and_the_chain_goes_on():
+def test_the_chain_continues_when_everything_was_removed():
     prune_log(before=timezone.now())
     assert Checkpoint.objects.count() == 0
     write_checkpoints(timezone.now())
@@ -66,7 +66,7 @@ def test_a_second_stub_stands_for_both():
     assert verify_log().ok
 
 
-def test_a_seal_with_a_younger_event_stays_whole(log):
+def test_a_checkpoint_with_a_newer_event_stays_whole(log):
     with time_machine.travel(datetime(2026, 4, 20, tzinfo=UTC), tick=False):
         record(event=EventName.SESSION_SIGN_IN, actor=None)
         with time_machine.travel(datetime(2026, 6, 1, tzinfo=UTC), tick=False):
@@ -75,23 +75,23 @@ def test_a_seal_with_a_younger_event_stays_whole(log):
     assert prune_log(before=datetime(2026, 5, 1, tzinfo=UTC)).through_position == 12
 
 
-def test_nothing_that_old_leaves_everything():
+def test_without_old_events_nothing_is_removed():
     assert prune_log(before=datetime(2025, 1, 1, tzinfo=UTC)) is None
     assert Event.objects.count() == 12
     assert not RetentionStub.objects.exists()
 
 
-def test_a_day_in_the_future_is_refused():
+def test_a_date_in_the_future_is_refused():
     with pytest.raises(PruneRefused, match="future"):
         prune_log(before=timezone.now() + timedelta(days=1))
 
 
-def test_a_run_that_was_cut_short_is_finished_by_the_next(monkeypatch):
+def test_an_interrupted_run_is_completed_by_the_next(monkeypatch):
     monkeypatch.setattr(retention, "delete_covered", lambda: 0)
     prune_log(before=MARCH)
     assert Event.objects.filter(at__lt=MARCH).count() == 6
     assert verify_log().ok
-    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(retention, "BATCH_SIZE", 2)
     assert delete_covered() == 6
     assert verify_log().ok
 
@@ -105,7 +105,7 @@ def refused(sql: str) -> None:
         cursor.execute(sql)
 
 
-def test_the_stub_lets_go_of_nothing_it_does_not_cover(log):
+def test_the_stub_allows_deleting_only_what_it_covers(log):
     prune_log(before=MARCH)
     refused(f"DELETE FROM audit_event WHERE id = {log[3][0]}")
     refused("DELETE FROM audit_event WHERE event = 'audit:prune'")
@@ -113,7 +113,7 @@ def test_the_stub_lets_go_of_nothing_it_does_not_cover(log):
     assert Event.objects.filter(pk=log[3][0]).exists()
 
 
-def test_places_and_seals_go_after_what_they_vouch_for(monkeypatch):
+def test_entries_and_checkpoints_can_be_deleted_only_after_their_events(monkeypatch):
     monkeypatch.setattr(retention, "delete_covered", lambda: 0)
     prune_log(before=MARCH)
     refused("DELETE FROM audit_chainentry WHERE position = 1")
@@ -122,14 +122,14 @@ def test_places_and_seals_go_after_what_they_vouch_for(monkeypatch):
     assert Event.objects.filter(at__lt=MARCH).count() == 0
 
 
-def test_a_place_no_stub_covers_stays_even_without_its_event(log):
+def test_an_entry_no_stub_covers_cannot_be_deleted(log):
     prune_log(before=MARCH)
-    triggers.run(connection, triggers.permit_sql(connection.vendor, "audit_event"))
+    triggers.run(connection, triggers.remove_sql(connection.vendor, ["audit_event"]))
     Event.objects.filter(pk=log[3][0]).delete()
     refused(f"DELETE FROM audit_chainentry WHERE event_id = {log[3][0]}")
 
 
-def test_what_a_stub_covers_may_not_be_edited(monkeypatch):
+def test_events_covered_by_a_stub_cannot_be_edited(monkeypatch):
     monkeypatch.setattr(retention, "delete_covered", lambda: 0)
     prune_log(before=MARCH)
     with pytest.raises(DatabaseError, match="cannot be changed"), transaction.atomic():
@@ -137,30 +137,30 @@ def test_what_a_stub_covers_may_not_be_edited(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [("events", 1), ("link", "0" * 64), ("mac", "0" * 64)]
+    ("column", "value"), [("events", 1), ("chain_hash", "0" * 64), ("mac", "0" * 64)]
 )
-def test_a_stub_that_was_edited_is_found(column, value):
+def test_an_edited_stub_is_found(column, value):
     prune_log(before=MARCH)
     triggers.run(connection, triggers.remove_sql(connection.vendor))
     RetentionStub.objects.update(**{column: value})
     assert "forged" in [finding.kind for finding in verify_log().findings]
 
 
-def test_a_stub_put_in_to_hide_a_deletion_is_found():
-    """Somebody with the database alone can write a stub, and delete what it covers; not its MAC."""
-    seal = Checkpoint.objects.get(number=2)
+def test_a_stub_inserted_to_hide_a_deletion_is_found():
+    """An attacker with the database alone can write a stub and delete what it covers, but not sign it."""
+    checkpoint = Checkpoint.objects.get(number=2)
     RetentionStub.objects.create(
         through_position=6,
-        through_seal=2,
+        through_checkpoint=2,
         events=6,
-        link=seal.link,
-        seal_hash=seal.hash,
+        chain_hash=checkpoint.chain_hash,
+        checkpoint_hash=checkpoint.hash,
         first_at=MARCH,
         last_at=MARCH,
         removed_at=MARCH,
         key_id="t1",
-        hash=seal.hash,
-        mac=seal.mac,
+        hash=checkpoint.hash,
+        mac=checkpoint.mac,
     )
     delete_covered()
     assert {finding.kind for finding in verify_log().findings} == {"forged"}
@@ -170,10 +170,10 @@ def test_the_command_prunes(capsys):
     call_command("audit", "prune", "--before", "2026-03-01")
     assert "6 events" in capsys.readouterr().out
     call_command("audit", "prune", "--before", "2026-03-01")
-    assert "nothing that old" in capsys.readouterr().out
+    assert "No events are old enough" in capsys.readouterr().out
 
 
-def test_the_command_refuses_to_prune_a_log_that_does_not_verify(log):
+def test_the_command_does_not_prune_a_log_that_does_not_verify(log):
     triggers.run(connection, triggers.remove_sql(connection.vendor))
     Event.objects.filter(pk=log[1][0]).delete()
     with pytest.raises(CommandError, match="does not verify"):
@@ -181,9 +181,9 @@ def test_the_command_refuses_to_prune_a_log_that_does_not_verify(log):
     assert not RetentionStub.objects.exists()
 
 
-def test_the_command_verifies_and_names(log, capsys):
+def test_the_command_verifies_and_lists_findings(log, capsys):
     call_command("audit", "verify")
-    assert "Nothing was found." in capsys.readouterr().out
+    assert "No tampering found." in capsys.readouterr().out
     triggers.run(connection, triggers.remove_sql(connection.vendor))
     Event.objects.filter(pk=log[2][1]).update(actor_id=9)
     with pytest.raises(SystemExit):
@@ -192,7 +192,7 @@ def test_the_command_verifies_and_names(log, capsys):
 
 
 @pytest.mark.parametrize("expect", ["x", "3", "3:abc"])
-def test_the_command_says_what_it_cannot_use(expect):
+def test_the_command_refuses_an_invalid_checkpoint(expect):
     with pytest.raises(CommandError):
         call_command("audit", "verify", "--expect", expect)
 
@@ -206,5 +206,5 @@ def test_the_command_writes_a_file_that_verifies_with_the_key_it_prints(tmp_path
     call_command("audit", "key")
     keys.write_text(capsys.readouterr().out)
     assert main([str(file), "--key", str(keys)]) == 0
-    with pytest.raises(CommandError, match="cannot be written"):
+    with pytest.raises(CommandError, match="Cannot write"):
         call_command("audit", "export", str(file))

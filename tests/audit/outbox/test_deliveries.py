@@ -1,4 +1,4 @@
-"""Mails leave through a durable outbox: at least once, later if need be, to a real mail server."""
+"""Emails leave through a durable outbox: at least once, with retries, to a real mail server."""
 
 import smtplib
 from datetime import timedelta
@@ -12,12 +12,12 @@ from django.utils import timezone
 from audit.events import EventName
 from audit.models import Delivery
 from audit.outbox.deliveries import (
-    KEEP_TRYING,
     LEASE,
+    RETRY_PERIOD,
     DeliveryFailed,
     deliver_due,
     enqueue,
-    enqueue_mail,
+    enqueue_email,
     requeue,
     withdraw,
 )
@@ -41,32 +41,32 @@ def delivery(db) -> Delivery:
 
 def enqueued() -> Delivery:
     event = record(event=EventName.MFA_RESET, actor=None)
-    enqueue_mail(
+    enqueue_email(
         event=event, recipient="petra@example.org", subject="Your MFA was reset", body="Grüße"
     )
     return Delivery.objects.get(event_id=event.pk)
 
 
-def test_a_slow_server_does_not_hold_a_worker_that_shall_stop(down, db, monkeypatch):
-    monkeypatch.setattr("audit.outbox.deliveries.BUDGET_S", -1)
+def test_a_slow_server_does_not_keep_a_worker_from_stopping(down, db, monkeypatch):
+    monkeypatch.setattr("audit.outbox.deliveries.BUDGET_SECONDS", -1)
     deliveries = [enqueued(), enqueued()]
     deliver_due(timezone.now())
-    assert sorted(each.attempts for each in Delivery.objects.all()) == [0, 1]
+    assert sorted(delivery.attempts for delivery in Delivery.objects.all()) == [0, 1]
     deliver_due(timezone.now())
     assert Delivery.objects.filter(attempts=1).count() == len(deliveries)
 
 
-def test_many_are_written_some_at_a_time(delivery, monkeypatch):
-    monkeypatch.setattr("audit.outbox.deliveries.AT_ONCE", 2)
-    told = [
+def test_many_deliveries_are_written_in_batches(delivery, monkeypatch):
+    monkeypatch.setattr("audit.outbox.deliveries.WRITE_BATCH_SIZE", 2)
+    deliveries = [
         Delivery(event_id=delivery.event_id, kind="security", recipient=f"{name}@example.org", subject="s", body="b")
         for name in ("ada", "bela", "petra", "chidi")
     ]  # fmt: skip
-    assert enqueue(iter(told)) == 4
+    assert enqueue(iter(deliveries)) == 4
     assert Delivery.objects.count() == 4
 
 
-def test_a_mail_reaches_a_real_server_once(mail_server, delivery):  # noqa: F811
+def test_an_email_reaches_a_real_server_once(mail_server, delivery):  # noqa: F811
     assert deliver_due(timezone.now()) == 1
     assert deliver_due(timezone.now()) == 0
     [(recipients, text)] = mail_server.messages
@@ -77,7 +77,7 @@ def test_a_mail_reaches_a_real_server_once(mail_server, delivery):  # noqa: F811
     assert delivery.sent_at
 
 
-def test_without_the_commit_there_is_no_mail(db):
+def test_a_rolled_back_email_is_not_sent(db):
     with transaction.atomic():
         enqueued()
         transaction.set_rollback(True)
@@ -85,20 +85,20 @@ def test_without_the_commit_there_is_no_mail(db):
     assert mail.outbox == []
 
 
-def test_a_server_that_is_down_is_tried_again_with_growing_pauses(down, db):
+def test_a_server_that_is_down_is_retried_with_growing_delays(down, db):
     with time_machine.travel(START, tick=False) as clock:
         delivery = enqueued()
-        pauses = []
+        delays = []
         for _ in range(4):
             assert deliver_due(timezone.now()) == 0
             delivery.refresh_from_db()
-            pauses.append((delivery.next_attempt_at - timezone.now()).total_seconds())
+            delays.append((delivery.next_attempt_at - timezone.now()).total_seconds())
             clock.move_to(delivery.next_attempt_at)
-        assert pauses == [30, 60, 120, 240]
+        assert delays == [30, 60, 120, 240]
         assert "ConnectionRefusedError" in delivery.last_error
 
 
-def test_the_mail_comes_when_the_server_is_back(delivery, settings):
+def test_the_email_is_sent_when_the_server_is_back(delivery, settings):
     use_server(settings, 1)
     deliver_due(timezone.now())
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
@@ -107,18 +107,18 @@ def test_the_mail_comes_when_the_server_is_back(delivery, settings):
     assert len(mail.outbox) == 1
 
 
-def test_after_a_week_it_is_given_up(down, db):
+def test_a_delivery_fails_after_a_week(down, db):
     with time_machine.travel(START, tick=False) as clock:
         delivery = enqueued()
-        clock.shift(KEEP_TRYING)
+        clock.shift(RETRY_PERIOD)
         deliver_due(timezone.now())
         delivery.refresh_from_db()
-        assert delivery.state == Delivery.State.GIVEN_UP
+        assert delivery.state == Delivery.State.FAILED
         clock.shift(timedelta(days=1))
         assert deliver_due(timezone.now()) == 0
 
 
-def test_a_worker_that_dies_while_sending_gives_it_back(delivery, monkeypatch):
+def test_a_delivery_is_due_again_when_its_worker_died(delivery, monkeypatch):
     def die(*args, **kwargs):
         raise SystemExit
 
@@ -130,8 +130,8 @@ def test_a_worker_that_dies_while_sending_gives_it_back(delivery, monkeypatch):
     assert deliver_due(timezone.now() + LEASE + timedelta(seconds=1)) == 1
 
 
-def test_what_another_worker_has_taken_is_left_alone(delivery, monkeypatch):
-    """Both read the same row; the one that moves it first sends it."""
+def test_a_delivery_claimed_by_another_worker_is_skipped(delivery, monkeypatch):
+    """Both read the same row; the first to claim it sends it."""
 
     def sent_by_the_other(*args, **kwargs) -> int:
         assert deliver_due(timezone.now()) == 0
@@ -143,7 +143,7 @@ def test_what_another_worker_has_taken_is_left_alone(delivery, monkeypatch):
     assert delivery.attempts == 1
 
 
-def test_one_that_fails_does_not_keep_the_others_waiting(db, monkeypatch):
+def test_one_failure_does_not_delay_the_others(db, monkeypatch):
     first, second = enqueued(), enqueued()
     real = mail.EmailMessage.send
 
@@ -158,7 +158,7 @@ def test_one_that_fails_does_not_keep_the_others_waiting(db, monkeypatch):
     assert second.state == Delivery.State.SENT
 
 
-def test_all_tries_of_a_mail_have_one_message_id(delivery, monkeypatch):
+def test_all_attempts_have_the_same_message_id(delivery, monkeypatch):
     deliver_due(timezone.now())
     requeue(delivery)
     deliver_due(timezone.now())
@@ -166,7 +166,7 @@ def test_all_tries_of_a_mail_have_one_message_id(delivery, monkeypatch):
     assert first == second == f"<delivery-{delivery.pk}@localhost>"
 
 
-def test_nobody_gets_two_for_one_event(delivery):
+def test_nobody_gets_two_deliveries_of_one_event(delivery):
     again = Delivery(
         event_id=delivery.event_id, recipient=delivery.recipient, subject="x", body="x"
     )
@@ -177,7 +177,7 @@ def test_nobody_gets_two_for_one_event(delivery):
         again.save(force_insert=True)
 
 
-def test_what_is_of_no_more_use_is_not_sent(delivery):
+def test_a_delivery_past_its_use_is_not_sent(delivery):
     Delivery.objects.update(useful_until=timezone.now() - timedelta(seconds=1))
     assert deliver_due(timezone.now()) == 0
     assert mail.outbox == []
@@ -185,24 +185,24 @@ def test_what_is_of_no_more_use_is_not_sent(delivery):
     assert delivery.state == Delivery.State.WITHDRAWN
 
 
-def test_what_was_withdrawn_is_not_sent(delivery):
+def test_a_withdrawn_delivery_is_not_sent(delivery):
     withdraw(event_ids=[delivery.event_id], kinds=["security"], why="It was decided.")
     assert deliver_due(timezone.now()) == 0
     assert mail.outbox == []
 
 
-def test_without_a_mail_server_nothing_is_called_sent(delivery, settings):
+def test_without_a_mail_server_a_delivery_fails(delivery, settings):
     settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
     assert deliver_due(timezone.now()) == 0
     delivery.refresh_from_db()
-    assert delivery.state == Delivery.State.GIVEN_UP
+    assert delivery.state == Delivery.State.FAILED
     assert "EMAIL_URL" in delivery.last_error
 
 
-def test_sending_again_begins_a_new_week(down, db):
+def test_requeuing_starts_a_new_week_of_attempts(down, db):
     with time_machine.travel(START, tick=False) as clock:
         delivery = enqueued()
-        clock.shift(KEEP_TRYING)
+        clock.shift(RETRY_PERIOD)
         deliver_due(timezone.now())
         requeue(delivery)
         deliver_due(timezone.now())
@@ -211,13 +211,13 @@ def test_sending_again_begins_a_new_week(down, db):
         assert delivery.next_attempt_at > timezone.now()
 
 
-def test_behind_one_that_is_down_the_others_wait_untried(db):
+def test_other_deliveries_to_an_endpoint_that_is_down_wait(db):
     first, second = enqueued(), enqueued()
 
     def down(delivery):
         raise DeliveryFailed("Down.", endpoint_down=True)
 
-    assert deliver_due(timezone.now(), carry=down) == 0
-    attempts = {each.pk: each.attempts for each in Delivery.objects.all()}
+    assert deliver_due(timezone.now(), send=down) == 0
+    attempts = dict(Delivery.objects.values_list("pk", "attempts"))
     assert attempts == {first.pk: 1, second.pk: 0}
     assert Delivery.objects.get(pk=second.pk).next_attempt_at > timezone.now()

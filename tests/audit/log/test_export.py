@@ -1,4 +1,4 @@
-"""The audit log as CSV for people and as JSON Lines for the verifier."""
+"""Exports of the audit log: CSV for people, JSON Lines for the verifier."""
 
 import csv
 import io
@@ -15,11 +15,11 @@ from apono_portal.core.crypto.keyring import chain_keys
 from apono_portal.core.db import keyset
 from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
-from audit.integrity.chain import event_record
 from audit.integrity.checkpoints import write_checkpoints
+from audit.integrity.records import event_record
 from audit.integrity.retention import prune_log
-from audit.log.export import exported_log, harmless
-from audit.log.selectors import Wanted
+from audit.log.export import escape_formula, export_lines
+from audit.log.selectors import EventFilter
 from audit.models import Event
 from audit.services import record
 from audit.verify_export import FIELDS, Verifier, hash_of, records_in
@@ -47,50 +47,54 @@ def lines(client, query: str = "") -> list[dict]:
     return [json.loads(line) for line in text_of(client, "jsonl", query).splitlines()]
 
 
-def test_the_export_holds_what_the_filters_ask_for(auditor_client, admin_user):
+def test_the_export_holds_the_events_that_match_the_filters(auditor_client, admin_user):
     record(event=EventName.SESSION_SIGN_IN, actor=admin_user, metadata={"key": "värde"})
     record(event=EventName.SESSION_SIGN_OUT, actor=admin_user)
     [row] = table(auditor_client, "?event=session:sign_in")
     assert row["actor"] == "Ada Admin <ada@example.org>"
     assert row["metadata"] == '{"key": "värde"}'
     [line] = [
-        each for each in lines(auditor_client, "?actor=ada&text=") if each["kind"] == "event"
+        record for record in lines(auditor_client, "?actor=ada&text=") if record["kind"] == "event"
     ][:1]
     assert line["metadata"] == {"key": "värde"}
 
 
 @pytest.mark.parametrize("query", ["", "?event=session:sign_in"])
-def test_the_export_goes_on_past_its_batch(auditor_client, monkeypatch, query):
-    monkeypatch.setattr(keyset, "BATCH", 2)
-    monkeypatch.setattr("audit.integrity.chain.CHUNK", 2)
+def test_the_export_continues_after_a_batch(auditor_client, monkeypatch, query):
+    monkeypatch.setattr(keyset, "BATCH_SIZE", 2)
+    monkeypatch.setattr("audit.integrity.records.CHUNK_SIZE", 2)
     numbers = [record(event=EventName.SESSION_SIGN_IN, actor=None).pk for _ in range(5)]
     write_checkpoints(timezone.now())
     assert [int(row["event_id"]) for row in table(auditor_client, query)] == numbers
-    told = [each["id"] for each in lines(auditor_client, query) if each["kind"] == "event"]
-    assert told[:5] == numbers
+    ids = [record["id"] for record in lines(auditor_client, query) if record["kind"] == "event"]
+    assert ids[:5] == numbers
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-def test_taking_records_out_is_on_the_record(auditor_client, auditor_user, form):
+def test_an_export_is_recorded(auditor_client, auditor_user, form):
     text_of(auditor_client, form, "?actor=ada")
     event = Event.objects.get()
     assert (event.event, event.actor_id) == (EventName.AUDIT_EXPORT, auditor_user.pk)
-    told = {"what": "audit log", "format": form, "filters": {"actor": "ada"}, "rows": "0 rows"}
-    assert event.metadata == told
+    assert event.metadata == {
+        "what": "audit log",
+        "format": form,
+        "filters": {"actor": "ada"},
+        "rows": "0 rows",
+    }
     assert event.address == "127.0.0.1"
 
 
-def test_looking_at_the_headers_is_no_export(auditor_client):
+def test_a_head_request_is_not_an_export(auditor_client):
     assert auditor_client.head(reverse("audit:export_csv")).status_code == 405
     assert not Event.objects.exists()
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
 def test_no_cell_is_a_formula(start):
-    assert harmless(f"{start}cmd|' /C calc'!A0").startswith("'")
+    assert escape_formula(f"{start}cmd|' /C calc'!A0").startswith("'")
 
 
-def test_a_name_that_is_a_formula_comes_out_harmless(auditor_client, admin_user):
+def test_a_name_that_is_a_formula_is_escaped(auditor_client, admin_user):
     admin_user.name = '=HYPERLINK("http://example.org","x")'
     record(event=EventName.SESSION_SIGN_IN, actor=admin_user)
     [row] = table(auditor_client)
@@ -98,7 +102,7 @@ def test_a_name_that_is_a_formula_comes_out_harmless(auditor_client, admin_user)
 
 
 @pytest.mark.parametrize(("form", "kind"), [("csv", "text/csv"), ("jsonl", "application/jsonl")])
-def test_the_export_is_not_kept_by_browsers(auditor_client, form, kind):
+def test_browsers_do_not_cache_the_export(auditor_client, form, kind):
     answer = auditor_client.get(reverse(f"audit:export_{form}"))
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["Content-Type"] == f"{kind}; charset=utf-8"
@@ -114,8 +118,8 @@ def verified(member, number: int) -> Event:
 
 
 @pytest.mark.parametrize("query", ["", "?event=request:approve"])
-def test_an_event_carries_the_mfa_it_stands_on(auditor_client, member_user, query):
-    """Also when the verification itself is not among the rows asked for."""
+def test_an_event_names_the_verification_behind_it(auditor_client, member_user, query):
+    """Even if the verification does not match the filters."""
     with time_machine.travel(timezone.now() - timedelta(hours=30)):
         at = verified(member_user, 7).at
     record(event=EventName.REQUEST_APPROVE, actor=member_user, metadata={"verification": 7})
@@ -134,12 +138,12 @@ def check(text: str):
     return Verifier(chain_keys()).run(records_in(text.encode().splitlines()))
 
 
-def test_an_export_without_filters_verifies_as_a_whole(auditor_client, member_user):
+def test_an_export_without_filters_verifies_whole(auditor_client, member_user):
     for number in range(3):
         verified(member_user, number)
     write_checkpoints(timezone.now())
     report = check(text_of(auditor_client, "jsonl"))
-    assert (report.ok, report.whole, report.sealed, report.waiting) == (True, True, 3, 1)
+    assert (report.ok, report.whole, report.chained, report.pending) == (True, True, 3, 1)
 
 
 def test_a_filtered_export_verifies_row_by_row(auditor_client, member_user):
@@ -149,7 +153,7 @@ def test_a_filtered_export_verifies_row_by_row(auditor_client, member_user):
     write_checkpoints(timezone.now())
     text = text_of(auditor_client, "jsonl", "?event=mfa:verify")
     report = check(text)
-    assert (report.ok, report.whole, report.sealed) == (True, False, 3)
+    assert (report.ok, report.whole, report.chained) == (True, False, 3)
     assert not check(text.replace("Aegis", "Other", 1)).ok
 
 
@@ -164,16 +168,16 @@ def test_a_filtered_export_verifies_across_a_stub(auditor_client):
 def test_the_export_has_the_event_as_it_was_hashed(auditor_client):
     event = record(event=EventName.USER_CHANGE, actor=None, metadata={"ü": [1, 0.1, None]})
     write_checkpoints(timezone.now())
-    [line] = [each for each in lines(auditor_client) if each.get("id") == event.pk]
+    [line] = [record for record in lines(auditor_client) if record.get("id") == event.pk]
     values = Event.objects.values(*FIELDS["event"]).get(pk=event.pk)
     assert line["digest"] == hash_of("event", event_record(values))
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-@pytest.mark.parametrize("wanted", [Wanted(), Wanted(event="session:sign_in")])
-def test_memory_does_not_grow_with_the_rows(monkeypatch, form, wanted):
-    monkeypatch.setattr(keyset, "BATCH", 50)
-    monkeypatch.setattr("audit.integrity.chain.CHUNK", 50)
+@pytest.mark.parametrize("filters", [EventFilter(), EventFilter(event="session:sign_in")])
+def test_memory_does_not_grow_with_the_rows(monkeypatch, form, filters):
+    monkeypatch.setattr(keyset, "BATCH_SIZE", 50)
+    monkeypatch.setattr("audit.integrity.records.CHUNK_SIZE", 50)
     peaks = []
     for more in (100, 900):
         Event.objects.bulk_create(
@@ -181,7 +185,7 @@ def test_memory_does_not_grow_with_the_rows(monkeypatch, form, wanted):
         )
         write_checkpoints(timezone.now())
         tracemalloc.start()
-        for _ in exported_log(wanted, form):
+        for _ in export_lines(filters, form):
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()

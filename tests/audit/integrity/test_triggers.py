@@ -1,4 +1,4 @@
-"""The database itself refuses to change the audit log, whoever asks and however."""
+"""The database refuses every change of the audit log."""
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -34,7 +34,7 @@ def test_plain_sql_cannot_change_a_row(sql):
     assert Event.objects.get().pk == event.pk
 
 
-def test_an_empty_log_takes_a_pointless_update():
+def test_an_update_of_no_rows_is_allowed():
     assert Event.objects.update(actor_label="Nobody") == 0
 
 
@@ -45,14 +45,14 @@ def test_truncate_is_refused():
         assert Event.objects.count() == 1
 
 
-def test_saving_a_read_row_is_refused():
+def test_saving_an_existing_event_is_refused():
     event = record(event=EventName.SESSION_SIGN_IN, actor=None)
     event.actor_label = "Somebody else"
     with pytest.raises(DatabaseError, match="cannot be changed"), transaction.atomic():
         event.save()
 
 
-def test_an_event_goes_with_the_write_it_tells_of(member_user):
+def test_an_event_rolls_back_with_its_write(member_user):
     with transaction.atomic():
         record(event=EventName.USER_CHANGE, actor=member_user, target=member_user)
         transaction.set_rollback(True)

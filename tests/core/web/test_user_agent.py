@@ -1,4 +1,4 @@
-"""Browsers are named as people name them."""
+"""Readable names of browsers."""
 
 import pytest
 
@@ -24,5 +24,5 @@ IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605
         ("", "Unknown browser"),
     ],
 )
-def test_browser_has_a_name(user_agent: str, name: str) -> None:
+def test_a_browser_has_a_readable_name(user_agent: str, name: str) -> None:
     assert name_browser(user_agent) == name

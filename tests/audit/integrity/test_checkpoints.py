@@ -1,4 +1,4 @@
-"""The sealer: everything gets a place in the chain once, in any order of commits, and nobody waits."""
+"""Every event gets one position in the chain, whatever the order of commits, and writers never wait."""
 
 import threading
 from datetime import timedelta
@@ -8,9 +8,9 @@ from django.db import DatabaseError, connection, connections, transaction
 from django.utils import timezone
 
 from audit.events import EventName
-from audit.integrity import checkpoints
-from audit.integrity.chain import unsealed
+from audit.integrity import chain, checkpoints
 from audit.integrity.checkpoints import write_checkpoints
+from audit.integrity.records import unchained_events
 from audit.integrity.verification import verify_log
 from audit.models import ChainEntry, ChainState, Checkpoint, Event
 from audit.services import record
@@ -20,18 +20,18 @@ def written(count: int) -> list[int]:
     return [record(event=EventName.SESSION_SIGN_IN, actor=None).pk for _ in range(count)]
 
 
-def sealed_ids() -> list[int]:
+def chained_ids() -> list[int]:
     return list(ChainEntry.objects.order_by("position").values_list("event_id", flat=True))
 
 
 @pytest.mark.django_db
-def test_a_sweep_seals_what_was_written_and_the_next_what_came_then():
+def test_checkpoints_cover_new_events_in_order():
     first = written(3)
     assert write_checkpoints(timezone.now()) == 3
     assert write_checkpoints(timezone.now()) == 0
     second = written(2)
     assert write_checkpoints(timezone.now()) == 2
-    assert sealed_ids() == first + second
+    assert chained_ids() == first + second
     assert list(ChainEntry.objects.order_by("position").values_list("position", flat=True)) == [
         1,
         2,
@@ -43,13 +43,15 @@ def test_a_sweep_seals_what_was_written_and_the_next_what_came_then():
 
 
 @pytest.mark.django_db
-def test_a_backlog_is_sealed_in_several_seals(monkeypatch):
-    monkeypatch.setattr(checkpoints, "BATCH", 4)
+def test_a_backlog_takes_several_checkpoints(monkeypatch):
+    monkeypatch.setattr(checkpoints, "BATCH_SIZE", 4)
     numbers = written(10)
     assert write_checkpoints(timezone.now()) == 10
-    assert sealed_ids() == numbers
+    assert chained_ids() == numbers
     assert Checkpoint.objects.count() == 3
-    assert [seal.settled_id for seal in Checkpoint.objects.order_by("number")][-1] == numbers[-1]
+    assert [checkpoint.settled_id for checkpoint in Checkpoint.objects.order_by("number")][
+        -1
+    ] == numbers[-1]
     assert verify_log().ok
 
 
@@ -60,9 +62,9 @@ def test_writing_an_event_is_one_statement(django_assert_num_queries):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("table", ["seal", "sealedevent", "retentionstub"])
-@pytest.mark.parametrize("verb", ["UPDATE audit_{} SET link = 'x'", "DELETE FROM audit_{}"])
-def test_seals_refuse_change(table, verb):
+@pytest.mark.parametrize("table", ["checkpoint", "chainentry", "retentionstub"])
+@pytest.mark.parametrize("verb", ["UPDATE audit_{} SET chain_hash = 'x'", "DELETE FROM audit_{}"])
+def test_the_chain_refuses_change(table, verb):
     from audit.integrity.retention import prune_log
 
     written(2)
@@ -79,19 +81,22 @@ def test_seals_refuse_change(table, verb):
 
 
 @pytest.mark.django_db
-def test_every_seal_says_with_which_key_it_was_made(settings):
+def test_a_checkpoint_names_its_key(settings):
     written(1)
     write_checkpoints(timezone.now())
     older = settings.ENCRYPTION_KEYS
     settings.ENCRYPTION_KEYS = f"{key('t2')},{older}"
     written(1)
     write_checkpoints(timezone.now())
-    assert [seal.key_id for seal in Checkpoint.objects.order_by("number")] == ["t1", "t2"]
+    assert [checkpoint.key_id for checkpoint in Checkpoint.objects.order_by("number")] == [
+        "t1",
+        "t2",
+    ]
     assert verify_log().ok
 
 
 @pytest.mark.django_db
-def test_a_key_that_was_rotated_out_leaves_the_chain_proven(settings):
+def test_a_rotated_key_leaves_the_chain_verifiable(settings):
     written(1)
     write_checkpoints(timezone.now())
     settings.ENCRYPTION_KEYS = key("t2")
@@ -121,7 +126,7 @@ def in_thread(task) -> threading.Thread:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_event_that_commits_after_younger_ones_is_sealed_late():
+def test_an_event_that_commits_after_newer_ones_is_appended_late():
     """PostgreSQL numbers events before they are committed; SQLite has one writer at a time."""
     if connection.vendor != "postgresql":
         return
@@ -141,17 +146,17 @@ def test_an_event_that_commits_after_younger_ones_is_sealed_late():
     assert write_checkpoints(timezone.now()) == 0
     go_on.set()
     writer.join()
-    late = unsealed().get().pk
+    late = unchained_events().get().pk
     assert late < younger[0]
     assert write_checkpoints(timezone.now()) == 1
-    assert sealed_ids() == [*younger, late]
+    assert chained_ids() == [*younger, late]
     assert ChainState.objects.get().settled_id >= younger[-1]
     assert verify_log().ok
 
 
 @pytest.mark.django_db(transaction=True)
-def test_writers_that_never_pause_do_not_hold_settling_back():
-    """Each look finds somebody writing, but never those of the look before."""
+def test_overlapping_writers_do_not_keep_ids_from_settling():
+    """There is always a writer, but never one that was there before."""
     if connection.vendor != "postgresql":
         return
     first = written(1)
@@ -181,7 +186,7 @@ def test_writers_that_never_pause_do_not_hold_settling_back():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_sealer_leaves_the_chain_to_the_one_that_holds_it():
+def test_only_one_process_writes_checkpoints():
     if connection.vendor != "postgresql":
         return
     written(2)
@@ -189,11 +194,11 @@ def test_a_sealer_leaves_the_chain_to_the_one_that_holds_it():
 
     def hold() -> None:
         with transaction.atomic():
-            assert checkpoints.lock_chain()
+            assert chain.lock_chain()
             held.set()
             go_on.wait(20)
 
-    ChainState.objects.create(pk=ChainState.ONLY)
+    ChainState.objects.create(pk=ChainState.SINGLETON_PK)
     holder = in_thread(hold)
     assert held.wait(20)
     assert write_checkpoints(timezone.now()) == 0
@@ -203,7 +208,7 @@ def test_a_sealer_leaves_the_chain_to_the_one_that_holds_it():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_sealers_and_writers_at_once_leave_one_chain_without_a_gap():
+def test_concurrent_processes_leave_one_chain_without_a_gap():
     stop = threading.Event()
 
     def write() -> None:
@@ -211,23 +216,23 @@ def test_sealers_and_writers_at_once_leave_one_chain_without_a_gap():
             with transaction.atomic():
                 written(2)
 
-    def seal() -> None:
+    def checkpoint() -> None:
         while not stop.is_set():
             write_checkpoints(timezone.now())
 
     writers = [in_thread(write) for _ in range(3)]
-    sealers = [in_thread(seal) for _ in range(2)]
+    processes = [in_thread(checkpoint) for _ in range(2)]
     for writer in writers:
         writer.join()
     stop.set()
-    for sealer in sealers:
-        sealer.join()
+    for process in processes:
+        process.join()
     write_checkpoints(timezone.now())
     assert ChainEntry.objects.count() == Event.objects.count() == 90
     assert verify_log().ok
 
 
 @pytest.mark.django_db
-def test_what_is_dated_in_the_future_is_sealed_as_well():
+def test_events_dated_in_the_future_are_covered_too():
     written(1)
     assert write_checkpoints(timezone.now() - timedelta(days=1)) == 1

@@ -1,3 +1,5 @@
+"""Durations are parsed as people write them and formatted so that they parse again."""
+
 from datetime import timedelta
 
 import pytest
@@ -26,7 +28,7 @@ from apono_portal.core.formatting.durations import format_duration, parse_durati
         ("1.34", 80),
     ],
 )
-def test_durations_are_read_as_people_write_them(text, minutes):
+def test_it_parses_durations_as_people_write_them(text, minutes):
     assert parse_duration(text) == timedelta(minutes=minutes)
 
 
@@ -38,13 +40,13 @@ def test_durations_are_read_as_people_write_them(text, minutes):
         "\uff11h", "\u0663h", "\u00b2", "1 . 5", "1.", ".5", "1.5.5", "0x10", "1_0", "1h" * 5000, "1\x00h",
     ],
 )  # fmt: skip
-def test_what_is_no_duration_is_refused_with_a_sentence(text):
-    with pytest.raises(ValueError, match=r"duration.*Write it like"):
+def test_it_refuses_what_is_not_a_duration(text):
+    with pytest.raises(ValueError, match=r"duration.*Examples"):
         parse_duration(text)
 
 
 @pytest.mark.parametrize(
-    ("duration", "words"),
+    ("duration", "text"),
     [
         (timedelta(hours=8), "8 h"),
         (timedelta(hours=1, minutes=30), "1 h 30 min"),
@@ -55,11 +57,11 @@ def test_what_is_no_duration_is_refused_with_a_sentence(text):
         (timedelta(0), "0 min"),
     ],
 )
-def test_durations_are_spelled_in_units(duration, words):
-    assert format_duration(duration) == words
+def test_it_formats_durations_in_units(duration, text):
+    assert format_duration(duration) == text
 
 
-def test_what_is_spelled_can_be_read_again():
+def test_a_formatted_duration_parses_again():
     for minutes in (1, 59, 60, 61, 1439, 1440, 2880, 4321):
         assert parse_duration(format_duration(timedelta(minutes=minutes))) == timedelta(
             minutes=minutes

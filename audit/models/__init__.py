@@ -1,0 +1,17 @@
+"""Models of the audit log, by subject."""
+
+from audit.models.chain import ChainEntry, ChainState, Checkpoint, LogVerification, RetentionStub
+from audit.models.delivery import Delivery
+from audit.models.event import Event
+from audit.models.export import ExportProgress
+
+__all__ = [
+    "ChainEntry",
+    "ChainState",
+    "Checkpoint",
+    "Delivery",
+    "Event",
+    "ExportProgress",
+    "LogVerification",
+    "RetentionStub",
+]
