@@ -3,7 +3,7 @@
 Each step is one action of a user, an admin, a worker, a target or the clock. After each, the portal and
 the target are compared with `tests.stateful.truth`.
 
-LIVES=2000 make lives   runs many, each time others; the suite runs some, the same every time
+RUNS=2000 make stateful   runs many, each time others; the suite runs some, the same every time
 """
 
 import os
@@ -521,7 +521,7 @@ class RequestActions(RuleBasedStateMachine):
             self.clock.stop()
 
 
-MANY = int(os.environ.get("LIVES", "0"))
+MANY = int(os.environ.get("RUNS", "0"))
 
 
 @pytest.mark.django_db
