@@ -1,4 +1,4 @@
-"""When a flow can be asked through."""
+"""When a flow can be requested."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, time
@@ -96,7 +96,7 @@ def office_flow(requester):
 def test_a_request_is_refused_outside_the_hours(db, hour, refused):
     requester = UserFactory()
     flow = office_flow(requester)
-    asked = {
+    arguments = {
         "actor": requester,
         "flow": flow,
         "target_ids": [flow.targets.get().pk],
@@ -107,9 +107,9 @@ def test_a_request_is_refused_outside_the_hours(db, hour, refused):
     with time_machine.travel(datetime(2026, 5, 11, hour, tzinfo=HELSINKI), tick=False):
         if refused:
             with pytest.raises(RequestRefused, match="Tuesday 12 May at 08:00"):
-                submit_request(**asked)
+                submit_request(**arguments)
         else:
-            assert submit_request(**asked).pk
+            assert submit_request(**arguments).pk
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ RULES = ("approvals_required", "max_extensions", "extension_duration", "escalati
 HALF_AN_HOUR = timedelta(minutes=30)
 
 
-def approve(*people):
-    return [SimpleNamespace(verdict="approve", approver_id=each.pk) for each in people]
+def approve(*approvers):
+    return [SimpleNamespace(verdict="approve", approver_id=user.pk) for user in approvers]
 
 
 def flow_asking(*groups, further=(), **fields):
@@ -57,9 +57,9 @@ def test_a_further_group_decides_once_escalated_and_not_before():
     owner, later, last = UserFactory.create_batch(3)
     flow = flow_asking([owner], approval=ANY_OF, further=[[later], [last]])
     for tier, expected in [(0, (False, False)), (1, (True, False)), (2, (True, True))]:
-        said = [can_decide(flow, each, UserFactory(), tier=tier) for each in (later, last)]
-        assert tuple(said) == expected
-        met = [approval_met(flow, approve(each), tier=tier) for each in (later, last)]
+        decisions = [can_decide(flow, user, UserFactory(), tier=tier) for user in (later, last)]
+        assert tuple(decisions) == expected
+        met = [approval_met(flow, approve(user), tier=tier) for user in (later, last)]
         assert tuple(met) == expected
     assert can_decide(flow, owner, UserFactory(), tier=2)
 

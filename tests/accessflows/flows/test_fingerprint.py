@@ -39,16 +39,16 @@ def test_a_term_that_matters_changes_it(change):
 
 
 @pytest.mark.parametrize(
-    "people", ["requester_users", "requester_groups", "approver_users", "approver_groups"]
+    "users", ["requester_users", "requester_groups", "approver_users", "approver_groups"]
 )
-def test_users_and_groups_change_it(people):
+def test_users_and_groups_change_it(users):
     flow = AccessFlowFactory()
     before = taken(flow)
-    getattr(flow, people).add(UserFactory() if people.endswith("users") else GroupFactory())
+    getattr(flow, users).add(UserFactory() if users.endswith("users") else GroupFactory())
     assert taken(flow) != before
 
 
-@pytest.mark.parametrize("change", [{}, {"wait": timedelta(minutes=31)}], ids=["gone", "wait"])
+@pytest.mark.parametrize("change", [{}, {"wait": timedelta(minutes=31)}], ids=["removed", "wait"])
 def test_a_step_of_escalation_changes_it(change):
     flow = AccessFlowFactory()
     none = taken(flow)
@@ -101,12 +101,12 @@ def test_the_order_of_saving_does_not_change_it():
 
 
 def test_the_computed_fingerprint_is_that_of_the_terms():
-    people, groups = UserFactory.create_batch(3), GroupFactory.create_batch(3)
+    users, groups = UserFactory.create_batch(3), GroupFactory.create_batch(3)
     flow = AccessFlowFactory(
         targets=2,
-        requester_users=people[1:],
+        requester_users=users[1:],
         requester_groups=groups[:2],
-        approver_users=people[:2],
+        approver_users=users[:2],
         approver_groups=groups[1:],
     )
     for position, group in enumerate(reversed(groups), start=1):

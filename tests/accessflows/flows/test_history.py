@@ -64,8 +64,8 @@ def test_deactivating_is_shown_between_versions(flow, admin_user):
     set_flow_active(actor=admin_user, window=None, flow=flow, is_active=False, client_info=SYSTEM)
     change(flow, admin_user, require_mfa=True)
     _, entries = history_page(flow.pk, None)
-    found = [each.version.version if each.version else each.event.event for each in entries]
-    assert found == [2, "flow:deactivate", 1]
+    shown = [entry.version.version if entry.version else entry.event.event for entry in entries]
+    assert shown == [2, "flow:deactivate", 1]
 
 
 def test_an_entry_of_an_older_page_is_compared_across_the_pages(flow, admin_user):
@@ -76,8 +76,8 @@ def test_an_entry_of_an_older_page_is_compared_across_the_pages(flow, admin_user
     newest, _ = history_page(flow.pk, "1")
     assert newest.paginator.count == PAGE_SIZE + 2
     for page in ("1", "2"):
-        shown = [each for each in history_page(flow.pk, page)[1] if each.version]
-        assert all(each.differences for each in shown if each.version.version > 1)
+        shown = [entry for entry in history_page(flow.pk, page)[1] if entry.version]
+        assert all(entry.differences for entry in shown if entry.version.version > 1)
 
 
 def test_a_flow_that_was_made_without_a_version_has_an_empty_history(auditor_client):

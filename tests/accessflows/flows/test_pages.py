@@ -255,8 +255,8 @@ def test_the_list_counts_each_requester_once(admin_client):
 
 def test_the_list_is_filtered_by_integration(admin_client):
     orders, _ = AccessFlowFactory(name="Orders", targets=1), AccessFlowFactory(name="Billing")
-    wanted = orders.targets.get().resource.integration_id
-    page = html_of(admin_client.get("/access-flows/", {"integration": wanted}))
+    integration = orders.targets.get().resource.integration_id
+    page = html_of(admin_client.get("/access-flows/", {"integration": integration}))
     assert "Actions for Orders" in page
     assert "Actions for Billing" not in page
 
@@ -301,10 +301,10 @@ def test_odd_filters_show_a_page(admin_client, query):
 
 
 def test_the_list_makes_as_many_queries_for_ten_as_for_many(admin_client, questions_of):
-    people = UserFactory.create_batch(5)
-    AccessFlowFactory.create_batch(10, targets=1, requester_users=people)
+    users = UserFactory.create_batch(5)
+    AccessFlowFactory.create_batch(10, targets=1, requester_users=users)
     few = questions_of(admin_client, "/access-flows/")
-    AccessFlowFactory.create_batch(290, targets=2, requester_users=people)
+    AccessFlowFactory.create_batch(290, targets=2, requester_users=users)
     assert questions_of(admin_client, "/access-flows/") == few
 
 

@@ -20,15 +20,15 @@ pytestmark = pytest.mark.django_db
 ANY_OF, ALL_OF = AccessFlow.Approval.ANY_OF, AccessFlow.Approval.ALL_OF
 
 
-def approve(*people):
-    return [SimpleNamespace(verdict="approve", approver_id=each.pk) for each in people]
+def approve(*approvers):
+    return [SimpleNamespace(verdict="approve", approver_id=user.pk) for user in approvers]
 
 
 def test_named_users_and_group_members_can_request():
     named, member, other = UserFactory.create_batch(3)
     group = GroupFactory(members=[member])
     flow = AccessFlowFactory(requester_users=[named], requester_groups=[group])
-    assert [can_request(flow, each) for each in (named, member, other)] == [True, True, False]
+    assert [can_request(flow, user) for user in (named, member, other)] == [True, True, False]
     assert set(requesters_of(flow)) == {named, member}
 
 
@@ -47,11 +47,11 @@ def test_a_deactivated_user_cannot_request():
 def test_a_flow_is_offered_with_its_available_targets():
     person = UserFactory()
     flow = AccessFlowFactory(requester_users=[person], targets=2)
-    gone = flow.targets.first().resource
-    gone.missing_since = flow.created_at
-    gone.save()
+    missing = flow.targets.first().resource
+    missing.missing_since = flow.created_at
+    missing.save()
     offered = requestable_targets(person)
-    assert [target.resource for target in offered] != [gone]
+    assert [target.resource for target in offered] != [missing]
     assert len(offered) == len(available_targets_of(flow)) == 1
 
 
@@ -66,16 +66,16 @@ def test_what_is_available_is_the_same_in_the_database_and_in_memory(closed):
         thing = getattr(target, closed)
         thing.missing_since = flow.created_at
         thing.save()
-    asked = list(available_targets().filter(flow=flow))
-    assert available_targets_of(flow) == asked
-    assert (target in asked) == (closed is None)
+    available = list(available_targets().filter(flow=flow))
+    assert available_targets_of(flow) == available
+    assert (target in available) == (closed is None)
 
 
 def test_a_flow_is_returned_with_whether_it_can_be_requested():
     named, other = UserFactory.create_batch(2)
-    gone = UserFactory(is_active=False)
-    flow = AccessFlowFactory(requester_users=[named, gone])
-    assert [flow_for(flow.pk, each) for each in (named, other, gone)] == [
+    missing = UserFactory(is_active=False)
+    flow = AccessFlowFactory(requester_users=[named, missing])
+    assert [flow_for(flow.pk, user) for user in (named, other, missing)] == [
         (flow, True),
         (flow, False),
         (flow, False),

@@ -22,14 +22,14 @@ def pair(checked):
 
 
 def terms_for(pair, **changes):
-    people = frozenset([UserFactory().pk])
-    said = {
+    requesters = frozenset([UserFactory().pk])
+    terms = {
         "name": "Orders",
-        "requester_users": people,
+        "requester_users": requesters,
         "targets": frozenset([pair]),
         "max_duration": timedelta(hours=1),
     }
-    return FlowInput(**(said | changes))
+    return FlowInput(**(terms | changes))
 
 
 def create(actor, terms):
@@ -106,17 +106,17 @@ def test_a_new_name_keeps_the_fingerprint(pair, admin_user):
         terms=FlowInput(**(vars(terms) | {"name": "Orders, renamed"})),
         client_info=SYSTEM,
     )
-    assert [each.term for each in last_difference(flow)] == ["Access Flow Name"]
+    assert [one.term for one in last_difference(flow)] == ["Access Flow Name"]
     assert saved.fingerprint == fingerprint
 
 
 @pytest.mark.parametrize("what", ["vanished resource", "vanished role", "disabled", "out of reach"])
 def test_what_cannot_be_granted_is_refused(pair, checked, admin_user, what):
-    gone = {"missing_since": checked.discovered_at}
+    missing = {"missing_since": checked.discovered_at}
     if what == "vanished resource":
-        Resource.objects.filter(pk=pair[0]).update(**gone)
+        Resource.objects.filter(pk=pair[0]).update(**missing)
     elif what == "vanished role":
-        Permission.objects.filter(pk=pair[1]).update(**gone)
+        Permission.objects.filter(pk=pair[1]).update(**missing)
     elif what == "disabled":
         Integration.objects.filter(pk=checked.pk).update(is_active=False)
     else:

@@ -1,4 +1,4 @@
-"""A canary: asked for on the integration's page, done by a worker, shown step by step."""
+"""A canary: requested on the integration's page, run by a worker, shown step by step."""
 
 from datetime import timedelta
 
@@ -43,10 +43,10 @@ def test_it_passes_on_a_real_target_and_leaves_nothing(checked, pg_target, admin
     assert pg_target.grant_roles() == []
     shown = admin_client.get(reverse("integrations:canary", args=[checked.pk, run.pk]))
     assert shown.content.decode().count("chip chip-green") >= 9
-    said = Event.objects.filter(event="integration:canary").values_list(
+    states = Event.objects.filter(event="integration:canary").values_list(
         "metadata__state", flat=True
     )
-    assert set(said) == {"requested", "passed"}
+    assert set(states) == {"requested", "passed"}
 
 
 def test_it_fails_with_a_sentence_where_nothing_answers(admin_client):
@@ -86,8 +86,8 @@ def test_a_run_of_a_killed_worker_is_closed_with_the_reason(admin_client):
 
 def test_a_missing_item_cannot_be_chosen(admin_client):
     integration = IntegrationFactory()
-    gone = ResourceFactory(integration=integration, missing_since=timezone.now())
-    page = post(admin_client, integration, gone, PermissionFactory(integration=integration))
+    missing = ResourceFactory(integration=integration, missing_since=timezone.now())
+    page = post(admin_client, integration, missing, PermissionFactory(integration=integration))
     assert "that exist now" in page.content.decode()
     assert not CanaryRun.objects.exists()
 

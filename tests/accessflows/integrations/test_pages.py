@@ -1,4 +1,4 @@
-"""Integrations with a real server: check, discovery, change of address, the sealed password."""
+"""Integrations with a real server: check, discovery, change of address, the encrypted password."""
 
 import pytest
 from django.utils import timezone

@@ -58,8 +58,8 @@ def test_the_page_of_a_finished_check_does_not_poll(admin_client, auditor_client
 def test_asking_and_result_are_recorded(admin_client, admin_user, integration):
     ask(admin_client, integration)
     run_requested_checks(timezone.now())
-    asked, result = Event.objects.filter(event="integration:check").order_by("pk")
-    assert (asked.actor_id, asked.metadata) == (admin_user.pk, {"state": "requested"})
+    requested, result = Event.objects.filter(event="integration:check").order_by("pk")
+    assert (requested.actor_id, requested.metadata) == (admin_user.pk, {"state": "requested"})
     assert result.metadata["health"] == "limited"
 
 

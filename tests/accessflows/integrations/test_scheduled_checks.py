@@ -90,8 +90,8 @@ def test_a_missing_item_is_noticed_by_a_scheduled_check(checked):
     Resource.objects.create(integration=checked, name="dropped_long_ago")
     run_due_checks(timezone.now() + DAY)
     assert not Resource.objects.get(name="dropped_long_ago").is_present
-    told = Event.objects.filter(event="integration:discover").latest("pk").metadata
-    assert told["missing_resources"] == ["dropped_long_ago"]
+    metadata = Event.objects.filter(event="integration:discover").latest("pk").metadata
+    assert metadata["missing_resources"] == ["dropped_long_ago"]
 
 
 def test_rights_are_described(checked):

@@ -318,9 +318,9 @@ def test_a_password_set_during_containment_ends_contained(make_grant: MakeGrant)
 
 
 def test_a_pool_of_the_grantees_is_emptied_and_stays_empty(grant: Grant) -> None:
-    """It opens new connections by itself as soon as old ones are gone."""
-    said = grant.credential
-    where = make_conninfo(host=said.host, port=said.port, dbname=said.database, user=said.user, password=said.password)  # fmt: skip
+    """It opens new connections by itself as soon as old ones are closed."""
+    credential = grant.credential
+    where = make_conninfo(host=credential.host, port=credential.port, dbname=credential.database, user=credential.user, password=credential.password)  # fmt: skip
     with ConnectionPool(where, min_size=2, max_size=3, timeout=1) as pool:
         pool.wait(10)
         assert grant.contain().sessions_terminated >= 2

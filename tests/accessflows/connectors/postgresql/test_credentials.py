@@ -153,7 +153,7 @@ def test_no_password_reaches_our_log(
     with capture_logs() as entries:
         grant = make_grant()
         grant.end()
-    said = f"{entries} {caplog.text}"
-    assert grant.role in said
+    logged = f"{entries} {caplog.text}"
+    assert grant.role in logged
     for secret in (grant.credential.password, BROKER_PASSWORD, "SCRAM-SHA-256$"):
-        assert secret not in said
+        assert secret not in logged

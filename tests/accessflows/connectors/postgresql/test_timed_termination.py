@@ -1,4 +1,4 @@
-"""At the moment of an end sessions are told to end, by the target's own word on whose end has come."""
+"""At the deadline, sessions are terminated of those grants that have expired by the target's clock."""
 
 import time
 from dataclasses import replace
@@ -66,10 +66,10 @@ def test_one_superuser_does_not_keep_others_open(make_grant):
     powerful, plain = make_grant(), make_grant()
     sessions = [powerful.log_in(), plain.log_in()]
     powerful.pg.ask(f"ALTER ROLE {powerful.role} SUPERUSER")
-    for each in (powerful, plain):
-        move_end(each, datetime.now(UTC))
+    for grant in (powerful, plain):
+        move_end(grant, datetime.now(UTC))
     both = [powerful.identity, plain.identity]
-    told = postgresql.terminate_sessions_at(plain.pg.target, both, datetime.now(UTC))
-    assert told == {plain.identity: 1}
+    terminated = postgresql.terminate_sessions_at(plain.pg.target, both, datetime.now(UTC))
+    assert terminated == {plain.identity: 1}
     for session in sessions:
         session.close()

@@ -53,12 +53,12 @@ def every_call(pg: PgTarget, target: Target) -> dict[str, Callable[[], object]]:
 def outcome(call: Callable[[], object]) -> ConnectorError:
     with pytest.raises(ConnectorError) as error:
         call()
-    said = "".join(
-        f"{each!r} {each}"
-        for each in (error.value, error.value.__cause__, error.value.__context__)
-        if each is not None and (each is error.value or not error.value.__suppress_context__)
+    text = "".join(
+        f"{one!r} {one}"
+        for one in (error.value, error.value.__cause__, error.value.__context__)
+        if one is not None and (one is error.value or not error.value.__suppress_context__)
     )
-    assert SECRET not in said
+    assert SECRET not in text
     assert error.value.sentence.endswith(".")
     return error.value
 

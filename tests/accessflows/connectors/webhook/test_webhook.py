@@ -96,9 +96,9 @@ def test_whole_lifecycle(receiver: Receiver) -> None:  # noqa: F811
     assert webhook.locate(target, spec) == identity
     old = webhook.issue_credential(target, spec, identity)
     new = webhook.reset_credential(target, spec, identity, terminate_sessions=True)
-    assert [receiver.opens_for(each) for each in (old, new)] == [False, True]
-    [found] = webhook.list_managed_roles(target, "portal", [identity]).roles
-    assert (found.identity, found.can_login) == (identity, True)
+    assert [receiver.opens_for(one) for one in (old, new)] == [False, True]
+    [role] = webhook.list_managed_roles(target, "portal", [identity]).roles
+    assert (role.identity, role.can_login) == (identity, True)
     assert not webhook.prove(target, identity).holds
     webhook.contain(target, identity)
     assert not receiver.opens_for(new)
@@ -247,5 +247,5 @@ def test_many_are_contained_and_one_failure_stops_no_other(receiver: Receiver) -
     identities = [webhook.activate(receiver.target, spec_of()).identity for _ in range(3)]
     identities[1] = replace(identities[1], system_identifier="other")
     answers = webhook.contain_many(receiver.target, identities)
-    failed = [isinstance(answers[each], ConnectorError) for each in identities]
+    failed = [isinstance(answers[one], ConnectorError) for one in identities]
     assert failed == [False, True, False]
