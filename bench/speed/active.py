@@ -65,12 +65,12 @@ def _request_once(person: Person) -> float:
     page.get_by_label("Duration", exact=True).fill("30m")
     page.get_by_label("Justification").fill("Measure how long one waits for access")
     button = page.get_by_role("button", name="Request access")
-    page.get_by_text("It opens within seconds.").wait_for()
+    page.get_by_text("Access starts within seconds.").wait_for()
     status = page.locator(".req-head")
     started = time.perf_counter()
     button.click()
     status.get_by_text("Active", exact=True).wait_for(timeout=30_000)
     seconds = time.perf_counter() - started
-    page.get_by_role("button", name="End now").click()
+    page.get_by_role("button", name="Revoke now").click()
     status.get_by_text("Revoked", exact=True).wait_for(timeout=30_000)
     return seconds
