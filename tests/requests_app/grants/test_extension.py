@@ -206,7 +206,7 @@ def test_just_before_the_end_it_is_too_late(flow):
     grant = flow.active_grant()
     with (
         time_machine.travel(grant.deadline - timedelta(seconds=20), tick=False),
-        pytest.raises(Conflict, match="about to expire"),
+        pytest.raises(Conflict, match="too soon to be extended"),
     ):
         extend(grant.request)
 
