@@ -74,7 +74,7 @@ class GroupFactory(factory.django.DjangoModelFactory):
 
 
 class IntegrationFactory(factory.django.DjangoModelFactory):
-    """An active PostgreSQL integration. ``password`` is sealed on the way in."""
+    """An active PostgreSQL integration. ``password`` is stored encrypted."""
 
     class Meta:
         model = Integration
@@ -315,7 +315,7 @@ class GrantFactory(factory.django.DjangoModelFactory):
 
 
 class WebhookFactory(factory.django.DjangoModelFactory):
-    """A webhook that is told of everything. ``url`` and ``secret`` are sealed on the way in."""
+    """A webhook for every kind of event. ``url`` and ``secret`` are stored encrypted."""
 
     class Meta:
         model = Webhook

@@ -161,7 +161,7 @@ def end_session(request: PortalRequest) -> None:
 
 
 def stored_window(request: HttpRequest) -> Window | None:
-    """Return the window in the session without judging it; None if there is no well-formed one."""
+    """Return the window in the session without checking it; None if there is no well-formed one."""
     value: Any = request.session.get(SESSION_KEY)
     try:
         window = Window(**(value | {"verified_at": datetime.fromisoformat(value["verified_at"])}))

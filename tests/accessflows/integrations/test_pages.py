@@ -1,4 +1,4 @@
-"""Integrations with a real server: check, discovery, change of address, the sealed password."""
+"""Integrations with a real server: check, discovery, change of address, the encrypted password."""
 
 import pytest
 from django.utils import timezone
@@ -103,7 +103,7 @@ def test_a_password_that_cannot_be_opened_is_told(integration, admin_client):
     assert "The credential can&#x27;t be decrypted. Enter it again." in page
 
 
-def test_adding_seals_the_password(db, admin_client, typed):
+def test_adding_encrypts_the_password(db, admin_client, typed):
     secret = "s3cret-never-seen"
     answer = admin_client.post("/integrations/new/", typed | {"name": "two", "password": secret})
     added = Integration.objects.get(name="two")
@@ -126,7 +126,7 @@ def test_a_refused_form_does_not_send_the_password_back(integration, admin_clien
     assert "typed-secret" not in html_of(answer)
 
 
-def test_an_empty_password_keeps_the_sealed_one(integration, admin_client, typed):
+def test_an_empty_password_keeps_the_stored_one(integration, admin_client, typed):
     before = integration.broker_password
     admin_client.post(path(integration, "edit/"), typed | {"name": "renamed"})
     integration.refresh_from_db()

@@ -1,4 +1,4 @@
-"""A webhook as an integration: the form, what is sealed, the check."""
+"""A webhook as an integration: the form, what is encrypted, the check."""
 
 import pytest
 from django.utils import timezone

@@ -59,7 +59,7 @@ def test_a_reset_after_the_grants_are_written_activates_nothing(protected):
     assert not Event.objects.filter(event__in=["grant:activate", "grant:contain"]).exists()
 
 
-def test_a_reset_while_the_target_is_down_activates_nothing(protected):
+def test_a_reset_while_the_target_is_unreachable_activates_nothing(protected):
     request = protected.request()
     right_port = protected.integration.port
     Integration.objects.update(port=1)
@@ -89,7 +89,7 @@ def test_a_reset_during_the_call_removes_the_login(protected, monkeypatch):
     assert Event.objects.filter(event="grant:contain").count() == 1
 
 
-def test_a_flow_deactivated_while_the_target_is_down_activates_nothing(real_flow):
+def test_a_flow_deactivated_while_the_target_is_unreachable_activates_nothing(real_flow):
     request = real_flow.request()
     begin_activation(request_pk=request.pk)
     request.grants.update(attempts=1)

@@ -141,7 +141,7 @@ def test_the_page_redirects_to_verification_and_back(signed_in, open_window_of):
     )
 
 
-def test_the_page_says_when_the_target_is_down(signed_in):
+def test_the_page_says_that_the_target_is_unreachable(signed_in):
     grant = ready()
     client = signed_in(grant.request.requester)
     answer = client.post(reverse("requests:reveal", args=[grant.request_id]), {"grant": grant.pk})

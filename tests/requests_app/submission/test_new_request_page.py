@@ -65,7 +65,7 @@ def test_a_request_waiting_for_approvers_says_so(user, signed_in):
 
 BAD = {
     "no duration": ({"duration": ""}, "Enter a duration"),
-    "zero": ({"duration": "0"}, "shortest"),
+    "zero": ({"duration": "0"}, "minimum duration"),
     "negative": ({"duration": "-1h"}, "not a duration"),
     "not a number": ({"duration": "NaN"}, "not a duration"),
     "endless": ({"duration": "inf"}, "not a duration"),
@@ -110,10 +110,10 @@ def test_a_target_of_others_refuses_the_whole_selection(user, flow, signed_in):
 
 
 def test_what_was_typed_is_kept(user, flow, signed_in):
-    justification = "Mend <b>19</b> orders\nsecond line"
+    justification = "Fix <b>19</b> orders\nsecond line"
     page = send(signed_in(user), flow, duration="99h", justification=justification).content.decode()
     assert 'value="99h"' in page
-    assert "Mend &lt;b&gt;19&lt;/b&gt; orders\nsecond line" in page
+    assert "Fix &lt;b&gt;19&lt;/b&gt; orders\nsecond line" in page
     assert page.count(" checked") == 1
 
 

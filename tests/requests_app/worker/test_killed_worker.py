@@ -150,7 +150,7 @@ def test_a_worker_killed_during_removal_is_taken_over(real_flow, method, when):
     assert grant.proof["holds"] is True
 
 
-def test_two_workers_share_revocations_and_record_each_once(real_flow):
+def test_two_workers_share_revocations_and_record_them_once(real_flow):
     grants = [real_flow.active_grant() for _ in range(6)]
     for grant in grants:
         revoke_access(actor=real_flow.requester, request=grant.request)

@@ -41,7 +41,7 @@ def unanswered():
     return request
 
 
-def test_a_server_that_is_down_is_retried(unanswered):
+def test_an_unreachable_server_is_retried(unanswered):
     grant = unanswered.grants.get()
     assert (grant.state, grant.attempts) == (GrantState.ACTIVATING, 1)
     assert grant.next_attempt_at > timezone.now()

@@ -81,7 +81,7 @@ def test_access_is_activated_revealed_expired_and_proven(ask, receiver):  # noqa
     assert credential.password not in str(list(Event.objects.values_list("metadata", flat=True)))
 
 
-def test_an_activation_waits_for_a_receiver_that_is_down(ask, receiver):  # noqa: F811
+def test_an_activation_waits_for_an_unreachable_receiver(ask, receiver):  # noqa: F811
     receiver.stop()
     request = ask()
     settle()
@@ -91,7 +91,7 @@ def test_an_activation_waits_for_a_receiver_that_is_down(ask, receiver):  # noqa
     assert grant_of(request).state == GrantState.ACTIVE
 
 
-def test_a_revocation_waits_for_a_receiver_that_is_down(ask, receiver):  # noqa: F811
+def test_a_revocation_waits_for_an_unreachable_receiver(ask, receiver):  # noqa: F811
     request = ask()
     settle()
     grant = grant_of(request)

@@ -18,7 +18,7 @@ SNOOPING_ROUTINE = (
 )
 
 
-def residue_of(grant: Grant) -> set[tuple[str, str, str]]:
+def owned_objects_of(grant: Grant) -> set[tuple[str, str, str]]:
     found = postgresql.find_owned_objects(grant.pg.target, grant.identity)
     return {(item.database, item.kind, item.name) for item in found.items}
 
@@ -37,10 +37,10 @@ def building(make_grant: MakeGrant, builder: str) -> Grant:
     return make_grant(permission=builder)
 
 
-def test_grant_without_residue_leaves_an_empty_list(grant: Grant) -> None:
+def test_grant_without_owned_objects_leaves_an_empty_list(grant: Grant) -> None:
     with grant.log_in() as session:
         session.execute("SELECT 1")
-    assert residue_of(grant) == set()
+    assert owned_objects_of(grant) == set()
 
 
 def test_tables_in_two_databases_are_listed_and_moved(building: Grant) -> None:
@@ -48,7 +48,7 @@ def test_tables_in_two_databases_are_listed_and_moved(building: Grant) -> None:
         with building.log_in(dbname=database) as session:
             session.execute("CREATE TABLE sales.mine AS SELECT * FROM sales.customers")
     building.contain()
-    assert residue_of(building) == {
+    assert owned_objects_of(building) == {
         ("orders", "object", "table sales.mine"),
         ("orders_staging", "object", "table sales.mine"),
     }
@@ -73,7 +73,7 @@ def test_security_definer_routine_gains_nothing_by_being_moved(
         session.execute(SNOOPING_ROUTINE)
     assert bystander.execute("SELECT sales.snoop()").fetchone() == (100,)
     building.contain()
-    kinds = {kind for _, kind, _ in residue_of(building)}
+    kinds = {kind for _, kind, _ in owned_objects_of(building)}
     assert "SECURITY DEFINER routine" in kinds
     building.clean()
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="function snoop"):
@@ -105,7 +105,7 @@ def test_default_privileges_are_removed(building: Grant) -> None:
     with building.log_in() as session:
         session.execute("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC")
     building.contain()
-    assert {kind for _, kind, _ in residue_of(building)} == {"default privileges"}
+    assert {kind for _, kind, _ in owned_objects_of(building)} == {"default privileges"}
     assert [item.kind for item in building.clean().removed] == ["default privileges"]
     assert building.proof_holds()
 
@@ -116,7 +116,7 @@ def test_rights_that_others_gave_by_hand_are_named(building: Grant) -> None:
     pg.ask(f"GRANT SELECT ON ledger.invoices TO {building.role}", database="billing")
     pg.ask(f"GRANT TEMPORARY ON DATABASE billing TO {building.role}")
     building.contain()
-    assert residue_of(building) == {
+    assert owned_objects_of(building) == {
         ("billing", "right", "table ledger.invoices"),
         ("postgres", "right", "database billing"),
     }
@@ -254,7 +254,7 @@ def test_trigger_of_the_grantee_on_anothers_table_is_listed_and_disarmed(
             " FOR EACH ROW EXECUTE FUNCTION sales.bomb()"
         )
     building.contain()
-    assert ("orders", "trigger", "trigger bomb on table sales.orders") in residue_of(building)
+    assert ("orders", "trigger", "trigger bomb on table sales.orders") in owned_objects_of(building)
     building.clean()
     assert pg.ask(
         "UPDATE sales.orders SET status = 'held' WHERE id = 1 RETURNING status", database="orders"

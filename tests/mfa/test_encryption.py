@@ -1,4 +1,4 @@
-"""Seals: what is in the database opens for its owner and purpose only, and only with the key."""
+"""Encryption: what is in the database decrypts for its owner and purpose only, and only with the key."""
 
 import base64
 import secrets
@@ -30,7 +30,7 @@ def test_the_table_holds_no_secret(device):
         assert form not in row
 
 
-def test_a_sealed_key_fits_its_column():
+def test_an_encrypted_key_fits_its_column():
     longest = f"{'i' * 8}"
     assert len(encrypt(bytes(20), purpose=PURPOSE, owner=2**63)) <= 80
     assert (
@@ -67,7 +67,7 @@ def test_a_key_of_the_same_name_does_not_open_it(settings):
         decrypt(text, purpose=PURPOSE, owner=1)
 
 
-def test_the_newest_key_seals_and_older_ones_still_open(settings):
+def test_the_newest_key_encrypts_and_older_ones_still_decrypt(settings):
     old, new = key("old"), key("new")
     settings.ENCRYPTION_KEYS = old
     text = encrypt(b"secret", purpose=PURPOSE, owner=1)
@@ -86,7 +86,7 @@ def test_every_changed_character_breaks_it():
 
 
 @pytest.mark.parametrize("stray", ["!", " ", "\n", "é"])
-def test_a_sealed_text_has_one_spelling(stray):
+def test_an_encrypted_text_has_one_spelling(stray):
     text = encrypt(bytes(20), purpose=PURPOSE, owner=1)
     with pytest.raises(DecryptionFailed):
         decrypt(f"{text[:9]}{stray}{text[9:]}", purpose=PURPOSE, owner=1)
@@ -125,7 +125,7 @@ def test_a_key_id_is_used_once():
         parse_keyring(f"{key('k1')},{key('k1')}")
 
 
-def test_an_unsealed_key_in_the_table_is_never_used(person):
+def test_an_unencrypted_key_in_the_table_is_never_used(person):
     """A row written past the service, as django-otp's own default would write it."""
     planted = AuthenticatorFactory(user=person)
     Authenticator.objects.update(key=secrets.token_bytes(20).hex())

@@ -1,4 +1,4 @@
-"""Rotation of the sealing key: resumable, in batches, while people verify."""
+"""Rotation of the encryption key: resumable, in batches, while people verify."""
 
 import base64
 import secrets
@@ -25,7 +25,7 @@ def devices(db) -> list[Authenticator]:
 
 @pytest.fixture
 def rotated(settings, devices):
-    """A newest key beside the one the devices were sealed with."""
+    """A newest key beside the one the devices were encrypted with."""
     settings.ENCRYPTION_KEYS = f"{new_key('next')},{settings.ENCRYPTION_KEYS}"
     return settings
 
@@ -40,7 +40,7 @@ def key_id_of() -> set[str]:
     }
 
 
-def test_everything_is_sealed_with_the_newest_key_and_opens_without_the_old(rotated, devices):
+def test_everything_is_encrypted_with_the_newest_key_and_opens_without_the_old(rotated, devices):
     call_command("rotate_keys")
     assert key_id_of() == {"next"}
     rotated.ENCRYPTION_KEYS = rotated.ENCRYPTION_KEYS.split(",")[0]
@@ -48,7 +48,7 @@ def test_everything_is_sealed_with_the_newest_key_and_opens_without_the_old(rota
         assert Authenticator.objects.get(pk=device.pk).bin_key == device.secret
 
 
-def test_broker_passwords_are_sealed_anew_too(rotated, devices):
+def test_broker_passwords_are_encrypted_again_too(rotated, devices):
     integration = IntegrationFactory()
     rotated.ENCRYPTION_KEYS = f"{new_key('last')},{rotated.ENCRYPTION_KEYS}"
     call_command("rotate_keys")
@@ -100,7 +100,7 @@ def test_a_row_that_does_not_open_is_named_and_left_alone(rotated, devices):
     )
 
 
-def test_a_row_that_does_not_open_is_not_counted_as_sealed(rotated, devices):
+def test_a_row_that_does_not_open_is_not_counted_as_rotated(rotated, devices):
     Authenticator.objects.filter(pk=devices[2].pk).update(key="siv1.AAAA")
     [*_, last] = rotate_keys(keys(), batch_size=3)
     assert (last.seen, last.rotated, last.failed) == (7, 6, [devices[2].pk])
