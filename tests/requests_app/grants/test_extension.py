@@ -223,7 +223,7 @@ def test_a_contained_login_is_not_revived(flow):
     credential = reveal_credential(actor=flow.requester, grant=grant, window=None)
     flow.pg.ask(f"ALTER ROLE {grant.login} NOLOGIN PASSWORD NULL VALID UNTIL '1970-01-01 00:00Z'")
     end = grant.deadline
-    with pytest.raises(Conflict, match="has ended on the target"):
+    with pytest.raises(Conflict, match="was revoked on the target"):
         extend(grant.request)
     assert after(grant).ends_at == end
     with pytest.raises(psycopg.OperationalError):
