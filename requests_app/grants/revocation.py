@@ -144,7 +144,7 @@ def expire_due(*, now: datetime) -> int:
             to=Status.REVOKING,
             event=EventName.REQUEST_BEGIN_REVOCATION,
             actor=None,
-            metadata={"reason": "Its time is up."},
+            metadata={"reason": "The access expired."},
             final_status=Status.EXPIRED,
         )
         mark_revoking(requests)
