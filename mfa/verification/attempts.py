@@ -108,7 +108,7 @@ class Attempt:
             address=self.client_info.address,
             user_agent=self.client_info.user_agent,
         )
-        insert(verification)
+        insert(verification.sign())
         event = record(
             event=EVENTS[outcome],
             actor=self.user,

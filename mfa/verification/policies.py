@@ -22,6 +22,8 @@ def evidence_holds(*, verification: Verification | None, state: MfaState) -> boo
     """
     if verification is None or verification.outcome != Outcome.OK:
         return False
+    if not verification.is_authentic:
+        return False
     if verification.user_id != state.user_id or verification.epoch != state.epoch:
         return False
     return _in_use.first(verification.device_id, state.user_id) is not None
