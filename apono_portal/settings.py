@@ -146,6 +146,11 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"].setdefault("CONN_MAX_AGE", env.int("DATABASE_CONN_MAX_AGE", default=60))
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # PostgreSQL plans a repeated statement once. PgBouncer must be 1.21 or later for it.
+    if env.bool("DATABASE_PREPARE_STATEMENTS", default=True):
+        DATABASES["default"].setdefault("OPTIONS", {}).update(
+            server_side_binding=True, prepare_threshold=5
+        )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Users and sessions -----------------------------------------------------------------------
@@ -197,7 +202,7 @@ AXES_USERNAME_FORM_FIELD = "username"
 AXES_LOCKOUT_CALLABLE = "apono_portal.users.views.locked_out"
 AXES_CLIENT_IP_CALLABLE = "apono_portal.core.web.client.client_address"
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]
-AXES_USERNAME_CALLABLE = "apono_portal.users.sign_in.name_for_axes"
+AXES_USERNAME_CALLABLE = "apono_portal.users.session_state.name_for_axes"
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # blocked attempts never extend the lockout
 AXES_DISABLE_ACCESS_LOG = True  # the audit log has it
 AXES_ENABLE_ADMIN = False

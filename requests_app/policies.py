@@ -9,7 +9,7 @@ from accessflows.flows.fingerprint import compute_fingerprint
 from accessflows.flows.policies import approval_met, can_request
 from accessflows.models import AccessFlow, Permission, Resource
 from mfa.models import MfaState
-from mfa.verification.policies import evidence_holds
+from mfa.verification.policies import is_evidence_valid
 from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def void_reason(request: AccessRequest, decision: Decision) -> str:
     if not request.require_mfa:
         return ""
     state = MfaState.objects.filter(pk=decision.approver_id or 0).first()
-    if state is not None and evidence_holds(verification=decision.verification, state=state):
+    if state is not None and is_evidence_valid(verification=decision.verification, state=state):
         return ""
     return "The approver's MFA was reset."
 

@@ -12,7 +12,7 @@ from audit.integrity.verification import verify_log
 from audit.models import Event
 from mfa.models import Outcome, Verification
 from mfa.verification.locking import lock_state
-from mfa.verification.policies import evidence_holds
+from mfa.verification.policies import is_evidence_valid
 from requests_app.evidence_checks import rows_that_count
 from requests_app.exceptions import Conflict
 from requests_app.grants.activation import begin_activation, confirm_activation
@@ -63,7 +63,7 @@ def test_inserted_verification_and_updated_request_grant_nothing():
         [Verification(user=device.user, at=now, outcome=Outcome.OK, epoch=0, device_id=device.pk)]
     )
     AccessRequest.objects.update(status=Status.GRANTING, verification=forged, verified_at=now)
-    assert not evidence_holds(verification=forged, state=lock_state(device.user_id))
+    assert not is_evidence_valid(verification=forged, state=lock_state(device.user_id))
     assert_fails_closed(request)
 
 

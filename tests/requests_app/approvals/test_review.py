@@ -39,7 +39,7 @@ def post(client, request, page, action="approve"):
     return client.post(reverse(f"requests:{action}", args=[request.pk]), fields)
 
 
-def test_page_shows_why_you_may_decide_and_who_else(theo, waiting, signed_in):
+def test_page_shows_why_the_approver_may_decide_and_who_else(theo, waiting, signed_in):
     page = review(signed_in(theo), waiting).content.decode()
     assert "Orders owners, one is enough" in page
     assert "Other approvers: Priya Raman" in page
