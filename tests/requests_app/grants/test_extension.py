@@ -288,7 +288,7 @@ def test_of_two_with_the_same_end_only_one_is_extended(flow):
     together = first.deadline
     for model, field in ((Grant, "deadline"), (AccessRequest, "ends_at")):
         model.objects.update(**{field: together})
-    second.refresh_from_db()
+    sign(first, first.request, second, second.request)
     extend(second.request)
     later, earlier = after(second), after(first)
     assert (first.deadline, earlier.ends_at) == (together, together)

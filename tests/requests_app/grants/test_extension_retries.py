@@ -184,6 +184,7 @@ def test_a_revoked_grant_fails_the_extension(clock):
 def test_an_outdated_page_extends_nothing(clock):
     request = open_access()
     type(request).objects.update(extensions_used=1)
+    sign(request)
     with pytest.raises(Conflict, match="since this page was loaded"):
         extend(request)
     assert not Extension.objects.exists()
