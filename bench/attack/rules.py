@@ -109,8 +109,8 @@ RULES = (
              "require_evidence(user=actor, window=window) if request.require_mfa else None",
              "None"),
         Edit("requests_app/policies.py",  # an approval without evidence does not count
-             "return state is not None and is_evidence_valid(verification=decision.verification, state=state)",
-             "return True")]),
+             "if state is not None and is_evidence_valid(verification=decision.verification, state=state):",
+             "if True:")]),
     Rule("nobody approves their own request", ("decisions without a window",), [
         Edit("accessflows/flows/policies.py",
              "if not user.is_active or (user == requester and not flow.allow_self_approval):",

@@ -16,6 +16,7 @@ from requests_app.grants.activation import begin_activation
 from requests_app.models import GrantState, Status
 from requests_app.submission.step_up import step_up
 from tests.factories import (
+    sign,
     AccessFlowFactory,
     AccessRequestFactory,
     AuthenticatorFactory,
@@ -148,6 +149,7 @@ def test_a_request_pending_mfa_again_continues_with_a_new_code():
 def test_evidence_older_than_the_window_still_activates():
     request = granting(require_mfa=True)
     type(request).objects.update(pending_until=timezone.now() + timedelta(days=1))
+    sign(request)
     with time_machine.travel(timezone.now() + timedelta(hours=3)):
         assert begun(request).grants.count() == 1
 
