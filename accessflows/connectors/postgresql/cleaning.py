@@ -20,10 +20,7 @@ from accessflows.connectors.postgresql.owned_objects import (
     databases_with_dependencies,
     objects_in_current_database,
 )
-from accessflows.connectors.postgresql.prepared_transactions import (
-    prepared_transactions_of,
-    roll_back,
-)
+from accessflows.connectors.postgresql.prepared_transactions import roll_back_prepared
 from accessflows.connectors.postgresql.roles import Role, find_role, lock_grants
 from accessflows.connectors.protocol import Cleaning, GrantIdentity, OwnedObject, Target
 
@@ -96,7 +93,7 @@ def clean(target: Target, identity: GrantIdentity) -> Cleaning:
         if role is None:
             return Cleaning(was_absent=True)
         _require_contained(connection, role)
-        prepared = _roll_back_prepared(connection, role)
+        prepared = roll_back_prepared(connection, {role.oid: role.name})
         databases = databases_with_dependencies(connection, role.oid)
         # Without leftovers skip the GRANT, which makes the server recompute all memberships.
         if databases:
@@ -112,19 +109,8 @@ def clean(target: Target, identity: GrantIdentity) -> Cleaning:
         databases=tuple(databases),
         moved=tuple(item for item in items if item.kind not in _REMOVED_KINDS),
         removed=tuple(item for item in items if item.kind in _REMOVED_KINDS),
-        rolled_back=prepared,
+        rolled_back=tuple(transaction.gid for transaction in prepared),
     )
-
-
-def _roll_back_prepared(connection: BrokerConnection, role: Role) -> tuple[str, ...]:
-    """Prepared transactions can be rolled back only in their database, and only as their owner."""
-    prepared = prepared_transactions_of(connection, [role.oid])
-    if prepared:
-        join_roles(connection, [role.oid])
-    for transaction in prepared:
-        with connect_as_broker(connection.target, database=transaction.database) as other:
-            roll_back(other, role.name, transaction.gid)
-    return tuple(transaction.gid for transaction in prepared)
 
 
 def _require_contained(connection: BrokerConnection, role: Role) -> None:

@@ -120,8 +120,9 @@ def _server_checks(connection: BrokerConnection) -> Iterator[Check]:
         Check.failed(
             "Prepared transactions",
             "Grantees can leave prepared transactions behind that hold locks. Set "
-            "max_prepared_transactions to 0 unless applications need them.",
-            "ALTER SYSTEM SET max_prepared_transactions = 0; -- then restart",
+            "max_prepared_transactions to 0 unless applications need them. Before PostgreSQL 16, "
+            "nothing is granted until then.",
+            setup_sql.NO_PREPARED_TRANSACTIONS,
         )
         if facts["prepared"]
         else Check.passed("Prepared transactions", "Prepared transactions are disabled.")

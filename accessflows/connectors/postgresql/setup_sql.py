@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE, check_name, check_role_name
 
 MEMBERSHIP_OPTIONS_SINCE = 16
+NO_PREPARED_TRANSACTIONS = "ALTER SYSTEM SET max_prepared_transactions = 0; -- then restart"
 
 
 def identifier(name: str) -> str:
