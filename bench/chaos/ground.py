@@ -142,6 +142,8 @@ def _environment(portal: PostgresServer) -> dict[str, str]:
             f"postgres://{portal.superuser}:{portal.password}@{portal.host}:{portal.port}/postgres"
         ),
         "WORKER_LEASE_S": str(LEASE_S),
+        "MAX_ACTIVE_GRANTS_PER_USER": "10000",
+        "MAX_ACTIVE_GRANTS_PER_INTEGRATION": "10000",
         "LOG_LEVEL": "WARNING",
     }
 

@@ -17,9 +17,9 @@ from django.utils import timezone
 from accessflows.connectors import idle_pool
 from requests_app.drift.scan import due_for_scan, scan_target
 from requests_app.grants.revocation import expire_due
+from requests_app.grants.target_access import integrations_with_access, keep_connection
 from requests_app.lifecycle import BATCH_SIZE
 from requests_app.worker.deadline_watchdog import DeadlineWatchdog
-from requests_app.grants.target_access import integrations_with_access, keep_connection
 from requests_app.worker.reconciler import (
     Stage,
     WorkQueue,

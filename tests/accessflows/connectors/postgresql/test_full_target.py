@@ -2,13 +2,14 @@
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
 import psycopg
 import pytest
 
 from accessflows.connectors import idle_pool
-from accessflows.connectors.errors import TargetUnavailable
+from accessflows.connectors.errors import TargetRefused, TargetUnavailable
 from accessflows.connectors.postgresql import connection as broker
 from accessflows.connectors.registry import connector_for
 from apono_portal.demo.target import provision_target
@@ -26,9 +27,25 @@ MAX_CONNECTIONS = 20
 def small_server(pg_version: int, start_postgres: StartServer) -> PgTarget:
     settings = {"max_connections": str(MAX_CONNECTIONS), "autovacuum": "off"}
     if pg_version >= 16:
-        settings["reserved_connections"] = "4"
+        settings["reserved_connections"] = "3"
     server = start_postgres(pg_version, **settings)
     return PgTarget(server, provision_target(server, BROKER_PASSWORD), pg_version)
+
+
+@pytest.fixture(autouse=True)
+def application(small_server: PgTarget) -> Iterator[None]:
+    """An ordinary account that can sign in to any database."""
+    small_server.ask("CREATE ROLE application LOGIN PASSWORD 'application'")
+    small_server.ask("GRANT CONNECT ON DATABASE orders, postgres TO application")
+    yield
+    small_server.ask("DROP OWNED BY application; DROP ROLE application")
+
+
+def fill(stack: ExitStack, pg: PgTarget, database: str) -> None:
+    with suppress(psycopg.OperationalError):
+        for _ in range(MAX_CONNECTIONS):
+            account = {"user": "application", "password": "application"}
+            stack.enter_context(pg.admin(database, **account))
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +67,6 @@ def grant(small_server: PgTarget) -> Grant:
 def filled(grant: Grant) -> Iterator[Grant]:
     """All slots are taken: the grantee's, then an application's."""
     postgresql.keep_connection(grant.pg.target)
-    grant.pg.ask("ALTER ROLE portal_broker CONNECTION LIMIT -1")
     with ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(grant.log_in())
@@ -105,16 +121,43 @@ def test_sockets_that_never_sign_in_delay_nothing(grant: Grant) -> None:
         assert is_dead(session)
 
 
-def test_reserved_connections_let_a_broker_in_that_kept_none(grant: Grant) -> None:
-    """Only since version 16; there, grantees and applications can't use these slots."""
+def test_checked_setup_lets_a_broker_in_that_kept_no_connection(grant: Grant) -> None:
+    """By reserved connections, and before version 16 by the limits of databases with grantees."""
+    checks = postgresql.preflight(grant.pg.target)
+    assert next(check for check in checks if check.name == "Reserved connections").ok
     idle_pool.connections.stop()
     session = grant.log_in()
     with ExitStack() as stack:
-        with suppress(psycopg.OperationalError):
-            for _ in range(MAX_CONNECTIONS):
-                stack.enter_context(grant.pg.admin(user="portal_broker_other", password="x"))
-        with suppress(psycopg.OperationalError):
-            for _ in range(MAX_CONNECTIONS):
-                stack.enter_context(grant.log_in())
+        fill(stack, grant.pg, "orders" if grant.pg.version < 16 else "postgres")
         grant.contain()
     assert is_dead(session)
+
+
+def test_grants_never_exceed_the_connections_of_the_target(small_server: PgTarget) -> None:
+    pg = small_server
+    specs = [pg.spec(connection_limit=2) for _ in range(MAX_CONNECTIONS)]
+    with ThreadPoolExecutor(4) as pool:
+        activations = [pool.submit(postgresql.activate, pg.target, spec) for spec in specs]
+        refused = [one.exception() for one in activations if one.exception()]
+    granted = pg.ask(
+        "SELECT COALESCE(sum(rolconnlimit), 0) FROM pg_roles WHERE rolname ~ '^jit_.{26}$'"
+    )
+    assert 2 <= granted[0][0] <= MAX_CONNECTIONS - 3 - 5
+    assert all(isinstance(one, TargetRefused) and "no room" in one.sentence for one in refused)
+    assert len(refused) == MAX_CONNECTIONS - granted[0][0] // 2
+
+
+def test_connections_of_applications_count(small_server: PgTarget) -> None:
+    with broker.connect_as_broker(small_server.target):
+        pass
+    with ExitStack() as stack:
+        fill(stack, small_server, "postgres")
+        with pytest.raises(TargetRefused, match="no room"):
+            postgresql.activate(small_server.target, small_server.spec())
+
+
+@pytest.fixture(autouse=True)
+def no_grants(small_server: PgTarget) -> Iterator[None]:
+    yield
+    for name in small_server.grant_roles():
+        small_server.ask(f"DROP OWNED BY {name}; DROP ROLE {name}")
