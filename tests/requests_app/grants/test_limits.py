@@ -53,7 +53,9 @@ def test_integration_with_the_most_grants_gets_no_more(flow, settings):
     assert "can have 1 active grants" in refused.message
 
 
-@pytest.mark.parametrize("name", ["MAX_ACTIVE_GRANTS_PER_USER", "MAX_ACTIVE_GRANTS_PER_INTEGRATION"])
+@pytest.mark.parametrize(
+    "name", ["MAX_ACTIVE_GRANTS_PER_USER", "MAX_ACTIVE_GRANTS_PER_INTEGRATION"]
+)
 def test_request_beyond_a_limit_is_refused(flow, settings, name):
     setattr(settings, name, 1)
     begin(flow)
