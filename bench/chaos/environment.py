@@ -15,7 +15,7 @@ from apono_portal.demo.target import provision_target
 
 BUILDER = "orders_build"  # a permission whose holder can leave objects behind
 LEASE_S = 5
-TARGET_SETTINGS = {"max_connections": "700"}
+TARGET_SETTINGS = {"max_connections": "2000"}
 
 
 @dataclass
@@ -59,12 +59,7 @@ def running_environment(version: int) -> Iterator[Environment]:
     ):
         target = provision_target(server, secrets.token_urlsafe(24))
         variables = base.portal_environment(
-            portal,
-            "postgres",
-            base.new_keys(),
-            WORKER_LEASE_S=str(LEASE_S),
-            MAX_ACTIVE_GRANTS_PER_USER="10000",
-            MAX_ACTIVE_GRANTS_PER_INTEGRATION="10000",
+            portal, "postgres", base.new_keys(), WORKER_LEASE_S=str(LEASE_S)
         )
         workers = base.Application(variables, home / "workers.log")
         environment = Environment(portal, server, target, version, workers)
