@@ -60,6 +60,7 @@ def grant(small_server: PgTarget) -> Grant:
     spec = small_server.spec()
     identity = postgresql.activate(small_server.target, spec).identity
     credential = postgresql.issue_credential(small_server.target, spec, identity)
+    idle_pool.connections.close_idle(early=True)
     return Grant(small_server, spec, identity, credential)
 
 
@@ -101,7 +102,6 @@ def test_connection_on_which_a_statement_failed_is_kept(filled: Grant) -> None:
 
 
 def test_cleaning_does_not_take_the_connection_for_urgent_calls(filled: Grant) -> None:
-    idle_pool.connections._idle.pop((filled.pg.target, "postgres", False), None)
     with (
         pytest.raises(TargetUnavailable, match="no free connection"),
         broker.connect_as_broker(filled.pg.target),
@@ -145,6 +145,15 @@ def test_grants_never_exceed_the_connections_of_the_target(small_server: PgTarge
     assert 2 <= granted[0][0] <= MAX_CONNECTIONS - 3 - 5
     assert all(isinstance(one, TargetRefused) and "no room" in one.sentence for one in refused)
     assert len(refused) == MAX_CONNECTIONS - granted[0][0] // 2
+
+
+def test_activations_look_at_the_capacity_one_after_the_other(small_server: PgTarget) -> None:
+    hurried = small_server.with_target(lock_timeout_s=1)
+    with small_server.admin() as other:
+        other.execute("BEGIN")
+        other.execute("SELECT pg_advisory_xact_lock(hashtext('apono-portal-capacity'))")
+        with pytest.raises(TargetUnavailable, match="lock timeout"):
+            postgresql.activate(hurried, small_server.spec())
 
 
 def test_connections_of_applications_count(small_server: PgTarget) -> None:
