@@ -1,0 +1,49 @@
+"""Health checks. Neither waits for a database that went silent."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+READY_TIMEOUT_SECONDS = 1.5
+_probes = ThreadPoolExecutor(1, thread_name_prefix="readyz")  # while it hangs, so does the database
+
+
+class HealthMiddleware:
+    """Answer health checks before any middleware reads the session from the database."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        view = {"/healthz": healthz, "/readyz": readyz}.get(request.path_info, self.get_response)
+        return view(request)
+
+
+@login_not_required
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Respond 200 while the process runs, without the database."""
+    return JsonResponse({"status": "ok"})
+
+
+@login_not_required
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Respond 200 if the database responds within `READY_TIMEOUT_SECONDS`, else 503."""
+    probe = _probes.submit(_query_database)
+    try:
+        probe.result(READY_TIMEOUT_SECONDS)
+    except (DatabaseError, TimeoutError):
+        probe.cancel()
+        return JsonResponse({"status": "database unreachable"}, status=503)
+    return JsonResponse({"status": "ok"})
+
+
+def _query_database() -> None:
+    """Query over a new connection, in a thread of its own."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    finally:
+        connection.close()
