@@ -256,6 +256,7 @@ APPROVAL_LIFETIME = timedelta(hours=env.int("APPROVAL_HOURS", default=24))
 ACTIVATION_LIFETIME = timedelta(minutes=env.int("ACTIVATION_MINUTES", default=15))
 WORKER_INTERVAL_S = env.float("WORKER_INTERVAL_S", default=1.0)
 TARGET_SCAN_INTERVAL = timedelta(seconds=env.int("TARGET_SCAN_INTERVAL_S", default=60))
+WORKER_MAX_SILENCE = timedelta(seconds=env.int("WORKER_MAX_SILENCE_S", default=120))
 WORKER_LEASE = timedelta(seconds=env.int("WORKER_LEASE_S", default=30))
 
 # --- HTTP security and static files -----------------------------------------------------------

@@ -89,9 +89,9 @@ class GrantQuerySet(models.QuerySet["Grant"]):
             deadline__lt=since,
         )
 
-    def expiring_before(self, moment: datetime) -> "GrantQuerySet":
-        """Grants that reach their deadline by ``moment``, or are being revoked already."""
-        return self.filter(Q(state="active", deadline__lte=moment) | Q(state="revoking"))
+    def to_end(self) -> "GrantQuerySet":
+        """Grants that are active, or are being revoked already."""
+        return self.filter(state__in=["active", "revoking"])
 
 
 class DriftQuerySet(models.QuerySet["Drift"]):

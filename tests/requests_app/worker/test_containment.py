@@ -70,12 +70,28 @@ def test_a_dead_worker_keeps_an_end_waiting_for_half_a_sweep(ending):
 
 
 def test_cleaning_waits_while_an_end_has_not_been_come_to(ending):
-    contained = GrantFactory(state=GrantState.CONTAINED)
+    contained = GrantFactory(state=GrantState.CONTAINED, integration=ending.integration)
     place = WorkQueue(Stage.CLEAN, contained.integration_id)
     assert place not in work_queues(timezone.now())
     assert work(place, WORKER) == 0
     Grant.objects.filter(pk=ending.pk).update(attempts=1)
     assert place in work_queues(timezone.now())
+
+
+def test_cleaning_elsewhere_does_not_wait(ending):
+    contained = GrantFactory(state=GrantState.CONTAINED)
+    place = WorkQueue(Stage.CLEAN, contained.integration_id)
+    assert place in work_queues(timezone.now())
+    assert work(place, WORKER) == 1
+
+
+def test_attempt_counts_although_another_worker_took_over_meanwhile(ending):
+    lease = take(ending)
+    Grant.objects.update(lease_by="another worker", lease_until=timezone.now())
+    contain([Grant.objects.select_related("request", "integration").get()], lease)
+    ending.refresh_from_db()
+    assert ending.attempts == 1
+    assert "can't be reached" in ending.last_error
 
 
 def test_an_unreachable_target_is_asked_again_soon_however_often_it_failed(ending):
