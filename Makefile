@@ -1,4 +1,4 @@
-# What one does with this repository. Needs Python 3.11 to 3.13, git and make; nothing else.
+# The commands of this repository. Needs Python 3.11 to 3.13, git and make; nothing else.
 #
 #   make run     the portal with a demo, on http://127.0.0.1:8000 (PORT=8080 make run moves it)
 #   make test    all tests, on SQLite and on PostgreSQL, with a real browser
@@ -6,13 +6,12 @@
 #   make attack  an attack campaign on a portal of its own (ATTEMPTS=2000 make attack is a quick one)
 #   make attack-mutants   break the rules one by one, and see the campaign find each
 #   make chaos   kill workers, stop servers, end 500 at once (GRANTS=50 make chaos is a quick one, POSTGRES=15
-#                takes another version), and ask the target what came of it
-#   make bench   what the portal costs beside a bare Django (PARTS=verify,pages for some, RESUME=1 goes on)
-#   make bench-active  measure from the click on "Request access" to "Active", on a demo of its own
-#   make mutate  break single conditions, and see a test fail for each
-#   make lives   random lives of requests against the two promises (LIVES=100 make lives is a quick one)
-#   make tour    take the pictures of docs/tour.md anew from a demo, and measure its pages
-#   make look    every page in a real browser, both themes, four widths, and the first run by
+#                takes another version), and judge by the target
+#   make bench   what codes, pages, a worker and a click cost (PARTS=verify,pages for some, USERS=1000,100000
+#                and ENDING=1000 for smaller ones)
+#   make stateful   random lives of requests against the two promises (RUNS=100 make stateful is a quick one)
+#   make screenshots   take the screenshots of docs/tour.md anew from a demo
+#   make check-pages   every page in a real browser, both themes, four widths, and the first run by
 #                keyboard and without JavaScript (SCREENSHOTS=folder keeps pictures)
 #   make fix     format, and mend what the linters can mend
 #   make lock    resolve pyproject.toml into the requirements files anew
@@ -22,7 +21,6 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-input --progress-bar off
 GRANTS ?= 500
-REPEATS ?= 20
 LOCK := $(PY) -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
         --no-annotate --custom-compile-command "make lock" pyproject.toml
 # A production-like environment for the deployment checks. The keys open nothing.
@@ -31,7 +29,7 @@ DEPLOY_ENV := SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsaf
               PORTAL_URL=https://access.example.org DEBUG=0
 
 .PHONY: help run test test-sqlite test-postgresql check lint types migrations deploy fix lock \
-        attack attack-mutants chaos mutate bench lives bench-active tour look
+        attack attack-mutants chaos bench stateful screenshots check-pages
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -86,24 +84,18 @@ chaos: .venv/ready-to-test
 	@$(PY) -m bench.chaos --grants $(GRANTS) $(if $(POSTGRES),--version $(POSTGRES))
 
 bench: .venv/ready-to-test
-	@$(PY) -m bench.speed --parts "$(PARTS)" $(if $(RESUME),--resume)
+	@$(PY) -m bench.speed $(if $(PARTS),--parts $(PARTS)) $(if $(USERS),--users $(USERS)) $(if $(ENDING),--grants $(ENDING))
 
-LIVES ?= 2000
+RUNS ?= 2000
 
-lives: .venv/ready-to-test
-	@LIVES=$(LIVES) $(PY) -m pytest -q -n0 --show-capture=no tests/stateful
-
-bench-active: .venv/ready-to-test
-	@$(PY) -m bench.active --repeats $(REPEATS)
-
-mutate: .venv/ready-to-test
-	@$(PY) -m bench.mutate --workers $(or $(WORKERS),2)
+stateful: .venv/ready-to-test
+	@RUNS=$(RUNS) $(PY) -m pytest -q -n0 --show-capture=no tests/stateful
 
 # --- Looking -------------------------------------------------------------------------------------
-tour: .venv/ready-to-test
-	@$(PY) -m bench.tour
+screenshots: .venv/ready-to-test
+	@$(PY) -m bench.screenshots
 
-look: .venv/ready-to-test
+check-pages: .venv/ready-to-test
 	@CHROMIUM="$$($(PY) -c 'from tests.chromium import ensure_chromium; print(ensure_chromium())')" FULL_LOOK=1 \
 	  $(PY) -m pytest -q -n $(or $(WORKERS),2) tests/browser/test_every_page.py tests/browser/test_first_run.py
 

@@ -177,6 +177,9 @@ else:
         env.int("DATABASE_STATEMENT_TIMEOUT_S", default=20),
         by_server=env.bool("DATABASE_SERVER_TIMEOUTS", default=True),
     ) | DATABASES["default"].get("OPTIONS", {})
+    # PostgreSQL plans a repeated statement once. PgBouncer must be 1.21 or later for it.
+    if env.bool("DATABASE_PREPARE_STATEMENTS", default=True):
+        DATABASES["default"]["OPTIONS"].update(server_side_binding=True, prepare_threshold=5)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Users and sessions -----------------------------------------------------------------------

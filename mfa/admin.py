@@ -1,11 +1,11 @@
-"""Django admin: look things up, change nothing. Keys, hashes and nonces appear nowhere.
+"""Django admin of MFA: read-only, without keys, hashes or nonces.
 
-django-otp's own page of TOTP devices shows keys and QR codes; it is taken away.
+django-otp's own page of TOTP devices shows keys and QR codes; it is unregistered.
 """
 
 from typing import Any
 
-import django_otp.plugins.otp_totp.admin  # noqa: F401  registers what is taken away below
+import django_otp.plugins.otp_totp.admin  # noqa: F401  registers what is unregistered below
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -17,40 +17,40 @@ from mfa.models import Authenticator, MfaState, TrustedBrowser, Verification
 admin.site.unregister(TOTPDevice)
 
 
-class OfPersonAdmin(ReadOnlyAdmin):
-    """Rows of a person."""
+class UserRowAdmin(ReadOnlyAdmin):
+    """Rows that belong to a user."""
 
     list_select_related = ("user",)
     search_fields = ("user__email", "user__name")
 
     def events_about(self, obj: Any) -> QuerySet[Event]:
-        """What MFA did to the person: it is one story, whichever of these rows one looks at."""
-        mfa = Event.objects.filter(event__startswith="mfa:")
-        person = {"target_type": obj.user._meta.label_lower, "target_id": str(obj.user_id)}
-        return mfa.filter(Q(actor_id=obj.user_id) | Q(**person))
+        """Return all MFA events of the user: they are one history, whichever row one looks at."""
+        events = Event.objects.filter(event__startswith="mfa:")
+        about_user = {"target_type": obj.user._meta.label_lower, "target_id": str(obj.user_id)}
+        return events.filter(Q(actor_id=obj.user_id) | Q(**about_user))
 
 
 @admin.register(Authenticator)
-class AuthenticatorAdmin(OfPersonAdmin):
+class AuthenticatorAdmin(UserRowAdmin):
     fields = ("user", "name", "confirmed", "created_at", "last_used_at")
     list_display = ("user", "name", "confirmed", "created_at", "last_used_at")
     list_filter = ("confirmed",)
 
 
 @admin.register(MfaState)
-class MfaStateAdmin(OfPersonAdmin):
+class MfaStateAdmin(UserRowAdmin):
     fields = ("user", "epoch", "lockout_lifted_at")
     list_display = ("user", "epoch", "lockout_lifted_at")
 
 
 @admin.register(TrustedBrowser)
-class KnownBrowserAdmin(OfPersonAdmin):
+class TrustedBrowserAdmin(UserRowAdmin):
     fields = ("user", "user_agent", "epoch", "created_at", "last_used_at")
     list_display = ("user", "user_agent", "created_at", "last_used_at")
 
 
 @admin.register(Verification)
-class VerificationAdmin(OfPersonAdmin):
+class VerificationAdmin(UserRowAdmin):
     fields = ("user", "at", "outcome", "device_name", "scope", "epoch", "address", "user_agent")
     list_display = ("at", "user", "outcome", "device_name", "scope", "address")
     list_filter = ("outcome",)

@@ -10,12 +10,12 @@ View = Callable[..., HttpResponseBase]
 
 
 def mfa_required(view: View) -> View:
-    """Only with an open window: the person is led to the code, or to set-up if not enrolled."""
+    """Require an open window. Without one the user is sent to verify, or to set up MFA."""
     return _marked(view, "mfa_required")
 
 
 def mfa_required_if_enrolled(view: View) -> View:
-    """Only with an open window, unless the person has not set up MFA (admin pages)."""
+    """Require an open window of users who have set up MFA (admin pages)."""
     return _marked(view, "mfa_required_if_enrolled")
 
 

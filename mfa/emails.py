@@ -1,6 +1,6 @@
-"""Security notices by mail. They tell; they hold no secret and no link that acts."""
+"""Security emails. They hold no secret and no link that acts."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -11,127 +11,133 @@ from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.models import Event
 from audit.outbox.deliveries import enqueue_email
 
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
 NOT_YOU = "If this was not you, change your password and tell an account admin at once."
 
 
-def set_up(*, event: Event, user: Any, client_info: ClientInfo) -> None:
-    _tell(
+def turned_on(*, event: Event, user: "User", client_info: ClientInfo) -> None:
+    _send(
         user,
         event,
         "MFA was turned on",
-        "An authenticator app was set up for your account. Requests that need MFA now ask for its codes.",
+        "An authenticator app was set up for your account. Requests that require MFA now ask for its codes.",
         NOT_YOU,
         client_info=client_info,
     )
 
 
-def reset(*, event: Event, user: Any, by: str, reason: str) -> None:
-    """Tell the person, and when it is an account admin, the other admins too."""
-    what = f"MFA was reset by {by}. The reason given: {reason}"
-    _tell(
+def reset(*, event: Event, user: "User", by: str, reason: str) -> None:
+    """Notify the user, and the other admins when the user is an account admin."""
+    what = f"MFA was reset by {by}. Reason: {reason}"
+    _send(
         user,
         event,
         "Your MFA was reset",
         what,
-        "All your sessions were ended. Sign in and set MFA up again under Security & Privacy.",
+        "You were signed out everywhere. Sign in and set up MFA again under Security & Privacy.",
         NOT_YOU,
     )
     if user.is_account_admin:
         for admin in _other_admins(user):
-            _tell(
+            _send(
                 admin, event, f"MFA of {user.name} was reset", f"{user} is an account admin.", what
             )
 
 
-def reminded(*, event: Event, user: Any) -> None:
-    """Ask a person to set up MFA, because an account admin had it done."""
-    _tell(
+def reminded(*, event: Event, user: "User") -> None:
+    """Remind a user to set up MFA, on behalf of an account admin."""
+    _send(
         user,
         event,
         "Set up MFA",
-        "You have not set up multi-factor authentication (MFA) yet. Requests for protected access "
-        "wait until you have.",
+        "You have not set up multi-factor authentication (MFA) yet. Until you do, your requests for "
+        "protected access stay pending.",
         "Sign in, open Security & Privacy, and choose Set up. It takes about two minutes and any "
         "authenticator app.",
     )
 
 
-def five_failures(*, event: Event, user: Any, client_info: ClientInfo) -> None:
-    _tell(
+def five_failures(*, event: Event, user: "User", client_info: ClientInfo) -> None:
+    _send(
         user,
         event,
-        "Five codes in a row did not match",
-        "Five codes in a row did not match in one of your sessions. That session was ended.",
+        "Five incorrect codes in a row",
+        "Five incorrect codes were entered in one of your sessions. That session was ended.",
         "Whoever entered them had signed in with your password. " + NOT_YOU,
         client_info=client_info,
     )
 
 
-def month_limit_reached(*, event: Event, user: Any, known_browser: bool) -> None:
-    place = "in one of your known browsers" if known_browser else "in browsers new to your account"
-    _tell(
+def month_limit_reached(*, event: Event, user: "User", is_trusted_browser: bool) -> None:
+    where = "in one of your trusted browsers" if is_trusted_browser else "in new browsers"
+    _send(
         user,
         event,
-        "Your codes are held off",
-        f"A hundred codes did not match within 30 days {place}, so none is taken there until "
-        "these 30 days are over or an account admin lifts the limit.",
-        "Somebody may have your password. Change it, and tell an account admin.",
+        "You are locked out",
+        f"100 incorrect codes were entered within 30 days {where}. No code is accepted there until "
+        "the 30 days are over or an account admin lifts the limit.",
+        "Someone may have your password. Change it, and tell an account admin.",
     )
     for admin in _other_admins(user):
-        _tell(
+        _send(
             admin,
             event,
-            f"Codes of {user.name} are held off",
-            f"A hundred codes of {user} did not match within 30 days. Somebody may have that "
-            "person's password. The page MFA Holds shows it; have the password changed first.",
+            f"{user.name} is locked out",
+            f"100 incorrect codes were entered for {user} within 30 days. Someone may have this "
+            "user's password. Have it changed first, then lift the limit under MFA lockouts.",
         )
 
 
-def hold_lifted(*, event: Event, user: Any, by: str, reason: str) -> None:
-    _tell(
+def lockout_lifted(*, event: Event, user: "User", by: str, reason: str) -> None:
+    _send(
         user,
         event,
-        "Your codes are taken again",
-        f"{by} lifted the 30-day limit of codes. The reason given: {reason}",
+        "You are no longer locked out",
+        f"{by} lifted the 30-day limit on incorrect codes. Reason: {reason}",
         NOT_YOU,
     )
 
 
-def recovery_codes_made(*, event: Event, user: Any, client_info: ClientInfo) -> None:
-    _tell(
+def recovery_codes_made(*, event: Event, user: "User", client_info: ClientInfo) -> None:
+    _send(
         user,
         event,
-        "New recovery codes were made",
-        "Ten new recovery codes were made for your account. The old ones no longer work.",
+        "New recovery codes",
+        "Ten new recovery codes were generated for your account. The old ones no longer work.",
         NOT_YOU,
         client_info=client_info,
     )
 
 
-def recovery_code_used(*, event: Event, user: Any, client_info: ClientInfo, left: int) -> None:
-    _tell(
+def recovery_code_used(
+    *, event: Event, user: "User", client_info: ClientInfo, codes_left: int
+) -> None:
+    _send(
         user,
         event,
         "A recovery code was used",
-        f"One of your recovery codes was used in place of your authenticator app. {left} are left.",
+        "One of your recovery codes was used in place of your authenticator app. "
+        f"Codes left: {codes_left}.",
         NOT_YOU,
         client_info=client_info,
     )
 
 
-def password_changed(*, event: Event, user: Any, client_info: ClientInfo, how: str) -> None:
-    _tell(
+def password_changed(*, event: Event, user: "User", client_info: ClientInfo, how: str) -> None:
+    _send(
         user,
         event,
         "Your password was changed",
         f"Your password was changed {how}. Your other sessions were ended.",
-        "If this was not you, tell an account admin at once: somebody else has your account.",
+        "If this was not you, tell an account admin at once: someone else has your account.",
         client_info=client_info,
     )
 
 
-def new_browser(*, event: Event, user: Any, client_info: ClientInfo) -> None:
-    _tell(
+def new_browser(*, event: Event, user: "User", client_info: ClientInfo) -> None:
+    _send(
         user,
         event,
         "Sign-in from a new browser",
@@ -141,13 +147,13 @@ def new_browser(*, event: Event, user: Any, client_info: ClientInfo) -> None:
     )
 
 
-def _tell(
-    person: Any, event: Event, subject: str, *paragraphs: str, client_info: ClientInfo = SYSTEM
+def _send(
+    user: "User", event: Event, subject: str, *paragraphs: str, client_info: ClientInfo = SYSTEM
 ) -> None:
     body = render_to_string(
         "mfa/email/notification.txt",
         {
-            "person": person,
+            "person": user,
             "paragraphs": paragraphs,
             "at": timezone.localtime(event.at),
             "address": client_info.address,
@@ -158,12 +164,11 @@ def _tell(
     )
     enqueue_email(
         event=event,
-        recipient=person.email,
+        recipient=user.email,
         subject=f"{settings.PORTAL_NAME}: {subject}",
         body=body,
     )
 
 
-def _other_admins(user: Any) -> list[Any]:
-    people: Any = get_user_model()._default_manager
-    return list(people.account_admins().exclude(pk=user.pk))
+def _other_admins(user: "User") -> list["User"]:
+    return list(get_user_model().objects.account_admins().exclude(pk=user.pk))

@@ -1,60 +1,58 @@
-"""Why a write about MFA was refused. Each message is a sentence for the person who asked."""
+"""Refusals of the MFA services. ``str()`` of each is a sentence for the user."""
 
 
 class MfaError(Exception):
-    """What was asked for is refused; ``str()`` says why and what to do."""
+    """The action is refused; ``str()`` says why and what to do."""
 
-    sentence = "That is not possible."
+    message = "This action is not possible."
 
-    def __init__(self, sentence: str = "") -> None:
-        super().__init__(sentence or self.sentence)
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or self.message)
 
 
 class WindowClosed(MfaError):
     """A fresh verification is needed first."""
 
-    sentence = "Enter a six-digit code first, then try again."
+    message = "Enter a six-digit code first, then try again."
 
 
 class MalformedCode(MfaError):
-    """What was typed cannot be a code. It is not a try and is not counted."""
+    """The text cannot be a code. It is not an attempt and is not counted."""
 
-    sentence = "Enter the six digits your authenticator app shows."
+    message = "Enter the six digits your authenticator app shows."
 
 
 class AlreadyEnrolled(MfaError):
-    sentence = "MFA is already on. Only an account admin can reset it."
+    message = "MFA is already on. Only an account admin can reset it."
 
 
 class NotEnrolled(MfaError):
-    sentence = "MFA is not set up. Set it up under Security & Privacy first."
+    message = "MFA is not set up. Set it up under Security & Privacy first."
 
 
-class SignInTooOld(MfaError):
-    sentence = "Enter your password once more before setting up MFA."
+class PasswordNotRecent(MfaError):
+    message = "Confirm your password before you set up MFA."
 
 
-class SetUpGone(MfaError):
-    sentence = "That set-up was replaced or is too old. Choose Set up once more."
+class SetUpExpired(MfaError):
+    message = "This setup was replaced or has expired. Choose Set up again."
 
 
 class NotAllowed(MfaError):
-    sentence = "Only an account admin may do that. Nothing was changed."
+    message = "Only an account admin can do this. Nothing was changed."
 
 
-class ReasonMissing(MfaError):
-    sentence = "Say why, in up to 500 characters."
+class InvalidReason(MfaError):
+    message = "Enter a reason of up to 500 characters."
 
 
-class RecoveryCodesOff(MfaError):
-    sentence = "Recovery codes are switched off here. Use your authenticator app."
+class RecoveryCodesDisabled(MfaError):
+    message = "Recovery codes are turned off. Use your authenticator app."
 
 
-class NoSuchBrowser(MfaError):
-    sentence = "That browser is not on your list any more, so there is nothing to forget."
+class BrowserNotFound(MfaError):
+    message = "That browser is no longer on your list."
 
 
-class NotHeldOff(MfaError):
-    sentence = (
-        "That person's codes are not held off by the 30-day limit, so there is nothing to lift."
-    )
+class NotLockedOut(MfaError):
+    message = "The 30-day limit does not lock this user out. Nothing was changed."

@@ -1,7 +1,7 @@
-"""The verified window of every request, and the one place that turns people away for want of it."""
+"""Puts ``request.mfa`` on every request, and turns away requests that need an open window."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
@@ -10,74 +10,78 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.utils.http import escape_leading_slashes, url_has_allowed_host_and_scheme
 
+from apono_portal.core.web.types import PortalRequest
 from mfa.exceptions import NotAllowed, NotEnrolled, WindowClosed
-from mfa.verification.window import WindowState, state_of
+from mfa.verification.window import WindowState
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
 ADMIN_SITE = "admin"
 SAFE_METHODS = {"GET", "HEAD"}
 
 
 class VerifiedWindowMiddleware:
-    """Puts ``request.mfa`` on every request and holds marked views and Django admin to it."""
+    """Enforces the marks of `mfa.decorators`, and an open window in Django admin."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+    def __init__(self, get_response: Callable[[PortalRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        request.mfa = WindowState(request)  # type: ignore[attr-defined]
+    def __call__(self, request: PortalRequest) -> HttpResponse:
+        request.mfa = WindowState(request)
         return self.get_response(request)
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
     ) -> HttpResponse | None:
-        state = state_of(request)
-        if not request.user.is_authenticated or state_satisfies(state, view, request):
+        if not request.user.is_authenticated:
             return None
-        return lead_to_window(request)
+        signed_in = cast(PortalRequest, request)
+        return None if is_window_sufficient(signed_in, view) else redirect_to_verify(signed_in)
 
-    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Treat what a service refused under its lock as if it had been refused at the door."""
+    def process_exception(
+        self, request: PortalRequest, exception: Exception
+    ) -> HttpResponse | None:
+        """Treat a refusal of a service, under its lock, like one of this middleware."""
         if isinstance(exception, NotAllowed):
             raise Http404 from exception
-        state = state_of(request)
-        wants_set_up = isinstance(exception, NotEnrolled) and not state.enrolled
-        if isinstance(exception, WindowClosed) or wants_set_up:
-            return lead_to_window(request)
+        needs_set_up = isinstance(exception, NotEnrolled) and not request.mfa.enrolled
+        if isinstance(exception, WindowClosed) or needs_set_up:
+            return redirect_to_verify(request)
         return None
 
 
-def lead_to_window(request: HttpRequest) -> HttpResponse:
-    """Lead to the code, or to set-up, and back to where the person was."""
-    state = state_of(request)
-    if not state.enrolled:
-        messages.warning(request, "Set up MFA first. What you asked for needs it.")
+def redirect_to_verify(request: PortalRequest) -> HttpResponse:
+    """Send the user to enter a code, and back afterwards; to set up MFA first if not enrolled."""
+    if not request.mfa.enrolled:
+        messages.warning(request, "This requires MFA. Set it up first.")
         return HttpResponseRedirect(resolve_url("mfa:security"))
     if request.method not in SAFE_METHODS:
-        messages.warning(
-            request, "Enter a code, then send the form once more. Nothing was changed."
-        )
-    query = urlencode({"next": way_back(request)})
+        messages.warning(request, "Nothing was changed. Enter a code, then submit the form again.")
+    query = urlencode({"next": return_url(request)})
     return HttpResponseRedirect(f"{resolve_url(settings.MFA_STEP_UP_URL)}?{query}")
 
 
-def state_satisfies(state: WindowState, view: Callable[..., Any], request: HttpRequest) -> bool:
-    """Whether the state of the window is enough for this view.
+def is_window_sufficient(request: PortalRequest, view: Callable[..., Any]) -> bool:
+    """Return whether the state of the window is enough for this view.
 
-    Somebody the view is not for is left to the view, which says that there is no such page: a code
-    is never asked for what is refused anyway.
+    A user whom the view refuses anyway is never asked for a code: the view answers 404.
     """
-    allowed: Callable[[Any], bool] = getattr(view, "allowed", _is_staff_at_admin_site(request))
-    if not allowed(request.user):
+    state, in_admin_site = request.mfa, _is_admin_site(request)
+    is_allowed: Callable[[User], bool] | None = getattr(view, "allowed", None)
+    if is_allowed is not None and not is_allowed(request.user):
         return True
-    if getattr(view, "mfa_required", False) or _is_admin_site(request):
+    if in_admin_site and not request.user.is_staff:
+        return True
+    if in_admin_site or getattr(view, "mfa_required", False):
         return state.is_open
     if getattr(view, "mfa_required_if_enrolled", False):
         return state.is_open or not (state.enrolled or settings.MFA_ADMINS_MUST_ENROL)
     return True
 
 
-def way_back(request: HttpRequest) -> str:
-    """Return where to go after the code: this page, or for a form the page it stood on."""
+def return_url(request: PortalRequest) -> str:
+    """Return where to go after the code: this page, or for a form the page it was on."""
     if request.method in SAFE_METHODS:
         return request.get_full_path()
     referer = request.headers.get("Referer", "")
@@ -89,10 +93,6 @@ def way_back(request: HttpRequest) -> str:
     return resolve_url(settings.LOGIN_REDIRECT_URL)
 
 
-def _is_admin_site(request: HttpRequest) -> bool:
+def _is_admin_site(request: PortalRequest) -> bool:
     match = request.resolver_match
     return match is not None and ADMIN_SITE in match.namespaces
-
-
-def _is_staff_at_admin_site(request: HttpRequest) -> Callable[[Any], bool]:
-    return lambda user: bool(user.is_staff) or not _is_admin_site(request)

@@ -1,4 +1,4 @@
-"""Authenticators, the state of a person's MFA, and the ledger of verifications."""
+"""Authenticators, trusted browsers, recovery codes and the ledger of verifications."""
 
 import secrets
 import time
@@ -16,10 +16,10 @@ from mfa.querysets import AuthenticatorQuerySet, TrustedBrowserQuerySet, Verific
 
 
 class MfaState(models.Model):
-    """One row per person. Locked before anything of that person's MFA is read for a decision.
+    """One row per user, locked before any decision about that user's MFA.
 
-    ``epoch`` goes up whenever what was proven before stops counting: reset, set-up, password
-    change. Sessions and evidence carry the epoch they were made in.
+    ``epoch`` goes up whenever earlier proof stops counting: at reset, set-up and password change.
+    Sessions and evidence carry the epoch they were made in.
     """
 
     user = models.OneToOneField(
@@ -29,19 +29,18 @@ class MfaState(models.Model):
         primary_key=True,
     )
     epoch = models.PositiveIntegerField(default=0)
-    lockout_lifted_at = models.DateTimeField(
-        null=True, blank=True
-    )  # the 30-day limit counts from here
+    # The 30-day limit counts failures after this instant.
+    lockout_lifted_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return f"MFA state of {self.user_id}, epoch {self.epoch}"
 
 
 class Authenticator(TOTPDevice):  # type: ignore[misc]
-    """An authenticator app: django-otp's TOTP row whose ``key`` is sealed (RFC 6238; RFC 5297).
+    """An authenticator app: django-otp's TOTP row with an encrypted ``key`` (RFC 6238, RFC 5297).
 
-    The sealed text is not hexadecimal on purpose: read through the base class it raises instead of
-    verifying codes made from ciphertext.
+    The ciphertext is not hexadecimal on purpose: the base class raises on it instead of verifying
+    codes made from ciphertext.
     """
 
     objects = AuthenticatorQuerySet.as_manager()
@@ -54,31 +53,30 @@ class Authenticator(TOTPDevice):  # type: ignore[misc]
 
     @property
     def bin_key(self) -> bytes:
-        """The shared secret, 20 bytes, unsealed for this row's owner only."""
+        """Return the shared secret, 20 bytes. Decrypts for this row's owner only."""
         return encryption.decrypt(self.key, purpose=encryption.TOTP_KEY, owner=self.user_id)
 
     @staticmethod
     def new_encrypted_key(user_id: int) -> str:
-        """Return a fresh 20-byte secret (RFC 4226, section 4, R6), sealed for its owner."""
+        """Return a new 20-byte secret (RFC 4226, section 4, R6), encrypted for its owner."""
         return encryption.encrypt(
             secrets.token_bytes(20), purpose=encryption.TOTP_KEY, owner=user_id
         )
 
     def throttle_increment(self, commit: bool = True) -> None:  # noqa: FBT001, FBT002 - django-otp's
-        """Nothing: failures are counted in the ledger, by scope; one count for all would let a
-        stranger hold the owner off (`mfa.checks` refuses to start with django-otp's own on)."""
+        """Do nothing: the ledger counts failures by scope, so that no stranger can lock the owner out."""
 
     def was_spent(self, code: str) -> bool:
-        """Whether a code that was just refused is one of this moment's, and so one used before."""
+        """Return whether a code that was just refused is valid at this moment, so was used before."""
         totp = TOTP(self.bin_key, self.step, self.t0, self.digits, self.drift)
         totp.time = time.time()
         return bool(totp.verify(int(code), self.tolerance))
 
 
 class TrustedBrowser(models.Model):
-    """A browser in which its owner has passed a verification; its attempts have a scope of their own.
+    """A browser in which its owner has verified. Its attempts have a budget of their own.
 
-    Only a hash of the cookie's nonce is kept. It counts while its epoch is the person's.
+    Only a hash of the cookie's nonce is stored. It is trusted while its epoch is the user's.
     """
 
     user = models.ForeignKey(
@@ -96,19 +94,15 @@ class TrustedBrowser(models.Model):
         ordering = ["-last_used_at", "-id"]
 
     def __str__(self) -> str:
-        return f"Known browser {self.pk} of {self.user_id}"
+        return f"Trusted browser {self.pk} of {self.user_id}"
 
     @property
     def name(self) -> str:
         return name_browser(self.user_agent)
 
-    @property
-    def scope(self) -> str:
-        return f"trusted:{self.pk}"
-
 
 class RecoveryCode(models.Model):
-    """One of ten single-use codes for a lost authenticator. Only a hash is kept."""
+    """One of ten single-use codes for a lost authenticator. Only a hash is stored."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="recovery_codes"
@@ -122,17 +116,17 @@ class RecoveryCode(models.Model):
 
 
 class Outcome(models.TextChoices):
-    """What became of a verification."""
+    """The outcome of a verification."""
 
     OK = "ok", "Verified"
-    BAD = "bad", "Code did not match"
-    REPLAY = "replay", "Code was used before"
-    THROTTLED = "throttled", "Held off"
+    BAD = "bad", "Incorrect code"
+    REPLAY = "replay", "Code already used"
+    THROTTLED = "throttled", "Locked out"
     NO_DEVICE = "no_device", "MFA not set up"
 
 
 class Verification(models.Model):
-    """One attempt at a six-digit code. A row with outcome ``ok`` is the evidence requests stand on."""
+    """One attempt at a code. A row with outcome ``ok`` is the evidence that requests carry."""
 
     UNKNOWN_SCOPE = "unknown"
     SET_UP_SCOPE = "set_up"
@@ -144,7 +138,7 @@ class Verification(models.Model):
     at = models.DateTimeField(default=timezone.now)
     outcome = models.CharField(max_length=16, choices=Outcome.choices)
     scope = models.CharField(max_length=32, default=UNKNOWN_SCOPE)
-    session_ref = models.CharField(max_length=64, blank=True)  # a hash of the session's key
+    session_ref = models.CharField(max_length=64, blank=True)  # a hash of the session key
     epoch = models.PositiveIntegerField()
     device_id = models.BigIntegerField(null=True, blank=True)
     device_name = models.CharField(max_length=64, blank=True)
@@ -156,11 +150,11 @@ class Verification(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [
-            models.Index(fields=["user", "scope", "at"], name="verification_by_lane"),
+            models.Index(fields=["user", "scope", "at"], name="verification_by_scope"),
             models.Index(fields=["user", "-at"], name="verification_by_user"),
             models.Index(
                 fields=["at", "user"],
-                name="verification_failures_of",
+                name="verification_failures",
                 condition=models.Q(outcome__in=["bad", "replay"]),
             ),
         ]

@@ -1,4 +1,4 @@
-"""Named filters over authenticators, known browsers and the verification ledger."""
+"""Named filters over authenticators, trusted browsers and the verification ledger."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -7,7 +7,6 @@ from django.db import models
 
 if TYPE_CHECKING:
     from mfa.models import Authenticator, TrustedBrowser, Verification  # noqa: F401
-
 
 ONE_DAY = timedelta(days=1)
 
@@ -24,24 +23,24 @@ class AuthenticatorQuerySet(models.QuerySet["Authenticator"]):
 
 
 class TrustedBrowserQuerySet(models.QuerySet["TrustedBrowser"]):
-    def counting(self, user_id: int, epoch: int) -> "TrustedBrowserQuerySet":
-        """The browsers that give their owner a scope of their own now."""
+    def trusted_by(self, user_id: int, epoch: int) -> "TrustedBrowserQuerySet":
+        """Return the browsers whose attempts have a budget of their own now."""
         return self.filter(user_id=user_id, epoch=epoch)
 
-    def droppable(self, now: datetime) -> "TrustedBrowserQuerySet":
-        """Browsers that may make room for another: used once, more than a day ago, never again."""
+    def replaceable(self, now: datetime) -> "TrustedBrowserQuerySet":
+        """Return browsers that may make room for another: used once, more than a day ago."""
         return self.filter(last_used_at=models.F("created_at"), created_at__lt=now - ONE_DAY)
 
 
 class VerificationQuerySet(models.QuerySet["Verification"]):
     def failures(self) -> "VerificationQuerySet":
-        """Tries that used up a scope's budget: wrong and replayed codes, never blocked attempts."""
+        """Return attempts that used up budget: wrong and replayed codes, never blocked attempts."""
         return self.filter(outcome__in=["bad", "replay"])
 
     def passed(self) -> "VerificationQuerySet":
         return self.filter(outcome="ok")
 
-    def in_lane(self, user_id: int, scope: str) -> "VerificationQuerySet":
+    def in_scope(self, user_id: int, scope: str) -> "VerificationQuerySet":
         return self.filter(user_id=user_id, scope=scope)
 
     def in_session(self, user_id: int, session_ref: str) -> "VerificationQuerySet":

@@ -1,6 +1,6 @@
-"""Turning a person's MFA off: by an account admin, or from the console when no admin can."""
+"""Resetting a user's MFA: by an account admin, or from the console when no admin can."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 
@@ -12,26 +12,29 @@ from mfa.exceptions import NotEnrolled
 from mfa.models import Authenticator, MfaState, RecoveryCode, TrustedBrowser
 from mfa.verification.evidence import require_admin_evidence
 from mfa.verification.locking import lock_state, lock_states, raise_epoch
-from mfa.verification.policies import require_account_admin, required_reason
+from mfa.verification.policies import clean_reason, require_account_admin
 from mfa.verification.window import Window
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
 
 def reset_mfa(
     *,
-    actor: Any,
-    user: Any,
+    actor: "User",
+    user: "User",
     reason: str,
     window: Window | None,
     client_info: ClientInfo,
     revoke_access: bool = False,
 ) -> None:
-    """Remove a person's authenticator, end all their sessions and void their evidence, at once.
+    """Remove a user's authenticator, end all their sessions and void their evidence, at once.
 
-    ``window`` is the actor's own. ``revoke_access`` only goes on the record here; the caller ends the
-    access in the same transaction. Raises `NotAllowed`, `ReasonMissing`, `WindowClosed` and
+    ``window`` is the actor's own. ``revoke_access`` is only recorded here; the caller revokes the
+    access in the same transaction. Raises `NotAllowed`, `InvalidReason`, `WindowClosed` and
     `NotEnrolled` (nothing to reset).
     """
-    reason = required_reason(reason)
+    reason = clean_reason(reason)
     with transaction.atomic():
         state = lock_states(actor.pk, user.pk)[user.pk]
         require_account_admin(actor)
@@ -47,9 +50,9 @@ def reset_mfa(
         emails.reset(event=event, user=user, by=str(actor), reason=reason)
 
 
-def reset_mfa_from_console(*, user: Any, reason: str, operator: str) -> None:
-    """The same for whoever runs the portal's machine, as the way back in for the last admin."""
-    reason = required_reason(reason)
+def reset_mfa_from_console(*, user: "User", reason: str, operator: str) -> None:
+    """Reset a user's MFA on behalf of an operator, as the way back in for the last admin."""
+    reason = clean_reason(reason)
     with transaction.atomic():
         _remove(lock_state(user.pk))
         event = record(
@@ -58,14 +61,13 @@ def reset_mfa_from_console(*, user: Any, reason: str, operator: str) -> None:
             target=user,
             metadata={"reason": reason, "console": True, "operator": operator},
         )
-        by = f"{operator} at the portal's console"
-        emails.reset(event=event, user=user, by=by, reason=reason)
+        emails.reset(event=event, user=user, by=f"{operator} at the console", reason=reason)
 
 
 def _remove(state: MfaState) -> None:
     devices = Authenticator.objects.select_for_update().of(state.user_id)
     if not any(device.confirmed for device in devices):
-        raise NotEnrolled("That person has not set up MFA, so there is nothing to reset.")
+        raise NotEnrolled("This user has not set up MFA, so there is nothing to reset.")
     Authenticator.objects.of(state.user_id).delete()
     RecoveryCode.objects.filter(user_id=state.user_id).delete()
     TrustedBrowser.objects.filter(user_id=state.user_id).delete()

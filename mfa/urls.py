@@ -1,14 +1,14 @@
-"""Addresses of Security & Privacy, of set-up, and of the admins' page of holds."""
+"""URLs of Security & Privacy, of set-up, and of MFA lockouts."""
 
 from django.urls import path
 
-from mfa import views as mfa_views
+from mfa import views
 from mfa.enrolment import views as enrolment_views
 from mfa.verification import lockout_views
 
 app_name = "mfa"
 urlpatterns = [
-    path("account/security/", mfa_views.security, name="security"),
+    path("account/security/", views.security, name="security"),
     path("account/security/authenticator/", enrolment_views.set_up, name="set_up"),
     path("account/security/authenticator/confirm/", enrolment_views.confirm, name="confirm"),
     path(
@@ -16,13 +16,9 @@ urlpatterns = [
         enrolment_views.confirm_password,
         name="confirm_password",
     ),
-    path("account/security/close-window/", mfa_views.close, name="close_window"),
-    path("account/security/recovery-codes/", mfa_views.recovery_codes, name="recovery_codes"),
-    path(
-        "account/security/browsers/<int:pk>/forget/",
-        mfa_views.forget_browser,
-        name="forget_browser",
-    ),
-    path("mfa-lockouts/", lockout_views.holds, name="lockouts"),
+    path("account/security/close-window/", views.close, name="close_window"),
+    path("account/security/recovery-codes/", views.recovery_codes, name="recovery_codes"),
+    path("account/security/browsers/<int:pk>/forget/", views.forget_browser, name="forget_browser"),
+    path("mfa-lockouts/", lockout_views.lockouts, name="lockouts"),
     path("mfa-lockouts/<int:pk>/lift/", lockout_views.lift_lockout, name="lift_lockout"),
 ]

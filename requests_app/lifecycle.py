@@ -6,7 +6,7 @@ Access expires by time and is revoked by hand. A request returns to PENDING_MFA 
 voided before anything exists on a target, as by a reset, and to PENDING_APPROVAL when an approver's is.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -125,8 +125,8 @@ def transition(
     event: EventName,
     actor: "User | None",
     client_info: ClientInfo = SYSTEM,
-    metadata: dict[str, Any] | None = None,
-    **changes: Any,
+    metadata: Mapping[str, object] | None = None,
+    **changes: object,
 ) -> AccessRequest:
     """Change the status of one request (`transition_all`)."""
     transition_all(
@@ -148,8 +148,8 @@ def transition_all(
     event: EventName,
     actor: "User | None",
     client_info: ClientInfo = SYSTEM,
-    metadata: dict[str, Any] | None = None,
-    **changes: Any,
+    metadata: Mapping[str, object] | None = None,
+    **changes: object,
 ) -> None:
     """Change requests from one common status to another, or raise `Conflict`.
 

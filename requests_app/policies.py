@@ -9,7 +9,7 @@ from accessflows.flows.fingerprint import compute_fingerprint
 from accessflows.flows.policies import approval_met, can_request
 from accessflows.models import AccessFlow, Permission, Resource
 from mfa.models import MfaState
-from mfa.verification.policies import evidence_holds
+from mfa.verification.policies import is_evidence_valid
 from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def decision_stands(request: AccessRequest, decision: Decision) -> bool:
     if not request.require_mfa:
         return True
     state = MfaState.objects.filter(pk=decision.approver_id or 0).first()
-    return state is not None and evidence_holds(verification=decision.verification, state=state)
+    return state is not None and is_evidence_valid(verification=decision.verification, state=state)
 
 
 def approval_gap(request: AccessRequest) -> str:

@@ -1,16 +1,11 @@
 """What the pages of a user's own access and requests read."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
 from audit.models import Event
-from mfa.verification.attempts import failures_in
-from mfa.verification.rate_limits import locked_until
-from mfa.verification.throttle_scope import ThrottleScope
-from mfa.verification.window import lockout_lifted_at_of
 from requests_app.models import LIVE, PENDING, AccessRequest, Status
 
 if TYPE_CHECKING:
@@ -70,11 +65,3 @@ def request_details(user: "User", pk: int) -> AccessRequest | None:
 def events_of(request: AccessRequest) -> list[Event]:
     """Return the audit events about a request, newest first."""
     return list(Event.objects.about_request(request.pk).order_by("-pk")[:MAX_EVENTS])
-
-
-def code_locked_until(user: "User", scope: ThrottleScope) -> datetime | None:
-    """Return until when codes of this scope are refused, None if they are accepted."""
-    now = timezone.now()
-    return locked_until(
-        failures_in(user.pk, scope.label, now), now, month_since=lockout_lifted_at_of(user)
-    )

@@ -10,6 +10,7 @@ from accessflows.connectors.webhook.signing import key_of
 from accessflows.form_fields import Switch
 from accessflows.integrations.terms import ADDRESS_FIELDS, OTHER_FIELDS, IntegrationInput
 from accessflows.models import Integration, Permission, Resource
+from apono_portal.core.web.ssrf_guard import AddressRefused, check_url
 
 
 class CanaryForm(forms.Form):
@@ -117,6 +118,28 @@ class WebhookForm(_SettingsForm):
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text="Starts with whsec_. Stored encrypted and never shown again.",
     )
+
+    def clean_url(self) -> str:
+        try:
+            check_url(self.cleaned_data["url"])
+        except AddressRefused as refused:
+            raise ValidationError(refused.sentence) from None
+        return str(self.cleaned_data["url"])
+
+    def clean_password(self) -> str:
+        secret = str(self.cleaned_data["password"])
+        return _valid_signing_secret(secret) if secret else ""
+
+    def terms(self) -> IntegrationInput:
+        """Return the input of a valid form. Host and port are those of the address."""
+        values = dict(self.cleaned_data)
+        url = check_url(values["url"])
+        return IntegrationInput(
+            **{**values, "password": values["password"] or None},
+            host=url.hostname or "",
+            port=url.port or (443 if url.scheme == "https" else 80),
+            database="",
+        )
 
 
 class SecretForm(forms.Form):

@@ -10,6 +10,7 @@ import django.contrib.auth.admin  # noqa: F401  registers the groups page replac
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
@@ -36,10 +37,12 @@ class ServiceAdmin(AuditedAdmin):
 
     actions = None
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
+    def save_related(
+        self, request: HttpRequest, form: object, formsets: object, change: object
+    ) -> None:
         """Do nothing: the service saved groups and members."""
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -73,7 +76,7 @@ class UserAdmin(ServiceAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def view_on_site(self, obj: Any) -> str:
+    def view_on_site(self, obj: Model) -> str:
         return reverse("users:edit", kwargs={"pk": obj.pk})
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
@@ -106,7 +109,7 @@ class GroupAdmin(ServiceAdmin):
     fields = ("name", "members")
     search_fields = ("name",)
 
-    def view_on_site(self, obj: Any) -> str:
+    def view_on_site(self, obj: Model) -> str:
         return reverse("users:edit_group", kwargs={"pk": obj.pk})
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001

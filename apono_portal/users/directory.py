@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 from django.db.models import Q, Value
 from django.db.models.functions import Concat
 
-from accessflows.flows.mfa_requirement import enrolled, lacking_required_mfa
+from accessflows.flows.mfa_requirement import (
+    all_lacking_required_mfa,
+    enrolled,
+    lacking_required_mfa,
+)
 from apono_portal.users.models import User
 from apono_portal.users.selectors import with_mfa_and_groups
 
@@ -33,7 +37,8 @@ class DirectoryFilter:
         """Whether no index returns these users in order."""
         return bool(self.text or self.mfa) or self.user_ids is not None
 
-    def apply(self, users: "UserQuerySet", *, lookup: str = "word_search") -> "UserQuerySet":
+    def apply(self, users: "UserQuerySet", *, scan: bool = False) -> "UserQuerySet":
+        """Filter users through indexes, or one after another if ``scan``, which suits a few."""
         if self.user_ids is not None:
             users = users.filter(pk__in=self.user_ids)
         if self.role:
@@ -41,10 +46,11 @@ class DirectoryFilter:
         if self.status:
             users = users.filter(is_active=self.status == "active")
         if self.mfa == "required":
-            users = lacking_required_mfa(users)  # type: ignore[assignment]
+            lacking_mfa = lacking_required_mfa if scan else all_lacking_required_mfa
+            users = lacking_mfa(users)  # type: ignore[assignment]
         elif self.mfa:
             users = users.filter(enrolled() if self.mfa == "set_up" else ~enrolled())
-        return users.matching(self.text, lookup=lookup)
+        return users.matching(self.text, lookup="word_scan" if scan else "word_search")
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class DirectoryQuery:
         """
         if not self.filters.is_search:
             return self._page(self._ordered(self.filters.apply(User.objects.all())))
-        users = self._page(self.filters.apply(self._next_users(), lookup="word_scan"))
+        users = self._page(self.filters.apply(self._next_users(), scan=True))
         if len(users) > PAGE_SIZE:
             return users
         return self._page(self._sorted(self.filters.apply(User.objects.all())))

@@ -16,7 +16,7 @@ from apono_portal.users.directory import DirectoryFilter
 from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import Role, User
 from apono_portal.users.selectors import locked_out_users
-from mfa.verification.policies import LONGEST_REASON
+from mfa.verification.policies import MAX_REASON_LENGTH
 
 INCORRECT = (
     "Incorrect email or password. After 10 failed attempts, sign-in is blocked for 15 minutes."
@@ -163,7 +163,7 @@ class ResetMfaForm(forms.Form):
 
     reason = forms.CharField(
         label="Reason",
-        max_length=LONGEST_REASON,
+        max_length=MAX_REASON_LENGTH,
         help_text="Sent to the user and recorded in the audit log.",
         error_messages={"required": "Enter a reason."},
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.sql.compiler import SQLCompiler
 
 if TYPE_CHECKING:
     Lookup = models.Lookup[Any]
@@ -53,15 +54,17 @@ class WordSearch(Lookup):
     lookup_name = "word_search"
     prepare_rhs = False
 
-    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
+    def as_sql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
+    ) -> tuple[str, tuple[str | int, ...]]:
         column, params = self.process_lhs(compiler, connection)
         condition = " AND ".join(f"(' ' || {column}) LIKE %s" for _ in self.rhs)
         values = [value for word in self.rhs for value in (*params, f"% {word}%")]
         return f"({condition})", tuple(values)
 
     def as_postgresql(
-        self, compiler: Any, connection: BaseDatabaseWrapper
-    ) -> tuple[str, tuple[Any, ...]]:
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
+    ) -> tuple[str, tuple[str | int, ...]]:
         column, params = self.process_lhs(compiler, connection)
         tsquery = " & ".join(f"'{word}':*" for word in self.rhs)  # letters and digits only
         return f"{WORDS_SQL.format(column)} @@ %s::tsquery", (*params, tsquery)
@@ -73,8 +76,8 @@ class WordScan(WordSearch):
     lookup_name = "word_scan"
 
     def as_postgresql(
-        self, compiler: Any, connection: BaseDatabaseWrapper
-    ) -> tuple[str, tuple[Any, ...]]:
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
+    ) -> tuple[str, tuple[str | int, ...]]:
         condition, values = self.as_sql(compiler, connection)
         return f"COALESCE({condition}, FALSE)", values
 

@@ -12,7 +12,7 @@ from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Event
 from mfa.models import Authenticator, Verification
-from mfa.verification.selectors import users_locked_out
+from mfa.verification.lockouts import users_locked_out
 from requests_app.models import LIVE, AccessRequest
 
 

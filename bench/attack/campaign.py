@@ -2,174 +2,150 @@
 
 import itertools
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
+from bench.attack.client import Client
 from bench.attack.judge import Judge
 from bench.attack.people import Person
 from bench.attack.portal import Portal
-from bench.attack.tally import Controls, Patience, Score
-from bench.attack.visitor import Visitor
+from bench.attack.scoring import CheckedGuesses, Controls, Score
+from bench.environment import InvalidRun, wait_until
 
 THREADS = 12  # enough to keep two processes busy
 RACERS = 32
-CAST = ("ada", "abel", "arthur", "pia", "paul", "olga", "otto", "oona")
+NAMED = ("ada", "abel", "arthur", "pia", "paul", "olga", "otto", "oona")
 
 Item = TypeVar("Item")
 
 
-@dataclass
 class Campaign:
-    """One portal under attack.
+    """One portal under attack."""
 
-    ``crowd`` are people whose password is stolen and who are not there themselves, ``newcomers`` those
-    who have not set up MFA, ``spent`` the addresses of people whom an attack's story has changed.
-    """
-
-    portal: Portal
-    people: dict[str, Person] = field(default_factory=dict)
-    crowd: list[Person] = field(default_factory=list)
-    newcomers: list[Person] = field(default_factory=list)
-    spent: set[str] = field(default_factory=set)
-    known: dict[str, dict[str, str]] = field(default_factory=dict)
-    controls: Controls = field(default_factory=Controls)
-    patience: Patience = field(default_factory=Patience)
-    say: Callable[[str], None] = print
-    _spendable: list[Person] = field(default_factory=list)
-    _admin: Visitor | None = None
-    _next_owner: Iterator[Person] = field(default_factory=lambda: iter(()))
-    _next_of_crowd: Iterator[Person] = field(default_factory=lambda: iter(()))
-
-    def __post_init__(self) -> None:
-        self.judge = Judge(self.portal.servers.target)
-        rows: list[dict[str, Any]] = self.portal.people["people"]
-        self.people = {row["name"]: Person(**row) for row in rows}
-        others = [person for name, person in self.people.items() if name not in CAST]
-        self.newcomers = [person for person in others if not person.secret]
+    def __init__(self, portal: Portal, say: Callable[[str], None] = print) -> None:
+        self.portal, self.say = portal, say
+        self.target = portal.servers.target
+        self.judge = Judge(self.target)
+        self.scores: list[Score] = []
+        self.errors: list[str] = []  # any makes the campaign invalid
+        self.controls, self.guesses = Controls(), CheckedGuesses()
+        self.trusted: dict[str, dict[str, str]] = {}  # cookies of the control users' browsers
+        self.changed: set[str] = set()  # emails of people changed by an attack's story
+        self.flows: dict[str, dict[str, int]] = portal.people["flows"]
+        self.people = {row["name"]: Person(**row) for row in portal.people["people"]}
+        others = [person for name, person in self.people.items() if name not in NAMED]
+        self.not_enrolled = [person for person in others if not person.secret]
         enrolled = [person for person in others if person.secret]
         part = len(enrolled) // 4
-        self._spendable, owners = enrolled[:part], enrolled[part : 2 * part]
-        self.crowd = enrolled[2 * part :]
-        self._next_owner = itertools.cycle(owners)
-        self._next_of_crowd = itertools.cycle(self.crowd)
+        # The crowd's passwords are stolen, and they are not there themselves.
+        self._reserved, self.crowd = enrolled[:part], enrolled[2 * part :]
+        self._owners = itertools.cycle(enrolled[part : 2 * part])
+        self._victims = itertools.cycle(self.crowd)
+        self._admin: Client | None = None
 
     @property
-    def flows(self) -> dict[str, dict[str, int]]:
-        found: dict[str, dict[str, int]] = self.portal.people["flows"]
-        return found
+    def attempts(self) -> int:
+        return sum(score.attempts for score in self.scores)
 
     @property
-    def judges_often(self) -> bool:
-        """Whether there are so few accounts that all pages can be read after each attack."""
-        return len(self.people) < 200
+    def successes(self) -> int:
+        return sum(score.successes for score in self.scores)
 
-    def robbed(self) -> Person:
-        """Return somebody whose password is stolen, and who has not been tried lately."""
-        return next(self._next_of_crowd)
+    def next_victim(self) -> Person:
+        """Return somebody whose password is stolen, and who was not attacked lately."""
+        return next(self._victims)
 
-    def owner(self) -> Person:
+    def next_owner(self) -> Person:
         """Return somebody who uses their own code in an attack's story.
 
-        Nobody parks requests in their name: their code would release them.
+        Nobody makes requests in their name: their code would release them.
         """
-        return next(self._next_owner)
+        return next(self._owners)
 
-    def spend(self) -> Person:
-        """Return a person whom no other attack will use: this one changes who they are."""
-        person = self._spendable.pop()
-        self.spent.add(person.email)
+    def take_person(self) -> Person:
+        """Return a person whom no other attack will use, since this one changes them."""
+        person = self._reserved.pop()
+        self.changed.add(person.email)
         return person
 
-    def admin(self) -> Visitor:
+    def admin(self) -> Client:
         """Return the campaign's own admin, with an open window."""
         if self._admin is None or not self._admin.window_is_open():
-            self._admin = self.signed_in("abel", "127.0.0.2")
-            if not until(self._admin.verify, patience_s=100):
-                raise Unexpected("The campaign's admin could not be verified")
+            self._admin = self.verified("abel", "127.0.0.2")
         return self._admin
 
-    def verified(self, person: Person | str, address: str = "127.0.0.1") -> Visitor:
+    def client(self, person: Person | str, address: str = "127.0.0.1") -> Client:
+        person = self.people[person] if isinstance(person, str) else person
+        return Client(self.portal, person, address)
+
+    def signed_in(self, person: Person | str, address: str = "127.0.0.1") -> Client:
+        client = self.client(person, address)
+        if not client.sign_in():
+            raise InvalidRun(f"{client.person.email} could not sign in")
+        return client
+
+    def verified(self, person: Person | str, address: str = "127.0.0.1") -> Client:
         """Return somebody signed in with an open window."""
-        visitor = self.signed_in(person, address)
-        if not until(visitor.verify, patience_s=100):
-            raise Unexpected(f"{visitor.person.email} could not be verified")
-        return visitor
-
-    def as_(self, person: Person | str, address: str = "127.0.0.1") -> Visitor:
-        found = self.people[person] if isinstance(person, str) else person
-        return Visitor(self.portal, found, address)
-
-    def signed_in(self, person: Person | str, address: str = "127.0.0.1") -> Visitor:
-        visitor = self.as_(person, address)
-        if not visitor.sign_in():
-            raise Unexpected(f"{visitor.person.email} could not sign in")
-        return visitor
-
-
-class Unexpected(Exception):
-    """Something a campaign relies on did not work; its figures would mean nothing."""
+        client = self.signed_in(person, address)
+        if not wait_until(client.verify, timeout_s=100):
+            raise InvalidRun(f"{client.person.email} could not be verified")
+        return client
 
 
 def addresses() -> Iterator[str]:
-    """Loopback addresses that are not the owners', one after the other."""
-    for number in itertools.count(1):
-        yield f"127.{1 + number // 62500 % 250}.{number // 250 % 250}.{1 + number % 250}"
+    """Return loopback addresses that are not the control users', for several threads at once."""
+    return map(_address, itertools.count(1))
 
 
-def many(jobs: Iterable[Callable[[], object]], threads: int = THREADS) -> None:
-    """Run jobs in a pool of threads; the first exception ends it."""
+def _address(number: int) -> str:
+    return f"127.{1 + number // 62500 % 250}.{number // 250 % 250}.{1 + number % 250}"
+
+
+def run_robots(robot: Callable[[int], object], threads: int = THREADS) -> None:
+    """Run a robot in several threads, each with its number. The first exception is raised."""
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(job) for job in jobs]:
-            done.result()
+        for future in [pool.submit(robot, number) for number in range(threads)]:
+            future.result()
 
 
-def at_once(calls: list[Callable[[], Item]]) -> list[Item]:
+def run_at_once(calls: Iterable[Callable[[], Item]]) -> list[Item]:
     """Run all calls at the same moment, each in a thread of its own, and return their results."""
-    line = threading.Barrier(len(calls))
+    calls = list(calls)
+    barrier = threading.Barrier(len(calls))
 
     def start(call: Callable[[], Item]) -> Item:
-        line.wait()
+        barrier.wait()
         return call()
 
     with ThreadPoolExecutor(len(calls)) as pool:
-        return [done.result() for done in [pool.submit(start, call) for call in calls]]
+        return [future.result() for future in [pool.submit(start, call) for call in calls]]
 
 
-def until(condition: Callable[[], bool], *, patience_s: float) -> bool:
-    """Ask again and again until the condition holds; say whether it did in time."""
-    give_up_at = time.monotonic() + patience_s
-    while not condition():
-        if time.monotonic() > give_up_at:
-            return False
-        time.sleep(0.1)
-    return True
+Run = Callable[[Campaign, Score, int], None]
 
 
 @dataclass(frozen=True)
 class Attack:
     """``share`` of the campaign's attempts is what `run` is asked for; it may need a few more.
 
-    One that moves the clock far ends the owners' work before: targets keep a clock of their own.
+    One that moves the clock far ends the control users' work before: targets have their own clock.
     """
 
     name: str
     share: float
-    run: Callable[[Campaign, Score, int], None]
+    run: Run
     moves_clock: bool = False
 
 
 ATTACKS: list[Attack] = []
 
 
-def attack(
-    name: str, share: float = 0.0, *, moves_clock: bool = False
-) -> Callable[..., Callable[[Campaign, Score, int], None]]:
+def attack(name: str, share: float, *, moves_clock: bool = False) -> Callable[[Run], Run]:
     """Register a function as an attack."""
 
-    def register(run: Callable[[Campaign, Score, int], None]) -> Callable[..., None]:
+    def register(run: Run) -> Run:
         ATTACKS.append(Attack(name, share, run, moves_clock))
         return run
 

@@ -1,27 +1,19 @@
-"""Success as seen from outside: what stands on the target, and what the admins' pages say."""
+"""Success as seen from outside: logins on the target, and settings on the admins' pages."""
 
-import html
 import re
 import threading
 import time
-from typing import TYPE_CHECKING
 
-from bench.attack.browser import Form
-from bench.attack.tally import Score
+from bs4 import Tag
+
+from bench.attack.client import Client, text_of
+from bench.attack.scoring import Score
 from bench.attack.target import Login, TargetSystem
-from bench.attack.visitor import Visitor
+from bench.browser import Form
 
-if TYPE_CHECKING:
-    from bench.attack.campaign import Campaign
-
-PATIENCE_S = 3
-_WORDS_OF_TIME = re.compile(r"(<time [^>]*>)[^<]*")
-_ROW = re.compile(r"<tr\b.*?</tr>", re.S)
-_TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="[^"]*"')
-# What a person did last, and whether they are held off now, is no setting.
-_PASSING = re.compile(r'<td data-label="Last .*?</td>|<span class="sub held">.*?</span>', re.S)
+REMOVAL_TIMEOUT_S = 3
 _COUNT = re.compile(r"\d+\s+(person|people)")
-_NEXT_PAGE = re.compile(r'href="(\?[^"]*)" rel="next"')
+_CSRF_FIELD = "csrfmiddlewaretoken"
 
 
 class Judge:
@@ -29,100 +21,87 @@ class Judge:
 
     def __init__(self, target: TargetSystem) -> None:
         self._target = target
-        self._rightful: set[str] = set()
-        self._told: set[str] = {login.name for login in target.logins()}
+        self._known = {login.name for login in target.logins()}
         self._settings: dict[str, str] = {}
         self._lock = threading.Lock()
 
-    def rightful(self, login: str) -> None:
+    def add_rightful(self, login: str) -> None:
         with self._lock:
-            self._rightful.add(login)
+            self._known.add(login)
 
-    def count(self, name: str) -> int:
-        """How many logins hold a permission now."""
-        return sum(login.permission == f"{name}_reader" for login in self._target.logins())
+    def check_target(self, score: Score) -> None:
+        """Charge an attack with every login on the target that nobody obtained rightfully."""
+        for login in self._unknown_logins():
+            self.add_rightful(login.name)  # it is charged once
+            score.add_success(f"a login for {login.permission} was created on the target")
 
-    def look(self, score: Score) -> None:
-        """Charge an attack with every login on the target that nobody came by rightfully."""
-        for login in self._strange():
-            self._told.add(login.name)
-            score.got(f"a login for {login.permission} came into being on the target")
-
-    def _strange(self) -> list[Login]:
-        give_up_at = time.monotonic() + PATIENCE_S
+    def _unknown_logins(self) -> list[Login]:
+        """Return unknown logins once only forbidden ones are left, or time is up."""
+        give_up_at = time.monotonic() + REMOVAL_TIMEOUT_S
         while True:
             with self._lock:
-                known = self._rightful | self._told
-            found = [
-                login
-                for login in self._target.logins()
-                if login.name not in known and (login.is_forbidden or login.can_login)
-            ]
-            if not found or all(login.is_forbidden for login in found):
-                return found
-            if time.monotonic() > give_up_at:
-                return found
+                unknown = [
+                    login
+                    for login in self._target.logins()
+                    if login.name not in self._known and (login.is_forbidden or login.can_login)
+                ]
+            if all(login.is_forbidden for login in unknown) or time.monotonic() > give_up_at:
+                return unknown
             time.sleep(0.2)
 
-    def remember_settings(self, campaign: "Campaign") -> None:
-        self._settings = settings_of(campaign)
+    def remember_settings(self, settings: dict[str, str]) -> None:
+        self._settings = settings
 
-    def compare_settings(self, campaign: "Campaign", score: Score) -> None:
-        """Charge with every setting that is not as it was; people of the story are left out."""
-        now = settings_of(campaign)
-        for name in sorted(self._settings.keys() | now.keys()):
-            if self._settings.get(name) != now.get(name) and not _is_of_story(name, campaign):
-                score.got(f"{name} was changed")
-        self._settings = now
-
-
-def _is_of_story(name: str, campaign: "Campaign") -> bool:
-    return any(email in name for email in campaign.spent)
+    def compare_settings(self, settings: dict[str, str], changed: set[str], score: Score) -> None:
+        """Charge with every changed setting, except of people whose ``changed`` email is the story's."""
+        for name in sorted(self._settings.keys() | settings.keys()):
+            is_story = any(email in name for email in changed)
+            if self._settings.get(name) != settings.get(name) and not is_story:
+                score.add_success(f"{name} was changed")
+        self._settings = settings
 
 
-def settings_of(campaign: "Campaign") -> dict[str, str]:
-    """What an admin can see of flows, integrations and people, by name."""
-    admin = campaign.admin()
-    found: dict[str, str] = {}
-    for name, flow in campaign.flows.items():
-        page = admin.browser.get(f"/access-flows/{flow['id']}/edit/")
-        found[f"flow {name}"] = _terms(page.form("name", "targets"))
-    found["flows"] = _rows(admin.browser.get("/access-flows/").text)
-    number = campaign.portal.people["integration"]
-    page = admin.browser.get(f"/integrations/{number}/edit/")
-    found["integration"] = _terms(page.form("host"))
-    return found | _people(campaign, admin)
+def read_settings(admin: Client) -> dict[str, str]:
+    """Return what an admin can see of flows, integrations and people, by name."""
+    browser, people = admin.browser, admin.portal.people
+    settings = {}
+    for name, flow in people["flows"].items():
+        form = browser.get(f"/access-flows/{flow['id']}/edit/").form("name", "targets")
+        settings[f"flow {name}"] = _content_of_form(form)
+    rows = browser.get("/access-flows/").soup.select("tr")
+    settings["flows"] = "\n".join(_COUNT.sub("", _content_of(row)) for row in rows)
+    integration = browser.get(f"/integrations/{people['integration']}/edit/")
+    settings["integration"] = _content_of_form(integration.form("host"))
+    return settings | _read_users(admin)
 
 
-def _people(campaign: "Campaign", admin: Visitor) -> dict[str, str]:
-    """Each person's row of the Users tab, over all pages."""
-    found: dict[str, str] = {}
+def _read_users(admin: Client) -> dict[str, str]:
+    """Return each person's row of the Users tab, over all pages."""
+    settings: dict[str, str] = {}
     query: str | None = ""
     while query is not None:
-        text = admin.browser.get(f"/users/{query}").text
-        following = _NEXT_PAGE.search(text)
-        query = html.unescape(following[1]) if following else None
-        for row in _ROW.findall(text):
-            if email := re.search(r"[\w.]+@[\w.]+", row):
-                found[f"person {email[0]}"] = " ".join(
-                    _PASSING.sub("", _TOKEN.sub("", row)).split()
-                )
-    everybody = len(campaign.people)
-    if len(found) != everybody:
-        raise LookupError(f"The Users tab shows {len(found)} of {everybody} people")
-    return found
+        soup = admin.browser.get(f"/users/{query}").soup
+        following = soup.select_one("a[rel=next]")
+        query = str(following["href"]) if following else None
+        for row in soup.select("tr"):
+            if email := re.search(r"[\w.]+@[\w.]+", text_of(row)):
+                settings[f"person {email[0]}"] = _content_of(row)
+    number = len(admin.portal.people["people"])
+    if len(settings) != number:
+        raise LookupError(f"The Users tab shows {len(settings)} of {number} people")
+    return settings
 
 
-def _terms(form: Form) -> str:
-    fields = sorted(pair for pair in form.fields if pair[0] != "csrfmiddlewaretoken")
-    return repr(fields)
+def _content_of(row: Tag) -> str:
+    """Return a row's markup without what is no setting: tokens, the words of times, lockouts, and
+    what somebody did last."""
+    ignored = f'input[name="{_CSRF_FIELD}"], td[data-label^="Last "], span.sub.held'
+    for element in row.select(ignored):
+        element.decompose()
+    for element in row.select("time"):
+        element.clear()
+    return " ".join(str(row).split())
 
 
-def _rows(text: str) -> str:
-    """The rows of the flows, without how many people there are to ask: some leave in a story.
-
-    Of a moment its datetime stays; its words depend on the day they are read.
-    """
-    rows = (_COUNT.sub("", _TOKEN.sub("", row)) for row in _ROW.findall(text))
-    rows = (_WORDS_OF_TIME.sub(r"\1", row) for row in rows)
-    return "\n".join(" ".join(row.split()) for row in rows)
+def _content_of_form(form: Form) -> str:
+    return repr(sorted(pair for pair in form.fields if pair[0] != _CSRF_FIELD))

@@ -1,162 +1,117 @@
 """`python -m bench.attack.mutants`: break one rule at a time, and see the campaign find it."""
 
 import argparse
-import json
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.attack.__main__ import NotAtWork, Result, run_campaign
-from bench.attack.browser import server_errors
+from bench.attack.__main__ import ControlsFailed, run_campaign
 from bench.attack.campaign import Campaign
-from bench.attack.portal import ROOT, Portal, end_tidily, running_servers
+from bench.attack.portal import Portal, running_servers
 from bench.attack.rules import RULES, Rule
-from bench.attack.tally import guess_chance, table, write_json
+from bench.attack.scoring import guess_chance
+from bench.browser import server_errors
+from bench.environment import RESULTS, ROOT, exit_on_sigterm
+from bench.report import write_json
 
-RESULT = ROOT / "bench" / "results" / "attack-mutants.json"
-KEPT = ROOT / "var" / "attack-mutants.json"
-STARTS = 3  # of one portal, on a machine that has other things to do
-LEFT_OUT = (".git", ".venv", "var", "__pycache__", "staticfiles", "test-results", "tests", "docs", ".*_cache")  # fmt: skip
-SLOW = "over weeks"  # the campaign itself shows that nothing is seen there
-OWNERS = (("olga", "127.0.0.10"),)
+MAX_STARTS = 3  # of one portal, on a machine that has other things to do
+NOT_COPIED = (".git", ".venv", "var", "__pycache__", "staticfiles", "test-results", "tests", "docs", ".*_cache")  # fmt: skip
+SLOW = "over weeks"  # the campaign itself shows that nothing is found there
+CONTROL_USERS = (("olga", "127.0.0.10"),)
 
 
 @dataclass(frozen=True)
-class Found:
-    """What the campaign saw of a broken rule; empty if it did not."""
+class Finding:
+    """What the campaign found of a broken rule, "" if nothing. ``trouble`` kept it from going on."""
 
     rule: str
     attempts: int
     successes: int
-    seen: str
+    detail: str
     trouble: str
 
     @property
     def verdict(self) -> str:
-        return "found" if self.seen else "NOT FOUND"
+        return "found" if self.detail else "NOT FOUND"
 
 
 def main() -> int:
-    end_tidily()
-    arguments = _arguments()
-    rules = [rule for rule in RULES if arguments.only in rule.name]
+    exit_on_sigterm()
+    options = _options()
+    rules = [rule for rule in RULES if options.only in rule.name]
+    attacks = tuple({name for rule in rules for name in rule.attacks if name != SLOW})
+    findings = []
     with running_servers() as servers:
-        whole = Portal(servers, "whole", _copy(ROOT, servers.home / "whole"))
-        whole.create(arguments.accounts)
-        every = tuple({name: None for rule in rules for name in rule.attacks if name != SLOW})
-        kept = Kept.load()
-        control = kept.or_meet(
-            f"unbroken, {len(rules)} rules' attacks",
-            lambda: _meet(whole.copy_to("control", whole.source), "no rule broken", every, arguments.attempts),
-        )  # fmt: skip
-        clean = not control.seen and not control.trouble
-        print(f"{'clean' if clean else 'NOT CLEAN':>9}  unbroken {control.seen} {control.trouble}", flush=True)  # fmt: skip
-        found = []
+        original = Portal(servers, "original", _copy(ROOT, servers.home / "original"))
+        original.create(options.accounts)
+        portal = original.copy_to("control", original.source)
+        control = _run(portal, "no rule broken", attacks, options.attempts)
+        is_clean = not control.detail and not control.trouble
+        verdict = "clean" if is_clean else "NOT CLEAN"
+        print(f"{verdict:>9}  unbroken {control.detail} {control.trouble}", flush=True)
         for rule in rules:
-            one = kept.or_meet(
-                rule.name, lambda rule=rule: _meet_broken(whole, rule, arguments.attempts)
-            )
-            found.append(one)
-            print(f"{one.verdict:>9}  {rule.name}: {one.seen or one.trouble}", flush=True)
-    rows = [(each.rule, each.attempts, each.successes, each.verdict, each.seen) for each in found]
-    print("\n" + table(rows, ("rule broken", "attempts", "successes", "", "seen")))
-    missed = [each.rule for each in found if not each.seen]
-    if not arguments.only:
-        content = {
-            "rules": len(found),
-            "found": len(found) - len(missed),
-            "unbroken": asdict(control),
-            "broken": [asdict(each) for each in found],
-        }
-        write_json(RESULT, content)
-    return 0 if clean and not missed else 1
+            finding = _run_broken(original, rule, options.attempts)
+            findings.append(finding)
+            detail = finding.detail or finding.trouble
+            print(f"{finding.verdict:>9}  {rule.name}: {detail}", flush=True)
+    number = sum(bool(finding.detail) for finding in findings)
+    print(f"{number} of {len(findings)} broken rules were found")
+    if not options.only:
+        content = {"rules": len(findings), "found": number, "unbroken": asdict(control)}
+        content["broken"] = [asdict(finding) for finding in findings]
+        write_json(RESULTS / "attack-mutants.json", content)
+    return 0 if is_clean and number == len(findings) else 1
 
 
-class Kept:
-    """What was found at this commit already: a run that was cut short is taken up where it was."""
-
-    def __init__(self, commit: str, found: dict[str, Found]) -> None:
-        self._commit, self._found = commit, found
-
-    @classmethod
-    def load(cls) -> "Kept":
-        commit = _git("rev-parse", "HEAD") + _git("status", "--porcelain")
-        told = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-        found = told["found"] if told.get("commit") == commit else {}
-        return cls(commit, {name: Found(**each) for name, each in found.items()})
-
-    def or_meet(self, name: str, meet: Callable[[], Found]) -> Found:
-        """Return what was found; what was not found, or not without trouble, is looked for again."""
-        known = self._found.get(name)
-        if known is None or known.trouble or (known.rule == name and not known.seen):
-            self._found[name] = meet()
-            KEPT.parent.mkdir(exist_ok=True)
-            told = {name: asdict(each) for name, each in self._found.items()}
-            KEPT.write_text(json.dumps({"commit": self._commit, "found": told}))
-        return self._found[name]
+def _copy(source: Path, destination: Path) -> Path:
+    """Copy the tree, so that whoever goes on working in it does not disturb the campaign."""
+    return Path(shutil.copytree(source, destination, ignore=shutil.ignore_patterns(*NOT_COPIED)))
 
 
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout
-
-
-def _copy(source: Path, there: Path) -> Path:
-    """The tree as it is now: whoever goes on working in it does not disturb the campaign."""
-    return Path(shutil.copytree(source, there, ignore=shutil.ignore_patterns(*LEFT_OUT)))
-
-
-def _meet_broken(whole: Portal, rule: Rule, attempts: int) -> Found:
-    tree = _copy(whole.source, whole.servers.home / "broken")
+def _run_broken(original: Portal, rule: Rule, attempts: int) -> Finding:
+    tree = _copy(original.source, original.servers.home / "broken")
     try:
-        rule.break_in(tree)
-        return _meet(whole.copy_to("broken", tree), rule.name, rule.attacks, attempts)
+        rule.apply(tree)
+        return _run(original.copy_to("broken", tree), rule.name, rule.attacks, attempts)
     finally:
         shutil.rmtree(tree)
 
 
-def _meet(portal: Portal, name: str, attacks: tuple[str, ...], attempts: int) -> Found:
-    """Run the attacks against one portal; what they see is a success, a lock-out, or a worse chance."""
+def _run(portal: Portal, name: str, attacks: tuple[str, ...], attempts: int) -> Finding:
+    """Attack one portal. A success, a lock-out or a worse chance of guessing is a finding."""
     trouble = ""
-    for _ in range(STARTS):
+    for _ in range(MAX_STARTS):
         server_errors.clear()
         try:
             portal.start()
             campaign = Campaign(portal, say=lambda text: None)
-            result = run_campaign(campaign, attempts, attacks, owners=OWNERS)
-        except NotAtWork as error:
+            run_campaign(campaign, attempts, attacks, control_users=CONTROL_USERS)
+        except ControlsFailed as error:
             trouble = trouble or str(error)
             continue
         finally:
             portal.stop()
             portal.servers.target.clear()
-        seen, trouble = _seen(campaign, result), _trouble(campaign, result)
-        return Found(name, result.attempts, result.successes, seen, trouble)
-    return Found(name, 0, 0, "", trouble)
+        problems = campaign.errors + campaign.controls.failures + sorted(set(server_errors))
+        trouble = problems[0] if problems else ""
+        return Finding(name, campaign.attempts, campaign.successes, _detail(campaign), trouble)
+    return Finding(name, 0, 0, "", trouble)
 
 
-def _seen(campaign: Campaign, result: Result) -> str:
-    for score in result.scores:
-        if score.seen:
-            return f"{score.seen[0]} ({score.name})"
+def _detail(campaign: Campaign) -> str:
+    for score in campaign.scores:
+        if score.details:
+            return f"{score.details[0]} ({score.name})"
+    day, month = campaign.guesses.per_day, campaign.guesses.per_month
     if campaign.controls.locked_out:
-        return "the owner's known browser was locked out"
-    if guess_chance(campaign.patience.per_day) > 6.1e-5:
-        return f"{campaign.patience.per_day} codes were looked at in a day"
-    if guess_chance(campaign.patience.per_month) > 3.1e-4:
-        return f"{campaign.patience.per_month} codes were looked at in 30 days"
+        return "the owner's trusted browser was locked out"
+    if guess_chance(day) > 6.1e-5 or guess_chance(month) > 3.1e-4:
+        return f"{day} codes were checked in a day, {month} in 30 days"
     return ""
 
 
-def _trouble(campaign: Campaign, result: Result) -> str:
-    """What kept the campaign from going on. That is no finding."""
-    problems = result.errors + campaign.controls.failures + sorted(set(server_errors))
-    return problems[0] if problems else ""
-
-
-def _arguments() -> argparse.Namespace:
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.attack.mutants", description=__doc__)
     parser.add_argument("--attempts", type=int, default=400)
     parser.add_argument("--accounts", type=int, default=100)

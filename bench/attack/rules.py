@@ -1,6 +1,6 @@
-"""The portal's rules, each with the way to break it: what the campaign must be able to see.
+"""The portal's rules, each with a way to break it that the campaign must find.
 
-A rule that is held in two places is broken in both, since one of them alone still holds.
+A rule that is enforced in two places is broken in both, since one of them alone still holds.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Edit:
-    """Text that stands exactly once in a file, and what stands there when the rule is broken."""
+    """Text that occurs exactly once in a file, and its replacement that breaks the rule."""
 
     path: str
     old: str
@@ -22,361 +22,142 @@ class Rule:
 
     name: str
     attacks: tuple[str, ...]
-    edits: tuple[Edit, ...]
+    edits: list[Edit]
 
-    def break_in(self, tree: Path) -> None:
+    def apply(self, tree: Path) -> None:
+        """Break the rule in a copy of the source. Raise LookupError if the source has changed."""
         for edit in self.edits:
-            place = tree / edit.path
-            text = place.read_text()
-            if text.count(edit.old) != 1:
-                raise LookupError(
-                    f"{self.name}: {edit.path} has {text.count(edit.old)} of {edit.old!r}"
-                )
-            place.write_text(text.replace(edit.old, edit.new))
+            file = tree / edit.path
+            text = file.read_text()
+            if (number := text.count(edit.old)) != 1:
+                raise LookupError(f"{self.name}: {edit.path} has {number} of {edit.old!r}")
+            file.write_text(text.replace(edit.old, edit.new))
 
 
-TRIES, WINDOW = "mfa/verification/attempts.py", "mfa/verification/window.py"
-
+# fmt: off
 RULES = (
-    Rule(
-        "the window closes after an hour",
-        ("an hour later",),
-        (Edit(WINDOW, "timedelta(0) <= now - self.verified_at < settings.MFA_WINDOW", "True"),),
-    ),
-    Rule(
-        "sessions are bound to password and epoch",
-        ("survival",),
-        (
-            Edit(
-                "apono_portal/users/models.py",
-                'f"{self.password}:{self.mfa_epoch}"',
-                '"always the same"',
-            ),
-        ),
-    ),
-    Rule(
-        "a reset raises the epoch",
-        ("survival", "reset against release"),
-        (
-            Edit(
-                "mfa/reset.py",
-                "TrustedBrowser.objects.filter(user_id=state.user_id).delete()\n    raise_epoch(state)",
-                "TrustedBrowser.objects.filter(user_id=state.user_id).delete()",
-            ),
-        ),
-    ),
-    Rule(
-        "a reset forgets known browsers",
-        ("device cookies, used again",),
-        (
-            Edit(
-                "mfa/reset.py",
-                "    TrustedBrowser.objects.filter(user_id=state.user_id).delete()\n",
-                "",
-            ),
-        ),
-    ),
-    Rule(
-        "a code is used once",
-        ("replay",),
-        (
-            Edit(
-                TRIES,
-                "    if device.verify_token(digits):",
-                "    device.last_t = -1\n    if device.verify_token(digits):",
-            ),
-        ),
-    ),
-    Rule(
-        "the code that turns MFA on is spent",
-        ("turned MFA on",),
-        (
-            Edit(
-                "mfa/enrolment/services.py",
-                '    device.save(update_fields=["confirmed", "name"])',
-                '    device.last_t = -1\n    device.save(update_fields=["confirmed", "name", "last_t"])',
-            ),
-        ),
-    ),
-    Rule(
-        "a recovery code is used once",
-        ("recovery codes",),
-        (
-            Edit(
-                "mfa/enrolment/recovery_codes.py",
-                "codes.filter(used_at=None).update(used_at=attempt.now) == 1",
-                "codes.exists()",
-            ),
-        ),
-    ),
-    Rule(
-        "failures hold a scope off",
-        ("code guessing, sequential", "code guessing, spread over addresses"),
-        (
-            Edit(
-                TRIES,
-                "    if until is None:\n        return None\n",
-                "    if True:\n        return None\n",
-            ),
-        ),
-    ),
-    Rule(
-        "twenty failures a day",
-        ("over weeks",),
-        (
-            Edit(
-                "mfa/verification/rate_limits.py",
-                "LIMITS = (SHORT, DAY, MONTH)",
-                "LIMITS = (SHORT, MONTH)",
-            ),
-        ),
-    ),
-    Rule(
-        "a hundred failures in 30 days",
-        ("over weeks",),
-        (
-            Edit(
-                "mfa/verification/rate_limits.py",
-                "LIMITS = (SHORT, DAY, MONTH)",
-                "LIMITS = (SHORT, DAY)",
-            ),
-        ),
-    ),
-    Rule(
-        "attempts of one person wait for each other",
-        ("code guessing, parallel", "32 sessions at once"),
-        (
-            Edit(
-                "mfa/verification/locking.py",
-                "MfaState.objects.select_for_update()",
-                "MfaState.objects",
-            ),
-            Edit(
-                TRIES,
-                "devices = Authenticator.objects.select_for_update()",
-                "devices = Authenticator.objects",
-            ),
-        ),
-    ),
-    Rule(
-        "a known browser has a scope of its own",
-        ("code guessing, sequential", "code guessing, spread over addresses"),
-        (
-            Edit(
-                "mfa/verification/throttle_scope.py",
-                "    if browser is None:\n",
-                "    if browser is None or True:\n",
-            ),
-        ),
-    ),
-    Rule(
-        "a scope is given, never claimed",
-        ("device cookies, forged",),
-        (
-            Edit(
-                "mfa/verification/throttle_scope.py",
-                "    if browser is None:\n        return ThrottleScope(session_ref=session_ref)\n",
-                "    if browser is None:\n"
-                "        claimed = request.COOKIES.get(cookie_name(request.user.pk), 'unknown')\n"
-                "        return ThrottleScope(claimed[:32], session_ref=session_ref)\n",
-            ),
-        ),
-    ),
-    Rule(
-        "the session's key changes with the code",
-        ("stale and copied",),
-        (Edit(WINDOW, "    request.session.cycle_key()\n", ""),),
-    ),
-    Rule(
-        "forms carry a token",
-        ("cross-site",),
-        (
-            Edit(
-                "apono_portal/settings.py", '    "django.middleware.csrf.CsrfViewMiddleware",\n', ""
-            ),
-            Edit(  # else it does not start at all
-                "mfa/checks.py",
-                'yield 18, "Forms sent by other sites are taken.", f"Add {CSRF}."',
-                "pass",
-            ),
-        ),
-    ),
-    Rule(
-        "requests are visible to those concerned",
-        ("foreign ids",),
-        (
-            Edit(
-                "requests_app/querysets.py",
-                "return self.filter(Q(requester=user) | _decidable_by(user))",
-                "return self.all()",
-            ),
-        ),
-    ),
-    Rule(
-        "only the requester sees the credential",
-        ("foreign ids",),
-        (
-            Edit(
-                "requests_app/querysets.py",
-                "return self.filter(Q(requester=user) | _decidable_by(user))",
-                "return self.all()",
-            ),
-            Edit(
-                "requests_app/views/access.py",
-                "    if found.requester_id != request.user.pk:\n        raise Http404\n",
-                "",
-            ),
-            Edit(
-                "requests_app/policies.py",
-                "        and grant.request.requester_id == user.pk\n",
-                "",
-            ),
-        ),
-    ),
-    Rule(
-        "the credential wants a window",
-        ("credentials without a window",),
-        (
-            Edit(
-                "requests_app/grants/credentials.py",
-                "    if request.require_mfa:\n        require_evidence(user=actor, window=window)\n",
-                "",
-            ),
-        ),
-    ),
-    Rule(
-        "approvers of protected flows want a window",
-        ("decisions without a window",),
-        (
-            Edit(
-                "requests_app/approvals/services.py",
-                "require_evidence(user=actor, window=window) if request.require_mfa else None",
-                "None",
-            ),
-            Edit(  # an approval without evidence does not count
-                "requests_app/policies.py",
-                "return state is not None and evidence_holds(verification=decision.verification, state=state)",
-                "return True",
-            ),
-        ),
-    ),
-    Rule(
-        "nobody approves their own request",
-        ("decisions without a window",),
-        (
-            Edit(
-                "accessflows/flows/policies.py",
-                "if not user.is_active or (user == requester and not flow.allow_self_approval):",
-                "if not user.is_active:",
-            ),
-            Edit(
-                "accessflows/flows/policies.py",
-                "    if requester_id is not None and not flow.allow_self_approval:\n",
-                "    if False:\n",
-            ),
-            Edit(
-                "requests_app/querysets.py",
-                "return self.filter(_decidable_by(user)).exclude(own)",
-                "return self.filter(_decidable_by(user))",
-            ),
-        ),
-    ),
-    Rule(
-        "a protected request waits for the code",
-        ("steps skipped", "32 requests without"),
-        (
-            Edit(
-                "requests_app/submission/evaluation.py",
-                "waits_for_code = flow.require_mfa and not verified",
-                "waits_for_code = False",
-            ),
-            Edit(
-                "requests_app/submission/services.py",
-                '"require_mfa": flow.require_mfa,\n        "approval"',
-                '"require_mfa": False,\n        "approval"',
-            ),
-        ),
-    ),
-    Rule(
-        "a request asks only for what a flow gives this person",
-        ("tampering",),
-        (
-            Edit(
-                "accessflows/querysets.py",
-                "return self.active().filter(pk__in=self.ids_requestable_by(user))",
-                "return self.active()",
-            ),
-        ),
-    ),
-    Rule(
-        "set-up is refused to the enrolled",
-        ("enrolling",),
-        (
-            Edit(
-                "mfa/enrolment/services.py",
-                "        if any(device.confirmed for device in devices):\n            raise AlreadyEnrolled\n",
-                "",
-            ),
-            Edit(
-                "mfa/verification/selectors.py",
-                "    if any(device.confirmed for device in found):\n        raise AlreadyEnrolled\n",
-                "",
-            ),
-        ),
-    ),
-    Rule(
-        "Django admin wants a window",
-        ("steps skipped",),
-        (
-            Edit(
-                "mfa/middleware.py",
-                "return match is not None and ADMIN_SITE in match.namespaces",
-                "return False",
-            ),
-        ),
-    ),
-    Rule(
-        "admin pages want a window",
-        ("steps skipped", "survival"),
-        (
-            Edit(
-                "mfa/middleware.py",
-                "return state.is_open or not (state.enrolled or settings.MFA_ADMINS_MUST_ENROL)",
-                "return True",
-            ),
-            Edit(
-                "mfa/verification/evidence.py",
-                "        if Authenticator.objects.of(actor.pk).confirmed().exists():\n"
-                "            return require_evidence(user=actor, window=window)\n",
-                "",
-            ),
-        ),
-    ),
-    Rule(
-        "the way back stays on the portal",
-        ("open redirects",),
-        (
-            Edit(
-                "requests_app/views/responses.py",
-                '    return wanted if here else ""',
-                "    return wanted",
-            ),
-        ),
-    ),
-    Rule(
-        "who is deactivated is out",
-        ("survival",),
-        (
-            Edit(
-                "apono_portal/users/backends.py",
-                "user if user is not None and self.user_can_authenticate(user) else None",
-                "user",
-            ),
-            Edit(
-                "apono_portal/users/services/users.py",
-                "        advance_epoch(user=user)\n        user = _locked(user, leaves_admins=True)\n",
-                "        user = _locked(user, leaves_admins=True)\n",
-            ),
-        ),
-    ),
+    Rule("the window closes after an hour", ("an hour later",), [
+        Edit("mfa/verification/window.py", "timedelta(0) <= now - self.verified_at < settings.MFA_WINDOW",
+             "True")]),
+    Rule("sessions are bound to password and epoch", ("survival",), [
+        Edit("apono_portal/users/models.py", 'f"{self.password}:{self.mfa_epoch}"',
+             '"always the same"')]),
+    Rule("a reset raises the epoch", ("survival", "reset against release"), [
+        Edit("mfa/reset.py",
+             "TrustedBrowser.objects.filter(user_id=state.user_id).delete()\n    raise_epoch(state)",
+             "TrustedBrowser.objects.filter(user_id=state.user_id).delete()")]),
+    Rule("a reset forgets trusted browsers", ("device cookies, used again",), [
+        Edit("mfa/reset.py",
+             "    TrustedBrowser.objects.filter(user_id=state.user_id).delete()\n",
+             "")]),
+    Rule("a code is used once", ("replay",), [
+        Edit("mfa/verification/attempts.py", "    if device.verify_token(digits):",
+             "    device.last_t = -1\n    if device.verify_token(digits):")]),
+    Rule("the code that turns MFA on is used", ("turned MFA on",), [
+        Edit("mfa/enrolment/services.py",
+             '    device.save(update_fields=["confirmed", "name"])',
+             "    device.last_t = -1\n"
+             '    device.save(update_fields=["confirmed", "name", "last_t"])')]),
+    Rule("a recovery code is used once", ("recovery codes",), [
+        Edit("mfa/enrolment/recovery_codes.py",
+             "codes.filter(used_at=None).update(used_at=attempt.now) == 1",
+             "codes.exists()")]),
+    Rule("failures lock out", ("code guessing, sequential", "code guessing, spread over addresses"), [
+        Edit("mfa/verification/attempts.py", "    if until is None:\n        return None\n",
+             "    if True:\n        return None\n")]),
+    Rule("twenty failures a day", ("over weeks",), [
+        Edit("mfa/verification/rate_limits.py", "LIMITS = (SHORT, DAY, MONTH)", "LIMITS = (SHORT, MONTH)")]),
+    Rule("a hundred failures in 30 days", ("over weeks",), [
+        Edit("mfa/verification/rate_limits.py", "LIMITS = (SHORT, DAY, MONTH)", "LIMITS = (SHORT, DAY)")]),
+    Rule("attempts of one person wait for each other", ("code guessing, parallel", "32 sessions at once"), [
+        Edit("mfa/verification/locking.py", "MfaState.objects.select_for_update()", "MfaState.objects"),
+        Edit("mfa/verification/attempts.py", "devices = Authenticator.objects.select_for_update()",
+             "devices = Authenticator.objects")]),
+    Rule("a trusted browser has a limit of its own", ("code guessing, sequential", "code guessing, spread over addresses"), [
+        Edit("mfa/verification/throttle_scope.py", "    if browser is None:\n", "    if browser is None or True:\n")]),
+    Rule("trust is given, never claimed", ("device cookies, forged",), [
+        Edit("mfa/verification/throttle_scope.py",
+             "    if browser is None:\n        return ThrottleScope(session_ref=session_ref)\n",
+             "    if browser is None:\n"
+             "        claimed = request.COOKIES.get(cookie_name(request.user.pk), 'unknown')\n"
+             "        return ThrottleScope(claimed[:32], session_ref=session_ref)\n")]),
+    Rule("the session's key changes with the code", ("stale and copied",), [
+        Edit("mfa/verification/window.py", "    request.session.cycle_key()\n", "")]),
+    Rule("forms carry a CSRF token", ("cross-site",), [
+        Edit("apono_portal/settings.py", '    "django.middleware.csrf.CsrfViewMiddleware",\n', ""),
+        Edit("mfa/checks.py", 'yield 18, "Forms sent by other sites are taken.", f"Add {CSRF}."',
+             "pass")]),  # else it does not start at all
+    Rule("requests are visible to those involved only", ("foreign ids",), [
+        Edit("requests_app/querysets.py",
+             "return self.filter(Q(requester=user) | _decidable_by(user))",
+             "return self.all()")]),
+    Rule("only the requester sees the credential", ("foreign ids",), [
+        Edit("requests_app/querysets.py",
+             "return self.filter(Q(requester=user) | _decidable_by(user))",
+             "return self.all()"),
+        Edit("requests_app/views/access.py",
+             "    if found.requester_id != request.user.pk:\n        raise Http404\n",
+             ""),
+        Edit("requests_app/policies.py", "        and grant.request.requester_id == user.pk\n", "")]),
+    Rule("the credential requires a window", ("credentials without a window",), [
+        Edit("requests_app/grants/credentials.py",
+             "    if request.require_mfa:\n        require_evidence(user=actor, window=window)\n",
+             "")]),
+    Rule("approvers of protected flows need a window", ("decisions without a window",), [
+        Edit("requests_app/approvals/services.py",
+             "require_evidence(user=actor, window=window) if request.require_mfa else None",
+             "None"),
+        Edit("requests_app/policies.py",  # an approval without evidence does not count
+             "return state is not None and is_evidence_valid(verification=decision.verification, state=state)",
+             "return True")]),
+    Rule("nobody approves their own request", ("decisions without a window",), [
+        Edit("accessflows/flows/policies.py",
+             "if not user.is_active or (user == requester and not flow.allow_self_approval):",
+             "if not user.is_active:"),
+        Edit("accessflows/flows/policies.py",
+             "    if requester_id is not None and not flow.allow_self_approval:\n",
+             "    if False:\n"),
+        Edit("requests_app/querysets.py", "return self.filter(_decidable_by(user)).exclude(own)",
+             "return self.filter(_decidable_by(user))")]),
+    Rule("a protected request waits for the code", ("steps skipped", "32 requests without"), [
+        Edit("requests_app/submission/evaluation.py", "waits_for_code = flow.require_mfa and not verified",
+             "waits_for_code = False"),
+        Edit("requests_app/submission/services.py",
+             '"require_mfa": flow.require_mfa,\n        "approval"',
+             '"require_mfa": False,\n        "approval"')]),
+    Rule("users request only what a flow offers them", ("tampering",), [
+        Edit("accessflows/querysets.py",
+             "return self.active().filter(pk__in=self.ids_requestable_by(user))",
+             "return self.active()")]),
+    Rule("enrolled users cannot set up again", ("enrolling",), [
+        Edit("mfa/enrolment/services.py",
+             "        if any(device.confirmed for device in devices):\n"
+             "            raise AlreadyEnrolled\n",
+             ""),
+        Edit("mfa/verification/selectors.py",
+             "    if any(device.confirmed for device in found):\n        raise AlreadyEnrolled\n",
+             "")]),
+    Rule("Django admin requires a window", ("steps skipped",), [
+        Edit("mfa/middleware.py", "return match is not None and ADMIN_SITE in match.namespaces",
+             "return False")]),
+    Rule("admin pages require a window", ("steps skipped", "survival"), [
+        Edit("mfa/middleware.py",
+             "return state.is_open or not (state.enrolled or settings.MFA_ADMINS_MUST_ENROL)",
+             "return True"),
+        Edit("mfa/verification/evidence.py",
+             "        if Authenticator.objects.of(actor.pk).confirmed().exists():\n"
+             "            return require_evidence(user=actor, window=window)\n",
+             "")]),
+    Rule("redirects stay on the portal", ("open redirects",), [
+        Edit("requests_app/views/responses.py", '    return wanted if here else ""',
+             "    return wanted")]),
+    Rule("deactivated users are signed out", ("survival",), [
+        Edit("apono_portal/users/backends.py",
+             "user if user is not None and self.user_can_authenticate(user) else None",
+             "user"),
+        Edit("apono_portal/users/services/users.py",
+             "        advance_epoch(user=user)\n"
+             "        user = _locked(user, leaves_admins=True)\n",
+             "        user = _locked(user, leaves_admins=True)\n")]),
 )
+# fmt: on

@@ -1,8 +1,7 @@
-"""The portal's own settings with what a campaign on one small machine needs.
+"""The portal's settings with what a campaign on one small machine needs.
 
-Passwords are hashed with Argon2 as in production, with the smallest memory and time: a campaign
-makes tens of thousands of attempts, and what it measures is not how dear one try is. Nothing else that
-protects anybody is changed.
+Passwords are hashed with Argon2 as in production, with the least memory and time: a campaign makes
+tens of thousands of attempts. Nothing else that protects anybody is changed.
 """
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
@@ -18,15 +17,12 @@ class QuickArgon2(Argon2PasswordHasher):
     memory_cost = 1024
     parallelism = 1
 
-    def decode(self, encoded: str) -> dict[str, object]:
-        return super().decode(encoded)
-
 
 PASSWORD_HASHERS = ["bench.attack.settings.QuickArgon2"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-# A campaign makes tens of thousands of refused requests: one line for each would be most of its work.
+# A campaign causes tens of thousands of refusals: logging each would be most of its work.
 LOGGING["loggers"]["django.request"] = {"level": "ERROR"}  # noqa: F405
 LOGGING["loggers"]["django.security"] = {"level": "ERROR"}  # noqa: F405

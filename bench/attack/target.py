@@ -1,7 +1,7 @@
-"""The target system of a campaign: databases, capability roles, the broker; and what stands there.
+"""The target system of a campaign: databases, capability roles, the broker, and what is on it.
 
-Who holds what is read from PostgreSQL's own catalogs, as its superuser. Attackers aim at the
-forbidden permissions, which nobody in a campaign ever comes by rightfully.
+Memberships are read from PostgreSQL's own catalogs, as its superuser. Attackers aim at the forbidden
+permissions, which nobody in a campaign ever gets rightfully.
 """
 
 import secrets
@@ -12,6 +12,7 @@ from psycopg import sql
 
 from accessflows.connectors.postgresql.setup_sql import broker_setup_sql
 from apono_portal.demo.postgres_server import PostgresServer
+from bench.environment import connect
 
 BROKER = "portal_broker"
 FORBIDDEN = ("ledger", "payroll", "vault")
@@ -32,15 +33,14 @@ class Login:
 
 
 class TargetSystem:
-    """A PostgreSQL server with one database and one capability role for each thing to be had."""
+    """A PostgreSQL server with one database and one capability role for each resource."""
 
     def __init__(self, server: PostgresServer) -> None:
         self.server = server
         self.broker_password = secrets.token_urlsafe(24)
 
     def prepare(self) -> None:
-        version = psycopg.Connection.connect
-        with version(**self.server.conninfo(), autocommit=True) as connection:
+        with connect(self.server) as connection:
             for name in FORBIDDEN + RIGHTFUL:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             script = broker_setup_sql(
@@ -52,33 +52,32 @@ class TargetSystem:
             connection.execute(script)
 
     def logins(self) -> list[Login]:
-        """Every role the portal has made and not yet removed."""
+        """Return every role the portal has made and not yet removed."""
         query = (
             "SELECT r.rolname, coalesce(c.rolname, ''), r.rolcanlogin FROM pg_roles r"
             " LEFT JOIN pg_auth_members m ON m.member = r.oid LEFT JOIN pg_roles c ON c.oid = m.roleid"
             " WHERE r.rolname ~ '^jit_[a-z2-7]{26}$' ORDER BY 1"
         )
-        with psycopg.connect(**self.server.conninfo(), autocommit=True) as connection:
+        with connect(self.server) as connection:
             return [Login(*row) for row in connection.execute(query)]
+
+    def count(self, name: str) -> int:
+        """Return how many logins hold a permission now."""
+        return sum(login.permission == f"{name}_reader" for login in self.logins())
 
     def can_read(self, credential: dict[str, str]) -> bool:
         """Sign in with a credential as its owner would."""
+        address = self.server.conninfo(credential["database"])
+        owner = {"user": credential["user"], "password": credential["password"]}
         try:
-            with psycopg.connect(
-                host=self.server.host,
-                port=self.server.port,
-                dbname=credential["database"],
-                user=credential["user"],
-                password=credential["password"],
-                connect_timeout=5,
-            ) as connection:
+            with psycopg.connect(**(address | owner), connect_timeout=5) as connection:
                 return connection.execute("SELECT 1").fetchone() == (1,)
         except psycopg.OperationalError:
             return False
 
     def clear(self) -> None:
         """Remove every role the portal made, between two campaigns."""
-        with psycopg.connect(**self.server.conninfo(), autocommit=True) as connection:
+        with connect(self.server) as connection:
             for login in self.logins():
                 role = sql.Identifier(login.name)
                 connection.execute(sql.SQL("DROP OWNED BY {}").format(role))

@@ -5,31 +5,25 @@ import sys
 from argparse import ArgumentParser
 
 from apono_portal.demo.postgres_server import available_versions
-from bench.chaos.ground import running_ground
+from bench.chaos.environment import running_environment
 
 
 def main() -> int:
     versions = available_versions()
-    if not versions:
-        print("Chaos needs PostgreSQL's server programs.", file=sys.stderr)
-        return 1
-    parser = ArgumentParser(
-        description="Break the portal's surroundings and judge what came of it."
-    )
+    parser = ArgumentParser(description="Break the portal's surroundings and judge the outcome.")
     parser.add_argument("--grants", type=int, default=500, help="how many end in the same second")
     parser.add_argument("--version", type=int, default=max(versions), choices=sorted(versions))
-    parser.add_argument("--past", type=int, default=10_000, help="past grants to carry along")
     parser.add_argument("--only", nargs="*", default=[], help="names of scenarios")
-    parser.add_argument("--costs", action="store_true", help="with --only: measure costs, too")
+    parser.add_argument("--out", default="", help="write the result here")
     options = parser.parse_args()
-    with running_ground(options.version) as ground:
-        os.environ.update(ground.environment)
+    with running_environment(options.version) as environment:
+        os.environ.update(environment.workers.environment)
         import django
 
         django.setup()
         from bench.chaos.campaign import run
 
-        return run(ground, options)
+        return run(environment, options)
 
 
 if __name__ == "__main__":

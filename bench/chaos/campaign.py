@@ -1,110 +1,79 @@
 """The run: every scenario one after the other, progress on the way, figures at the end."""
 
 import logging
-import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
+from pathlib import Path
 
 import structlog
 
 from accessflows.connectors import idle_pool
 from apono_portal.demo.postgres_server import available_versions
-from bench.chaos.cost import LARGEST_RATIO, measure_activation, measure_sweep
-from bench.chaos.ground import LEASE_S, Ground
-from bench.chaos.line import Line
+from bench.chaos.environment import LEASE_S, Environment
 from bench.chaos.portal import Portal, TooBusy
+from bench.chaos.scenario import FaultInjector, ScenarioContext
 from bench.chaos.scenarios import crowds, killed, outages
-from bench.chaos.stage import Saboteur, Stage
-from bench.chaos.verdict import Verdict, print_table, write
+from bench.chaos.tcp_proxy import TcpProxy
+from bench.chaos.verdict import Verdict, print_table, summary
+from bench.environment import RESULTS
+from bench.report import write_json
 
-SCENARIOS: dict[str, Callable[[Stage], Verdict]] = {
-    "opening": killed.killed_while_opening,
+SCENARIOS: dict[str, Callable[[ScenarioContext], Verdict]] = {
+    "opening": killed.killed_while_activating,
     "ending": killed.killed_while_ending,
-    "expiring": killed.expiry_killed,
-    "beside": killed.killed_while_others_work,
+    "expiring": killed.killed_while_expiring,
+    "beside": killed.killed_beside_others,
     "target": outages.target_stopped,
     "line": outages.line_cut,
     "database": outages.database_lost,
     "race": crowds.workers_race,
     "storm": crowds.storm,
 }
-ORDINARY = 20
+ORDINARY_SIZE = 20
 
 
-def run(ground: Ground, options: Namespace) -> int:
+def run(environment: Environment, options: Namespace) -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    idle_pool.connections.is_enabled = True  # what is opened is shown sooner
+    idle_pool.connections.is_enabled = True  # credentials are revealed sooner
     started = time.monotonic()
-    line = Line(ground.target_server.host, ground.target_server.port)
-    stage = Stage(
-        ground,
-        Portal.fill(ground, line.port),
-        line,
-        Saboteur(ground),
-        size=min(ORDINARY, options.grants),
-        storm=options.grants,
-        say=_progress(started),
-    )
-    stage.measure_pace()
+    proxy = TcpProxy(environment.target_server.host, environment.target_server.port)
+    context = ScenarioContext(
+        environment, Portal(environment, proxy.port), proxy, FaultInjector(environment),
+        size=min(ORDINARY_SIZE, options.grants), storm_size=options.grants,
+        say=lambda text: print(f"{time.monotonic() - started:7.1f} s  {text}", flush=True),
+    )  # fmt: skip
+    context.measure_pace()
     verdicts: list[Verdict] = []
-    chosen = options.only or list(SCENARIOS)
-    for number, name in enumerate(chosen, start=1):
-        stage.say(f"[{number}/{len(chosen)}] {name}")
-        verdicts.append(_play(SCENARIOS[name], stage))
-        stage.say(f"[{number}/{len(chosen)}] {name}: {verdicts[-1]}")
-    costs = measure_costs(stage, options) if not options.only or options.costs else {}
-    stage.saboteur.close()
+    names = options.only or list(SCENARIOS)
+    for number, name in enumerate(names, start=1):
+        context.say(f"[{number}/{len(names)}] {name}")
+        verdicts.append(_run_scenario(SCENARIOS[name], context))
+        context.say(f"[{number}/{len(names)}] {name}: {verdicts[-1]}")
+    context.faults.close()
     idle_pool.connections.stop()
-    print()
     print_table(verdicts)
-    storm = next((each for each in verdicts if each.name == "all end in one second"), None)
-    extra = {
-        "postgresql": ground.version,
-        "lease_s": LEASE_S,
-        **costs,
-        "took_s": round(time.monotonic() - started),
-    }
-    newest = max(available_versions())
-    name = "chaos.json" if ground.version == newest else f"chaos-postgresql-{ground.version}.json"
-    if not options.only:
-        write(name, verdicts, storm, extra)
-    for name, cost in costs.items():
-        print(f"  {name}: {cost}")
-    return 0 if all(each.holds for each in verdicts) and costs_hold(costs) else 1
+    storm = verdicts[names.index("storm")] if "storm" in names else None
+    version = environment.version
+    content = {"postgresql": version, "lease_s": LEASE_S, **summary(verdicts, storm)}
+    content["seconds"] = round(time.monotonic() - started)
+    is_newest = version == max(available_versions())
+    file = RESULTS / ("chaos.json" if is_newest else f"chaos-postgresql-{version}.json")
+    if options.out or not options.only:
+        write_json(Path(options.out or file), content)
+    return 0 if all(verdict.holds for verdict in verdicts) else 1
 
 
-def _play(scenario: Callable[[Stage], Verdict], stage: Stage) -> Verdict:
-    """Play a scenario, and again with more time if the machine turned out slower than measured."""
+def _run_scenario(
+    scenario: Callable[[ScenarioContext], Verdict], context: ScenarioContext
+) -> Verdict:
+    """Run a scenario, again with more time if the machine turned out slower than measured."""
     for _ in range(2):
         try:
-            return scenario(stage)
+            return scenario(context)
         except TooBusy as busy:
-            stage.pace_s *= 2
-            stage.say(f"{busy} Once more, with more time.")
-            stage.need_workers(2)
-            stage.portal.wait_quiet(300)
-    return scenario(stage)
-
-
-def measure_costs(stage: Stage, options: Namespace) -> dict[str, Any]:
-    stage.say("costs: an activation beside the bare SQL")
-    activation = measure_activation(stage)
-    stage.say(f"costs: an idle sweep beside {options.past} past grants")
-    return {"activation": activation.as_dict(), "sweep": asdict(measure_sweep(stage, options.past))}
-
-
-def costs_hold(costs: dict[str, Any]) -> bool:
-    return not costs or (
-        costs["activation"]["ratio"] <= LARGEST_RATIO and not costs["sweep"]["scanned"]
-    )
-
-
-def _progress(started: float) -> Callable[[str], None]:
-    def say(text: str) -> None:
-        print(f"{time.monotonic() - started:7.1f} s  {text}", flush=True)
-
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    return say
+            context.pace_s *= 2
+            context.say(f"{busy} Once more, with more time.")
+            context.environment.ensure_workers(2)
+            context.portal.wait_until_idle(300)
+    return scenario(context)

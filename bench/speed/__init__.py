@@ -1,10 +1,11 @@
-"""How fast the portal is, beside a bare Django on the same server and database.
+"""How fast the portal is (`make bench`), one script for each question.
 
-    make bench                        everything, with a table and bench/results/bench.json
-    make bench PARTS=verify,worker    some parts; the figures of the others stay as they were
-    make bench RESUME=1               only the parts that were not measured at this commit
+    verify    what a code, the verification page and a request cost, beside a bare Django
+    pages     how long pages take at 1,000, 100,000 and 1,000,000 users, and what they ask the database
+    worker    what an idle worker costs, and how it ends 10,000 grants
+    active    how long a user waits from the click on "Request access" to "Active"
 
-What counts is the CPU of the server's processes for one operation, user and system together: it is
-the same whether the machine has something else to do or not. Systems take turns window by window,
-so that whatever slows the machine slows all of them; a figure is the median of its windows.
+CPU of the server's processes is the same whether the machine has something else to do or not.
+Operations are measured in interleaved windows, so that whatever slows the machine slows all of them; a
+figure is the median of its windows.
 """

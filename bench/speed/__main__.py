@@ -1,58 +1,50 @@
-"""`python -m bench.speed`: the parts, their table, and bench/results/bench.json."""
+"""`python -m bench.speed`: run the parts, print their tables, keep bench/results/bench.json."""
 
 import argparse
 import importlib
-import signal
 import sys
 import time
+from pathlib import Path
 
-from bench.speed import result
-from bench.speed.ground import running_ground
-from bench.speed.turns import Unexpected, say
+from bench.environment import RESULTS, InvalidRun, exit_on_sigterm
+from bench.report import format_figures, save_figures
 
-PARTS = ("verify", "writers", "memory", "limit", "pages", "worker", "growth", "rotate_keys", "run")
+PARTS = ("verify", "pages", "worker", "active")
+SIZES = "1000,100000,1000000"
 
 
 def main() -> int:
     options = _options()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    started = time.monotonic()
-    try:
-        with running_ground() as ground:
-            for part in options.parts:
-                if options.resume and _measured_at_this_commit(part):
-                    say(f"{part}: measured at this commit already")
-                    continue
-                say(f"{part}")
-                began = time.monotonic()
-                rows = importlib.import_module(f"bench.speed.parts.{part}").measure(ground)
-                lasted = time.monotonic() - began
-                result.keep(part, rows, lasted)
-                say(f"{result.table(rows)}\n  {part} took {lasted:.0f} s\n")
-    except Unexpected as trouble:
-        print(f"An answer was not what is measured: {trouble}", file=sys.stderr)
-        return 2
-    say(f"{time.monotonic() - started:.0f} s; the figures are in {result.path_of_result()}")
-    rows = [row for part in options.parts for row in result.rows_of(part)]
-    missed = [row.name for row in rows if not row.holds]
-    say(f"Not reached: {'; '.join(missed)}" if missed else "Every target is reached.")
-    return 0
+    exit_on_sigterm()
+    missed = []
+    for part in options.parts:
+        print(part, flush=True)
+        started = time.monotonic()
+        try:
+            figures = importlib.import_module(f"bench.speed.{part}").measure(options)
+        except InvalidRun as error:
+            print(f"A response was not what is measured: {error}", file=sys.stderr)
+            return 2
+        seconds = time.monotonic() - started
+        save_figures(options.out, part, figures, seconds)
+        print(f"{format_figures(figures)}\n  {part} took {seconds:.0f} s\n", flush=True)
+        missed += [figure.name for figure in figures if not figure.holds]
+    print(f"The figures are in {options.out}")
+    print(f"Not reached: {'; '.join(missed)}" if missed else "Every bar is reached.")
+    return 1 if missed else 0
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", default="", help=f"some of {','.join(PARTS)}")
-    parser.add_argument("--resume", action="store_true", help="leave out what this commit has")
+    parser.add_argument("--parts", default=",".join(PARTS), help="some of %(default)s")
+    parser.add_argument("--users", default=SIZES, help="sizes of the pages' database: %(default)s")
+    parser.add_argument("--grants", type=int, default=10_000, help="that the worker ends")
+    parser.add_argument("--repeats", type=int, default=20, help="of the part active")
+    parser.add_argument("--out", type=Path, default=RESULTS / "bench.json")
     options = parser.parse_args()
-    options.parts = [each for each in options.parts.split(",") if each] or list(PARTS)
-    if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+    options.parts = options.parts.split(",")
+    options.users = [int(size) for size in options.users.split(",")]
     return options
-
-
-def _measured_at_this_commit(part: str) -> bool:
-    kept = result.load()["parts"].get(part)
-    return bool(kept and kept["commit"] == result.commit())
 
 
 if __name__ == "__main__":

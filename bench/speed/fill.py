@@ -1,113 +1,85 @@
-"""Fills a portal's database with people who are signed in, and a protected flow for all of them.
+"""Fill a portal's database with people who are signed in, and with flows."""
 
-Runs in the portal's environment: `python -m bench.speed.fill` reads a JSON object of group sizes and
-prints how to act as each person. ``open`` groups have the verified hour open.
-"""
-
-import json
-import os
 import secrets
-import sys
 from datetime import timedelta
 from typing import Any
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "apono_portal.settings")
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+from django.utils.module_loading import import_string
 
-import django
-
-django.setup()
-
-from django.conf import settings  # noqa: E402
-from django.contrib.auth.models import Group  # noqa: E402
-from django.contrib.sessions.models import Session  # noqa: E402
-from django.utils import timezone  # noqa: E402
-from django.utils.module_loading import import_string  # noqa: E402
-
-from accessflows.flows.fingerprint import fingerprint_of, terms_of  # noqa: E402
-from accessflows.models import (  # noqa: E402
-    AccessFlow,
-    FlowTarget,
-    Integration,
-    Permission,
-    Resource,
-)
-from apono_portal.core.crypto import encryption  # noqa: E402
-from apono_portal.users.models import Role, User  # noqa: E402
-from mfa.enrolment.reauthentication import SIGNED_IN_AT  # noqa: E402
-from mfa.models import Authenticator, MfaState, Outcome, TrustedBrowser, Verification  # noqa: E402
-from mfa.verification.throttle_scope import cookie_name, nonce_hash, signed_cookie  # noqa: E402
-from mfa.verification.window import SESSION_KEY  # noqa: E402
+from accessflows.flows.fingerprint import fingerprint_of, terms_of
+from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, Resource
+from apono_portal.users.models import Role, User
+from bench.portal_data import enrol
+from mfa.enrolment.reauthentication import SIGNED_IN_AT
+from mfa.models import Authenticator, Outcome, TrustedBrowser, Verification
+from mfa.verification.trusted_browsers import cookie_name, nonce_hash, signed_cookie
+from mfa.verification.window import SESSION_KEY
 
 BACKEND = "apono_portal.users.backends.EmailBackend"
 SessionStore = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
 
 
-def fill(wanted: dict[str, Any]) -> dict[str, Any]:
+def fill(groups: dict[str, int], verified: list[str]) -> dict[str, Any]:
+    """Make groups of these sizes, those in ``verified`` with an open window."""
     everyone, _ = Group.objects.get_or_create(name="Everyone")
     people = {
-        name: make_group(name, size, everyone, opened=name in wanted["open"])
-        for name, size in wanted["groups"].items()
+        name: make_group(name, size, everyone, is_verified=name in verified)
+        for name, size in groups.items()
     }
-    return {"people": people, "flow": make_flow(everyone)}
+    return {"people": people, "target": make_flow(everyone)}
 
 
-def make_group(name: str, size: int, everyone: Group, *, opened: bool) -> list[dict[str, Any]]:
-    """People of one purpose: enrolled, signed in, in a browser that is known."""
-    role = {"admins": Role.ADMIN, "auditors": Role.AUDITOR}.get(name, Role.MEMBER)
+def make_group(name: str, size: int, everyone: Group, *, is_verified: bool) -> list[dict[str, Any]]:
+    """Make people of one purpose: enrolled, signed in, in a trusted browser."""
+    role = Role.ADMIN if name == "admins" else Role.MEMBER
     users = User.objects.bulk_create(
         User(email=f"{name}{n}@example.org", name=f"{name} {n}", role=role, password="!none")
         for n in range(size)
     )
-    MfaState.objects.bulk_create(MfaState(user=user) for user in users)
-    User.groups.through.objects.bulk_create(
-        User.groups.through(user_id=user.pk, group_id=everyone.pk) for user in users
-    )
-    secrets_of = {user.pk: secrets.token_bytes(20) for user in users}
-    devices = Authenticator.objects.bulk_create(
-        Authenticator(user=user, name="Authenticator app", confirmed=True, key=encryption.encrypt(secrets_of[user.pk], purpose=encryption.TOTP_KEY, owner=user.pk))
-        for user in users
-    )  # fmt: skip
-    cookies = _known_browsers(users)
-    windows = _windows(users, devices) if opened else {}
-    sessions = Session.objects.bulk_create(_session(user, windows.get(user.pk)) for user in users)
-    return [
-        {
-            "session": session.pk,
-            "secret": secrets_of[user.pk].hex(),
-            "known": [cookie_name(user.pk), cookies[user.pk]],
-        }
-        for user, session in zip(users, sessions, strict=True)
-    ]
-
-
-def _known_browsers(users: list[User]) -> dict[int, str]:
+    everyone.user_set.add(*users)
+    secret_of = enrol(users)
     nonces = {user.pk: secrets.token_urlsafe(32) for user in users}
     TrustedBrowser.objects.bulk_create(
         TrustedBrowser(user=user, nonce_hash=nonce_hash(nonces[user.pk]), epoch=0, user_agent="Firefox")
         for user in users
     )  # fmt: skip
-    return {pk: signed_cookie(pk, nonce) for pk, nonce in nonces.items()}
+    windows = make_windows(users) if is_verified else {}
+    sessions = [make_session(user, windows.get(user.pk)) for user in users]
+    Session.objects.bulk_create(sessions)
+    return [
+        {"session": session.pk, "secret": secret_of[user.pk],
+         "trusted": [cookie_name(user.pk), signed_cookie(user.pk, nonces[user.pk])]}
+        for user, session in zip(users, sessions, strict=True)
+    ]  # fmt: skip
 
 
-def _windows(users: list[User], devices: list[Authenticator]) -> dict[int, dict[str, Any]]:
-    made = Verification.objects.bulk_create(
-        Verification(user=user, outcome=Outcome.OK, epoch=0, device_id=device.pk, device_name=device.name)
-        for user, device in zip(users, devices, strict=True)
-    )  # fmt: skip
-    return {
-        each.user_id: {
-            "user_id": each.user_id,
-            "device_id": each.device_id,
+def make_windows(users: list[User]) -> dict[int, dict[str, Any]]:
+    hashes = {user.pk: user.get_session_auth_hash() for user in users}
+    windows = {}
+    for device in Authenticator.objects.filter(user__in=users):
+        verification = Verification.objects.create(
+            user_id=device.user_id,
+            outcome=Outcome.OK,
+            epoch=0,
+            device_id=device.pk,
+            device_name=device.name,
+        )
+        windows[device.user_id] = {
+            "user_id": device.user_id,
+            "device_id": device.pk,
             "epoch": 0,
-            "verified_at": each.at.isoformat(),
-            "verification_id": each.pk,
-            "auth": each.user.get_session_auth_hash(),
+            "verified_at": verification.at.isoformat(),
+            "verification_id": verification.pk,
+            "auth": hashes[device.user_id],
         }
-        for each in made
-    }
+    return windows
 
 
-def _session(user: User, window: dict[str, Any] | None) -> Session:
+def make_session(user: User, window: dict[str, Any] | None) -> Session:
     store = SessionStore()
     data = {
         "_auth_user_id": str(user.pk),
@@ -120,11 +92,11 @@ def _session(user: User, window: dict[str, Any] | None) -> Session:
     return store.create_model_instance(data)
 
 
-def make_flow(everyone: Group) -> dict[str, int]:
-    """A protected, automatic flow on an integration that is not there: nothing here opens it."""
-    integration = Integration(name="target", host="127.0.0.1", port=1, broker="broker")
-    integration.encrypted_password = encryption.encrypt(b"none", purpose=encryption.BROKER_PASSWORD, owner=integration.secret_id)  # fmt: skip
-    integration.save()
+def make_flow(everyone: Group) -> int:
+    """Make a protected, automatic flow on an integration that does not exist; return its target."""
+    integration = Integration.objects.create(
+        name="target", host="127.0.0.1", port=1, broker="broker"
+    )
     resource = Resource.objects.create(integration=integration, name="orders")
     permission = Permission.objects.create(integration=integration, name="orders_read")
     flow = AccessFlow.objects.create(
@@ -134,8 +106,4 @@ def make_flow(everyone: Group) -> dict[str, int]:
     target = FlowTarget.objects.create(flow=flow, resource=resource, permission=permission)
     flow.fingerprint = fingerprint_of(terms_of(flow))
     flow.save()
-    return {"id": flow.pk, "target": target.pk}
-
-
-if __name__ == "__main__":
-    json.dump(fill(json.load(sys.stdin)), sys.stdout)
+    return target.pk

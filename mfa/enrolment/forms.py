@@ -1,13 +1,15 @@
-"""Forms of enrolment."""
+"""Forms of enrolment and of recovery codes."""
 
 from django import forms
 
+from mfa.enrolment.recovery_codes import MALFORMED, parse_recovery_code
 from mfa.enrolment.services import DEFAULT_NAME
+from mfa.exceptions import MalformedCode
 from mfa.verification.forms import CodeForm
 
 
 class SetUpForm(CodeForm):
-    """The first code of a new authenticator, and what its owner calls it."""
+    """The first code of a new authenticator, and its name."""
 
     name = forms.CharField(
         label="Name this authenticator",
@@ -18,7 +20,7 @@ class SetUpForm(CodeForm):
 
 
 class PasswordForm(forms.Form):
-    """The person's password once more."""
+    """The user's password once more."""
 
     password = forms.CharField(
         label="Password",
@@ -26,3 +28,19 @@ class PasswordForm(forms.Form):
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
         error_messages={"required": "Enter your password."},
     )
+
+
+class RecoveryCodeForm(forms.Form):
+    """A recovery code, cleaned to its twenty letters and digits."""
+
+    code = forms.CharField(
+        label="Recovery code",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        error_messages={"required": MALFORMED},
+    )
+
+    def clean_code(self) -> str:
+        try:
+            return parse_recovery_code(self.cleaned_data["code"])
+        except MalformedCode as error:
+            raise forms.ValidationError(str(error)) from None

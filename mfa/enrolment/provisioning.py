@@ -1,7 +1,7 @@
-"""What an authenticator app needs to know, in the form every major app reads.
+"""Handing a key to an authenticator app, in the form every major app reads.
 
-The address follows the Key URI Format that Google Authenticator published: the secret first, SHA1,
-six digits, 30 seconds, the issuer both in the label and as parameter, and equal; no image.
+The URI follows the Key URI Format that Google Authenticator published: the secret first, SHA1,
+six digits, 30 seconds, the issuer equal in the label and as parameter; no image.
 """
 
 import base64
@@ -14,12 +14,12 @@ from django.conf import settings
 from mfa.models import Authenticator
 
 QUIET_ZONE = 4  # modules of white around the code (ISO/IEC 18004, section 6.3.8)
-_NOT_IN_LABELS = str.maketrans({":": "-", "/": "-"})
+_LABEL_SEPARATORS = str.maketrans({":": "-", "/": "-"})
 
 
 @dataclass(frozen=True, slots=True)
 class QrCode:
-    """A QR code to draw: edge length in modules with the quiet zone, and an SVG path of the dark ones."""
+    """A QR code as edge length in modules, quiet zone included, and SVG path of the dark ones."""
 
     size: int
     path: str
@@ -27,7 +27,7 @@ class QrCode:
 
 @dataclass(frozen=True, slots=True)
 class Provisioning:
-    """The three ways to hand over a key: picture, link, typing."""
+    """The three ways to hand over a key: QR code, link, text."""
 
     account: str
     issuer: str
@@ -37,8 +37,8 @@ class Provisioning:
 
 
 def provisioning_of(device: Authenticator, account: str) -> Provisioning:
-    """Return how to hand the key of an unconfirmed authenticator to its owner's app."""
-    issuer, account = issuer_name(), account.translate(_NOT_IN_LABELS)
+    """Return QR code, link and text of an unconfirmed authenticator's key."""
+    issuer, account = issuer_name(), account.translate(_LABEL_SEPARATORS)
     secret = base64.b32encode(device.bin_key).decode().rstrip("=")
     label = f"{quote(issuer, safe='')}:{quote(account, safe='@')}"
     uri = (
@@ -46,15 +46,15 @@ def provisioning_of(device: Authenticator, account: str) -> Provisioning:
         f"&algorithm=SHA1&digits={device.digits}&period={device.step}"
     )
     groups = [secret[start : start + 4] for start in range(0, len(secret), 4)]
-    return Provisioning(account, issuer, uri, groups, _drawn(uri))
+    return Provisioning(account, issuer, uri, groups, _qr_code(uri))
 
 
 def issuer_name() -> str:
-    """Return the portal's name as apps take it: without the signs that split labels."""
-    return str(settings.OTP_TOTP_ISSUER).translate(_NOT_IN_LABELS)
+    """Return the portal's name without the characters that split labels."""
+    return str(settings.OTP_TOTP_ISSUER).translate(_LABEL_SEPARATORS)
 
 
-def _drawn(text: str) -> QrCode:
+def _qr_code(text: str) -> QrCode:
     code = qrcode.QRCode(error_correction=qrcode.ERROR_CORRECT_M, border=QUIET_ZONE)
     code.add_data(text)
     matrix = code.get_matrix()

@@ -1,65 +1,71 @@
-"""Recovery codes: ten, kept as hashes, each good once."""
+"""Recovery codes: ten single-use codes for a lost authenticator, stored as hashes."""
 
-from typing import Any
+import hashlib
+import re
+import secrets
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
 
 from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
-from audit.models import Event
 from audit.services import record
 from mfa import emails
-from mfa.exceptions import RecoveryCodesOff
-from mfa.models import Outcome, RecoveryCode, Verification
-from mfa.verification.attempts import Attempt, Release, VerificationResult, attempt_verification
-from mfa.verification.codes import (
-    RECOVERY_CODES,
-    new_recovery_code,
-    normalise_recovery_code,
-    recovery_code_hash,
+from mfa.exceptions import MalformedCode, RecoveryCodesDisabled
+from mfa.models import Outcome, RecoveryCode
+from mfa.verification.attempts import (
+    Attempt,
+    VerificationResult,
+    begin_attempt,
+    fail,
+    refuse_locked_out,
+    refuse_without_device,
+    succeed,
 )
 from mfa.verification.evidence import require_evidence
+from mfa.verification.services import SEPARATORS
 from mfa.verification.throttle_scope import ThrottleScope
 from mfa.verification.window import Window
 
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+CODE_COUNT = 10
+CODE_LENGTH = 20  # 100 bits
+ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"  # RFC 4648, section 6: no 0, 1, 8 to mistake
+PATTERN = re.compile(rf"[{ALPHABET}]{{{CODE_LENGTH}}}")
+MALFORMED = "Enter one of your recovery codes: four groups of five characters."
+
 
 def verify_recovery_code(
-    *,
-    user: Any,
-    code: str,
-    scope: ThrottleScope,
-    client_info: ClientInfo,
-    release: Release | None = None,
+    *, user: "User", code: str, scope: ThrottleScope, client_info: ClientInfo
 ) -> VerificationResult:
-    """Check a recovery code and spend it. A success is evidence like that of an authenticator.
+    """Verify a recovery code and spend it, as `mfa.verification.services.verify_code` does.
 
-    Raises `RecoveryCodesOff` where the setting switches them off and `MalformedCode` for what
-    cannot be one, both before anything is counted.
+    A success is the same evidence. Raises `RecoveryCodesDisabled` and `MalformedCode`, both before
+    anything is counted.
     """
     if not settings.MFA_RECOVERY_CODES:
-        raise RecoveryCodesOff
-    code_hash = recovery_code_hash(user.pk, normalise_recovery_code(code))
-
-    def tell(event: Event) -> None:
-        left = recovery_codes_left(user_id=user.pk)
-        emails.recovery_code_used(event=event, user=user, client_info=client_info, left=left)
-
-    return attempt_verification(
-        user=user,
-        scope=scope.for_recovery,
-        client_info=client_info,
-        check=lambda attempt: _spend(attempt, code_hash),
-        device_name=Verification.RECOVERY_CODE,
-        on_success=tell,
-        release=release,
-    )
+        raise RecoveryCodesDisabled
+    code_hash = hash_recovery_code(user.pk, code)
+    attempt = begin_attempt(user, scope, client_info, is_recovery=True)
+    if refusal := refuse_locked_out(attempt):
+        return refusal
+    if attempt.device is None:
+        return refuse_without_device(attempt)
+    outcome = _spend(attempt, code_hash)
+    if outcome != Outcome.OK:
+        return fail(attempt, outcome)
+    return succeed(attempt)
 
 
-def make_recovery_codes(*, user: Any, window: Window | None, client_info: ClientInfo) -> list[str]:
+def make_recovery_codes(
+    *, user: "User", window: Window | None, client_info: ClientInfo
+) -> list[str]:
     """Return ten new codes, shown to their owner once, and void the old ones."""
     if not settings.MFA_RECOVERY_CODES:
-        raise RecoveryCodesOff
+        raise RecoveryCodesDisabled
     with transaction.atomic():
         require_evidence(user=user, window=window)
         codes = replace_recovery_codes(user_id=user.pk)
@@ -73,22 +79,46 @@ def make_recovery_codes(*, user: Any, window: Window | None, client_info: Client
         return codes
 
 
+def replace_recovery_codes(*, user_id: int) -> list[str]:
+    """Write ten new codes under the caller's lock and return them."""
+    codes = [new_recovery_code() for _ in range(CODE_COUNT)]
+    RecoveryCode.objects.filter(user_id=user_id).delete()
+    RecoveryCode.objects.bulk_create(
+        RecoveryCode(user_id=user_id, code_hash=hash_recovery_code(user_id, code)) for code in codes
+    )
+    return codes
+
+
+def count_recovery_codes(user_id: int) -> int:
+    """Return how many codes are unused."""
+    return RecoveryCode.objects.filter(user_id=user_id, used_at=None).count()
+
+
+def new_recovery_code() -> str:
+    """Return a new code as people read it: ``abcde-fghij-klmno-pqrst``."""
+    letters = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
+    return "-".join(letters[start : start + 5] for start in range(0, CODE_LENGTH, 5))
+
+
+def parse_recovery_code(text: str) -> str:
+    """Return the 20 letters and digits of a recovery code, or raise `MalformedCode`."""
+    code = SEPARATORS.sub("", text).lower()
+    if not PATTERN.fullmatch(code):
+        raise MalformedCode(MALFORMED)
+    return code
+
+
+def hash_recovery_code(user_id: int, code: str) -> str:
+    """Return what is stored of a recovery code.
+
+    A plain hash is enough for 100 random bits; the user's id in it keeps one search from trying
+    everybody's codes at once.
+    """
+    return hashlib.sha256(f"{user_id}:{parse_recovery_code(code)}".encode()).hexdigest()
+
+
 def _spend(attempt: Attempt, code_hash: str) -> Outcome:
     codes = RecoveryCode.objects.filter(user_id=attempt.state.user_id, code_hash=code_hash)
     if codes.filter(used_at=None).update(used_at=attempt.now) == 1:
         return Outcome.OK
     return Outcome.REPLAY if codes.exists() else Outcome.BAD
-
-
-def replace_recovery_codes(*, user_id: int) -> list[str]:
-    """Write ten new codes under the caller's lock and return them."""
-    codes = [new_recovery_code() for _ in range(RECOVERY_CODES)]
-    RecoveryCode.objects.filter(user_id=user_id).delete()
-    RecoveryCode.objects.bulk_create(
-        RecoveryCode(user_id=user_id, code_hash=recovery_code_hash(user_id, code)) for code in codes
-    )
-    return codes
-
-
-def recovery_codes_left(*, user_id: int) -> int:
-    return RecoveryCode.objects.filter(user_id=user_id, used_at=None).count()

@@ -1,8 +1,9 @@
 """Turning MFA on: begin makes a key, confirm proves that an app has it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
@@ -12,27 +13,28 @@ from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.services import record
 from mfa import emails
+from mfa.enrolment.reauthentication import is_password_recent
 from mfa.enrolment.recovery_codes import replace_recovery_codes
-from mfa.enrolment.selectors import pick_under_way
-from mfa.exceptions import AlreadyEnrolled, SignInTooOld
+from mfa.exceptions import AlreadyEnrolled, PasswordNotRecent, SetUpExpired
 from mfa.models import Authenticator, Outcome, Verification
-from mfa.verification.attempts import SENTENCES, Attempt, after_failure, check_code, refused_by_hold
-from mfa.verification.codes import normalise_code
+from mfa.verification.attempts import MESSAGES, Attempt, fail, refuse_locked_out
 from mfa.verification.locking import lock_state, raise_epoch
-from mfa.verification.policies import sign_in_is_recent
-from mfa.verification.throttle_scope import ThrottleScope
+from mfa.verification.services import check_code, parse_code
 from mfa.verification.trusted_browsers import trust_browser
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
 DEFAULT_NAME = "Authenticator app"
 
 
 @dataclass(frozen=True, slots=True)
 class SetUpResult:
-    """What became of a confirmation. ``recovery_codes`` are shown once and kept nowhere."""
+    """The outcome of a confirmation. ``recovery_codes`` are shown once and stored nowhere."""
 
     outcome: Outcome
     locked_until: datetime | None = None
-    device_cookie: str = ""
+    browser_cookie: str = ""
     recovery_codes: list[str] = field(default_factory=list)
 
     @property
@@ -40,19 +42,19 @@ class SetUpResult:
         return self.outcome == Outcome.OK
 
     @property
-    def sentence(self) -> str:
-        return SENTENCES[self.outcome]
+    def message(self) -> str:
+        return MESSAGES[self.outcome]
 
 
 def begin_set_up(
-    *, user: Any, session_started_at: datetime | None, client_info: ClientInfo
+    *, user: "User", password_proven_at: datetime | None, client_info: ClientInfo
 ) -> Authenticator:
-    """Make a new unconfirmed authenticator, in place of an earlier unconfirmed one.
+    """Make a new unconfirmed authenticator in place of an earlier unconfirmed one.
 
-    Raises `SignInTooOld` when the password was not entered lately, `AlreadyEnrolled` when MFA is on.
+    Raises `PasswordNotRecent`, and `AlreadyEnrolled` when MFA is on.
     """
-    if not sign_in_is_recent(session_started_at, timezone.now()):
-        raise SignInTooOld
+    if not is_password_recent(password_proven_at, timezone.now()):
+        raise PasswordNotRecent
     with transaction.atomic():
         lock_state(user.pk)
         devices = Authenticator.objects.select_for_update().of(user.pk)
@@ -69,32 +71,36 @@ def begin_set_up(
         return device
 
 
+def pending_set_up(*, user: "User", device_id: int | None) -> Authenticator:
+    """Return the unconfirmed authenticator that this session began, so that its key can be shown.
+
+    Raises `AlreadyEnrolled`, or `SetUpExpired` when it was replaced, is another session's or too old.
+    """
+    return _pending(Authenticator.objects.of(user.pk), device_id)
+
+
 def confirm_set_up(
-    *, user: Any, device_id: int | None, code: str, client_info: ClientInfo, name: str = ""
+    *, user: "User", device_id: int | None, code: str, client_info: ClientInfo, name: str = ""
 ) -> SetUpResult:
     """Turn MFA on with the first code of the app. That code is spent and opens no window.
 
-    Every session of the person ends but the one whose session hash the caller renews. Raises as
-    `mfa.enrolment.selectors.set_up_under_way` does, and `MalformedCode`.
+    Every session of the user ends but the one whose session hash the caller renews. Raises as
+    `pending_set_up` does, and `MalformedCode`.
     """
-    digits = normalise_code(code)
-    scope = ThrottleScope(Verification.SET_UP_SCOPE)
+    code = parse_code(code)
     with transaction.atomic():
         state = lock_state(user.pk)
-        device = pick_under_way(Authenticator.objects.select_for_update().of(user.pk), device_id)
-        attempt = Attempt(user, state, scope, client_info, timezone.now(), device)
-        held = refused_by_hold(attempt)
-        if held is not None:
-            return SetUpResult(held.outcome, locked_until=held.locked_until)
-        outcome = check_code(device, digits)
+        device = _pending(Authenticator.objects.select_for_update().of(user.pk), device_id)
+        attempt = Attempt(user, state, device, client_info, Verification.SET_UP_SCOPE)
+        if refusal := refuse_locked_out(attempt):
+            return SetUpResult(refusal.outcome, locked_until=refusal.locked_until)
+        outcome = check_code(device, code)
         if outcome != Outcome.OK:
-            failed = after_failure(attempt, attempt.write(outcome)[0])
-            return SetUpResult(outcome, locked_until=failed.locked_until)
+            return SetUpResult(outcome, locked_until=fail(attempt, outcome).locked_until)
         return _turn_on(attempt, device, name.strip() or DEFAULT_NAME)
 
 
-def record_refused_password(*, user: Any, client_info: ClientInfo) -> None:
-    """Put on the record that the password asked for once more was wrong."""
+def record_incorrect_password(*, user: "User", client_info: ClientInfo) -> None:
     record(
         event=EventName.SESSION_SIGN_IN_FAIL,
         actor=user,
@@ -102,6 +108,17 @@ def record_refused_password(*, user: Any, client_info: ClientInfo) -> None:
         client_info=client_info,
         metadata={"where": "before MFA set-up"},
     )
+
+
+def _pending(devices: Iterable[Authenticator], device_id: int | None) -> Authenticator:
+    devices = list(devices)
+    if any(device.confirmed for device in devices):
+        raise AlreadyEnrolled
+    oldest = timezone.now() - settings.MFA_SET_UP_LIFETIME
+    for device in devices:
+        if device.pk == device_id and device.created_at > oldest:
+            return device
+    raise SetUpExpired
 
 
 def _turn_on(attempt: Attempt, device: Authenticator, name: str) -> SetUpResult:
@@ -116,5 +133,6 @@ def _turn_on(attempt: Attempt, device: Authenticator, name: str) -> SetUpResult:
         client_info=attempt.client_info,
         metadata={"authenticator": name, "recovery_codes": len(codes)},
     )
-    emails.set_up(event=event, user=attempt.user, client_info=attempt.client_info)
-    return SetUpResult(Outcome.OK, device_cookie=trust_browser(attempt), recovery_codes=codes)
+    emails.turned_on(event=event, user=attempt.user, client_info=attempt.client_info)
+    cookie = trust_browser(state=attempt.state, client_info=attempt.client_info, now=attempt.now)
+    return SetUpResult(Outcome.OK, browser_cookie=cookie, recovery_codes=codes)

@@ -1,35 +1,36 @@
 """Setting up MFA: POST makes a key, GET shows it, a first code turns MFA on."""
 
-from typing import Any
+from datetime import datetime
 
 from django.contrib import messages
 from django.contrib.auth import authenticate, get_user_model, update_session_auth_hash
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.types import PortalRequest
 from mfa.enrolment.forms import PasswordForm, SetUpForm
 from mfa.enrolment.provisioning import provisioning_of
 from mfa.enrolment.reauthentication import (
     forget_set_up,
     password_proven_at,
     remember_set_up,
-    set_up_begun_here,
+    set_up_of_session,
     stamp_password,
 )
-from mfa.enrolment.selectors import set_up_under_way
 from mfa.enrolment.services import (
     SetUpResult,
     begin_set_up,
     confirm_set_up,
-    record_refused_password,
+    pending_set_up,
+    record_incorrect_password,
 )
-from mfa.exceptions import AlreadyEnrolled, MfaError, SetUpGone, SignInTooOld
+from mfa.exceptions import AlreadyEnrolled, MfaError, PasswordNotRecent, SetUpExpired
 from mfa.models import Authenticator, Outcome
-from mfa.verification import throttle_scope
+from mfa.verification.trusted_browsers import set_browser_cookie
 from mfa.verification.window import close_window
 
 UNPROCESSABLE, TOO_MANY = 422, 429
@@ -37,16 +38,16 @@ UNPROCESSABLE, TOO_MANY = 422, 429
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
-def set_up(request: HttpRequest) -> HttpResponse:
+def set_up(request: PortalRequest) -> HttpResponse:
     """POST makes a new key, GET shows the one that this session made."""
     try:
         if request.method == "POST":
             return _begin(request)
-        device = set_up_under_way(user=request.user, device_id=set_up_begun_here(request))
-    except (AlreadyEnrolled, SetUpGone) as refused:
-        messages.warning(request, str(refused))
+        device = pending_set_up(user=request.user, device_id=set_up_of_session(request))
+    except (AlreadyEnrolled, SetUpExpired) as error:
+        messages.warning(request, str(error))
         return redirect("mfa:security")
-    except SignInTooOld:
+    except PasswordNotRecent:
         return redirect("mfa:confirm_password")
     return _dialog(request, device, SetUpForm())
 
@@ -54,36 +55,36 @@ def set_up(request: HttpRequest) -> HttpResponse:
 @require_POST
 @never_cache
 @sensitive_post_parameters()
-def confirm(request: HttpRequest) -> HttpResponse:
+def confirm(request: PortalRequest) -> HttpResponse:
     """Turn MFA on with the first code of the new authenticator."""
-    begun = set_up_begun_here(request)
+    device_id = set_up_of_session(request)
     try:
-        device = set_up_under_way(user=request.user, device_id=begun)
+        device = pending_set_up(user=request.user, device_id=device_id)
         form = SetUpForm(request.POST)
         if not form.is_valid():
             return _dialog(request, device, form, status=UNPROCESSABLE)
         result = confirm_set_up(
             user=request.user,
-            device_id=begun,
+            device_id=device_id,
             client_info=ClientInfo.of(request),
             **form.cleaned_data,
         )
-    except MfaError as refused:
-        messages.warning(request, str(refused))
+    except MfaError as error:
+        messages.warning(request, str(error))
         return redirect("mfa:security")
     if not result.ok:
-        form.add_error("code", result.sentence)
+        form.add_error("code", result.message)
         status = TOO_MANY if result.outcome == Outcome.THROTTLED else UNPROCESSABLE
-        return _dialog(request, device, form, status=status, result=result)
+        return _dialog(request, device, form, status=status, locked_until=result.locked_until)
     return _turned_on(request, result)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @sensitive_post_parameters()
-def confirm_password(request: HttpRequest) -> HttpResponse:
+def confirm_password(request: PortalRequest) -> HttpResponse:
     """Ask for the password once more, then begin the set-up."""
-    user: Any = request.user
+    user = request.user
     form = PasswordForm(request.POST or None)
     if form.is_valid():
         password = form.cleaned_data["password"]
@@ -91,47 +92,45 @@ def confirm_password(request: HttpRequest) -> HttpResponse:
             stamp_password(request)
             return set_up(request)
         if not getattr(request, "axes_locked_out", False):
-            record_refused_password(user=user, client_info=ClientInfo.of(request))
-        form.add_error("password", "That is not your password.")
+            record_incorrect_password(user=user, client_info=ClientInfo.of(request))
+        form.add_error("password", "Incorrect password.")
     status = UNPROCESSABLE if form.errors else 200
     return render(request, "mfa/confirm_password.html", {"form": form}, status=status)
 
 
-def _begin(request: HttpRequest) -> HttpResponse:
+def _begin(request: PortalRequest) -> HttpResponse:
     device = begin_set_up(
         user=request.user,
-        session_started_at=password_proven_at(request),
+        password_proven_at=password_proven_at(request),
         client_info=ClientInfo.of(request),
     )
     remember_set_up(request, device.pk)
     return redirect("mfa:set_up")
 
 
-def _turned_on(request: HttpRequest, result: SetUpResult) -> HttpResponse:
-    """Keep this session, end the others, show the recovery codes this once."""
-    people: Any = get_user_model()._default_manager
-    user = people.select_related("mfa_state").get(pk=request.user.pk)
+def _turned_on(request: PortalRequest, result: SetUpResult) -> HttpResponse:
+    """Keep this session, end the others, and show the recovery codes this once."""
+    user = get_user_model().objects.select_related("mfa_state").get(pk=request.user.pk)
     forget_set_up(request)
     close_window(request)
     request.user = user
     update_session_auth_hash(request, user)
     response = render(request, "mfa/enabled.html", {"codes": result.recovery_codes})
-    throttle_scope.remember(response, user, result.device_cookie)
+    set_browser_cookie(response, user, result.browser_cookie)
     return response
 
 
 def _dialog(
-    request: HttpRequest,
+    request: PortalRequest,
     device: Authenticator,
     form: SetUpForm,
     *,
     status: int = 200,
-    result: SetUpResult | None = None,
+    locked_until: datetime | None = None,
 ) -> HttpResponse:
-    user: Any = request.user
     context = {
         "form": form,
-        "provisioning": provisioning_of(device, user.email),
-        "locked_until": result.locked_until if result else None,
+        "provisioning": provisioning_of(device, request.user.email),
+        "locked_until": locked_until,
     }
     return render(request, "mfa/set_up.html", context, status=status)

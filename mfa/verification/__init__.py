@@ -1,1 +1,1 @@
-"""Checking a code, and the window a right one opens."""
+"""Verifying a code, and the window that a correct one opens."""

@@ -1,37 +1,38 @@
-"""One try at a code: six digits or a recovery code, at step-up or at set-up.
+"""Attempts at a code and the ledger that keeps them.
 
-The order of everything here is the point of it: lock, budget, check, ledger and audit in one
-transaction, and an outcome instead of an exception, so that a failure is never rolled back.
+Services begin an attempt, check a code, and call `succeed` or `fail`, all in one transaction. A
+failure is an outcome, never an exception: nothing that must be remembered is rolled back.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from itertools import takewhile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import BigIntegerField, CharField, DateTimeField
 from django.utils import timezone
 
-from apono_portal.core.db.prepared import insert, prepared
+from apono_portal.core.db.compiled_query import CompiledQuery
 from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.models import Event
 from audit.services import record
 from mfa import emails
-from mfa.models import Authenticator, MfaState, Outcome, Verification
+from mfa.models import Authenticator, MfaState, Outcome, RecoveryCode, TrustedBrowser, Verification
 from mfa.verification.locking import lock_state
 from mfa.verification.rate_limits import (
+    MAX_SESSION_FAILURES,
     MONTH,
-    SESSION_FAILURES,
     SHORT,
+    is_month_limit_reached,
     locked_until,
-    month_is_spent,
 )
-from mfa.verification.throttle_scope import ThrottleScope, still_trusted
+from mfa.verification.throttle_scope import ThrottleScope, scope_label
 from mfa.verification.trusted_browsers import trust_browser
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
 EVENTS = {
     Outcome.OK: EventName.MFA_VERIFY,
@@ -40,32 +41,117 @@ EVENTS = {
     Outcome.NO_DEVICE: EventName.MFA_REFUSE,
     Outcome.THROTTLED: EventName.MFA_THROTTLE,
 }
-SENTENCES = {
+MESSAGES = {
     Outcome.OK: "Verified.",
-    Outcome.BAD: "That code did not match. Check that your phone sets its clock automatically.",
-    Outcome.REPLAY: "That code was used before. Wait for the next one.",
-    Outcome.THROTTLED: "Too many codes did not match. No code is taken for now.",
+    Outcome.BAD: "Incorrect code. Check that your phone sets its clock automatically.",
+    Outcome.REPLAY: "This code was already used. Wait for the next one.",
+    Outcome.THROTTLED: "Too many incorrect codes. Try again later.",
     Outcome.NO_DEVICE: "MFA is not set up. Set it up first.",
 }
 
 
-# Does, under the lock, what a success lets happen; returns what the record says of it.
-Release = Callable[[Verification], dict[str, Any]]
+_locked_device = CompiledQuery(
+    lambda user_id: Authenticator.objects.select_for_update().of(user_id).confirmed(),
+    BigIntegerField(),
+)
+_recent_failures = CompiledQuery(
+    lambda user_id, scope, since: (
+        Verification.objects.in_scope(user_id, scope)
+        .failures()
+        .since(since)
+        .order_by("-at", "-id")
+        .only("at")[: MONTH.failures]
+    ),
+    BigIntegerField(),
+    CharField(),
+    DateTimeField(),
+)
+_latest_in_session = CompiledQuery(
+    lambda user_id, session_ref: (
+        Verification.objects.in_session(user_id, session_ref)
+        .filter(outcome__in=["ok", "bad", "replay"])
+        .order_by("-id")
+        .only("outcome")[:MAX_SESSION_FAILURES]
+    ),
+    BigIntegerField(),
+    CharField(),
+)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt under the lock: who, with what, on which budget, from where."""
+
+    user: "User"
+    state: MfaState
+    device: Authenticator | None
+    client_info: ClientInfo
+    scope: str
+    browser: TrustedBrowser | None = None
+    session_ref: str = ""
+    is_recovery: bool = False
+    now: datetime = field(default_factory=timezone.now)
+
+    @cached_property
+    def earlier_failures(self) -> list[datetime]:
+        """Return when this scope's failures before this attempt were, newest first."""
+        return recent_failures(self.state.user_id, self.scope, self.now)
+
+    def locked_until(self, failures: list[datetime]) -> datetime | None:
+        return locked_until(failures, self.now, month_since=self.state.lockout_lifted_at)
+
+    def write(self, outcome: Outcome) -> Verification:
+        """Write the outcome to the ledger."""
+        device_name = self.device.name if self.device else ""
+        return Verification.objects.create(
+            user_id=self.state.user_id,
+            at=self.now,
+            outcome=outcome,
+            scope=self.scope,
+            session_ref=self.session_ref,
+            epoch=self.state.epoch,
+            device_id=self.device.pk if self.device else None,
+            device_name=Verification.RECOVERY_CODE if self.is_recovery else device_name,
+            address=self.client_info.address,
+            user_agent=self.client_info.user_agent,
+        )
+
+    def record(self, event: EventName, **metadata: Any) -> Event:
+        """Write an audit event about this attempt."""
+        return record(
+            event=event,
+            actor=self.user,
+            target=self.device,
+            client_info=self.client_info,
+            metadata={"scope": self.scope, **metadata},
+        )
+
+    def record_outcome(self, verification: Verification, **metadata: Any) -> Event:
+        outcome = Outcome(verification.outcome)
+        return self.record(
+            EVENTS[outcome],
+            outcome=outcome.value,
+            authenticator=verification.device_name,
+            verification=verification.pk,
+            **metadata,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationResult:
-    """What became of a try.
+    """The outcome of an attempt.
 
-    ``verification`` is its ledger row; attempts during one hold share a row. ``locked_until`` is set
-    while the scope takes no codes. ``session_must_end``: five failures in a row in this session;
-    the view ends it with `mfa.verification.window.end_session`. ``device_cookie`` goes to `mfa.verification.throttle_scope.remember`.
+    ``verification`` is its ledger row; attempts during one lockout share a row. ``locked_until`` is
+    set while the scope is locked out. ``must_end_session``: five failures in a row in this session;
+    the view ends it with `mfa.verification.window.end_session`. ``browser_cookie`` goes to
+    `mfa.verification.trusted_browsers.set_browser_cookie`.
     """
 
+    attempt: Attempt
     verification: Verification
     locked_until: datetime | None = None
-    session_must_end: bool = False
-    device_cookie: str = ""
+    must_end_session: bool = False
+    browser_cookie: str = ""
 
     @property
     def outcome(self) -> Outcome:
@@ -76,191 +162,119 @@ class VerificationResult:
         return self.outcome == Outcome.OK
 
     @property
-    def sentence(self) -> str:
-        """What the page says about it."""
-        return SENTENCES[self.outcome]
+    def message(self) -> str:
+        return MESSAGES[self.outcome]
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """One try under the lock: who, on which budget, from where."""
-
-    user: Any
-    state: MfaState
-    scope: ThrottleScope
-    client_info: ClientInfo
-    now: datetime
-    device: Authenticator | None
-
-    def write(
-        self, outcome: Outcome, *, device_name: str = "", release: Release | None = None
-    ) -> tuple[Verification, Event]:
-        """Put the outcome on the ledger and on the record, with what it released."""
-        verification = Verification(
-            user_id=self.state.user_id,
-            at=self.now,
-            outcome=outcome,
-            scope=self.scope.label,
-            session_ref=self.scope.session_ref,
-            epoch=self.state.epoch,
-            device_id=self.device.pk if self.device else None,
-            device_name=device_name or (self.device.name if self.device else ""),
-            address=self.client_info.address,
-            user_agent=self.client_info.user_agent,
-        )
-        insert(verification)
-        event = record(
-            event=EVENTS[outcome],
-            actor=self.user,
-            target=self.device,
-            client_info=self.client_info,
-            metadata={
-                "outcome": outcome.value,
-                "scope": self.scope.label,
-                "authenticator": verification.device_name,
-                "verification": verification.pk,
-                **(release(verification) if release else {}),
-            },
-        )
-        return verification, event
-
-    @cached_property
-    def failures(self) -> list[datetime]:
-        """When this scope's failures before this try were, newest first, as far as any limit looks back."""
-        return failures_in(self.state.user_id, self.scope.label, self.now)
-
-    def locked_until(self, failures: list[datetime]) -> datetime | None:
-        return locked_until(failures, self.now, month_since=self.state.lockout_lifted_at)
-
-
-def failures_in(user_id: int, scope: str, now: datetime) -> list[datetime]:
-    """Return when a scope's failures were, newest first, as far as any limit looks back."""
-    return _failures(user_id, scope, now - MONTH.period)
-
-
-@prepared(int, str, datetime)
-def _failures(user_id: int, scope: str, since: datetime) -> QuerySet[Any, Any]:
-    ledger = Verification.objects.in_lane(user_id, scope).failures().since(since)
-    return ledger.order_by("-at", "-id").values_list("at", flat=True)[: MONTH.failures]
-
-
-@prepared(int)
-def _locked_device(user_id: int) -> QuerySet[Authenticator]:
-    devices = Authenticator.objects.select_for_update().of(user_id).confirmed()
-    return devices.order_by("pk")[:1]
-
-
-def attempt_verification(
-    *,
-    user: Any,
-    scope: ThrottleScope,
-    client_info: ClientInfo,
-    check: Callable[[Attempt], Outcome],
-    device_name: str = "",
-    on_success: Callable[[Event], None] | None = None,
-    release: Release | None = None,
-) -> VerificationResult:
-    """Take the lock, hold the scope to its budget, run ``check`` if allowed, write what became of it.
-
-    ``release`` is given a success before it is put on the record, ``on_success`` the event of it;
-    both in the same transaction.
-    """
-    with transaction.atomic(savepoint=False):
-        state = lock_state(user.pk)
-        device = _locked_device.first(user.pk)
-        attempt = Attempt(
-            user, state, still_trusted(scope, state), client_info, timezone.now(), device
-        )
-        held = refused_by_hold(attempt)
-        if held is not None:
-            return held
-        if attempt.device is None:
-            return VerificationResult(_one_row(attempt, Outcome.NO_DEVICE))
-        outcome = check(attempt)
-        verification, event = attempt.write(
-            outcome,
-            device_name=device_name,
-            release=release if outcome == Outcome.OK else None,
-        )
-        if outcome == Outcome.OK:
-            if on_success:
-                on_success(event)
-            return VerificationResult(verification, device_cookie=trust_browser(attempt))
-        return after_failure(attempt, verification)
-
-
-def refused_by_hold(attempt: Attempt) -> VerificationResult | None:
-    """Refuse the try if its scope is held off, right code or wrong."""
-    until = attempt.locked_until(attempt.failures)
-    if until is None:
-        return None
-    return VerificationResult(_one_row(attempt, Outcome.THROTTLED), locked_until=until)
-
-
-def check_code(device: Authenticator | None, digits: str) -> Outcome:
-    """Ask django-otp, which spends a right code; tell a spent code from a wrong one."""
-    if device is None:
-        return Outcome.NO_DEVICE
-    if device.verify_token(digits):
-        return Outcome.OK
-    return Outcome.REPLAY if device.was_spent(digits) else Outcome.BAD
-
-
-def after_failure(attempt: Attempt, verification: Verification) -> VerificationResult:
-    """Say what the failure just written leads to: a hold, the end of the session, the 30-day limit."""
-    failures = [verification.at, *attempt.failures]
-    must_end = _failures_in_a_row(attempt) >= SESSION_FAILURES
-    if must_end:
-        ended = record(
-            event=EventName.SESSION_END,
-            actor=attempt.user,
-            target=attempt.device,
-            client_info=attempt.client_info,
-            metadata={"because": "five codes in a row did not match", "scope": attempt.scope.label},
-        )
-        emails.five_failures(event=ended, user=attempt.user, client_info=attempt.client_info)
-    if month_is_spent(failures, attempt.now, month_since=attempt.state.lockout_lifted_at):
-        capped = record(
-            event=EventName.MFA_LOCK_OUT,
-            actor=attempt.user,
-            target=attempt.device,
-            client_info=attempt.client_info,
-            metadata={"scope": attempt.scope.label},
-        )
-        known = attempt.scope.browser_id is not None
-        emails.month_limit_reached(event=capped, user=attempt.user, known_browser=known)
-    return VerificationResult(
-        verification,
-        locked_until=attempt.locked_until(failures),
-        session_must_end=must_end,
+def begin_attempt(
+    user: "User", scope: ThrottleScope, client_info: ClientInfo, *, is_recovery: bool = False
+) -> Attempt:
+    """Lock the user's MFA state, then the authenticator, and read the scope under the lock."""
+    state = lock_state(user.pk)
+    device = _locked_device.first(user.pk)
+    browser = scope.trusted_browser(state.user_id, state.epoch)
+    return Attempt(
+        user,
+        state,
+        device,
+        client_info,
+        scope=scope_label(browser, recovery=is_recovery),
+        browser=browser,
+        session_ref=scope.session_ref,
+        is_recovery=is_recovery,
     )
 
 
-def _failures_in_a_row(attempt: Attempt) -> int:
-    if not attempt.scope.session_ref:
-        return 0
-    latest = _latest_in_session(attempt.state.user_id, attempt.scope.session_ref)
-    return len(list(takewhile(lambda outcome: outcome != Outcome.OK, latest)))
+def refuse_locked_out(attempt: Attempt) -> VerificationResult | None:
+    """Refuse the attempt if its scope is locked out, whether the code is right or wrong."""
+    until = attempt.locked_until(attempt.earlier_failures)
+    if until is None:
+        return None
+    ledger = Verification.objects.in_scope(attempt.state.user_id, attempt.scope)
+    last_failure = ledger.failures().order_by("-id").values_list("pk", flat=True).first() or 0
+    row = ledger.filter(outcome=Outcome.THROTTLED, pk__gt=last_failure).order_by("-id").first()
+    return VerificationResult(
+        attempt, row or _write_refusal(attempt, Outcome.THROTTLED), locked_until=until
+    )
 
 
-@prepared(int, str)
-def _latest_in_session(user_id: int, session_ref: str) -> QuerySet[Any, Any]:
-    """The outcomes that count of the session's latest attempts, as many as may end it."""
-    attempts = Verification.objects.in_session(user_id, session_ref)
-    counted = attempts.filter(outcome__in=["ok", "bad", "replay"]).order_by("-id")
-    return counted.values_list("outcome", flat=True)[:SESSION_FAILURES]
+def refuse_without_device(attempt: Attempt) -> VerificationResult:
+    """Refuse an attempt of a user without an authenticator: one row in 15 minutes."""
+    ledger = Verification.objects.in_scope(attempt.state.user_id, attempt.scope)
+    recent = ledger.filter(outcome=Outcome.NO_DEVICE).since(attempt.now - SHORT.period)
+    row = recent.order_by("-id").first()
+    return VerificationResult(attempt, row or _write_refusal(attempt, Outcome.NO_DEVICE))
 
 
-def _one_row(attempt: Attempt, outcome: Outcome) -> Verification:
-    """Return this scope's row for a refusal that repeats, so that a flood of attempts writes one row.
+def succeed(attempt: Attempt) -> VerificationResult:
+    """Write a success to the ledger and trust the browser it was entered in.
 
-    A hold has one ledger row and one audit row from the failure that began it on. "Not set up" has
-    one in 15 minutes.
+    The audit event follows with `record_success`, once the caller knows what was released.
     """
-    ledger = Verification.objects.in_lane(attempt.state.user_id, attempt.scope.label)
-    if outcome == Outcome.THROTTLED:
-        last = ledger.failures().order_by("-id").values_list("pk", flat=True).first() or 0
-        told = ledger.filter(outcome=outcome, pk__gt=last)
-    else:
-        told = ledger.filter(outcome=outcome).since(attempt.now - SHORT.period)
-    return told.order_by("-id").first() or attempt.write(outcome)[0]
+    verification = attempt.write(Outcome.OK)
+    if attempt.browser is None:
+        cookie = trust_browser(
+            state=attempt.state, client_info=attempt.client_info, now=attempt.now
+        )
+        return VerificationResult(attempt, verification, browser_cookie=cookie)
+    attempt.browser.last_used_at = attempt.now
+    attempt.browser.save(update_fields=["last_used_at"])
+    return VerificationResult(attempt, verification)
+
+
+def record_success(result: VerificationResult, **released: Any) -> Event:
+    """Record a success and what it released, in the same transaction. Report a used recovery code."""
+    attempt = result.attempt
+    event = attempt.record_outcome(result.verification, **released)
+    if attempt.is_recovery:
+        unused = RecoveryCode.objects.filter(user_id=attempt.state.user_id, used_at=None)
+        emails.recovery_code_used(
+            event=event,
+            user=attempt.user,
+            client_info=attempt.client_info,
+            codes_left=unused.count(),
+        )
+    return event
+
+
+def fail(attempt: Attempt, outcome: Outcome) -> VerificationResult:
+    """Write a failure, and what it leads to: a lockout, the end of the session, the 30-day limit."""
+    verification = attempt.write(outcome)
+    attempt.record_outcome(verification)
+    must_end_session = _session_failures(attempt) >= MAX_SESSION_FAILURES
+    if must_end_session:
+        event = attempt.record(EventName.SESSION_END, because="five incorrect codes in a row")
+        emails.five_failures(event=event, user=attempt.user, client_info=attempt.client_info)
+    failures = [attempt.now, *attempt.earlier_failures]
+    lifted_at = attempt.state.lockout_lifted_at
+    if is_month_limit_reached(failures, attempt.now, month_since=lifted_at):
+        event = attempt.record(EventName.MFA_LOCK_OUT)
+        is_trusted = attempt.browser is not None
+        emails.month_limit_reached(event=event, user=attempt.user, is_trusted_browser=is_trusted)
+    return VerificationResult(
+        attempt,
+        verification,
+        locked_until=attempt.locked_until(failures),
+        must_end_session=must_end_session,
+    )
+
+
+def recent_failures(user_id: int, scope: str, now: datetime) -> list[datetime]:
+    """Return when a scope's failures were, newest first, as far as any limit looks back."""
+    failures = _recent_failures(user_id, scope, now - MONTH.period)
+    return [failure.at for failure in failures]
+
+
+def _session_failures(attempt: Attempt) -> int:
+    """Count the failures in a row of this session, up to as many as end it."""
+    if not attempt.session_ref:
+        return 0
+    latest = _latest_in_session(attempt.state.user_id, attempt.session_ref)
+    return len(list(takewhile(lambda verification: verification.outcome != Outcome.OK, latest)))
+
+
+def _write_refusal(attempt: Attempt, outcome: Outcome) -> Verification:
+    """Write the one row of refusals that repeat, so that a flood of attempts writes no flood of rows."""
+    verification = attempt.write(outcome)
+    attempt.record_outcome(verification)
+    return verification

@@ -1,55 +1,39 @@
-"""Forms for codes, set-up and an admin's reason. They write nothing."""
+"""Forms for a code and for an admin's reason. They write nothing."""
 
 from django import forms
 
-from mfa.exceptions import MalformedCode, ReasonMissing
-from mfa.verification.codes import normalise_code, normalise_recovery_code
-from mfa.verification.policies import LONGEST_REASON
+from mfa.exceptions import InvalidReason, MalformedCode
+from mfa.verification.policies import MAX_REASON_LENGTH
+from mfa.verification.services import parse_code
 
 CODE_ATTRS = {"inputmode": "numeric", "autocomplete": "one-time-code", "spellcheck": "false"}
 
 
 class CodeForm(forms.Form):
-    """The six digits, cleaned to exactly six ASCII digits. What cannot be a code is not a try."""
+    """A six-digit code, cleaned to ASCII digits. Anything else is not an attempt."""
 
     code = forms.CharField(
         label="Six-digit code",
         widget=forms.TextInput(attrs=CODE_ATTRS),
-        error_messages={"required": MalformedCode.sentence},
+        error_messages={"required": MalformedCode.message},
     )
 
     def clean_code(self) -> str:
         try:
-            return normalise_code(self.cleaned_data["code"])
-        except MalformedCode as refused:
-            raise forms.ValidationError(str(refused)) from None
-
-
-class RecoveryCodeForm(forms.Form):
-    """A recovery code, cleaned to its twenty letters and digits."""
-
-    code = forms.CharField(
-        label="Recovery code",
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-        error_messages={"required": "Enter one of your recovery codes: four groups of five."},
-    )
-
-    def clean_code(self) -> str:
-        try:
-            return normalise_recovery_code(self.cleaned_data["code"])
-        except MalformedCode as refused:
-            raise forms.ValidationError(str(refused)) from None
+            return parse_code(self.cleaned_data["code"])
+        except MalformedCode as error:
+            raise forms.ValidationError(str(error)) from None
 
 
 class ReasonForm(forms.Form):
-    """Why an admin does something to somebody's MFA. It goes on the record and to that person."""
+    """Why an admin changes a user's MFA."""
 
     reason = forms.CharField(
         label="Reason",
-        max_length=LONGEST_REASON,
+        max_length=MAX_REASON_LENGTH,
         error_messages={
-            "required": ReasonMissing.sentence,
-            "max_length": ReasonMissing.sentence,
+            "required": InvalidReason.message,
+            "max_length": InvalidReason.message,
         },
-        help_text="Goes to the audit log and to that person.",
+        help_text="Shown in the audit log and sent to the user.",
     )

@@ -1,50 +1,53 @@
-"""The lock of everything that decides on a person's MFA, and the epoch."""
+"""The lock of every decision about a user's MFA, and the epoch."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import BigIntegerField
 
-from apono_portal.core.db.prepared import prepared
+from apono_portal.core.db.compiled_query import CompiledQuery
 from mfa.models import Authenticator, MfaState, TrustedBrowser
 
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
-@prepared(int)
-def _locked(user_id: int) -> QuerySet[MfaState]:
-    return MfaState.objects.select_for_update().filter(pk=user_id)
+
+_locked_state = CompiledQuery(
+    lambda pk: MfaState.objects.select_for_update().filter(pk=pk), BigIntegerField()
+)
 
 
 def lock_state(user_id: int) -> MfaState:
-    """Return the person's state, locked until the surrounding transaction ends.
+    """Return the user's state, locked until the surrounding transaction ends.
 
     It is the first lock of any transaction that decides on MFA. The order everywhere: MfaState,
     Authenticator, AccessRequest, Grant.
     """
-    state: MfaState | None = _locked.first(user_id)
+    state = _locked_state.first(user_id)
     if state is None:
         MfaState.objects.bulk_create([MfaState(user_id=user_id)], ignore_conflicts=True)
-        [state] = _locked(user_id)
+        [state] = _locked_state(user_id)
     return state
 
 
 def lock_states(*user_ids: int) -> dict[int, MfaState]:
-    """Lock several people's states, in one order for everybody so that nobody waits in a circle."""
+    """Lock the states of several users, always in the same order so that no deadlock arises."""
     return {user_id: lock_state(user_id) for user_id in sorted(set(user_ids))}
 
 
 def raise_epoch(state: MfaState) -> None:
-    """Count the locked state's epoch up and take the known browsers along."""
+    """Raise the locked state's epoch and take the trusted browsers along."""
     state.epoch += 1
     state.save(update_fields=["epoch"])
     TrustedBrowser.objects.filter(user_id=state.user_id).update(epoch=state.epoch)
 
 
-def advance_epoch(*, user: Any) -> MfaState:
-    """Void every session, window and piece of evidence of a person, as after a change of password.
+def advance_epoch(*, user: "User") -> MfaState:
+    """Void every session, window and piece of evidence of a user, as after a password change.
 
-    Known browsers stay known: their cookie is a scope, not evidence, and an owner who changes a
-    stolen password must not fall into the scope that the thief has used up. A set-up under way ends.
-    The caller puts its own event on the record, in the same transaction.
+    Trusted browsers stay trusted: a cookie is a scope, not evidence, and an owner who changes a
+    stolen password must not fall into the scope that the thief has used up. A pending set-up ends.
+    The caller records its own event in the same transaction.
     """
     with transaction.atomic():
         state = lock_state(user.pk)

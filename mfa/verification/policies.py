@@ -1,70 +1,67 @@
-"""Decisions about evidence, sign-in and admins. They change nothing."""
+"""Decisions about evidence, reasons and admins. They change nothing."""
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db.models import QuerySet
+from django.db.models import BigIntegerField
 
-from apono_portal.core.db.prepared import prepared
-from mfa.exceptions import NotAllowed, ReasonMissing
+from apono_portal.core.db.compiled_query import CompiledQuery
+from mfa.exceptions import InvalidReason, NotAllowed
 from mfa.models import Authenticator, MfaState, Outcome, Verification
 from mfa.verification.window import Window
 
-LONGEST_REASON = 500
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+MAX_REASON_LENGTH = 500
+
+_device_in_use = CompiledQuery(
+    lambda pk, user_id: Authenticator.objects.of(user_id).confirmed().filter(pk=pk),
+    BigIntegerField(),
+    BigIntegerField(),
+)
 
 
-def evidence_holds(*, verification: Verification | None, state: MfaState) -> bool:
-    """Whether a success still counts: same person, same epoch, its authenticator still in use.
+def is_evidence_valid(*, verification: Verification | None, state: MfaState) -> bool:
+    """Return whether a success still counts: same user, same epoch, authenticator still in use.
 
-    The hour is not asked for here; what was permitted in the hour stays permitted after it.
+    It does not look at the hour: what was permitted within it stays permitted afterwards.
     """
     if verification is None or verification.outcome != Outcome.OK:
         return False
     if verification.user_id != state.user_id or verification.epoch != state.epoch:
         return False
-    return _in_use.first(verification.device_id, state.user_id) is not None
+    return _device_in_use.first(verification.device_id, state.user_id) is not None
 
 
-@prepared(int, int)
-def _in_use(device_id: int, user_id: int) -> QuerySet[Any, Any]:
-    devices = Authenticator.objects.of(user_id).confirmed().filter(pk=device_id)
-    return devices.order_by().values_list("pk", flat=True)
+def is_window_valid(
+    window: Window, *, verification: Verification, state: MfaState, now: datetime
+) -> bool:
+    """Return whether a window permits something now.
 
-
-def window_holds(window: Window, *, of: Verification, state: MfaState, now: datetime) -> bool:
-    """Whether a window of a success permits something now.
-
-    The success, with its person, and the state are fresh, under the lock.
+    Its verification, with the user, and the state must have been read under the lock.
     """
-    told = (window.verification_id, window.device_id, window.verified_at)
     return (
-        told == (of.pk, of.device_id, of.at)
-        and of.user.is_active
-        and window.belongs_to(of.user, state.epoch)
-        and window.holds_at(now)
-        and evidence_holds(verification=of, state=state)
+        (window.verification_id, window.device_id, window.verified_at)
+        == (verification.pk, verification.device_id, verification.at)
+        and verification.user.is_active
+        and window.belongs_to(verification.user, state.epoch)
+        and window.is_open_at(now)
+        and is_evidence_valid(verification=verification, state=state)
     )
 
 
-def sign_in_is_recent(session_started_at: datetime | None, now: datetime) -> bool:
-    """Whether the password was entered within ``MFA_RECENT_SIGN_IN``."""
-    if session_started_at is None:
-        return False
-    return session_started_at <= now < session_started_at + settings.MFA_RECENT_SIGN_IN
-
-
-def required_reason(reason: str) -> str:
-    """Return the reason without surrounding space, or raise `ReasonMissing`."""
+def clean_reason(reason: str) -> str:
+    """Return the reason without surrounding space, or raise `InvalidReason`."""
     reason = reason.strip()
-    if not 0 < len(reason) <= LONGEST_REASON:
-        raise ReasonMissing
+    if not 0 < len(reason) <= MAX_REASON_LENGTH:
+        raise InvalidReason
     return reason
 
 
-def require_account_admin(actor: Any) -> None:
-    """Ask the database, not the object in hand, whether the actor is an account admin now."""
-    fresh: Any = get_user_model()._default_manager.filter(pk=actor.pk).first()
-    if fresh is None or not fresh.is_account_admin:
+def require_account_admin(actor: "User") -> None:
+    """Raise `NotAllowed` unless the actor, read afresh, is an account admin now."""
+    user = get_user_model().objects.filter(pk=actor.pk).first()
+    if user is None or not user.is_account_admin:
         raise NotAllowed

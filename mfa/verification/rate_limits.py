@@ -1,4 +1,4 @@
-"""How many wrong codes a scope allows, and until when it is held off after that.
+"""How many wrong codes a scope allows, and how long it is locked out after that.
 
 Five in 15 minutes, 20 a day, 100 in 30 days. Three codes are accepted at any time (now and one step
 either side), so a guesser who holds the password succeeds with at most 20 x 3/10^6 = 6e-5 a day and
@@ -20,16 +20,16 @@ SHORT = Limit(5, timedelta(minutes=15))
 DAY = Limit(20, timedelta(days=1))
 MONTH = Limit(100, timedelta(days=30))
 LIMITS = (SHORT, DAY, MONTH)
-SESSION_FAILURES = 5
+MAX_SESSION_FAILURES = 5
 
 
 def locked_until(
     failures: Sequence[datetime], now: datetime, *, month_since: datetime | None = None
 ) -> datetime | None:
-    """Return the instant from which the scope takes codes again, None if it does now.
+    """Return when the scope accepts codes again, None if it does now.
 
     ``failures`` are the scope's failures, newest first, at least the last 100. Only they count:
-    attempts during a hold are not failures and cannot prolong it. ``month_since`` is when an admin
+    blocked attempts are no failures and cannot prolong a lockout. ``month_since`` is when an admin
     lifted the 30-day limit; failures before it do not count towards that limit.
     """
     ends = [_end_of(limit, failures, month_since) for limit in LIMITS]
@@ -37,7 +37,7 @@ def locked_until(
     return latest if latest is not None and latest > now else None
 
 
-def month_is_spent(
+def is_month_limit_reached(
     failures: Sequence[datetime], now: datetime, *, month_since: datetime | None = None
 ) -> bool:
     end = _end_of(MONTH, failures, month_since)
@@ -47,9 +47,8 @@ def month_is_spent(
 def _end_of(
     limit: Limit, failures: Sequence[datetime], month_since: datetime | None
 ) -> datetime | None:
-    counted = [
-        at for at in failures if limit is not MONTH or month_since is None or at > month_since
-    ]
-    if len(counted) < limit.failures:
+    if limit is MONTH and month_since is not None:
+        failures = [at for at in failures if at > month_since]
+    if len(failures) < limit.failures:
         return None
-    return counted[limit.failures - 1] + limit.period
+    return failures[limit.failures - 1] + limit.period

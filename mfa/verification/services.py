@@ -1,30 +1,58 @@
-"""Checking a six-digit code."""
+"""Verifying a six-digit code: parse, lock, limit, check, record."""
 
-from typing import Any
+import re
+from typing import TYPE_CHECKING
 
 from apono_portal.core.web.client import ClientInfo
-from mfa.verification.attempts import Release, VerificationResult, attempt_verification, check_code
-from mfa.verification.codes import normalise_code
+from mfa.exceptions import MalformedCode
+from mfa.models import Authenticator, Outcome
+from mfa.verification.attempts import (
+    VerificationResult,
+    begin_attempt,
+    fail,
+    refuse_locked_out,
+    refuse_without_device,
+    succeed,
+)
 from mfa.verification.throttle_scope import ThrottleScope
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+SEPARATORS = re.compile(r"[ \u00a0-]")
+SIX_DIGITS = re.compile(r"[0-9]{6}")
 
 
 def verify_code(
-    *,
-    user: Any,
-    code: str,
-    scope: ThrottleScope,
-    client_info: ClientInfo,
-    release: Release | None = None,
+    *, user: "User", code: str, scope: ThrottleScope, client_info: ClientInfo
 ) -> VerificationResult:
-    """Check a code of the person's confirmed authenticator and spend it.
+    """Verify a code of the user's authenticator and spend it, in the caller's transaction.
 
-    Raises `MalformedCode`, before anything is counted, for what is not six ASCII digits.
+    The caller releases what a success permits, then calls `record_success`. Raises `MalformedCode`,
+    before anything is counted, for what is not six ASCII digits.
     """
-    digits = normalise_code(code)
-    return attempt_verification(
-        user=user,
-        scope=scope,
-        client_info=client_info,
-        check=lambda attempt: check_code(attempt.device, digits),
-        release=release,
-    )
+    code = parse_code(code)
+    attempt = begin_attempt(user, scope, client_info)
+    if refusal := refuse_locked_out(attempt):
+        return refusal
+    if attempt.device is None:
+        return refuse_without_device(attempt)
+    outcome = check_code(attempt.device, code)
+    if outcome != Outcome.OK:
+        return fail(attempt, outcome)
+    return succeed(attempt)
+
+
+def parse_code(text: str) -> str:
+    """Return exactly six ASCII digits, or raise `MalformedCode`. Spaces and hyphens are dropped."""
+    code = SEPARATORS.sub("", text)
+    if not SIX_DIGITS.fullmatch(code):
+        raise MalformedCode
+    return code
+
+
+def check_code(device: Authenticator, code: str) -> Outcome:
+    """Compare a code with those of this moment and spend a correct one (django-otp)."""
+    if device.verify_token(code):
+        return Outcome.OK
+    return Outcome.REPLAY if device.was_spent(code) else Outcome.BAD

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from apono_portal.users.models import User
 
 
-def drop_void_approvals(*, request: AccessRequest) -> list[str]:
+def remove_voided_approvals(*, request: AccessRequest) -> list[str]:
     """Delete the approvals that no longer count, and return the labels of their approvers.
 
     The approvers may decide again; what they decided stays in the audit log. Call it inside a
@@ -43,7 +43,7 @@ def drop_void_approvals(*, request: AccessRequest) -> list[str]:
     return [decision.approver_label for decision in void]
 
 
-def drop_void_approvals_of(*, user: "User") -> None:
+def remove_voided_approvals_of(*, user: "User") -> None:
     """Delete this user's approvals of requests that still wait, right after an MFA reset.
 
     Call it inside the transaction of the reset, which locks the user's MFA state.
@@ -52,7 +52,7 @@ def drop_void_approvals_of(*, user: "User") -> None:
         status=Status.PENDING_APPROVAL, require_mfa=True, decisions__approver=user
     )
     for pk in requests.order_by("pk").values_list("pk", flat=True):
-        drop_void_approvals(request=lock_request(pk))
+        remove_voided_approvals(request=lock_request(pk))
 
 
 def reopen_request(*, request: AccessRequest, voided: list[str]) -> AccessRequest:

@@ -13,7 +13,7 @@ from audit.services import record
 from mfa.verification.evidence import require_evidence
 from mfa.verification.locking import lock_state
 from mfa.verification.window import Window
-from requests_app.approvals.invalidation import drop_void_approvals
+from requests_app.approvals.invalidation import remove_voided_approvals
 from requests_app.approvals.review import review_digest
 from requests_app.approvals.selectors import rights_of
 from requests_app.exceptions import Conflict, RequestRefused
@@ -57,7 +57,7 @@ def decide_request(
     with transaction.atomic():
         lock_state(actor.pk)
         request = lock_request(request.pk)
-        drop_void_approvals(request=request)
+        remove_voided_approvals(request=request)
         flow = _check_may_decide(request, actor)
         if sentence := ineligibility_reason(request):
             _cancel(request, sentence)

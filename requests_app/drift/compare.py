@@ -66,7 +66,7 @@ class Comparison:
 
 def compare(
     listing: RoleListing,
-    known: Container[uuid.UUID],
+    recorded: Container[uuid.UUID],
     removed: Mapping[uuid.UUID, Grant],
     active: Iterable[Grant],
     *,
@@ -74,7 +74,7 @@ def compare(
 ) -> Comparison:
     """Compare a role listing with the portal's rows, which were read after it.
 
-    Of the grants named by the listing, ``known`` are those with a row and ``removed`` those proven
+    Of the grants named by the listing, ``recorded`` are those with a row and ``removed`` those proven
     removed; ``active`` are the active grants of this integration in the listing's range of OIDs.
     ``since`` is the portal's time before the listing: changes after it prove nothing.
     """
@@ -84,7 +84,7 @@ def compare(
         if role.grant_id is None:
             continue
         grant = removed.get(role.grant_id)
-        if role.grant_id not in known:
+        if role.grant_id not in recorded:
             expired = is_past_its_end(role, listing.server_time)
             findings.append(Finding(Kind.UNKNOWN, role.name, _unknown(role, expired=expired)))
             to_remove += [role] if expired else []

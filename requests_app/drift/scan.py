@@ -84,11 +84,11 @@ def _scan(integration: Integration, since: datetime) -> int:
     active = _active_grants(integration)
     comparison = Comparison()
     for after, listing in iter_managed_roles(connector, target, partial(_identities, active)):
-        known, removed_grants = _known_grants(listing)
+        recorded, removed_grants = _recorded_grants(listing)
         batch = active.filter(login_oid__gt=after)
         if listing.up_to is not None:
             batch = batch.filter(login_oid__lte=listing.up_to)
-        comparison += compare(listing, known, removed_grants, batch, since=since)
+        comparison += compare(listing, recorded, removed_grants, batch, since=since)
     record_drift(integration=integration, findings=comparison.findings)
     _revoke_dropped(connector, target, comparison)
     removed = 0
@@ -106,16 +106,16 @@ def _identities(active: QuerySet[Grant], after: int) -> list[GrantIdentity]:
     return identities_of(active.filter(login_oid__gt=after)[:BATCH_SIZE])
 
 
-def _known_grants(listing: RoleListing) -> tuple[set[uuid.UUID], dict[uuid.UUID, Grant]]:
+def _recorded_grants(listing: RoleListing) -> tuple[set[uuid.UUID], dict[uuid.UUID, Grant]]:
     """Return the ids of the listed grants that have a row, and those of them that are removed."""
     listed = [role.grant_id for role in listing.roles if role.grant_id is not None]
-    known: set[uuid.UUID] = set()
+    recorded: set[uuid.UUID] = set()
     removed: dict[uuid.UUID, Grant] = {}
     for first in range(0, len(listed), BATCH_SIZE):
         grants = Grant.objects.filter(pk__in=listed[first : first + BATCH_SIZE])
-        known.update(grants.values_list("pk", flat=True))
+        recorded.update(grants.values_list("pk", flat=True))
         removed |= {grant.pk: grant for grant in grants.filter(state=GrantState.REMOVED)}
-    return known, removed
+    return recorded, removed
 
 
 def _revoke_dropped(connector: Connector, target: Target, comparison: Comparison) -> None:

@@ -7,8 +7,8 @@ from accessflows.connectors.protocol import Activation
 from audit.events import EventName
 from audit.services import record
 from mfa.models import MfaState
-from mfa.verification.policies import evidence_holds
-from requests_app.approvals.invalidation import drop_void_approvals, reopen_request
+from mfa.verification.policies import is_evidence_valid
+from requests_app.approvals.invalidation import remove_voided_approvals, reopen_request
 from requests_app.grants.records import RELEASED, mark_revoking, reopen_for_cleanup, save_identity
 from requests_app.grants.reminders import reminder_time
 from requests_app.lifecycle import (
@@ -37,7 +37,7 @@ def begin_activation(*, request_pk: int) -> AccessRequest:
             return _fail(request, "Access could not be provisioned in time. Request access again.")
         if sentence := ineligibility_reason(request):
             return _cancel(request, sentence)
-        voided = drop_void_approvals(request=request)
+        voided = remove_voided_approvals(request=request)
         if sentence := approval_gap(request):
             if voided:
                 return reopen_request(request=request, voided=voided)
@@ -161,7 +161,7 @@ def _evidence_gap(request: AccessRequest, state: MfaState | None) -> str:
     """Return why the requester's evidence no longer holds, or "". Needs the lock on ``state``."""
     if not request.require_mfa:
         return ""
-    if state is not None and evidence_holds(verification=request.verification, state=state):
+    if state is not None and is_evidence_valid(verification=request.verification, state=state):
         return ""
     return "MFA was reset before access was active. Request access again."
 

@@ -21,7 +21,7 @@ from audit.services import record
 from mfa.models import MfaState
 from mfa.verification.evidence import require_evidence
 from mfa.verification.locking import lock_state
-from mfa.verification.policies import evidence_holds
+from mfa.verification.policies import is_evidence_valid
 from mfa.verification.window import Window
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.reminders import reminder_time
@@ -217,7 +217,7 @@ def _obstacle(extension: Extension, request: AccessRequest, state: MfaState | No
         return sentence
     if not extension.require_mfa:
         return ""
-    if state is not None and evidence_holds(verification=extension.verification, state=state):
+    if state is not None and is_evidence_valid(verification=extension.verification, state=state):
         return ""
     return "MFA was reset after the extension was requested."
 

@@ -10,7 +10,7 @@ from django.utils.formats import date_format
 MAX_DATABASES = 12  # listed by name
 
 
-def proof_lines(proof: Mapping[str, Any]) -> list[tuple[str, str]]:
+def proof_lines(proof: Mapping[str, object]) -> list[tuple[str, str]]:
     """Return what was checked and the result, as (term, answer). Older proofs may lack some."""
     lines = (
         ("Login", _answer(proof, "role_removed", "Removed", "Still exists")),
@@ -22,14 +22,14 @@ def proof_lines(proof: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(term, answer) for term, answer in lines if answer]
 
 
-def proof_summary(proof: Mapping[str, Any]) -> str:
+def proof_summary(proof: Mapping[str, object]) -> str:
     """Return the proof on one line, with the time in ISO 8601."""
     at = f"checked {proof['checked_at']}" if proof.get("checked_at") else ""
     facts = ", ".join(filter(None, [proof_facts(proof), at]))
     return ": ".join(filter(None, [facts, str(proof.get("method", ""))]))
 
 
-def proof_facts(proof: Mapping[str, Any]) -> str:
+def proof_facts(proof: Mapping[str, object]) -> str:
     facts = (
         _answer(proof, "role_removed", "login removed", "login still exists"),
         _answer(proof, "no_open_sessions", "no open sessions", "sessions open"),

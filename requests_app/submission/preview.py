@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from accessflows.models import AccessFlow
 from accessflows.tickets import pattern_example
@@ -38,7 +38,7 @@ class PreviewLine:
 
 def preview_request(
     evaluation: Evaluation, requester: "User", window: WindowLike, now: datetime, *, note: str = ""
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the context of ``requests_app/_preview.html`` for one evaluation."""
     flow, selection = evaluation.flow, evaluation.selection
     return {

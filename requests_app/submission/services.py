@@ -1,6 +1,6 @@
 """Submission of access requests."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -88,7 +88,7 @@ def _create(
     return request
 
 
-def _flow_snapshot(flow: AccessFlow, targets: list[FlowTarget]) -> dict[str, Any]:
+def _flow_snapshot(flow: AccessFlow, targets: list[FlowTarget]) -> dict[str, object]:
     return {
         "flow_name": flow.name,
         "flow_version": flow.version,

@@ -91,7 +91,7 @@ def simulate(*, person: "User", target: str, duration: timedelta, now: datetime)
         .prefetch_related("flow__approver_groups", "flow__approver_users")
     )
     window = SimulatedWindow(Authenticator.objects.of(person.pk).confirmed().exists())
-    cases = [_case(Selection([each], duration), person, window, now) for each in targets]
+    cases = [_case(Selection([row], duration), person, window, now) for row in targets]
     return sorted(cases, key=lambda case: bool(case.refusals))
 
 
@@ -130,10 +130,11 @@ def _ineligibility(flow: AccessFlow, requester: "User") -> str:
 def _approvers(flow: AccessFlow, requester: "User") -> list[tuple[str, str]]:
     """Return each approver set with the names of those who could decide on this user's request."""
     excluded = frozenset() if flow.allow_self_approval else frozenset({requester.pk})
-    sets = [(each.label, each.members) for each in approver_sets(flow)] + [
-        (f"{each.label}, after escalation", each.members)
-        for each in escalation_sets(flow, flow.escalation_tiers.count())
+    later = [
+        (f"{label}, after escalation", members)
+        for label, members in escalation_sets(flow, flow.escalation_tiers.count())
     ]
+    sets = [*approver_sets(flow), *later]
     return [(label, _names(members - excluded)) for label, members in sets]
 
 

@@ -1,23 +1,22 @@
-"""Entering a code, and what that releases."""
+"""Step-up: verifying a code and releasing the user's pending requests."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import BigIntegerField
 from django.utils import timezone
 
-from apono_portal.core.db.prepared import prepared
+from apono_portal.core.db.compiled_query import CompiledQuery
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from mfa.enrolment.recovery_codes import verify_recovery_code
 from mfa.models import Verification
-from mfa.verification.attempts import VerificationResult
+from mfa.verification.attempts import VerificationResult, record_success
 from mfa.verification.services import verify_code
 from mfa.verification.throttle_scope import ThrottleScope
 from requests_app.lifecycle import (
     evidence_fields,
-    lock_request,
     next_escalation,
     next_status,
     pending_until,
@@ -26,10 +25,21 @@ from requests_app.lifecycle import (
 from requests_app.models import AccessRequest, Status
 from requests_app.policies import ineligibility_reason
 
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
+
+
+_locked_pending_requests = CompiledQuery(
+    lambda user_id: (
+        AccessRequest.objects.select_for_update().of(user_id).pending_mfa().order_by("pk")
+    ),
+    BigIntegerField(),
+)
+
 
 def step_up(
     *,
-    user: Any,
+    user: "User",
     code: str,
     scope: ThrottleScope,
     client_info: ClientInfo = SYSTEM,
@@ -37,64 +47,41 @@ def step_up(
     leave_out: Collection[int] = (),
     shown: Collection[int] | None = None,
 ) -> tuple[VerificationResult, list[AccessRequest]]:
-    """Verify a code and, if it is right, release the person's pending_mfa requests.
+    """Verify a code and, if it is correct, release the user's pending requests.
 
-    All but those whose numbers are in ``leave_out``, which stay pending_mfa. A page that lists them adds
-    which it has ``shown``: what was pending_mfa since, maybe by somebody with a stolen password, stays
-    pending_mfa, too. With ``recovery`` it is a recovery code. One transaction: there is no verification
-    without its releases. A wrong code is an outcome, not an exception, so that its count is kept.
+    Those in ``leave_out`` stay pending. A page that lists them says which it has ``shown``: a later
+    request, maybe made by someone with a stolen password, stays pending too. One transaction: there
+    is no verification without its releases. A wrong code is an outcome, not an exception, so that
+    it is never rolled back.
     """
-    released: list[AccessRequest] = []
-
-    def release(verification: Verification) -> dict[str, Any]:
-        released.extend(_release_all(user, verification, client_info, leave_out, shown))
-        return {"requests": [request.reference for request in released]} | _left(user, leave_out)
-
-    verify = verify_recovery_code if recovery else verify_code
     with transaction.atomic():
-        result = verify(user=user, code=code, scope=scope, client_info=client_info, release=release)
-    return result, released
-
-
-@prepared(int)
-def _parked(user_id: int) -> QuerySet[Any, Any]:
-    own = AccessRequest.objects.filter(requester=user_id)
-    return own.pending_mfa().order_by("pk").values_list("pk", flat=True)
-
-
-def _release_all(
-    user: Any,
-    verification: Verification,
-    client_info: ClientInfo,
-    leave_out: Collection[int],
-    shown: Collection[int] | None,
-) -> list[AccessRequest]:
-    """Send the person's pending_mfa requests on; cancel, with the reason, those whose ground is gone.
-
-    Under the lock of the person's MFA state. Returns the released ones.
-    """
-    wanted = [pk for pk in _parked(user.pk) if pk not in leave_out]
-    requests = [lock_request(pk) for pk in wanted if shown is None or pk in shown]
-    return [
-        request
-        for request in requests
-        if request.status == Status.PENDING_MFA
-        and _release(request, user, verification, client_info)
-    ]
-
-
-def _left(user: Any, leave_out: Collection[int]) -> dict[str, Any]:
-    """For the record: what its owner left out and so is still pending_mfa."""
-    if not leave_out:
-        return {}
-    left = AccessRequest.objects.of(user).pending_mfa().filter(pk__in=leave_out).order_by("pk")
-    names = [request.reference for request in left]
-    return {"left_out": names} if names else {}
+        if recovery:
+            result = verify_recovery_code(
+                user=user, code=code, scope=scope, client_info=client_info
+            )
+        else:
+            result = verify_code(user=user, code=code, scope=scope, client_info=client_info)
+        if not result.ok:
+            return result, []
+        pending = _locked_pending_requests(user.pk)
+        released = [
+            request
+            for request in pending
+            if request.pk not in leave_out
+            and (shown is None or request.pk in shown)
+            and _release(request, user, result.verification, client_info)
+        ]
+        metadata = {"requests": [request.reference for request in released]}
+        if left_out := [request.reference for request in pending if request.pk in leave_out]:
+            metadata["left_out"] = left_out
+        record_success(result, **metadata)
+        return result, released
 
 
 def _release(
-    request: AccessRequest, user: Any, verification: Verification, client_info: ClientInfo
+    request: AccessRequest, user: "User", verification: Verification, client_info: ClientInfo
 ) -> bool:
+    """Release a locked request. Let it lapse or cancel it, with the reason, where it may not go on."""
     now = timezone.now()
     if request.pending_until is not None and request.pending_until <= now:
         transition(

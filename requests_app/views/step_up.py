@@ -1,13 +1,12 @@
-"""Entering a six-digit code although signed in."""
+"""The step-up page: entering a code although signed in."""
 
 import re
 from datetime import datetime
-from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
 from django.forms import Form
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -15,135 +14,140 @@ from django.views.decorators.http import require_http_methods
 
 from apono_portal.core.formatting.datetimes import relative_datetime
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.types import PortalRequest
+from mfa.enrolment.forms import RecoveryCodeForm
 from mfa.verification.attempts import VerificationResult
-from mfa.verification.forms import CodeForm, RecoveryCodeForm
-from mfa.verification.throttle_scope import remember, throttle_scope_of
+from mfa.verification.forms import CodeForm
+from mfa.verification.lockouts import locked_out_until
+from mfa.verification.throttle_scope import throttle_scope_of
+from mfa.verification.trusted_browsers import set_browser_cookie
 from mfa.verification.window import end_session, open_window
 from requests_app.models import AccessRequest
 from requests_app.presenters.request import pending_mfa_rows
-from requests_app.selectors import code_locked_until, pending_mfa_requests
+from requests_app.selectors import pending_mfa_requests
 from requests_app.submission.pending_mfa import submitted_elsewhere
 from requests_app.submission.step_up import step_up
 from requests_app.views.responses import safe_next
 
-BAD_CODE = 422
-NUMBER = re.compile(r"[0-9]{1,18}")
-HELD_OFF = 429
+UNPROCESSABLE, TOO_MANY = 422, 429
+REQUEST_ID = re.compile(r"[0-9]{1,18}")
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def enter_code(request: HttpRequest) -> HttpResponse:
-    if not request.mfa.enrolled:  # type: ignore[attr-defined]
+def enter_code(request: PortalRequest) -> HttpResponse:
+    if not request.mfa.enrolled:
         messages.warning(request, "Set up MFA first, then enter a code.")
         return redirect("mfa:security")
     recovery = settings.MFA_RECOVERY_CODES and request.GET.get("with") == "recovery"
     form = (RecoveryCodeForm if recovery else CodeForm)(request.POST or None)
     scope = throttle_scope_of(request)
     if request.method != "POST" or not form.is_valid():
-        budget = scope.for_recovery if recovery else scope
-        held = code_locked_until(request.user, budget)
-        status = BAD_CODE if request.method == "POST" else 200
-        return _page(request, form, held, recovery=recovery, status=status)
+        locked_until = locked_out_until(request.user, scope, is_recovery=recovery)
+        status = UNPROCESSABLE if request.method == "POST" else 200
+        return _page(request, form, locked_until, recovery=recovery, status=status)
     result, released = step_up(
         user=request.user,
         code=form.cleaned_data["code"],
         scope=scope,
         client_info=ClientInfo.of(request),
         recovery=recovery,
-        leave_out=_left_out(request),
-        shown=_shown(request),
+        leave_out=_left_out_ids(request),
+        shown=_shown_ids(request),
     )
     if result.ok:
-        return _let_through(request, result, released)
-    return _turn_back(request, form, result, recovery=recovery)
+        return _succeed(request, result, released)
+    return _fail(request, form, result, recovery=recovery)
 
 
-def _left_out(request: HttpRequest) -> set[int]:
-    """Return the numbers of the requests that the person wants to leave pending_mfa."""
-    return {int(each) for each in request.POST.getlist("leave_out") if NUMBER.fullmatch(each)}
-
-
-def _shown(request: HttpRequest) -> set[int] | None:
-    """Return the numbers of the requests that were listed under the code; None if no list was sent."""
-    told = request.POST.get("shown")
-    if told is None:
-        return None
-    return {int(each) for each in told.split(",") if NUMBER.fullmatch(each)}
-
-
-def _tell_of_newcomers(request: HttpRequest) -> None:
-    """Name what was pending_mfa while the code was typed, so that its owner looks at it."""
-    shown = _shown(request)
-    if shown is None:
-        return
-    new = [each.reference for each in pending_mfa_requests(request.user) if each.pk not in shown]
-    if new:
-        messages.warning(
-            request,
-            f"{', '.join(new)} came after the page was shown, so the code did not release it. "
-            "If it is not yours, withdraw it and change your password.",
-        )
-
-
-def _let_through(
-    request: HttpRequest, result: VerificationResult, released: list[AccessRequest]
+def _succeed(
+    request: PortalRequest, result: VerificationResult, released: list[AccessRequest]
 ) -> HttpResponse:
-    """Open the window and lead on: to where the person came from, else to what was released."""
-    following = safe_next(request)
+    """Open the window and continue: where the user came from, else to what was released."""
+    next_url = safe_next(request)
     open_window(request, result.verification)
-    names = ", ".join(each.reference for each in released)
-    messages.success(
-        request, f"Verified, good for one hour.{f' Released: {names}.' if names else ''}"
-    )
-    _tell_of_newcomers(request)
-    if following:
-        response = redirect(following)
+    names = ", ".join(pending.reference for pending in released)
+    messages.success(request, f"Verified for one hour.{f' Released: {names}.' if names else ''}")
+    _warn_of_later_requests(request)
+    if next_url:
+        response = redirect(next_url)
     elif len(released) == 1:
         response = redirect("requests:detail", pk=released[0].pk)
     else:
         response = redirect("requests:my_access")
-    remember(response, request.user, result.device_cookie)
+    set_browser_cookie(response, request.user, result.browser_cookie)
     return response
 
 
-def _turn_back(
-    request: HttpRequest, form: Form, result: VerificationResult, *, recovery: bool
+def _fail(
+    request: PortalRequest, form: Form, result: VerificationResult, *, recovery: bool
 ) -> HttpResponse:
-    """Say what was wrong. Five failures in a row end the session; the requests stay pending_mfa."""
-    if result.session_must_end:
+    """Say what was wrong. Five failures in a row end the session; the requests stay pending."""
+    if result.must_end_session:
         end_session(request)
-        again = f" Codes are taken again from {relative_datetime(result.locked_until)}."
+        until = f" You can try again {relative_datetime(result.locked_until)}."
         messages.error(
             request,
-            "Five codes in a row did not match, so you were signed out. Your requests stay pending_mfa."
-            f"{again if result.locked_until else ''}",
+            "You were signed out after five incorrect codes. Your requests are still pending MFA."
+            f"{until if result.locked_until else ''}",
         )
         return redirect("users:sign_in")
-    held = result.locked_until
-    if held is None:
-        form.add_error("code", result.sentence)
-    status = HELD_OFF if held else BAD_CODE
-    return _page(request, form, held, recovery=recovery, status=status)
+    locked_until = result.locked_until
+    if locked_until is None:
+        form.add_error("code", result.message)
+    status = TOO_MANY if locked_until else UNPROCESSABLE
+    return _page(request, form, locked_until, recovery=recovery, status=status)
 
 
 def _page(
-    request: HttpRequest, form: Form, held: datetime | None, *, recovery: bool, status: int
+    request: PortalRequest,
+    form: Form,
+    locked_until: datetime | None,
+    *,
+    recovery: bool,
+    status: int,
 ) -> HttpResponse:
-    pending_mfa, left_out = pending_mfa_requests(request.user), _left_out(request)
-    elsewhere = submitted_elsewhere(pending_mfa, ClientInfo.of(request))
-    context: dict[str, Any] = {
+    pending = pending_mfa_requests(request.user)
+    elsewhere = submitted_elsewhere(pending, ClientInfo.of(request))
+    context = {
         "form": form,
         "recovery": recovery,
         "next": safe_next(request),
-        "locked_until": held,
-        "pending_mfa": pending_mfa_rows(pending_mfa, elsewhere, left_out),
-        "shown": ",".join(str(each.pk) for each in pending_mfa),
+        "locked_until": locked_until,
+        "pending_mfa": pending_mfa_rows(pending, elsewhere, _left_out_ids(request)),
+        "shown": ",".join(str(item.pk) for item in pending),
         "any_elsewhere": bool(elsewhere),
         "recovery_codes_on": settings.MFA_RECOVERY_CODES,
     }
     response = render(request, "requests_app/step_up.html", context, status=status)
-    if held:
-        left = (held - timezone.now()).total_seconds()
-        response["Retry-After"] = str(max(int(left), 1))
+    if locked_until:
+        wait_s = (locked_until - timezone.now()).total_seconds()
+        response["Retry-After"] = str(max(int(wait_s), 1))
     return response
+
+
+def _left_out_ids(request: PortalRequest) -> set[int]:
+    """Return the ids of the requests that the user chose not to release."""
+    return {int(pk) for pk in request.POST.getlist("leave_out") if REQUEST_ID.fullmatch(pk)}
+
+
+def _shown_ids(request: PortalRequest) -> set[int] | None:
+    """Return the ids of the requests listed under the code; None if no list was sent."""
+    shown = request.POST.get("shown")
+    if shown is None:
+        return None
+    return {int(pk) for pk in shown.split(",") if REQUEST_ID.fullmatch(pk)}
+
+
+def _warn_of_later_requests(request: PortalRequest) -> None:
+    """Name requests made since the page was shown, so that their owner looks at them."""
+    shown = _shown_ids(request)
+    if shown is None:
+        return
+    later = [item.reference for item in pending_mfa_requests(request.user) if item.pk not in shown]
+    if later:
+        messages.warning(
+            request,
+            f"Not released, because made after this page was shown: {', '.join(later)}. If you did "
+            "not make it, withdraw it and change your password.",
+        )

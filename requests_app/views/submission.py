@@ -15,7 +15,7 @@ from apono_portal.core.formatting.datetimes import relative_datetime
 from apono_portal.core.formatting.durations import format_duration, parse_duration
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.types import PortalRequest
-from mfa.verification.window import state_of, stored_window
+from mfa.verification.window import stored_window
 from requests_app.exceptions import RequestRefused
 from requests_app.forms import RequestForm
 from requests_app.models import AccessRequest, Status
@@ -122,7 +122,7 @@ def _redirect_after_submission(
     request: PortalRequest, requests: list[AccessRequest]
 ) -> HttpResponse:
     pending_mfa = [created for created in requests if created.status == Status.PENDING_MFA]
-    if pending_mfa and not state_of(request).enrolled:
+    if pending_mfa and not request.mfa.enrolled:
         names = ", ".join(created.reference for created in pending_mfa)
         verb = "is" if len(pending_mfa) == 1 else "are"
         until = relative_datetime(pending_mfa[0].pending_until)
@@ -197,7 +197,7 @@ def _select_url(selection: Selection, duration: timedelta | None) -> str:
 
 
 def _previews(request: PortalRequest, selection: Selection) -> list[dict[str, Any]]:
-    window, now = state_of(request), timezone.now()
+    window, now = request.mfa, timezone.now()
     previews = []
     for part in selection.per_flow():
         evaluation = evaluate(

@@ -113,11 +113,11 @@ class Worker:
     def _exit_when_silent(self) -> None:
         """Count seconds rather than compare clocks, so that time while suspended is no silence."""
         while not self._stopping:
-            time.sleep(MONITOR_SECONDS)
-            self._silent_s += MONITOR_SECONDS
             if self._silent_s > self._max_silence_s:
                 log.critical("worker_silent", worker=self.name)
                 os._exit(EXIT_CODE_SILENT)
+            time.sleep(MONITOR_SECONDS)
+            self._silent_s += MONITOR_SECONDS
 
     def _should_continue(self) -> bool:
         return not self._stopping

@@ -1,6 +1,8 @@
 """The campaign's browser reads forms as browsers do."""
 
-from bench.attack.browser import Answer
+import pytest
+
+from bench.browser import Response
 
 PAGE = """
 <form method="post" action="/a/"><input name="csrfmiddlewaretoken" value="t">
@@ -13,12 +15,12 @@ said</textarea><select name="one"><option value="1"><option value="2" selected><
 """
 
 
-def answer(text: str = PAGE, location: str = "") -> Answer:
-    return Answer(200, "/here/", {"location": location}, text)
+def response(text: str = PAGE, location: str = "") -> Response:
+    return Response(200, "/here/", {"location": location}, text)
 
 
 def test_a_form_is_sent_as_it_came() -> None:
-    form = answer().form("text")
+    form = response().form("text")
     assert form.action == "/a/"
     assert form.fields == [
         ("csrfmiddlewaretoken", "t"), ("text", "&"), ("on", "1"), ("area", "said"), ("one", "2"),
@@ -27,17 +29,23 @@ def test_a_form_is_sent_as_it_came() -> None:
 
 
 def test_changed_fields_replace_all_of_their_name() -> None:
-    pairs = answer().form("text").filled(many=["3"], off="1", text="new")
+    pairs = response().form("text").filled(many=["3"], off="1", text="new")
     assert [value for name, value in pairs if name == "many"] == ["3"]
     assert ("off", "1") in pairs
     assert ("text", "new") in pairs
 
 
 def test_a_field_may_stand_outside_its_form() -> None:
-    [_, other] = answer().forms()
+    [_, other] = response().forms()
     assert (other.method, other.action, other.fields) == ("get", "/here/?q", [("stray", "s")])
 
 
 def test_a_redirect_is_a_path_here_or_a_whole_address() -> None:
-    assert answer(location="../next/?a=1").path == "/next/?a=1"
-    assert answer(location="https://evil.example/").path == "https://evil.example/"
+    assert response(location="../next/?a=1").path == "/next/?a=1"
+    assert response(location="https://evil.example/").path == "https://evil.example/"
+
+
+def test_a_form_is_found_by_its_fields_and_its_address() -> None:
+    assert response().form("off", "many", action="/a").action == "/a/"
+    with pytest.raises(LookupError):
+        response().form("stray")  # it is no POST form

@@ -2,8 +2,9 @@
 
 import pytest
 
-from bench.attack.people import totp
-from bench.attack.tally import DAY_S, Patience, Score, guess_chance, most_within, table
+from bench.attack.people import Person, UsedSteps
+from bench.attack.scoring import DAY_S, CheckedGuesses, Score, guess_chance, max_within
+from bench.report import format_table
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ from bench.attack.tally import DAY_S, Patience, Score, guess_chance, most_within
     ],
 )
 def test_the_fullest_day_is_counted(instants: list[float], most: int) -> None:
-    assert most_within(instants, DAY_S) == most
+    assert max_within(instants, DAY_S) == most
 
 
 def test_the_bars_are_those_of_the_limits() -> None:
@@ -27,23 +28,28 @@ def test_the_bars_are_those_of_the_limits() -> None:
 
 
 def test_the_worst_of_several_victims_counts() -> None:
-    patience = Patience()
-    patience.scanned_at["one"] = [1.0, 2.0]
-    patience.scanned_at["two"] = [1.0, 2.0, 3.0]
-    assert (patience.per_day, patience.per_month) == (3, 3)
+    guesses = CheckedGuesses()
+    guesses.instants["one"] = [1.0, 2.0]
+    guesses.instants["two"] = [1.0, 2.0, 3.0]
+    assert (guesses.per_day, guesses.per_month) == (3, 3)
 
 
-def test_a_score_keeps_what_was_got_once() -> None:
+def test_a_score_keeps_each_detail_once() -> None:
     score = Score("x")
-    score.tried(3)
-    score.got("a window")
-    score.got("a window")
-    assert score.as_dict() == {"name": "x", "attempts": 3, "successes": 2, "seen": ["a window"]}
+    score.add_attempts(3)
+    score.add_success("a window")
+    score.add_success("a window")
+    assert score.as_dict() == {"name": "x", "attempts": 3, "successes": 2}
+    assert score.details == ["a window"]
 
 
 def test_a_table_has_numbers_on_the_right() -> None:
-    text = table([("stuffing", 12_000), ("replay", 7)], ("attack", "attempts"))
+    text = format_table([("stuffing", 12_000), ("replay", 7)], ("attack", "attempts"))
     assert text.splitlines()[2:] == ["stuffing    12,000", "replay           7"]
+
+
+# The key of RFC 6238, appendix B, in base32.
+PERSON = Person("x", 1, "x@example.org", "secret", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
 
 
 @pytest.mark.parametrize(
@@ -51,4 +57,11 @@ def test_a_table_has_numbers_on_the_right() -> None:
 )
 def test_robots_know_the_codes_of_the_standard(at: int, code: str) -> None:
     """RFC 6238, appendix B, its last six digits."""
-    assert totp(b"12345678901234567890", at) == code
+    assert PERSON.code(at) == code
+    assert PERSON.code(at - 30, steps=1) == code
+
+
+def test_a_code_is_handed_out_once() -> None:
+    used = UsedSteps()
+    codes = [used.next_code(PERSON, 6020.0) for _ in range(3)]
+    assert codes == [PERSON.code(6000), PERSON.code(6030), ""]

@@ -15,12 +15,12 @@ def test_a_rule_is_broken_in_exactly_one_way(rule: Rule, tmp_path: Path) -> None
         place = tmp_path / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text((ROOT / path).read_text())
-    rule.break_in(tmp_path)
+    rule.apply(tmp_path)
     for edit in rule.edits:
         compile((tmp_path / edit.path).read_text(), edit.path, "exec")
 
 
-def test_a_rule_that_moved_is_told(tmp_path: Path) -> None:
+def test_a_rule_that_moved_is_reported(tmp_path: Path) -> None:
     (tmp_path / "rules.py").write_text("held = True\n")
     with pytest.raises(LookupError, match="has 0 of"):
-        Rule("r", (), (Edit("rules.py", "no such text", ""),)).break_in(tmp_path)
+        Rule("r", (), [Edit("rules.py", "no such text", "")]).apply(tmp_path)

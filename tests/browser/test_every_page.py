@@ -1,6 +1,6 @@
 """Every page in a real browser: accessible, within the screen, quiet, and not shifting after load.
 
-``FULL_LOOK=1`` looks at every page in both themes at four widths (`make look`); without it pages are
+``FULL_LOOK=1`` looks at every page in both themes at four widths (`make check-pages`); without it pages are
 looked at wide and light, or narrow and dark, in turn.
 """
 

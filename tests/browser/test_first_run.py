@@ -23,7 +23,7 @@ from tests.fixtures.stack import Stack, stack  # noqa: F401
 pytestmark = pytest.mark.target
 
 Credential = dict[str, str]
-# `make look` walks it in every way, the other runs with the mouse.
+# `make check-pages` walks it in every way, the other runs with the mouse.
 WAYS = ["with the mouse", "by keyboard", "without script"]
 LOOKED_AT = WAYS[1:] if os.environ.get("FULL_LOOK") else WAYS[:1]
 

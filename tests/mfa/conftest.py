@@ -1,23 +1,33 @@
-"""People with and without MFA, and ways to enter codes."""
+"""Users with and without MFA, and ways to enter codes."""
 
 from collections.abc import Callable
 
 import pytest
+import time_machine
 from django.conf import settings
+from django.db import transaction
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.users.models import User
 from mfa.enrolment.reauthentication import SIGNED_IN_AT
-from mfa.models import Authenticator
-from mfa.verification.attempts import VerificationResult
+from mfa.enrolment.recovery_codes import verify_recovery_code
+from mfa.models import Authenticator, TrustedBrowser
+from mfa.verification.attempts import VerificationResult, record_success
 from mfa.verification.services import verify_code
 from mfa.verification.throttle_scope import ThrottleScope
 from mfa.verification.window import open_window
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 
 HERE = ClientInfo("192.0.2.7", "Firefox of the tests")
+START = 1_800_000_000  # the beginning of a step of 30 seconds
+
+
+@pytest.fixture
+def clock():
+    with time_machine.travel(START, tick=False) as travel:
+        yield travel
 
 
 @pytest.fixture
@@ -33,14 +43,43 @@ def device(person: User) -> Authenticator:
 
 @pytest.fixture
 def enter(person: User) -> Callable[..., VerificationResult]:
-    """``enter("123456")`` is a try of Petra's, by default in an unknown browser."""
+    """``enter("123456")`` is an attempt of Petra's, by default in an unknown browser."""
 
     def enter(
         code: str, scope: ThrottleScope | None = None, user: User = person
     ) -> VerificationResult:
-        return verify_code(user=user, code=code, scope=scope or ThrottleScope(), client_info=HERE)
+        return enter_code(user, code, scope)
 
     return enter
+
+
+def enter_code(user: User, code: str, scope: ThrottleScope | None = None) -> VerificationResult:
+    """Verify a code and record a success that releases nothing."""
+    with transaction.atomic():
+        result = verify_code(user=user, code=code, scope=scope or ThrottleScope(), client_info=HERE)
+        if result.ok:
+            record_success(result)
+    return result
+
+
+def enter_recovery_code(
+    user: User, code: str, scope: ThrottleScope | None = None
+) -> VerificationResult:
+    with transaction.atomic():
+        result = verify_recovery_code(
+            user=user, code=code, scope=scope or ThrottleScope(), client_info=HERE
+        )
+        if result.ok:
+            record_success(result)
+    return result
+
+
+@pytest.fixture
+def trusted(clock, person, device, enter) -> ThrottleScope:
+    """The scope of a browser in which Petra has verified, half a minute later."""
+    assert enter(code_for(device)).browser_cookie
+    clock.shift(30)
+    return ThrottleScope(TrustedBrowser.objects.get(user=person).nonce_hash)
 
 
 @pytest.fixture
@@ -68,10 +107,7 @@ def opened_browser(device: Authenticator, signed_in: Callable[[User], Client]) -
     request = RequestFactory().get("/")
     request.session = client.session
     request.user = User.objects.select_related("mfa_state").get(pk=device.user.pk)
-    result = verify_code(
-        user=device.user, code=code_for(device), scope=ThrottleScope(), client_info=HERE
-    )
-    open_window(request, result.verification)
+    open_window(request, enter_code(device.user, code_for(device)).verification)
     request.session.save()
     client.cookies[settings.SESSION_COOKIE_NAME] = request.session.session_key
     return client

@@ -23,7 +23,7 @@ def verified(admin_device, signed_in):
     return opened_browser(admin_device, signed_in)
 
 
-def test_the_page_of_totp_devices_is_gone(verified):
+def test_page_of_totp_devices_is_gone(verified):
     assert not admin.site.is_registered(TOTPDevice)
     assert not admin.site.is_registered(RecoveryCode)
     assert verified.get("/admin/otp_totp/totpdevice/").status_code == 404
@@ -65,16 +65,16 @@ def test_with_a_closed_window_every_page_leads_to_the_code(admin_device, signed_
         assert answer.headers["Location"].startswith("/account/step-up/?next=")
 
 
-def test_an_admin_without_mfa_is_led_to_set_up(db, signed_in):
+def test_admin_without_mfa_is_led_to_set_up(db, signed_in):
     answer = signed_in(UserFactory(admin=True)).get("/admin/")
     assert answer.headers["Location"] == "/account/security/"
 
 
-def test_an_open_window_lets_in(verified):
+def test_open_window_lets_in(verified):
     assert verified.get("/admin/").status_code == 200
 
 
-def test_the_window_of_the_base_class_does_not_exist(admin_device):
+def test_window_of_the_base_class_does_not_exist(admin_device):
     """Rows read through django-otp's own class neither list for verifying nor verify."""
     raw = TOTPDevice.objects.get(pk=admin_device.pk)
     with pytest.raises(ValueError, match=r"(?i)hexadecimal|odd-length"):

@@ -22,7 +22,7 @@ def ids() -> set[str]:
     return {problem.id for problem in check_settings(None)}
 
 
-def test_the_portals_own_settings_are_safe():
+def test_portals_own_settings_are_safe():
     assert ids() == set()
 
 
@@ -59,7 +59,7 @@ UNSAFE = [
 
 
 @pytest.mark.parametrize(("problem", "name", "value"), UNSAFE)
-def test_an_unsafe_setting_is_an_error(settings, problem, name, value):
+def test_unsafe_setting_is_an_error(settings, problem, name, value):
     setattr(settings, name, value)
     assert problem in ids()
 
@@ -115,14 +115,14 @@ def test_postgresql_needs_no_lock_at_the_beginning(settings, monkeypatch):
     assert ids() == set()
 
 
-def test_a_second_kind_of_device_is_an_error(monkeypatch):
+def test_second_kind_of_device_is_an_error(monkeypatch):
     # Not through the settings fixture: that would load the app, and its admin would stay registered.
     apps = [*conf.settings.INSTALLED_APPS, "django_otp.plugins.otp_static"]
     monkeypatch.setattr(conf.settings, "INSTALLED_APPS", apps)
     assert "mfa.E007" in ids()
 
 
-def test_the_enforcer_before_sign_in_is_known_is_an_error(settings):
+def test_window_middleware_before_authentication_is_an_error(settings):
     settings.MIDDLEWARE = [ENFORCER, *(name for name in settings.MIDDLEWARE if name != ENFORCER)]
     assert ids() == {"mfa.E012"}
 
@@ -134,7 +134,7 @@ def test_the_enforcer_before_sign_in_is_known_is_an_error(settings):
         ("mfa.E017", {"ENGINE": "django.db.backends.sqlite3", "OPTIONS": {}}),
     ],
 )
-def test_an_unsafe_database_is_an_error(settings, monkeypatch, problem, change):
+def test_unsafe_database_is_an_error(settings, monkeypatch, problem, change):
     for name, value in change.items():
         monkeypatch.setitem(settings.DATABASES["default"], name, value)
     assert problem in ids()
@@ -154,7 +154,7 @@ def test_no_command_starts_with_an_unsafe_setting(settings):
         call_command("check")
 
 
-def test_an_unsealed_key_is_found(device):
+def test_unencrypted_key_is_found(device):
     assert check_rows(None, databases=["default"]) == []
     Authenticator.objects.update(key="6a" * 20)
     found = check_rows(None, databases=["default"])
@@ -172,7 +172,7 @@ def run_manage(*arguments: str, **environment: str) -> subprocess.CompletedProce
     return subprocess.run(command, cwd=ROOT, env=plain, capture_output=True, text=True, check=False)
 
 
-def test_the_first_sealing_key_is_made_before_anything_is_set():
+def test_first_encryption_key_is_made_before_anything_is_set():
     made = run_manage("make_encryption_key")
     assert made.returncode == 0, made.stderr
     from apono_portal.core.crypto.keyring import parse_keyring
@@ -180,7 +180,7 @@ def test_the_first_sealing_key_is_made_before_anything_is_set():
     assert list(parse_keyring(made.stdout.strip())) == ["k1"]
 
 
-def test_the_next_sealing_key_gets_the_next_name(settings, capsys):
+def test_next_encryption_key_gets_the_next_id(settings, capsys):
     call_command("make_encryption_key", id="k1")
     settings.ENCRYPTION_KEYS = capsys.readouterr().out.strip()
     call_command("make_encryption_key")
@@ -194,13 +194,13 @@ def test_without_any_the_first_is_k1(settings, capsys):
 
 
 @pytest.mark.parametrize("name", ["a", "8letters"])
-def test_a_key_name_has_one_to_eight_letters(capsys, name):
+def test_key_name_has_one_to_eight_letters(capsys, name):
     call_command("make_encryption_key", id=name)
     assert capsys.readouterr().out.startswith(f"{name}:")
 
 
 @pytest.mark.parametrize("name", ["t1", "ninechars", "a-b", "é"])
-def test_an_unusable_key_name_is_refused(capsys, name):
+def test_unusable_key_name_is_refused(capsys, name):
     with pytest.raises(CommandError):
         call_command("make_encryption_key", id=name)
     assert capsys.readouterr().out == ""

@@ -1,4 +1,4 @@
-"""The one place that turns people away for want of a window, on the way to marked pages."""
+"""The middleware that turns away requests without an open window."""
 
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,11 +19,11 @@ from tests.factories import AuthenticatorFactory, UserFactory, VerificationFacto
 from tests.mfa.conftest import opened_browser
 
 CODES = "/account/security/recovery-codes/"  # marked @mfa_required
-HOLDS = "/mfa-lockouts/"  # marked @mfa_required_if_enrolled, for admins
+LOCKOUTS = "/mfa-lockouts/"  # marked @mfa_required_if_enrolled, for admins
 
 
-def following(answer) -> str:
-    """Where the step-up page is told to lead on to."""
+def next_url(answer) -> str:
+    """Where the step-up page continues to."""
     assert answer.status_code == 302
     target = urlsplit(answer.headers["Location"])
     assert target.path == reverse("requests:step_up")
@@ -35,19 +35,19 @@ def admin_device(db):
     return AuthenticatorFactory(user=UserFactory(admin=True))
 
 
-def test_a_closed_window_leads_to_the_code(device, petra):
+def test_closed_window_leads_to_the_code(device, petra):
     petra.post(CODES)
     assert not RecoveryCode.objects.exists()
 
 
-def test_a_page_is_come_back_to(admin_device, signed_in):
-    answer = signed_in(admin_device.user).get(f"{HOLDS}?page=2")
-    assert following(answer) == f"{HOLDS}?page=2"
+def test_page_is_come_back_to(admin_device, signed_in):
+    answer = signed_in(admin_device.user).get(f"{LOCKOUTS}?page=2")
+    assert next_url(answer) == f"{LOCKOUTS}?page=2"
 
 
 def test_after_a_form_the_page_it_stood_on_is_come_back_to(device, petra):
     answer = petra.post(CODES, headers={"Referer": "http://testserver/account/security/?a=b#c"})
-    assert following(answer) == "/account/security/?a=b"
+    assert next_url(answer) == "/account/security/?a=b"
 
 
 @pytest.mark.parametrize(
@@ -60,53 +60,53 @@ def test_after_a_form_the_page_it_stood_on_is_come_back_to(device, petra):
         "http://testserver.evil.example/",
     ],
 )
-def test_a_foreign_referer_is_not_followed(device, petra, referer):
-    assert following(petra.post(CODES, headers={"Referer": referer})) == "/"
+def test_foreign_referer_is_not_followed(device, petra, referer):
+    assert next_url(petra.post(CODES, headers={"Referer": referer})) == "/"
 
 
 def test_what_looks_like_another_host_stays_a_path_here(device, petra):
     answer = petra.post(CODES, headers={"Referer": "http://testserver//evil.example/"})
-    assert following(answer) == "/%2Fevil.example/"
+    assert next_url(answer) == "/%2Fevil.example/"
 
 
-def test_somebody_without_mfa_is_led_to_set_up(petra):
+def test_user_without_mfa_is_sent_to_set_up(petra):
     answer = petra.post(CODES)
     assert answer.headers["Location"] == "/account/security/"
 
 
-def test_an_open_window_passes(device, signed_in):
+def test_open_window_passes(device, signed_in):
     assert opened_browser(device, signed_in).post(CODES).status_code == 200
     assert RecoveryCode.objects.count() == 10
 
 
-def test_an_admin_page_asks_an_admin_with_mfa_for_the_code(admin_device, signed_in):
-    assert following(signed_in(admin_device.user).get(HOLDS)) == HOLDS
+def test_admin_page_asks_an_admin_with_mfa_for_the_code(admin_device, signed_in):
+    assert next_url(signed_in(admin_device.user).get(LOCKOUTS)) == LOCKOUTS
 
 
-def test_an_admin_page_lets_an_admin_without_mfa_in(admin_client):
-    assert admin_client.get(HOLDS).status_code == 200
+def test_admin_page_lets_an_admin_without_mfa_in(admin_client):
+    assert admin_client.get(LOCKOUTS).status_code == 200
 
 
-def test_an_admin_page_lets_an_admin_in_who_has_verified(admin_device, signed_in):
-    assert opened_browser(admin_device, signed_in).get(HOLDS).status_code == 200
+def test_admin_page_lets_an_admin_in_who_has_verified(admin_device, signed_in):
+    assert opened_browser(admin_device, signed_in).get(LOCKOUTS).status_code == 200
 
 
-def test_a_setting_demands_mfa_of_admins(admin_client, settings):
+def test_setting_demands_mfa_of_admins(admin_client, settings):
     settings.MFA_ADMINS_MUST_ENROL = True
-    assert admin_client.get(HOLDS).headers["Location"] == "/account/security/"
+    assert admin_client.get(LOCKOUTS).headers["Location"] == "/account/security/"
 
 
 def test_no_code_is_asked_for_what_is_refused_anyway(device, petra):
-    """Otherwise the question for a code would tell which pages exist."""
-    assert petra.get(HOLDS).status_code == 404
+    """Otherwise being asked for a code would reveal which pages exist."""
+    assert petra.get(LOCKOUTS).status_code == 404
     assert petra.get("/admin/", follow=True).status_code == 404
 
 
-def test_a_stranger_is_led_to_sign_in(client, db):
+def test_stranger_is_led_to_sign_in(client, db):
     assert client.post(CODES).headers["Location"].startswith("/sign-in/")
 
 
-def test_a_window_of_before_signing_out_does_not_come_back(device, signed_in):
+def test_window_of_before_signing_out_does_not_come_back(device, signed_in):
     """The old cookie is kept by whoever copied it; its session is gone."""
     browser = opened_browser(device, signed_in)
     copied = browser.cookies["session"].value
@@ -115,7 +115,7 @@ def test_a_window_of_before_signing_out_does_not_come_back(device, signed_in):
     assert browser.post(CODES).headers["Location"].startswith("/sign-in/")
 
 
-def test_the_session_key_of_before_the_code_is_worth_nothing(device, signed_in):
+def test_session_key_of_before_the_code_is_worth_nothing(device, signed_in):
     """Session fixation: whoever planted or read the key before does not share the window."""
     from tests.factories import code_for
 
@@ -128,33 +128,32 @@ def test_the_session_key_of_before_the_code_is_worth_nothing(device, signed_in):
     assert browser.post(CODES).headers["Location"].startswith("/sign-in/")
 
 
-def told(browser, address: str = "/account/security/") -> list[str]:
-    """What the next page tells the person, once."""
+def messages_of(browser, address: str = "/account/security/") -> list[str]:
+    """The messages of the next page."""
     return [str(message) for message in browser.get(address).context["messages"]]
 
 
-def test_a_form_turned_away_says_that_nothing_was_changed(device, petra):
+def test_refused_form_says_that_nothing_was_changed(device, petra):
     petra.post(CODES)
-    assert told(petra) == ["Enter a code, then send the form once more. Nothing was changed."]
+    assert messages_of(petra) == ["Nothing was changed. Enter a code, then submit the form again."]
 
 
-def test_a_page_turned_away_says_nothing_of_a_form(admin_device, signed_in):
+def test_refused_page_does_not_mention_a_form(admin_device, signed_in):
     browser = signed_in(admin_device.user)
-    browser.get(HOLDS)
-    assert told(browser) == []
+    browser.get(LOCKOUTS)
+    assert messages_of(browser) == []
 
 
-def test_who_is_led_to_set_up_is_told_why(petra):
+def test_user_sent_to_set_up_sees_why(petra):
     petra.post(CODES)
-    assert told(petra) == ["Set up MFA first. What you asked for needs it."]
+    assert messages_of(petra) == ["This requires MFA. Set it up first."]
 
 
-# What a service refuses under its lock although the door let it through: two tabs, or a reset in
-# between.
+# A service refuses under its lock what the middleware let through: two tabs, or a reset in between.
 
 
-def asked_by(browser, user) -> Any:
-    """A request as the middleware sees it, with the person's session and state."""
+def request_by(browser, user) -> Any:
+    """A request as the middleware sees it, with the user's session and state."""
     request = RequestFactory().get("/somewhere/")
     request.user, request.session = user, browser.session
     MessageMiddleware(lambda request: HttpResponse()).process_request(request)
@@ -165,30 +164,30 @@ def asked_by(browser, user) -> Any:
 MIDDLEWARE = VerifiedWindowMiddleware(lambda request: HttpResponse())
 
 
-def test_a_window_that_closed_meanwhile_leads_to_the_code(device, petra):
-    answer = MIDDLEWARE.process_exception(asked_by(petra, device.user), WindowClosed())
-    assert following(answer) == "/somewhere/"
+def test_window_that_closed_meanwhile_leads_to_the_code(device, petra):
+    answer = MIDDLEWARE.process_exception(request_by(petra, device.user), WindowClosed())
+    assert next_url(answer) == "/somewhere/"
 
 
-def test_who_lost_the_authenticator_meanwhile_is_led_to_set_up(petra, person):
-    answer = MIDDLEWARE.process_exception(asked_by(petra, person), NotEnrolled())
+def test_user_reset_meanwhile_is_sent_to_set_up(petra, person):
+    answer = MIDDLEWARE.process_exception(request_by(petra, person), NotEnrolled())
     assert answer.headers["Location"] == "/account/security/"
 
 
-def test_somebody_elses_missing_mfa_leads_nobody_to_set_up(device, petra):
-    assert MIDDLEWARE.process_exception(asked_by(petra, device.user), NotEnrolled()) is None
+def test_another_users_missing_mfa_sends_nobody_to_set_up(device, petra):
+    assert MIDDLEWARE.process_exception(request_by(petra, device.user), NotEnrolled()) is None
 
 
 @pytest.mark.parametrize("enrolled", [True, False])
 def test_what_has_nothing_to_do_with_the_window_is_left_alone(enrolled, request, petra, person):
     if enrolled:
         request.getfixturevalue("device")
-    assert MIDDLEWARE.process_exception(asked_by(petra, person), ValueError()) is None
+    assert MIDDLEWARE.process_exception(request_by(petra, person), ValueError()) is None
 
 
 def test_what_is_not_allowed_does_not_exist(device, petra):
     with pytest.raises(Http404):
-        MIDDLEWARE.process_exception(asked_by(petra, device.user), NotAllowed())
+        MIDDLEWARE.process_exception(request_by(petra, device.user), NotAllowed())
 
 
 def open_state(request) -> Any:
@@ -198,13 +197,13 @@ def open_state(request) -> Any:
 
 
 @pytest.mark.parametrize("mark", [mfa_required, mfa_required_if_enrolled])
-def test_a_mark_is_what_turns_away_and_an_open_window_what_lets_in(mark, device, petra):
+def test_mark_is_what_turns_away_and_an_open_window_what_lets_in(mark, device, petra):
     def view(request):
         return HttpResponse()
 
-    request = asked_by(petra, with_state(device.user))
+    request = request_by(petra, with_state(device.user))
     assert MIDDLEWARE.process_view(request, view, [], {}) is None
-    assert following(MIDDLEWARE.process_view(request, mark(view), [], {})) == "/somewhere/"
+    assert next_url(MIDDLEWARE.process_view(request, mark(view), [], {})) == "/somewhere/"
     assert MIDDLEWARE.process_view(open_state(request), mark(view), [], {}) is None
 
 
@@ -212,7 +211,7 @@ def with_state(user) -> Any:
     return type(user).objects.select_related("mfa_state").get(pk=user.pk)
 
 
-def test_a_stranger_at_a_marked_page_is_left_to_the_sign_in(petra):
+def test_stranger_at_a_marked_page_is_left_to_the_sign_in(petra):
     view = mfa_required(lambda request: HttpResponse())
-    request = asked_by(petra, AnonymousUser())
+    request = request_by(petra, AnonymousUser())
     assert MIDDLEWARE.process_view(request, view, [], {}) is None

@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from audit.events import EventName
 from audit.services import record
-from bench.speed.plans import MOST_QUESTIONS, PAGES, questions_in, scans_of
+from bench.speed.query_report import MAX_STATEMENTS, PAGES, scans_of, statements_in
 from requests_app.models import Status
 from tests.factories import (
     AccessFlowFactory,
@@ -36,7 +36,7 @@ def populated(admin_user):
 @each_page
 def test_page_needs_few_queries(admin_client, populated, questions_of, address):
     admin_client.get(address)
-    assert questions_of(admin_client, address) <= MOST_QUESTIONS
+    assert questions_of(admin_client, address) <= MAX_STATEMENTS
 
 
 @each_page
@@ -48,4 +48,4 @@ def test_every_query_of_a_page_has_an_index(admin_client, populated, address):
         assert admin_client.get(address).status_code == 200
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        assert scans_of(cursor, questions_in(queries)) == {}
+        assert scans_of(cursor, statements_in(queries)) == {}

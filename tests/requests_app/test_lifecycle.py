@@ -40,14 +40,14 @@ def move(request, to):
     return transition(request, to=to, event=EventName.REQUEST_CANCEL, actor=None)
 
 
-def test_the_table_holds_exactly_these_pairs():
+def test_the_allowed_transitions_are_exactly_these():
     assert {(a, b) for a, following in ALLOWED.items() for b in following} == TABLE
     assert set(ALLOWED) == set(Status)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("came_from", "to"), EVERY_PAIR, ids=lambda status: status.value)
-def test_only_pairs_of_the_table_are_made(came_from, to):
+def test_only_allowed_transitions_happen(came_from, to):
     request = AccessRequestFactory(status=came_from)
     AccessRequest.objects.update(ends_at=request.created_at)
     if (came_from, to) in TABLE:
@@ -60,7 +60,7 @@ def test_only_pairs_of_the_table_are_made(came_from, to):
 
 
 @pytest.mark.django_db
-def test_who_comes_second_is_told_who_was_first(member_user):
+def test_a_conflict_names_who_acted_first(member_user):
     request = AccessRequestFactory(status=S.PENDING_APPROVAL)
     stale = AccessRequest.objects.get()
     transition(request, to=S.REJECTED, event=EventName.REQUEST_REJECT, actor=member_user)
@@ -70,14 +70,14 @@ def test_who_comes_second_is_told_who_was_first(member_user):
 
 
 @pytest.mark.django_db
-def test_a_move_is_on_the_record_with_where_from_and_where_to():
+def test_a_transition_is_recorded_with_both_statuses():
     move(AccessRequestFactory(status=S.PENDING_MFA), S.CANCELLED)
-    told = Event.objects.get(event=EventName.REQUEST_CANCEL)
-    assert (told.metadata["from"], told.metadata["to"]) == ("pending_mfa", "cancelled")
+    event = Event.objects.get(event=EventName.REQUEST_CANCEL)
+    assert (event.metadata["from"], event.metadata["to"]) == ("pending_mfa", "cancelled")
 
 
 @pytest.mark.django_db
-def test_many_move_together_or_not_at_all():
+def test_several_requests_change_together_or_not_at_all():
     first, second = (AccessRequestFactory(status=S.ACTIVE) for _ in range(2))
     AccessRequest.objects.filter(pk=second.pk).update(status=S.REVOKING)
     with pytest.raises(Conflict):
@@ -88,7 +88,7 @@ def test_many_move_together_or_not_at_all():
 
 
 @pytest.mark.django_db
-def test_a_request_whose_person_is_gone_has_no_mfa_state():
+def test_a_request_of_a_deleted_user_has_no_mfa_state():
     request = AccessRequestFactory()
     AccessRequest.objects.update(requester=None)
     assert lock_with_state(request.pk) == (request, None)

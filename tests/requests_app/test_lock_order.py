@@ -85,7 +85,7 @@ def showing(service: Callable[..., Any], **fields: Any) -> Callable[[], Any]:
     return lambda: service(actor=grant.request.requester, grant=grant, window=None)
 
 
-DEEDS: dict[str, Callable[[], Callable[[], Any]]] = {
+ACTIONS: dict[str, Callable[[], Callable[[], Any]]] = {
     "submitting": submitting,
     "stepping up": stepping_up,
     "deciding": deciding,
@@ -96,14 +96,14 @@ DEEDS: dict[str, Callable[[], Callable[[], Any]]] = {
 }
 
 
-@pytest.mark.parametrize("action", DEEDS)
+@pytest.mark.parametrize("action", ACTIONS)
 def test_the_state_is_locked_before_the_request(action):
-    do = DEEDS[action]()
+    do = ACTIONS[action]()
     # No target answers here, and nothing of that comes before the locks.
     refusals = suppress(Conflict, RequestRefused, ConnectorError)
-    with CaptureQueriesContext(connections["default"]) as asked, refusals:
+    with CaptureQueriesContext(connections["default"]) as queries, refusals:
         do()
-    locks = [sql for sql in (each["sql"] for each in asked) if _locks(sql)]
+    locks = [sql for sql in (query["sql"] for query in queries) if _locks(sql)]
     assert locks
     assert STATE in locks[0]
 

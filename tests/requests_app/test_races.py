@@ -1,4 +1,4 @@
-"""Two at once: exactly one outcome, and the other is told. Real threads, each with its connection.
+"""Two at once: exactly one outcome, and the other is refused. Real threads, each with its connection.
 
 On PostgreSQL they truly overlap; on SQLite writers stand in a row, and the rules hold as well.
 """
@@ -136,7 +136,7 @@ def test_two_workers_expire_a_request_once():
     assert Event.objects.filter(event=EventName.REQUEST_BEGIN_REVOCATION).count() == len(requests)
 
 
-def test_ending_by_hand_and_by_time_end_as_one_of_them():
+def test_revoking_and_expiring_at_once_have_one_outcome():
     for _ in range(ROUNDS):
         grant = GrantFactory()
         request, requester = grant.request, grant.request.requester
@@ -199,7 +199,7 @@ def assert_the_target_agrees(real_flow, grant, *, extended):
 
 
 @pytest.mark.target
-def test_ending_by_hand_and_extending_at_once_end_it(real_flow):
+def test_revoking_and_extending_at_once_revoke_it(real_flow):
     let_extend(real_flow.flow)
     for _ in range(ROUNDS):
         grant = real_flow.active_grant()
@@ -257,9 +257,9 @@ def test_a_grant_is_claimed_once():
             now=timezone.now(),
         )[1]
 
-    taken = [grant.pk for answer in at_once(take, take, take) for grant in answer]
-    assert len(taken) == len(set(taken))
-    assert taken
+    claimed = [grant.pk for answer in at_once(take, take, take) for grant in answer]
+    assert len(claimed) == len(set(claimed))
+    assert claimed
 
 
 @pytest.mark.target
@@ -285,7 +285,7 @@ def test_one_code_in_two_tabs_releases_once():
     assert request.status == Status.GRANTING
 
 
-def test_reset_and_activation_at_once_never_open_on_void_evidence():
+def test_reset_and_activation_at_once_never_activate_on_void_evidence():
     for _ in range(ROUNDS):
         user = AuthenticatorFactory().user
         flow = AccessFlowFactory(require_mfa=True, requester_users=[user], targets=1)

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from mfa.models import Outcome, TrustedBrowser, Verification
-from mfa.verification.throttle_scope import cookie_name, nonce_hash, signed_cookie
+from mfa.verification.trusted_browsers import cookie_name, nonce_hash, signed_cookie
 from requests_app.models import AccessRequest, Status
 from tests.factories import (
     AccessFlowFactory,

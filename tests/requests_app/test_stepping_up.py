@@ -205,7 +205,7 @@ def test_what_cannot_be_a_code_is_told_and_not_counted(authenticator, signed_in,
 def test_a_wrong_code_is_told(authenticator, signed_in):
     answer = post(signed_in(authenticator.user), authenticator, wrong(authenticator))
     assert answer.status_code == 422
-    assert "did not match" in answer.content.decode()
+    assert "Incorrect code" in answer.content.decode()
 
 
 def test_it_leads_back_to_where_one_came_from(authenticator, signed_in):
@@ -240,8 +240,8 @@ def test_a_held_off_browser_is_told_until_when(authenticator, signed_in):
     answer = post(again, authenticator)
     assert answer.status_code == 429
     assert 0 < int(answer.headers["Retry-After"]) <= 15 * 60
-    assert "stays pending_mfa" in answer.content.decode()
-    assert "Attempt again at" in again.get(STEP_UP).content.decode()
+    assert "still waiting" in answer.content.decode()
+    assert "Try again at" in again.get(STEP_UP).content.decode()
     assert stands(request) == Status.PENDING_MFA
 
 
@@ -312,7 +312,9 @@ def test_what_was_parked_after_the_page_was_shown_stays_parked(authenticator, si
     form = {"code": code_for(authenticator), "shown": str(mine.pk)}
     answer = client.post(STEP_UP, form, follow=True)
     assert (stands(mine), stands(odd)) == (Status.GRANTING, Status.PENDING_MFA)
-    assert f"{odd.reference} came after the page was shown" in answer.content.decode()
+    assert f"Not released, because made after this page was shown: {odd.reference}" in (
+        answer.content.decode()
+    )
 
 
 def test_a_page_that_showed_nothing_parked_releases_nothing(authenticator, signed_in):

@@ -1,9 +1,9 @@
-"""Random lives of requests by random people, against the two promises and the state table.
+"""Random actions on random requests, against the two promises and the allowed transitions.
 
-Each step is one thing a person, an admin, a worker, a target or the clock does. After each, what the
-portal says and what is on the target are held against `tests.stateful.truth`.
+Each step is one action of a user, an admin, a worker, a target or the clock. After each, the portal and
+the target are compared with `tests.stateful.truth`.
 
-LIVES=2000 make lives   runs many, each time others; the suite runs some, the same every time
+RUNS=2000 make stateful   runs many, each time others; the suite runs some, the same every time
 """
 
 import os
@@ -59,29 +59,37 @@ from tests.fixtures.worker import sweep
 from tests.requests_app.conftest import window_of
 from tests.stateful import target as honest
 from tests.stateful.target import Killed, Mood
-from tests.stateful.truth import OVER, PROTECTED_NEEDS_PROOF, TABLE, Asked, Flow, Person, Proof
+from tests.stateful.truth import (
+    OVER,
+    PROTECTED_NEEDS_PROOF,
+    TABLE,
+    ExpectedRequest,
+    Flow,
+    Person,
+    Proof,
+)
 
 START = datetime(2030, 1, 7, 9, tzinfo=UTC)
 WORKER = "worker-of-the-lives"
 RETRY = timedelta(seconds=61)  # the longest a worker waits before it asks a target again
-DEEDS = (
+ACTIONS = (
     *["go through"] * 6,
-    *["ask"] * 2,
-    *["upheave that"] * 3,
+    *["submit"] * 2,
+    *["disrupt that"] * 3,
     *["work"] * 2,
-    *["code", "decide", "time", "end", "reveal", "upheave", "mood", "die", "calm", "set up"],
+    *["code", "decide", "time", "end", "reveal", "disrupt", "mood", "die", "calm", "set up"],
 )
-OF_REQUESTS = {"go through", "decide", "end", "reveal", "upheave that"}
+OF_REQUESTS = {"go through", "decide", "end", "reveal", "disrupt that"}
 MAX_PENDING_MFA = 20  # of one person
 CODES = ("right", "right", "wrong", "used", "other's")
 MINUTES = (30, 120, 1, 121)
 SECONDS = (31, 600, 1800, 3599, 61, 3601, 1, 25 * 3600)
 MOODS = (Mood.UP, Mood.DOWN, Mood.UP, Mood.LOSES_ANSWERS)
-UPHEAVALS = ("mfa", "approval", "requester", "approver", "off", "reset", "reset and end", "leave")
+DISRUPTIONS = ("mfa", "approval", "requester", "approver", "off", "reset", "reset and end", "leave")
 REFUSALS = (RequestRefused, Conflict, WindowClosed)
 
 
-class Lives(RuleBasedStateMachine):
+class RequestActions(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.atomic = transaction.atomic()
@@ -91,7 +99,7 @@ class Lives(RuleBasedStateMachine):
         self.target = honest.begin_anew(self.witness_activation)
         self.seen_event = 0
         self.healthy_from = START  # from when on the worker keeps nobody waiting for a retry
-        self.asked: dict[int, Asked] = {}
+        self.expected: dict[int, ExpectedRequest] = {}
         self.broken: list[str] = []
         self.admin = UserFactory(admin=True)
         self.people = {user.pk: Person(user) for user in UserFactory.create_batch(3)}
@@ -121,20 +129,20 @@ class Lives(RuleBasedStateMachine):
     # One rule of one number, not one for each action: hypothesis leaves whole rules out of an example
     # and likes to repeat what it drew, and a life in which nobody asks, say, shows nothing.
     @rule(luck=st.integers(0, 2**32 - 1))
-    def live(self, luck: int) -> None:
+    def act(self, luck: int) -> None:
         draw = Random(luck)
-        action, (who, which, n) = draw.choice(DEEDS), draw.choices(range(12), k=3)
+        action, (who, which, n) = draw.choice(ACTIONS), draw.choices(range(12), k=3)
         note(f"{action}: who {who}, which {which}, n {n}")
         self.do(action, who, which, n)
 
     def do(self, action: str, who: int, which: int, n: int) -> None:
-        if action in OF_REQUESTS and not self.asked:
-            action = "ask"
+        if action in OF_REQUESTS and not self.expected:
+            action = "submit"
         odd = bool(n % 2)
         {
             "set up": lambda: self.set_up_mfa(who),
             "code": lambda: self.enter_code(who, CODES[n % len(CODES)]),
-            "ask": lambda: self.ask(who, which, MINUTES[n % len(MINUTES)]),
+            "submit": lambda: self.submit(who, which, MINUTES[n % len(MINUTES)]),
             "decide": lambda: self.decide(
                 who, which, "reject" if n % 4 == 3 else "approve", proves=odd
             ),
@@ -143,9 +151,9 @@ class Lives(RuleBasedStateMachine):
             "go through": lambda: self.go_through_with_it(
                 which, who, proves=n % 4 > 0, works=n % 3 > 0, enters=odd
             ),
-            "upheave": lambda: self.upheave(UPHEAVALS[n % len(UPHEAVALS)], which, who),
-            "upheave that": lambda: self.upheave_what_is_about_to_open(
-                UPHEAVALS[n % len(UPHEAVALS)], which, works=who % 4 > 0
+            "disrupt": lambda: self.disrupt(DISRUPTIONS[n % len(DISRUPTIONS)], which, who),
+            "disrupt that": lambda: self.disrupt_an_activation(
+                DISRUPTIONS[n % len(DISRUPTIONS)], which, works=who % 4 > 0
             ),
             "time": lambda: self.pass_time(SECONDS[n % len(SECONDS)]),
             "mood": lambda: self.target_becomes(MOODS[n % len(MOODS)]),
@@ -164,9 +172,9 @@ class Lives(RuleBasedStateMachine):
 
     def request(self, which: int, status: str = "") -> AccessRequest:
         """One of those that stand there, else one that is not over, else any."""
-        there = [pk for pk, asked in self.asked.items() if asked.status == status]
-        going_on = [pk for pk, asked in self.asked.items() if asked.status not in OVER]
-        pks = there or going_on or list(self.asked)
+        there = [pk for pk, expected in self.expected.items() if expected.status == status]
+        going_on = [pk for pk, expected in self.expected.items() if expected.status not in OVER]
+        pks = there or going_on or list(self.expected)
         return AccessRequest.objects.get(pk=pks[which % len(pks)])
 
     # --- People ---------------------------------------------------------------------------------
@@ -196,7 +204,7 @@ class Lives(RuleBasedStateMachine):
         person.window = window_of(result.verification)
         for request in released:
             assert request.requester_id == person.user.pk
-            self.asked[request.pk].proof = person.proof
+            self.expected[request.pk].proof = person.proof
 
     def _typed(self, person: Person, kind: str, right: str | None) -> str:
         if kind == "used":
@@ -208,7 +216,7 @@ class Lives(RuleBasedStateMachine):
             return right
         return f"{(int(right or 0) + 1) % 1_000_000:06d}"
 
-    def ask(self, who: int, which: int, minutes: int) -> None:
+    def submit(self, who: int, which: int, minutes: int) -> None:
         person, flow = self.person(who), self.flow(which)
         may = person.is_active and flow.is_active and person.user.pk in flow.requesters
         try:
@@ -221,14 +229,14 @@ class Lives(RuleBasedStateMachine):
                 window=person.window,
             )
         except RequestRefused:
-            pending_mfa = [each for each in self.asked.values() if each.status == "pending_mfa"]
+            pending_mfa = [each for each in self.expected.values() if each.status == "pending_mfa"]
             full = sum(each.person is person for each in pending_mfa) >= MAX_PENDING_MFA
             assert not may or minutes > 120 or full
             return
         assert may
         assert minutes <= 120
         proven = person.has_open_window(timezone.now())
-        asked = Asked(
+        expected = ExpectedRequest(
             person,
             flow,
             flow.version,
@@ -238,7 +246,7 @@ class Lives(RuleBasedStateMachine):
             request.status,
             person.proof if proven else None,
         )
-        self.asked[request.pk] = asked
+        self.expected[request.pk] = expected
         pending_mfa = flow.require_mfa and not proven
         after = "pending_approval" if flow.needs_approval else "granting"
         assert request.status == ("pending_mfa" if pending_mfa else after)
@@ -247,7 +255,7 @@ class Lives(RuleBasedStateMachine):
         if proves:
             self.enter_code(who, "right")
         person, request = self.person(who), self.request(which, "pending_approval")
-        asked = self.asked[request.pk]
+        expected = self.expected[request.pk]
         try:
             decide_request(
                 actor=person.user,
@@ -259,13 +267,13 @@ class Lives(RuleBasedStateMachine):
             )
         except REFUSALS:
             return
-        assert person is not asked.person, "Somebody decided on an own request"
+        assert person is not expected.person, "Somebody decided on an own request"
         assert person.is_active
-        assert person.user.pk in asked.flow.approvers
-        if asked.require_mfa:
+        assert person.user.pk in expected.flow.approvers
+        if expected.require_mfa:
             assert person.has_open_window(timezone.now()), "Decided without a fresh code"
         if verdict == "approve":
-            asked.approved_by[person.user.pk] = person.generation
+            expected.approved_by[person.user.pk] = person.generation
 
     def end(self, who: int, which: int, by_admin: bool) -> None:
         person, request = self.person(who), self.request(which)
@@ -275,7 +283,7 @@ class Lives(RuleBasedStateMachine):
             service(actor=actor, request=request)
         except REFUSALS:
             return
-        assert by_admin or person is self.asked[request.pk].person
+        assert by_admin or person is self.expected[request.pk].person
 
     def reveal_and_sign_in(self, who: int, which: int, proves: bool) -> None:
         person, request = self.person(who), self.request(which, "active")
@@ -284,14 +292,14 @@ class Lives(RuleBasedStateMachine):
         grant = Grant.objects.filter(request=request).first()
         if grant is None:
             return
-        asked = self.asked[request.pk]
+        expected = self.expected[request.pk]
         try:
             credential = reveal_credential(actor=person.user, grant=grant, window=person.window)
         except REFUSALS:
             return
-        assert person is asked.person
+        assert person is expected.person
         assert timezone.now() < grant.deadline
-        if asked.require_mfa:
+        if expected.require_mfa:
             assert person.has_open_window(timezone.now()), "A credential without a fresh code"
         assert self.target.sign_in(credential)
 
@@ -300,9 +308,9 @@ class Lives(RuleBasedStateMachine):
     ) -> None:
         """Do what a request waits for: its owner's code, another's approval, the worker's turn."""
         request = self.request(which, "pending_mfa")
-        owner = self.asked[request.pk].person
+        owner = self.expected[request.pk].person
         others = [n for n, each in enumerate(self.people.values()) if each is not owner]
-        if self.asked[request.pk].status == "pending_mfa":
+        if self.expected[request.pk].status == "pending_mfa":
             self.enter_code(list(self.people.values()).index(owner), "right")
         self.every_status_came_by_the_table()
         self.decide(others[who % len(others)], which, "approve", proves=proves)
@@ -310,12 +318,12 @@ class Lives(RuleBasedStateMachine):
             self.work()
         if works and enters:
             self.every_status_came_by_the_table()
-            owners = [each.person for each in self.asked.values() if each.status == "active"]
+            owners = [each.person for each in self.expected.values() if each.status == "active"]
             for person in owners[:1]:
                 self.reveal_and_sign_in(list(self.people.values()).index(person), 0, proves=True)
 
     # --- Admins ---------------------------------------------------------------------------------
-    def upheave(self, what: str, which: int, who: int) -> None:
+    def disrupt(self, what: str, which: int, who: int) -> None:
         """One of what seldom happens and shakes what stands."""
         if what.startswith("reset"):
             self.reset(who, ends="end" in what)
@@ -324,13 +332,13 @@ class Lives(RuleBasedStateMachine):
         else:
             self.change(which, what, who)
 
-    def upheave_what_is_about_to_open(self, what: str, which: int, works: bool) -> None:
+    def disrupt_an_activation(self, what: str, which: int, works: bool) -> None:
         """The same, of the owner or the flow of something that may be opened any moment."""
         self.go_through_with_it(which, which, proves=True, works=False, enters=False)
         self.every_status_came_by_the_table()
-        asked = self.asked[self.request(which, "granting").pk]
-        who = list(self.people.values()).index(asked.person)
-        self.upheave(what, self.flows.index(asked.flow), who)
+        expected = self.expected[self.request(which, "granting").pk]
+        who = list(self.people.values()).index(expected.person)
+        self.disrupt(what, self.flows.index(expected.flow), who)
         if works:
             self.target.mood = Mood.UP
             self.work()
@@ -347,17 +355,17 @@ class Lives(RuleBasedStateMachine):
                 client_info=SYSTEM,
             )
             return
-        wanted = {
+        changes = {
             "require_mfa": flow.require_mfa ^ (what == "mfa"),
             "needs_approval": flow.needs_approval ^ (what == "approval"),
             "requesters": flow.requesters ^ ({pk} if what == "requester" else set()),
             "approvers": flow.approvers ^ ({pk} if what == "approver" else set()),
         }
         terms = vars(FlowInput.of(AccessFlow.objects.get(pk=flow.row.pk))) | {
-            "require_mfa": wanted["require_mfa"],
-            "approval": "any_of" if wanted["needs_approval"] else "automatic",
-            "requester_users": frozenset(wanted["requesters"]),
-            "approver_users": frozenset(wanted["approvers"]),
+            "require_mfa": changes["require_mfa"],
+            "approval": "any_of" if changes["needs_approval"] else "automatic",
+            "requester_users": frozenset(changes["requesters"]),
+            "approver_users": frozenset(changes["approvers"]),
         }
         try:
             change_flow(
@@ -370,7 +378,7 @@ class Lives(RuleBasedStateMachine):
         except InvalidInput:  # nobody could ask, or nobody could approve
             return
         flow.version += 1
-        for name, value in wanted.items():
+        for name, value in changes.items():
             setattr(flow, name, value)
 
     def reset(self, who: int, ends: bool) -> None:
@@ -437,15 +445,15 @@ class Lives(RuleBasedStateMachine):
 
     # --- What must hold -------------------------------------------------------------------------
     def witness_activation(self, spec: GrantSpec) -> None:
-        """The first promise, at the moment in which the target is asked to make a login."""
+        """Check the first promise at the moment the target is asked to create a login."""
         grant = Grant.objects.select_related("request").get(pk=spec.grant_id)
-        asked = self.asked[grant.request_id]
-        why = asked.why_not_open(self.people)
-        first = asked.deadlines.setdefault(grant.pk, spec.deadline)
+        expected = self.expected[grant.request_id]
+        why = expected.activation_obstacle(self.people)
+        first = expected.deadlines.setdefault(grant.pk, spec.deadline)
         if spec.deadline != first:
             why = "its deadline has moved"
-        if spec.deadline > timezone.now() + asked.duration:
-            why = "it would last longer than asked for"
+        if spec.deadline > timezone.now() + expected.duration:
+            why = "it would last longer than expected for"
         if why:  # an exception here would be taken for trouble with the target
             self.broken.append(f"{grant.request.reference} is being opened although {why}")
 
@@ -459,31 +467,31 @@ class Lives(RuleBasedStateMachine):
             if not login.is_usable:
                 continue
             request = AccessRequest.objects.get(grants=login.spec.grant_id)
-            asked = self.asked[request.pk]
+            expected = self.expected[request.pk]
             assert request.status == "active", f"{request.reference} is {request.status} and usable"
-            assert timezone.now() < asked.deadlines[login.spec.grant_id], "Usable past its end"
-            assert asked.person.is_active, "Somebody who left still has access"
-            assert asked.flow.is_active, "A flow that is off still gives access"
+            assert timezone.now() < expected.deadlines[login.spec.grant_id], "Usable past its end"
+            assert expected.person.is_active, "Somebody who left still has access"
+            assert expected.flow.is_active, "A flow that is off still gives access"
 
     @invariant()
     def every_status_came_by_the_table(self) -> None:
-        events = Event.objects.filter(pk__gt=self.seen_event, request_id__in=self.asked)
+        events = Event.objects.filter(pk__gt=self.seen_event, request_id__in=self.expected)
         for event in events.order_by("pk"):
             self.seen_event = event.pk
             came, to = event.metadata.get("from"), event.metadata.get("to")
             if came and to:
-                asked = self.asked[event.request_id or 0]
-                assert came == asked.status, f"{event}: it was {asked.status}"
+                expected = self.expected[event.request_id or 0]
+                assert came == expected.status, f"{event}: it was {expected.status}"
                 assert to in TABLE.get(came, set()), f"{came} -> {to}"
-                asked.status = to
+                expected.status = to
         for pk, status in AccessRequest.objects.values_list("pk", "status"):
-            assert status == self.asked[pk].status, f"AR-{pk} moved without an event"
+            assert status == self.expected[pk].status, f"AR-{pk} moved without an event"
 
     @invariant()
     def nothing_protected_goes_on_without_proof(self) -> None:
-        for pk, asked in self.asked.items():
-            if asked.require_mfa and asked.status in PROTECTED_NEEDS_PROOF:
-                assert asked.proof is not None, f"AR-{pk} is {asked.status} without a proof"
+        for pk, expected in self.expected.items():
+            if expected.require_mfa and expected.status in PROTECTED_NEEDS_PROOF:
+                assert expected.proof is not None, f"AR-{pk} is {expected.status} without a proof"
 
     @invariant()
     def no_new_session_begins_past_an_end(self) -> None:
@@ -504,7 +512,7 @@ class Lives(RuleBasedStateMachine):
                 assert grant.proof["holds"]
             self.every_status_came_by_the_table()
             self.nothing_was_opened_that_must_not_be()
-            assert {asked.status for asked in self.asked.values()} <= OVER
+            assert {expected.status for expected in self.expected.values()} <= OVER
             write_checkpoints(timezone.now())
             fan_out(timezone.now())
         finally:
@@ -513,15 +521,15 @@ class Lives(RuleBasedStateMachine):
             self.clock.stop()
 
 
-MANY = int(os.environ.get("LIVES", "0"))
+MANY = int(os.environ.get("RUNS", "0"))
 
 
 @pytest.mark.django_db
-def test_stateful_keep_the_two_promises(monkeypatch, settings):
+def test_random_actions_keep_the_two_promises(monkeypatch, settings):
     settings.WORKER_LEASE, settings.WORKER_INTERVAL_S = timedelta(0), 0
     modules = dict.fromkeys(registry.ConnectorKind, "tests.stateful.target")
     monkeypatch.setattr(registry, "_MODULES", modules)
-    run_state_machine_as_test(Lives, settings=PROFILE)
+    run_state_machine_as_test(RequestActions, settings=PROFILE)
 
 
 PROFILE = settings(

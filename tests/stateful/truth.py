@@ -1,7 +1,7 @@
-"""What is true in a life, kept beside the portal and without its code.
+"""A model of what must hold, kept beside the portal and without its code.
 
-The portal's answers are held against this. It knows who typed which code when, who has said yes to
-what, and what a flow asked for at the time; it reads no row of the portal's.
+The portal is compared with it. It knows who entered which code when, who approved what, and what a
+flow required at the time; it reads none of the portal's rows.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from typing import Any
 
 HOUR = timedelta(hours=1)
 
-# Where a request may go from where. Written down here once more: the portal's own table may be wrong.
+# The allowed transitions, written down again: the portal's own table may be wrong.
 TABLE = {
     "pending_mfa": {"pending_approval", "granting", "lapsed", "cancelled"},
     "pending_approval": {"granting", "pending_mfa", "rejected", "lapsed", "cancelled"},
@@ -24,7 +24,7 @@ PROTECTED_NEEDS_PROOF = {"pending_approval", "granting", "active", "revoking"}
 
 @dataclass
 class Proof:
-    """A right code, typed by its owner. It is void once the owner's ``generation`` moved on."""
+    """A correct code, entered by its owner; void once the owner's ``generation`` has changed."""
 
     at: datetime
     generation: int
@@ -41,7 +41,7 @@ class Person:
     last_code: str = "000000"
 
     def void(self) -> None:
-        """Whatever was proven before counts no more."""
+        """Void all earlier proofs."""
         self.generation += 1
 
     def has_open_window(self, now: datetime) -> bool:
@@ -63,8 +63,8 @@ class Flow:
 
 
 @dataclass
-class Asked:
-    """A request, by what its flow asked for when it was made."""
+class ExpectedRequest:
+    """A request, by what its flow required when it was made."""
 
     person: Person
     flow: Flow
@@ -77,27 +77,27 @@ class Asked:
     approved_by: dict[int, int] = field(default_factory=dict)  # to each one's generation then
     deadlines: dict[Any, datetime] = field(default_factory=dict)
 
-    def why_not_open(self, people: dict[int, Person]) -> str:
-        """Say why this must not be opened now, or return ""."""
+    def activation_obstacle(self, people: dict[int, Person]) -> str:
+        """Return why this must not be activated now, or ""."""
         if not self.person.is_active:
             return "the requester was deactivated"
         if not self.flow.is_active:
-            return "the flow is off"
+            return "the flow is deactivated"
         if self.flow.version != self.version:
-            return "the flow was changed since it was asked for"
+            return "the flow was changed after the request"
         if self.person.user.pk not in self.flow.requesters:
-            return "the requester may not ask through the flow"
+            return "the requester may not request through the flow"
         if self.require_mfa and not self._is_proven():
-            return "no genuine proof of the requester stands behind it"
+            return "it has no valid proof of the requester"
         if self.needs_approval and not self._is_approved(people):
-            return "nobody who may has approved it"
+            return "no approver has approved it"
         return ""
 
     def _is_proven(self) -> bool:
         return self.proof is not None and self.proof.generation == self.person.generation
 
     def _is_approved(self, people: dict[int, Person]) -> bool:
-        """One approver's word is enough; on protected access it stands on that person's own code."""
+        """One approval is enough; for protected access it needs the approver's own code."""
         return any(
             pk in self.flow.approvers
             and pk != self.person.user.pk

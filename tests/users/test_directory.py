@@ -14,7 +14,13 @@ from apono_portal.users.search import split_words
 from apono_portal.users.selectors import locked_out_users
 from audit.events import EventName
 from audit.services import record
-from tests.factories import UserFactory, VerificationFactory
+from tests.factories import (
+    AccessFlowFactory,
+    AuthenticatorFactory,
+    GroupFactory,
+    UserFactory,
+    VerificationFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -170,6 +176,20 @@ def test_search_results_are_in_order_however_many_match(monkeypatch, scan_limit)
     assert names == ["Ada Fox", "Bea Fox", "Zoe Fox"]
     back = directory.directory_page(foxes, before=second.before)
     assert [user.name for user in back.users] == names[:2]
+
+
+@pytest.mark.parametrize("page_size", [1, 25])  # answered by the scan, and by the sorted query
+def test_filter_lists_users_who_lack_required_mfa(monkeypatch, page_size):
+    monkeypatch.setattr(directory, "PAGE_SIZE", page_size)
+    lacking, other, enrolled = UserFactory(name="Bea"), UserFactory(name="Kim"), UserFactory()
+    AuthenticatorFactory(user=enrolled)
+    UserFactory(name="Ada")
+    group = GroupFactory(members=[other])
+    AccessFlowFactory(
+        require_mfa=True, requester_users=[lacking, enrolled], requester_groups=[group]
+    )
+    page = directory.directory_page(directory.DirectoryFilter(mfa="required"))
+    assert page.users == [lacking, other][:page_size]
 
 
 def test_query_count_depends_neither_on_rows_nor_on_depth(admin_client, questions_of, monkeypatch):

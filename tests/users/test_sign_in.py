@@ -112,7 +112,7 @@ def test_after_ten_failures_the_correct_password_is_blocked(client, petra):
 def test_lockout_is_recorded_once(client, petra):
     fail(client, 15)
     assert events("sign_in_fail").count() == 9
-    assert events("lock").get().target_id == str(petra.pk)
+    assert events("lock_out").get().target_id == str(petra.pk)
 
 
 def test_blocked_attempts_do_not_extend_the_lockout(client, petra):

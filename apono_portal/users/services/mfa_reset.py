@@ -6,7 +6,7 @@ from apono_portal.core.web.client import ClientInfo
 from apono_portal.users.models import User
 from mfa.reset import reset_mfa
 from mfa.verification.window import Window
-from requests_app.approvals.invalidation import drop_void_approvals_of
+from requests_app.approvals.invalidation import remove_voided_approvals_of
 from requests_app.grants.revocation import revoke_all_access_of
 
 
@@ -32,7 +32,7 @@ def reset_mfa_of_user(
             client_info=client_info,
             revoke_access=revoke_access,
         )
-        drop_void_approvals_of(user=user)
+        remove_voided_approvals_of(user=user)
         if revoke_access:
             revoke_all_access_of(
                 user=user, actor=actor, reason="MFA was reset.", client_info=client_info

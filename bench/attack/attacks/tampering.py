@@ -1,10 +1,10 @@
-"""Forms with more in them than the page offers: pending_mfa requests, decisions, everything else."""
+"""Forms with more in them than the page offers."""
 
 import itertools
 
-from bench.attack.campaign import THREADS, Campaign, attack, many
-from bench.attack.tally import Score
-from bench.attack.visitor import Visitor
+from bench.attack.campaign import Campaign, attack, run_robots
+from bench.attack.client import Client
+from bench.attack.scoring import Score
 
 # Everything a model has that a form must not set, as robots guess it.
 EXTRA = {
@@ -19,56 +19,50 @@ EXTRA = {
 }  # fmt: skip
 
 
-@attack("tampering with pending_mfa requests", share=0.01)
-def pending_mfa(campaign: Campaign, score: Score, budget: int) -> None:
-    """Park one, then try to make it another flow's, longer, somebody else's, or approved."""
+@attack("tampering with pending requests", share=0.01)
+def pending(campaign: Campaign, score: Score, budget: int) -> None:
+    """Make one, then try to make it another flow's, longer, somebody else's, or approved."""
 
     def robot(number: int) -> None:
         while score.attempts < budget:
-            visitor = campaign.signed_in(campaign.robbed(), f"127.7.0.{number + 1}")
-            _tamper(campaign, visitor, score)
-            visitor.browser.close()
+            client = campaign.signed_in(campaign.next_victim(), f"127.7.0.{number + 1}")
+            _tamper(campaign, client, score)
+            client.browser.close()
 
-    many(lambda n=n: robot(n) for n in range(THREADS))
+    run_robots(robot)
 
 
-def _tamper(campaign: Campaign, visitor: Visitor, score: Score) -> None:
+def _tamper(campaign: Campaign, client: Client, score: Score) -> None:
     ledger, vault = campaign.flows["ledger"], campaign.flows["vault"]
-    changes: list[dict[str, str | list[str]]] = [
-        {"duration": text}
-        for text in ("9h", "-1h", "0", "1e9", "NaN", "2h", "1h 1m", "61", "\u0663\u0660m")
-    ]
+    durations = ("9h", "-1h", "0", "1e9", "NaN", "2h", "1h 1m", "61", "\u0663\u0660m")
+    changes: list[dict[str, str | list[str]]] = [{"duration": text} for text in durations]
     changes += [
-        {"target": str(vault["target"])},
+        {"target": str(vault["target"])}, {"target": "-1"}, {"target": "1 OR 1=1"}, {"target": str(2**70)},
         {"target": [str(ledger["target"]), str(vault["target"])]},
         {"target": str(vault["target"]), "flow": str(vault["id"])},
-        {"target": [str(number) for number in range(1, 60)]},
-        {"target": "-1"},
-        {"target": "1 OR 1=1"},
-        {"target": str(2**70)},
-        {"ticket": "a,b,c,d,e,f"},
-        dict(EXTRA),
+        {"target": [str(number) for number in range(1, 60)]}, {"ticket": "a,b,c,d,e,f"}, dict(EXTRA),
         {"justification": "{0.__class__} <script>alert(1)</script> \u202e =1+1"},
-    ]
+    ]  # fmt: skip
     for change in changes:
-        score.tried()
-        answer = visitor.ask_for("ledger", **change)
-        harmless = "justification" in change or change == EXTRA
-        if answer.status == 302 and not harmless:
-            score.got(f"a request was taken on with {change}")
-    number = visitor.newest()
+        score.add_attempts()
+        response = client.request_access("ledger", **change)
+        is_harmless = "justification" in change or change == EXTRA
+        if response.status == 302 and not is_harmless:
+            score.add_success(f"a request was accepted with {change}")
+    number = client.newest_request()
     for verb, more in itertools.product(("", "edit/", "cancel/", "end/", "extend/"), ({}, EXTRA)):
         if verb == "cancel/" and not more:
             continue  # withdrawing one's own request is no attack
-        score.tried()
-        visitor.browser.post(f"/requests/AR-{number}/{verb}", {"flow": str(vault["id"]), **more})
-    if not {visitor.status_of(n) for n in visitor.references()[:5]} <= {"Pending MFA", "Cancelled"}:
-        score.got("a pending_mfa request went on without a code")
+        score.add_attempts()
+        client.browser.post(f"/requests/AR-{number}/{verb}", {"flow": str(vault["id"]), **more})
+    statuses = {client.status_of(number) for number in client.request_numbers()[:5]}
+    if not statuses <= {"Pending MFA", "Cancelled"}:
+        score.add_success("a pending request went on without a code")
 
 
 @attack("mass assignment", share=0.01)
 def mass_assignment(campaign: Campaign, score: Score, budget: int) -> None:
-    """Every field of every model, sent to every form a member may post. What changed shows to admins."""
+    """Send every field of every model to every form a member may post. Changes show to admins."""
     urls = [
         "/account/password/", "/account/step-up/", "/account/security/close-window/", "/theme/",
         "/account/security/authenticator/", "/account/security/authenticator/confirm/",
@@ -77,20 +71,20 @@ def mass_assignment(campaign: Campaign, score: Score, budget: int) -> None:
     ]  # fmt: skip
 
     def robot(number: int) -> None:
-        for turn in itertools.count():
-            if score.attempts >= budget:
-                return
-            visitor = campaign.signed_in(campaign.robbed(), f"127.7.1.{number + 1}")
+        turn = number
+        while score.attempts < budget:
+            turn += 1
+            client = campaign.signed_in(campaign.next_victim(), f"127.7.1.{number + 1}")
             for url in urls:
-                score.tried()
-                visitor.browser.post(url, EXTRA)
+                score.add_attempts()
+                client.browser.post(url, EXTRA)
             for name, value in itertools.islice(EXTRA.items(), turn % 30, turn % 30 + 4):
-                score.tried()
-                visitor.ask_for("payroll", **{name: value})
-            if visitor.browser.get("/users/").status == 200:
-                score.got("a member made an admin of themselves")
-            if visitor.window_is_open():
-                score.got("a form opened the window")
-            visitor.browser.close()
+                score.add_attempts()
+                client.request_access("payroll", **{name: value})
+            if client.browser.get("/users/").status == 200:
+                score.add_success("a member made an admin of themselves")
+            if client.window_is_open():
+                score.add_success("a form opened the window")
+            client.browser.close()
 
-    many(lambda n=n: robot(n) for n in range(THREADS))
+    run_robots(robot)

@@ -1,1 +1,1 @@
-"""One module for each kind of trouble."""
+"""The scenarios, one module for each kind of trouble."""

@@ -1,7 +1,8 @@
-"""Print a new sealing key, for ENCRYPTION_KEYS."""
+"""Print a new key for ENCRYPTION_KEYS."""
 
 import base64
 import secrets
+from itertools import count
 from typing import Any
 
 from django.conf import settings
@@ -13,22 +14,21 @@ from apono_portal.core.crypto.keyring import KEY_BYTES, parse_keyring
 
 class Command(BaseCommand):
     help = (
-        "Print a new sealing key as 'id:base64url'. Put it first in ENCRYPTION_KEYS, with a comma "
-        "before the keys in use, restart, then run `manage.py rotate_keys`."
+        "Print a new encryption key as 'id:base64url'. Put it first in ENCRYPTION_KEYS, before the "
+        "keys in use and separated by a comma, restart, then run `manage.py rotate_keys`."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--id", help="1 to 8 ASCII letters or digits; the next k-number if left out."
+            "--id", help="1 to 8 ASCII letters or digits; by default the next of k1, k2, …"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         used = _ids_in_use()
-        numbers = (f"k{number}" for number in range(1, 10_000_000))
-        key_id = options["id"] or next(name for name in numbers if name not in used)
+        key_id = options["id"] or next(k for n in count(1) if (k := f"k{n}") not in used)
         if key_id in used:
-            raise CommandError(f"Key {key_id} is in ENCRYPTION_KEYS already. Choose another id.")
+            raise CommandError(f"Key {key_id} is already in ENCRYPTION_KEYS. Choose another id.")
         if not (len(key_id) <= 8 and key_id.isascii() and key_id.isalnum()):
             raise CommandError("A key id has 1 to 8 ASCII letters or digits.")
         key = base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode()

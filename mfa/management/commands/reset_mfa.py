@@ -1,4 +1,4 @@
-"""Reset somebody's MFA from the portal's console."""
+"""Reset a user's MFA from the console."""
 
 import getpass
 from typing import Any
@@ -12,24 +12,22 @@ from mfa.reset import reset_mfa_from_console
 
 class Command(BaseCommand):
     help = (
-        "Reset a person's MFA, as the way back in for the last account admin. Their sessions end; "
-        "they sign in with their password and set MFA up again. It goes on the audit log and is "
-        "mailed to them."
+        "Reset a user's MFA, as the way back in for the last account admin. The user is signed out "
+        "everywhere, signs in with the password and sets up MFA again. The reset is recorded in the "
+        "audit log and emailed to the user."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("email", help="the person's e-mail address")
-        parser.add_argument("--reason", required=True, help="why; goes on the audit log")
+        parser.add_argument("email", help="the user's email")
+        parser.add_argument("--reason", required=True, help="recorded in the audit log")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        people: Any = get_user_model()._default_manager
+        users = get_user_model()
         try:
-            person = people.get_by_natural_key(options["email"])
-            reset_mfa_from_console(
-                user=person, reason=options["reason"], operator=getpass.getuser()
-            )
-        except people.model.DoesNotExist:
-            raise CommandError(f"Nobody here has the address {options['email']}.") from None
-        except MfaError as refused:
-            raise CommandError(str(refused)) from None
-        self.stdout.write(f"MFA of {person} is reset. Every session of that person has ended.")
+            user = users.objects.get_by_natural_key(options["email"])
+            reset_mfa_from_console(user=user, reason=options["reason"], operator=getpass.getuser())
+        except users.DoesNotExist:
+            raise CommandError(f"No user has the email {options['email']}.") from None
+        except MfaError as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"MFA of {user} was reset and all their sessions were ended.")

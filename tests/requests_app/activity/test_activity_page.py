@@ -68,7 +68,7 @@ def protected() -> AccessRequest:
         state=GrantState.REMOVED,
         login="jit_abc",
         contained_at=access_request.ended_at,
-        ended_at=access_request.ended_at,
+        removed_at=access_request.ended_at,
         proof={"method": "Asked all databases"},
     )
     return access_request
@@ -219,7 +219,7 @@ def test_json_lines_hold_the_same(auditor_client, protected, plain):
 
 
 def test_export_continues_past_its_first_batch(auditor_client, monkeypatch):
-    monkeypatch.setattr(keyset, "BATCH", 2)
+    monkeypatch.setattr(keyset, "BATCH_SIZE", 2)
     flow = AccessFlowFactory(targets=1)
     references = [AccessRequestFactory(flow=flow).reference for _ in range(5)]
     rows = [json.loads(line) for line in text_of(auditor_client, "jsonl").splitlines()]

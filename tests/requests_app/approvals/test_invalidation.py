@@ -147,7 +147,7 @@ def test_approval_voided_during_activation_fails_the_request(approver):
     assert not confirm_activation(grant=request.grants.get())
     request.refresh_from_db()
     assert request.status == Status.FAILED
-    assert "its approval stood on was reset" in request.message
+    assert "approver's MFA was reset" in request.message
 
 
 def test_approval_of_a_deleted_approver_stays_but_counts_for_nothing(approver):

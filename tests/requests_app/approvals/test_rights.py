@@ -66,7 +66,7 @@ def test_dropped_target_cannot_be_requested(flow, member_user, offered):
 
     draft = {"target_ids": [flow.targets.get().pk], "duration": flow.max_duration}
     offered.objects.update(missing_since=timezone.now())
-    with pytest.raises(RequestRefused, match="Choose again"):
+    with pytest.raises(RequestRefused, match="Select again"):
         submit_request(
             actor=member_user, flow=flow, justification="Fix order 7", window=None, **draft
         )

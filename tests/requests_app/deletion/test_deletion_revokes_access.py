@@ -1,4 +1,4 @@
-"""Deleting or switching off a person, a flow or an integration ends its live access, by any path."""
+"""Deleting or disabling a user, a flow or an integration revokes its live access."""
 
 import psycopg
 import pytest
@@ -22,7 +22,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_live_access_ends_on_the_target(real_flow: RealFlow, loss):
+def test_live_access_is_removed_from_the_target(real_flow: RealFlow, loss):
     grant = real_flow.active_grant()
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     session = real_flow.pg.log_in(credential)
@@ -46,7 +46,7 @@ def test_an_integration_cannot_be_deleted_under_live_access(real_flow: RealFlow)
     assert real_flow.pg.grant_roles()
 
 
-def test_what_has_ended_outlives_its_integration(real_flow: RealFlow):
+def test_removed_grants_outlive_their_integration(real_flow: RealFlow):
     grant = real_flow.active_grant()
     Integration.objects.update(is_active=False)
     settle()

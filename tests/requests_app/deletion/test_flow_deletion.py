@@ -52,7 +52,7 @@ def elsewhere(act: Callable[[], object]) -> None:
     thread.join(10)
 
 
-def test_the_page_says_how_much_ends_before_anything_is_deleted(admin_client, used):
+def test_the_page_shows_what_deletion_revokes(admin_client, used):
     page = " ".join(admin_client.get(address(used)).content.decode().split())
     assert "3 active requests</strong> of 1 user are revoked within seconds" in page
     assert "1 pending request</strong> is cancelled" in page
@@ -65,7 +65,7 @@ def test_without_a_reason_nothing_is_deleted(admin_client, used, reason):
     assert AccessFlow.objects.filter(pk=used.pk).exists()
 
 
-def test_deleting_leaves_an_event_with_numbers_and_terms(admin_client, admin_user, used):
+def test_deletion_is_recorded_with_counts_and_terms(admin_client, admin_user, used):
     page = admin_client.post(address(used), {"reason": "Orders moved away"}, follow=True)
     assert "3 grants that were active through it are being revoked" in page.content.decode()
     event = Event.objects.get(event="flow:delete")
@@ -75,7 +75,7 @@ def test_deleting_leaves_an_event_with_numbers_and_terms(admin_client, admin_use
     assert event.metadata["terms"]["name"] == "Orders write"
 
 
-def test_requests_keep_what_they_say_and_what_is_live_ends(admin_client, used):
+def test_requests_keep_their_snapshot_and_live_access_is_revoked(admin_client, used):
     admin_client.post(address(used), {"reason": "Orders moved away"})
     assert revoke_ineligible() == 4
     names = AccessRequest.objects.values_list("flow_name", flat=True)
@@ -93,27 +93,27 @@ def test_versions_stay_and_can_be_read(auditor_client, admin_client, admin_user,
     assert "Orders moved away" in page
 
 
-def test_the_second_of_two_admins_is_told(admin_user, used):
+def test_the_second_of_two_deletions_is_refused(admin_user, used):
     twin = AccessFlow.objects.get(pk=used.pk)
-    said = {"actor": admin_user, "window": None, "reason": "Moved", "client_info": SYSTEM}
-    delete_flow(flow=used, **said)
+    arguments = {"actor": admin_user, "window": None, "reason": "Moved", "client_info": SYSTEM}
+    delete_flow(flow=used, **arguments)
     with pytest.raises(RequestRefused, match="already been deleted"):
-        delete_flow(flow=twin, **said)
+        delete_flow(flow=twin, **arguments)
     assert Event.objects.filter(event="flow:delete").count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_asks_while_it_is_deleted_is_refused_and_told(monkeypatch, admin_user):
+def test_submission_during_deletion_is_refused(monkeypatch, admin_user):
     if connection.vendor == "sqlite":
         pytest.skip("SQLite lets one writer in at a time, so nothing comes in between.")
     irma = UserFactory()
     flow = AccessFlowFactory(requester_users=[irma], targets=1)
-    said = {"actor": admin_user, "window": None, "reason": "Moved", "client_info": SYSTEM}
+    arguments = {"actor": admin_user, "window": None, "reason": "Moved", "client_info": SYSTEM}
     insert = submission_services.insert
 
     def insert_late(row: Model) -> None:
         if isinstance(row, AccessRequest):
-            elsewhere(lambda: delete_flow(flow=flow, **said))
+            elsewhere(lambda: delete_flow(flow=flow, **arguments))
         insert(row)
 
     monkeypatch.setattr(submission_services, "insert", insert_late)
@@ -132,7 +132,7 @@ def test_who_asks_while_it_is_deleted_is_refused_and_told(monkeypatch, admin_use
 
 @pytest.mark.target
 @pytest.mark.django_db
-def test_an_open_session_is_cut_on_the_target_and_proven(real_flow: RealFlow, admin_user):
+def test_an_open_session_is_terminated_and_removal_proven(real_flow: RealFlow, admin_user):
     grant = real_flow.active_grant()
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     session = real_flow.pg.log_in(credential)

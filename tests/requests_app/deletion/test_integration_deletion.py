@@ -21,7 +21,7 @@ def address(integration):
     return f"/integrations/{integration.pk}/delete/"
 
 
-def test_it_is_deleted_with_what_it_offers_and_on_the_record(admin_client):
+def test_deletion_includes_resources_and_is_recorded(admin_client):
     integration = ResourceFactory().integration
     answer = admin_client.post(address(integration), WHY, follow=True)
     assert f"{integration.name} was deleted." in answer.content.decode()
@@ -31,7 +31,7 @@ def test_it_is_deleted_with_what_it_offers_and_on_the_record(admin_client):
     assert BROKER_PASSWORD not in str(event.metadata)
 
 
-def test_a_flow_that_leads_there_is_named_and_stands_in_the_way(admin_client):
+def test_a_flow_that_uses_it_prevents_deletion(admin_client):
     flow = AccessFlowFactory(name="Orders write", targets=1)
     integration = flow.targets.get().resource.integration
     page = admin_client.get(address(integration)).content.decode()
@@ -41,7 +41,7 @@ def test_a_flow_that_leads_there_is_named_and_stands_in_the_way(admin_client):
     assert Integration.objects.exists()
 
 
-def test_access_that_is_not_proven_gone_stands_in_the_way(admin_client):
+def test_access_not_proven_removed_prevents_deletion(admin_client):
     grant = GrantFactory(state=GrantState.CONTAINED)
     grant.request.flow.targets.all().delete()
     answer = admin_client.post(address(grant.integration), WHY)
@@ -49,7 +49,7 @@ def test_access_that_is_not_proven_gone_stands_in_the_way(admin_client):
     assert Integration.objects.exists()
 
 
-def test_what_has_ended_reads_on_without_it(admin_client):
+def test_history_stays_readable_after_deletion(admin_client):
     grant = GrantFactory(state=GrantState.REMOVED)
     name = grant.integration.name
     grant.request.flow.targets.all().delete()
@@ -59,7 +59,7 @@ def test_what_has_ended_reads_on_without_it(admin_client):
 
 
 @pytest.mark.parametrize("reason", ["", "..."])
-def test_it_wants_a_reason(admin_client, reason):
+def test_deletion_requires_a_reason(admin_client, reason):
     integration = IntegrationFactory()
     assert admin_client.post(address(integration), {"reason": reason}).status_code == 422
     assert Integration.objects.exists()

@@ -44,14 +44,14 @@ def marked_by_hand(flow: RealFlow, portal_id: str = "tests", **changes) -> str:
     return spec.role_name
 
 
-def test_nothing_differs_after_an_activation(real_flow, grant):
+def test_activation_leaves_no_drift(real_flow, grant):
     assert look(real_flow) == set()
     reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     assert look(real_flow) == set()
     assert not Event.objects.filter(event="grant:drift").exists()
 
 
-def test_a_restored_portal_leaves_rightful_access_alone(real_flow, grant):
+def test_a_restored_portal_keeps_unknown_logins_until_their_end(real_flow, grant):
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     with real_flow.pg.log_in(credential) as session:
         forget(grant)
@@ -61,7 +61,7 @@ def test_a_restored_portal_leaves_rightful_access_alone(real_flow, grant):
     real_flow.pg.log_in(credential).close()
 
 
-def test_a_restored_portal_cuts_what_is_past_its_own_end(real_flow, grant):
+def test_a_restored_portal_removes_unknown_logins_past_their_end(real_flow, grant):
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     session = real_flow.pg.log_in(credential)
     forget(grant)
@@ -70,12 +70,12 @@ def test_a_restored_portal_cuts_what_is_past_its_own_end(real_flow, grant):
     with pytest.raises(psycopg.OperationalError):
         session.execute("SELECT 1")
     assert not real_flow.pg.role_exists(grant.login)
-    told = Event.objects.get(event="grant:remove_unknown").metadata
-    assert (told["login"], told["proof"]["holds"]) == (grant.login, True)
+    metadata = Event.objects.get(event="grant:remove_unknown").metadata
+    assert (metadata["login"], metadata["proof"]["holds"]) == (grant.login, True)
     assert look(real_flow) == set()
 
 
-def test_a_restored_portal_does_not_end_what_it_believes_was_never_opened(real_flow, grant):
+def test_a_restored_portal_keeps_a_revealed_login_it_believes_inactive(real_flow, grant):
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     past = timezone.now() - timedelta(minutes=1)
     AccessRequest.objects.update(
@@ -90,7 +90,7 @@ def test_a_restored_portal_does_not_end_what_it_believes_was_never_opened(real_f
     assert AccessRequest.objects.get().status == Status.ACTIVE
 
 
-def test_a_login_that_was_never_shown_and_comes_too_late_is_given_up(real_flow, grant):
+def test_an_unrevealed_login_past_its_deadline_is_failed(real_flow, grant):
     past = timezone.now() - timedelta(minutes=1)
     AccessRequest.objects.update(
         status=Status.GRANTING, pending_until=past, starts_at=None, ends_at=None
@@ -126,7 +126,7 @@ def test_other_portals_and_foreign_roles_are_never_touched(real_flow):
         ("COMMENT ON ROLE {role} IS NULL", Kind.UNMARKED),
     ],
 )
-def test_what_was_altered_by_hand_is_noticed_once(real_flow, grant, statement, kind):
+def test_a_manual_change_is_recorded_once(real_flow, grant, statement, kind):
     if statement.startswith("REVOKE") and real_flow.pg.version >= 16:
         statement += " GRANTED BY portal_broker"
     real_flow.pg.ask(statement.format(role=grant.login))
@@ -136,7 +136,7 @@ def test_what_was_altered_by_hand_is_noticed_once(real_flow, grant, statement, k
     real_flow.pg.ask("DROP ROLE IF EXISTS jit_renamed")
 
 
-def test_what_was_put_right_is_over(real_flow, grant):
+def test_corrected_drift_is_resolved(real_flow, grant):
     real_flow.pg.ask(f"ALTER ROLE {grant.login} CREATEDB")
     look(real_flow)
     real_flow.pg.ask(f"ALTER ROLE {grant.login} NOCREATEDB")
@@ -144,13 +144,13 @@ def test_what_was_put_right_is_over(real_flow, grant):
     assert Event.objects.filter(event="grant:resolve_drift").count() == 1
 
 
-def test_a_login_closed_by_hand_is_noticed(real_flow, grant):
+def test_a_disabled_login_is_drift(real_flow, grant):
     reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     real_flow.pg.ask(f"ALTER ROLE {grant.login} NOLOGIN")
     assert look(real_flow) == {Kind.LOGIN_DISABLED}
 
 
-def test_a_dropped_login_ends_its_open_session_and_its_request(real_flow, grant):
+def test_a_dropped_login_terminates_its_session_and_revokes_its_request(real_flow, grant):
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     session = real_flow.pg.log_in(credential)
     real_flow.pg.ask(f"DROP ROLE {grant.login}")
@@ -163,7 +163,7 @@ def test_a_dropped_login_ends_its_open_session_and_its_request(real_flow, grant)
     assert (grant.state, grant.request.status) == (GrantState.REMOVED, Status.REVOKED)
 
 
-def test_a_login_that_is_back_after_its_end_is_removed(real_flow, grant):
+def test_a_login_that_returns_after_removal_is_removed(real_flow, grant):
     Grant.objects.update(state=GrantState.REMOVED, removed_at=timezone.now())
     AccessRequest.objects.update(status=Status.EXPIRED)
     look(real_flow)
@@ -171,19 +171,19 @@ def test_a_login_that_is_back_after_its_end_is_removed(real_flow, grant):
     assert Drift.objects.get().kind == Kind.RETURNED
 
 
-def test_what_changed_after_the_roll_was_called_proves_nothing(real_flow, grant):
+def test_changes_after_the_listing_are_ignored(real_flow, grant):
     Grant.objects.update(state=GrantState.REMOVED, removed_at=timezone.now() + timedelta(minutes=1))
     assert look(real_flow) == set()
     assert real_flow.pg.role_exists(grant.login)
 
 
-def test_a_target_that_is_down_is_told(real_flow, grant):
+def test_the_scan_records_an_unreachable_target(real_flow, grant):
     type(real_flow.integration).objects.update(port=1)
     assert look(real_flow) == set()
     assert "can't be reached" in real_flow.integration.scan.last_error
 
 
-def test_one_worker_looks_at_a_time(real_flow, grant):
+def test_one_worker_scans_at_a_time(real_flow, grant):
     look(real_flow)
     real_flow.pg.ask(f"ALTER ROLE {grant.login} CREATEDB")
     TargetScan.objects.update(lease_until=timezone.now() + timedelta(minutes=1))
@@ -192,7 +192,7 @@ def test_one_worker_looks_at_a_time(real_flow, grant):
     assert not Drift.objects.exists()
 
 
-def test_a_target_with_more_logins_than_are_held_at_once_is_read_to_its_end(real_flow, monkeypatch):
+def test_a_target_with_many_logins_is_scanned_in_batches(real_flow, monkeypatch):
     monkeypatch.setattr("requests_app.grants.target_access.BATCH_SIZE", 2)
     monkeypatch.setattr("requests_app.drift.scan.BATCH_SIZE", 2)
     monkeypatch.setattr("accessflows.connectors.postgresql.roles.BATCH_SIZE", 2)

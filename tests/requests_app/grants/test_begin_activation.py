@@ -40,7 +40,7 @@ def begun(request):
     return request
 
 
-def test_the_intent_is_written_first_with_its_deadline():
+def test_grants_are_written_first_with_their_deadline():
     before = timezone.now()
     request = begun(granting(targets=2))
     grants = list(request.grants.all())
@@ -50,7 +50,7 @@ def test_the_intent_is_written_first_with_its_deadline():
     assert Event.objects.filter(event=EventName.REQUEST_GRANT).count() == 1
 
 
-def test_beginning_again_moves_no_deadline():
+def test_beginning_again_keeps_the_deadline():
     request = begun(granting())
     deadline = request.grants.get().deadline
     with time_machine.travel(timezone.now() + timedelta(minutes=5)):
@@ -58,40 +58,40 @@ def test_beginning_again_moves_no_deadline():
     assert request.grants.get().deadline == deadline
 
 
-def test_a_deactivated_person_gets_nothing():
+def test_a_deactivated_user_gets_nothing():
     request = granting()
     type(request.requester).objects.update(is_active=False)
     assert begun(request).status == Status.CANCELLED
     assert not request.grants.exists()
 
 
-def test_a_person_out_of_the_group_gets_nothing():
+def test_a_user_removed_from_the_group_gets_nothing():
     request = granting()
     request.flow.requester_users.set([UserFactory()])
     assert begun(request).status == Status.CANCELLED
 
 
-def test_a_flow_switched_off_gives_nothing():
+def test_a_deactivated_flow_grants_nothing():
     request = granting()
     type(request.flow).objects.update(is_active=False)
     assert begun(request).status == Status.CANCELLED
     assert "deactivated" in request.message
 
 
-def test_a_changed_flow_gives_nothing():
+def test_a_changed_flow_grants_nothing():
     request = granting()
     request.flow.requester_users.add(UserFactory())
     take_fingerprint(request.flow)
     assert begun(request).status == Status.CANCELLED
 
 
-def test_a_server_that_moved_is_not_the_one_approved():
+def test_a_changed_server_address_voids_the_approval():
     request = granting()
     Integration.objects.update(port=2)
     assert begun(request).status == Status.CANCELLED
 
 
-def test_a_vanished_resource_is_not_given():
+def test_a_missing_resource_is_not_granted():
     request = granting()
     type(request.flow.targets.get().resource).objects.update(missing_since=timezone.now())
     assert begun(request).status == Status.CANCELLED
@@ -104,24 +104,24 @@ def approved(**flow):
     return request, approver
 
 
-def test_a_standing_approval_opens():
+def test_a_valid_approval_activates():
     request, _ = approved()
     assert begun(request).grants.count() == 1
 
 
-def test_an_approval_of_somebody_deactivated_does_not_open():
+def test_an_approval_by_a_deactivated_user_does_not_count():
     request, approver = approved()
     type(approver).objects.filter(pk=approver.pk).update(is_active=False)
     assert begun(request).status == Status.CANCELLED
     assert "approver" in request.message
 
 
-def test_no_approval_does_not_open():
+def test_without_approval_nothing_is_activated():
     request = granting(approval="any_of", approver_users=[UserFactory()])
     assert begun(request).status == Status.CANCELLED
 
 
-def test_evidence_of_before_a_reset_parks_again():
+def test_evidence_from_before_a_reset_returns_to_pending_mfa():
     request = granting(require_mfa=True)
     advance_epoch(user=request.requester)
     assert begun(request).status == Status.PENDING_MFA
@@ -129,13 +129,13 @@ def test_evidence_of_before_a_reset_parks_again():
     assert not request.grants.exists()
 
 
-def test_evidence_of_a_removed_authenticator_parks_again():
+def test_evidence_of_a_removed_authenticator_returns_to_pending_mfa():
     request = granting(require_mfa=True)
     Authenticator.objects.filter(user=request.requester).delete()
     assert begun(request).status == Status.PENDING_MFA
 
 
-def test_a_request_parked_again_goes_on_with_a_new_code():
+def test_a_request_pending_mfa_again_continues_with_a_new_code():
     request = granting(require_mfa=True)
     advance_epoch(user=request.requester)
     begun(request)
@@ -145,14 +145,14 @@ def test_a_request_parked_again_goes_on_with_a_new_code():
     assert begun(request).grants.count() == 1
 
 
-def test_evidence_older_than_the_hour_still_opens():
+def test_evidence_older_than_the_window_still_activates():
     request = granting(require_mfa=True)
     type(request).objects.update(pending_until=timezone.now() + timedelta(days=1))
     with time_machine.travel(timezone.now() + timedelta(hours=3)):
         assert begun(request).grants.count() == 1
 
 
-def test_a_request_nobody_opened_in_time_fails():
+def test_a_request_not_provisioned_in_time_fails():
     request = granting()
     with time_machine.travel(request.pending_until):
         assert begun(request).status == Status.FAILED
@@ -160,7 +160,7 @@ def test_a_request_nobody_opened_in_time_fails():
 
 
 @pytest.mark.parametrize("status", [Status.PENDING_MFA, Status.CANCELLED, Status.ACTIVE])
-def test_only_what_may_go_on_begins(status):
+def test_only_granting_requests_begin(status):
     request = AccessRequestFactory(status=status)
     assert begun(request).status == status
     assert not request.grants.exists()

@@ -43,14 +43,14 @@ def assert_nothing_is_open(flow, request) -> None:
     assert flow.pg.grant_roles() == []
 
 
-def test_fresh_evidence_opens(protected):
+def test_fresh_evidence_activates(protected):
     request = protected.request()
     settle()
     request.refresh_from_db()
     assert request.status == Status.ACTIVE
 
 
-def test_a_reset_after_the_intent_opens_nothing(protected):
+def test_a_reset_after_the_grants_are_written_activates_nothing(protected):
     request = protected.request()
     begin_activation(request_pk=request.pk)
     reset(protected.requester)
@@ -59,7 +59,7 @@ def test_a_reset_after_the_intent_opens_nothing(protected):
     assert not Event.objects.filter(event__in=["grant:activate", "grant:contain"]).exists()
 
 
-def test_a_reset_while_the_target_was_down_opens_nothing(protected):
+def test_a_reset_while_the_target_is_unreachable_activates_nothing(protected):
     request = protected.request()
     right_port = protected.integration.port
     Integration.objects.update(port=1)
@@ -75,7 +75,7 @@ def test_a_reset_while_the_target_was_down_opens_nothing(protected):
     assert_nothing_is_open(protected, request)
 
 
-def test_a_reset_during_the_call_ends_what_was_made(protected, monkeypatch):
+def test_a_reset_during_the_call_removes_the_login(protected, monkeypatch):
     class ResetMeanwhile(PostgreSQLConnector):
         def activate(self, target, spec):
             made = PostgreSQLConnector.activate(target, spec)
@@ -89,7 +89,7 @@ def test_a_reset_during_the_call_ends_what_was_made(protected, monkeypatch):
     assert Event.objects.filter(event="grant:contain").count() == 1
 
 
-def test_a_flow_switched_off_while_the_target_was_down_opens_nothing(real_flow):
+def test_a_flow_deactivated_while_the_target_is_unreachable_activates_nothing(real_flow):
     request = real_flow.request()
     begin_activation(request_pk=request.pk)
     request.grants.update(attempts=1)

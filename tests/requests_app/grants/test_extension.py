@@ -48,8 +48,8 @@ def extend(request, *, actor=None, window=None):
 
 
 def valid_until(flow, grant):
-    found = flow.pg.ask("SELECT rolvaliduntil FROM pg_roles WHERE rolname = %s", [grant.login])
-    return found[0][0] if found else None
+    rows = flow.pg.ask("SELECT rolvaliduntil FROM pg_roles WHERE rolname = %s", [grant.login])
+    return rows[0][0] if rows else None
 
 
 def hide_target(flow, request):
@@ -82,7 +82,7 @@ def test_the_end_moves_on_the_target_and_in_the_portal(flow):
     assert Event.objects.filter(event=EventName.REQUEST_EXTEND).count() == 1
 
 
-def test_an_open_session_and_its_password_live_on_past_the_first_end(flow):
+def test_an_open_session_and_its_password_work_past_the_first_end(flow):
     grant = flow.active_grant()
     credential = reveal_credential(actor=flow.requester, grant=grant, window=None)
     with flow.pg.log_in(credential) as session:
@@ -98,7 +98,7 @@ def test_an_open_session_and_its_password_live_on_past_the_first_end(flow):
     assert after(grant).status == Status.EXPIRED
 
 
-def test_no_more_often_than_the_flow_says(flow):
+def test_extensions_are_limited_by_the_flow(flow):
     grant = flow.active_grant()
     end = grant.deadline
     extend(grant.request)
@@ -108,21 +108,21 @@ def test_no_more_often_than_the_flow_says(flow):
     assert after(grant).ends_at == end + 2 * HALF_AN_HOUR
 
 
-def test_not_at_all_where_the_flow_allows_none(real_flow):
+def test_a_flow_without_extensions_refuses(real_flow):
     grant = real_flow.active_grant()
     with pytest.raises(RequestRefused, match="allows no extension"):
         extend(grant.request)
 
 
 @pytest.mark.parametrize("role", ["admin", "member"])
-def test_only_its_owner_extends_it(flow, role):
+def test_only_the_requester_extends(flow, role):
     grant = flow.active_grant()
     with pytest.raises(RequestRefused, match="Only the requester"):
         extend(grant.request, actor=UserFactory(role=role))
     assert not Extension.objects.exists()
 
 
-def test_protected_access_wants_a_fresh_code_and_keeps_it_as_evidence(flow):
+def test_protected_access_requires_fresh_evidence_and_stores_it(flow):
     change(flow, require_mfa=True)
     grant = flow.active_grant()
     with pytest.raises(WindowClosed):
@@ -134,11 +134,11 @@ def test_protected_access_wants_a_fresh_code_and_keeps_it_as_evidence(flow):
     fresh = VerificationFactory(user=flow.requester)
     extension = extend(grant.request, window=window_of(fresh))
     assert (extension.verification, extension.verified_at) == (fresh, fresh.at)
-    told = Event.objects.get(event=EventName.REQUEST_EXTEND).metadata
-    assert told["verification"] == fresh.pk
+    metadata = Event.objects.get(event=EventName.REQUEST_EXTEND).metadata
+    assert metadata["verification"] == fresh.pk
 
 
-def test_a_code_that_was_reset_before_the_target_answered_extends_nothing(flow):
+def test_a_reset_before_the_target_answers_extends_nothing(flow):
     change(flow, require_mfa=True)
     grant = flow.active_grant()
     end = grant.deadline
@@ -154,7 +154,7 @@ def test_a_code_that_was_reset_before_the_target_answered_extends_nothing(flow):
 
 
 @pytest.mark.parametrize("loses", ["no requester", "flow changed", "approver left"])
-def test_ground_lost_before_the_target_answered_extends_nothing(flow, loses):
+def test_eligibility_lost_before_the_target_answers_extends_nothing(flow, loses):
     grant = flow.active_grant()
     end = grant.deadline
     hide_target(flow, grant.request)
@@ -173,7 +173,7 @@ def test_ground_lost_before_the_target_answered_extends_nothing(flow, loses):
 @pytest.mark.parametrize(
     "loses", ["flow changed", "flow off", "no requester", "approver left", "closed hours"]
 )
-def test_what_it_stood_on_is_asked_again(flow, loses):
+def test_eligibility_is_checked_again(flow, loses):
     grant = flow.active_grant()
     request = grant.request
     today = timezone.now().weekday()
@@ -202,7 +202,7 @@ def _approved_by_somebody_gone(flow, request):
     )
 
 
-def test_in_the_last_moment_it_is_too_late(flow):
+def test_just_before_the_end_it_is_too_late(flow):
     grant = flow.active_grant()
     with (
         time_machine.travel(grant.deadline - timedelta(seconds=20), tick=False),
@@ -211,14 +211,14 @@ def test_in_the_last_moment_it_is_too_late(flow):
         extend(grant.request)
 
 
-def test_access_that_is_ending_is_not_extended(flow):
+def test_access_in_revocation_is_not_extended(flow):
     grant = flow.active_grant()
     revoke_access(actor=flow.requester, request=grant.request)
     with pytest.raises(Conflict, match="has been Revoking"):
         extend(grant.request)
 
 
-def test_a_login_that_was_cut_is_not_revived(flow):
+def test_a_contained_login_is_not_revived(flow):
     grant = flow.active_grant()
     credential = reveal_credential(actor=flow.requester, grant=grant, window=None)
     flow.pg.ask(f"ALTER ROLE {grant.login} NOLOGIN PASSWORD NULL VALID UNTIL '1970-01-01 00:00Z'")
@@ -230,7 +230,7 @@ def test_a_login_that_was_cut_is_not_revived(flow):
         flow.pg.log_in(credential)
 
 
-def test_what_the_targets_people_shortened_stays_short(flow):
+def test_an_end_shortened_on_the_target_stays(flow):
     grant = flow.active_grant()
     sooner = timezone.now() + timedelta(minutes=5)
     flow.pg.ask(f"ALTER ROLE {grant.login} VALID UNTIL '{sooner.isoformat()}'")
@@ -239,7 +239,7 @@ def test_what_the_targets_people_shortened_stays_short(flow):
     assert valid_until(flow, grant) == sooner
 
 
-def test_a_silent_target_is_asked_again_until_the_end(flow):
+def test_a_silent_target_is_retried_until_the_end(flow):
     grant = flow.active_grant()
     end = grant.deadline
     hide_target(flow, grant.request)
@@ -281,7 +281,7 @@ def test_two_overlapping_requests_leave_each_others_ends_alone(flow):
     assert after(second).status == Status.ACTIVE
 
 
-def test_of_two_that_end_together_one_is_moved_and_reminded_of_anew(flow):
+def test_of_two_with_the_same_end_only_one_is_extended(flow):
     first, second = flow.active_grant(), flow.active_grant()
     together = first.deadline
     for model, field in ((Grant, "deadline"), (AccessRequest, "ends_at")):
@@ -295,7 +295,7 @@ def test_of_two_that_end_together_one_is_moved_and_reminded_of_anew(flow):
 
 
 @pytest.mark.parametrize("step", ["extended", "between target and portal"])
-def test_the_watch_over_targets_agrees(flow, step):
+def test_an_extension_in_progress_is_no_drift(flow, step):
     grant = flow.active_grant()
     extend(grant.request)
     if step != "extended":
@@ -312,7 +312,7 @@ def test_the_watch_over_targets_agrees(flow, step):
     assert (grant.deadline + HALF_AN_HOUR).isoformat()[:16] in marker
 
 
-def test_a_target_that_moved_for_an_extension_that_failed_is_told(flow):
+def test_a_target_moved_by_a_failed_extension_is_drift(flow):
     grant = flow.active_grant()
     extension = extend(grant.request)
     later = {"deadline": extension.from_end, "extending_to": extension.to_end}
@@ -329,7 +329,7 @@ def test_a_target_that_moved_for_an_extension_that_failed_is_told(flow):
     assert [each.kind for each in Drift.objects.all()] == [Drift.Kind.DEADLINE]
 
 
-def test_the_page_extends_and_says_until_when(flow, signed_in):
+def test_the_page_extends_and_shows_the_new_end(flow, signed_in):
     grant = flow.active_grant()
     client = signed_in(flow.requester)
     page = reverse("requests:detail", args=[grant.request_id])
@@ -351,7 +351,7 @@ def test_a_second_click_on_the_same_page_does_not_extend_twice(flow, signed_in, 
     assert after(grant).extensions_used == 1
 
 
-def test_the_page_leads_to_the_code_first(flow, signed_in):
+def test_the_page_redirects_to_verification_first(flow, signed_in):
     change(flow, require_mfa=True)
     grant = flow.active_grant()
     address = reverse("requests:extend", args=[grant.request_id])
@@ -360,7 +360,7 @@ def test_the_page_leads_to_the_code_first(flow, signed_in):
     assert not Extension.objects.exists()
 
 
-def test_a_stranger_finds_nothing_to_extend(flow, signed_in):
+def test_others_cannot_see_the_extension_page(flow, signed_in):
     grant = flow.active_grant()
     address = reverse("requests:extend", args=[grant.request_id])
     assert signed_in(UserFactory()).post(address).status_code == 404

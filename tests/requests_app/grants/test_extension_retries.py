@@ -1,4 +1,4 @@
-"""An extension whose target does not answer: when it is asked for again, and what stands meanwhile."""
+"""An extension whose target does not answer: retries, and what holds meanwhile."""
 
 from datetime import timedelta
 
@@ -56,22 +56,22 @@ def extend(request):
     )
 
 
-def told(event):
+def metadata_of(event):
     return Event.objects.get(event=event).metadata
 
 
-def test_what_is_asked_is_on_the_record_and_on_the_grant(clock):
+def test_a_requested_extension_is_recorded_and_on_the_grant(clock):
     request = open_access()
     extension = extend(request)
     assert extension.state == Extension.State.REQUESTED
     assert (extension.requested_from, extension.number) == ("192.0.2.7", 1)
     assert request.grants.get().extending_to == extension.to_end == request.ends_at + HALF_AN_HOUR
-    said = told(EventName.REQUEST_REQUEST_EXTENSION)
-    assert (said["number"], said["of"]) == (1, 2)
-    assert "reason" not in said
+    metadata = metadata_of(EventName.REQUEST_REQUEST_EXTENSION)
+    assert (metadata["number"], metadata["of"]) == (1, 2)
+    assert "reason" not in metadata
 
 
-def test_it_is_asked_for_again_ever_more_seldom(clock):
+def test_retries_back_off(clock):
     extension = extend(open_access())
     for wait_s in (2, 4, 8, 16, 30, 30, 30):
         assert extension.next_attempt_at - timezone.now() == timedelta(seconds=wait_s)
@@ -84,7 +84,7 @@ def test_it_is_asked_for_again_ever_more_seldom(clock):
     assert extension.message
 
 
-def test_nobody_elses_extension_is_put_off_or_closed_with_it(clock):
+def test_other_extensions_are_not_affected(clock):
     mine, other = open_access(), open_access()
     waits = extend(other)
     before = Extension.objects.filter(pk=waits.pk).values().get()
@@ -97,7 +97,7 @@ def test_nobody_elses_extension_is_put_off_or_closed_with_it(clock):
     assert other.grants.get().extending_to == waits.to_end
 
 
-def test_what_is_not_due_or_settled_is_left_alone(clock):
+def test_extensions_not_due_or_settled_are_not_retried(clock):
     extension = extend(open_access())
     assert retry_extensions(now=extension.next_attempt_at - timedelta(microseconds=1)) == 0
     Extension.objects.update(state=Extension.State.DONE)
@@ -105,7 +105,7 @@ def test_what_is_not_due_or_settled_is_left_alone(clock):
     assert apply_extension(extension=extension).state == Extension.State.DONE
 
 
-def test_twenty_are_carried_on_at_a_time_each_once(clock):
+def test_at_most_twenty_are_retried_at_a_time(clock):
     for _ in range(21):
         extend(open_access())
     due = timezone.now() + timedelta(seconds=2)
@@ -114,7 +114,7 @@ def test_twenty_are_carried_on_at_a_time_each_once(clock):
     assert retry_extensions(now=due) == 1
 
 
-def test_what_is_settled_does_not_stand_in_the_way_of_what_waits(clock):
+def test_settled_extensions_do_not_block_others(clock):
     extension = extend(open_access())
     request = open_access()
     ends = {"from_end": request.ends_at, "to_end": request.ends_at + HALF_AN_HOUR}
@@ -132,7 +132,7 @@ def test_what_is_settled_does_not_stand_in_the_way_of_what_waits(clock):
     assert retry_extensions(now=extension.next_attempt_at) == 1
 
 
-def test_a_login_that_is_not_known_yet_is_waited_for(clock):
+def test_an_unknown_login_is_retried(clock):
     request = open_access()
     Grant.objects.update(login="", login_oid=None, system_identifier="")
     extension = extend(request)
@@ -140,13 +140,13 @@ def test_a_login_that_is_not_known_yet_is_waited_for(clock):
     assert "does not know the login" in extension.message
 
 
-def test_a_try_under_way_is_due_to_nobody_else(clock):
+def test_an_attempt_in_progress_is_not_due(clock):
     extension = extend(open_access())
     Extension.objects.update(next_attempt_at=timezone.now() + ATTEMPT_TIMEOUT)
     assert retry_extensions(now=extension.next_attempt_at) == 0
 
 
-def test_access_that_ended_meanwhile_is_not_extended(clock):
+def test_access_revoked_meanwhile_is_not_extended(clock):
     request = open_access()
     extension = extend(request)
     revoke_access(actor=request.requester, request=request)
@@ -155,10 +155,10 @@ def test_access_that_ended_meanwhile_is_not_extended(clock):
     assert "Revoking" in failed.message
     assert failed.settled_at == timezone.now()
     assert request.grants.get().extending_to is None
-    assert told(EventName.REQUEST_REFUSE_EXTENSION)["reason"] == failed.message
+    assert metadata_of(EventName.REQUEST_REFUSE_EXTENSION)["reason"] == failed.message
 
 
-def test_an_end_that_was_moved_meanwhile_is_not_moved_from_where_it_was(clock):
+def test_an_extension_from_an_outdated_end_fails(clock):
     request = open_access()
     extension = extend(request)
     type(request).objects.update(ends_at=request.ends_at - timedelta(minutes=10))
@@ -168,20 +168,20 @@ def test_an_end_that_was_moved_meanwhile_is_not_moved_from_where_it_was(clock):
 @pytest.mark.parametrize(
     ("before_s", "state"), [(1, Extension.State.REQUESTED), (0, Extension.State.FAILED)]
 )
-def test_at_its_end_to_the_second_it_is_too_late(clock, before_s, state):
+def test_at_the_end_it_is_too_late(clock, before_s, state):
     extension = extend(open_access())
     clock.move_to(extension.from_end - timedelta(seconds=before_s))
     assert apply_extension(extension=extension).state == state
 
 
-def test_a_part_that_ended_ends_the_extension(clock):
+def test_a_revoked_grant_fails_the_extension(clock):
     request = open_access()
     extension = extend(request)
     Grant.objects.update(state=GrantState.REVOKING)
     assert "Part of the access" in apply_extension(extension=extension).message
 
 
-def test_a_page_of_before_another_extension_extends_nothing(clock):
+def test_an_outdated_page_extends_nothing(clock):
     request = open_access()
     type(request).objects.update(extensions_used=1)
     with pytest.raises(Conflict, match="since this page was loaded"):

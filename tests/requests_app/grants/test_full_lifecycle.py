@@ -1,4 +1,4 @@
-"""Requests on a real PostgreSQL: what the portal says is so on the target."""
+"""Requests on a real PostgreSQL, from submission to proof of removal."""
 
 from datetime import timedelta
 
@@ -32,11 +32,11 @@ def test_a_revealed_credential_opens_the_target(real_flow):
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     with real_flow.pg.log_in(credential) as session:
         assert session.execute("SELECT count(*) FROM sales.orders").fetchone()[0] > 0
-    told = str(list(Event.objects.values_list("metadata", flat=True)))
-    assert credential.password not in told
+    metadata = str(list(Event.objects.values_list("metadata", flat=True)))
+    assert credential.password not in metadata
 
 
-def test_time_runs_out_and_the_open_session_is_cut(real_flow):
+def test_expiry_terminates_the_open_session(real_flow):
     grant = real_flow.active_grant()
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     session = real_flow.pg.log_in(credential)
@@ -52,7 +52,7 @@ def test_time_runs_out_and_the_open_session_is_cut(real_flow):
     assert not real_flow.pg.role_exists(grant.login)
 
 
-def test_ended_by_hand_is_revoked(real_flow):
+def test_access_ended_by_hand_is_revoked(real_flow):
     grant = real_flow.active_grant()
     revoke_access(actor=real_flow.requester, request=grant.request)
     settle()

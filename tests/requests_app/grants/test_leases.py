@@ -34,14 +34,14 @@ def grant():
     return GrantFactory(state=GrantState.REVOKING)
 
 
-def test_a_grant_is_taken_by_one(grant):
-    lease, taken = take(grant=grant)
-    assert taken == [grant]
-    assert taken[0].lease_by == lease
+def test_a_grant_is_claimed_by_one_worker(grant):
+    lease, claimed = take(grant=grant)
+    assert claimed == [grant]
+    assert claimed[0].lease_by == lease
     assert take("two", grant=grant)[1] == []
 
 
-def test_a_lease_that_ran_out_is_taken_over(grant):
+def test_an_expired_lease_is_taken_over(grant):
     take(grant=grant)
     Grant.objects.update(lease_until=Now() - timedelta(seconds=1))
     assert take("two", grant=grant)[1] == [grant]
@@ -54,25 +54,25 @@ def test_a_lease_is_as_long_as_the_setting_says(grant):
     assert (beyond.count(), within.count()) == (0, 1)
 
 
-def test_grants_of_one_integration_share_it_and_what_steps_ask_of_requests(grant):
+def test_claimed_grants_share_their_integration_and_have_their_request(grant):
     other = GrantFactory(state=grant.state, integration=grant.integration)
     Grant.objects.filter(pk=other.pk).update(next_attempt_at=grant.next_attempt_at)
     _, held = take(grant=grant, limit=2)
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as queries:
         assert held[0].integration is held[1].integration
         assert all((each.request.reference, each.request.pending_until) for each in held)
         assert all(each.spec(each.integration) for each in held)
-    assert len(asked) == 0
+    assert len(queries) == 0
 
 
-def test_whoever_lost_the_lease_cannot_renew_it(grant):
+def test_a_lost_lease_cannot_be_renewed(grant):
     lease, _ = take(grant=grant)
     Grant.objects.update(lease_until=Now() - timedelta(seconds=1))
     take("two", grant=grant)
     assert not renew([grant], lease)
 
 
-def test_whoever_lost_the_lease_gives_nothing_back(grant):
+def test_a_lost_lease_releases_nothing(grant):
     lease, _ = take(grant=grant)
     Grant.objects.update(lease_until=Now() - timedelta(seconds=1))
     second, _ = take("two", grant=grant)
@@ -82,7 +82,7 @@ def test_whoever_lost_the_lease_gives_nothing_back(grant):
     assert (grant.lease_by, grant.attempts) == (second, 0)
 
 
-def test_a_grant_given_back_waits_for_its_turn(grant):
+def test_a_released_grant_waits_for_its_next_attempt(grant):
     lease, _ = take(grant=grant)
     retry_later([grant], lease, step="contain", sentence="No answer.")
     assert take("two", grant=grant)[1] == []
@@ -91,25 +91,25 @@ def test_a_grant_given_back_waits_for_its_turn(grant):
     assert (grant.attempts, grant.last_error, grant.lease_by) == (1, "No answer.", "")
 
 
-def test_waits_grow_to_a_minute_and_no_further(grant):
+def test_retry_delays_grow_to_a_minute(grant):
     waits = []
     for _ in range(9):
         Grant.objects.update(next_attempt_at=timezone.now())
-        lease, [taken] = take(grant=grant)
+        lease, [claimed] = take(grant=grant)
         before = timezone.now()
-        retry_later([taken], lease, step="contain", sentence="No answer.")
-        taken.refresh_from_db()
-        waits.append(round((taken.next_attempt_at - before).total_seconds()))
+        retry_later([claimed], lease, step="contain", sentence="No answer.")
+        claimed.refresh_from_db()
+        waits.append(round((claimed.next_attempt_at - before).total_seconds()))
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
-def test_the_same_trouble_is_put_on_the_record_once(grant):
+def test_a_repeated_failure_is_recorded_once(grant):
     for sentence in ("No answer.", "No answer.", "Refused."):
         Grant.objects.update(next_attempt_at=timezone.now())
-        lease, [taken] = take(grant=grant)
-        retry_later([taken], lease, step="contain", sentence=sentence)
-    told = Event.objects.filter(event=EventName.GRANT_RETRY).order_by("pk")
-    assert [event.metadata["reason"] for event in told] == ["No answer.", "Refused."]
+        lease, [claimed] = take(grant=grant)
+        retry_later([claimed], lease, step="contain", sentence=sentence)
+    events = Event.objects.filter(event=EventName.GRANT_RETRY).order_by("pk")
+    assert [event.metadata["reason"] for event in events] == ["No answer.", "Refused."]
 
 
 def test_the_longest_waiting_goes_first(grant):

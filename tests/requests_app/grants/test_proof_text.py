@@ -1,4 +1,4 @@
-"""The proof of an end is shown and exported: login, sessions, remains, when and how."""
+"""The proof of removal on the page and in exports."""
 
 import pytest
 from django.urls import reverse
@@ -22,7 +22,7 @@ PROOF = {
 }
 
 
-def test_everything_the_target_said_is_told():
+def test_the_proof_shows_everything_that_was_checked():
     assert proof_lines(PROOF) == [
         ("Login", "Removed"),
         ("Sessions", "None open"),
@@ -32,25 +32,25 @@ def test_everything_the_target_said_is_told():
     ]  # fmt: skip
 
 
-def test_what_does_not_hold_is_not_made_better():
+def test_failed_checks_are_shown_as_failed():
     failed = PROOF | {
         "role_removed": False,
         "no_open_sessions": False,
         "nothing_left_behind": False,
     }
-    told = dict(proof_lines(failed))
-    assert (told["Login"], told["Sessions"]) == ("Still exists", "Some open")
-    assert told["Left behind"].startswith("Some objects. ")
+    lines = dict(proof_lines(failed))
+    assert (lines["Login"], lines["Sessions"]) == ("Still exists", "Some open")
+    assert lines["Left behind"].startswith("Some objects. ")
 
 
-def test_an_export_has_it_in_one_line():
+def test_the_export_has_the_proof_on_one_line():
     assert proof_summary(PROOF) == (
         "login removed, no open sessions, nothing left behind, checked 2026-05-31T16:00:01+00:00: "
         "Read from the target."
     )
 
 
-def test_what_is_not_known_is_left_out():
+def test_missing_parts_are_left_out():
     assert proof_lines({}) == []
     assert proof_lines({"checked_at": "soon"}) == []
     assert proof_summary({"method": "Asked"}) == "Asked"

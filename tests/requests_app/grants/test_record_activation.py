@@ -1,4 +1,4 @@
-"""What a target has made is noted on its grant and on no other; with the last one access is open."""
+"""Activation is recorded on its grant only; with the last one the request is active."""
 
 from datetime import timedelta
 
@@ -74,17 +74,17 @@ def rows(request):
     return list(request.grants.order_by("pk").values())
 
 
-def test_it_is_noted_with_what_the_target_enforces_and_given_back():
+def test_activation_stores_the_enforced_end_and_releases_the_lease():
     grant = begun().grants.get()
     assert note(grant)
     assert (grant.state, grant.activated_at) == (GrantState.ACTIVE, timezone.now())
     assert grant.enforced_until == grant.deadline - timedelta(seconds=1)
     assert (grant.login, grant.login_oid, grant.lease_by) == (f"jit_{grant.pk}", 42, "")
-    told = Event.objects.get(event=EventName.GRANT_ACTIVATE).metadata
-    assert (told["login"], told["clock_skew_s"]) == (grant.login, 2.0)
+    metadata = Event.objects.get(event=EventName.GRANT_ACTIVATE).metadata
+    assert (metadata["login"], metadata["clock_skew_s"]) == (grant.login, 2.0)
 
 
-def test_access_opens_with_its_last_grant_until_the_first_end(clock):
+def test_the_request_is_active_with_its_last_grant_until_the_first_deadline(clock):
     request = begun(targets=2)
     first, second = request.grants.order_by("pk")
     assert note(first)
@@ -100,14 +100,14 @@ def test_access_opens_with_its_last_grant_until_the_first_end(clock):
     assert request.pending_until is None
 
 
-def test_nobody_elses_grant_is_touched():
+def test_other_grants_are_not_changed():
     other, mine = begun(), begun()
     before = rows(other)
     assert note(mine.grants.get())
     assert rows(other) == before
 
 
-def test_what_another_worker_has_taken_over_is_not_noted_as_open():
+def test_a_grant_taken_over_by_another_worker_is_not_activated():
     grant = begun().grants.get()
     assert not note(grant, lease="lost")
     assert (grant.state, grant.login) == (GrantState.ACTIVATING, f"jit_{grant.pk}")
@@ -115,7 +115,7 @@ def test_what_another_worker_has_taken_over_is_not_noted_as_open():
 
 
 @pytest.mark.parametrize("state", [GrantState.REVOKING, GrantState.REMOVED])
-def test_what_was_ended_meanwhile_goes_the_way_of_ending(state):
+def test_a_grant_revoked_during_activation_is_removed(state):
     grant = begun().grants.get()
     Grant.objects.filter(pk=grant.pk).update(state=state)
     assert not note(grant)
@@ -123,7 +123,7 @@ def test_what_was_ended_meanwhile_goes_the_way_of_ending(state):
     assert grant.request.status == Status.GRANTING
 
 
-def test_evidence_voided_while_the_target_was_asked_opens_nothing():
+def test_evidence_voided_during_the_call_activates_nothing():
     request = begun(require_mfa=True)
     advance_epoch(user=request.requester)
     grant = request.grants.get()
@@ -132,7 +132,7 @@ def test_evidence_voided_while_the_target_was_asked_opens_nothing():
     assert "was reset" in grant.request.message
 
 
-def test_a_failed_request_stays_failed_as_it_was():
+def test_a_failed_request_stays_failed():
     request = begun(require_mfa=True)
     fail_activation(grant=request.grants.get(), sentence="The target refused.")
     advance_epoch(user=request.requester)
@@ -145,13 +145,13 @@ def test_a_failed_request_stays_failed_as_it_was():
 # Right before the target is asked
 
 
-def test_before_the_target_is_asked_the_permission_is_asked_again():
+def test_confirmation_needs_a_granting_request():
     assert confirm_activation(grant=begun(require_mfa=True).grants.get())
 
 
 @pytest.mark.parametrize("attempts", [0, 1])
 @pytest.mark.parametrize("loss", ["epoch", "authenticator"])
-def test_a_reset_right_before_gives_it_up(loss, attempts):
+def test_a_reset_right_before_the_call_fails_the_request(loss, attempts):
     request = begun(require_mfa=True)
     request.grants.update(attempts=attempts)
     if loss == "epoch":
@@ -163,7 +163,7 @@ def test_a_reset_right_before_gives_it_up(loss, attempts):
     assert (request.status, request.ended_at) == (Status.FAILED, timezone.now())
 
 
-def test_a_reset_does_not_matter_where_no_mfa_was_asked():
+def test_a_reset_does_not_matter_without_required_mfa():
     request = begun()
     advance_epoch(user=request.requester)
     assert confirm_activation(grant=request.grants.get())
@@ -215,7 +215,7 @@ def test_eligibility_is_checked_at_every_attempt(change, attempts):
     assert request.status == Status.FAILED
 
 
-def test_an_approval_without_its_mfa_opens_nothing():
+def test_an_approval_without_evidence_activates_nothing():
     request = begun(require_mfa=True, approval="any_of", approver_users=[UserFactory()])
     Decision.objects.all().delete()
     grant = request.grants.get()
@@ -223,13 +223,13 @@ def test_an_approval_without_its_mfa_opens_nothing():
     assert "approver's MFA was reset" in grant.request.message
 
 
-def test_what_is_not_to_be_opened_any_more_is_not_confirmed():
+def test_a_request_in_revocation_is_not_confirmed():
     request = begun()
     type(request).objects.update(status=Status.REVOKING)
     assert confirm_activation(grant=request.grants.get()) is False
 
 
-def test_a_long_reason_is_cut_to_what_its_column_holds():
+def test_a_long_reason_is_truncated():
     request = begun()
     fail_activation(grant=request.grants.get(), sentence="x" * 600)
     request.refresh_from_db()

@@ -1,4 +1,4 @@
-"""That access ends soon is said once for each end, and again after an extension."""
+"""A reminder is recorded once for each end, and again after an extension."""
 
 from datetime import timedelta
 
@@ -27,7 +27,7 @@ def reminders() -> int:
 
 
 @pytest.mark.parametrize(
-    ("lasts", "before"),
+    ("duration", "before"),
     [
         (timedelta(hours=8), timedelta(minutes=15)),
         (timedelta(minutes=150), timedelta(minutes=15)),
@@ -35,19 +35,19 @@ def reminders() -> int:
         (timedelta(minutes=10), timedelta(minutes=1)),
     ],
 )
-def test_the_reminder_comes_15_minutes_before_or_at_the_last_tenth(lasts, before):
+def test_the_reminder_comes_15_minutes_before_or_at_the_last_tenth(duration, before):
     start = timezone.now()
-    assert reminder_time(start, start + lasts) == start + lasts - before
+    assert reminder_time(start, start + duration) == start + duration - before
 
 
-def test_it_is_said_once(db):
+def test_the_reminder_is_recorded_once(db):
     request = opened()
     assert record_reminders(now=request.remind_at - timedelta(seconds=1)) == 0
     assert [record_reminders(now=request.remind_at) for _ in range(3)] == [1, 0, 0]
     assert reminders() == 1
 
 
-def test_it_is_said_again_for_another_end(db):
+def test_an_extension_sets_another_reminder(db):
     request = opened()
     record_reminders(now=request.remind_at)
     later = request.ends_at + timedelta(hours=1)
@@ -57,12 +57,12 @@ def test_it_is_said_again_for_another_end(db):
     assert reminders() == 2
 
 
-def test_after_an_outage_nobody_is_reminded_of_what_is_over(db):
+def test_expired_access_gets_no_reminder(db):
     request = opened()
     assert record_reminders(now=request.ends_at) == 0
 
 
-def test_what_was_ended_by_hand_has_no_reminder(db):
+def test_revoked_access_gets_no_reminder(db):
     request = opened()
     AccessRequest.objects.update(status=Status.REVOKING)
     with time_machine.travel(request.remind_at):

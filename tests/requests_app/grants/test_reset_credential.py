@@ -61,7 +61,7 @@ def test_not_before_it_was_revealed():
         reset(shown(revealed_at=None))
 
 
-def test_a_protected_one_wants_an_open_window():
+def test_protected_access_requires_an_open_window():
     grant = shown()
     AccessRequest.objects.update(require_mfa=True, verified_at=grant.request.created_at)
     with pytest.raises(WindowClosed):
@@ -70,20 +70,20 @@ def test_a_protected_one_wants_an_open_window():
 
 
 @pytest.mark.parametrize("cut", [True, False])
-def test_it_is_on_the_record_when_and_whether_sessions_were_to_be_cut(cut):
+def test_the_reset_is_recorded_with_its_effect_on_sessions(cut):
     before = timezone.now()
     other, grant = shown(revealed_at=before), shown(revealed_at=before)
     Integration.objects.update(terminate_sessions_on_reset=cut)
     with pytest.raises(RequestRefused):
         reset(grant)
-    told = Event.objects.get(event=EventName.GRANT_RESET).metadata
-    assert (told["login"], told["sessions_terminated"]) == ("jit_x", cut)
+    metadata = Event.objects.get(event=EventName.GRANT_RESET).metadata
+    assert (metadata["login"], metadata["sessions_terminated"]) == ("jit_x", cut)
     other.refresh_from_db()
     grant.refresh_from_db()
     assert other.revealed_at == before < grant.revealed_at
 
 
-def test_a_target_that_does_not_answer_is_told():
+def test_a_target_that_does_not_answer_gets_a_sentence():
     with pytest.raises(RequestRefused, match="Reset again"):
         reset(shown())
     assert Event.objects.filter(event=EventName.GRANT_RETRY, metadata__step="reset").exists()
@@ -91,7 +91,7 @@ def test_a_target_that_does_not_answer_is_told():
 
 @pytest.mark.target
 @pytest.mark.parametrize("cut", [True, False])
-def test_the_old_password_is_dead_and_sessions_are_as_the_integration_says(real_flow, cut):
+def test_the_old_password_stops_working_and_sessions_follow_the_setting(real_flow, cut):
     Integration.objects.update(terminate_sessions_on_reset=cut)
     grant = real_flow.active_grant()
     old = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
@@ -120,6 +120,6 @@ def test_the_page_shows_the_new_one_once(real_flow, client):
     answer = client.post(reverse("requests:reset", args=[grant.request_id]))
     assert answer.headers["Cache-Control"] == "no-store"
     assert "Shown once." in answer.content.decode()
-    told = Event.objects.get(event=EventName.GRANT_RESET).metadata
-    assert told["sessions_terminated"] is True
+    metadata = Event.objects.get(event=EventName.GRANT_RESET).metadata
+    assert metadata["sessions_terminated"] is True
     assert Grant.objects.get().revealed_at - timezone.now() < timedelta(minutes=1)

@@ -63,7 +63,7 @@ def test_not_after_the_deadline():
         reveal(grant)
 
 
-def test_a_protected_one_wants_an_open_window():
+def test_protected_access_requires_an_open_window():
     grant = ready()
     AccessRequest.objects.update(require_mfa=True, verified_at=grant.request.created_at)
     with pytest.raises(WindowClosed):
@@ -72,7 +72,7 @@ def test_a_protected_one_wants_an_open_window():
     assert grant.revealed_at is None
 
 
-def test_a_target_that_does_not_answer_costs_no_turn():
+def test_a_target_that_does_not_answer_leaves_it_unrevealed():
     grant = ready()
     with pytest.raises(RequestRefused, match="was not revealed"):
         reveal(grant)
@@ -81,7 +81,7 @@ def test_a_target_that_does_not_answer_costs_no_turn():
     assert Event.objects.filter(event=EventName.GRANT_RETRY).exists()
 
 
-def test_nobody_elses_turn_is_taken_or_given_back():
+def test_other_grants_are_not_marked_revealed():
     shown_at = timezone.now()
     others = [ready(), ready(revealed_at=shown_at)]
     with pytest.raises(RequestRefused):
@@ -89,21 +89,21 @@ def test_nobody_elses_turn_is_taken_or_given_back():
     assert [Grant.objects.get(pk=each.pk).revealed_at for each in others] == [None, shown_at]
 
 
-def test_the_turn_is_on_the_record_before_the_target_is_asked():
+def test_the_reveal_is_recorded_before_the_call():
     grant = ready()
     with pytest.raises(RequestRefused):
         reveal(grant)
-    told = Event.objects.get(event=EventName.GRANT_REVEAL)
-    assert (told.actor_id, told.metadata["login"]) == (grant.request.requester_id, "jit_x")
+    event = Event.objects.get(event=EventName.GRANT_REVEAL)
+    assert (event.actor_id, event.metadata["login"]) == (grant.request.requester_id, "jit_x")
 
 
-def test_a_grant_whose_login_is_not_known_shows_nothing():
+def test_a_grant_without_a_known_login_reveals_nothing():
     with pytest.raises(Conflict):
         reveal(GrantFactory())
 
 
 @pytest.mark.target
-def test_it_is_shown_once(real_flow):
+def test_a_credential_is_revealed_once(real_flow):
     grant = real_flow.active_grant()
     reveal(grant)
     with pytest.raises(Conflict, match="once"):
@@ -111,7 +111,7 @@ def test_it_is_shown_once(real_flow):
 
 
 @pytest.mark.target
-def test_the_page_shows_it_and_keeps_it_nowhere(real_flow, signed_in, caplog):
+def test_the_page_shows_the_password_and_stores_it_nowhere(real_flow, signed_in, caplog):
     caplog.set_level(logging.DEBUG)
     grant = real_flow.active_grant()
     client = signed_in(real_flow.requester)
@@ -129,7 +129,7 @@ def test_the_page_shows_it_and_keeps_it_nowhere(real_flow, signed_in, caplog):
         assert session.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_the_page_leads_to_the_code_and_back(signed_in, open_window_of):
+def test_the_page_redirects_to_verification_and_back(signed_in, open_window_of):
     grant = ready()
     open_window_of(grant.request.requester)
     AccessRequest.objects.update(require_mfa=True, verified_at=grant.request.created_at)
@@ -141,7 +141,7 @@ def test_the_page_leads_to_the_code_and_back(signed_in, open_window_of):
     )
 
 
-def test_the_page_says_when_the_target_is_down(signed_in):
+def test_the_page_says_that_the_target_is_unreachable(signed_in):
     grant = ready()
     client = signed_in(grant.request.requester)
     answer = client.post(reverse("requests:reveal", args=[grant.request_id]), {"grant": grant.pk})
@@ -149,7 +149,7 @@ def test_the_page_says_when_the_target_is_down(signed_in):
     assert "was not revealed" in answer.content.decode()
 
 
-def test_looking_reveals_nothing(signed_in):
+def test_get_reveals_nothing(signed_in):
     grant = ready()
     client = signed_in(grant.request.requester)
     assert client.get(reverse("requests:reveal", args=[grant.request_id])).status_code == 405
@@ -168,22 +168,22 @@ HOSTILE = ["orders", "a b", "a'b", 'a"b', "a=b", "$(id)", "a\\b", "postgresql://
 
 @pytest.mark.parametrize("database", HOSTILE)
 @pytest.mark.parametrize("sslmode", ["prefer", "verify-full"])
-def test_the_psql_line_says_what_is_meant(database, sslmode):
+def test_the_psql_command_is_unambiguous(database, sslmode):
     credential = Credential("db.example", 5433, database, "jit_x", "secret")
     line = psql_command(credential, sslmode=sslmode)
     assert "secret" not in line
     words = shlex.split(line)
     options = dict(zip(words[1::2], words[2::2], strict=True))
-    said = options.pop("-d")
-    plain = "=" not in said
-    found = {"dbname": said} if plain else conninfo_to_dict(said)
-    assert found.get("dbname") == database
-    assert found.get("sslmode", "prefer") == sslmode
+    value = options.pop("-d")
+    plain = "=" not in value
+    parameters = {"dbname": value} if plain else conninfo_to_dict(value)
+    assert parameters.get("dbname") == database
+    assert parameters.get("sslmode", "prefer") == sslmode
     assert options == {"-h": "db.example", "-p": "5433", "-U": "jit_x"}
 
 
 @pytest.mark.target
-def test_the_psql_line_works_when_pasted(real_flow):
+def test_the_psql_command_works_when_pasted(real_flow):
     grant = real_flow.active_grant()
     credential = reveal(grant)
     psql = real_flow.pg.server.bin_dir / "psql"
@@ -213,7 +213,7 @@ def test_a_late_reveal_revives_nothing(real_flow):
         real_flow.pg.log_in(credential)
 
 
-def test_the_psql_line_wraps_before_its_options():
+def test_the_psql_command_wraps_before_its_options():
     line = "psql -h db.example -p 5432 -U jit_1 -d 'dbname=a sslmode=require'"
     options = ["psql", "-h db.example", "-p 5432", "-U jit_1", "-d 'dbname=a sslmode=require'"]
     assert split_before_options(line) == options

@@ -31,7 +31,7 @@ def stands(request):
     return request.status
 
 
-def test_time_ends_access_as_expired():
+def test_access_past_its_end_expires():
     grant = GrantFactory()
     assert expire_due(now=grant.deadline - timedelta(seconds=1)) == 0
     assert expire_due(now=grant.deadline) == 1
@@ -40,13 +40,13 @@ def test_time_ends_access_as_expired():
     assert grant.request.final_status == Status.EXPIRED
 
 
-def test_the_requester_ends_it_as_revoked():
+def test_the_requester_revokes_it():
     grant = GrantFactory()
     revoke_access(actor=grant.request.requester, request=grant.request)
     assert (stands(grant.request), grant.request.final_status) == (Status.REVOKING, Status.REVOKED)
 
 
-def test_an_admin_ends_it():
+def test_an_admin_revokes_it():
     grant, admin = GrantFactory(), UserFactory(admin=True)
     revoke_access(actor=admin, request=grant.request)
     assert stands(grant.request) == Status.REVOKING
@@ -54,7 +54,7 @@ def test_an_admin_ends_it():
 
 
 @pytest.mark.parametrize("role", ["auditor", None])
-def test_others_do_not_end_it(role):
+def test_others_cannot_revoke_it(role):
     grant = GrantFactory()
     actor = UserFactory(**({role: True} if role else {}))
     for end in (revoke_access, cancel_request):
@@ -63,7 +63,7 @@ def test_others_do_not_end_it(role):
     assert stands(grant.request) == Status.ACTIVE
 
 
-def test_an_end_that_begun_stays_what_it_is():
+def test_a_started_revocation_keeps_its_final_status():
     grant = GrantFactory()
     expire_due(now=grant.deadline)
     with pytest.raises(Conflict):
@@ -72,13 +72,13 @@ def test_an_end_that_begun_stays_what_it_is():
 
 
 @pytest.mark.parametrize("status", [Status.PENDING_MFA, Status.PENDING_APPROVAL, Status.GRANTING])
-def test_what_is_not_open_yet_can_be_cancelled(status):
+def test_a_pending_request_can_be_cancelled(status):
     request = AccessRequestFactory(status=status)
     cancel_request(actor=request.requester, request=request)
     assert stands(request) == Status.CANCELLED
 
 
-def test_cancelling_while_access_is_made_ends_what_may_exist():
+def test_cancelling_during_activation_revokes_what_may_exist():
     request = AccessRequestFactory()
     begin_activation(request_pk=request.pk)
     cancel_request(actor=request.requester, request=request)
@@ -86,20 +86,20 @@ def test_cancelling_while_access_is_made_ends_what_may_exist():
     assert request.grants.get().state == GrantState.REVOKING
 
 
-def test_open_access_cannot_be_cancelled_away():
+def test_active_access_cannot_be_cancelled():
     grant = GrantFactory()
     with pytest.raises(Conflict):
         cancel_request(actor=grant.request.requester, request=grant.request)
 
 
-def test_nobody_entering_a_code_lapses():
+def test_a_request_without_verification_lapses():
     request = AccessRequestFactory(status=Status.PENDING_MFA)
     assert lapse_overdue(now=request.pending_until - timedelta(seconds=1)) == 0
     assert lapse_overdue(now=request.pending_until) == 1
     assert (stands(request), request.message) == (Status.LAPSED, "MFA was not verified in time.")
 
 
-def test_nobody_deciding_lapses():
+def test_a_request_without_decision_lapses():
     request = AccessRequestFactory(status=Status.PENDING_APPROVAL)
     lapse_overdue(now=request.pending_until)
     assert (stands(request), request.message) == (Status.LAPSED, "Nobody decided in time.")
@@ -118,7 +118,7 @@ def request_at(status):
 @pytest.mark.parametrize(
     "lost", ["person", "no person", "flow", "no flow", "integration", "name on the flow"]
 )
-def test_what_lost_its_ground_ends(status, then, lost):
+def test_access_that_lost_eligibility_is_revoked(status, then, lost):
     request = request_at(status)
     integration = request.targets.get().integration
     {
@@ -134,7 +134,7 @@ def test_what_lost_its_ground_ends(status, then, lost):
     assert request.message
 
 
-def test_what_lost_its_ground_ends_in_batches(monkeypatch):
+def test_ineligible_access_is_revoked_in_batches(monkeypatch):
     monkeypatch.setattr("requests_app.grants.revocation.BATCH_SIZE", 2)
     requests = [request_at(Status.PENDING_APPROVAL) for _ in range(3)]
     type(requests[0].flow).objects.update(is_active=False)
@@ -143,7 +143,7 @@ def test_what_lost_its_ground_ends_in_batches(monkeypatch):
 
 
 @pytest.mark.parametrize(("status", "then"), LIVE)
-def test_who_leaves_the_group_that_may_ask_loses_what_is_open(status, then):
+def test_leaving_the_requester_group_revokes_access(status, then):
     request, group = request_at(status), Group.objects.create(name="Engineering")
     request.flow.requester_users.clear()
     request.flow.requester_groups.add(group)
@@ -156,7 +156,7 @@ def test_who_leaves_the_group_that_may_ask_loses_what_is_open(status, then):
 
 @pytest.mark.parametrize(("status", "then"), LIVE)
 @pytest.mark.parametrize("of", ["user", "flow", "integration"])
-def test_all_access_of_one_ends_and_that_of_others_stays(status, then, of):
+def test_revoking_all_access_of_one_leaves_that_of_others(status, then, of):
     request, other = request_at(status), request_at(status)
     concerned = {
         "user": request.requester,
@@ -169,18 +169,18 @@ def test_all_access_of_one_ends_and_that_of_others_stays(status, then, of):
     assert (ended, stands(request), stands(other)) == (1, then, status)
 
 
-def test_nothing_in_particular_ends_nothing():
+def test_revoking_all_access_of_nothing_revokes_nothing():
     request = request_at(Status.ACTIVE)
     assert revoke_all_access_of(actor=None, reason="Nobody named") == 0
     assert stands(request) == Status.ACTIVE
 
 
-def test_with_everything_in_order_nothing_ends():
+def test_eligible_access_is_not_revoked():
     GrantFactory()
     assert revoke_ineligible() == 0
 
 
-def test_the_page_ends_and_says_so(signed_in):
+def test_the_page_revokes(signed_in):
     grant = GrantFactory()
     client = signed_in(grant.request.requester)
     answer = client.post(reverse("requests:revoke", args=[grant.request_id]), follow=True)
@@ -188,7 +188,7 @@ def test_the_page_ends_and_says_so(signed_in):
     assert "Revoking" in answer.content.decode()
 
 
-def test_the_page_says_when_it_was_too_late(signed_in):
+def test_the_page_says_that_it_was_too_late(signed_in):
     grant = GrantFactory()
     with time_machine.travel(grant.deadline, tick=False):
         expire_due(now=timezone.now())

@@ -19,34 +19,34 @@ def grant():
 
 
 @pytest.mark.parametrize("state", GrantState)
-def test_before_its_end_a_grant_stands_as_its_row_says(grant, state):
+def test_before_its_deadline_the_status_is_the_state(grant, state):
     grant.state = state
     assert grant_status(grant, grant.deadline).code == state
 
 
 @pytest.mark.parametrize("state", [GrantState.ACTIVE, GrantState.REVOKING])
-def test_past_its_end_and_not_contained_it_is_overdue_with_its_age(grant, state):
+def test_past_its_deadline_the_status_is_overdue(grant, state):
     grant.state = state
     status = grant_status(grant, grant.deadline + timedelta(minutes=3))
     assert (status.code, status.label) == ("overdue", "Overdue by 3 min")
 
 
-def test_a_moment_past_its_end_it_is_not_overdue_yet(grant):
+def test_just_past_its_deadline_it_is_not_overdue(grant):
     assert grant_status(grant, grant.deadline + timedelta(seconds=4)).code == GrantState.ACTIVE
 
 
 @pytest.mark.parametrize("state", [GrantState.CONTAINED, GrantState.REMOVED])
-def test_what_is_contained_is_never_overdue(grant, state):
+def test_a_contained_grant_is_never_overdue(grant, state):
     grant.state, grant.contained_at = state, grant.deadline
     assert grant_status(grant, grant.deadline + timedelta(days=1)).code == state
 
 
-def test_what_was_never_made_is_not_overdue():
+def test_a_grant_never_created_is_not_overdue():
     grant = GrantFactory(state=GrantState.ACTIVATING)
     assert grant_status(grant, grant.deadline + timedelta(days=1)).code == GrantState.ACTIVATING
 
 
-def test_the_request_page_says_what_differs_and_for_how_long_it_is_late(grant, admin_client):
+def test_the_request_page_shows_drift_and_delay(grant, admin_client):
     Drift.objects.create(grant=grant, login=grant.login, kind="deadline", sentence="Pushed back.")
     Drift.objects.create(
         grant=grant,
@@ -63,7 +63,7 @@ def test_the_request_page_says_what_differs_and_for_how_long_it_is_late(grant, a
     assert "Overdue by 10 min" in page
 
 
-def test_the_integration_page_says_what_differs(grant, admin_client):
+def test_the_integration_page_shows_drift(grant, admin_client):
     Drift.objects.create(
         integration=grant.integration, login="jit_lost", kind="unknown", sentence="Nobody knows it."
     )

@@ -1,4 +1,4 @@
-"""The list on New Request: searched on the server by GET, and nothing ticked is lost."""
+"""The catalog on New Request: filtered on the server, and the selection is kept."""
 
 import re
 
@@ -40,21 +40,21 @@ def other(user):
     return FlowTargetFactory(flow=AccessFlowFactory(name="Else", requester_users=[user]))
 
 
-def offered(client, **asked):
-    page = client.get(NEW, asked).content.decode()
-    return {int(found) for found in re.findall(r'name="target" value="(\d+)"', page)}
+def listed(client, **params):
+    page = client.get(NEW, params).content.decode()
+    return {int(pk) for pk in re.findall(r'name="target" value="(\d+)"', page)}
 
 
-def ticked(client, **asked):
-    page = client.get(NEW, asked).content.decode()
-    return {int(found) for found in re.findall(r'value="(\d+)"[^>]* checked', page)}
+def selected(client, **params):
+    page = client.get(NEW, params).content.decode()
+    return {int(pk) for pk in re.findall(r'value="(\d+)"[^>]* checked', page)}
 
 
 @pytest.mark.parametrize(
     "words", ["desk", "HALDEN", "orders", "_read", "look rows", "warehouse orders_read desk"]
 )
-def test_every_word_is_found_wherever_it_stands(user, orders, other, signed_in, words):
-    assert offered(signed_in(user), q=words) == {orders.pk}
+def test_every_word_matches_any_field(user, orders, other, signed_in, words):
+    assert listed(signed_in(user), q=words) == {orders.pk}
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,14 @@ def test_every_word_is_found_wherever_it_stands(user, orders, other, signed_in, 
         {"permission": "orders_read"},
     ],
 )
-def test_a_name_narrows(user, orders, other, signed_in, name):
-    assert offered(signed_in(user), **name) == {orders.pk}
+def test_a_filter_narrows_the_catalog(user, orders, other, signed_in, name):
+    assert listed(signed_in(user), **name) == {orders.pk}
 
 
-def test_what_is_ticked_stays_although_it_does_not_fit(user, orders, other, signed_in):
+def test_selected_targets_stay_when_they_do_not_match(user, orders, other, signed_in):
     client = signed_in(user)
-    assert ticked(client, q="desk", target=other.pk) == {other.pk}
-    assert offered(client, q="desk", target=other.pk) == {orders.pk, other.pk}
+    assert selected(client, q="desk", target=other.pk) == {other.pk}
+    assert listed(client, q="desk", target=other.pk) == {orders.pk, other.pk}
 
 
 def test_a_search_that_finds_nothing_says_so(user, orders, signed_in):
@@ -82,13 +82,13 @@ def test_a_search_that_finds_nothing_says_so(user, orders, signed_in):
 
 
 @pytest.mark.parametrize(
-    "asked", [{"page": "x"}, {"page": "-1"}, {"q": "x" * 5000}, {"flow": "\x00"}]
+    "params", [{"page": "x"}, {"page": "-1"}, {"q": "x" * 5000}, {"flow": "\x00"}]
 )
-def test_an_address_nobody_wrote_is_answered(user, orders, signed_in, asked):
-    assert signed_in(user).get(NEW, asked).status_code == 200
+def test_unexpected_parameters_are_accepted(user, orders, signed_in, params):
+    assert signed_in(user).get(NEW, params).status_code == 200
 
 
-def test_what_others_may_ask_for_is_in_no_list_and_no_filter(user, orders, signed_in):
+def test_targets_of_others_are_not_listed(user, orders, signed_in):
     foreign = FlowTargetFactory(flow=AccessFlowFactory(name="Board only"))
     page = signed_in(user).get(NEW, {"target": foreign.pk}).content.decode()
     assert "Board only" not in page
@@ -109,16 +109,16 @@ def many(user, count):
     return flow
 
 
-def test_three_hundred_targets_come_in_pages_that_keep_what_is_ticked(user, signed_in):
+def test_pages_keep_the_selection(user, signed_in):
     flow = many(user, 300)
     client, first = signed_in(user), flow.targets.first()
-    assert len(offered(client)) == PAGE_SIZE
-    assert ticked(client, page=10, target=first.pk) == {first.pk}
-    assert len(offered(client, page=10, target=first.pk)) == PAGE_SIZE + 1
-    assert offered(client, q="db_299") == {flow.targets.last().pk}
+    assert len(listed(client)) == PAGE_SIZE
+    assert selected(client, page=10, target=first.pk) == {first.pk}
+    assert len(listed(client, page=10, target=first.pk)) == PAGE_SIZE + 1
+    assert listed(client, q="db_299") == {flow.targets.last().pk}
 
 
-def test_the_page_asks_as_often_for_300_targets_as_for_ten(user, signed_in, questions_of):
+def test_query_count_does_not_depend_on_targets(user, signed_in, questions_of):
     flow = many(user, 10)
     client = signed_in(user)
     few = questions_of(client, NEW)
@@ -129,28 +129,28 @@ def test_the_page_asks_as_often_for_300_targets_as_for_ten(user, signed_in, ques
     assert questions_of(client, NEW) == few
 
 
-def test_the_token_of_the_form_is_in_no_address(user, orders, signed_in):
+def test_the_csrf_token_is_in_no_url(user, orders, signed_in):
     page = signed_in(user).get(NEW).content.decode()
     assert 'type="hidden" name="csrfmiddlewaretoken"' not in page.partition("data-new-request")[2]
 
 
-def test_without_script_a_review_page_asks_for_the_reason(user, orders, signed_in):
+def test_without_script_a_review_page_comes_first(user, orders, signed_in):
     client = signed_in(user)
-    asked = {"step": "review", "target": orders.pk, "duration": "2h"}
-    page = client.get(NEW, asked).content.decode()
+    params = {"step": "review", "target": orders.pk, "duration": "2h"}
+    page = client.get(NEW, params).content.decode()
     assert "Review request" in page
     assert "Access starts within seconds." in page
-    sent = asked | {"justification": "Backfill carrier_id"}
+    sent = params | {"justification": "Backfill carrier_id"}
     assert client.post(NEW, sent).status_code == 302
 
 
 def test_a_review_that_is_refused_stays_the_review(user, orders, signed_in):
-    asked = {"step": "review", "target": orders.pk, "duration": "2h", "justification": "!!!"}
-    answer = signed_in(user).post(NEW, asked)
+    params = {"step": "review", "target": orders.pk, "duration": "2h", "justification": "!!!"}
+    answer = signed_in(user).post(NEW, params)
     assert answer.status_code == 422
     assert "Review request" in answer.content.decode()
 
 
-def test_a_review_of_nothing_leads_back_to_choosing(user, orders, signed_in):
+def test_a_review_of_nothing_leads_back_to_the_catalog(user, orders, signed_in):
     page = signed_in(user).get(NEW, {"step": "review", "duration": "2h"}).content.decode()
     assert "Select what you need, and for how long." in page

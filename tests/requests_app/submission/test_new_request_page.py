@@ -1,4 +1,4 @@
-"""New Request in the browser: what leads on, what is told, and that nothing typed is lost."""
+"""New Request in the browser: redirects, errors, and that nothing typed is lost."""
 
 import pytest
 from django.urls import reverse
@@ -21,12 +21,12 @@ def flow(user):
 
 
 def form_of(flow, /, **changes):
-    said = {
+    data = {
         "target": [each.pk for each in flow.targets.all()],
         "duration": "1h",
         "justification": "Backfill carrier_id, OPS-4821",
     }
-    return said | changes
+    return data | changes
 
 
 def send(client, flow, /, **changes):
@@ -40,7 +40,7 @@ def test_a_request_leads_to_its_page(user, flow, signed_in):
     assert (request.status, request.requester) == (Status.GRANTING, user)
 
 
-def test_a_parked_request_leads_to_the_code_and_then_to_its_page(user, signed_in):
+def test_a_request_pending_mfa_redirects_to_verification(user, signed_in):
     AuthenticatorFactory(user=user)
     protected = AccessFlowFactory(require_mfa=True, requester_users=[user], targets=1)
     answer = send(signed_in(user), protected)
@@ -48,7 +48,7 @@ def test_a_parked_request_leads_to_the_code_and_then_to_its_page(user, signed_in
     assert answer.headers["Location"] == f"/account/step-up/?next=%2Frequests%2FAR-{request.pk}%2F"
 
 
-def test_a_parked_request_without_mfa_leads_to_set_up(user, signed_in):
+def test_a_request_pending_mfa_without_mfa_redirects_to_set_up(user, signed_in):
     protected = AccessFlowFactory(require_mfa=True, requester_users=[user], targets=1)
     answer = send(signed_in(user), protected)
     assert answer.headers["Location"] == reverse("mfa:security")
@@ -65,7 +65,7 @@ def test_a_request_waiting_for_approvers_says_so(user, signed_in):
 
 BAD = {
     "no duration": ({"duration": ""}, "Enter a duration"),
-    "zero": ({"duration": "0"}, "shortest"),
+    "zero": ({"duration": "0"}, "minimum duration"),
     "negative": ({"duration": "-1h"}, "not a duration"),
     "not a number": ({"duration": "NaN"}, "not a duration"),
     "endless": ({"duration": "inf"}, "not a duration"),
@@ -85,7 +85,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_gets_a_sentence_and_makes_nothing(user, flow, signed_in, case):
+def test_invalid_input_gets_an_error_and_creates_nothing(user, flow, signed_in, case):
     changes, sentence = BAD[case]
     answer = send(signed_in(user), flow, **changes)
     assert answer.status_code == 422
@@ -94,14 +94,14 @@ def test_bad_input_gets_a_sentence_and_makes_nothing(user, flow, signed_in, case
 
 
 @pytest.mark.parametrize("target", ["", "x", "-1", "9" * 30, "²", "999999"])
-def test_a_target_outside_the_flow_gets_a_sentence(user, flow, signed_in, target):
+def test_an_unavailable_target_gets_an_error(user, flow, signed_in, target):
     answer = send(signed_in(user), flow, target=target)
     assert answer.status_code == 422
     assert "elect" in answer.content.decode()
     assert AccessRequest.objects.count() == 0
 
 
-def test_a_target_of_a_flow_for_others_is_refused_with_all_beside_it(user, flow, signed_in):
+def test_a_target_of_others_refuses_the_whole_selection(user, flow, signed_in):
     other = AccessFlowFactory(targets=1)
     both = [flow.targets.get().pk, other.targets.get().pk]
     answer = send(signed_in(user), flow, target=both)
@@ -110,14 +110,14 @@ def test_a_target_of_a_flow_for_others_is_refused_with_all_beside_it(user, flow,
 
 
 def test_what_was_typed_is_kept(user, flow, signed_in):
-    said = "Mend <b>19</b> orders\nsecond line"
-    page = send(signed_in(user), flow, duration="99h", justification=said).content.decode()
+    justification = "Fix <b>19</b> orders\nsecond line"
+    page = send(signed_in(user), flow, duration="99h", justification=justification).content.decode()
     assert 'value="99h"' in page
-    assert "Mend &lt;b&gt;19&lt;/b&gt; orders\nsecond line" in page
+    assert "Fix &lt;b&gt;19&lt;/b&gt; orders\nsecond line" in page
     assert page.count(" checked") == 1
 
 
-def test_fields_nobody_offered_change_nothing(user, flow, signed_in):
+def test_unexpected_fields_change_nothing(user, flow, signed_in):
     """Mass assignment: no field of the model is taken from the form (CVE-2025-1969)."""
     stranger = UserFactory()
     extra = {field.name: "1" for field in AccessRequest._meta.fields}
@@ -132,28 +132,28 @@ def test_fields_nobody_offered_change_nothing(user, flow, signed_in):
 
 def test_a_script_in_a_justification_is_text(user, flow, signed_in):
     client = signed_in(user)
-    said = "<script>alert(1)</script> {{ 7|add:7 }} {0.__class__}"
-    send(client, flow, justification=said)
+    justification = "<script>alert(1)</script> {{ 7|add:7 }} {0.__class__}"
+    send(client, flow, justification=justification)
     page = client.get(reverse("requests:detail", args=[AccessRequest.objects.get().pk]))
     assert "<script>alert(1)" not in page.content.decode()
     assert "&lt;script&gt;alert(1)" in page.content.decode()
 
 
-def test_a_target_in_the_address_is_ticked_already(user, flow, signed_in):
+def test_a_target_in_the_url_is_selected(user, flow, signed_in):
     ticked = {"target": flow.targets.get().pk, "duration": "90m"}
     page = signed_in(user).get(NEW, ticked).content.decode()
     assert page.count(" checked") == 1
     assert "for 1 h 30 min from then" in page
 
 
-def test_only_ones_own_flows_are_offered(user, flow, signed_in):
+def test_only_requestable_flows_are_listed(user, flow, signed_in):
     AccessFlowFactory(name="Somebody else's", targets=1)
     page = signed_in(user).get(NEW).content.decode()
     assert "Orders read-only" in page
     assert "Somebody else" not in page
 
 
-def test_the_summary_says_what_is_asked_and_who_approves(user, signed_in):
+def test_the_preview_shows_mfa_and_approvers(user, signed_in):
     flow = AccessFlowFactory(
         require_mfa=True,
         approval="any_of",
@@ -166,7 +166,7 @@ def test_the_summary_says_what_is_asked_and_who_approves(user, signed_in):
     assert "Any one of: Priya Raman." in page
 
 
-def test_the_banner_names_what_is_parked(user, signed_in):
+def test_the_banner_names_requests_pending_mfa(user, signed_in):
     AuthenticatorFactory(user=user)
     protected = AccessFlowFactory(
         name="Billing", require_mfa=True, requester_users=[user], targets=1

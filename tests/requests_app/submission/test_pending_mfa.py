@@ -1,4 +1,4 @@
-"""How many requests may wait for one person's code, and which of them were made elsewhere."""
+"""The limit of requests pending MFA, and those submitted from elsewhere."""
 
 from datetime import timedelta
 
@@ -46,28 +46,26 @@ def fill(person, flow, number, **fields):
         AccessRequestFactory(requester=person, flow=flow, status=Status.PENDING_MFA, **fields)
 
 
-def test_the_twentieth_is_parked_and_one_more_refused(person, flow):
+def test_the_twentieth_is_pending_and_one_more_refused(person, flow):
     fill(person, flow, 19)
     assert ask(person, flow).status == Status.PENDING_MFA
     with pytest.raises(RequestRefused, match="20 requests are already waiting for your code"):
         ask(person, flow)
 
 
-def test_what_ran_out_does_not_count(person, flow):
+def test_lapsed_requests_do_not_count(person, flow):
     fill(person, flow, 20, pending_until=timezone.now())
     assert ask(person, flow).status == Status.PENDING_MFA
 
 
-def test_other_peoples_and_released_ones_do_not_count(person, flow, monkeypatch):
+def test_requests_of_others_and_released_ones_do_not_count(person, flow, monkeypatch):
     monkeypatch.setattr(pending_mfa, "MAX_PENDING_MFA", 1)
     fill(AuthenticatorFactory().user, flow, 1)
     AccessRequestFactory(requester=person, flow=flow)
     assert ask(person, flow).status == Status.PENDING_MFA
 
 
-def test_with_an_open_window_nothing_is_parked_and_nothing_refused(
-    person, flow, monkeypatch, open_window_of
-):
+def test_an_open_window_is_not_limited(person, flow, monkeypatch, open_window_of):
     monkeypatch.setattr(pending_mfa, "MAX_PENDING_MFA", 0)
     assert ask(person, flow, window=open_window_of(person)).status == Status.GRANTING
 
@@ -76,18 +74,18 @@ def test_with_an_open_window_nothing_is_parked_and_nothing_refused(
     "client_info",
     [THERE, ClientInfo(HERE.address, THERE.user_agent), ClientInfo(THERE.address, HERE.user_agent)],
 )
-def test_another_browser_or_another_address_is_elsewhere(person, flow, client_info):
-    mine, odd = ask(person, flow), ask(person, flow, client_info)
-    assert set(submitted_elsewhere([mine, odd], HERE)) == {odd.pk}
+def test_another_browser_or_address_is_elsewhere(person, flow, client_info):
+    mine, elsewhere = ask(person, flow), ask(person, flow, client_info)
+    assert set(submitted_elsewhere([mine, elsewhere], HERE)) == {elsewhere.pk}
 
 
-def test_the_page_says_where_an_odd_one_was_made(person, flow, signed_in):
+def test_the_page_shows_where_a_request_came_from(person, flow, signed_in):
     ask(person, flow, THERE)
     page = signed_in(person).get(reverse("requests:step_up")).content.decode()
     assert "Not made in this browser: Chrome on Windows at 203.0.113.9" in page
 
 
-def test_the_page_says_nothing_of_ones_own(person, flow, signed_in):
+def test_the_page_shows_nothing_for_this_browser(person, flow, signed_in):
     ask(person, flow)
     browser = signed_in(person)
     page = browser.get(reverse("requests:step_up"), HTTP_USER_AGENT=HERE.user_agent)
@@ -95,8 +93,8 @@ def test_the_page_says_nothing_of_ones_own(person, flow, signed_in):
     assert 'name="leave_out"' in page.content.decode()
 
 
-def test_a_marked_one_stays_marked_after_a_code_that_cannot_be_one(person, flow, signed_in):
-    odd = ask(person, flow, THERE)
-    form = {"code": "12", "leave_out": str(odd.pk)}
+def test_a_left_out_request_stays_left_out_after_an_error(person, flow, signed_in):
+    elsewhere = ask(person, flow, THERE)
+    form = {"code": "12", "leave_out": str(elsewhere.pk)}
     page = signed_in(person).post(reverse("requests:step_up"), form).content.decode()
-    assert f'value="{odd.pk}" form="su-form" checked' in page
+    assert f'value="{elsewhere.pk}" form="su-form" checked' in page

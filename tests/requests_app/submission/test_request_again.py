@@ -1,4 +1,4 @@
-"""Request again: only the reason is new, and everything is judged as if it were the first time."""
+"""Request again: only the justification is new, and everything is evaluated again."""
 
 from datetime import timedelta
 
@@ -22,8 +22,8 @@ def flow(user):
 
 
 def ended(user, flow, **fields):
-    said = {"status": Status.EXPIRED, "duration": timedelta(hours=3), "ticket": "OPS-7"}
-    return AccessRequestFactory(requester=user, flow=flow, **(said | fields))
+    defaults = {"status": Status.EXPIRED, "duration": timedelta(hours=3), "ticket": "OPS-7"}
+    return AccessRequestFactory(requester=user, flow=flow, **(defaults | fields))
 
 
 def address(request):
@@ -38,7 +38,7 @@ def newest(request):
     return AccessRequest.objects.exclude(pk=request.pk).get()
 
 
-def test_it_asks_for_the_same_with_a_new_reason(user, flow, signed_in):
+def test_it_requests_the_same_with_a_new_justification(user, flow, signed_in):
     old = ended(user, flow)
     page = signed_in(user).get(address(old)).content.decode()
     assert old.justification not in page
@@ -49,33 +49,33 @@ def test_it_asks_for_the_same_with_a_new_reason(user, flow, signed_in):
     assert {str(each) for each in new.targets.all()} == {str(each) for each in old.targets.all()}
 
 
-def test_a_reason_is_asked_for(user, flow, signed_in):
+def test_a_new_justification_is_required(user, flow, signed_in):
     old = ended(user, flow)
     assert send(signed_in(user), old, justification="...").status_code == 422
     assert AccessRequest.objects.count() == 1
 
 
 @pytest.mark.parametrize("status", OVER)
-def test_whatever_the_end_was_the_list_offers_it(user, flow, signed_in, status):
+def test_the_list_offers_it_after_any_end(user, flow, signed_in, status):
     old = ended(user, flow, status=status)
     assert address(old) in signed_in(user).get("/requests/").content.decode()
 
 
 @pytest.mark.parametrize("status", [Status.PENDING_MFA, Status.PENDING_APPROVAL, Status.ACTIVE])
-def test_what_is_not_over_is_not_asked_for_again(user, flow, signed_in, status):
+def test_a_request_in_progress_is_not_repeated(user, flow, signed_in, status):
     old = ended(user, flow, status=status)
     assert send(signed_in(user), old).headers["Location"] == f"/requests/AR-{old.pk}/"
     assert AccessRequest.objects.count() == 1
 
 
-def test_a_flow_that_has_become_strict_is_strict(user, flow, signed_in):
+def test_a_flow_that_now_requires_mfa_requires_it(user, flow, signed_in):
     old = ended(user, flow)
     type(flow).objects.update(require_mfa=True)
     send(signed_in(user), old)
     assert newest(old).status == Status.PENDING_MFA
 
 
-def test_a_flow_that_gives_less_time_gives_less_and_says_so(user, flow, signed_in):
+def test_a_lower_maximum_shortens_the_duration(user, flow, signed_in):
     old = ended(user, flow)
     type(flow).objects.update(max_duration=timedelta(hours=1))
     assert "<strong>1 h</strong>" in signed_in(user).get(address(old)).content.decode()
@@ -90,7 +90,7 @@ def test_another_duration_or_target_in_the_form_changes_nothing(user, flow, sign
 
 
 @pytest.mark.parametrize("gone", ["target", "requester", "flow", "deleted"])
-def test_what_is_not_given_any_more_is_refused(user, flow, signed_in, gone):
+def test_an_unavailable_target_is_refused(user, flow, signed_in, gone):
     old = ended(user, flow)
     if gone == "target":
         flow.targets.first().delete()
@@ -106,7 +106,7 @@ def test_what_is_not_given_any_more_is_refused(user, flow, signed_in, gone):
     assert AccessRequest.objects.count() == 1
 
 
-def test_nobody_asks_again_for_another(flow, signed_in):
+def test_requests_of_others_cannot_be_repeated(flow, signed_in):
     old = ended(UserFactory(), flow)
     client = signed_in(UserFactory(admin=True))
     assert client.get(address(old)).status_code == 404

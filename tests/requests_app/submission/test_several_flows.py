@@ -1,4 +1,4 @@
-"""Several targets at once: one request for each flow, each by its own flow's rules, said before."""
+"""Several flows at once: one request each, by its own rules, after a review."""
 
 import re
 from datetime import timedelta
@@ -72,7 +72,7 @@ def by_flow():
     return {request.flow_name: request for request in AccessRequest.objects.all()}
 
 
-def test_each_request_goes_by_its_own_flow(user, lax, strict):
+def test_each_request_follows_its_own_flow(user, lax, strict):
     submit(user, lax, strict, hours=4)
     free, guarded = by_flow()["Lax"], by_flow()["Strict"]
     assert (free.status, guarded.status) == (Status.GRANTING, Status.PENDING_MFA)
@@ -81,7 +81,7 @@ def test_each_request_goes_by_its_own_flow(user, lax, strict):
     assert (free.targets.count(), guarded.targets.count()) == (2, 1)
 
 
-def test_evidence_stays_with_the_flow_that_asked_for_it(user, lax, strict, open_window_of):
+def test_evidence_stays_with_the_flow_that_requires_it(user, lax, strict, open_window_of):
     window = open_window_of(user)
     submit(user, lax, strict, window=window)
     assert by_flow()["Lax"].verified_at is None
@@ -118,7 +118,7 @@ def test_one_code_releases_all(user, lax, strict):
     }
 
 
-def test_several_are_made_only_after_the_page_said_so(user, lax, strict, signed_in):
+def test_several_requests_need_a_review_first(user, lax, strict, signed_in):
     answer = signed_in(user).post(NEW, form_data(lax, strict))
     page = answer.content.decode()
     assert answer.status_code == 200
@@ -127,13 +127,13 @@ def test_several_are_made_only_after_the_page_said_so(user, lax, strict, signed_
     assert not AccessRequest.objects.exists()
 
 
-def test_the_limit_of_one_is_none_of_the_other(user, lax, strict, signed_in):
+def test_each_flow_has_its_own_maximum(user, lax, strict, signed_in):
     made_by(signed_in(user), form_data(lax, strict))
     assert by_flow()["Lax"].duration == timedelta(hours=4)
     assert by_flow()["Strict"].duration == timedelta(hours=2)
 
 
-def test_longer_than_all_give_is_refused(user, lax, strict, signed_in):
+def test_longer_than_every_maximum_is_refused(user, lax, strict, signed_in):
     page = signed_in(user).post(NEW, form_data(lax, strict, duration="9h")).content.decode()
     answer = signed_in(user).post(NEW, form_data(lax, strict, duration="9h", seen=seen_on(page)))
     assert answer.status_code == 422
@@ -141,7 +141,9 @@ def test_longer_than_all_give_is_refused(user, lax, strict, signed_in):
 
 
 @pytest.mark.parametrize("change", ["duration", "flow", "target"])
-def test_what_changed_since_it_was_shown_is_shown_anew(user, lax, strict, signed_in, change):
+def test_a_selection_changed_since_the_review_is_reviewed_again(
+    user, lax, strict, signed_in, change
+):
     client, fields = signed_in(user), form_data(lax, strict)
     seen = seen_on(client.post(NEW, fields).content.decode())
     if change == "duration":
@@ -154,7 +156,9 @@ def test_what_changed_since_it_was_shown_is_shown_anew(user, lax, strict, signed
     assert not AccessRequest.objects.exists()
 
 
-def test_the_answer_lists_what_was_made_and_leads_over_the_code(user, lax, strict, signed_in):
+def test_submission_redirects_to_verification_and_the_created_requests(
+    user, lax, strict, signed_in
+):
     AuthenticatorFactory(user=user)
     client = signed_in(user)
     answer = made_by(client, form_data(lax, strict))
@@ -176,7 +180,7 @@ def test_nobody_elses_requests_are_listed(user, lax, signed_in, of):
     assert signed_in(UserFactory()).get("/requests/submitted/", {"of": numbers}).status_code == 404
 
 
-def test_the_same_target_sent_twice_is_asked_for_once(user, lax, signed_in):
+def test_a_target_sent_twice_is_requested_once(user, lax, signed_in):
     fields = form_data(lax)
     signed_in(user).post(NEW, fields | {"target": fields["target"] * 2})
     assert AccessRequest.objects.get().targets.count() == 2

@@ -1,4 +1,4 @@
-"""The simulator says what would happen, and what it says is what happens."""
+"""The simulator shows what would happen, and that is what happens."""
 
 import random
 from datetime import time, timedelta
@@ -58,10 +58,10 @@ def world(chance):
 
 def really(person, flow, duration, window):
     """What a submission comes to: a status or a refusal. Nothing of it stays."""
-    found = None
+    outcome = None
     try:
         with transaction.atomic():
-            found = submit_request(
+            outcome = submit_request(
                 actor=person,
                 flow=flow,
                 target_ids=[flow.targets.get().pk],
@@ -71,12 +71,12 @@ def really(person, flow, duration, window):
             ).status
             raise RolledBack
     except RolledBack:
-        return found
+        return outcome
     except RequestRefused as refused:
         return refused.sentence
 
 
-def test_what_is_foreseen_is_what_happens(open_window_of):
+def test_the_evaluation_is_what_happens(open_window_of):
     chance = random.Random(20261125)
     outcomes = set()
     for _ in range(40):
@@ -84,12 +84,12 @@ def test_what_is_foreseen_is_what_happens(open_window_of):
         for window in (None, open_window_of(person)):
             selection = select(flow, [flow.targets.get().pk], duration)
             verified = window is not None and person.is_active
-            foreseen = evaluate(
+            evaluation = evaluate(
                 requester=person, selection=selection, verified=verified, now=timezone.now()
             )
-            said = foreseen.status or foreseen.refusals[0].sentence
-            assert said == really(person, flow, duration, window)
-            outcomes.add(foreseen.status or foreseen.refusals[0].field)
+            expected = evaluation.status or evaluation.refusals[0].sentence
+            assert expected == really(person, flow, duration, window)
+            outcomes.add(evaluation.status or evaluation.refusals[0].field)
     assert outcomes == {
         "pending_mfa",
         "pending_approval",
@@ -109,7 +109,7 @@ def ask(client, person, flow, duration="1h"):
     return client.get(PAGE, {"person": person.email, "target": pair_of(flow), "duration": duration})
 
 
-def test_it_names_flow_code_and_approvers_but_not_the_requester(auditor_client):
+def test_it_shows_mfa_and_approvers_without_the_requester(auditor_client):
     person = UserFactory(name="Irma Solberg")
     owners = GroupFactory(name="Owners", members=[person, UserFactory(name="Priya Raman")])
     flow = AccessFlowFactory(
@@ -127,7 +127,7 @@ def test_it_names_flow_code_and_approvers_but_not_the_requester(auditor_client):
     assert not AccessRequest.objects.exists()
 
 
-def test_an_approval_nobody_could_give_is_told(admin_client):
+def test_an_impossible_approval_is_shown(admin_client):
     person = UserFactory()
     flow = AccessFlowFactory(
         targets=1, requester_users=[person], approval="any_of", approver_users=[person]
@@ -142,7 +142,7 @@ def test_an_approval_nobody_could_give_is_told(admin_client):
         ({"max_duration": timedelta(minutes=30)}, "is 30 min"),
     ],
 )
-def test_it_says_why_not(admin_client, change, sentence):
+def test_refusals_are_shown(admin_client, change, sentence):
     person = UserFactory()
     flow = AccessFlowFactory(targets=1, requester_users=[person])
     AccessFlow.objects.update(**change)
@@ -151,12 +151,12 @@ def test_it_says_why_not(admin_client, change, sentence):
     assert sentence in page
 
 
-def test_it_says_who_is_no_requestor(admin_client):
+def test_a_missing_requester_is_explained(admin_client):
     page = ask(admin_client, UserFactory(name="Max"), AccessFlowFactory(targets=1)).content.decode()
     assert "Max is not a requester" in page
 
 
-def test_every_flow_that_gives_the_target_is_told_the_open_ones_first():
+def test_every_flow_is_shown_accepted_ones_first():
     person = UserFactory()
     shut = AccessFlowFactory(name="A", targets=1)
     target = shut.targets.get()
@@ -169,7 +169,7 @@ def test_every_flow_that_gives_the_target_is_told_the_open_ones_first():
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "changes",
     [
         {"person": ""},
         {"person": "nobody@example.org"},
@@ -178,16 +178,16 @@ def test_every_flow_that_gives_the_target_is_told_the_open_ones_first():
         {"duration": "-1"},
     ],
 )
-def test_a_question_that_makes_no_sense_gets_a_sentence(admin_client, asked):
+def test_invalid_input_gets_an_error(admin_client, changes):
     person = UserFactory()
     flow = AccessFlowFactory(targets=1)
-    whole = {"person": person.email, "target": pair_of(flow), "duration": "1h"} | asked
+    whole = {"person": person.email, "target": pair_of(flow), "duration": "1h"} | changes
     answer = admin_client.get(PAGE, whole)
     assert answer.status_code == 422
     assert 'role="alert"' in answer.content.decode()
 
 
-def test_too_many_parked_are_foreseen(admin_client, monkeypatch):
+def test_the_limit_of_pending_requests_is_shown(admin_client, monkeypatch):
     monkeypatch.setattr("requests_app.submission.pending_mfa.MAX_PENDING_MFA", 0)
     person = UserFactory()
     flow = AccessFlowFactory(targets=1, requester_users=[person], require_mfa=True)

@@ -1,4 +1,4 @@
-"""RequestDraft: what the server takes from the flow, what it refuses, and what it parks."""
+"""Submission: what comes from the flow, what is refused, and what is pending MFA."""
 
 from datetime import time, timedelta
 
@@ -22,7 +22,7 @@ from tests.factories import (
 from tests.fixtures.submission import submit_request
 
 pytestmark = pytest.mark.django_db
-SAID = "Backfill carrier_id, OPS-4821"
+JUSTIFICATION = "Backfill carrier_id, OPS-4821"
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def user():
 
 
 def ask(user, flow, *, window=None, targets=None, **changes):
-    said = {"duration": timedelta(hours=1), "justification": SAID} | changes
+    arguments = {"duration": timedelta(hours=1), "justification": JUSTIFICATION} | changes
     ids = [each.pk for each in flow.targets.all()] if targets is None else targets
-    return submit_request(actor=user, flow=flow, target_ids=ids, window=window, **said)
+    return submit_request(actor=user, flow=flow, target_ids=ids, window=window, **arguments)
 
 
 def refusal(*args, **kwargs):
@@ -50,7 +50,7 @@ def flow_for(user, **fields):
 @pytest.mark.parametrize(
     ("at", "is_open"), [("2026-03-02T12:00Z", True), ("2026-03-03T12:00Z", False)]
 )
-def test_a_flow_of_mondays_is_open_on_mondays(user, at, is_open):
+def test_a_flow_is_available_on_its_days(user, at, is_open):
     mondays = {"available_days": [0], "available_from": time(9), "available_until": time(17)}
     flow = flow_for(user, available_zone="UTC", **mondays)
     with time_machine.travel(at, tick=False):
@@ -61,7 +61,7 @@ def test_a_flow_of_mondays_is_open_on_mondays(user, at, is_open):
     assert refused.field == "flow"  # the first of several refusals
 
 
-def test_the_first_further_group_is_asked_after_its_own_wait(user):
+def test_the_first_escalation_follows_its_own_wait(user):
     flow = flow_for(user, approval="any_of", approver_users=[UserFactory()])
     for position in (1, 2):
         group, wait = GroupFactory(members=[UserFactory()]), timedelta(hours=position)
@@ -70,7 +70,7 @@ def test_the_first_further_group_is_asked_after_its_own_wait(user):
         assert ask(user, flow).escalates_at == timezone.now() + timedelta(hours=1)
 
 
-def test_an_automatic_flow_goes_on_to_granting(user):
+def test_an_automatic_flow_starts_granting(user):
     request = ask(user, flow_for(user))
     assert request.status == Status.GRANTING
     assert not request.grants.exists()
@@ -83,23 +83,26 @@ def test_a_flow_with_approvers_waits_for_them(user):
     assert timedelta(0) <= settings.APPROVAL_LIFETIME - wait < timedelta(minutes=1)
 
 
-def test_terms_are_those_of_the_flow_now(user):
+def test_the_request_stores_the_flow_as_it_is_now(user):
     flow = flow_for(user, max_duration=timedelta(hours=3))
     request = ask(user, flow)
     assert (request.flow_name, request.flow_fingerprint) == (flow.name, flow.fingerprint)
     assert request.max_duration == timedelta(hours=3)
     assert request.requester_label == str(user)
-    target, asked = flow.targets.get(), request.targets.get()
-    assert (asked.resource, asked.permission) == (target.resource.name, target.permission.name)
+    target, requested = flow.targets.get(), request.targets.get()
+    assert (requested.resource, requested.permission) == (
+        target.resource.name,
+        target.permission.name,
+    )
 
 
-def test_a_group_gives_the_right_to_ask():
+def test_group_members_are_requesters():
     user = UserFactory()
     flow = AccessFlowFactory(requester_groups=[GroupFactory(members=[user])], targets=1)
     assert ask(user, flow).requester == user
 
 
-def test_who_is_no_requestor_is_refused(user):
+def test_a_non_requester_is_refused(user):
     assert refusal(user, flow_for(UserFactory())).field == "flow"
 
 
@@ -114,7 +117,7 @@ def test_a_deleted_flow_is_refused(user):
     assert refusal(user, flow, targets=ids).field == "flow"
 
 
-def test_a_deactivated_person_is_refused(user):
+def test_a_deactivated_user_is_refused(user):
     flow = flow_for(user)
     type(user).objects.update(is_active=False)
     assert refusal(user, flow).field == "flow"
@@ -131,7 +134,7 @@ def test_no_target_is_refused(user):
 
 
 @pytest.mark.parametrize("gone", ["resource", "permission", "integration"])
-def test_a_target_that_is_gone_is_refused(user, gone):
+def test_a_missing_target_is_refused(user, gone):
     flow = flow_for(user)
     target = flow.targets.get()
     if gone == "integration":
@@ -141,7 +144,7 @@ def test_a_target_that_is_gone_is_refused(user, gone):
     assert refusal(user, flow).field == "targets"
 
 
-def test_only_what_was_chosen_is_asked_for(user):
+def test_only_selected_targets_are_requested(user):
     flow = flow_for(user, targets=2)
     first = flow.targets.first()
     assert [each.resource for each in ask(user, flow, targets=[first.pk]).targets.all()] == [
@@ -160,7 +163,7 @@ def test_the_longest_duration_is_allowed(user):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "justification",
     [
         "",
         "  \n\t",
@@ -179,24 +182,26 @@ def test_the_longest_duration_is_allowed(user):
         "bell\x07 rings",
     ],
 )
-def test_a_justification_without_sense_is_refused(user, said):
-    assert refusal(user, flow_for(user), justification=said).field == "justification"
+def test_a_meaningless_justification_is_refused(user, justification):
+    assert refusal(user, flow_for(user), justification=justification).field == "justification"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "justification",
     ["OPS-4821", "修复损坏的订单", "{0.__class__} <script>", "line\r\nline two", "yz" + "y" * 1998],
 )
-def test_a_justification_with_sense_is_kept_as_text(user, said):
-    assert ask(user, flow_for(user), justification=said).justification == said.replace("\r\n", "\n")
+def test_a_meaningful_justification_is_stored_as_text(user, justification):
+    assert ask(
+        user, flow_for(user), justification=justification
+    ).justification == justification.replace("\r\n", "\n")
 
 
-def test_no_justification_where_the_flow_wants_none(user):
+def test_a_flow_may_not_require_a_justification(user):
     flow = flow_for(user, require_justification=False)
     assert ask(user, flow, justification="").justification == ""
 
 
-def test_a_protected_flow_parks_with_a_closed_window(user):
+def test_a_protected_request_with_a_closed_window_is_pending_mfa(user):
     AuthenticatorFactory(user=user)
     request = ask(user, flow_for(user, require_mfa=True))
     assert (request.status, request.verified_at) == (Status.PENDING_MFA, None)
@@ -206,7 +211,7 @@ def test_a_protected_flow_parks_with_a_closed_window(user):
     assert events == {EventName.REQUEST_SUBMIT, EventName.REQUEST_AWAIT_MFA}
 
 
-def test_an_open_window_lets_a_protected_request_through(user, open_window_of):
+def test_a_protected_request_with_an_open_window_goes_straight_through(user, open_window_of):
     window = open_window_of(user)
     request = ask(user, flow_for(user, require_mfa=True), window=window)
     assert request.status == Status.GRANTING
@@ -215,25 +220,25 @@ def test_an_open_window_lets_a_protected_request_through(user, open_window_of):
     assert request.verified_with == "Authentication app"
 
 
-def test_a_window_of_another_person_parks(user, open_window_of):
+def test_a_window_of_another_user_leaves_it_pending_mfa(user, open_window_of):
     window = open_window_of(UserFactory())
     assert ask(user, flow_for(user, require_mfa=True), window=window).status == Status.PENDING_MFA
 
 
-def test_a_window_of_before_a_reset_parks(user, open_window_of):
+def test_a_window_from_before_a_reset_leaves_it_pending_mfa(user, open_window_of):
     window = open_window_of(user)
     advance_epoch(user=user)
     assert ask(user, flow_for(user, require_mfa=True), window=window).status == Status.PENDING_MFA
 
 
-def test_an_hour_later_the_window_parks(user, open_window_of):
+def test_a_window_older_than_an_hour_leaves_it_pending_mfa(user, open_window_of):
     window = open_window_of(user)
     flow = flow_for(user, require_mfa=True)
     with time_machine.travel(window.closes_at, tick=False):
         assert ask(user, flow, window=window).status == Status.PENDING_MFA
 
 
-def test_the_strict_flow_asks_although_a_lax_one_gives_the_same(user):
+def test_a_protected_flow_requires_mfa_although_another_does_not(user):
     strict, lax = flow_for(user, require_mfa=True), flow_for(user, targets=0)
     target = strict.targets.get()
     FlowTargetFactory(flow=lax, resource=target.resource, permission=target.permission)

@@ -1,4 +1,4 @@
-"""The ticket a request names: asked for by the flow, kept on the request, told everywhere."""
+"""Tickets: required by the flow, stored on the request, shown and exported."""
 
 from datetime import timedelta
 
@@ -42,14 +42,14 @@ def ask(user, ticket, **rules):
         ("x" * 61, {}),
     ],
 )
-def test_a_ticket_the_flow_does_not_take_is_refused(user, ticket, rules):
+def test_an_invalid_ticket_is_refused(user, ticket, rules):
     with pytest.raises(RequestRefused) as refused:
         ask(user, ticket, **rules)
     assert refused.value.field == "ticket"
     assert not AccessRequest.objects.exists()
 
 
-def test_the_refusal_says_how_a_ticket_looks(user):
+def test_the_refusal_has_an_example(user):
     with pytest.raises(RequestRefused, match="for example OPS-123"):
         ask(user, "", require_ticket=True, ticket_pattern="OPS-#")
 
@@ -63,11 +63,11 @@ def test_the_refusal_says_how_a_ticket_looks(user):
         ("https://tickets.example/7", {}, "https://tickets.example/7"),
     ],
 )
-def test_a_ticket_the_flow_takes_is_kept(user, ticket, rules, kept):
+def test_a_valid_ticket_is_stored(user, ticket, rules, kept):
     assert ask(user, ticket, **rules).ticket == kept
 
 
-def test_the_ticket_is_on_the_record_and_in_the_export(user):
+def test_the_ticket_is_in_the_audit_log_and_the_export(user):
     request = ask(user, "OPS-7", ticket_pattern="OPS-#")
     assert Event.objects.get(event="request:submit").metadata["ticket"] == "OPS-7"
     header, row = "".join(export_lines(ActivityFilters(request_id=request.pk), "csv")).splitlines()

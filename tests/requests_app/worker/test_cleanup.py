@@ -48,7 +48,7 @@ def states(grants: list[Grant]) -> list[str]:
 
 
 @pytest.mark.target
-def test_one_that_may_not_be_touched_stops_no_other(real_flow, contained):
+def test_a_failed_cleanup_does_not_stop_others(real_flow, contained):
     real_flow.pg.ask(f"COMMENT ON ROLE {contained[1].login} IS 'somebody else'")
     lease, grants = take(contained)
     clean(grants, lease)
@@ -59,7 +59,7 @@ def test_one_that_may_not_be_touched_stops_no_other(real_flow, contained):
 
 
 @pytest.mark.target
-def test_one_that_left_something_and_one_that_left_nothing(real_flow, contained):
+def test_cleanup_with_and_without_owned_objects(real_flow, contained):
     left = (
         f"ALTER DEFAULT PRIVILEGES FOR ROLE {contained[0].login} GRANT SELECT ON TABLES TO PUBLIC"
     )
@@ -71,18 +71,16 @@ def test_one_that_left_something_and_one_that_left_nothing(real_flow, contained)
 
 
 @pytest.mark.target
-def test_who_left_nothing_is_dropped_without_being_joined(real_flow, contained, monkeypatch):
+def test_a_login_without_objects_is_dropped_directly(real_flow, contained, monkeypatch):
     joined: list[object] = []
-    monkeypatch.setattr(cleaning, "join_roles", lambda *told: joined.append(told))
+    monkeypatch.setattr(cleaning, "join_roles", lambda *args: joined.append(args))
     lease, grants = take(contained)
     clean(grants, lease)
     assert (states(contained), joined) == ([GrantState.REMOVED] * 3, [])
 
 
 @pytest.mark.target
-def test_a_target_that_does_not_answer_keeps_one_waiting_and_gives_the_others_back(
-    real_flow, contained
-):
+def test_a_silent_target_delays_one_and_releases_the_others(real_flow, contained):
     type(real_flow.integration).objects.update(port=1)
     lease, grants = take(contained)
     clean(grants, lease)
@@ -92,7 +90,7 @@ def test_a_target_that_does_not_answer_keeps_one_waiting_and_gives_the_others_ba
 
 
 @pytest.mark.target
-def test_one_that_another_worker_has_taken_over_is_left_to_it(real_flow, contained):
+def test_a_grant_taken_over_is_left_to_its_worker(real_flow, contained):
     lease, grants = take(contained)
     Grant.objects.filter(pk=contained[0].pk).update(lease_by="another")
     clean(grants, lease)
@@ -101,7 +99,7 @@ def test_one_that_another_worker_has_taken_over_is_left_to_it(real_flow, contain
 
 
 @pytest.mark.target
-def test_each_of_many_proofs_is_its_own(real_flow, contained):
+def test_each_grant_has_its_own_proof(real_flow, contained):
     gone, there, _ = contained
     connector, target = connector_for("postgresql"), real_flow.pg.target
     assert None not in (gone.identity, there.identity)
@@ -111,7 +109,7 @@ def test_each_of_many_proofs_is_its_own(real_flow, contained):
     assert proofs[gone.identity].details == connector.prove(target, gone.identity).details
 
 
-def test_a_request_ends_with_its_last_grant_and_each_proof_is_on_the_record():
+def test_a_request_is_finished_with_its_last_grant_and_each_proof_recorded():
     request = AccessRequestFactory(status=Status.REVOKING, final_status=Status.EXPIRED)
     first = GrantFactory(request=request, state=GrantState.CONTAINED, lease_by="mine")
     last = GrantFactory(
@@ -125,7 +123,7 @@ def test_a_request_ends_with_its_last_grant_and_each_proof_is_on_the_record():
     assert Event.objects.filter(event="request:expire").count() == 1
 
 
-def test_a_proof_without_its_lease_is_not_kept():
+def test_a_proof_without_its_lease_is_not_stored():
     grant = GrantFactory(state=GrantState.CONTAINED, lease_by="another")
     assert record_removals(proven={grant: PROOF}, lease="mine") == []
     assert states([grant]) == [GrantState.CONTAINED]

@@ -40,7 +40,7 @@ def take(grant: Grant, state: GrantState = GrantState.REVOKING) -> str:
     return lease
 
 
-def test_what_two_workers_contain_is_on_the_record_once(ending):
+def test_containment_by_two_workers_is_recorded_once(ending):
     assert record_containment(contained={ending: CUT}) == [ending]
     assert record_containment(contained={ending: CUT}) == []
     assert Event.objects.filter(event="grant:contain").count() == 1
@@ -54,14 +54,14 @@ def test_a_slow_workers_answer_counts(ending):
     assert (ending.state, ending.lease_by) == (GrantState.CONTAINED, "")
 
 
-def test_what_has_not_begun_to_end_is_not_contained_by_a_late_answer():
+def test_a_late_answer_does_not_contain_an_active_grant():
     grant = GrantFactory()
     assert record_containment(contained={grant: CUT}) == []
     grant.refresh_from_db()
     assert grant.state == GrantState.ACTIVE
 
 
-def test_a_dead_worker_keeps_an_end_waiting_for_half_a_sweep(ending):
+def test_a_dead_worker_delays_containment_by_half_an_interval(ending):
     take(ending)
     assert work_queues(timezone.now()) == []
     assert next_due_at() <= timezone.now() + timedelta(seconds=settings.WORKER_INTERVAL_S)
@@ -69,7 +69,7 @@ def test_a_dead_worker_keeps_an_end_waiting_for_half_a_sweep(ending):
     assert [queue.stage for queue in work_queues(timezone.now())] == [Stage.CONTAIN]
 
 
-def test_cleaning_waits_while_an_end_has_not_been_come_to(ending):
+def test_cleanup_waits_for_new_revocations(ending):
     contained = GrantFactory(state=GrantState.CONTAINED, integration=ending.integration)
     place = WorkQueue(Stage.CLEAN, contained.integration_id)
     assert place not in work_queues(timezone.now())
@@ -94,7 +94,7 @@ def test_attempt_counts_although_another_worker_took_over_meanwhile(ending):
     assert "can't be reached" in ending.last_error
 
 
-def test_an_unreachable_target_is_asked_again_soon_however_often_it_failed(ending):
+def test_containment_is_retried_soon_however_often_it_failed(ending):
     Grant.objects.update(attempts=30)
     now = timezone.now()
     with time_machine.travel(now, tick=False):

@@ -1,4 +1,4 @@
-"""The portal's database is lost: what reaches its end is cut all the same."""
+"""While the portal's database is lost, access still ends at its deadline."""
 
 import threading
 import time
@@ -27,19 +27,19 @@ def grant(real_flow) -> Grant:
     return real_flow.active_grant(duration=timedelta(minutes=5))
 
 
-def keep(watchdog: DeadlineWatchdog) -> None:
+def contain_overdue(watchdog: DeadlineWatchdog) -> None:
     with connection.execute_wrapper(lost):
         for done in watchdog.contain_overdue(timezone.now()):
             done.result()
 
 
-def test_an_end_is_kept_without_the_database(real_flow, grant):
+def test_a_deadline_is_enforced_without_the_database(real_flow, grant):
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     watchdog = DeadlineWatchdog(interval_s=1)
     watchdog.refresh(timezone.now())
     with real_flow.pg.log_in(credential) as session:
         with time_machine.travel(grant.deadline + timedelta(seconds=1), tick=True):
-            keep(watchdog)
+            contain_overdue(watchdog)
         with pytest.raises(psycopg.OperationalError):
             session.execute("SELECT 1")
     with pytest.raises(psycopg.OperationalError):
@@ -47,11 +47,11 @@ def test_an_end_is_kept_without_the_database(real_flow, grant):
     watchdog.stop()
 
 
-def test_what_has_not_reached_its_end_is_left_alone(real_flow, grant):
+def test_access_before_its_deadline_is_not_contained(real_flow, grant):
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     watchdog = DeadlineWatchdog(interval_s=1)
     watchdog.refresh(timezone.now())
-    keep(watchdog)
+    contain_overdue(watchdog)
     with real_flow.pg.log_in(credential) as session:
         assert session.execute("SELECT 1").fetchone() == (1,)
     watchdog.stop()
@@ -67,7 +67,7 @@ def test_extension_that_the_cache_does_not_know_is_kept(real_flow, grant):
     extend_access(actor=real_flow.requester, request=request, used=0, window=None)
     with real_flow.pg.log_in(credential) as session:
         with time_machine.travel(grant.deadline + timedelta(seconds=1), tick=True):
-            keep(watchdog)
+            contain_overdue(watchdog)
         assert session.execute("SELECT 1").fetchone() == (1,)
     watchdog.stop()
 
@@ -93,7 +93,7 @@ def test_it_acts_only_when_the_database_is_silent(real_flow, grant):
     watchdog.stop()
 
 
-def test_trouble_of_its_own_does_not_end_it(monkeypatch):
+def test_an_error_does_not_stop_the_watchdog(monkeypatch):
     watchdog, looks = DeadlineWatchdog(interval_s=1), []
     monkeypatch.setattr(watchdog, "_check_deadlines", lambda: (looks.append(1), 1 / 0))
     watchdog.start()

@@ -1,4 +1,4 @@
-"""`manage.py worker` as a process: it stops when told, and what a killed one left is taken over."""
+"""`manage.py worker` as a process: it stops on a signal, and a killed one is taken over."""
 
 import os
 import signal
@@ -35,12 +35,12 @@ PATIENCE_S = 40
 
 def environment() -> dict[str, str]:
     """The tests' settings, with the database of this test and a short lease."""
-    said = connection.settings_dict
+    database = connection.settings_dict
     if connection.vendor == "sqlite":
-        url = f"sqlite:///{said['NAME']}"
+        url = f"sqlite:///{database['NAME']}"
     else:
-        where = f"{said['HOST']}:{said['PORT']}"
-        url = f"postgres://{said['USER']}:{said['PASSWORD']}@{where}/{said['NAME']}"
+        where = f"{database['HOST']}:{database['PORT']}"
+        url = f"postgres://{database['USER']}:{database['PASSWORD']}@{where}/{database['NAME']}"
     return {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.settings",
@@ -98,10 +98,10 @@ def test_a_worker_stops_when_told(real_flow, number):
     with worker() as process:
         until(lambda: stands(request) == Status.ACTIVE)
         process.send_signal(number)
-        said, _ = process.communicate(timeout=PATIENCE_S)
+        output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
-    assert b"worker_stopped" in said
-    assert b"password" not in said.lower()
+    assert b"worker_stopped" in output
+    assert b"password" not in output.lower()
 
 
 def let_one_be_killed(method: str, when: str) -> None:
@@ -111,7 +111,7 @@ def let_one_be_killed(method: str, when: str) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_worker_killed_while_opening_is_taken_over(real_flow, when):
+def test_a_worker_killed_during_activation_is_taken_over(real_flow, when):
     request = real_flow.request()
     let_one_be_killed("activate", when)
     grant = request.grants.get()
@@ -134,7 +134,7 @@ def test_a_worker_killed_while_opening_is_taken_over(real_flow, when):
         ("prove_many", "after"),
     ],
 )
-def test_a_worker_killed_while_ending_is_taken_over(real_flow, method, when):
+def test_a_worker_killed_during_removal_is_taken_over(real_flow, method, when):
     grant = real_flow.active_grant()
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     session = real_flow.pg.log_in(credential)
@@ -150,7 +150,7 @@ def test_a_worker_killed_while_ending_is_taken_over(real_flow, method, when):
     assert grant.proof["holds"] is True
 
 
-def test_two_workers_share_the_ends_and_each_is_noted_once(real_flow):
+def test_two_workers_share_revocations_and_record_them_once(real_flow):
     grants = [real_flow.active_grant() for _ in range(6)]
     for grant in grants:
         revoke_access(actor=real_flow.requester, request=grant.request)

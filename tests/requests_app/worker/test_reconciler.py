@@ -41,7 +41,7 @@ def unanswered():
     return request
 
 
-def test_a_server_that_is_down_is_tried_again(unanswered):
+def test_an_unreachable_server_is_retried(unanswered):
     grant = unanswered.grants.get()
     assert (grant.state, grant.attempts) == (GrantState.ACTIVATING, 1)
     assert grant.next_attempt_at > timezone.now()
@@ -58,7 +58,7 @@ def test_a_server_that_stays_down_fails_the_request(unanswered):
     assert grant.deadline == deadline
 
 
-def test_an_end_is_never_given_up(unanswered):
+def test_a_revocation_is_never_given_up(unanswered):
     sweep_at(unanswered.pending_until)
     for days in range(1, 30):
         sweep_at(unanswered.pending_until + timedelta(days=days))
@@ -68,14 +68,14 @@ def test_an_end_is_never_given_up(unanswered):
     assert grant.attempts >= 29
 
 
-def test_an_unreachable_end_is_overdue(unanswered):
+def test_a_revocation_on_an_unreachable_target_is_overdue(unanswered):
     sweep_at(unanswered.pending_until)
     grant = unanswered.grants.get()
     assert not grant.is_overdue(grant.deadline)
     assert grant.is_overdue(grant.deadline + timedelta(minutes=1))
 
 
-def test_a_broker_password_that_cannot_be_opened_fails_with_a_sentence():
+def test_a_broker_password_that_cannot_be_decrypted_fails_with_a_sentence():
     request = AccessRequestFactory()
     Integration.objects.update(encrypted_password="siv1.AAAA")
     sweep(WORKER, timezone.now())
@@ -84,7 +84,7 @@ def test_a_broker_password_that_cannot_be_opened_fails_with_a_sentence():
     assert "ENCRYPTION_KEYS" in request.message
 
 
-def test_containment_comes_first_and_cleaning_waits_for_a_fresh_end():
+def test_containment_comes_first_and_cleanup_waits():
     states = [GrantState.CONTAINED, GrantState.ACTIVATING, GrantState.REVOKING, GrantState.ACTIVE]
     first, *others = (GrantFactory(state=state) for state in states)
     grants = [first, *others]
@@ -93,11 +93,11 @@ def test_containment_comes_first_and_cleaning_waits_for_a_fresh_end():
     assert [queue.stage for queue in hurried] == [Stage.CONTAIN, Stage.ACTIVATE]
     assert hurried[0] == WorkQueue(Stage.CONTAIN, grants[0].integration_id)
     Grant.objects.filter(pk=grants[2].pk).update(attempts=1)
-    found = work_queues(timezone.now())
-    assert [queue.stage for queue in found] == [Stage.CONTAIN, Stage.ACTIVATE, Stage.CLEAN]
+    queues = work_queues(timezone.now())
+    assert [queue.stage for queue in queues] == [Stage.CONTAIN, Stage.ACTIVATE, Stage.CLEAN]
 
 
-def test_a_worker_that_is_told_to_stop_leaves_the_rest_of_a_lane():
+def test_a_stopping_worker_leaves_the_rest_of_a_queue():
     first = AccessRequestFactory()
     of_same = {"flow": first.flow, "requester": first.requester}
     for request in [first, *(AccessRequestFactory(**of_same) for _ in range(2))]:
@@ -108,7 +108,7 @@ def test_a_worker_that_is_told_to_stop_leaves_the_rest_of_a_lane():
     assert sorted(Grant.objects.values_list("attempts", flat=True)) == [0, 1, 1]
 
 
-def test_the_next_turn_is_the_next_end():
+def test_the_next_turn_is_at_the_next_expiry():
     later, sooner = (GrantFactory().request for _ in range(2))
     AccessRequest.objects.filter(pk=sooner.pk).update(ends_at=timezone.now())
     assert next_due_at() < later.ends_at
@@ -124,7 +124,7 @@ def silent_port():
 
 
 @pytest.mark.target
-def test_a_silent_server_delays_no_other_end(real_flow, silent_port, transactional_db):
+def test_a_silent_server_delays_no_other_revocation(real_flow, silent_port, transactional_db):
     from requests_app.worker.loop import Worker
 
     stuck = GrantFactory(state=GrantState.REVOKING, login="jit_x", login_oid=1)
@@ -151,7 +151,7 @@ def test_a_silent_server_delays_no_other_end(real_flow, silent_port, transaction
 
 
 @pytest.mark.target
-def test_a_lost_answer_is_found_again(real_flow):
+def test_a_login_whose_answer_was_lost_is_located(real_flow):
     request = real_flow.request()
     settle()
     grant = request.grants.get()
@@ -163,7 +163,7 @@ def test_a_lost_answer_is_found_again(real_flow):
 
 
 @pytest.mark.target
-def test_what_was_never_made_ends_with_that_proof(real_flow):
+def test_a_login_never_created_is_proven_so(real_flow):
     request = real_flow.request()
     begin_activation(request_pk=request.pk)
     cancel_request(actor=real_flow.requester, request=request)
@@ -175,7 +175,7 @@ def test_what_was_never_made_ends_with_that_proof(real_flow):
 
 
 @pytest.mark.target
-def test_a_role_made_too_late_is_ended_after_all(real_flow):
+def test_a_login_created_too_late_is_removed(real_flow):
     request = real_flow.request()
     begin_activation(request_pk=request.pk)
     grant = request.grants.select_related("integration").get()
@@ -194,7 +194,7 @@ def test_a_role_made_too_late_is_ended_after_all(real_flow):
 
 
 @pytest.mark.target
-def test_residue_is_listed_before_it_is_cleaned(real_flow):
+def test_owned_objects_are_listed_before_cleanup(real_flow):
     target = real_flow.flow.targets.get()
     type(target.permission).objects.filter(pk=target.permission_id).update(name="orders_write")
     from tests.factories import take_fingerprint
@@ -229,7 +229,7 @@ def test_a_refusal_of_the_target_fails_at_once_and_leaves_nothing(real_flow):
 
 
 @pytest.mark.target
-def test_one_target_down_fails_all_and_ends_the_one_that_was_made(real_flow):
+def test_one_failed_target_fails_the_request_and_removes_the_others(real_flow):
     from tests.factories import FlowTargetFactory, ResourceFactory, take_fingerprint
 
     down = ResourceFactory(integration=IntegrationFactory(name="zz-down"))
@@ -253,7 +253,7 @@ def test_one_target_down_fails_all_and_ends_the_one_that_was_made(real_flow):
     }
 
 
-def test_flows_may_share_a_target_and_each_grant_ends_alone():
+def test_flows_share_a_target_and_each_grant_is_revoked_alone():
     flow = AccessFlowFactory(targets=1)
     first, second = (AccessRequestFactory(flow=flow, status=Status.ACTIVE) for _ in range(2))
     for request in (first, second):

@@ -1,4 +1,4 @@
-"""Sessions are ended at the very moment of their end, before anything is read or written for it."""
+"""Sessions are terminated at their deadline, before anything is read or written."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ def grant(real_flow):
     return real_flow.active_grant(duration=timedelta(minutes=5))
 
 
-def tell_at_the_end_of(grant, watchdog: DeadlineWatchdog) -> None:
+def terminate_at_deadline_of(grant, watchdog: DeadlineWatchdog) -> None:
     """The portal's clock goes to right before the end, the target's own end to now."""
     watchdog.refresh(timezone.now())
     with (
@@ -38,12 +38,12 @@ def tell_at_the_end_of(grant, watchdog: DeadlineWatchdog) -> None:
 
 
 @pytest.mark.target
-def test_a_session_is_ended_on_time_without_a_query(real_flow, grant):
+def test_a_session_is_terminated_on_time_without_a_query(real_flow, grant):
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     watchdog = DeadlineWatchdog(interval_s=1)
     with real_flow.pg.log_in(credential) as session:
         real_flow.pg.ask(f"ALTER ROLE {grant.login} VALID UNTIL 'now'")
-        tell_at_the_end_of(grant, watchdog)
+        terminate_at_deadline_of(grant, watchdog)
         with pytest.raises(psycopg.OperationalError):
             session.execute("SELECT 1")
     watchdog.stop()
@@ -53,7 +53,7 @@ def test_a_session_is_ended_on_time_without_a_query(real_flow, grant):
 
 
 @pytest.mark.target
-def test_what_was_ended_on_time_is_on_the_record(real_flow, grant):
+def test_sessions_terminated_on_time_are_recorded(real_flow, grant):
     terminated_sessions.add(grant.pk, 2)
     revoke_access(actor=real_flow.requester, request=grant.request)
     settle()
@@ -61,7 +61,7 @@ def test_what_was_ended_on_time_is_on_the_record(real_flow, grant):
 
 
 @pytest.mark.target
-def test_each_end_is_told_once_and_again_if_it_was_moved(real_flow, grant):
+def test_each_deadline_is_handled_once_and_again_if_it_moves(real_flow, grant):
     watchdog = DeadlineWatchdog(interval_s=1)
     watchdog.refresh(timezone.now())
     close = grant.deadline - timedelta(seconds=0.5)
@@ -76,7 +76,7 @@ def test_each_end_is_told_once_and_again_if_it_was_moved(real_flow, grant):
 
 
 @pytest.mark.target
-def test_of_many_ends_in_one_second_each_is_told_at_once(real_flow):
+def test_deadlines_in_one_second_are_each_handled_in_time(real_flow):
     grants = [real_flow.active_grant(duration=timedelta(minutes=5)) for _ in range(3)]
     first = grants[0].deadline
     for number, each in enumerate(grants):
@@ -91,7 +91,7 @@ def test_of_many_ends_in_one_second_each_is_told_at_once(real_flow):
 
 
 @pytest.mark.target
-def test_an_end_that_was_missed_is_told_late_rather_than_never(real_flow, grant):
+def test_a_missed_deadline_is_handled_late(real_flow, grant):
     watchdog = DeadlineWatchdog(interval_s=1)
     watchdog.refresh(timezone.now())
     assert len(watchdog.terminate_on_time(grant.deadline + timedelta(seconds=2))) == 1
@@ -99,7 +99,7 @@ def test_an_end_that_was_missed_is_told_late_rather_than_never(real_flow, grant)
 
 
 @pytest.mark.target
-def test_a_long_line_of_past_ends_hides_none_that_is_to_come(real_flow, grant, monkeypatch):
+def test_many_past_deadlines_leave_room_for_those_to_come(real_flow, grant, monkeypatch):
     monkeypatch.setattr("requests_app.worker.deadline_watchdog.MAX_DEADLINES", 1)
     past = timezone.now() - timedelta(minutes=1)
     line = {"integration": grant.integration, "login": "jit_x", "deadline": past}
@@ -111,7 +111,7 @@ def test_a_long_line_of_past_ends_hides_none_that_is_to_come(real_flow, grant, m
     watchdog.stop()
 
 
-def test_an_end_or_a_request_that_may_go_on_makes_a_worker_hurry():
+def test_a_revocation_or_an_approved_request_is_urgent():
     assert not is_urgent(timezone.now())
     ending = GrantFactory(state=GrantState.REVOKING)
     assert is_urgent(timezone.now())
@@ -121,6 +121,6 @@ def test_an_end_or_a_request_that_may_go_on_makes_a_worker_hurry():
 
 
 @pytest.mark.parametrize("state", [GrantState.ACTIVE, GrantState.CONTAINED, GrantState.REMOVED])
-def test_nothing_else_does(state):
+def test_other_states_are_not_urgent(state):
     GrantFactory(state=state)
     assert not is_urgent(timezone.now())

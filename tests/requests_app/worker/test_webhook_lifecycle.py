@@ -1,4 +1,4 @@
-"""Requests through a webhook receiver, a real process: open, shown, ended, proven; and its absence."""
+"""Requests through a webhook receiver, a real process, and its absence."""
 
 from datetime import timedelta
 
@@ -66,7 +66,7 @@ def settle_later(moment):
         settle()
 
 
-def test_open_shown_expired_and_proven(ask, receiver):  # noqa: F811
+def test_access_is_activated_revealed_expired_and_proven(ask, receiver):  # noqa: F811
     request = ask()
     settle()
     grant = grant_of(request)
@@ -81,7 +81,7 @@ def test_open_shown_expired_and_proven(ask, receiver):  # noqa: F811
     assert credential.password not in str(list(Event.objects.values_list("metadata", flat=True)))
 
 
-def test_an_activation_waits_for_a_receiver_that_is_down(ask, receiver):  # noqa: F811
+def test_an_activation_waits_for_an_unreachable_receiver(ask, receiver):  # noqa: F811
     receiver.stop()
     request = ask()
     settle()
@@ -91,7 +91,7 @@ def test_an_activation_waits_for_a_receiver_that_is_down(ask, receiver):  # noqa
     assert grant_of(request).state == GrantState.ACTIVE
 
 
-def test_an_end_waits_for_a_receiver_that_is_down(ask, receiver):  # noqa: F811
+def test_a_revocation_waits_for_an_unreachable_receiver(ask, receiver):  # noqa: F811
     request = ask()
     settle()
     grant = grant_of(request)
@@ -105,7 +105,7 @@ def test_an_end_waits_for_a_receiver_that_is_down(ask, receiver):  # noqa: F811
     assert grant_of(request).request.status == Status.REVOKED
 
 
-def test_a_wrong_secret_opens_nothing(ask, receiver):  # noqa: F811
+def test_a_wrong_secret_activates_nothing(ask, receiver):  # noqa: F811
     mine = Integration.objects.get(kind=Integration.Kind.WEBHOOK)
     mine.encrypted_password = encryption.encrypt(
         new_secret().encode(), purpose=encryption.BROKER_PASSWORD, owner=mine.secret_id
@@ -118,7 +118,7 @@ def test_a_wrong_secret_opens_nothing(ask, receiver):  # noqa: F811
     assert "signature is wrong" in request.message
 
 
-def test_the_page_shows_no_psql_line(ask, client):
+def test_the_page_shows_no_psql_command(ask, client):
     request = ask()
     settle()
     client.force_login(request.requester)
@@ -127,7 +127,7 @@ def test_the_page_shows_no_psql_line(ask, client):
     assert "psql" not in page
 
 
-def test_looking_over_a_receiver_finds_its_grants_as_they_should_be(ask):
+def test_a_scan_of_a_receiver_finds_no_drift(ask):
     request = ask()
     settle()
     integration_id = grant_of(request).integration_id
@@ -140,7 +140,7 @@ def test_looking_over_a_receiver_finds_its_grants_as_they_should_be(ask):
     assert grant_of(request).state == GrantState.ACTIVE
 
 
-def test_what_a_receiver_forgot_is_noticed_and_ended(ask, receiver):  # noqa: F811
+def test_a_grant_a_receiver_forgot_is_revoked(ask, receiver):  # noqa: F811
     request = ask()
     settle()
     receiver.stop()
@@ -152,7 +152,7 @@ def test_what_a_receiver_forgot_is_noticed_and_ended(ask, receiver):  # noqa: F8
     assert grant_of(request).request.status == Status.REVOKED
 
 
-def test_a_receiver_moves_the_end(ask, receiver):  # noqa: F811
+def test_a_receiver_extends_the_end(ask, receiver):  # noqa: F811
     request = ask()
     AccessFlow.objects.update(max_extensions=1, extension_duration=MINUTES)
     flow = AccessFlow.objects.get()

@@ -1,0 +1,81 @@
+"""Where a run takes place: two PostgreSQL servers, and worker processes."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+import bench.environment as base
+from accessflows.connectors.protocol import Target
+from apono_portal.demo.postgres_server import PostgresServer
+from apono_portal.demo.target import provision_target
+
+BUILDER = "orders_build"  # a permission whose holder can leave objects behind
+LEASE_S = 5
+TARGET_SETTINGS = {"max_connections": "700", "max_prepared_transactions": "5"}
+
+
+@dataclass
+class Environment:
+    """Two servers that can be stopped and started, and any number of workers."""
+
+    portal: PostgresServer
+    target_server: PostgresServer
+    target: Target
+    version: int
+    workers: base.Application
+
+    def query(self, statement: Any, values: Any = None, database: str = "postgres") -> list[Any]:
+        """Execute a statement as the target's superuser and return its rows, if it has any."""
+        with self.connect(database) as connection:
+            cursor = connection.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        return base.connect(self.target_server, database)
+
+    @property
+    def running_workers(self) -> int:
+        return sum(worker.poll() is None for worker in self.workers.running)
+
+    def ensure_workers(self, number: int) -> None:
+        for _ in range(number - self.running_workers):
+            self.workers.launch("manage.py", "worker")
+
+
+@contextmanager
+def running_environment(version: int) -> Iterator[Environment]:
+    """Start both servers and migrate. Both write through to the disk, as in production."""
+    with (
+        base.temporary_folder("chaos") as home,
+        base.running_server(home / "portal") as portal,
+        base.running_server(home / "target", version=version, settings=TARGET_SETTINGS) as server,
+    ):
+        target = provision_target(server, secrets.token_urlsafe(24))
+        variables = base.portal_environment(
+            portal, "postgres", base.new_keys(), WORKER_LEASE_S=str(LEASE_S)
+        )
+        workers = base.Application(variables, home / "workers.log")
+        environment = Environment(portal, server, target, version, workers)
+        _create_builder(environment)
+        workers.migrate()
+        try:
+            yield environment
+        finally:
+            workers.stop()
+
+
+def _create_builder(environment: Environment) -> None:
+    options = " WITH ADMIN TRUE, INHERIT FALSE, SET FALSE" if environment.version >= 16 else ""
+    environment.query(
+        f"CREATE ROLE {BUILDER}; GRANT {BUILDER} TO {environment.target.user}{options};"
+        f" GRANT CONNECT ON DATABASE orders TO {BUILDER}"
+    )
+    environment.query(
+        f"GRANT USAGE, CREATE ON SCHEMA sales TO {BUILDER}, jit_graveyard;"
+        f" GRANT SELECT ON ALL TABLES IN SCHEMA sales TO {BUILDER}",
+        database="orders",
+    )

@@ -1,1 +1,0 @@
-"""What is measured, one module for each part. `measure(ground)` returns its rows."""
