@@ -6,6 +6,7 @@ from requests_app.models.extensions import Extension
 from requests_app.models.grants import Grant, GrantState
 from requests_app.models.insights import DayFigures
 from requests_app.models.requests import LIVE, PENDING, AccessRequest, RequestedTarget, Status
+from requests_app.models.workers import WorkerHeartbeat
 
 __all__ = [
     "LIVE",
@@ -20,4 +21,5 @@ __all__ = [
     "RequestedTarget",
     "Status",
     "TargetScan",
+    "WorkerHeartbeat",
 ]

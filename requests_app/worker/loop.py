@@ -20,6 +20,7 @@ from requests_app.drift.scan import due_for_scan, scan_target
 from requests_app.grants.revocation import expire_due
 from requests_app.lifecycle import BATCH_SIZE
 from requests_app.worker.deadline_watchdog import DeadlineWatchdog
+from requests_app.worker.heartbeat import Heartbeat
 from requests_app.worker.reconciler import (
     Stage,
     WorkQueue,
@@ -68,6 +69,7 @@ class Worker:
         self._watchdog = DeadlineWatchdog(interval_s)
         self._max_silence_s = max_silence.total_seconds()
         self._silent_s = 0.0
+        self._heartbeat = Heartbeat(name)
         self._monitor = threading.Thread(target=self._exit_when_silent, name="monitor", daemon=True)
         self._periodic_tasks = (self._housekeeping, *periodic_tasks)
         self._opened: set[BaseDatabaseWrapper] = set()
@@ -107,6 +109,7 @@ class Worker:
         self._urgent.shutdown(cancel_futures=True)
         self._others.shutdown(cancel_futures=True)
         self._periodic.shutdown(cancel_futures=True)
+        self._stop_heartbeat()
         self._close_all()
         log.info("worker_stopped", worker=self.name)
 
@@ -136,6 +139,12 @@ class Worker:
         log.warning("database_unreachable", worker=self.name, error=type(error).__name__)
         connections.close_all()
 
+    def _stop_heartbeat(self) -> None:
+        try:
+            self._heartbeat.stop()
+        except PortalDatabaseError as error:
+            self._handle_lost_database(error)
+
     def _close_all(self) -> None:
         """Close the connections of finished threads."""
         idle_pool.connections.stop()
@@ -149,6 +158,7 @@ class Worker:
         close_old_connections()
         now = timezone.now()
         expired = expire_due(now=now)
+        self._heartbeat.beat(now)
         for queue in work_queues(timezone.now()):
             pool = self._urgent if queue.stage is Stage.CONTAIN else self._others
             self._dispatch(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from requests_app.models import WorkerHeartbeat
 from tests.fixtures.postgres import PgTarget, versions_to_test
 from tests.fixtures.silent_proxy import SilentProxy
 from tests.fixtures.stack import ROOT, free_port
@@ -21,6 +22,7 @@ pytestmark = [
     pytest.mark.parametrize("pg_version", versions_to_test()[-1:], indirect=True),
 ]
 THREADS = 2
+HEARTBEATS = WorkerHeartbeat._meta.db_table  # all that /readyz reads
 
 
 @dataclass
@@ -53,6 +55,7 @@ class Web:
 @pytest.fixture
 def web(pg_target: PgTarget) -> Iterator[Web]:
     server = pg_target.server
+    pg_target.ask(f"CREATE TABLE IF NOT EXISTS {HEARTBEATS} (name text, seen_at timestamptz)")
     proxy = SilentProxy(server.host, server.port)
     port = free_port()
     environment = {
@@ -73,6 +76,7 @@ def web(pg_target: PgTarget) -> Iterator[Web]:
         process.terminate()
         process.wait(20)
         proxy.close()
+        pg_target.ask(f"DROP TABLE {HEARTBEATS}")
 
 
 def test_web_answers_while_the_database_is_silent(web):
