@@ -45,7 +45,8 @@ class JsonRecord:
 class Target(JsonRecord):
     """The address of an integration and the credential of the portal's broker.
 
-    `database` is the maintenance database, to which the broker connects first. A webhook is reached at
+    `database` is the maintenance database, to which the broker connects first. Logins of a portal other
+    than `portal_id` are not touched. A webhook is reached at
     `url`, and its `password` is the secret that signs calls.
     """
 
@@ -57,6 +58,7 @@ class Target(JsonRecord):
     sslmode: str = "prefer"
     sslrootcert: str = ""
     url: str = ""
+    portal_id: str = ""
     connect_timeout_s: int = 5
     statement_timeout_s: int = 10
     lock_timeout_s: int = 3

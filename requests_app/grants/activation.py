@@ -22,6 +22,8 @@ from requests_app.lifecycle import (
 from requests_app.models import AccessRequest, Grant, GrantState, RequestedTarget, Status
 from requests_app.policies import NOT_AUTHENTIC, approval_gap, grants_gap, ineligibility_reason
 
+NOT_IN_TIME = "Access could not be provisioned in time. Request access again."
+
 
 def begin_activation(*, request_pk: int) -> AccessRequest:
     """Check that the request may still be granted, and write its grants with their deadline.
@@ -35,7 +37,7 @@ def begin_activation(*, request_pk: int) -> AccessRequest:
         if request.status != Status.GRANTING or request.grants.exists():
             return request
         if request.pending_until is not None and request.pending_until <= timezone.now():
-            return _fail(request, "Access could not be provisioned in time. Request access again.")
+            return _fail(request, NOT_IN_TIME)
         if sentence := ineligibility_reason(request):
             return _cancel(request, sentence)
         voided = remove_voided_approvals(request=request)
@@ -82,10 +84,10 @@ def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bo
     with transaction.atomic():
         request, state = lock_with_state(grant.request_id)
         save_identity(grant, activation.identity)
-        sentence = _mfa_gap(request, state)
+        now = timezone.now()
+        sentence = _mfa_gap(request, state) or (NOT_IN_TIME if grant.deadline <= now else "")
         if sentence and request.status == Status.GRANTING:
             _fail(request, sentence)
-        now = timezone.now()
         activated = Grant.objects.filter(
             pk=grant.pk, state=GrantState.ACTIVATING, lease_by=lease
         ).update(

@@ -13,6 +13,7 @@ from requests_app.models.requests import (
     RequestedTarget,
     Status,
 )
+from requests_app.models.workers import WorkerHeartbeat
 
 __all__ = [
     "LIVE",
@@ -29,4 +30,5 @@ __all__ = [
     "RequestedTarget",
     "Status",
     "TargetScan",
+    "WorkerHeartbeat",
 ]

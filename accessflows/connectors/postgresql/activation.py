@@ -179,6 +179,8 @@ def _adoption(
     locked = role_from(connection.pipeline([(lock, None), role_query(spec.role_name)])[1])
     if locked is None or (locked.valid_until and locked.valid_until <= connection.server_time):
         raise TargetRefused("This grant was already revoked on the target. Make a new request.")
+    if locked.marker and locked.marker.deadline > spec.deadline:  # by a worker suspended meanwhile
+        raise TargetRefused("This grant was activated and extended meanwhile. Nothing was changed.")
     if locked.valid_until is not None and locked.valid_until <= valid_until:
         return []
     return [_SHORTEN.format(role=name, until=sql.Literal(valid_until.isoformat()))]

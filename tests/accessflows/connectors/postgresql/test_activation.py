@@ -94,11 +94,23 @@ def test_activating_again_never_extends_the_deadline(pg_target: PgTarget) -> Non
     assert postgresql.activate(pg_target.target, later).valid_until == first.valid_until
 
 
-def test_activating_again_can_shorten_the_deadline(pg_target: PgTarget) -> None:
+def test_activating_again_shortens_what_was_postponed_by_hand(pg_target: PgTarget) -> None:
     spec = pg_target.spec()
     first = postgresql.activate(pg_target.target, spec)
-    sooner = replace(spec, deadline=spec.deadline - timedelta(minutes=5))
-    assert postgresql.activate(pg_target.target, sooner).valid_until < first.valid_until
+    pg_target.ask(f"ALTER ROLE {spec.role_name} VALID UNTIL '2100-01-01'")
+    again = postgresql.activate(pg_target.target, spec)
+    assert again.valid_until - first.valid_until < timedelta(seconds=5)
+
+
+def test_activating_again_does_not_shorten_an_extension(pg_target: PgTarget) -> None:
+    """As a worker does that was suspended before its call."""
+    spec = pg_target.spec()
+    first = postgresql.activate(pg_target.target, spec)
+    later = replace(spec, deadline=spec.deadline + timedelta(minutes=5))
+    extended = postgresql.extend(pg_target.target, later, first.identity, since=None)
+    with pytest.raises(TargetRefused, match="extended meanwhile"):
+        postgresql.activate(pg_target.target, spec)
+    assert role_row(pg_target, spec.role_name)["rolvaliduntil"] == extended
 
 
 def test_grant_that_was_contained_is_never_revived(grant: Grant) -> None:
