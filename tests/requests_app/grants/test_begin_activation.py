@@ -16,13 +16,13 @@ from requests_app.grants.activation import begin_activation
 from requests_app.models import GrantState, Status
 from requests_app.submission.step_up import step_up
 from tests.factories import (
-    sign,
     AccessFlowFactory,
     AccessRequestFactory,
     AuthenticatorFactory,
     DecisionFactory,
     UserFactory,
     code_for,
+    sign,
     take_fingerprint,
 )
 

@@ -15,7 +15,7 @@ from requests_app.grants import target_access
 from requests_app.grants.activation import begin_activation
 from requests_app.models import GrantState, Status
 from requests_app.worker import steps
-from tests.factories import UserFactory, take_fingerprint, sign
+from tests.factories import UserFactory, sign, take_fingerprint
 from tests.requests_app.conftest import settle
 
 pytestmark = [pytest.mark.target, pytest.mark.django_db]

@@ -19,7 +19,7 @@ from requests_app.grants.extension import extend_access, retry_extensions
 from requests_app.grants.reminders import reminder_time
 from requests_app.grants.revocation import expire_due, revoke_access
 from requests_app.models import AccessRequest, Drift, Extension, Grant, GrantState, Status
-from tests.factories import UserFactory, VerificationFactory, take_fingerprint, sign
+from tests.factories import UserFactory, VerificationFactory, sign, take_fingerprint
 from tests.requests_app.conftest import WORKER, settle, window_of
 
 pytestmark = [pytest.mark.target, pytest.mark.django_db]
