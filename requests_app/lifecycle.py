@@ -196,5 +196,5 @@ def conflict_on(request: AccessRequest) -> Conflict:
 def take_batch(requests: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:
     """Lock up to `BATCH_SIZE` rows that no other worker has locked."""
     if connection.features.has_select_for_update_skip_locked:
-        requests = requests.select_for_update(skip_locked=True)
+        requests = requests.select_for_update(skip_locked=True, of=("self",))
     return requests[:BATCH_SIZE]

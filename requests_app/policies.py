@@ -57,7 +57,7 @@ def approval_gap(request: AccessRequest) -> str:
     """Return why the request is no longer approved, or ""."""
     if is_approved(request.flow, request):
         return ""
-    return "The approval is no longer valid: its approver is no longer one. Request access again."
+    return "The approval is no longer valid: its approver can no longer approve it. Request access again."
 
 
 def grants_gap(grants: Iterable[Grant]) -> str:

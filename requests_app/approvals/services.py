@@ -79,8 +79,7 @@ def _check_may_decide(request: AccessRequest, actor: "User") -> AccessFlow:
         raise conflict_on(request)
     if request.pending_until is not None and request.pending_until <= timezone.now():
         raise Conflict(
-            f"The time to decide on {request.reference} is over, so it lapses. "
-            "The requester can request again."
+            f"The time to decide on {request.reference} is over. The requester can request again."
         )
     if has_decided(request.decisions.all(), actor):
         raise Conflict(

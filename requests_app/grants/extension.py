@@ -117,7 +117,7 @@ def extension_refusal(request: AccessRequest, user: "User", now: datetime) -> st
         return sentence
     availability = request.flow.availability if request.flow else None
     if availability is not None and not availability.holds_at(now):
-        return f"{request.flow_name} is only available {availability}. The access keeps its end."
+        return f"{request.flow_name} is only available {availability}. The expiry stays the same."
     return ""
 
 
@@ -126,9 +126,7 @@ def extension_conflict(request: AccessRequest, now: datetime) -> str:
     if request.extensions.filter(state=REQUESTED).exists():
         return f"{request.reference} is already being extended."
     if request.ends_at is None or request.ends_at - now < MIN_REMAINING:
-        return (
-            f"{request.reference} is about to expire, too soon to extend it. Request access again."
-        )
+        return f"{request.reference} expires too soon to be extended. Request access again."
     if request.grants.exclude(state=GrantState.ACTIVE).exists():
         return f"Part of {request.reference} is already revoked."
     return ""
@@ -148,7 +146,7 @@ def _request_extension(
         if request.extensions_used != used:
             raise Conflict(
                 f"{request.reference} was extended since this page was loaded. "
-                "Check its new end, and extend again if you need more time."
+                "Check its new expiry, and extend again if you need more time."
             )
         if sentence := extension_conflict(request, now):
             raise Conflict(sentence)

@@ -158,6 +158,11 @@ class AccessRequest(AuthenticatedRow):
                 condition=~Q(status="active") | Q(ends_at__isnull=False),
                 name="request_active_has_end",
             ),
+            models.CheckConstraint(
+                condition=Q(starts_at=None)
+                | Q(ends_at__isnull=False, ends_at__gt=models.F("starts_at")),
+                name="request_ends_after_start",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -33,7 +33,7 @@ def parse_keyring(text: str) -> dict[str, bytes]:
             )
         keyring[key_id] = key
     if not keyring:
-        raise ImproperlyConfigured("ENCRYPTION_KEYS holds no key.")
+        raise ImproperlyConfigured("ENCRYPTION_KEYS contains no key.")
     return keyring
 
 

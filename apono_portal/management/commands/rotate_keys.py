@@ -40,7 +40,7 @@ class Command(BaseCommand):
         broken = {name: progress.failed for name, progress in results.items() if progress.failed}
         if broken:
             raise CommandError(
-                f"No key of ENCRYPTION_KEYS decrypts or verifies these rows: {broken}. Keep the old key."
+                f"No key in ENCRYPTION_KEYS decrypts or verifies these rows: {broken}. Keep the old key."
             )
         self.stdout.write("All secrets use the newest key.")
 
@@ -52,7 +52,7 @@ class Command(BaseCommand):
             if progress.seen == total or now - printed_at >= PROGRESS_INTERVAL_SECONDS:
                 printed_at = now
                 self.stdout.write(
-                    f"{name}: {progress.seen} of {total}, {progress.rotated} encrypted again"
+                    f"{name}: {progress.seen} of {total}, {progress.rotated} re-encrypted"
                 )
             time.sleep(min(now - started_at, MAX_PAUSE_SECONDS))
             started_at = time.monotonic()

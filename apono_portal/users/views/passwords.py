@@ -36,7 +36,7 @@ def change(request: PortalRequest) -> HttpResponse:
     request.user = User.objects.select_related("mfa_state").get(pk=user.pk)
     update_session_auth_hash(request, request.user)
     session_state.stamp_session(request)
-    messages.success(request, "Password changed. Your other sessions were signed out.")
+    messages.success(request, "Password changed. You were signed out everywhere else.")
     return redirect("mfa:security")
 
 

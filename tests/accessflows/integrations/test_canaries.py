@@ -81,14 +81,14 @@ def test_a_run_of_a_killed_worker_is_closed_with_the_reason(admin_client):
     run_requested_canaries(timezone.now())
     run.refresh_from_db()
     assert run.state == State.FAILED
-    assert "stopped in the middle" in run.steps[-1]["sentence"]
+    assert "stopped before the canary finished" in run.steps[-1]["sentence"]
 
 
 def test_a_missing_item_cannot_be_chosen(admin_client):
     integration = IntegrationFactory()
     missing = ResourceFactory(integration=integration, missing_since=timezone.now())
     page = post(admin_client, integration, missing, PermissionFactory(integration=integration))
-    assert "that exist now" in page.content.decode()
+    assert "that still exist" in page.content.decode()
     assert not CanaryRun.objects.exists()
 
 

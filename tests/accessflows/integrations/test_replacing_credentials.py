@@ -79,7 +79,7 @@ def test_an_integration_changed_meanwhile_keeps_what_it_has(checked, admin_clien
 
     monkeypatch.setattr(integrations_services, "_require_same_server", slow)
     answer = admin_client.post(address(checked), {"password": checked.broker_password})
-    assert "changed in the meantime" in html_of(answer)
+    assert "changed this integration" in html_of(answer)
 
 
 def test_the_page_shows_no_password(admin_client):

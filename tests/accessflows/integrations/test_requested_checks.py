@@ -95,7 +95,7 @@ def test_an_abandoned_one_is_closed_and_can_be_requested_again(admin_client):
     run_requested_checks(timezone.now())
     run.refresh_from_db()
     assert run.state == State.FAILED
-    assert "stopped in the middle" in run.steps[-1]["sentence"]
+    assert "stopped before the check finished" in run.steps[-1]["sentence"]
     assert admin_client.post(f"/integrations/{integration.pk}/check/").status_code == 302
     assert CheckRun.objects.count() == 2
 

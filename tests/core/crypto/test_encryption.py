@@ -55,7 +55,7 @@ def test_broker_password_does_not_decrypt_as_a_totp_key():
 def test_nothing_decrypts_without_its_key(settings):
     text = encrypt(b"secret", purpose=PURPOSE, owner=1)
     settings.ENCRYPTION_KEYS = key("other")
-    with pytest.raises(DecryptionFailed, match="does not hold the key"):
+    with pytest.raises(DecryptionFailed, match="does not contain the key"):
         decrypt(text, purpose=PURPOSE, owner=1)
 
 

@@ -315,7 +315,7 @@ def test_what_became_pending_after_the_page_was_shown_stays_pending(authenticato
     form = {"code": code_for(authenticator), "shown": str(mine.pk)}
     answer = client.post(STEP_UP, form, follow=True)
     assert (stands(mine), stands(odd)) == (Status.GRANTING, Status.PENDING_MFA)
-    assert f"Not released, because made after this page was shown: {odd.reference}" in (
+    assert f"Submitted after this page was shown and not released: {odd.reference}" in (
         answer.content.decode()
     )
 

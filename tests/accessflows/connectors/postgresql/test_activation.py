@@ -17,8 +17,9 @@ from accessflows.connectors.errors import (
 )
 from accessflows.connectors.protocol import GrantSpec, grant_id_of
 from accessflows.connectors.registry import connector_for
+from apono_portal.demo.target import provision_target
 from tests.accessflows.connectors.conftest import Grant, MakeGrant
-from tests.fixtures.postgres import PgTarget
+from tests.fixtures.postgres import PgTarget, StartServer
 
 postgresql = connector_for("postgresql")
 
@@ -93,11 +94,23 @@ def test_activating_again_never_extends_the_deadline(pg_target: PgTarget) -> Non
     assert postgresql.activate(pg_target.target, later).valid_until == first.valid_until
 
 
-def test_activating_again_can_shorten_the_deadline(pg_target: PgTarget) -> None:
+def test_activating_again_shortens_what_was_postponed_by_hand(pg_target: PgTarget) -> None:
     spec = pg_target.spec()
     first = postgresql.activate(pg_target.target, spec)
-    sooner = replace(spec, deadline=spec.deadline - timedelta(minutes=5))
-    assert postgresql.activate(pg_target.target, sooner).valid_until < first.valid_until
+    pg_target.ask(f"ALTER ROLE {spec.role_name} VALID UNTIL '2100-01-01'")
+    again = postgresql.activate(pg_target.target, spec)
+    assert again.valid_until - first.valid_until < timedelta(seconds=5)
+
+
+def test_activating_again_does_not_shorten_an_extension(pg_target: PgTarget) -> None:
+    """As a worker does that was suspended before its call."""
+    spec = pg_target.spec()
+    first = postgresql.activate(pg_target.target, spec)
+    later = replace(spec, deadline=spec.deadline + timedelta(minutes=5))
+    extended = postgresql.extend(pg_target.target, later, first.identity, since=None)
+    with pytest.raises(TargetRefused, match="extended meanwhile"):
+        postgresql.activate(pg_target.target, spec)
+    assert role_row(pg_target, spec.role_name)["rolvaliduntil"] == extended
 
 
 def test_grant_that_was_contained_is_never_revived(grant: Grant) -> None:
@@ -208,3 +221,17 @@ def test_deadline_holds_in_any_server_time_zone(pg_target: PgTarget) -> None:
     finally:
         pg_target.ask("ALTER ROLE portal_broker RESET timezone")
     assert abs(kept - spec.deadline) < timedelta(seconds=2)
+
+
+def test_prepared_transactions_that_the_broker_cannot_roll_back_refuse(
+    pg_version: int, start_postgres: StartServer
+) -> None:
+    """On 15 in every database; later where the broker cannot connect."""
+    server = start_postgres(pg_version, max_prepared_transactions="5")
+    pg = PgTarget(server, provision_target(server, "broker-password"), pg_version)
+    if pg_version >= 16:
+        postgresql.activate(pg.target, pg.spec())
+        pg.ask("REVOKE CONNECT ON DATABASE orders_staging FROM portal_broker")
+    with pytest.raises(TargetRefused, match="Set max_prepared_transactions to 0"):
+        postgresql.activate(pg.target, pg.spec())
+    server.stop()

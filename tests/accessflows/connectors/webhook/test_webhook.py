@@ -214,7 +214,7 @@ def test_a_grant_that_would_outlive_its_deadline_is_refused(answering: Answering
 
 def test_unreachable_receiver_is_retried(receiver: Receiver) -> None:  # noqa: F811
     receiver.stop()
-    with pytest.raises(TargetUnavailable, match="does not answer"):
+    with pytest.raises(TargetUnavailable, match="did not respond"):
         webhook.discover(receiver.target)
 
 
