@@ -1,20 +1,20 @@
 # The commands of this repository. Needs Python 3.11 to 3.13, git and make; nothing else.
 #
-#   make run     the portal with a demo, on http://127.0.0.1:8000 (PORT=8080 make run moves it)
+#   make run     the portal with demo data, on http://127.0.0.1:8000 (PORT=8080 make run moves it)
 #   make test    all tests, on SQLite and on PostgreSQL, with a real browser
 #   make check   what CI runs: format, lint, types, migrations, deployment checks, tests
-#   make attack  an attack campaign on a portal of its own (ATTEMPTS=2000 make attack is a quick one)
-#   make attack-mutants   break the rules one by one, and see the campaign find each
-#   make chaos   kill workers, stop servers, end 500 at once (GRANTS=50 make chaos is a quick one, POSTGRES=15
-#                takes another version), and judge by the target
-#   make bench   what codes, pages, a worker and a click cost (PARTS=verify,pages for some, USERS=1000,100000
-#                and ENDING=1000 for smaller ones)
-#   make stateful   random lives of requests against the two promises (RUNS=100 make stateful is a quick one)
-#   make screenshots   take the screenshots of docs/tour.md anew from a demo
+#   make attack  the attack campaign, on a portal of its own (ATTEMPTS=2000 make attack is a short run)
+#   make attack-mutants   break one rule at a time and check that the campaign notices
+#   make chaos   fault injection: kill workers, stop servers, expire 500 grants at once (GRANTS=50 make chaos is a
+#                short run, POSTGRES=15 uses another version)
+#   make bench   benchmarks of codes, pages, the worker and activation (PARTS=verify,pages runs some,
+#                USERS=1000,100000 and ENDING=1000 make them smaller)
+#   make stateful   random sequences that check the two promises (RUNS=100 make stateful is a short run)
+#   make screenshots   retake the screenshots of docs/tour.md from a demo
 #   make check-pages   every page in a real browser, both themes, four widths, and the first run by
-#                keyboard and without JavaScript (SCREENSHOTS=folder keeps pictures)
-#   make fix     format, and mend what the linters can mend
-#   make lock    resolve pyproject.toml into the requirements files anew
+#                keyboard and without JavaScript (SCREENSHOTS=folder keeps screenshots)
+#   make fix     format, and fix what the linters can fix
+#   make lock    resolve pyproject.toml into the requirements files again
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -23,7 +23,7 @@ PIP := $(PY) -m pip install --disable-pip-version-check --no-input --progress-ba
 GRANTS ?= 500
 LOCK := $(PY) -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
         --no-annotate --custom-compile-command "make lock" pyproject.toml
-# A production-like environment for the deployment checks. The keys open nothing.
+# A production-like environment for the deployment checks. The keys protect nothing.
 DEPLOY_ENV := SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(64))') \
               ENCRYPTION_KEYS=check:$$($(PY) -c 'import base64, secrets; print(base64.urlsafe_b64encode(secrets.token_bytes(64)).decode())') \
               PORTAL_URL=https://access.example.org DEBUG=0

@@ -35,7 +35,7 @@ def pattern_error(text: str) -> str:
         for (char, _), (following, _) in zip(_runs(pattern), _runs(pattern)[1:], strict=False):
             if following in _CLASSES.get(char, ""):
                 kind = "digits" if char == "#" else "letters"
-                return f"In {pattern}, {char} already matches the {kind} after it. Remove them."
+                return f"In {pattern}, {char} already matches the {kind} after it. Remove those {kind}."
     return ""
 
 

@@ -20,7 +20,7 @@ class EventName(models.TextChoices):
     USER_CHANGE_PASSWORD = "user:change_password", "Password changed"
     GROUP_CHANGE = "group:change", "Group changed"
 
-    MFA_BEGIN_SET_UP = "mfa:begin_set_up", "Authenticator set-up started"
+    MFA_BEGIN_SET_UP = "mfa:begin_set_up", "Authenticator setup started"
     MFA_SET_UP = "mfa:set_up", "MFA turned on"
     MFA_VERIFY = "mfa:verify", "MFA verified"
     MFA_REFUSE = "mfa:refuse", "MFA code refused"
@@ -30,7 +30,7 @@ class EventName(models.TextChoices):
     MFA_REMIND = "mfa:remind", "MFA reminder sent"
     MFA_LOCK_OUT = "mfa:lock_out", "MFA locked out"
     MFA_LIFT_LOCKOUT = "mfa:lift_lockout", "MFA lockout lifted"
-    MFA_MAKE_RECOVERY_CODES = "mfa:make_recovery_codes", "Recovery codes created"
+    MFA_MAKE_RECOVERY_CODES = "mfa:make_recovery_codes", "Recovery codes generated"
     MFA_FORGET_BROWSER = "mfa:forget_browser", "Trusted browser removed"
     MFA_ROTATE_KEYS = "mfa:rotate_keys", "Encryption keys rotated"
 
@@ -49,7 +49,7 @@ class EventName(models.TextChoices):
     INTEGRATION_DELETE = "integration:delete", "Integration deleted"
 
     REQUEST_SUBMIT = "request:submit", "Access requested"
-    REQUEST_AWAIT_MFA = "request:await_mfa", "Request waiting for MFA"
+    REQUEST_AWAIT_MFA = "request:await_mfa", "Request pending MFA"
     REQUEST_RELEASE = "request:release", "Request released by MFA"
     REQUEST_APPROVE = "request:approve", "Request approved"
     REQUEST_VOID_APPROVAL = "request:void_approval", "Approval invalidated"
@@ -70,8 +70,8 @@ class EventName(models.TextChoices):
     REQUEST_REVOKE = "request:revoke", "Access revoked"
 
     GRANT_ACTIVATE = "grant:activate", "Login created on target"
-    GRANT_REVEAL = "grant:reveal", "Credential shown"
-    GRANT_RESET = "grant:reset", "Credential replaced"
+    GRANT_REVEAL = "grant:reveal", "Credential revealed"
+    GRANT_RESET = "grant:reset", "Credential reset"
     GRANT_CONTAIN = "grant:contain", "Access contained on target"
     GRANT_PROVE = "grant:prove", "Removal verified on target"
     GRANT_CLOSE = "grant:close", "Grant closed without proof"

@@ -15,7 +15,7 @@ itself signs and verifies with the functions below; the format is described nowh
 * A stub stands for the beginning of a chain that retention removed, hashed and MACed like a checkpoint.
 
 Without the key the verifier finds whatever is inconsistent. A log rewritten from some event to the end
-is detected with the key, or with the hash of a checkpoint noted earlier (``--expect``).
+is detected with the key, or with the hash of a checkpoint saved earlier (``--expect``).
 """
 
 import argparse
@@ -294,11 +294,11 @@ class Verifier:
         if record["hash"] != hash_of("checkpoint", record):
             self._find("forged", f"{name} was changed.")
         elif not self._irregular and self._chain_hash != record["chain_hash"]:
-            self._find("edited", f"{name} was written for other events than those before it.")
+            self._find("edited", f"{name} does not match the events before it.")
         self._check_mac(record, name)
         if self._expected and self._expected[0] == number:
             if not hmac.compare_digest(record["hash"], self._expected[1]):
-                self._find("forged", f"Checkpoint {number} differs from the one noted earlier.")
+                self._find("forged", f"Checkpoint {number} differs from the one saved earlier.")
             self._expected = None
 
     def _check_mac(self, record: Record, name: str) -> None:
@@ -319,7 +319,9 @@ class Verifier:
                 self._find_gap(first, last, after)
             if self._position > self._covered:
                 span = f"{self._covered + 1} to {self._position} (up to event {self._event_id})"
-                sentence = f"Positions {span} have no checkpoint: inserted, or it was removed."
+                sentence = (
+                    f"Positions {span} have no checkpoint: they were inserted, or it was removed."
+                )
                 self._find("inserted", sentence)
         self._classify_mismatches()
         self._finish_notes()
@@ -341,9 +343,11 @@ class Verifier:
         if declared is None:
             self._find("truncated", "The last line is missing: the file was cut off or changed.")
         elif declared != report.events and report.ok:
-            self._find("truncated", f"{declared} events are declared; {report.events} are here.")
+            self._find(
+                "truncated", f"The export declares {declared} events but contains {report.events}."
+            )
         if self._expected:
-            missing = f"Checkpoint {self._expected[0]}, noted earlier, is missing"
+            missing = f"Checkpoint {self._expected[0]}, saved earlier, is missing"
             self._find("truncated", f"{missing}; the last is {report.last_checkpoint[0]}.")
         if not report.whole:
             report.notes.append(
@@ -479,7 +483,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Verify an export of the audit log.")
     parser.add_argument("export", help="the JSON Lines file; - for standard input")
     parser.add_argument("--key", action="append", default=[], help="id:hex, or a file of them")
-    parser.add_argument("--expect", metavar="NUMBER:HASH", help="a checkpoint noted earlier")
+    parser.add_argument("--expect", metavar="NUMBER:HASH", help="a checkpoint saved earlier")
     options = parser.parse_args(arguments)
     try:
         verifier = Verifier(parse_keys(options.key), parse_expected(options.expect))

@@ -61,7 +61,7 @@ def _sessions() -> Iterator[Finding]:
     if engine.endswith((".cache", ".cached_db")):
         backend = settings.CACHES[settings.SESSION_CACHE_ALIAS]["BACKEND"]
         if backend.endswith(PER_PROCESS_CACHES):
-            yield 2, "Sessions are in the cache of one process: others miss their end.", hint
+            yield 2, "Sessions are cached per process: other processes don't see them end.", hint
 
 
 def _codes() -> Iterator[Finding]:
@@ -74,7 +74,7 @@ def _codes() -> Iterator[Finding]:
             "Set OTP_TOTP_THROTTLE_FACTOR to 0; the verification ledger limits wrong codes.",
         )
     if getattr(settings, "OTP_TOTP_IMAGE", None):
-        yield 5, "OTP_TOTP_IMAGE makes apps fetch a picture from elsewhere.", "Remove it."
+        yield 5, "OTP_TOTP_IMAGE makes apps load an image from another server.", "Remove it."
     issuer = settings.OTP_TOTP_ISSUER
     if not isinstance(issuer, str) or not issuer.strip() or not set(":/").isdisjoint(issuer):
         yield 6, "MFA_ISSUER is empty or contains ':' or '/'.", "Use letters, digits and spaces."
@@ -98,7 +98,7 @@ def _window() -> Iterator[Finding]:
 def _enforcement() -> Iterator[Finding]:
     chain = list(settings.MIDDLEWARE)
     if WINDOW not in chain or LOGIN_REQUIRED not in chain:
-        yield 11, "The middleware that demands sign-in and MFA is missing.", f"Add {WINDOW}."
+        yield 11, "The middleware that requires sign-in and MFA is missing.", f"Add {WINDOW}."
     elif AUTHENTICATION not in chain[: chain.index(WINDOW)]:
         yield 12, "The window is checked before the user is known.", f"Move {WINDOW} down."
     if CSRF not in chain:
@@ -107,7 +107,7 @@ def _enforcement() -> Iterator[Finding]:
         yield (
             22,
             "Scripts can read the session cookie, or it is sent without TLS.",
-            "Leave SESSION_COOKIE_HTTPONLY and SESSION_COOKIE_SECURE alone.",
+            "Do not change SESSION_COOKIE_HTTPONLY and SESSION_COOKIE_SECURE.",
         )
 
 
@@ -128,7 +128,7 @@ def _sign_in() -> Iterator[Finding]:
         )
     handler = import_string(getattr(settings, "AXES_HANDLER", AXES_HANDLER))
     if not issubclass(handler, import_string(AXES_HANDLER)):
-        yield 15, "Failed sign-ins are not counted in the database.", "Leave AXES_HANDLER alone."
+        yield 15, "Failed sign-ins are not counted in the database.", "Do not change AXES_HANDLER."
     cool_off = settings.AXES_COOLOFF_TIME
     if not 0 < settings.AXES_FAILURE_LIMIT <= MAX_PASSWORDS or cool_off != COOL_OFF:
         yield (
@@ -143,7 +143,7 @@ def _database() -> Iterator[Finding]:
         if database.get("ATOMIC_REQUESTS"):
             yield (
                 16,
-                f"ATOMIC_REQUESTS of {alias!r} rolls counted failures back.",
+                f"ATOMIC_REQUESTS of {alias!r} rolls back the failure counts.",
                 "Set it to False.",
             )
         sqlite = database.get("ENGINE") == "django.db.backends.sqlite3"
@@ -151,6 +151,6 @@ def _database() -> Iterator[Finding]:
         if sqlite and mode not in {"IMMEDIATE", "EXCLUSIVE"}:
             yield (
                 17,
-                f"SQLite database {alias!r} locks too late: two attempts could pass as one.",
+                f"SQLite database {alias!r} locks too late: one code could be accepted twice.",
                 "Set OPTIONS['transaction_mode'] to 'IMMEDIATE'.",
             )

@@ -14,7 +14,7 @@ from audit.outbox.deliveries import enqueue_email
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
-NOT_YOU = "If this was not you, change your password and tell an account admin at once."
+NOT_YOU = "If this wasn't you, change your password and contact an account admin immediately."
 
 
 def turned_on(*, event: Event, user: "User", client_info: ClientInfo) -> None:
@@ -22,7 +22,7 @@ def turned_on(*, event: Event, user: "User", client_info: ClientInfo) -> None:
         user,
         event,
         "MFA was turned on",
-        "An authenticator app was set up for your account. Requests that require MFA now ask for its codes.",
+        "An authenticator app was set up for your account. Requests that require MFA now ask for a code from it.",
         NOT_YOU,
         client_info=client_info,
     )
@@ -42,7 +42,7 @@ def reset(*, event: Event, user: "User", by: str, reason: str) -> None:
     if user.is_account_admin:
         for admin in _other_admins(user):
             _send(
-                admin, event, f"MFA of {user.name} was reset", f"{user} is an account admin.", what
+                admin, event, f"MFA was reset for {user.name}", f"{user} is an account admin.", what
             )
 
 
@@ -54,8 +54,8 @@ def reminded(*, event: Event, user: "User") -> None:
         "Set up MFA",
         "You have not set up multi-factor authentication (MFA) yet. Until you do, your requests for "
         "protected access stay pending.",
-        "Sign in, open Security & Privacy, and choose Set up. It takes about two minutes and any "
-        "authenticator app.",
+        "Sign in, open Security & Privacy, and choose Set up. It takes about two minutes and works "
+        "with any authenticator app.",
     )
 
 
@@ -77,16 +77,16 @@ def month_limit_reached(*, event: Event, user: "User", is_trusted_browser: bool)
         event,
         "You are locked out",
         f"100 incorrect codes were entered within 30 days {where}. No code is accepted there until "
-        "the 30 days are over or an account admin lifts the limit.",
-        "Someone may have your password. Change it, and tell an account admin.",
+        "the 30 days are over or an account admin lifts the lockout.",
+        "Someone may know your password. Change it and contact an account admin.",
     )
     for admin in _other_admins(user):
         _send(
             admin,
             event,
             f"{user.name} is locked out",
-            f"100 incorrect codes were entered for {user} within 30 days. Someone may have this "
-            "user's password. Have it changed first, then lift the limit under MFA lockouts.",
+            f"100 incorrect codes were entered for {user} within 30 days. Someone may know this "
+            "user's password. Have it changed first, then lift the lockout under MFA lockouts.",
         )
 
 
@@ -95,7 +95,7 @@ def lockout_lifted(*, event: Event, user: "User", by: str, reason: str) -> None:
         user,
         event,
         "You are no longer locked out",
-        f"{by} lifted the 30-day limit on incorrect codes. Reason: {reason}",
+        f"{by} lifted the lockout after 100 incorrect codes. Reason: {reason}",
         NOT_YOU,
     )
 
@@ -130,8 +130,8 @@ def password_changed(*, event: Event, user: "User", client_info: ClientInfo, how
         user,
         event,
         "Your password was changed",
-        f"Your password was changed {how}. Your other sessions were ended.",
-        "If this was not you, tell an account admin at once: someone else has your account.",
+        f"Your password was changed {how}. You were signed out everywhere else.",
+        "If this wasn't you, contact an account admin immediately: someone else may control your account.",
         client_info=client_info,
     )
 
@@ -141,7 +141,7 @@ def new_browser(*, event: Event, user: "User", client_info: ClientInfo) -> None:
         user,
         event,
         "Sign-in from a new browser",
-        "Your password was used to sign in from a browser in which you have not signed in before.",
+        "Your password was used to sign in from a browser that is new to your account.",
         NOT_YOU,
         client_info=client_info,
     )

@@ -55,4 +55,4 @@ class BrowserNotFound(MfaError):
 
 
 class NotLockedOut(MfaError):
-    message = "The 30-day limit does not lock this user out. Nothing was changed."
+    message = "This user is not locked out by the 30-day limit. Nothing was changed."

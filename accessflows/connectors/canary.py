@@ -59,17 +59,17 @@ class Canary:
 
     def contain(self) -> str:
         terminated = self.connector.contain(self.target, self.identity).sessions_terminated
-        return f"Nobody can use it any more. Sessions terminated: {terminated}."
+        return f"Nobody can use it anymore. Sessions terminated: {terminated}."
 
     def clean(self) -> str:
         self.connector.clean(self.target, self.identity)
-        return "What it left behind is out of reach, and the login was dropped."
+        return "What it left behind was cleaned up, and the login was dropped."
 
     def prove(self) -> str:
         proof = self.connector.prove(self.target, self.identity)
         if not proof.holds:
             name = self.identity.role_name
-            raise TargetRefused(f"Something of {name} is left: {dict(proof.details)}.")
+            raise TargetRefused(f"Traces of {name} remain: {dict(proof.details)}.")
         return "The target reports that nothing is left."
 
     def remove_leftovers(self) -> None:

@@ -106,7 +106,7 @@ def set_flow_active(
 def _locked(flow: AccessFlow) -> AccessFlow:
     locked = AccessFlow.objects.select_for_update().filter(pk=flow.pk).first()
     if locked is None:
-        raise Refused("This access flow was deleted in the meantime. Nothing was saved.")
+        raise Refused("This access flow has been deleted. Nothing was saved.")
     return locked
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 State = CanaryRun.State
 Steps = list[dict[str, object]]
 ABANDONED = (
-    "The worker was stopped in the middle. The canary's login expires within minutes; run it again."
+    "The worker stopped before the canary finished. Its login expires within minutes; run it again."
 )
 
 

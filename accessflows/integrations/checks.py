@@ -30,7 +30,7 @@ CHECK_AGAIN = {
     Integration.Health.LIMITED: timedelta(hours=1),
     Integration.Health.DOWN: timedelta(minutes=5),
 }
-ABANDONED = "The worker was stopped in the middle. Run the check again."
+ABANDONED = "The worker stopped before the check finished. Run it again."
 
 
 class _RunProgress(ProgressListener):
@@ -141,7 +141,7 @@ def check_integration(
     with transaction.atomic():
         row = Integration.objects.select_for_update().filter(pk=integration.pk).first()
         if row is None or _address_of(row) != _address_of(integration):
-            raise Refused("This integration was changed in the meantime. Check it again.")
+            raise Refused("This integration was changed during the check. Check it again.")
         before = _result_of(row)
         _store_health(row, inspection)
         changes = _store_inventory(row, inspection)

@@ -30,7 +30,7 @@ NAME_TAKEN = "Another integration has this name. Choose a different one."
 PASSWORD_NEEDED = (
     "Enter the password or signing secret again. The stored one is not sent to a new address."
 )
-MOVED_MEANWHILE = "This integration was changed in the meantime. Try again."
+MOVED_MEANWHILE = "Someone else changed this integration. Try again."
 
 
 def create_integration(

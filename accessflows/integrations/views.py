@@ -161,7 +161,7 @@ def run_canary(request: PortalRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
     form = CanaryForm(request.POST, integration=integration)
     if not form.is_valid():
-        messages.error(request, "Choose a resource and a permission that exist now.")
+        messages.error(request, "Choose a resource and a permission that still exist.")
         return redirect("integrations:detail", pk=pk)
     try:
         run = request_canary(

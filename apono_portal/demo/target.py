@@ -77,7 +77,7 @@ _LAST_NAMES = (
     "Jansen",
 )
 _CITIES = ("Lisbon", "Graz", "Leeds", "Oslo", "Lyon", "Ghent", "Turin", "Porto", "Brno", "Cork")
-_PRODUCTS = ("Desk lamp", "Oak shelf", "Wool rug", "Tea kettle", "Wall clock", "Linen set")
+_PRODUCTS = ("Desk lamp", "Oak table", "Wool rug", "Tea kettle", "Wall clock", "Linen set")
 
 Row = tuple[object, ...]
 

@@ -18,7 +18,7 @@ class Kind(models.TextChoices):
     ENDED = "ended", "Access expired or was revoked"
     FAILED = "failed", "Access could not be granted"
     REVOCATION_DELAYED = "revocation_delayed", "A revocation is delayed by its target"
-    DRIFT = "drift", "Logins on a target have drifted"
+    DRIFT = "drift", "Drift was detected on a target"
     INTEGRATION = "integration", "An integration needs attention"
     SECURITY = "security", "MFA, passwords and sign-ins"
     TEST = "test", "Test"

@@ -73,7 +73,7 @@ def _decision_needed(notification: Notification) -> Message:
             "\n".join(f"  {target}" for target in request.targets.all()),
             quote(request.justification),
             evidence_sentence(request),
-            f"Without a decision it lapses on {format_instant(request.pending_until)}.",
+            f"It lapses on {format_instant(request.pending_until)} if nobody decides.",
         ],
         absolute_url("requests:decide", request.pk),
     )
@@ -93,7 +93,7 @@ def _handled(notification: Notification) -> Message:
     }.get(notification.event.event, f"It was cancelled by {actor}.")
     return Message(
         f"{request.reference} no longer needs your decision",
-        [what, "There is nothing left for you to do."],
+        [what, "No action is needed."],
         _page_of(request),
     )
 
@@ -125,7 +125,7 @@ def _decided(notification: Notification) -> Message:
         paragraphs = [
             f"{actor} rejected it. No access was granted.",
             quote(notification.reason),
-            f"If you still need access, submit a new request with what {actor} was missing.",
+            "If you still need access, submit a new request that addresses this.",
         ]
     subject = f"{request.reference} was {verdict}: {title_of(request)}"
     return Message(subject, paragraphs, _page_of(request))
@@ -151,7 +151,7 @@ def _active(notification: Notification) -> Message:
         f"{request.reference} is active until {until}: {title_of(request)}",
         [
             f"Approved by {', '.join(approvers)}." if approvers else "",
-            "The credential is on the request's page. It is shown once.",
+            "Reveal the credential on the request's page. It is shown once.",
         ],
         _page_of(request),
     )
@@ -160,7 +160,7 @@ def _active(notification: Notification) -> Message:
 def _extended(notification: Notification) -> Message:
     request, until = notification.subject_request, format_instant(_until(notification))
     return Message(
-        f"{request.reference} was extended until {until}: {title_of(request)}",
+        f"{request.reference} was extended to {until}: {title_of(request)}",
         [f"Extended by {_actor(notification.event)}. The credential stays the same."],
         _page_of(request),
     )
@@ -171,7 +171,7 @@ def _expires_soon(notification: Notification) -> Message:
     return Message(
         f"{request.reference} expires on {until}: {title_of(request)}",
         [
-            "Sessions still open then are terminated. Save your work before.",
+            "Open sessions are terminated then. Save your work first.",
             "The request's page shows whether you can extend it.",
         ],
         _page_of(request),
@@ -198,7 +198,7 @@ def _failed(notification: Notification) -> Message:
         f"{request.reference} could not be granted: {title_of(request)}",
         [
             notification.reason,
-            "You have no access through it. Request it again, or contact an account admin.",
+            "You did not receive access. Request it again, or contact an account admin.",
         ],
         _page_of(request),
     )
@@ -222,7 +222,7 @@ def _revocation_delayed(notification: Notification) -> Message:
 def _drift(notification: Notification) -> Message:
     events = [notification.event, *notification.merged]
     integration = notification.metadata.get("integration") or notification.event.target_label
-    subject, what = f"Logins on {integration} have drifted", ""
+    subject, what = f"Drift detected on {integration}", ""
     if notification.event.event == EventName.GRANT_REMOVE_UNKNOWN:
         subject = f"Unknown login removed from {integration}"
         what = "It had the portal's marker, belonged to no grant, and was past its expiry."
@@ -242,7 +242,7 @@ def _integration(notification: Notification) -> Message:
     failed = ", ".join(map(str, notification.metadata.get("failed") or ["unknown"]))
     return Message(
         f"Integration {notification.event.target_label} needs attention",
-        [f"Failed checks: {failed}.", "The integration's page says how to fix each of them."],
+        [f"Failed checks: {failed}.", "The integration's page says how to fix each one."],
         absolute_url("integrations:detail", notification.event.target_id),
     )
 

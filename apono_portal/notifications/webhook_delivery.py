@@ -42,7 +42,7 @@ def post_delivery(delivery: Delivery) -> None:
 
 def _failure(status: int) -> DeliveryFailed:
     if status == GONE:
-        return DeliveryFailed("The webhook answered 410: it accepts no more.", is_final=True)
+        return DeliveryFailed("The webhook answered 410: it is gone.", is_final=True)
     if 300 <= status < 400:
         return DeliveryFailed(f"The webhook answered {status}. Redirects are not followed.")
     return DeliveryFailed(f"The webhook answered {status}.")

@@ -3,7 +3,7 @@
 from audit.models.chain import ChainEntry, ChainState, Checkpoint, LogVerification, RetentionStub
 from audit.models.delivery import Delivery
 from audit.models.event import Event
-from audit.models.export import ExportProgress
+from audit.models.exports import ExportProgress
 
 __all__ = [
     "ChainEntry",

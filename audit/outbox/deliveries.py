@@ -172,7 +172,7 @@ def _claim_due(now: datetime, channel: str) -> Iterator[Delivery]:
 
 def _deliver(delivery: Delivery, now: datetime, send: Sender) -> bool:
     if delivery.useful_until is not None and delivery.useful_until <= now:
-        _close(delivery, Delivery.State.WITHDRAWN, "It is no longer useful.")
+        _close(delivery, Delivery.State.WITHDRAWN, "It is no longer relevant.")
         return False
     send(delivery)
     Delivery.objects.filter(pk=delivery.pk).update(

@@ -18,8 +18,8 @@ WIDE, NARROW = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 SECRETS = (".qr-tile", ".manual", ".recovery-codes", ".codes", ".creds .once", ".creds [data-secret]")  # fmt: skip
 INTRODUCTION = """# A tour in screenshots
 
-From an access flow that requires MFA to a credential that expires, as the demo shows it. `make screenshots` takes these
-anew from a demo of its own; secrets are covered.
+From an access flow that requires MFA to a credential that expires, as the demo shows it. `make screenshots` retakes them
+from a demo of its own; secrets are covered.
 """
 
 
@@ -104,7 +104,7 @@ def set_up_mfa(tour: Tour, requester: Person) -> None:
     page = requester.page
     text = "As soon as one active flow requires MFA, users without an authenticator see it on every page."
     tour.take(page, "banner", "The banner leads to Set Up MFA", text)
-    text = "QR code, key for typing, or a link on the same phone, for any authenticator app."
+    text = "By QR code, typed key, or a link on the same phone, with any authenticator app."
     heading = "An authenticator in two minutes"
     requester.set_up_mfa(before_the_code=lambda: tour.take(page, "set-up", heading, text))
 
@@ -112,18 +112,16 @@ def set_up_mfa(tour: Tour, requester: Person) -> None:
 def request_access(tour: Tour, requester: Person) -> None:
     page = requester.page
     requester.go_to("New Request")
-    page.get_by_role("checkbox", name="billing billing_write through Billing read-write").check()
+    page.get_by_role("checkbox", name="billing billing_write via Billing read-write").check()
     page.get_by_label("Duration").fill("2h")
     justification = "Correct 41 duplicated invoices of the April run, INC-733."
     page.get_by_label("Justification").fill(justification)
     page.wait_for_timeout(600)  # the preview follows the form
-    text = "Before it is sent: whether a code is needed, who approves, when it ends and what is removed."
+    text = "Before it is sent: whether a code is needed, who approves, when access expires and what is removed."
     tour.take(page, "new-request", "New Request shows what will happen", text, full=True)
     page.get_by_role("button", name="Request access").click()
     expect(page.get_by_label("Six-digit code", exact=True)).to_be_visible()
-    text = (
-        "Nothing typed is lost: one code releases all pending requests, and it counts for an hour."
-    )
+    text = "Nothing typed is lost: one code releases all pending requests and is valid for an hour."
     tour.take(page, "step-up", "One six-digit code", text)
     requester.verify()
     page.wait_for_url("**/requests/**")
@@ -152,17 +150,17 @@ def use_and_end(tour: Tour, requester: Person) -> None:
     reference = requester.reference
     requester.look_until_status(reference, "Active", within_s=30)
     requester.reveal()
-    text = "Made when it is revealed, sent to the server as a verifier only, stored nowhere."
+    text = "Created when revealed, sent to the server as a verifier only, never stored."
     tour.take(page, "credential", "A personal credential, shown once", text, full=True)
     requester.ask_for(
         "Orders read-only", "orders orders_read", "4h", "Look into order 117, OPS-12."
     )
     requester.wait_for_status("Active")
     requester.go_to("My Access")
-    text = "What is active, until when, and what is pending. Within the hour no further code is needed."
+    text = "What is active, until when, and what is pending. No further code is needed within the hour."
     tour.take(page, "my-access", "My Access counts down", text)
     requester.open_request(reference)
-    page.get_by_role("button", name="End now").click()
+    page.get_by_role("button", name="Revoke now").click()
     requester.look_until_status(reference, "Revoked", within_s=30)
     page.wait_for_timeout(1500)
     requester.open_request(reference)
@@ -178,19 +176,19 @@ def reset_mfa(tour: Tour, admin: Person) -> None:
     page.get_by_role("button", name="Reset MFA for Irma Solberg").click()
     expect(page.get_by_role("dialog", name="Reset MFA")).to_be_visible()
     text = "In every session of that user. The dialog says what happens and asks for a reason."
-    tour.take(page, "reset-mfa", "Reset MFA takes effect at once", text)
+    tour.take(page, "reset-mfa", "Reset MFA takes effect immediately", text)
 
 
 def read_log(tour: Tour, auditor: Person) -> None:
     page = auditor.page
     auditor.go_to("Activity")
-    text = "One row for each request, with its evidence and its end."
+    text = "One row for each request, with its evidence and its outcome."
     tour.take(page, "activity", "Activity", text)
     auditor.go_to("Audit Log")
     page.get_by_label("Action").select_option("MFA verified")
     page.get_by_role("button", name="Apply").click()
     page.get_by_role("link", name="Details of event").first.click()
-    text = "By whom, with which authenticator, from where and for which requests. Changes are detected."
+    text = "By whom, with which authenticator, from where and for which requests. Tampering is detected."
     tour.take(page, "audit-log", "When MFA was performed", text)
 
 

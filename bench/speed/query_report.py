@@ -15,9 +15,9 @@ from django.test.utils import CaptureQueriesContext
 
 MAX_STATEMENTS = 15
 GROWING_TABLES = (
-    "users_user", "users_user_groups", "otp_totp_totpdevice", "mfa_mfastate", "mfa_knownbrowser",
+    "users_user", "users_user_groups", "otp_totp_totpdevice", "mfa_mfastate", "mfa_trustedbrowser",
     "mfa_verification", "requests_app_accessrequest", "requests_app_requestedtarget",
-    "requests_app_grant", "requests_app_decision", "audit_event", "audit_sealedevent",
+    "requests_app_grant", "requests_app_decision", "audit_event", "audit_chainentry",
     "audit_delivery", "django_session",
 )  # fmt: skip
 MEMBER_PAGES = {"my access": "/", "my requests": "/requests/", "new request": "/requests/new/"}

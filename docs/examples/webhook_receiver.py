@@ -78,7 +78,7 @@ class Verifier:
         with self._lock:
             self._seen = {known: at for known, at in self._seen.items() if at > oldest}
             if signature in self._seen:
-                raise Refused(409, "This call came before.")
+                raise Refused(409, "This call was already received.")
             self._seen[signature] = now
 
 

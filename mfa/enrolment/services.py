@@ -106,7 +106,7 @@ def record_incorrect_password(*, user: "User", client_info: ClientInfo) -> None:
         actor=user,
         target=user,
         client_info=client_info,
-        metadata={"where": "before MFA set-up"},
+        metadata={"where": "before MFA setup"},
     )
 
 

@@ -82,7 +82,7 @@ def approval_rule(request: AccessRequest) -> str:
     needed = request.approvals_required
     if request.approval == AccessFlow.Approval.ALL_OF:
         return "one from each group" if needed == 1 else f"{needed} from each group"
-    return "one is enough" if needed == 1 else f"{needed} of a group are needed"
+    return "one approval is enough" if needed == 1 else f"{needed} approvals from one group"
 
 
 def requester_history(request: AccessRequest, viewer: "User", now: datetime) -> RequesterHistory:

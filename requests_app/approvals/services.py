@@ -79,8 +79,7 @@ def _check_may_decide(request: AccessRequest, actor: "User") -> AccessFlow:
         raise conflict_on(request)
     if request.pending_until is not None and request.pending_until <= timezone.now():
         raise Conflict(
-            f"The time to decide on {request.reference} is over, so it lapses. "
-            "The requester can request again."
+            f"The time to decide on {request.reference} is over. The requester can request again."
         )
     if has_decided(request.decisions.all(), actor):
         raise Conflict(
@@ -116,7 +115,7 @@ def _create_decision(
     needs_reason = verdict == REJECT or flow.require_approver_reason
     reason = clean_reason(reason, required=needs_reason)
     evidence = require_evidence(user=actor, window=window) if request.require_mfa else None
-    return Decision.objects.create(
+    decision = Decision(
         request=request,
         approver=actor,
         approver_label=str(actor),
@@ -125,6 +124,8 @@ def _create_decision(
         fingerprint=request.flow_fingerprint,
         verification=evidence,
     )
+    decision.sign().save(force_insert=True)
+    return decision
 
 
 def _apply(

@@ -78,5 +78,5 @@ def delete_integration(
             locked.delete()
     except IntegrityError:
         raise RequestRefused(
-            "It was put to use during the deletion. Nothing was deleted."
+            "Something started using this integration during the deletion. Nothing was deleted."
         ) from None

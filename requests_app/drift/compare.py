@@ -1,7 +1,7 @@
 """Comparison of a target's logins with the database. Pure functions.
 
-An unknown login of this portal, as after its database was restored from a backup, may be in rightful
-use and is left alone until its own end.
+An unknown login of this portal, as after its database was restored from a backup, may be
+legitimate and is left alone until it expires.
 """
 
 import uuid
@@ -28,8 +28,8 @@ ATTRIBUTES = (
     "that on the target: the portal's broker may not be able to remove the login."
 )
 LOGIN_ENABLED = (
-    "This login can sign in although the portal has revealed its credential to nobody. Someone with "
-    "rights on the target set a password. Revoke the access if that was not you."
+    "This login can sign in although the portal has never revealed its credential. Someone with "
+    "rights on the target set a password. Revoke the access if that wasn't you."
 )
 LOGIN_DISABLED = "This login was disabled on the target, outside the portal. It cannot sign in."
 
@@ -148,7 +148,7 @@ def _unknown(role: ManagedRole, *, expired: bool) -> str:
     end = f"{role.deadline:%Y-%m-%d %H:%M} UTC" if role.deadline else "an unknown time"
     return (
         "This login is unknown to the portal that created it, for example after a restore from a "
-        f"backup. It may be in rightful use, so it stays until its end at {end}."
+        f"backup. It may be legitimate, so it stays until it expires at {end}."
     )
 
 
@@ -162,8 +162,8 @@ def _unmarked(grant: Grant, role: ManagedRole) -> str:
     if role.grant_id == grant.pk:
         return ""
     return (
-        "The comment with the portal's marker was changed on the target. The portal will revoke this "
-        "login at its end; someone has to drop it by hand."
+        "The comment with the portal's marker was changed on the target. The portal revokes this "
+        "login when it expires; someone has to drop it by hand."
     )
 
 
@@ -171,10 +171,10 @@ def _postponed(grant: Grant, role: ManagedRole) -> str:
     latest = max(filter(None, [grant.deadline, grant.extending_to]))
     if role.valid_until is not None and role.valid_until <= latest + TOLERANCE:
         return ""
-    until = f"until {role.valid_until:%Y-%m-%d %H:%M} UTC" if role.valid_until else "for ever"
+    until = f"until {role.valid_until:%Y-%m-%d %H:%M} UTC" if role.valid_until else "forever"
     return (
-        f"The target would admit this login {until}, past its end. The portal still revokes it on "
-        "time, but the target would not if the portal were down."
+        f"The target accepts this login {until}, past its deadline. The portal still revokes it on "
+        "time, but the target would not refuse it if the portal were down."
     )
 
 

@@ -19,7 +19,7 @@ from requests_app.lifecycle import (
     transition,
 )
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.policies import approval_gap, ineligibility_reason
+from requests_app.policies import NOT_AUTHENTIC, approval_gap, grants_gap, ineligibility_reason
 
 NOT_IN_TIME = "Access could not be provisioned in time. Request access again."
 
@@ -60,7 +60,10 @@ def confirm_activation(*, grant: Grant) -> bool:
         if request.status != Status.GRANTING:
             return False
         sentence = (
-            _mfa_gap(request, state) or ineligibility_reason(request) or approval_gap(request)
+            grants_gap([grant])
+            or _mfa_gap(request, state)
+            or ineligibility_reason(request)
+            or approval_gap(request)
         )
         if sentence:
             _fail(request, sentence)
@@ -152,6 +155,8 @@ def _activate_when_complete(request: AccessRequest) -> None:
 
 def _mfa_gap(request: AccessRequest, state: MfaState | None) -> str:
     """Return why the MFA evidence of requester or approvers no longer holds, or ""."""
+    if not request.is_authentic:
+        return NOT_AUTHENTIC
     if sentence := _evidence_gap(request, state):
         return sentence
     if request.require_mfa and approval_gap(request):
@@ -204,7 +209,7 @@ def _create_grants(request: AccessRequest) -> None:
             permission=target.permission,
             state=GrantState.ACTIVATING,
             deadline=deadline,
-        )
+        ).sign()
         for target in request.targets.select_related("integration")
     )
     record(

@@ -144,7 +144,7 @@ def expire_due(*, now: datetime) -> int:
             to=Status.REVOKING,
             event=EventName.REQUEST_BEGIN_REVOCATION,
             actor=None,
-            metadata={"reason": "Its time is up."},
+            metadata={"reason": "The access expired."},
             final_status=Status.EXPIRED,
         )
         mark_revoking(requests)
@@ -233,8 +233,8 @@ def _revoke_each(
     limit: int | None = None,
 ) -> int:
     revocable = [*PENDING, Status.GRANTING, Status.ACTIVE]
-    found = requests.filter(status__in=revocable).order_by("pk").values_list("pk", flat=True)
-    pks = list(dict.fromkeys(found[:limit]))
+    candidates = requests.filter(status__in=revocable).order_by("pk").values_list("pk", flat=True)
+    pks = list(dict.fromkeys(candidates[:limit]))
     if limit is not None:  # a worker: what something else has locked is left for later
         with transaction.atomic():
             pks = [one.pk for one in take_batch(AccessRequest.objects.filter(pk__in=pks))]

@@ -52,7 +52,7 @@ def connector_errors() -> Iterator[None]:
     except Exception as error:  # noqa: BLE001
         name = type(error).__name__
         log.error("connector_failed", error=name)
-        raise TargetUnavailable(f"The connector failed ({name}). The portal retries.") from None
+        raise TargetUnavailable(f"The connector failed ({name}). The portal will retry.") from None
 
 
 def iter_managed_roles(

@@ -205,7 +205,7 @@ def _unit_for(seconds: float) -> tuple[str, int]:
 
 def _time_to_access_summary(values: list[tuple[date, float, float]]) -> str:
     if not values:
-        return "No access was granted in these days."
+        return "No access was granted in this period."
     _, medians, slowest = zip(*values, strict=True)
     return (
         f"Median between {short_duration(min(medians))} and {short_duration(max(medians))}; slowest "

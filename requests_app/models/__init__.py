@@ -5,12 +5,20 @@ from requests_app.models.drift import Drift, TargetScan
 from requests_app.models.extensions import Extension
 from requests_app.models.grants import Grant, GrantState
 from requests_app.models.insights import DayFigures
-from requests_app.models.requests import LIVE, PENDING, AccessRequest, RequestedTarget, Status
+from requests_app.models.requests import (
+    LIVE,
+    PENDING,
+    UNFINISHED,
+    AccessRequest,
+    RequestedTarget,
+    Status,
+)
 from requests_app.models.workers import WorkerHeartbeat
 
 __all__ = [
     "LIVE",
     "PENDING",
+    "UNFINISHED",
     "AccessRequest",
     "DayFigures",
     "Decision",

@@ -231,7 +231,7 @@ def status_note(request: AccessRequest) -> str:
 
 def _step_after_mfa(request: AccessRequest) -> str:
     if request.approval == AccessFlow.Approval.AUTOMATIC:
-        return f"Granted at once, for {format_duration(request.duration)}."
+        return f"Granted immediately, for {format_duration(request.duration)}."
     return f"Sent to its approvers, for {format_duration(request.duration)}."
 
 

@@ -148,6 +148,6 @@ def _warn_of_later_requests(request: PortalRequest) -> None:
     if later:
         messages.warning(
             request,
-            f"Not released, because made after this page was shown: {', '.join(later)}. If you did "
-            "not make it, withdraw it and change your password.",
+            f"Submitted after this page was shown and not released: {', '.join(later)}. If you "
+            "didn't submit it, cancel it and change your password.",
         )

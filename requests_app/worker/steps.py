@@ -29,8 +29,8 @@ from requests_app.worker.deadline_watchdog import terminated_sessions
 
 log = structlog.get_logger(__name__)
 
-NO_ANSWER = "The target gave no answer."
-NOT_REMOVED = "The target still has traces of the login. The portal cleans up again."
+NO_ANSWER = "The target did not respond."
+NOT_REMOVED = "Traces of the login remain on the target. The portal will clean up again."
 RETRY_UNAVAILABLE = timedelta(seconds=0.5)  # may be over any moment
 RETRY_REFUSED = timedelta(seconds=5)  # someone has to fix the target first
 

@@ -32,7 +32,7 @@ function addButton(source) {
       await navigator.clipboard.writeText(text);
     } catch {
       getSelection().selectAllChildren(source);
-      region.textContent = `${name} is selected, copy it with the keyboard`;
+      region.textContent = `${name} selected. Copy it with the keyboard.`;
       return;
     }
     region.textContent = `Copied ${name}`;

@@ -66,7 +66,7 @@ class Person:
     def ask_for(self, flow: str, target: str, duration: str, justification: str) -> None:
         page = self.page
         self.go_to("New Request")
-        self.hand.tick(page.get_by_role("checkbox", name=f"{target} through {flow}"))
+        self.hand.tick(page.get_by_role("checkbox", name=f"{target} via {flow}"))
         self.hand.write(page.get_by_label("Duration", exact=True), duration)
         if not self.has_script:
             self.hand.press(page.get_by_role("button", name="Continue"))

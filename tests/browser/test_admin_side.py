@@ -79,7 +79,7 @@ def test_an_admin_finds_reminds_and_deactivates(signed_in_as, settings):
     page.get_by_role("link", name="Luca Moretti").click()
     page.get_by_role("link", name="Deactivate").click()
     page.get_by_role("button", name="Deactivate user").click()
-    expect(page.get_by_text("Luca Moretti is deactivated.")).to_be_visible()
+    expect(page.get_by_text("Luca Moretti was deactivated.")).to_be_visible()
     assert not User.objects.get(email="luca@example.org").is_active
 
 

@@ -63,7 +63,7 @@ def test_two_flows_by_keyboard_alone(arrive):
     page = arrive()
     tick(page, "orders", "orders orders_read through orders desk")
     tick(page, "billing", "billing billing_read through billing desk")
-    expect(page.get_by_text("This makes 2 requests")).to_be_visible()
+    expect(page.get_by_text("This creates 2 requests")).to_be_visible()
     page.get_by_label("Justification").focus()
     page.keyboard.type("Backfill carrier_id on 312 orders")
     page.get_by_label("Ticket").focus()
@@ -93,7 +93,7 @@ def test_two_flows_without_script(arrive):
     tick(page, "orders", "orders orders_read through orders desk")
     tick(page, "billing", "billing billing_read through billing desk")
     page.get_by_role("button", name="Continue").click()
-    expect(page.get_by_text("This makes 2 requests")).to_be_visible()
+    expect(page.get_by_text("This creates 2 requests")).to_be_visible()
     assert "csrf" not in page.url
     page.get_by_label("Justification").fill("Backfill carrier_id on 312 orders")
     page.get_by_role("button", name="Request access").click()

@@ -243,7 +243,7 @@ def read_the_record(auditor: Person, first: str, second: str) -> None:
     page = auditor.page
     auditor.go_to("Audit Log")
     rows = page.get_by_role("table").first
-    seen = ("MFA reset", "Access revoked", "Access expired", "Credential shown", "MFA verified")
+    seen = ("MFA reset", "Access revoked", "Access expired", "Credential revealed", "MFA verified")
     for told in seen:
         auditor.hand.choose(page.get_by_label("Action"), told)
         auditor.hand.press(page.get_by_role("button", name="Apply"))

@@ -91,11 +91,11 @@ def test_a_flow_is_duplicated_and_deleted_from_its_row(browser_of, flow):
     page.go_back()
     choose(page, "Orders write", "Delete")
     dialog = page.get_by_role("dialog", name="Delete Orders write")
-    expect(dialog.get_by_text("1 open access of 1 person ends")).to_be_visible()
+    expect(dialog.get_by_text("1 active request of 1 user is revoked")).to_be_visible()
     assert violations(page) == []
     dialog.get_by_label("Reason").fill("Orders moved away")
     dialog.get_by_role("button", name="Delete access flow").click()
-    expect(page.get_by_text("Orders write is deleted.")).to_be_visible()
+    expect(page.get_by_text("Orders write was deleted.")).to_be_visible()
     assert not AccessFlow.objects.exists()
 
 

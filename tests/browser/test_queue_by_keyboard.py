@@ -45,7 +45,7 @@ def approver(page: Page, live_server) -> Page:
 
 
 def asks(page: Page, name: str) -> None:
-    expect(page.get_by_role("heading", level=2, name=f"{name} asks for")).to_be_visible()
+    expect(page.get_by_role("heading", level=2, name=f"{name} requests")).to_be_visible()
     expect(page.locator(".queue-list a:focus")).to_have_count(1)  # its keys work from here on
 
 
@@ -71,7 +71,7 @@ def test_the_queue_is_worked_by_keyboard_alone(approver: Page):
     asks(page, "Hannah Fischer")
     keys.press("a")
     keys.press("Enter")
-    expect(page.get_by_text("was approved and is being opened")).to_be_visible()
+    expect(page.get_by_text("was approved. Access is being provisioned")).to_be_visible()
     asks(page, "Daniel Cho")
     found = {each.requester.name: each.status for each in AccessRequest.objects.all()}
     assert found == {

@@ -73,7 +73,7 @@ def test_pill_tells_the_truth(state: dict[str, Any], waiting: int, words: str) -
     assert re.sub(r"<[^>]+>", "", pill[0]).strip() == words
 
 
-def test_banner_names_the_parked_request() -> None:
+def test_banner_names_the_pending_request() -> None:
     banner = SimpleNamespace(kind="set_up", pending="billing-prod")
     page = shell(mfa_banner=banner)
     assert "Set Up Multi-Factor Authentication (MFA)" in page

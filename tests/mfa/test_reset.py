@@ -166,7 +166,7 @@ def test_other_admins_get_an_email_about_an_admins_reset(admin):
     other = UserFactory(admin=True)
     UserFactory(admin=True, is_active=False)
     reset(admin, admin, window=verified_window(admin))
-    assert (other.email, "MFA of Ada Admin was reset") in mails()
+    assert (other.email, "MFA was reset for Ada Admin") in mails()
     assert len(mail.outbox) == 2
 
 

@@ -228,7 +228,7 @@ def test_drift_of_one_scan_is_one_email_per_admin():
     integration = IntegrationFactory(name="orders-prod")
     findings = [Finding(Drift.Kind.UNKNOWN, f"jit_{n}", f"Sentence {n}.") for n in range(7)]
     record_drift(integration=integration, findings=findings)
-    assert subjects_to(admin) == ["Logins on orders-prod have drifted"]
+    assert subjects_to(admin) == ["Drift detected on orders-prod"]
     assert "Sentence 4." in mail.outbox[0].body
     assert "And 2 more." in mail.outbox[0].body
 

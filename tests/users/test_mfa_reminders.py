@@ -54,9 +54,9 @@ def test_reminders_are_sent_in_batches(admin_client, monkeypatch):
     UserFactory.create_batch(3)
     first = admin_client.post(REMIND, follow=True).content.decode()
     second = admin_client.post(REMIND, follow=True).content.decode()
-    assert "More users are left" in first
+    assert "More users remain" in first
     assert "Sending 1 MFA reminder." in second
-    assert "More users are left" not in second
+    assert "More users remain" not in second
     assert len(reminded()) == 3
 
 

@@ -37,7 +37,7 @@ def test_first_sign_in_sends_no_email(user):
     assert emailed() == []
 
 
-def test_known_browser_sends_no_email(user):
+def test_familiar_browser_sends_no_email(user):
     browser = sign_in(Client(), user)
     browser.post("/sign-out/")
     sign_in(browser, user)

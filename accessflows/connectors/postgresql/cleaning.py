@@ -184,7 +184,7 @@ def _require_no_dependency(connection: BrokerConnection, role: Role) -> None:
     locations = [row["location"] for row in connection.rows(_REMAINING, {"oid": role.oid})]
     if locations:
         raise TargetRefused(
-            f"Others granted rights to {role.name} by hand, which the broker can't revoke, in "
+            f"Others granted {role.name} rights by hand that the broker can't revoke, in "
             f"{', '.join(locations)}. Nobody can use them. Ask a superuser to run there: "
             f"DROP OWNED BY {setup_sql.identifier(role.name)};"
         )

@@ -33,7 +33,7 @@ _REFUSALS: tuple[tuple[tuple[str, ...], str], ...] = (
     (
         ("authentication method requirement", "did not complete authentication"),
         (
-            "{at} requires an authentication weaker than SCRAM, so no password was sent. "
+            "{at} requires authentication weaker than SCRAM, so no password was sent. "
             "Set password_encryption and pg_hba.conf to scram-sha-256."
         ),
     ),

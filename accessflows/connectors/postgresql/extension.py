@@ -65,7 +65,7 @@ def _require_open(
         raise TargetRefused("This login has no expiry on the target. Set one by hand first.")
     if role.valid_until < (since or connection.server_time):
         raise TargetRefused(
-            "The login was shortened on the target by hand, so the portal does not extend it."
+            "The login's expiry was shortened on the target by hand, so it can't be extended."
         )
     return role.valid_until
 

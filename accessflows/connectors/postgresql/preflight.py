@@ -208,7 +208,7 @@ def _database_checks(connection: BrokerConnection) -> Iterator[Check]:
         if row["open_to_all"]:
             yield Check.failed(
                 name,
-                f"Every role can connect to {database} through PUBLIC, also grantees of other "
+                f"Every role can connect to {database} through PUBLIC, including grantees of other "
                 "databases. Revoke CONNECT from PUBLIC and grant it to the roles that need it.",
                 setup_sql.close_public_sql(database),
             )

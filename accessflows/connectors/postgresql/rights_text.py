@@ -72,7 +72,7 @@ def rights_sentences(rights: Sequence[Right], totals: Totals) -> list[str]:
     ]
     if len(rights) >= MAX_ITEMS:
         sentences.append(f"Only the first {MAX_ITEMS} rights are listed")
-    return sentences or ["Connect, with no rights beyond those of every role"]
+    return sentences or ["Connect only, with no rights beyond those every role has"]
 
 
 def _verbs(privileges: Collection[str]) -> str:

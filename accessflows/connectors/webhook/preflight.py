@@ -31,7 +31,7 @@ def preflight(target: Target) -> list[Check]:
             target,
             key=key,
             timestamp=int(time.time()) - _STALE_S,
-            rule="calls from an hour ago, which prevents replay",
+            rule="replayed calls from an hour ago",
             remedy="Make it refuse a webhook-timestamp more than five minutes off.",
         ),
     ]
@@ -48,4 +48,4 @@ def _refuses(
         return Check.passed(name, f"The receiver refuses {rule}.")
     except ConnectorError as error:
         return Check.failed(name, f"Could not check whether the receiver refuses {rule}. {error}")
-    return Check.failed(name, f"The receiver does not refuse {rule}. {remedy}")
+    return Check.failed(name, f"The receiver accepts {rule}. {remedy}")

@@ -77,5 +77,5 @@ class Response:
 
 def _invalid(key: str, expected: str) -> TargetRefused:
     return TargetRefused(
-        f'The receiver\'s answer needs "{key}" to be {expected}. Fix the receiver.'
+        f'In the receiver\'s response, "{key}" must be {expected}. Fix the receiver.'
     )

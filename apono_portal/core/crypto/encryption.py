@@ -65,7 +65,7 @@ def _cipher(key_id: str) -> AESSIV:
         return AESSIV(parse_keyring(settings.ENCRYPTION_KEYS)[key_id])
     except KeyError:
         raise DecryptionFailed(
-            "ENCRYPTION_KEYS does not hold the key that encrypted this text."
+            "ENCRYPTION_KEYS does not contain the key that encrypted this text."
         ) from None
 
 

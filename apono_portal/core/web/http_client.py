@@ -51,12 +51,12 @@ def post(
                 return Response(response.status, response.read(max_bytes))
     except ssl.SSLCertVerificationError:
         raise RequestFailed(
-            f"The TLS certificate of {host} could not be verified. Renew it, or name its CA file.",
+            f"The TLS certificate of {host} could not be verified. Renew it, or set its CA file.",
             is_temporary=False,
         ) from None
     except (OSError, http.client.HTTPException) as error:
         raise RequestFailed(
-            f"{host} does not answer ({type(error).__name__}). Check that it is up and reachable.",
+            f"{host} did not respond ({type(error).__name__}). Check that it is up and reachable.",
             is_temporary=True,
         ) from None
 

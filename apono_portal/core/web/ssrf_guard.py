@@ -36,11 +36,11 @@ def check_url(text: str) -> SplitResult:
         url = urlsplit(text)
         has_good_port = url.port is None or url.port > 0
     except ValueError:
-        raise AddressRefused("This address is not a URL. Correct it.") from None
+        raise AddressRefused("This address is not a valid URL. Correct it.") from None
     if not url.hostname or not has_good_port or any(not "!" <= char <= "~" for char in text):
-        raise AddressRefused("This address is not a URL. Correct it.")
+        raise AddressRefused("This address is not a valid URL. Correct it.")
     if url.username is not None or url.password is not None or url.fragment:
-        raise AddressRefused("Leave user names, passwords and fragments out of the address.")
+        raise AddressRefused("Remove user names, passwords and fragments from the address.")
     literal = _literal(url.hostname)
     if url.scheme != "https" and not (url.scheme == "http" and literal and literal.is_loopback):
         raise AddressRefused(
@@ -70,13 +70,14 @@ def require_permitted(address: Address) -> None:
         plain = address.ipv4_mapped
     never = plain.is_link_local or plain.is_multicast or plain.is_unspecified
     if never or any(plain in network for network in _HIDING):
-        raise AddressRefused("Webhooks are never sent to such an address. Enter another.")
+        raise AddressRefused(
+            "Webhooks are never sent to this kind of address. Enter a different one."
+        )
     listed = any(plain in network for network in settings.WEBHOOK_NETWORKS)
     is_public = plain.is_global and (plain.version == 4 or plain in _PUBLIC_IPV6)
     if not listed and not is_public:
         raise AddressRefused(
-            "This address is not public. Whoever runs the portal can list its network in "
-            "WEBHOOK_NETWORKS."
+            "This address is not public. An operator can add its network to WEBHOOK_NETWORKS."
         )
 
 

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.types import PortalRequest
-from apono_portal.users import services, sign_in
+from apono_portal.users import services, session_state
 from apono_portal.users.forms import ChangePasswordForm, NewPasswordForm
 from apono_portal.users.models import User
 
@@ -35,8 +35,8 @@ def change(request: PortalRequest) -> HttpResponse:
     )
     request.user = User.objects.select_related("mfa_state").get(pk=user.pk)
     update_session_auth_hash(request, request.user)
-    sign_in.stamp_session(request)
-    messages.success(request, "Password changed. Your other sessions were signed out.")
+    session_state.stamp_session(request)
+    messages.success(request, "Password changed. You were signed out everywhere else.")
     return redirect("mfa:security")
 
 

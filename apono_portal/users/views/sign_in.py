@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from apono_portal.context_processors import THEMES
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.types import PortalRequest
-from apono_portal.users import services, sign_in, sign_in_devices
+from apono_portal.users import services, session_state, sign_in_devices
 from apono_portal.users.forms import SignInForm
 
 YEAR_SECONDS = 365 * 24 * 3600
@@ -36,7 +36,7 @@ class SignIn(auth_views.LoginView):
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         user = form.get_user()
         response = super().form_valid(form)
-        sign_in.stamp_session(self.request)
+        session_state.stamp_session(self.request)
         services.record_sign_in(
             user=user,
             client_info=ClientInfo.of(self.request),
@@ -59,7 +59,7 @@ def locked_out(
     """Respond to a sign-in during a lockout with 429 and the time at which it ends."""
     email = (credentials or {}).get("username") or request.POST.get("username", "")
     services.record_lockout(email=email, client_info=ClientInfo.of(request))
-    until = sign_in.locked_until(request, credentials)
+    until = session_state.locked_until(request, credentials)
     return render(request, "429.html", {"retry_at": until}, status=429)
 
 

@@ -92,7 +92,8 @@ def deactivate(request: PortalRequest, pk: int) -> HttpResponse:
         messages.error(request, error.sentence)
     else:
         messages.success(
-            request, f"{user.name} is deactivated. Sessions ended; access is being revoked."
+            request,
+            f"{user.name} was deactivated. Their sessions were ended and their access is being revoked.",
         )
     return redirect("users:list")
 
@@ -140,12 +141,12 @@ def remind(request: PortalRequest) -> HttpResponse:
         messages.error(request, error.sentence)
         return redirect("users:list")
     if count:
-        more = " More users are left: send again to remind them." if has_more else ""
+        more = " More users remain: send again to remind them." if has_more else ""
         reminders = "1 MFA reminder" if count == 1 else f"{count:,} MFA reminders"
         messages.success(request, f"Sending {reminders}.{more}")
     else:
         messages.info(
-            request, "No reminders to send: all users have MFA or were reminded within a day."
+            request, "No reminders to send: all users have MFA or were reminded in the last day."
         )
     return redirect("users:list")
 
@@ -154,7 +155,7 @@ def _after_reset(request: PortalRequest, user: User) -> HttpResponse:
     if user == request.user:  # this session has ended with the others
         messages.success(request, "Your MFA was reset. Sign in to set it up again.")
         return redirect("users:sign_in")
-    messages.success(request, f"MFA of {user.name} was reset and all their sessions were ended.")
+    messages.success(request, f"MFA was reset for {user.name}, and all their sessions were ended.")
     return redirect("users:list")
 
 

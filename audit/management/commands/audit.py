@@ -20,7 +20,7 @@ from audit.verify_export import lines_of, parse_expected
 
 class Command(BaseCommand):
     help = (
-        "verify: verify the chain of the audit log and report what does not fit. "
+        "verify: verify the chain of the audit log and report tampering. "
         "export: write the whole log as JSON Lines, for audit/verify_export.py. "
         "prune: remove old events and leave a signed stub. key: print the keys that verify checkpoints."
     )
@@ -28,7 +28,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
         verify = verbs.add_parser("verify", help="verify the chain")
-        verify.add_argument("--expect", metavar="NUMBER:HASH", help="a checkpoint noted earlier")
+        verify.add_argument("--expect", metavar="NUMBER:HASH", help="a checkpoint saved earlier")
         export = verbs.add_parser("export", help="write the whole log")
         export.add_argument("file", type=Path, help="the file to create")
         prune = verbs.add_parser("prune", help="remove old events")
@@ -65,7 +65,7 @@ class Command(BaseCommand):
     def _prune(self, *, before: dt.date, **options: object) -> None:
         if not verify_log().ok:
             raise CommandError(
-                "The log does not verify, so nothing was removed. Run `audit verify` for details."
+                "Verification failed, so nothing was removed. Run `audit verify` for details."
             )
         start = timezone.make_aware(dt.datetime.combine(before, dt.time.min))
         try:

@@ -12,7 +12,7 @@ from mfa.reset import reset_mfa_from_console
 
 class Command(BaseCommand):
     help = (
-        "Reset a user's MFA, as the way back in for the last account admin. The user is signed out "
+        "Reset a user's MFA. This is the way back in for the last account admin. The user is signed out "
         "everywhere, signs in with the password and sets up MFA again. The reset is recorded in the "
         "audit log and emailed to the user."
     )
@@ -30,4 +30,4 @@ class Command(BaseCommand):
             raise CommandError(f"No user has the email {options['email']}.") from None
         except MfaError as error:
             raise CommandError(str(error)) from None
-        self.stdout.write(f"MFA of {user} was reset and all their sessions were ended.")
+        self.stdout.write(f"MFA was reset for {user}, and all their sessions were ended.")

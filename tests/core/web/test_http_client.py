@@ -195,7 +195,7 @@ def test_slow_response_is_cut_after_the_total_time(
     began = time.monotonic()
     with (
         server(trickling(beginning)) as port,
-        pytest.raises(RequestFailed, match="does not answer") as failed,
+        pytest.raises(RequestFailed, match="did not respond") as failed,
     ):
         post(f"http://127.0.0.1:{port}/", b"{}", {}, max_bytes=1000)
     assert failed.value.is_temporary
@@ -215,7 +215,7 @@ def test_slow_tls_handshake_is_cut_after_the_total_time(monkeypatch: pytest.Monk
 
 
 def test_failure_names_the_host_and_not_the_path() -> None:
-    with pytest.raises(RequestFailed, match=r"127\.0\.0\.1 does not answer") as failed:
+    with pytest.raises(RequestFailed, match=r"127\.0\.0\.1 did not respond") as failed:
         post("http://127.0.0.1:1/T0P-S3CRET", b"{}", {})
     assert "T0P-S3CRET" not in failed.value.sentence
     with pytest.raises(RequestFailed, match="could not be looked up"):

@@ -25,7 +25,7 @@ def test_page_names_user_scope_and_times(locked_out, admin_client):
     text = admin_client.get("/mfa-lockouts/").content.decode()
     assert locked_out.name in text
     assert "New browsers, codes" in text
-    assert f"Lift limit for {locked_out.name}" in text
+    assert f"Lift lockout for {locked_out.name}" in text
 
 
 def test_empty_page_says_so(admin_client):
@@ -49,7 +49,7 @@ def test_lifting_nothing_says_so(member_user, admin_client):
     answer = admin_client.post(
         f"/mfa-lockouts/{member_user.pk}/lift/", {"reason": "x"}, follow=True
     )
-    assert "does not lock this user out" in answer.content.decode()
+    assert "is not locked out by the 30-day limit" in answer.content.decode()
 
 
 def test_unknown_user_is_not_found(admin_client):

@@ -39,15 +39,15 @@ def post(client, request, page, action="approve"):
     return client.post(reverse(f"requests:{action}", args=[request.pk]), fields)
 
 
-def test_page_shows_why_you_may_decide_and_who_else(theo, waiting, signed_in):
+def test_page_shows_why_the_approver_may_decide_and_who_else(theo, waiting, signed_in):
     page = review(signed_in(theo), waiting).content.decode()
-    assert "Orders owners, one is enough" in page
+    assert "Orders owners, one approval is enough" in page
     assert "Other approvers: Priya Raman" in page
 
 
 def test_page_shows_how_many_approvals_are_needed(theo, waiting, signed_in):
     AccessRequest.objects.update(approvals_required=2)
-    assert "2 of a group are needed" in review(signed_in(theo), waiting).content.decode()
+    assert "2 approvals from one group" in review(signed_in(theo), waiting).content.decode()
 
 
 def test_page_shows_the_requesters_recent_requests(theo, waiting, signed_in):
@@ -89,7 +89,7 @@ def test_approver_named_and_in_a_group_is_shown_once(theo, waiting, signed_in):
         theo, waiting.flow.approver_groups.get().user_set.get(name="Priya Raman")
     )
     page = review(signed_in(theo), waiting).content.decode()
-    assert "Orders owners, Named users, one is enough" in page
+    assert "Orders owners, Named users, one approval is enough" in page
     assert "Other approvers: Priya Raman. " in page
 
 
@@ -102,7 +102,7 @@ def test_escalation_group_is_shown_once_escalated(theo, waiting, signed_in):
     assert "Ole Lund" not in review(client, waiting).content.decode()
     AccessRequest.objects.update(escalation_tier=1)
     page = review(client, waiting).content.decode()
-    assert "Duty, Orders owners, one is enough" in page
+    assert "Duty, Orders owners, one approval is enough" in page
     assert "Other approvers: Ole Lund, Priya Raman" in page
 
 

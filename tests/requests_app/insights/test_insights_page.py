@@ -43,7 +43,7 @@ def page_text(client, query: str = "") -> str:
 
 
 def test_page_without_figures_says_so(auditor_client, now):
-    assert "No figures for these days" in page_text(auditor_client)
+    assert "No figures for this period" in page_text(auditor_client)
 
 
 def test_day_without_events_shows_empty_charts(auditor_client, now):
@@ -53,8 +53,8 @@ def test_day_without_events_shows_empty_charts(auditor_client, now):
         "0 of 1</strong> users have set up MFA",
         "No requests completed in these 14 days.",
         "No codes entered in these 14 days.",
-        "No access was granted in these days",
-        "No access expired in these days",
+        "No access was granted in this period",
+        "No access expired in this period",
         "No active access flows.",
     ):
         assert sentence in page

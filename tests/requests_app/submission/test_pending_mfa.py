@@ -82,14 +82,14 @@ def test_another_browser_or_address_is_elsewhere(person, flow, client_info):
 def test_the_page_shows_where_a_request_came_from(person, flow, signed_in):
     ask(person, flow, THERE)
     page = signed_in(person).get(reverse("requests:step_up")).content.decode()
-    assert "Not made in this browser: Chrome on Windows at 203.0.113.9" in page
+    assert "Submitted from another browser: Chrome on Windows at 203.0.113.9" in page
 
 
 def test_the_page_shows_nothing_for_this_browser(person, flow, signed_in):
     ask(person, flow)
     browser = signed_in(person)
     page = browser.get(reverse("requests:step_up"), HTTP_USER_AGENT=HERE.user_agent)
-    assert "Not made in this browser" not in page.content.decode()
+    assert "Submitted from another browser" not in page.content.decode()
     assert 'name="leave_out"' in page.content.decode()
 
 

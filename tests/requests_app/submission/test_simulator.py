@@ -132,7 +132,7 @@ def test_an_impossible_approval_is_shown(admin_client):
     flow = AccessFlowFactory(
         targets=1, requester_users=[person], approval="any_of", approver_users=[person]
     )
-    assert "No one could approve this." in ask(admin_client, person, flow).content.decode()
+    assert "Nobody could approve this." in ask(admin_client, person, flow).content.decode()
 
 
 @pytest.mark.parametrize(

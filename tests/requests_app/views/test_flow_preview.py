@@ -85,7 +85,7 @@ def test_it_names_the_requests_that_become_void(admin_client, flow, irma):
     waiting = irma.access_requests.get()
     page = said(admin_client, address(flow), typed(flow, require_mfa="on"))
     assert (
-        f"1 pending request will be cancelled and must be requested again: {waiting} of Irma"
+        f"1 pending request will be cancelled and must be requested again: {waiting} by Irma"
         in page
     )
     assert "1 active grant keeps its terms and expiry" in page

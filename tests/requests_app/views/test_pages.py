@@ -137,7 +137,7 @@ def test_step_up_lists_the_requests_it_releases(signed_in):
     access_request = AccessRequestFactory(requester=user, flow=flow, status=Status.PENDING_MFA)
     page = signed_in(user).get(reverse("requests:step_up")).content.decode()
     assert access_request.reference in page
-    assert "Granted at once, for" in page
+    assert "Granted immediately, for" in page
 
 
 @pytest.mark.parametrize("page", ["my_access", "list", "approvals", "new"])

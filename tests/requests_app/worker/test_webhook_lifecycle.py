@@ -85,7 +85,7 @@ def test_an_activation_waits_for_an_unreachable_receiver(ask, receiver):  # noqa
     receiver.stop()
     request = ask()
     settle()
-    assert "does not answer" in grant_of(request).last_error
+    assert "did not respond" in grant_of(request).last_error
     receiver.start()
     settle_later(timezone.now() + timedelta(seconds=10))
     assert grant_of(request).state == GrantState.ACTIVE

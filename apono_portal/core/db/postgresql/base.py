@@ -1,7 +1,7 @@
 """A database that stops responding without an error, as after a failover, must not stop the portal.
 
 Neither the server's timeouts nor TCP's end every wait: behind a proxy the network still answers. So the
-client stops waiting by itself. docs/decisions/0021-database-waits-are-bounded.md
+client stops waiting by itself. docs/decisions/0022-database-waits-are-bounded.md
 """
 
 from types import ModuleType

@@ -43,7 +43,7 @@ def test_deadline_without_time_zone_is_refused() -> None:
         GrantSpec(uuid.uuid4(), "p", "orders", "orders_read", datetime(2030, 1, 1))  # noqa: DTZ001
 
 
-def test_role_is_made_powerless_and_without_login(pg_target: PgTarget) -> None:
+def test_role_is_created_without_rights_and_without_login(pg_target: PgTarget) -> None:
     spec = pg_target.spec(connection_limit=2)
     activation = postgresql.activate(pg_target.target, spec)
     row = role_row(pg_target, spec.role_name)
@@ -68,7 +68,7 @@ def test_deadline_is_the_approved_one(pg_target: PgTarget) -> None:
     assert timedelta(0) <= spec.deadline - activation.valid_until < timedelta(seconds=2)
 
 
-def test_membership_is_inherited_and_cannot_be_set_or_handed_on(grant: Grant) -> None:
+def test_membership_is_inherited_and_cannot_be_set_or_granted_on(grant: Grant) -> None:
     with grant.log_in() as session:
         assert session.execute("SELECT count(*) FROM sales.orders").fetchone() == (240,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -86,7 +86,7 @@ def test_activating_again_adopts_the_same_role(pg_target: PgTarget) -> None:
     assert again.identity == first.identity == postgresql.locate(pg_target.target, spec)
 
 
-def test_activating_again_never_moves_the_deadline_to_later(pg_target: PgTarget) -> None:
+def test_activating_again_never_extends_the_deadline(pg_target: PgTarget) -> None:
     spec = pg_target.spec()
     first = postgresql.activate(pg_target.target, spec)
     later = replace(spec, deadline=spec.deadline + timedelta(hours=5))
@@ -112,7 +112,7 @@ def test_activating_again_does_not_shorten_an_extension(pg_target: PgTarget) -> 
     assert role_row(pg_target, spec.role_name)["rolvaliduntil"] == extended
 
 
-def test_grant_that_was_cut_is_never_revived(grant: Grant) -> None:
+def test_grant_that_was_contained_is_never_revived(grant: Grant) -> None:
     grant.contain()
     with pytest.raises(TargetRefused, match="already revoked"):
         postgresql.activate(grant.pg.target, grant.spec)
@@ -184,7 +184,7 @@ def test_deadline_in_the_past_is_refused(pg_target: PgTarget) -> None:
     assert pg_target.grant_roles() == []
 
 
-def test_two_at_once_make_one_role(pg_target: PgTarget) -> None:
+def test_two_at_once_create_one_role(pg_target: PgTarget) -> None:
     spec, start = pg_target.spec(), threading.Barrier(4)
 
     def activate(_: int) -> object:

@@ -27,7 +27,7 @@ def is_dead(session: psycopg.Connection[object]) -> bool:
     return False
 
 
-def test_open_sessions_die(grant: Grant) -> None:
+def test_open_sessions_are_terminated(grant: Grant) -> None:
     idle, in_transaction = grant.log_in(), grant.log_in()
     in_transaction.execute("BEGIN")
     in_transaction.execute("DECLARE held CURSOR WITH HOLD FOR SELECT * FROM sales.orders")
@@ -37,7 +37,7 @@ def test_open_sessions_die(grant: Grant) -> None:
     assert is_dead(in_transaction)
 
 
-def test_session_that_is_busy_dies(grant: Grant) -> None:
+def test_busy_session_is_terminated(grant: Grant) -> None:
     session = grant.log_in()
     with ThreadPoolExecutor(1) as pool:
         busy = pool.submit(session.execute, "SELECT pg_sleep(30)")
@@ -49,7 +49,7 @@ def test_session_that_is_busy_dies(grant: Grant) -> None:
         assert isinstance(busy.exception(timeout=5), psycopg.OperationalError)
 
 
-def test_session_that_took_on_the_capability_role_dies(grant: Grant) -> None:
+def test_session_that_set_the_capability_role_is_terminated(grant: Grant) -> None:
     """Only possible before version 16; there it would keep the power even over DROP ROLE."""
     session = grant.log_in()
     if grant.pg.version >= 16:
@@ -109,7 +109,7 @@ def test_role_that_took_the_name_is_left_alone_with_its_sessions(grant: Grant) -
     grant.pg.ask(f"DROP OWNED BY {grant.role}", database="orders")
 
 
-def test_role_whose_comment_was_removed_is_cut_but_not_dropped(grant: Grant) -> None:
+def test_role_whose_comment_was_removed_is_disabled_but_not_dropped(grant: Grant) -> None:
     session = grant.log_in()
     grant.pg.ask(f"COMMENT ON ROLE {grant.role} IS 'looking into this'")
     grant.contain()
@@ -120,7 +120,7 @@ def test_role_whose_comment_was_removed_is_cut_but_not_dropped(grant: Grant) -> 
     assert grant.pg.role_exists(grant.role)
 
 
-def test_role_that_bears_another_grants_marker_stays_untouched(
+def test_role_that_has_another_grants_marker_stays_untouched(
     make_grant: MakeGrant,
 ) -> None:
     grant, other = make_grant(), make_grant()
@@ -156,7 +156,7 @@ def test_membership_added_by_another_administrator_is_reported(grant: Grant) -> 
     assert grant.proof_holds()
 
 
-def test_revoking_right_lost_by_the_broker_does_not_stop_the_cut(grant: Grant) -> None:
+def test_revoking_right_lost_by_the_broker_does_not_stop_containment(grant: Grant) -> None:
     session = grant.log_in()
     grant.pg.ask("REVOKE orders_read FROM portal_broker CASCADE")
     try:
@@ -170,7 +170,7 @@ def test_revoking_right_lost_by_the_broker_does_not_stop_the_cut(grant: Grant) -
             )
 
 
-def test_sessions_end_although_the_right_to_signal_was_taken_away(grant: Grant) -> None:
+def test_sessions_are_terminated_although_the_right_to_signal_was_taken_away(grant: Grant) -> None:
     session = grant.log_in()
     grant.pg.ask("REVOKE pg_signal_backend FROM portal_broker")
     try:
@@ -190,7 +190,7 @@ def test_two_contain_at_once(grant: Grant) -> None:
     assert grant.proof_holds()
 
 
-def test_many_are_contained_and_one_bad_one_stops_no_other(make_grant: MakeGrant) -> None:
+def test_many_are_contained_and_one_mismatch_stops_no_other(make_grant: MakeGrant) -> None:
     grants = [make_grant() for _ in range(4)]
     sessions = [grant.log_in() for grant in grants]
     pg = grants[0].pg
@@ -298,7 +298,7 @@ def test_grantee_that_holds_the_grants_advisory_lock_is_contained(grant: Grant) 
     assert not grant.can_log_in()
 
 
-def test_password_and_cut_at_the_same_moment_end_cut(make_grant: MakeGrant) -> None:
+def test_a_password_set_during_containment_ends_contained(make_grant: MakeGrant) -> None:
     for _ in range(10):
         grant = make_grant()
         with ThreadPoolExecutor(2) as pool:
@@ -318,9 +318,9 @@ def test_password_and_cut_at_the_same_moment_end_cut(make_grant: MakeGrant) -> N
 
 
 def test_a_pool_of_the_grantees_is_emptied_and_stays_empty(grant: Grant) -> None:
-    """It opens new connections by itself as soon as old ones are gone."""
-    said = grant.credential
-    where = make_conninfo(host=said.host, port=said.port, dbname=said.database, user=said.user, password=said.password)  # fmt: skip
+    """It opens new connections by itself as soon as old ones are closed."""
+    credential = grant.credential
+    where = make_conninfo(host=credential.host, port=credential.port, dbname=credential.database, user=credential.user, password=credential.password)  # fmt: skip
     with ConnectionPool(where, min_size=2, max_size=3, timeout=1) as pool:
         pool.wait(10)
         assert grant.contain().sessions_terminated >= 2

@@ -73,7 +73,7 @@ def test_login_role_is_refused(pg_target: PgTarget, capability: str) -> None:
     assert "can log in" in refusal(pg_target, capability)
 
 
-def test_role_that_could_be_handed_on_is_refused(pg_target: PgTarget, capability: str) -> None:
+def test_role_with_admin_option_is_refused(pg_target: PgTarget, capability: str) -> None:
     pg_target.ask("GRANT middle TO cap WITH ADMIN OPTION")
     assert "grant that membership to others" in refusal(pg_target, capability)
 
@@ -137,7 +137,9 @@ def test_hostile_resource_name_is_refused_with_a_sentence(
 
 
 @pytest.mark.parametrize("name", ["we\"ird 'role", "🦊 fox", "a" * 63, "%s {x} %(oid)s", "Ümlaut"])
-def test_strange_but_real_names_work_from_beginning_to_end(pg_target: PgTarget, name: str) -> None:
+def test_strange_but_real_names_work_through_the_whole_cycle(
+    pg_target: PgTarget, name: str
+) -> None:
     role = sql.Identifier(name)
     admin = sql.SQL(" WITH ADMIN TRUE" if pg_target.version >= 16 else "")
     pg_target.ask(sql.SQL("CREATE ROLE {}").format(role))

@@ -13,6 +13,7 @@ from audit.events import EventName
 from audit.models import Event
 from mfa.models import Outcome
 from mfa.verification.throttle_scope import ThrottleScope
+from requests_app.lifecycle import sign_request
 from requests_app.models import AccessRequest, Status
 from requests_app.submission.step_up import step_up
 from tests.factories import (
@@ -63,7 +64,7 @@ def wrong(authenticator):
     )
 
 
-def test_a_right_code_releases_every_parked_request(authenticator):
+def test_a_right_code_releases_every_pending_request(authenticator):
     opens, waits = park(authenticator), park(authenticator, approval="any_of")
     result, released = enter(authenticator)
     assert result.ok
@@ -106,7 +107,7 @@ def test_a_code_releases_once(authenticator):
     assert stands(request) == Status.PENDING_MFA
 
 
-def test_another_persons_requests_stay_parked(authenticator):
+def test_another_persons_requests_stay_pending(authenticator):
     theirs = park(AuthenticatorFactory())
     enter(authenticator)
     assert stands(theirs) == Status.PENDING_MFA
@@ -130,7 +131,7 @@ def test_a_flow_switched_off_cancels_instead(authenticator):
     assert "deactivated" in request.message
 
 
-def test_no_requestor_any_more_cancels_instead(authenticator):
+def test_no_longer_a_requester_cancels_instead(authenticator):
     request = park(authenticator)
     request.flow.requester_users.set([UserFactory()])
     enter(authenticator)
@@ -231,7 +232,7 @@ def test_five_wrong_codes_end_the_session(authenticator, signed_in):
     assert stands(request) == Status.PENDING_MFA
 
 
-def test_a_held_off_browser_is_told_until_when(authenticator, signed_in):
+def test_a_locked_out_browser_sees_until_when(authenticator, signed_in):
     request = park(authenticator)
     first = signed_in(authenticator.user)
     for _ in range(5):
@@ -255,7 +256,7 @@ def test_the_page_is_never_kept(authenticator, signed_in):
     assert "no-store" in signed_in(authenticator.user).get(STEP_UP).headers["Cache-Control"]
 
 
-def test_what_is_left_out_stays_parked_and_is_on_the_record(authenticator):
+def test_what_is_left_out_stays_pending_and_is_recorded(authenticator):
     mine, odd = park(authenticator), park(authenticator)
     _, released = step_up(
         user=authenticator.user,
@@ -291,7 +292,9 @@ def test_a_released_request_is_passed_on_when_nobody_decides(authenticator):
     group = GroupFactory(members=[UserFactory()])
     request.flow.escalation_tiers.create(position=1, wait=wait, group=group)
     take_fingerprint(request.flow)
-    type(request).objects.update(flow_fingerprint=request.flow.fingerprint)
+    request.flow_fingerprint = request.flow.fingerprint
+    request.save(update_fields=["flow_fingerprint"])
+    sign_request(request)
     with time_machine.travel(timezone.now(), tick=False):
         enter(authenticator)
         assert stands(request) == Status.PENDING_APPROVAL
@@ -305,19 +308,19 @@ def test_the_page_leaves_out_what_is_marked(authenticator, signed_in):
     assert (stands(mine), stands(odd)) == (Status.GRANTING, Status.PENDING_MFA)
 
 
-def test_what_was_parked_after_the_page_was_shown_stays_parked(authenticator, signed_in):
+def test_what_became_pending_after_the_page_was_shown_stays_pending(authenticator, signed_in):
     mine, client = park(authenticator), signed_in(authenticator.user)
     assert f'name="shown" value="{mine.pk}"' in client.get(STEP_UP).content.decode()
     odd = park(authenticator)
     form = {"code": code_for(authenticator), "shown": str(mine.pk)}
     answer = client.post(STEP_UP, form, follow=True)
     assert (stands(mine), stands(odd)) == (Status.GRANTING, Status.PENDING_MFA)
-    assert f"Not released, because made after this page was shown: {odd.reference}" in (
+    assert f"Submitted after this page was shown and not released: {odd.reference}" in (
         answer.content.decode()
     )
 
 
-def test_a_page_that_showed_nothing_parked_releases_nothing(authenticator, signed_in):
+def test_a_page_that_showed_nothing_pending_releases_nothing(authenticator, signed_in):
     client = signed_in(authenticator.user)
     assert 'name="shown" value=""' in client.get(STEP_UP).content.decode()
     odd = park(authenticator)
