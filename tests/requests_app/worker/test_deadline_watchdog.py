@@ -57,12 +57,13 @@ def test_access_before_its_deadline_is_not_contained(real_flow, grant):
     watchdog.stop()
 
 
-def test_extension_that_the_cache_does_not_know_is_kept(real_flow, grant):
+def test_extension_that_the_cache_does_not_know_is_kept(real_flow):
     """As after a worker was suspended and resumes past the old deadline."""
+    minutes = timedelta(minutes=5)
+    grant = real_flow.active_grant(duration=minutes, max_extensions=1, extension_duration=minutes)
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     watchdog = DeadlineWatchdog(interval_s=1)
     watchdog.refresh(timezone.now())
-    AccessRequest.objects.update(max_extensions=1, extension_duration=timedelta(minutes=5))
     request = AccessRequest.objects.get()
     extend_access(actor=real_flow.requester, request=request, used=0, window=None)
     with real_flow.pg.log_in(credential) as session:
