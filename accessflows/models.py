@@ -114,6 +114,7 @@ class Integration(models.Model):
             sslmode=self.sslmode,
             sslrootcert=self.sslrootcert,
             url=self.url,
+            portal_id=settings.PORTAL_ID,
         )
 
 

@@ -8,6 +8,7 @@ import os
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
@@ -38,6 +39,30 @@ def networks(texts: list[str]) -> list[IPv4Network | IPv6Network]:
         raise ImproperlyConfigured(
             f"WEBHOOK_NETWORKS must list networks like 10.0.0.0/8: {error}."
         ) from None
+
+
+def database_limits(statement_s: int, *, by_server: bool) -> dict[str, Any]:
+    """Return connection options that end every wait for PostgreSQL; 0 seconds leave statements unlimited.
+
+    The client gives up on its own after the server should have. Limits ``by_server`` are startup options,
+    which PgBouncer refuses; set them on the role there.
+    """
+    milliseconds = 1000 * statement_s
+    options: dict[str, Any] = {
+        "connect_timeout": 5,
+        "tcp_user_timeout": 10_000,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 2,
+    }
+    if statement_s:
+        options["response_timeout_s"] = statement_s + 2
+    if statement_s and by_server:
+        options["options"] = (
+            f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds // 2}"
+            f" -c idle_in_transaction_session_timeout={milliseconds}"
+        )
+    return options
 
 
 # --- Required ---------------------------------------------------------------------------------
@@ -91,6 +116,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
+    "apono_portal.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -144,13 +170,16 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
+    DATABASES["default"]["ENGINE"] = "apono_portal.core.db.postgresql"
     DATABASES["default"].setdefault("CONN_MAX_AGE", env.int("DATABASE_CONN_MAX_AGE", default=60))
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES["default"]["OPTIONS"] = database_limits(
+        env.int("DATABASE_STATEMENT_TIMEOUT_S", default=20),
+        by_server=env.bool("DATABASE_SERVER_TIMEOUTS", default=True),
+    ) | DATABASES["default"].get("OPTIONS", {})
     # PostgreSQL plans a repeated statement once. PgBouncer must be 1.21 or later for it.
     if env.bool("DATABASE_PREPARE_STATEMENTS", default=True):
-        DATABASES["default"].setdefault("OPTIONS", {}).update(
-            server_side_binding=True, prepare_threshold=5
-        )
+        DATABASES["default"]["OPTIONS"].update(server_side_binding=True, prepare_threshold=5)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Users and sessions -----------------------------------------------------------------------
@@ -228,8 +257,11 @@ MFA_ADMINS_MUST_ENROL = env.bool("MFA_ADMINS_MUST_ENROL", default=False)
 PENDING_MFA_LIFETIME = timedelta(hours=env.int("PENDING_MFA_HOURS", default=4))
 APPROVAL_LIFETIME = timedelta(hours=env.int("APPROVAL_HOURS", default=24))
 ACTIVATION_LIFETIME = timedelta(minutes=env.int("ACTIVATION_MINUTES", default=15))
+MAX_ACTIVE_GRANTS_PER_USER = env.int("MAX_ACTIVE_GRANTS_PER_USER", default=20)
+MAX_ACTIVE_GRANTS_PER_INTEGRATION = env.int("MAX_ACTIVE_GRANTS_PER_INTEGRATION", default=200)
 WORKER_INTERVAL_S = env.float("WORKER_INTERVAL_S", default=1.0)
 TARGET_SCAN_INTERVAL = timedelta(seconds=env.int("TARGET_SCAN_INTERVAL_S", default=60))
+WORKER_MAX_SILENCE = timedelta(seconds=env.int("WORKER_MAX_SILENCE_S", default=120))
 WORKER_LEASE = timedelta(seconds=env.int("WORKER_LEASE_S", default=30))
 
 # --- HTTP security and static files -----------------------------------------------------------

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from apono_portal import views
+from apono_portal import health, views
 from apono_portal.users.views import sign_out
 
 urlpatterns = [
@@ -19,8 +19,8 @@ urlpatterns = [
     path("admin/logout/", sign_out, name="admin_sign_out"),
     path("admin/password_change/", views.admin_password, name="admin_password"),
     path("admin/", admin.site.urls),
-    path("healthz", views.healthz, name="healthz"),
-    path("readyz", views.readyz, name="readyz"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
     path("metrics", views.metrics, name="metrics"),
 ]
 

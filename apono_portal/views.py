@@ -1,10 +1,9 @@
-"""Health checks, metrics, Django admin's sign-in, and error pages."""
+"""Metrics, Django admin's sign-in, and error pages."""
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
-from django.db import DatabaseError, connection
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -13,23 +12,6 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from apono_portal.observability.metrics import PortalCollector
-
-
-@login_not_required
-def healthz(request: HttpRequest) -> JsonResponse:
-    """Respond 200 while the process runs."""
-    return JsonResponse({"status": "ok"})
-
-
-@login_not_required
-def readyz(request: HttpRequest) -> JsonResponse:
-    """Respond 200 if the database is reachable, else 503."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError:
-        return JsonResponse({"status": "database unreachable"}, status=503)
-    return JsonResponse({"status": "ok"})
 
 
 @login_not_required

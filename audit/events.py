@@ -74,6 +74,7 @@ class EventName(models.TextChoices):
     GRANT_RESET = "grant:reset", "Credential reset"
     GRANT_CONTAIN = "grant:contain", "Access contained on target"
     GRANT_PROVE = "grant:prove", "Removal verified on target"
+    GRANT_CLOSE = "grant:close", "Grant closed without proof"
     GRANT_RETRY = "grant:retry", "Target call failed"
     GRANT_FIND_OWNED_OBJECTS = "grant:find_owned_objects", "Leftover objects found on target"
     GRANT_DRIFT = "grant:drift", "Drift detected on target"
@@ -107,6 +108,7 @@ WARNINGS = frozenset(
         EventName.MFA_REFUSE,
         EventName.MFA_THROTTLE,
         EventName.REQUEST_FAIL,
+        EventName.GRANT_CLOSE,
         EventName.GRANT_RETRY,
         EventName.GRANT_DRIFT,
         EventName.GRANT_REMOVE_UNKNOWN,

@@ -11,6 +11,7 @@ from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from apono_portal.core.crypto import encryption
+from apono_portal.core.crypto.authenticity import AuthenticatedRow
 from apono_portal.core.web.user_agent import name_browser
 from mfa.querysets import AuthenticatorQuerySet, TrustedBrowserQuerySet, VerificationQuerySet
 
@@ -125,9 +126,10 @@ class Outcome(models.TextChoices):
     NO_DEVICE = "no_device", "MFA not set up"
 
 
-class Verification(models.Model):
+class Verification(AuthenticatedRow):
     """One attempt at a code. A row with outcome ``ok`` is the evidence that requests carry."""
 
+    MAC_FIELDS = ("user_id", "at", "outcome", "epoch", "device_id", "device_name", "scope")
     UNKNOWN_SCOPE = "unknown"
     SET_UP_SCOPE = "set_up"
     RECOVERY_CODE = "Recovery code"

@@ -8,7 +8,7 @@ from django.utils import timezone
 from accessflows.mfa_banner import mfa_banner
 from requests_app.approvals.selectors import waiting_for
 from requests_app.grants.status import overdue_summary
-from requests_app.models import AccessRequest
+from requests_app.models import AccessRequest, WorkerHeartbeat
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -24,6 +24,8 @@ def navigation(request: HttpRequest) -> dict[str, object]:
     return {
         "nav": {"pending_mfa": len(pending), "approvals": waiting_for(user).count()},
         "mfa_banner": mfa_banner(state, pending) if state else None,
+        "no_worker": user.can_read_everything
+        and not WorkerHeartbeat.objects.running(timezone.now()).exists(),
         "overdue": overdue_summary(timezone.now()) if user.can_read_everything else None,
     }
 

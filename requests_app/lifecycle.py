@@ -23,7 +23,7 @@ from audit.services import record_many
 from mfa.models import MfaState, Verification
 from mfa.verification.locking import lock_states
 from requests_app.exceptions import Conflict
-from requests_app.models import AccessRequest, Decision, Status
+from requests_app.models import UNFINISHED, AccessRequest, Decision, Status
 from requests_app.policies import is_approved
 
 if TYPE_CHECKING:
@@ -170,9 +170,16 @@ def transition_all(
     for request in requests:
         for name, value in changes.items():
             setattr(request, name, value)
+        if to in UNFINISHED:
+            sign_request(request)
     metadata = {"from": previous.value, "to": to.value, **(metadata or {})}
     about = [(request, request, metadata) for request in requests]
     record_many(event=event, actor=actor, entries=about, client_info=client_info)
+
+
+def sign_request(request: AccessRequest) -> None:
+    """Store the MAC of a request as it is in memory. Call it in the transaction of the change."""
+    AccessRequest.objects.filter(pk=request.pk).update(mac=request.sign().mac)
 
 
 def conflict_on(request: AccessRequest) -> Conflict:
@@ -189,5 +196,5 @@ def conflict_on(request: AccessRequest) -> Conflict:
 def take_batch(requests: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:
     """Lock up to `BATCH_SIZE` rows that no other worker has locked."""
     if connection.features.has_select_for_update_skip_locked:
-        requests = requests.select_for_update(skip_locked=True)
+        requests = requests.select_for_update(skip_locked=True, of=("self",))
     return requests[:BATCH_SIZE]

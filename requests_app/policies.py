@@ -15,6 +15,11 @@ from requests_app.models import AccessRequest, Decision, Grant, GrantState, Stat
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
+NOT_AUTHENTIC = (
+    "The stored request is not the one that the portal wrote: it was changed in the database. "
+    "Tell an account admin, and request access again."
+)
+
 
 def is_approved(flow: AccessFlow | None, request: AccessRequest | None = None) -> bool:
     """Whether a request has the approvals its flow demands; a new one (None) has no decisions yet."""
@@ -29,14 +34,23 @@ def is_approved(flow: AccessFlow | None, request: AccessRequest | None = None) -
 
 
 def decision_stands(request: AccessRequest, decision: Decision) -> bool:
-    """Whether the approver's MFA evidence is still valid, if the request requires MFA.
+    """Whether the decision still counts."""
+    return not void_reason(request, decision)
 
-    After a reset of the approver's MFA, someone else may have made the decision.
+
+def void_reason(request: AccessRequest, decision: Decision) -> str:
+    """Return why a decision counts for nothing, or "".
+
+    After a reset of the approver's MFA, someone else may have made it.
     """
+    if not decision.is_authentic or decision.fingerprint != request.flow_fingerprint:
+        return "The stored approval is not the one that the portal wrote."
     if not request.require_mfa:
-        return True
+        return ""
     state = MfaState.objects.filter(pk=decision.approver_id or 0).first()
-    return state is not None and is_evidence_valid(verification=decision.verification, state=state)
+    if state is not None and is_evidence_valid(verification=decision.verification, state=state):
+        return ""
+    return "The approver's MFA was reset."
 
 
 def approval_gap(request: AccessRequest) -> str:
@@ -46,8 +60,17 @@ def approval_gap(request: AccessRequest) -> str:
     return "The approval is no longer valid: its approver can no longer approve it. Request access again."
 
 
+def grants_gap(grants: Iterable[Grant]) -> str:
+    """Return why grants, as read for their use, permit nothing, or ""."""
+    if all(grant.is_authentic for grant in grants):
+        return ""
+    return "A stored grant is not the one that the portal wrote. Request access again."
+
+
 def ineligibility_reason(request: AccessRequest) -> str:
     """Return why a request may not go on, or "". Reads everything from the database again."""
+    if not request.is_authentic:
+        return NOT_AUTHENTIC
     requester = get_user_model()._default_manager.filter(pk=request.requester_id or 0).first()
     flow = AccessFlow.objects.filter(pk=request.flow_id or 0).first()
     if requester is None or not requester.is_active:

@@ -1,6 +1,6 @@
 """Named filters over access requests and grants."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import models
@@ -11,7 +11,9 @@ from accessflows.models import AccessFlow, EscalationTier
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
-    from requests_app.models import AccessRequest, DayFigures, Drift, Grant  # noqa: F401
+    from requests_app.models import AccessRequest, DayFigures, Drift, Grant, WorkerHeartbeat  # noqa: F401
+
+WORKER_SILENT_AFTER = timedelta(seconds=45)
 
 
 def _decidable_by(user: "User | int") -> Q:
@@ -89,14 +91,20 @@ class GrantQuerySet(models.QuerySet["Grant"]):
             deadline__lt=since,
         )
 
-    def expiring_before(self, moment: datetime) -> "GrantQuerySet":
-        """Grants that reach their deadline by ``moment``, or are being revoked already."""
-        return self.filter(Q(state="active", deadline__lte=moment) | Q(state="revoking"))
+    def to_end(self) -> "GrantQuerySet":
+        """Grants that are active, or are being revoked already."""
+        return self.filter(state__in=["active", "revoking"])
 
 
 class DriftQuerySet(models.QuerySet["Drift"]):
     def open(self) -> "DriftQuerySet":
         return self.filter(resolved_at=None)
+
+
+class WorkerHeartbeatQuerySet(models.QuerySet["WorkerHeartbeat"]):
+    def running(self, now: datetime) -> "WorkerHeartbeatQuerySet":
+        """Workers whose loop made a turn within `WORKER_SILENT_AFTER`."""
+        return self.filter(seen_at__gt=now - WORKER_SILENT_AFTER)
 
 
 class DayFiguresQuerySet(models.QuerySet["DayFigures"]):

@@ -41,6 +41,9 @@ urlpatterns = [
     path("access-flows/<int:pk>/preview/", flow_preview.preview, name="preview_flow"),
     path("access-flows/<int:pk>/delete/", flow_deletion.delete, name="delete_flow"),
     path("integrations/<int:pk>/delete/", integration_deletion.delete, name="delete_integration"),
+    path(
+        "integrations/<int:pk>/server-gone/", integration_deletion.server_gone, name="server_gone"
+    ),
     path("insights/", insights.insights, name="insights"),
     path("account/step-up/", step_up.enter_code, name="step_up"),
 ]

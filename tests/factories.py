@@ -20,6 +20,7 @@ from apono_portal.notifications.kinds import WEBHOOK_KINDS
 from apono_portal.notifications.models import Webhook
 from apono_portal.users.models import Role, User
 from mfa.models import Authenticator, MfaState, Outcome, Verification
+from requests_app.lifecycle import sign_request
 from requests_app.models import (
     AccessRequest,
     Decision,
@@ -206,7 +207,27 @@ def code_for(authenticator: Authenticator, at: datetime | None = None) -> str:
     return totp.at(at or timezone.now())
 
 
-class VerificationFactory(factory.django.DjangoModelFactory):
+class SignedFactory(factory.django.DjangoModelFactory):
+    """Makes rows with the MAC that the services give them."""
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def _create(cls, model_class, *args, **kwargs):
+        row = model_class(*args, **kwargs)
+        row.sign().save(force_insert=True)
+        return row
+
+
+def sign(*rows) -> None:
+    """Sign rows again that a test has changed where no service does."""
+    for row in rows:
+        row.refresh_from_db()
+        row.sign().save(update_fields=["mac"])
+
+
+class VerificationFactory(SignedFactory):
     """A success with the person's confirmed authenticator, which is made if there is none."""
 
     class Meta:
@@ -280,9 +301,10 @@ class AccessRequestFactory(factory.django.DjangoModelFactory):
         """One row for each target of the flow."""
         for target in self.flow.targets.select_related("resource__integration", "permission"):
             RequestedTarget.of(self, target).save()
+        sign_request(self)
 
 
-class DecisionFactory(factory.django.DjangoModelFactory):
+class DecisionFactory(SignedFactory):
     class Meta:
         model = Decision
 
@@ -297,7 +319,7 @@ class DecisionFactory(factory.django.DjangoModelFactory):
         return VerificationFactory(user=self.approver) if self.request.require_mfa else None
 
 
-class GrantFactory(factory.django.DjangoModelFactory):
+class GrantFactory(SignedFactory):
     """A grant for the request's first target."""
 
     class Meta:

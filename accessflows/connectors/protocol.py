@@ -45,7 +45,8 @@ class JsonRecord:
 class Target(JsonRecord):
     """The address of an integration and the credential of the portal's broker.
 
-    `database` is the maintenance database, to which the broker connects first. A webhook is reached at
+    `database` is the maintenance database, to which the broker connects first. Logins of a portal other
+    than `portal_id` are not touched. A webhook is reached at
     `url`, and its `password` is the secret that signs calls.
     """
 
@@ -57,6 +58,7 @@ class Target(JsonRecord):
     sslmode: str = "prefer"
     sslrootcert: str = ""
     url: str = ""
+    portal_id: str = ""
     connect_timeout_s: int = 5
     statement_timeout_s: int = 10
     lock_timeout_s: int = 3
@@ -139,7 +141,7 @@ class Credential(JsonRecord):
 class Containment(JsonRecord):
     """Nobody can use the grant any more, whatever is still to be cleaned.
 
-    `prepared_transactions` are those the grantee left open, `remaining_memberships` those that another
+    `prepared_transactions` are those the grantee left open, rolled back where possible, `remaining_memberships` those that another
     administrator granted by hand; neither lets anybody sign in.
     """
 
@@ -323,6 +325,9 @@ class Connector(Protocol):
 
         `since` is the end last known to be enforced: what was disabled or shortened is not revived.
         """
+
+    def keep_connection(self, target: Target) -> None:
+        """Keep a way in open, so that a target without free connections cannot delay an end."""
 
     def contain(self, target: Target, identity: GrantIdentity) -> Containment:
         """Stop all use now: no new sign-ins, no open sessions."""

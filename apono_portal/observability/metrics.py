@@ -15,7 +15,16 @@ from prometheus_client.registry import Collector
 from accessflows.models import Integration
 from audit.models import ChainState, Checkpoint, Delivery, Event
 from requests_app.grants.status import OVERDUE_AFTER
-from requests_app.models import LIVE, PENDING, AccessRequest, Drift, Grant, GrantState, Status
+from requests_app.models import (
+    LIVE,
+    PENDING,
+    AccessRequest,
+    Drift,
+    Grant,
+    GrantState,
+    Status,
+    WorkerHeartbeat,
+)
 
 RECENT = timedelta(minutes=5)
 
@@ -54,6 +63,11 @@ def _access(now: datetime) -> Iterator[Gauge]:
         "portal_grants_overdue_seconds",
         "Time since the first of them expired.",
         _age(overdue.aggregate(at=Min("deadline"))["at"], now),
+    )
+    yield Gauge(
+        "portal_workers",
+        "Workers that made a turn in the last 45 seconds.",
+        WorkerHeartbeat.objects.running(now).count(),
     )
     retried = grants.filter(attempts__gt=0)
     yield Gauge(

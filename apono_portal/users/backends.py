@@ -7,16 +7,19 @@ from django.db.models import BigIntegerField
 
 from apono_portal.core.db.compiled_query import CompiledQuery
 from apono_portal.users.models import User
+from mfa.verification.window import with_authenticator
 
-_user_with_state = CompiledQuery(
-    lambda pk: User.objects.select_related("mfa_state").filter(pk=pk).order_by(),
+_user_of_request = CompiledQuery(
+    lambda pk: with_authenticator(
+        User.objects.select_related("mfa_state").filter(pk=pk).order_by()
+    ),
     BigIntegerField(),
 )
 
 
 class EmailBackend(ModelBackend):
-    """Loads the user with the MFA state, which every request needs."""
+    """Loads the user with MFA state and authenticator, which every request needs."""
 
     def get_user(self, user_id: Any) -> User | None:
-        user = _user_with_state.first(user_id)
+        user = _user_of_request.first(user_id)
         return user if user is not None and self.user_can_authenticate(user) else None

@@ -51,8 +51,8 @@ RULES = (
              "    TrustedBrowser.objects.filter(user_id=state.user_id).delete()\n",
              "")]),
     Rule("a code is used once", ("replay",), [
-        Edit("mfa/verification/attempts.py", "    if device.verify_token(digits):",
-             "    device.last_t = -1\n    if device.verify_token(digits):")]),
+        Edit("mfa/verification/services.py", "    if device.verify_token(code):",
+             "    device.last_t = -1\n    if device.verify_token(code):")]),
     Rule("the code that turns MFA on is used", ("turned MFA on",), [
         Edit("mfa/enrolment/services.py",
              '    device.save(update_fields=["confirmed", "name"])',
@@ -71,21 +71,22 @@ RULES = (
         Edit("mfa/verification/rate_limits.py", "LIMITS = (SHORT, DAY, MONTH)", "LIMITS = (SHORT, DAY)")]),
     Rule("attempts of one person wait for each other", ("code guessing, parallel", "32 sessions at once"), [
         Edit("mfa/verification/locking.py", "MfaState.objects.select_for_update()", "MfaState.objects"),
-        Edit("mfa/verification/attempts.py", "devices = Authenticator.objects.select_for_update()",
-             "devices = Authenticator.objects")]),
+        Edit("mfa/verification/attempts.py", "Authenticator.objects.select_for_update().of(user_id)",
+             "Authenticator.objects.of(user_id)")]),
     Rule("a trusted browser has a limit of its own", ("code guessing, sequential", "code guessing, spread over addresses"), [
-        Edit("mfa/verification/throttle_scope.py", "    if browser is None:\n", "    if browser is None or True:\n")]),
+        Edit("mfa/verification/throttle_scope.py", "    return f\"trusted:{browser.pk}\" if browser else",
+             "    return f\"trusted:{browser.pk}\" if False else")]),
     Rule("trust is given, never claimed", ("device cookies, forged",), [
-        Edit("mfa/verification/throttle_scope.py",
-             "    if browser is None:\n        return ThrottleScope(session_ref=session_ref)\n",
-             "    if browser is None:\n"
-             "        claimed = request.COOKIES.get(cookie_name(request.user.pk), 'unknown')\n"
-             "        return ThrottleScope(claimed[:32], session_ref=session_ref)\n")]),
+        Edit("mfa/verification/trusted_browsers.py",
+             "    except signing.BadSignature:\n        return \"\"\n",
+             "    except signing.BadSignature:\n        return cookie[:32]\n"),
+        Edit("mfa/verification/attempts.py", "scope=scope_label(browser, recovery=is_recovery)",
+             "scope=scope_label(browser, recovery=is_recovery) if browser else scope.nonce_hash or \"unknown\"")]),
     Rule("the session's key changes with the code", ("stale and copied",), [
         Edit("mfa/verification/window.py", "    request.session.cycle_key()\n", "")]),
     Rule("forms carry a CSRF token", ("cross-site",), [
         Edit("apono_portal/settings.py", '    "django.middleware.csrf.CsrfViewMiddleware",\n', ""),
-        Edit("mfa/checks.py", 'yield 18, "Forms sent by other sites are taken.", f"Add {CSRF}."',
+        Edit("mfa/checks.py", 'yield 18, "Forms sent by other sites are accepted.", f"Add {CSRF}."',
              "pass")]),  # else it does not start at all
     Rule("requests are visible to those involved only", ("foreign ids",), [
         Edit("requests_app/querysets.py",
@@ -96,7 +97,7 @@ RULES = (
              "return self.filter(Q(requester=user) | _decidable_by(user))",
              "return self.all()"),
         Edit("requests_app/views/access.py",
-             "    if found.requester_id != request.user.pk:\n        raise Http404\n",
+             "    if access_request.requester_id != request.user.pk:\n        raise Http404\n",
              ""),
         Edit("requests_app/policies.py", "        and grant.request.requester_id == user.pk\n", "")]),
     Rule("the credential requires a window", ("credentials without a window",), [
@@ -108,8 +109,8 @@ RULES = (
              "require_evidence(user=actor, window=window) if request.require_mfa else None",
              "None"),
         Edit("requests_app/policies.py",  # an approval without evidence does not count
-             "return state is not None and is_evidence_valid(verification=decision.verification, state=state)",
-             "return True")]),
+             "if state is not None and is_evidence_valid(verification=decision.verification, state=state):",
+             "if True:")]),
     Rule("nobody approves their own request", ("decisions without a window",), [
         Edit("accessflows/flows/policies.py",
              "if not user.is_active or (user == requester and not flow.allow_self_approval):",
@@ -120,8 +121,8 @@ RULES = (
         Edit("requests_app/querysets.py", "return self.filter(_decidable_by(user)).exclude(own)",
              "return self.filter(_decidable_by(user))")]),
     Rule("a protected request waits for the code", ("steps skipped", "32 requests without"), [
-        Edit("requests_app/submission/evaluation.py", "waits_for_code = flow.require_mfa and not verified",
-             "waits_for_code = False"),
+        Edit("requests_app/submission/evaluation.py", "needs_verification = flow.require_mfa and not verified",
+             "needs_verification = False"),
         Edit("requests_app/submission/services.py",
              '"require_mfa": flow.require_mfa,\n        "approval"',
              '"require_mfa": False,\n        "approval"')]),
@@ -134,8 +135,8 @@ RULES = (
              "        if any(device.confirmed for device in devices):\n"
              "            raise AlreadyEnrolled\n",
              ""),
-        Edit("mfa/verification/selectors.py",
-             "    if any(device.confirmed for device in found):\n        raise AlreadyEnrolled\n",
+        Edit("mfa/enrolment/services.py",
+             "    if any(device.confirmed for device in devices):\n        raise AlreadyEnrolled\n",
              "")]),
     Rule("Django admin requires a window", ("steps skipped",), [
         Edit("mfa/middleware.py", "return match is not None and ADMIN_SITE in match.namespaces",
@@ -149,15 +150,15 @@ RULES = (
              "            return require_evidence(user=actor, window=window)\n",
              "")]),
     Rule("redirects stay on the portal", ("open redirects",), [
-        Edit("requests_app/views/responses.py", '    return wanted if here else ""',
-             "    return wanted")]),
+        Edit("requests_app/views/responses.py", '    return next_url if is_safe else ""',
+             "    return next_url")]),
     Rule("deactivated users are signed out", ("survival",), [
         Edit("apono_portal/users/backends.py",
              "user if user is not None and self.user_can_authenticate(user) else None",
              "user"),
         Edit("apono_portal/users/services/users.py",
              "        advance_epoch(user=user)\n"
-             "        user = _locked(user, leaves_admins=True)\n",
-             "        user = _locked(user, leaves_admins=True)\n")]),
+             "        user = _lock(user, leaves_admins=True)\n",
+             "        user = _lock(user, leaves_admins=True)\n")]),
 )
 # fmt: on

@@ -5,7 +5,5 @@
     worker    what an idle worker costs, and how it ends 10,000 grants
     active    how long a user waits from the click on "Request access" to "Active"
 
-CPU of the server's processes is the same whether the machine has something else to do or not.
-Operations are measured in interleaved windows, so that whatever slows the machine slows all of them; a
-figure is the median of its windows.
+Operations are measured in interleaved windows; a figure is the median of its windows.
 """

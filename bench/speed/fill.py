@@ -61,13 +61,14 @@ def make_windows(users: list[User]) -> dict[int, dict[str, Any]]:
     hashes = {user.pk: user.get_session_auth_hash() for user in users}
     windows = {}
     for device in Authenticator.objects.filter(user__in=users):
-        verification = Verification.objects.create(
+        verification = Verification(
             user_id=device.user_id,
             outcome=Outcome.OK,
             epoch=0,
             device_id=device.pk,
             device_name=device.name,
         )
+        verification.sign().save(force_insert=True)
         windows[device.user_id] = {
             "user_id": device.user_id,
             "device_id": device.pk,

@@ -103,7 +103,7 @@ class Attempt:
     def write(self, outcome: Outcome) -> Verification:
         """Write the outcome to the ledger."""
         device_name = self.device.name if self.device else ""
-        return Verification.objects.create(
+        verification = Verification(
             user_id=self.state.user_id,
             at=self.now,
             outcome=outcome,
@@ -115,6 +115,8 @@ class Attempt:
             address=self.client_info.address,
             user_agent=self.client_info.user_agent,
         )
+        verification.sign().save(force_insert=True)
+        return verification
 
     def record(self, event: EventName, **metadata: Any) -> Event:
         """Write an audit event about this attempt."""

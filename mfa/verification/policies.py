@@ -30,6 +30,8 @@ def is_evidence_valid(*, verification: Verification | None, state: MfaState) -> 
     """
     if verification is None or verification.outcome != Outcome.OK:
         return False
+    if not verification.is_authentic:
+        return False
     if verification.user_id != state.user_id or verification.epoch != state.epoch:
         return False
     return _device_in_use.first(verification.device_id, state.user_id) is not None

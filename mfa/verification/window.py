@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.auth import logout
-from django.db.models import BigIntegerField
+from django.db.models import BigIntegerField, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -68,14 +68,25 @@ class Window:
         )
 
 
+def with_authenticator(users: "QuerySet[User]") -> "QuerySet[User]":
+    """Annotate users with their confirmed authenticator, for the `WindowState` of a request."""
+    devices = Authenticator.objects.confirmed().filter(user=OuterRef("pk")).order_by("pk")
+    return users.annotate(
+        authenticator_id=Subquery(devices.values("pk")[:1]),
+        authenticator_name=Subquery(devices.values("name")[:1]),
+    )
+
+
 class WindowState:
     """``request.mfa``: whether the user is enrolled, and the window if it is open.
 
-    The authenticator costs one query, a stored window another.
+    The authenticator is read with the user (`with_authenticator`), a stored window costs one query.
+    After a change within the request, ``fresh`` reads both from the database.
     """
 
-    def __init__(self, request: HttpRequest) -> None:
+    def __init__(self, request: HttpRequest, *, fresh: bool = False) -> None:
         self._request = request
+        self._fresh = fresh
 
     @property
     def enrolled(self) -> bool:
@@ -88,7 +99,7 @@ class WindowState:
             return None
         if not window.belongs_to(user, user.mfa_epoch) or not window.is_open_at(timezone.now()):
             return None
-        if window.device_id != device.pk:
+        if window.device_id != device[0]:
             return None
         success = _success.first(window.verification_id)
         if success is None:
@@ -114,17 +125,23 @@ class WindowState:
 
     @property
     def authenticator_name(self) -> str:
-        return self._authenticator.name if self._authenticator else ""
+        return self._authenticator[1] if self._authenticator else ""
 
     @property
     def _user(self) -> "User | None":
         return self._request.user if self._request.user.is_authenticated else None
 
     @cached_property
-    def _authenticator(self) -> Authenticator | None:
-        if self._user is None:
+    def _authenticator(self) -> tuple[int, str] | None:
+        """Return id and name of the confirmed authenticator."""
+        user = self._user
+        if user is None:
             return None
-        return _authenticator_of.first(self._user.pk)
+        if self._fresh or not hasattr(user, "authenticator_id"):
+            device = _authenticator_of.first(user.pk)
+            return (device.pk, device.name) if device else None
+        pk = getattr(user, "authenticator_id", None)
+        return (pk, getattr(user, "authenticator_name", "")) if pk is not None else None
 
 
 def open_window(request: PortalRequest, verification: Verification) -> None:
@@ -142,12 +159,12 @@ def open_window(request: PortalRequest, verification: Verification) -> None:
     )
     request.session.cycle_key()
     request.session[SESSION_KEY] = asdict(window) | {"verified_at": window.verified_at.isoformat()}
-    request.mfa = WindowState(request)
+    request.mfa = WindowState(request, fresh=True)
 
 
 def close_window(request: HttpRequest) -> None:
     request.session.pop(SESSION_KEY, None)
-    request.mfa = WindowState(request)  # type: ignore[attr-defined]
+    request.mfa = WindowState(request, fresh=True)  # type: ignore[attr-defined]
 
 
 def record_window_closed(*, user: "User", client_info: ClientInfo) -> None:
@@ -157,11 +174,11 @@ def record_window_closed(*, user: "User", client_info: ClientInfo) -> None:
 def end_session(request: PortalRequest) -> None:
     """Sign this session out, as after five failures in a row."""
     logout(request)
-    request.mfa = WindowState(request)
+    request.mfa = WindowState(request, fresh=True)
 
 
 def stored_window(request: HttpRequest) -> Window | None:
-    """Return the window in the session without checking it; None if there is no well-formed one."""
+    """Return the window stored in the session, valid or not; None if it is malformed."""
     value: Any = request.session.get(SESSION_KEY)
     try:
         window = Window(**(value | {"verified_at": datetime.fromisoformat(value["verified_at"])}))

@@ -8,7 +8,7 @@ from audit.events import EventName
 from audit.services import record
 from requests_app.lifecycle import lock_request, next_escalation, pending_until, transition
 from requests_app.models import AccessRequest, Decision, Status
-from requests_app.policies import decision_stands
+from requests_app.policies import void_reason
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -21,12 +21,12 @@ def remove_voided_approvals(*, request: AccessRequest) -> list[str]:
     transaction that locks the request. Approvals by deleted users stay: they count for nothing.
     """
     approvals = request.decisions.filter(verdict=Decision.Verdict.APPROVE).exclude(approver=None)
-    void = [
-        decision
+    void = {
+        decision: reason
         for decision in approvals.select_related("verification")
-        if not decision_stands(request, decision)
-    ]
-    for decision in void:
+        if (reason := void_reason(request, decision))
+    }
+    for decision, reason in void.items():
         record(
             event=EventName.REQUEST_VOID_APPROVAL,
             actor=None,
@@ -36,7 +36,7 @@ def remove_voided_approvals(*, request: AccessRequest) -> list[str]:
                 "approver": decision.approver_label,
                 "approved_at": decision.at,
                 "verification": decision.verification_id,
-                "reason": "The approver's MFA was reset.",
+                "reason": reason,
             },
         )
     Decision.objects.filter(pk__in=[decision.pk for decision in void]).delete()

@@ -115,7 +115,7 @@ def _create_decision(
     needs_reason = verdict == REJECT or flow.require_approver_reason
     reason = clean_reason(reason, required=needs_reason)
     evidence = require_evidence(user=actor, window=window) if request.require_mfa else None
-    return Decision.objects.create(
+    decision = Decision(
         request=request,
         approver=actor,
         approver_label=str(actor),
@@ -124,6 +124,8 @@ def _create_decision(
         fingerprint=request.flow_fingerprint,
         verification=evidence,
     )
+    decision.sign().save(force_insert=True)
+    return decision
 
 
 def _apply(

@@ -9,6 +9,7 @@ from audit.services import record
 from mfa.models import MfaState
 from mfa.verification.policies import is_evidence_valid
 from requests_app.approvals.invalidation import remove_voided_approvals, reopen_request
+from requests_app.grants.limits import limit_refusal
 from requests_app.grants.records import RELEASED, mark_revoking, reopen_for_cleanup, save_identity
 from requests_app.grants.reminders import reminder_time
 from requests_app.lifecycle import (
@@ -18,8 +19,10 @@ from requests_app.lifecycle import (
     pending_until,
     transition,
 )
-from requests_app.models import AccessRequest, Grant, GrantState, Status
-from requests_app.policies import approval_gap, ineligibility_reason
+from requests_app.models import AccessRequest, Grant, GrantState, RequestedTarget, Status
+from requests_app.policies import NOT_AUTHENTIC, approval_gap, grants_gap, ineligibility_reason
+
+NOT_IN_TIME = "Access could not be provisioned in time. Request access again."
 
 
 def begin_activation(*, request_pk: int) -> AccessRequest:
@@ -34,7 +37,7 @@ def begin_activation(*, request_pk: int) -> AccessRequest:
         if request.status != Status.GRANTING or request.grants.exists():
             return request
         if request.pending_until is not None and request.pending_until <= timezone.now():
-            return _fail(request, "Access could not be provisioned in time. Request access again.")
+            return _fail(request, NOT_IN_TIME)
         if sentence := ineligibility_reason(request):
             return _cancel(request, sentence)
         voided = remove_voided_approvals(request=request)
@@ -44,7 +47,11 @@ def begin_activation(*, request_pk: int) -> AccessRequest:
             return _cancel(request, sentence)
         if _evidence_gap(request, state):
             return _await_mfa_again(request)
-        _create_grants(request)
+        targets = list(request.targets.select_related("integration"))
+        integrations = [target.integration for target in targets if target.integration]
+        if request.requester and (sentence := limit_refusal(request.requester, integrations)):
+            return _fail(request, sentence)
+        _create_grants(request, targets)
     return request
 
 
@@ -58,7 +65,10 @@ def confirm_activation(*, grant: Grant) -> bool:
         if request.status != Status.GRANTING:
             return False
         sentence = (
-            _mfa_gap(request, state) or ineligibility_reason(request) or approval_gap(request)
+            grants_gap([grant])
+            or _mfa_gap(request, state)
+            or ineligibility_reason(request)
+            or approval_gap(request)
         )
         if sentence:
             _fail(request, sentence)
@@ -74,10 +84,10 @@ def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bo
     with transaction.atomic():
         request, state = lock_with_state(grant.request_id)
         save_identity(grant, activation.identity)
-        sentence = _mfa_gap(request, state)
+        now = timezone.now()
+        sentence = _mfa_gap(request, state) or (NOT_IN_TIME if grant.deadline <= now else "")
         if sentence and request.status == Status.GRANTING:
             _fail(request, sentence)
-        now = timezone.now()
         activated = Grant.objects.filter(
             pk=grant.pk, state=GrantState.ACTIVATING, lease_by=lease
         ).update(
@@ -150,6 +160,8 @@ def _activate_when_complete(request: AccessRequest) -> None:
 
 def _mfa_gap(request: AccessRequest, state: MfaState | None) -> str:
     """Return why the MFA evidence of requester or approvers no longer holds, or ""."""
+    if not request.is_authentic:
+        return NOT_AUTHENTIC
     if sentence := _evidence_gap(request, state):
         return sentence
     if request.require_mfa and approval_gap(request):
@@ -191,7 +203,7 @@ def _await_mfa_again(request: AccessRequest) -> AccessRequest:
     )
 
 
-def _create_grants(request: AccessRequest) -> None:
+def _create_grants(request: AccessRequest, targets: list[RequestedTarget]) -> None:
     deadline = timezone.now() + request.duration
     Grant.objects.bulk_create(
         Grant(
@@ -202,8 +214,8 @@ def _create_grants(request: AccessRequest) -> None:
             permission=target.permission,
             state=GrantState.ACTIVATING,
             deadline=deadline,
-        )
-        for target in request.targets.select_related("integration")
+        ).sign()
+        for target in targets
     )
     record(
         event=EventName.REQUEST_GRANT,

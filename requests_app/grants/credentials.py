@@ -105,6 +105,8 @@ def _lock_revealable(
         raise Conflict(
             "This access is not active, so it has no credential. See its page for the status."
         )
+    if not request.is_authentic or not grant.is_authentic:
+        raise Conflict("The stored access is not what the portal wrote. Revoke it.")
     if grant.deadline <= timezone.now():
         raise Conflict("This access has expired. Request it again if you still need it.")
     if request.require_mfa:

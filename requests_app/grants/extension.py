@@ -26,9 +26,15 @@ from mfa.verification.window import Window
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.reminders import reminder_time
 from requests_app.grants.target_access import connector_errors, connector_of
-from requests_app.lifecycle import conflict_on, evidence_fields, lock_request, lock_with_state
+from requests_app.lifecycle import (
+    conflict_on,
+    evidence_fields,
+    lock_request,
+    lock_with_state,
+    sign_request,
+)
 from requests_app.models import AccessRequest, Extension, Grant, GrantState, Status
-from requests_app.policies import approval_gap, ineligibility_reason
+from requests_app.policies import approval_gap, grants_gap, ineligibility_reason
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -145,7 +151,7 @@ def _request_extension(
         if sentence := extension_conflict(request, now):
             raise Conflict(sentence)
         evidence = require_evidence(user=actor, window=window) if request.require_mfa else None
-        extension = Extension.objects.create(
+        extension = Extension(
             request=request,
             number=request.extensions_used + 1,
             requested_at=now,
@@ -156,6 +162,7 @@ def _request_extension(
             require_mfa=request.require_mfa,
             **evidence_fields(evidence),
         )
+        extension.sign().save(force_insert=True)
         request.grants.update(extending_to=extension.to_end)
         _record(
             EventName.REQUEST_REQUEST_EXTENSION,
@@ -184,10 +191,10 @@ def _confirm(extension: Extension, enforced: Mapping[UUID, datetime]) -> Extensi
             return extension
         if sentence := _obstacle(extension, request, state):
             return _fail(extension, request, sentence)
-        for pk, until in enforced.items():
-            Grant.objects.filter(pk=pk, state=GrantState.ACTIVE).update(
-                deadline=extension.to_end, extending_to=None, enforced_until=until
-            )
+        for grant in request.grants.filter(pk__in=enforced, state=GrantState.ACTIVE):
+            grant.deadline, grant.extending_to = extension.to_end, None
+            grant.enforced_until = enforced[grant.pk]
+            grant.sign().save(update_fields=["deadline", "extending_to", "enforced_until", "mac"])
         starts_at = request.starts_at or extension.requested_at
         extended = AccessRequest.objects.filter(
             pk=request.pk, status=Status.ACTIVE, ends_at=extension.from_end
@@ -198,6 +205,8 @@ def _confirm(extension: Extension, enforced: Mapping[UUID, datetime]) -> Extensi
         )
         if not extended:
             raise conflict_on(request)
+        request.refresh_from_db()
+        sign_request(request)
         _settle(extension, Extension.State.DONE, "")
         _record(EventName.REQUEST_EXTEND, extension, request, actor=request.requester)
     return extension
@@ -212,6 +221,10 @@ def _obstacle(extension: Extension, request: AccessRequest, state: MfaState | No
     if request.grants.exclude(state=GrantState.ACTIVE).exists():
         return "Part of the access is already revoked."
     if sentence := ineligibility_reason(request) or approval_gap(request):
+        return sentence
+    if not extension.is_authentic or extension.require_mfa != request.require_mfa:
+        return "The stored extension is not the one that the portal wrote."
+    if sentence := grants_gap(request.grants.all()):
         return sentence
     if not extension.require_mfa:
         return ""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -63,7 +63,7 @@ def release(grants: Iterable[Grant], lease: str) -> None:
 
 def retry_later(
     grants: Collection[Grant],
-    lease: str,
+    lease: str | None,
     *,
     step: str,
     sentence: str,
@@ -72,7 +72,8 @@ def retry_later(
 ) -> None:
     """Release grants until their next attempt, after ``max_delay`` and at ``latest`` at the latest.
 
-    The reason is recorded when it is new.
+    The reason is recorded when it is new. Without a lease, as where two workers may contain at once,
+    the attempt counts whoever holds the grants.
     """
     sentence, now = sentence[:500], timezone.now()
     by_time: dict[datetime, list[Grant]] = {}
@@ -83,7 +84,8 @@ def retry_later(
         released: set[uuid.UUID] = set()
         for at, group in by_time.items():
             leased = Grant.objects.select_for_update(of=("self",)).filter(
-                pk__in=[grant.pk for grant in group], lease_by=lease
+                Q(state=GrantState.REVOKING) if lease is None else Q(lease_by=lease),
+                pk__in=[grant.pk for grant in group],
             )
             pks = list(leased.order_by("pk").values_list("pk", flat=True))
             released.update(pks)

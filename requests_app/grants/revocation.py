@@ -233,9 +233,13 @@ def _revoke_each(
     limit: int | None = None,
 ) -> int:
     revocable = [*PENDING, Status.GRANTING, Status.ACTIVE]
-    pks = requests.filter(status__in=revocable).order_by("pk").values_list("pk", flat=True)
+    found = requests.filter(status__in=revocable).order_by("pk").values_list("pk", flat=True)
+    pks = list(dict.fromkeys(found[:limit]))
+    if limit is not None:  # a worker: what something else has locked is left for later
+        with transaction.atomic():
+            pks = [one.pk for one in take_batch(AccessRequest.objects.filter(pk__in=pks))]
     revoked = 0
-    for pk in dict.fromkeys(pks[:limit]):
+    for pk in pks:
         with transaction.atomic():
             request = lock_request(pk)
             if request.status in revocable:

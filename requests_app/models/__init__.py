@@ -3,13 +3,23 @@
 from requests_app.models.decisions import Decision
 from requests_app.models.drift import Drift, TargetScan
 from requests_app.models.extensions import Extension
-from requests_app.models.grants import Grant, GrantState
+from requests_app.models.grants import UNCONTAINED, Grant, GrantState
 from requests_app.models.insights import DayFigures
-from requests_app.models.requests import LIVE, PENDING, AccessRequest, RequestedTarget, Status
+from requests_app.models.requests import (
+    LIVE,
+    PENDING,
+    UNFINISHED,
+    AccessRequest,
+    RequestedTarget,
+    Status,
+)
+from requests_app.models.workers import WorkerHeartbeat
 
 __all__ = [
     "LIVE",
     "PENDING",
+    "UNCONTAINED",
+    "UNFINISHED",
     "AccessRequest",
     "DayFigures",
     "Decision",
@@ -20,4 +30,5 @@ __all__ = [
     "RequestedTarget",
     "Status",
     "TargetScan",
+    "WorkerHeartbeat",
 ]

@@ -4,12 +4,15 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from apono_portal.core.crypto.authenticity import AuthenticatedRow
 from mfa.models import Verification
 from requests_app.models.requests import AccessRequest
 
 
-class Decision(models.Model):
+class Decision(AuthenticatedRow):
     """An approver's decision on a request, bound to the fingerprint of the flow."""
+
+    MAC_FIELDS = ("request_id", "approver_id", "verdict", "fingerprint", "verification_id", "at")
 
     class Verdict(models.TextChoices):
         APPROVE = "approve", "Approved"

@@ -4,12 +4,23 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from apono_portal.core.crypto.authenticity import AuthenticatedRow
 from mfa.models import Verification
 from requests_app.models.requests import AccessRequest
 
 
-class Extension(models.Model):
+class Extension(AuthenticatedRow):
     """A later end for active access, which takes effect once every target has confirmed it."""
+
+    MAC_FIELDS = (
+        "request_id",
+        "number",
+        "requested_at",
+        "from_end",
+        "to_end",
+        "require_mfa",
+        "verification_id",
+    )
 
     class State(models.TextChoices):
         REQUESTED = "requested", "Requested"

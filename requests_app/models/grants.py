@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accessflows.connectors.protocol import GrantIdentity, GrantSpec
 from accessflows.models import Integration
+from apono_portal.core.crypto.authenticity import AuthenticatedRow
 from requests_app.models.requests import AccessRequest
 from requests_app.querysets import GrantQuerySet
 
@@ -24,6 +25,9 @@ class GrantState(models.TextChoices):
     REVOKING = "revoking", "Revoking"
     CONTAINED = "contained", "Contained"
     REMOVED = "removed", "Removed"
+
+
+UNCONTAINED = (GrantState.ACTIVATING, GrantState.ACTIVE, GrantState.REVOKING)
 
 
 def protect_live_grants(
@@ -42,13 +46,15 @@ def protect_live_grants(
     models.SET_NULL(collector, field, grants, using)
 
 
-class Grant(models.Model):
+class Grant(AuthenticatedRow):
     """One target of one request, from provisioning to proof of removal.
 
     The row is written, with its deadline, before anything is done on the target. ``extending_to`` is
     the end requested by an open extension, ``enforced_until`` the end the target itself enforces.
     The worker ``lease_by`` holds the row until ``lease_until``, by the database's clock.
     """
+
+    MAC_FIELDS = ("id", "request_id", "integration_id", "resource", "permission", "deadline")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     request = models.ForeignKey(AccessRequest, on_delete=models.CASCADE, related_name="grants")

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accessflows.models import AccessFlow, FlowTarget, Integration
+from apono_portal.core.crypto.authenticity import AuthenticatedRow
 from mfa.models import Verification
 from requests_app.querysets import AccessRequestQuerySet
 
@@ -29,15 +30,34 @@ class Status(models.TextChoices):
 
 
 PENDING = (Status.PENDING_MFA, Status.PENDING_APPROVAL)
+UNFINISHED = (*PENDING, Status.GRANTING, Status.ACTIVE)
 LIVE = (Status.GRANTING, Status.ACTIVE, Status.REVOKING)
 
 
-class AccessRequest(models.Model):
+class AccessRequest(AuthenticatedRow):
     """One user's request through one access flow.
 
     Names and terms are snapshots, so the request stays readable after its user, flow and integrations
     are deleted. ``duration`` starts at activation; ``ends_at`` is empty until then.
+    While it is pending or active its MAC is valid; each transition signs it again.
     """
+
+    MAC_FIELDS = (
+        "id",
+        "status",
+        "requester_id",
+        "flow_id",
+        "flow_fingerprint",
+        "require_mfa",
+        "verification_id",
+        "duration",
+        "extension_duration",
+        "max_extensions",
+        "extensions_used",
+        "pending_until",
+        "ends_at",
+        "target_keys",
+    )
 
     requester = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -138,6 +158,11 @@ class AccessRequest(models.Model):
                 condition=~Q(status="active") | Q(ends_at__isnull=False),
                 name="request_active_has_end",
             ),
+            models.CheckConstraint(
+                condition=Q(starts_at=None)
+                | Q(ends_at__isnull=False, ends_at__gt=models.F("starts_at")),
+                name="request_ends_after_start",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -146,6 +171,11 @@ class AccessRequest(models.Model):
     @property
     def reference(self) -> str:
         return f"AR-{self.pk}"
+
+    @property
+    def target_keys(self) -> list[tuple[int | None, str, str]]:
+        targets = self.targets.values_list("integration_id", "resource", "permission")
+        return sorted(targets, key=str)
 
     @property
     def is_pending(self) -> bool:

@@ -189,6 +189,10 @@ _DESCRIPTIONS: dict[str, tuple[str, Describe]] = {
             proof_facts(m.get("proof", {})).capitalize(),
         ),
     ),
+    EventName.GRANT_CLOSE: (
+        "red",
+        lambda m, actor: ("Closed without proof", f"by {actor}, as the server is gone", _reason(m)),
+    ),
     EventName.GRANT_RETRY: ("red", lambda m, actor: ("", "", _reason(m))),
     EventName.GRANT_DRIFT: ("red", lambda m, actor: ("", "", _reason(m))),
     EventName.GRANT_FIND_OWNED_OBJECTS: (

@@ -15,7 +15,7 @@ from mfa.models import Verification
 from mfa.verification.evidence import require_evidence
 from mfa.verification.window import Window
 from requests_app.exceptions import RequestRefused
-from requests_app.lifecycle import evidence_fields, next_escalation, pending_until
+from requests_app.lifecycle import evidence_fields, next_escalation, pending_until, sign_request
 from requests_app.models import AccessRequest, RequestedTarget, Status
 from requests_app.submission.evaluation import FLOW_UNAVAILABLE, evaluate
 from requests_app.submission.selection import Selection
@@ -84,6 +84,7 @@ def _create(
     targets = RequestedTarget.objects.bulk_create(
         RequestedTarget.of(request, target) for target in evaluation.targets
     )
+    sign_request(request)
     _record(request, targets, actor, client_info)
     return request
 

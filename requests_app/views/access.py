@@ -21,7 +21,7 @@ from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.credentials import reset_credential, reveal_credential
 from requests_app.grants.psql import psql_command, split_before_options
 from requests_app.grants.revocation import cancel_request, revoke_access
-from requests_app.models import AccessRequest, Grant
+from requests_app.models import AccessRequest, Grant, WorkerHeartbeat
 from requests_app.presenters.request import progress_token, request_page, request_rows
 from requests_app.presenters.timeline import timeline_of
 from requests_app.selectors import access_overview, events_of, own_requests, request_details
@@ -157,9 +157,12 @@ def _own_grant(request: PortalRequest, access_request: AccessRequest) -> Grant:
 
 
 def _page_context(request: PortalRequest, access_request: AccessRequest) -> dict[str, object]:
+    progress = progress_token([access_request])
     return {
         "page": request_page(access_request, request.user, timezone.now()),
-        "progress": progress_token([access_request]),
+        "progress": progress,
+        "waits_for_worker": progress
+        and not WorkerHeartbeat.objects.running(timezone.now()).exists(),
         "list_page": _list_page(request.user, access_request),
         "rights": rights_of(access_request),
         "timeline": timeline_of(events_of(access_request), request.user),

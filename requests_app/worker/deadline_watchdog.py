@@ -3,9 +3,9 @@
 At a deadline the sessions are terminated over a connection that is already open, before anything is
 read or written here; the target itself decides whose end has come. The worker's steps do the rest.
 
-A worker that has lost the database still knows for some minutes which logins expire where.
-Containment may be repeated, so containing what is past its deadline is right whatever the database
-would say.
+A worker that has lost the database still knows which logins expire where, however long that lasts. It
+contains none of which the target knows a later deadline, as an extension moves it there first: what the
+worker knows may be old, as after it was suspended.
 """
 
 import threading
@@ -26,12 +26,16 @@ from django.utils import timezone
 from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.protocol import Connector, GrantIdentity, Target, role_name_of
 from accessflows.models import Integration
-from requests_app.grants.target_access import connector_errors, connector_of_integration
+from requests_app.grants.target_access import (
+    BATCH_SIZE,
+    connector_errors,
+    connector_of_integration,
+    iter_managed_roles,
+)
 from requests_app.models import Grant
 
 log = structlog.get_logger(__name__)
 
-CACHED_PERIOD = timedelta(minutes=10)
 REFRESH_INTERVAL = timedelta(seconds=5)
 MAX_DEADLINES = 5000  # of those past, and again of those to come
 GRACE_SECONDS = 0.4  # how late the worker's own steps may be before the watchdog contains
@@ -106,11 +110,11 @@ class DeadlineWatchdog:
         self._database_is_lost = True
 
     def refresh(self, now: datetime) -> None:
-        """Cache the deadlines within `CACHED_PERIOD`, every `REFRESH_INTERVAL` at most."""
+        """Cache the deadlines to come, every `REFRESH_INTERVAL` at most."""
         last = self._refreshed_at
         if last is not None and timedelta(0) <= now - last < REFRESH_INTERVAL:
             return
-        deadlines = list(_deadlines_until(now + CACHED_PERIOD, now))
+        deadlines = list(_deadlines(now))
         targets = _target_handles({deadline.integration_id for deadline in deadlines})
         self._cache, self._refreshed_at = DeadlineCache(deadlines, targets), now
         self._terminated = self._terminated.intersection(deadlines)
@@ -177,8 +181,11 @@ class DeadlineWatchdog:
     def _contain(
         self, handle: TargetHandle, cache: DeadlineCache, deadlines: list[Deadline]
     ) -> None:
-        identities = {deadline: deadline.identity for deadline in deadlines}
         try:
+            extended = _extended_on_target(handle, deadlines)
+            identities = {one: one.identity for one in deadlines if one.grant_id not in extended}
+            if not identities:
+                return
             with connector_errors():
                 results = handle.connector.contain_many(handle.target, list(identities.values()))
         except ConnectorError as error:
@@ -187,15 +194,31 @@ class DeadlineWatchdog:
         for deadline, identity in identities.items():
             if not isinstance(results.get(identity), ConnectorError):
                 cache.contained.add(deadline)
-        log.warning("contained_without_database", grants=len(deadlines))
+        log.warning("contained_without_database", grants=len(identities))
 
 
-def _deadlines_until(latest: datetime, now: datetime) -> Iterator[Deadline]:
-    """Yield deadlines in order; many past ones leave room for those to come."""
-    expiring = Grant.objects.expiring_before(latest).exclude(login_oid=None).order_by("deadline")
-    rows = expiring.values_list(
-        "pk", "integration_id", "deadline", "login_oid", "system_identifier"
+def _extended_on_target(handle: TargetHandle, deadlines: Sequence[Deadline]) -> set[uuid.UUID]:
+    """Return the grants of which the target knows a later deadline than the cache."""
+    known = {one.grant_id: one.at for one in deadlines}
+    identities = sorted((one.identity for one in deadlines), key=attrgetter("role_oid"))
+    oids = [identity.role_oid for identity in identities]
+    listings = iter_managed_roles(
+        handle.connector,
+        handle.target,
+        lambda after: identities[bisect_right(oids, after) :][:BATCH_SIZE],
     )
+    return {
+        role.grant_id
+        for _, listing in listings
+        for role in listing.roles
+        if role.grant_id in known and role.deadline and role.deadline > known[role.grant_id]
+    }
+
+
+def _deadlines(now: datetime) -> Iterator[Deadline]:
+    """Yield deadlines in order; many past ones leave room for those to come."""
+    ending = Grant.objects.to_end().exclude(login_oid=None).order_by("deadline")
+    rows = ending.values_list("pk", "integration_id", "deadline", "login_oid", "system_identifier")
     for period in (rows.filter(deadline__lte=now), rows.filter(deadline__gt=now)):
         yield from map(Deadline._make, period[:MAX_DEADLINES])
 

@@ -1,11 +1,12 @@
 """The worker's loop: it finds what is due, hands work queues to threads, and sleeps until the next."""
 
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -17,8 +18,10 @@ from django.utils import timezone
 from accessflows.connectors import idle_pool
 from requests_app.drift.scan import due_for_scan, scan_target
 from requests_app.grants.revocation import expire_due
+from requests_app.grants.target_access import integrations_with_access, keep_connection
 from requests_app.lifecycle import BATCH_SIZE
 from requests_app.worker.deadline_watchdog import DeadlineWatchdog
+from requests_app.worker.heartbeat import Heartbeat
 from requests_app.worker.reconciler import (
     Stage,
     WorkQueue,
@@ -34,17 +37,22 @@ from requests_app.worker.reconciler import (
 log = structlog.get_logger(__name__)
 
 MIN_PAUSE_SECONDS = 0.05
+MONITOR_SECONDS = 1
 POLL_SECONDS = 0.25  # for urgent work during a pause
 SWITCH_INTERVAL_SECONDS = 0.001  # so that a thread that revokes access waits little for others
+KEEP_CONNECTION_SECONDS = 30  # less than a pooled connection stays idle
 ACTIVATION_TASK = "activations"
+EXIT_CODE_SILENT = 70
 
 
 class Worker:
     """One process's share of the work.
 
-    Containment has threads of its own, so that neither a hanging activation nor a stuck cleanup
-    delays a revocation. A queue runs once at a time in a worker, so a hanging target holds one thread.
+    Containment and periodic tasks have threads of their own, so that neither a hanging activation nor a
+    stuck cleanup delays them. A queue runs once at a time in a worker, so a hanging target holds one thread.
     The watchdog terminates sessions at their deadline, also while the portal's database is lost.
+    A loop that makes no turn for ``max_silence`` ends the process, to be started again; a turn that fails
+    for want of the database counts.
     ``periodic_tasks`` are called once an interval with the current time, and should return within
     some seconds.
     """
@@ -55,19 +63,26 @@ class Worker:
         *,
         interval_s: float,
         threads: int = 8,
+        max_silence: timedelta = timedelta(minutes=2),
         periodic_tasks: tuple[Callable[[datetime], object], ...] = (),
     ) -> None:
         self.name = name
         self._interval_s = interval_s
         self._watchdog = DeadlineWatchdog(interval_s)
+        self._max_silence_s = max_silence.total_seconds()
+        self._silent_s = 0.0
+        self._heartbeat = Heartbeat(name)
+        self._monitor = threading.Thread(target=self._exit_when_silent, name="monitor", daemon=True)
         self._periodic_tasks = (self._housekeeping, *periodic_tasks)
         self._opened: set[BaseDatabaseWrapper] = set()
         self._urgent = ThreadPoolExecutor(4 * threads, thread_name_prefix="contain")
-        self._others = ThreadPoolExecutor(threads, thread_name_prefix="work")
+        self._others = ThreadPoolExecutor(4 * threads, thread_name_prefix="work")
+        self._periodic = ThreadPoolExecutor(threads, thread_name_prefix="periodic")
         self._running: dict[WorkQueue | str, Future[None]] = {}
         self._periodic_at: datetime | None = None
         self._wake = threading.Event()
         self._has_scanned = False
+        self._connected_at = 0.0
         self._stopping = False
 
     def stop(self) -> None:
@@ -82,7 +97,9 @@ class Worker:
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         idle_pool.connections.is_enabled = True
         self._watchdog.start()
+        self._monitor.start()
         while not self._stopping:
+            self._silent_s = 0.0
             try:
                 pause_s = self._turn()
                 self._watchdog.database_ok()
@@ -94,8 +111,19 @@ class Worker:
         self._watchdog.stop()
         self._urgent.shutdown(cancel_futures=True)
         self._others.shutdown(cancel_futures=True)
+        self._periodic.shutdown(cancel_futures=True)
+        self._stop_heartbeat()
         self._close_all()
         log.info("worker_stopped", worker=self.name)
+
+    def _exit_when_silent(self) -> None:
+        """Count seconds rather than compare clocks, so that time while suspended is no silence."""
+        while not self._stopping:
+            if self._silent_s > self._max_silence_s:
+                log.critical("worker_silent", worker=self.name)
+                os._exit(EXIT_CODE_SILENT)
+            time.sleep(MONITOR_SECONDS)
+            self._silent_s += MONITOR_SECONDS
 
     def _should_continue(self) -> bool:
         return not self._stopping
@@ -114,6 +142,12 @@ class Worker:
         log.warning("database_unreachable", worker=self.name, error=type(error).__name__)
         connections.close_all()
 
+    def _stop_heartbeat(self) -> None:
+        try:
+            self._heartbeat.stop()
+        except PortalDatabaseError as error:
+            self._handle_lost_database(error)
+
     def _close_all(self) -> None:
         """Close the connections of finished threads."""
         idle_pool.connections.stop()
@@ -127,6 +161,7 @@ class Worker:
         close_old_connections()
         now = timezone.now()
         expired = expire_due(now=now)
+        self._heartbeat.beat(now)
         for queue in work_queues(timezone.now()):
             pool = self._urgent if queue.stage is Stage.CONTAIN else self._others
             self._dispatch(
@@ -138,16 +173,25 @@ class Worker:
         for pk in due_for_scan(now, all_targets=not self._has_scanned):
             self._dispatch(self._others, f"scan-{pk}", partial(scan_target, pk, self.name))
         self._has_scanned = True
+        self._keep_connections()
         if expired == BATCH_SIZE:
             return 0
         return self._pause_s()
+
+    def _keep_connections(self) -> None:
+        """Keep a way into each target with access, before others take all of its connections."""
+        if self._connected_at and time.monotonic() - self._connected_at < KEEP_CONNECTION_SECONDS:
+            return
+        self._connected_at = time.monotonic()
+        for pk in integrations_with_access():
+            self._dispatch(self._others, f"connection-{pk}", partial(keep_connection, pk))
 
     def _run_periodic_tasks(self, now: datetime) -> None:
         passed = (now - self._periodic_at).total_seconds() if self._periodic_at else None
         if passed is None or not 0 <= passed < self._interval_s:
             self._periodic_at = now
             for number, task in enumerate(self._periodic_tasks):
-                self._dispatch(self._others, f"periodic-{number}", partial(task, now))
+                self._dispatch(self._periodic, f"periodic-{number}", partial(task, now))
 
     def _housekeeping(self, now: datetime) -> int:
         idle_pool.connections.close_idle()

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Min, QuerySet
 from django.utils import timezone
 
@@ -18,6 +19,7 @@ from requests_app.grants.activation import begin_activation
 from requests_app.grants.leases import claim
 from requests_app.grants.reminders import record_reminders
 from requests_app.grants.revocation import lapse_overdue, revoke_ineligible
+from requests_app.lifecycle import take_batch
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from requests_app.worker import steps
 
@@ -76,7 +78,9 @@ def pending_activations() -> QuerySet[AccessRequest]:
 
 
 def start_activations(limit: int = MAX_ACTIVATIONS) -> int:
-    pks = list(pending_activations().order_by("pk").values_list("pk", flat=True)[:limit])
+    """Start pending activations; a request that something else has locked is left for later."""
+    with transaction.atomic():
+        pks = [request.pk for request in take_batch(pending_activations().order_by("pk"))[:limit]]
     for pk in pks:
         begin_activation(request_pk=pk)
     return len(pks)
@@ -86,18 +90,20 @@ def work_queues(now: datetime) -> list[WorkQueue]:
     """Return the queues that have due work, the most urgent stage first."""
     rows = Grant.objects.to_work_on(now).order_by().values_list("state", "integration").distinct()
     order = list(Stage)
-    queues = [WorkQueue(Stage(state), integration) for state, integration in rows]
-    if has_new_revocations(now):
-        queues = [queue for queue in queues if queue.stage is not Stage.CLEAN]
+    busy = set(_new_revocations(now).values_list("integration", flat=True).distinct())
+    queues = [
+        WorkQueue(Stage(state), integration)
+        for state, integration in rows
+        if state != Stage.CLEAN or integration not in busy
+    ]
     return sorted(queues, key=lambda queue: (order.index(queue.stage), queue.integration_id or 0))
 
 
-def has_new_revocations(now: datetime) -> bool:
-    """Whether a revocation has not been attempted yet; cleanup, which is slow, then waits."""
-    unattempted = Grant.objects.filter(
+def _new_revocations(now: datetime) -> QuerySet[Grant]:
+    """Return revocations not attempted yet; cleanup on the same target, which is slow, then waits."""
+    return Grant.objects.filter(
         state=GrantState.REVOKING, attempts=0, next_attempt_at__lte=now
-    )
-    return unattempted.exists()
+    ).order_by()
 
 
 def work(
@@ -109,7 +115,8 @@ def work(
     """
     handled = 0
     while should_continue() and (
-        queue.stage is not Stage.CLEAN or not has_new_revocations(timezone.now())
+        queue.stage is not Stage.CLEAN
+        or not _new_revocations(timezone.now()).filter(integration=queue.integration_id).exists()
     ):
         lease, grants = claim(
             worker_id,

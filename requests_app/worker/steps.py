@@ -50,13 +50,13 @@ def contain(grants: list[Grant], lease: str) -> None:
         with connector_errors():
             results = connector.contain_many(target, list(identities.values()))
     except ConnectorError as error:
-        _retry_containment(grants, lease, error)
+        _retry_containment(grants, error)
         return
     contained: dict[Grant, Containment] = {}
     for grant, identity in identities.items():
         result = results.get(identity, TargetUnavailable(NO_ANSWER))
         if isinstance(result, ConnectorError):
-            _retry_containment([grant], lease, result)
+            _retry_containment([grant], result)
         else:
             number = max(result.sessions_terminated, terminated_sessions.count(grant.pk))
             contained[grant] = replace(result, sessions_terminated=number)
@@ -163,7 +163,7 @@ def _identify(
             except TargetUnavailable:
                 raise
             except ConnectorError as error:
-                _retry([grant], lease, "contain", error)
+                _retry_containment([grant], error)
                 continue
             if identity is None:
                 record_never_created(grant=grant, lease=lease)
@@ -213,10 +213,13 @@ def _retry(grants: Collection[Grant], lease: str, step: str, error: ConnectorErr
     _log_retry(grants, step, error)
 
 
-def _retry_containment(grants: Collection[Grant], lease: str, error: ConnectorError) -> None:
-    """Retry soon, as these may still be in use; one connection serves all of a target."""
+def _retry_containment(grants: Collection[Grant], error: ConnectorError) -> None:
+    """Retry soon, as these may still be in use; one connection serves all of a target.
+
+    The lease is shorter than a hanging target: another worker may hold it by now and hang, too.
+    """
     delay = RETRY_UNAVAILABLE if isinstance(error, TargetUnavailable) else RETRY_REFUSED
-    retry_later(grants, lease, step="contain", sentence=error.sentence, max_delay=delay)
+    retry_later(grants, None, step="contain", sentence=error.sentence, max_delay=delay)
     _log_retry(grants, "contain", error)
 
 

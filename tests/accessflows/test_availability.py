@@ -1,4 +1,4 @@
-"""When a flow can be asked through."""
+"""When a flow can be requested."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, time
@@ -30,7 +30,7 @@ NIGHT = Availability(frozenset({4}), time(22), time(6), "Europe/Helsinki")
         (datetime(2026, 5, 16, 12, 0, tzinfo=HELSINKI), False),
     ],
 )
-def test_office_hours_begin_and_end_on_the_wall_clock_of_their_zone(here, open_then):
+def test_office_hours_follow_the_local_time_of_their_zone(here, open_then):
     assert OFFICE.holds_at(here.astimezone(UTC)) is open_then
 
 
@@ -44,7 +44,7 @@ def test_office_hours_begin_and_end_on_the_wall_clock_of_their_zone(here, open_t
         (datetime(2026, 5, 15, 5, 0, tzinfo=HELSINKI), False),
     ],
 )
-def test_a_night_belongs_to_the_day_it_begins_on(here, open_then):
+def test_hours_past_midnight_belong_to_the_day_they_start(here, open_then):
     assert NIGHT.holds_at(here) is open_then
 
 
@@ -76,7 +76,7 @@ def test_it_opens_next_on_the_following_working_day():
     assert OFFICE.next_opening(saturday) == datetime(2026, 5, 18, 8, tzinfo=HELSINKI)
 
 
-def test_hours_are_said_in_words():
+def test_hours_are_described():
     assert str(OFFICE) == "Mon to Fri, 08:00 to 18:00, Europe/Helsinki"
     assert str(NIGHT) == "Fri, 22:00 to 06:00 the next day, Europe/Helsinki"
 
@@ -96,7 +96,7 @@ def office_flow(requester):
 def test_a_request_is_refused_outside_the_hours(db, hour, refused):
     requester = UserFactory()
     flow = office_flow(requester)
-    asked = {
+    arguments = {
         "actor": requester,
         "flow": flow,
         "target_ids": [flow.targets.get().pk],
@@ -107,9 +107,9 @@ def test_a_request_is_refused_outside_the_hours(db, hour, refused):
     with time_machine.travel(datetime(2026, 5, 11, hour, tzinfo=HELSINKI), tick=False):
         if refused:
             with pytest.raises(RequestRefused, match="Tuesday 12 May at 08:00"):
-                submit_request(**asked)
+                submit_request(**arguments)
         else:
-            assert submit_request(**asked).pk
+            assert submit_request(**arguments).pk
 
 
 @pytest.mark.parametrize(

@@ -31,12 +31,12 @@ def test_without_an_active_flow_that_requires_mfa_there_is_none(member_client, f
     assert not banner_in(member_client)
 
 
-def test_once_enrolled_it_is_gone(member_user, member_client):
+def test_once_enrolled_it_disappears(member_user, member_client):
     AccessFlowFactory(require_mfa=True)
     AuthenticatorFactory(user=member_user)
     assert not banner_in(member_client)
 
 
-def test_strangers_see_none(client, db):
+def test_anonymous_visitors_see_none(client, db):
     AccessFlowFactory(require_mfa=True)
     assert BANNER not in client.get("/sign-in/").content.decode()

@@ -57,12 +57,12 @@ def test_a_reference_that_does_not_fit(reference, patterns):
 @pytest.mark.parametrize(
     "text", ["#1", "@A", "X-@b-#", "(a+)+", "OPS-\\d", "#  #", "Ω-#", "#" * 101]
 )
-def test_a_pattern_that_could_be_misread_is_refused(text):
+def test_a_pattern_that_is_ambiguous_is_refused(text):
     assert pattern_error(text)
 
 
 @pytest.mark.parametrize("text", ["", "OPS-#", "OPS-# INC#######", "@-#", "#@#", "a.b/c_d:#"])
-def test_a_pattern_that_says_one_thing_is_taken(text):
+def test_a_pattern_that_is_unambiguous_is_accepted(text):
     assert pattern_error(text) == ""
 
 
@@ -79,12 +79,12 @@ def test_no_reference_makes_the_matcher_slow():
     assert time.process_time() - started < 0.05
 
 
-def test_references_are_parted_by_commas_and_spaces():
+def test_references_are_separated_by_commas_and_spaces():
     assert parse_ticket_references(" OPS-1, SEC-2  OPS-1 ") == ["OPS-1", "SEC-2"]
 
 
 @pytest.mark.parametrize("text", ["a\x00", "x" * 61, "a b c d e f", "Ω-1", "tab\u200b"])
-def test_a_text_that_is_no_reference_is_refused(text):
+def test_an_invalid_reference_is_refused(text):
     with pytest.raises(ValueError, match=r"tickets?"):
         parse_ticket_references(text)
 

@@ -89,6 +89,7 @@ URLS: dict[str, Guard] = {
     "integrations:check_run": Guard.READER,
     "integrations:replace_secret": Guard.ADMIN,
     "requests:delete_integration": Guard.ADMIN,
+    "requests:server_gone": Guard.ADMIN,
     "integrations:run_canary": Guard.ADMIN,
     "integrations:canary": Guard.READER,
     "integrations:enable": Guard.ADMIN,

@@ -11,7 +11,7 @@ from bench.attack.campaign import ATTACKS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text()
-TESTS = sorted(set(re.findall(r"tests/\w+/test_\w+\.py::test_\w+", PAGE)))
+TESTS = sorted(set(re.findall(r"tests/(?:\w+/)+test_\w+\.py::test_\w+", PAGE)))
 
 
 @pytest.mark.parametrize("test", TESTS)
@@ -22,7 +22,7 @@ def test_a_named_test_exists(test: str) -> None:
 
 def test_a_named_file_of_tests_exists() -> None:
     folder = ""
-    for named in re.findall(r"tests/\w+/test_\w+\.py|\btest_\w+\.py", PAGE):
+    for named in re.findall(r"tests/(?:\w+/)+test_\w+\.py|\btest_\w+\.py", PAGE):
         folder = named.rpartition("/")[0] or folder
         assert (ROOT / folder / named.rpartition("/")[2]).exists(), named
 

@@ -133,6 +133,7 @@ def _admin_pages(world: World) -> Iterator[str]:
     for name in ("detail", "edit", "disable", "replace_secret"):
         yield reverse(f"integrations:{name}", args=[integration.pk])
     yield reverse("requests:delete_integration", args=[integration.pk])
+    yield reverse("requests:server_gone", args=[integration.pk])
     yield reverse("integrations:canary", args=[integration.pk, world.canary.pk])
 
 

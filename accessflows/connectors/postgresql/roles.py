@@ -134,8 +134,11 @@ def find_roles(
     roles = [Role.of(row) for row in rows]
     by_oid = {role.oid: role for role in roles}
     by_name = {role.name: role for role in roles}
+    portal_id = connection.target.portal_id
     return {
-        identity: _match(identity, by_oid.get(identity.role_oid), by_name.get(identity.role_name))
+        identity: _match(
+            identity, by_oid.get(identity.role_oid), by_name.get(identity.role_name), portal_id
+        )
         for identity in identities
     }
 
@@ -148,9 +151,19 @@ def find_role(connection: BrokerConnection, identity: GrantIdentity) -> Role | N
     return lookup
 
 
-def _match(identity: GrantIdentity, same_oid: Role | None, same_name: Role | None) -> Lookup:
+def _match(
+    identity: GrantIdentity, same_oid: Role | None, same_name: Role | None, portal_id: str
+) -> Lookup:
     if same_oid is not None:
         marker = same_oid.marker
+        if marker is not None and portal_id not in {"", marker.portal_id}:
+            return MismatchedRole(
+                TargetMismatch(
+                    f"The login {same_oid.name} belongs to the portal {marker.portal_id}; this one is "
+                    f"{portal_id}. It was not touched. If PORTAL_ID was changed, set it back; if this "
+                    "is a copy of that portal's database, keep its workers stopped."
+                )
+            )
         if marker is not None and marker.grant_id == grant_id_of(identity.role_name):
             return same_oid
         sentence = (

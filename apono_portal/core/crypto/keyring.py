@@ -1,4 +1,4 @@
-"""The keyring from the environment, and the keys derived from it that sign audit checkpoints."""
+"""The keyring from the environment, and the keys derived from it for MACs."""
 
 import base64
 from functools import cache
@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 KEY_BYTES = 64
 CHAIN_PURPOSE = b"audit checkpoint chain 1"
+ROW_PURPOSE = b"row authenticity 1"
 
 
 @cache
@@ -45,11 +46,17 @@ def chain_keys() -> dict[str, bytes]:
 
     It verifies and makes checkpoints but decrypts nothing.
     """
-    return {
-        key_id: _chain_key(key) for key_id, key in parse_keyring(settings.ENCRYPTION_KEYS).items()
-    }
+    return _derive_keys(settings.ENCRYPTION_KEYS, CHAIN_PURPOSE)
+
+
+def row_keys() -> dict[str, bytes]:
+    """Return ``{key id: 32 bytes}``: the keys of the MACs on rows that permit access."""
+    return _derive_keys(settings.ENCRYPTION_KEYS, ROW_PURPOSE)
 
 
 @cache
-def _chain_key(key: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=CHAIN_PURPOSE).derive(key)
+def _derive_keys(keyring: str, purpose: bytes) -> dict[str, bytes]:
+    return {
+        key_id: HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(key)
+        for key_id, key in parse_keyring(keyring).items()
+    }

@@ -7,10 +7,12 @@ for as long as the batch took. An interrupted run can be started again.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import models, transaction
 
 from apono_portal.core.crypto import encryption
+from apono_portal.core.crypto.authenticity import AuthenticatedRow
 from apono_portal.core.crypto.keyring import newest_key_id
 
 BATCH_SIZE = 100
@@ -25,6 +27,31 @@ class EncryptedField:
     purpose: str
     owner: str
 
+    def rotate(self, row: models.Model) -> bool:
+        """Encrypt with the newest key; False if it is already. Raises `DecryptionFailed`."""
+        text, owner = getattr(row, self.field), getattr(row, self.owner)
+        if encryption.key_id_of(text) == newest_key_id():
+            return False
+        secret = encryption.decrypt(text, purpose=self.purpose, owner=owner)
+        setattr(row, self.field, encryption.encrypt(secret, purpose=self.purpose, owner=owner))
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRows:
+    """Rows with a MAC, which a newer key signs again if it is valid under an older one."""
+
+    rows: models.QuerySet[AuthenticatedRow]
+    field: str = "mac"
+
+    def rotate(self, row: AuthenticatedRow) -> bool:
+        if row.mac.startswith(f"{newest_key_id()}."):
+            return False
+        if not row.is_authentic:
+            raise encryption.DecryptionFailed("The MAC is not valid.")
+        row.sign()
+        return True
+
 
 @dataclass(slots=True)
 class Progress:
@@ -35,7 +62,9 @@ class Progress:
     failed: list[int] = field(default_factory=list)
 
 
-def rotate_keys(secrets: EncryptedField, *, batch_size: int = BATCH_SIZE) -> Iterator[Progress]:
+def rotate_keys(
+    secrets: EncryptedField | SignedRows, *, batch_size: int = BATCH_SIZE
+) -> Iterator[Progress]:
     """Encrypt with the newest key what is under an older one; yield the progress after each batch."""
     progress, last_pk = Progress(), None
     while True:
@@ -52,14 +81,9 @@ def rotate_keys(secrets: EncryptedField, *, batch_size: int = BATCH_SIZE) -> Ite
         yield progress
 
 
-def _rotate_row(secrets: EncryptedField, row: models.Model, progress: Progress) -> bool:
-    text, owner = getattr(row, secrets.field), getattr(row, secrets.owner)
+def _rotate_row(secrets: EncryptedField | SignedRows, row: Any, progress: Progress) -> bool:
     try:
-        if encryption.key_id_of(text) == newest_key_id():
-            return False
-        secret = encryption.decrypt(text, purpose=secrets.purpose, owner=owner)
+        return secrets.rotate(row)
     except encryption.DecryptionFailed:
         progress.failed.append(row.pk)
         return False
-    setattr(row, secrets.field, encryption.encrypt(secret, purpose=secrets.purpose, owner=owner))
-    return True

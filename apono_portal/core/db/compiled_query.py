@@ -72,8 +72,10 @@ class CompiledQuery(Generic[M]):
         self._sql = sql
 
     def _instance(self, row: Any) -> M:
-        """Return the instance of a row with its related ones, as `ModelIterable` does."""
+        """Return the instance of a row with related ones and annotations, as `ModelIterable` does."""
         instance: M = self._model.from_db(DEFAULT_DB_ALIAS, self._names, row[self._columns])
         for populator in self._populators:
             populator.populate(row, instance)
+        for name, position in self._compiler.annotation_col_map.items():
+            setattr(instance, name, row[position])
         return instance

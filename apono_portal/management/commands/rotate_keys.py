@@ -8,11 +8,12 @@ from django.core.management.base import BaseCommand, CommandError
 from accessflows.models import Integration
 from apono_portal.core.crypto import encryption
 from apono_portal.core.crypto.keyring import newest_key_id
-from apono_portal.core.crypto.rotation import EncryptedField, Progress, rotate_keys
+from apono_portal.core.crypto.rotation import EncryptedField, Progress, SignedRows, rotate_keys
 from apono_portal.notifications.models import Webhook
 from audit.events import EventName
 from audit.services import record
 from mfa.models import Authenticator
+from requests_app.evidence_checks import rows_that_count
 
 PROGRESS_INTERVAL_SECONDS = 2.0
 MAX_PAUSE_SECONDS = 0.5  # between batches, so that other writers get their turn
@@ -20,8 +21,8 @@ MAX_PAUSE_SECONDS = 0.5  # between batches, so that other writers get their turn
 
 class Command(BaseCommand):
     help = (
-        "Encrypt all secrets (TOTP keys, broker passwords, webhook addresses and secrets) with the newest "
-        "key of ENCRYPTION_KEYS. It can be interrupted and started again. Remove the old key only after "
+        "Encrypt all secrets (TOTP keys, broker passwords, webhook addresses and secrets) and sign all "
+        "evidence of access with the newest key of ENCRYPTION_KEYS. It can be interrupted and started again. Remove the old key only after "
         "it has finished without errors."
     )
 
@@ -39,11 +40,11 @@ class Command(BaseCommand):
         broken = {name: progress.failed for name, progress in results.items() if progress.failed}
         if broken:
             raise CommandError(
-                f"No key in ENCRYPTION_KEYS decrypts these rows: {broken}. Keep the old key."
+                f"No key in ENCRYPTION_KEYS decrypts or verifies these rows: {broken}. Keep the old key."
             )
         self.stdout.write("All secrets use the newest key.")
 
-    def _run(self, name: str, secrets: EncryptedField) -> Progress:
+    def _run(self, name: str, secrets: EncryptedField | SignedRows) -> Progress:
         progress, total, printed_at = Progress(), secrets.rows.count(), time.monotonic()
         started_at = printed_at
         for progress in rotate_keys(secrets):
@@ -58,8 +59,8 @@ class Command(BaseCommand):
         return progress
 
 
-def encrypted_fields() -> dict[str, EncryptedField]:
-    """Return every encrypted column in the database."""
+def encrypted_fields() -> dict[str, EncryptedField | SignedRows]:
+    """Return every encrypted column in the database, and the rows with a MAC."""
     return {
         "TOTP keys": EncryptedField(
             Authenticator.objects.all(), "key", encryption.TOTP_KEY, "user_id"
@@ -73,4 +74,5 @@ def encrypted_fields() -> dict[str, EncryptedField]:
         "Webhook secrets": EncryptedField(
             Webhook.objects.all(), "encrypted_secret", encryption.WEBHOOK_SECRET, "secret_id"
         ),
+        **{name: SignedRows(rows) for name, rows in rows_that_count().items()},
     }

@@ -42,6 +42,7 @@ class Command(BaseCommand):
             f"{socket.gethostname()[:30]}:{os.getpid()}",
             interval_s=settings.WORKER_INTERVAL_S,
             threads=options["threads"],
+            max_silence=settings.WORKER_MAX_SILENCE,
             periodic_tasks=(
                 write_checkpoints,
                 fan_out,

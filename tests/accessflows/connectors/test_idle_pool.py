@@ -38,20 +38,20 @@ def test_only_a_worker_keeps_any(pg_target):
     assert pid(pg_target.target) != pid(pg_target.target)
 
 
-def test_another_database_or_password_is_another_place(pg_target):
+def test_another_database_or_password_is_another_key(pg_target):
     first = pid(pg_target.target)
     assert pid(pg_target.target, database="orders") != first
     with pytest.raises(TargetRefused, match="does not accept the password of the broker"):
         pid(replace(pg_target.target, password="wrong"))
 
 
-def test_one_that_was_cut_off_is_replaced_unnoticed(pg_target):
+def test_a_terminated_one_is_replaced(pg_target):
     first = pid(pg_target.target)
     pg_target.ask("SELECT pg_terminate_backend(%s)", [first])
     assert pid(pg_target.target) != first
 
 
-def test_after_trouble_it_is_closed(pg_target):
+def test_after_an_error_it_is_closed(pg_target):
     first = pid(pg_target.target)
     with pytest.raises(TargetRefused), connect_as_broker(pg_target.target) as connection:
         connection.row("SELECT 1/0")
@@ -65,13 +65,13 @@ def test_one_with_an_open_transaction_is_closed(pg_target):
     assert pid(pg_target.target) != first
 
 
-def test_who_is_there_is_asked_every_time(pg_target):
+def test_server_is_identified_every_time(pg_target):
     pid(pg_target.target)
     with pytest.raises(TargetMismatch), connect_as_broker(pg_target.target) as connection:
         connection.check_server("1")
 
 
-def test_preflight_signs_in_anew(pg_target):
+def test_preflight_signs_in_again(pg_target):
     pid(pg_target.target)
     pg_target.ask(f"ALTER ROLE {pg_target.target.user} PASSWORD 'changed'")
     try:
@@ -81,12 +81,12 @@ def test_preflight_signs_in_anew(pg_target):
     assert [check.name for check in checks if not check.ok] == ["Connection"]
 
 
-def test_an_old_one_is_not_kept_on(pg_target, monkeypatch):
+def test_an_old_one_is_closed(pg_target, monkeypatch):
     monkeypatch.setattr("accessflows.connectors.postgresql.connection._MAX_AGE_S", 0)
     assert pid(pg_target.target) != pid(pg_target.target)
 
 
-def test_what_nobody_needs_is_closed_and_a_database_is_left_alone_sooner(pg_target):
+def test_idle_ones_are_closed_and_other_databases_sooner(pg_target):
     pid(pg_target.target)
     pid(pg_target.target, database="orders")
     assert idle_pool.connections.close_idle() == 0
@@ -97,7 +97,7 @@ def test_what_nobody_needs_is_closed_and_a_database_is_left_alone_sooner(pg_targ
         assert idle_pool.connections.close_idle() == 1
 
 
-def test_few_are_kept_of_a_place(pg_target):
+def test_few_are_kept_for_a_key(pg_target):
     with ExitStack() as stack:
         for _ in range(idle_pool.MAX_PER_KEY + 1):
             stack.enter_context(connect_as_broker(pg_target.target))

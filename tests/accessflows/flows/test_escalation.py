@@ -18,8 +18,8 @@ RULES = ("approvals_required", "max_extensions", "extension_duration", "escalati
 HALF_AN_HOUR = timedelta(minutes=30)
 
 
-def approve(*people):
-    return [SimpleNamespace(verdict="approve", approver_id=each.pk) for each in people]
+def approve(*approvers):
+    return [SimpleNamespace(verdict="approve", approver_id=user.pk) for user in approvers]
 
 
 def flow_asking(*groups, further=(), **fields):
@@ -32,7 +32,7 @@ def flow_asking(*groups, further=(), **fields):
     return flow
 
 
-def test_two_of_a_group_are_two_people_of_the_same_group():
+def test_two_of_a_group_are_two_members_of_the_same_group():
     one, two, other = UserFactory.create_batch(3)
     flow = flow_asking([one, two], [other], approval=ANY_OF, approvals_required=2)
     assert not approval_met(flow, approve(one))
@@ -47,24 +47,24 @@ def test_two_of_each_group_are_four_or_who_is_in_both():
     assert approval_met(flow, approve(one, three, both))
 
 
-def test_a_word_given_twice_is_one_approval():
+def test_approving_twice_is_one_approval():
     one, two = UserFactory.create_batch(2)
     flow = flow_asking([one, two], approval=ANY_OF, approvals_required=2)
     assert not approval_met(flow, approve(one, one))
 
 
-def test_a_further_group_decides_once_it_is_asked_and_not_before():
+def test_a_further_group_decides_once_escalated_and_not_before():
     owner, later, last = UserFactory.create_batch(3)
     flow = flow_asking([owner], approval=ANY_OF, further=[[later], [last]])
     for tier, expected in [(0, (False, False)), (1, (True, False)), (2, (True, True))]:
-        said = [can_decide(flow, each, UserFactory(), tier=tier) for each in (later, last)]
-        assert tuple(said) == expected
-        met = [approval_met(flow, approve(each), tier=tier) for each in (later, last)]
+        decisions = [can_decide(flow, user, UserFactory(), tier=tier) for user in (later, last)]
+        assert tuple(decisions) == expected
+        met = [approval_met(flow, approve(user), tier=tier) for user in (later, last)]
         assert tuple(met) == expected
     assert can_decide(flow, owner, UserFactory(), tier=2)
 
 
-def test_of_a_further_group_as_many_are_needed():
+def test_an_escalation_group_needs_as_many_approvals():
     owner, later, last = UserFactory.create_batch(3)
     flow = flow_asking([owner], approval=ANY_OF, approvals_required=2, further=[[later, last]])
     assert not approval_met(flow, approve(later), tier=1)
@@ -80,7 +80,7 @@ def test_one_stand_in_stands_for_one_missing_group_only():
     assert approval_met(flow, approve(later, last), tier=1)
 
 
-def test_who_counts_in_a_group_is_no_stand_in_for_another():
+def test_a_group_member_does_not_stand_in_for_another_group():
     one, two = UserFactory.create_batch(2)
     flow = flow_asking([one], [two], approval=ALL_OF, further=[[one]])
     assert not approval_met(flow, approve(one), tier=1)
@@ -93,7 +93,7 @@ def test_a_requester_in_a_further_group_decides_nothing():
     assert not approval_met(flow, approve(requester), requester_id=requester.pk, tier=1)
 
 
-def test_without_approvers_a_further_group_decides_nothing():
+def test_without_approvers_an_escalation_group_decides_nothing():
     later = UserFactory()
     for approval in (ANY_OF, ALL_OF):
         flow = flow_asking(approval=approval, further=[[later]])
@@ -131,7 +131,7 @@ def test_invalid_rules_are_refused_by_field(changes, field):
     assert invalid_rules(**changes) == {field}
 
 
-def test_a_step_comes_in_time_and_asks_somebody_new():
+def test_an_escalation_step_is_in_time_and_names_a_new_group():
     one, two = GroupFactory(), GroupFactory()
     assert invalid_rules(escalation=((HALF_AN_HOUR, one.pk), (HALF_AN_HOUR, two.pk))) == set()
     late = (timedelta(hours=23), one.pk), (timedelta(hours=1), two.pk)

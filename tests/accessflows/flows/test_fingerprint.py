@@ -31,7 +31,7 @@ def taken(flow):
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_term_that_matters_moves_it(change):
+def test_a_term_that_matters_changes_it(change):
     flow = AccessFlowFactory(targets=1)
     before = taken(flow)
     type(flow).objects.filter(pk=flow.pk).update(**change)
@@ -39,17 +39,17 @@ def test_a_term_that_matters_moves_it(change):
 
 
 @pytest.mark.parametrize(
-    "people", ["requester_users", "requester_groups", "approver_users", "approver_groups"]
+    "users", ["requester_users", "requester_groups", "approver_users", "approver_groups"]
 )
-def test_people_and_groups_move_it(people):
+def test_users_and_groups_change_it(users):
     flow = AccessFlowFactory()
     before = taken(flow)
-    getattr(flow, people).add(UserFactory() if people.endswith("users") else GroupFactory())
+    getattr(flow, users).add(UserFactory() if users.endswith("users") else GroupFactory())
     assert taken(flow) != before
 
 
-@pytest.mark.parametrize("change", [{}, {"wait": timedelta(minutes=31)}], ids=["gone", "wait"])
-def test_a_step_of_escalation_moves_it(change):
+@pytest.mark.parametrize("change", [{}, {"wait": timedelta(minutes=31)}], ids=["removed", "wait"])
+def test_a_step_of_escalation_changes_it(change):
     flow = AccessFlowFactory()
     none = taken(flow)
     tier = flow.escalation_tiers.create(
@@ -62,7 +62,7 @@ def test_a_step_of_escalation_moves_it(change):
     assert before not in (none, taken(flow))
 
 
-def test_a_target_moves_it():
+def test_a_target_changes_it():
     flow = AccessFlowFactory(targets=1)
     before = taken(flow)
     FlowTargetFactory(flow=flow)
@@ -70,7 +70,7 @@ def test_a_target_moves_it():
 
 
 @pytest.mark.parametrize("change", [{"host": "elsewhere.example"}, {"port": 6000}])
-def test_the_address_of_a_target_moves_it(change):
+def test_the_address_of_a_target_changes_it(change):
     flow = AccessFlowFactory(targets=1)
     before = taken(flow)
     integration = flow.targets.get().resource.integration
@@ -78,7 +78,7 @@ def test_the_address_of_a_target_moves_it(change):
     assert taken(flow) != before
 
 
-def test_names_do_not_move_it():
+def test_names_do_not_change_it():
     group = GroupFactory()
     flow = AccessFlowFactory(targets=1, requester_groups=[group])
     before = taken(flow)
@@ -90,7 +90,7 @@ def test_names_do_not_move_it():
     assert taken(flow) == before
 
 
-def test_the_order_of_saving_does_not_move_it():
+def test_the_order_of_saving_does_not_change_it():
     one, two = UserFactory.create_batch(2)
     flow = AccessFlowFactory(requester_users=[one, two])
     before = taken(flow)
@@ -100,13 +100,13 @@ def test_the_order_of_saving_does_not_move_it():
     assert taken(flow) == before
 
 
-def test_the_fingerprint_of_this_moment_is_that_of_the_terms():
-    people, groups = UserFactory.create_batch(3), GroupFactory.create_batch(3)
+def test_the_computed_fingerprint_is_that_of_the_terms():
+    users, groups = UserFactory.create_batch(3), GroupFactory.create_batch(3)
     flow = AccessFlowFactory(
         targets=2,
-        requester_users=people[1:],
+        requester_users=users[1:],
         requester_groups=groups[:2],
-        approver_users=people[:2],
+        approver_users=users[:2],
         approver_groups=groups[1:],
     )
     for position, group in enumerate(reversed(groups), start=1):

@@ -33,7 +33,7 @@ def page_of(client, flow) -> str:
     return " ".join(client.get(f"/access-flows/{flow.pk}/history/").content.decode().split())
 
 
-def test_a_version_says_what_it_changed_and_who_made_it(auditor_client, flow, admin_user):
+def test_a_version_shows_what_changed_and_who_saved_it(auditor_client, flow, admin_user):
     change(flow, admin_user, require_mfa=True, max_duration=timedelta(hours=2))
     page = page_of(auditor_client, flow)
     assert "Version 2" in page
@@ -42,7 +42,7 @@ def test_a_version_says_what_it_changed_and_who_made_it(auditor_client, flow, ad
     assert "<strong>2 h</strong>" in page
 
 
-def test_of_a_list_it_says_who_came_and_who_went(auditor_client, flow, admin_user):
+def test_lists_show_what_was_added_and_removed(auditor_client, flow, admin_user):
     irma = UserFactory(name="Irma Solberg", email="irma@example.org")
     change(flow, admin_user, requester_users=frozenset({irma.pk}))
     page = page_of(auditor_client, flow)
@@ -50,7 +50,7 @@ def test_of_a_list_it_says_who_came_and_who_went(auditor_client, flow, admin_use
     assert "Added: </span>Irma Solberg &lt;irma@example.org&gt;" in page
 
 
-def test_a_new_address_behind_the_same_name_is_told(flow):
+def test_a_new_address_behind_the_same_name_is_shown(flow):
     before = terms_of(flow)
     integration = flow.targets.get().resource.integration
     integration.host = "db.example.org"
@@ -60,12 +60,12 @@ def test_a_new_address_behind_the_same_name_is_told(flow):
     assert "127.0.0.1" in changed.removed[0]
 
 
-def test_switching_off_stands_between_the_versions(flow, admin_user):
+def test_deactivating_is_shown_between_versions(flow, admin_user):
     set_flow_active(actor=admin_user, window=None, flow=flow, is_active=False, client_info=SYSTEM)
     change(flow, admin_user, require_mfa=True)
     _, entries = history_page(flow.pk, None)
-    found = [each.version.version if each.version else each.event.event for each in entries]
-    assert found == [2, "flow:deactivate", 1]
+    shown = [entry.version.version if entry.version else entry.event.event for entry in entries]
+    assert shown == [2, "flow:deactivate", 1]
 
 
 def test_an_entry_of_an_older_page_is_compared_across_the_pages(flow, admin_user):
@@ -76,8 +76,8 @@ def test_an_entry_of_an_older_page_is_compared_across_the_pages(flow, admin_user
     newest, _ = history_page(flow.pk, "1")
     assert newest.paginator.count == PAGE_SIZE + 2
     for page in ("1", "2"):
-        shown = [each for each in history_page(flow.pk, page)[1] if each.version]
-        assert all(each.differences for each in shown if each.version.version > 1)
+        shown = [entry for entry in history_page(flow.pk, page)[1] if entry.version]
+        assert all(entry.differences for entry in shown if entry.version.version > 1)
 
 
 def test_a_flow_that_was_made_without_a_version_has_an_empty_history(auditor_client):
@@ -90,7 +90,9 @@ def test_a_flow_that_never_was_has_no_history(admin_client, number):
     assert admin_client.get(f"/access-flows/{number}/history/").status_code == 404
 
 
-def test_the_page_asks_as_often_for_many_versions(admin_client, flow, admin_user, questions_of):
+def test_the_page_makes_as_many_queries_for_many_versions(
+    admin_client, flow, admin_user, questions_of
+):
     change(flow, admin_user, require_mfa=True)
     address = f"/access-flows/{flow.pk}/history/"
     few = questions_of(admin_client, address)

@@ -155,7 +155,7 @@ def test_bad_input_gets_a_sentence(admin_client, typed, field, value, sentence):
     assert not AccessFlow.objects.exists()
 
 
-def test_a_name_is_taken_in_any_case(admin_client, typed):
+def test_names_are_unique_in_any_case(admin_client, typed):
     _created(admin_client, typed)
     answer = admin_client.post(CREATE, typed | {"name": "ORDERS READ-ONLY"})
     assert "Another access flow has this name" in html_of(answer)
@@ -176,7 +176,7 @@ def test_fields_that_are_not_on_the_form_change_nothing(admin_client, typed):
     assert flow.fingerprint == fingerprint_of(terms_of(flow))
 
 
-def test_a_flow_is_switched_off_and_on_again(admin_client):
+def test_a_flow_is_deactivated_and_activated(admin_client):
     flow = AccessFlowFactory()
     admin_client.post(f"/access-flows/{flow.pk}/deactivate/")
     flow.refresh_from_db()
@@ -188,7 +188,7 @@ def test_a_flow_is_switched_off_and_on_again(admin_client):
     assert list(events) == ["flow:deactivate", "flow:activate"]
 
 
-def test_switching_off_asks_first_and_changes_nothing_yet(admin_client):
+def test_deactivating_confirms_first(admin_client):
     flow = AccessFlowFactory()
     page = html_of(admin_client.get(f"/access-flows/{flow.pk}/deactivate/"))
     flow.refresh_from_db()
@@ -196,14 +196,14 @@ def test_switching_off_asks_first_and_changes_nothing_yet(admin_client):
     assert flow.is_active
 
 
-def test_switching_off_twice_leaves_one_event(admin_client):
+def test_deactivating_twice_leaves_one_event(admin_client):
     flow = AccessFlowFactory(is_active=False)
     admin_client.post(f"/access-flows/{flow.pk}/deactivate/")
     assert not Event.objects.exists()
 
 
 @pytest.mark.parametrize("action", ["activate", "deactivate"])
-def test_looking_switches_nothing(admin_client, action):
+def test_reading_pages_changes_nothing(admin_client, action):
     flow = AccessFlowFactory(is_active=action == "deactivate")
     admin_client.get(f"/access-flows/{flow.pk}/{action}/")
     flow.refresh_from_db()
@@ -228,13 +228,13 @@ def test_an_enrolled_admin_needs_the_open_window(admin_user, admin_client, typed
     assert not AccessFlow.objects.filter(name="Orders read-only").exists()
 
 
-def test_an_enrolled_admin_with_the_open_window_may(admin_user, verified, typed):
+def test_an_enrolled_admin_with_the_open_window_is_allowed(admin_user, verified, typed):
     verified(admin_user).post(CREATE, typed)
     assert AccessFlow.objects.filter(name="Orders read-only").exists()
 
 
 @pytest.mark.parametrize("query", ["orders", "PETRA", "Storekeepers", "nothing-else orders"])
-def test_search_looks_at_name_people_and_targets(admin_client, query):
+def test_search_covers_name_users_and_targets(admin_client, query):
     petra = UserFactory(name="Petra Person")
     group = GroupFactory(name="Storekeepers")
     flow = AccessFlowFactory(name="Orders", requester_users=[petra], requester_groups=[group])
@@ -244,7 +244,7 @@ def test_search_looks_at_name_people_and_targets(admin_client, query):
     assert "Actions for Billing" not in page
 
 
-def test_the_list_counts_who_can_ask_once_each(admin_client):
+def test_the_list_counts_each_requester_once(admin_client):
     petra, quit_long_ago = UserFactory(), UserFactory(is_active=False)
     keepers = GroupFactory(name="Storekeepers", members=[petra, UserFactory(), quit_long_ago])
     AccessFlowFactory(name="Orders", requester_users=[petra], requester_groups=[keepers])
@@ -253,10 +253,10 @@ def test_the_list_counts_who_can_ask_once_each(admin_client):
     assert "Storekeepers" in page
 
 
-def test_the_list_is_narrowed_to_an_integration(admin_client):
+def test_the_list_is_filtered_by_integration(admin_client):
     orders, _ = AccessFlowFactory(name="Orders", targets=1), AccessFlowFactory(name="Billing")
-    wanted = orders.targets.get().resource.integration_id
-    page = html_of(admin_client.get("/access-flows/", {"integration": wanted}))
+    integration = orders.targets.get().resource.integration_id
+    page = html_of(admin_client.get("/access-flows/", {"integration": integration}))
     assert "Actions for Orders" in page
     assert "Actions for Billing" not in page
 
@@ -300,15 +300,15 @@ def test_odd_filters_show_a_page(admin_client, query):
     assert admin_client.get(f"/access-flows/?{query}").status_code == 200
 
 
-def test_the_list_asks_as_many_questions_for_ten_as_for_many(admin_client, questions_of):
-    people = UserFactory.create_batch(5)
-    AccessFlowFactory.create_batch(10, targets=1, requester_users=people)
+def test_the_list_makes_as_many_queries_for_ten_as_for_many(admin_client, questions_of):
+    users = UserFactory.create_batch(5)
+    AccessFlowFactory.create_batch(10, targets=1, requester_users=users)
     few = questions_of(admin_client, "/access-flows/")
-    AccessFlowFactory.create_batch(290, targets=2, requester_users=people)
+    AccessFlowFactory.create_batch(290, targets=2, requester_users=users)
     assert questions_of(admin_client, "/access-flows/") == few
 
 
-def test_the_form_asks_as_many_questions_for_ten_people_as_for_many(admin_client, questions_of):
+def test_the_form_makes_as_many_queries_for_ten_users_as_for_many(admin_client, questions_of):
     flow = AccessFlowFactory(targets=2, requester_users=UserFactory.create_batch(10))
     address = edit(flow)
     few = questions_of(admin_client, address)
@@ -323,7 +323,7 @@ def _created(client, typed):
     return AccessFlow.objects.get()
 
 
-def test_how_a_ticket_looks_is_kept_and_told_as_a_difference(admin_client, typed):
+def test_a_ticket_pattern_is_saved_and_shown_as_a_difference(admin_client, typed):
     admin_client.post(CREATE, typed | {"ticket_pattern": " OPS-#,  INC####### "})
     flow = AccessFlow.objects.get()
     assert (flow.ticket_pattern, flow.require_ticket) == ("OPS-# INC#######", False)
@@ -332,7 +332,7 @@ def test_how_a_ticket_looks_is_kept_and_told_as_a_difference(admin_client, typed
     assert "Require a ticket" in page
 
 
-def test_a_pattern_that_could_be_misread_is_marked(admin_client, typed):
+def test_a_pattern_that_is_ambiguous_is_marked(admin_client, typed):
     answer = admin_client.post(CREATE, typed | {"ticket_pattern": "#1"})
     assert answer.status_code == 422
     assert "already matches the digits" in html_of(answer)

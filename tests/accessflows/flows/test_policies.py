@@ -20,43 +20,43 @@ pytestmark = pytest.mark.django_db
 ANY_OF, ALL_OF = AccessFlow.Approval.ANY_OF, AccessFlow.Approval.ALL_OF
 
 
-def approve(*people):
-    return [SimpleNamespace(verdict="approve", approver_id=each.pk) for each in people]
+def approve(*approvers):
+    return [SimpleNamespace(verdict="approve", approver_id=user.pk) for user in approvers]
 
 
-def test_people_named_and_members_of_groups_may_request():
+def test_named_users_and_group_members_can_request():
     named, member, other = UserFactory.create_batch(3)
     group = GroupFactory(members=[member])
     flow = AccessFlowFactory(requester_users=[named], requester_groups=[group])
-    assert [can_request(flow, each) for each in (named, member, other)] == [True, True, False]
+    assert [can_request(flow, user) for user in (named, member, other)] == [True, True, False]
     assert set(requesters_of(flow)) == {named, member}
 
 
-def test_nobody_may_request_through_an_inactive_flow():
+def test_nobody_can_request_through_an_inactive_flow():
     person = UserFactory()
     assert not can_request(AccessFlowFactory(requester_users=[person], is_active=False), person)
 
 
-def test_a_deactivated_person_may_not_request():
+def test_a_deactivated_user_cannot_request():
     person = UserFactory(is_active=False)
     flow = AccessFlowFactory(requester_users=[person])
     assert not can_request(flow, person)
     assert not requesters_of(flow).exists()
 
 
-def test_a_flow_is_offered_with_what_it_gives_now():
+def test_a_flow_is_offered_with_its_available_targets():
     person = UserFactory()
     flow = AccessFlowFactory(requester_users=[person], targets=2)
-    gone = flow.targets.first().resource
-    gone.missing_since = flow.created_at
-    gone.save()
+    missing = flow.targets.first().resource
+    missing.missing_since = flow.created_at
+    missing.save()
     offered = requestable_targets(person)
-    assert [target.resource for target in offered] != [gone]
+    assert [target.resource for target in offered] != [missing]
     assert len(offered) == len(available_targets_of(flow)) == 1
 
 
 @pytest.mark.parametrize("closed", ["resource", "permission", "integration", None])
-def test_what_can_be_given_is_the_same_in_the_database_and_in_memory(closed):
+def test_what_is_available_is_the_same_in_the_database_and_in_memory(closed):
     flow = AccessFlowFactory(targets=2)
     target = flow.targets.first()
     if closed == "integration":
@@ -66,16 +66,16 @@ def test_what_can_be_given_is_the_same_in_the_database_and_in_memory(closed):
         thing = getattr(target, closed)
         thing.missing_since = flow.created_at
         thing.save()
-    asked = list(available_targets().filter(flow=flow))
-    assert available_targets_of(flow) == asked
-    assert (target in asked) == (closed is None)
+    available = list(available_targets().filter(flow=flow))
+    assert available_targets_of(flow) == available
+    assert (target in available) == (closed is None)
 
 
-def test_a_flow_and_whether_one_may_ask_through_it_come_together():
+def test_a_flow_is_returned_with_whether_it_can_be_requested():
     named, other = UserFactory.create_batch(2)
-    gone = UserFactory(is_active=False)
-    flow = AccessFlowFactory(requester_users=[named, gone])
-    assert [flow_for(flow.pk, each) for each in (named, other, gone)] == [
+    missing = UserFactory(is_active=False)
+    flow = AccessFlowFactory(requester_users=[named, missing])
+    assert [flow_for(flow.pk, user) for user in (named, other, missing)] == [
         (flow, True),
         (flow, False),
         (flow, False),
@@ -92,7 +92,7 @@ def test_a_flow_whose_integrations_are_disabled_is_not_offered():
     assert not requestable_targets(person).exists()
 
 
-def test_an_automatic_flow_asks_nobody():
+def test_an_automatic_flow_needs_no_approval():
     flow = AccessFlowFactory(approver_users=[UserFactory()])
     assert approver_sets(flow) == []
     assert approval_met(flow, [])
@@ -132,7 +132,7 @@ def test_without_approvers_nothing_is_approved():
 
 
 @pytest.mark.parametrize("loses", ["membership", "activity"])
-def test_a_word_counts_only_while_its_approver_is_one(loses):
+def test_an_approval_counts_only_while_its_approver_is_one(loses):
     one = UserFactory()
     group = GroupFactory(members=[one])
     flow = AccessFlowFactory(approval=ANY_OF, approver_groups=[group])
@@ -155,7 +155,7 @@ def test_a_deleted_approver_counts_for_nobody():
     assert not approval_met(flow, [SimpleNamespace(verdict="approve", approver_id=None)])
 
 
-def test_requesters_decide_on_their_own_only_if_the_flow_says_so():
+def test_requesters_approve_their_own_only_if_the_flow_allows():
     person = UserFactory()
     flow = AccessFlowFactory(approval=ANY_OF, approver_users=[person])
     assert not can_decide(flow, person, person)

@@ -22,14 +22,14 @@ def pair(checked):
 
 
 def terms_for(pair, **changes):
-    people = frozenset([UserFactory().pk])
-    said = {
+    requesters = frozenset([UserFactory().pk])
+    terms = {
         "name": "Orders",
-        "requester_users": people,
+        "requester_users": requesters,
         "targets": frozenset([pair]),
         "max_duration": timedelta(hours=1),
     }
-    return FlowInput(**(said | changes))
+    return FlowInput(**(terms | changes))
 
 
 def create(actor, terms):
@@ -43,7 +43,7 @@ def test_only_admins_create_flows(pair, role):
     assert not AccessFlow.objects.exists()
 
 
-def test_an_admin_of_yesterday_is_asked_anew(pair, admin_user):
+def test_a_former_admin_is_refused(pair, admin_user):
     type(admin_user).objects.filter(pk=admin_user.pk).update(role="member")
     with pytest.raises(NotAllowed):
         create(admin_user, terms_for(pair))
@@ -95,7 +95,7 @@ def test_a_flow_can_be_tightened_while_its_target_is_down(pair, checked, admin_u
     assert saved.fingerprint != fingerprint
 
 
-def test_a_new_name_voids_nothing(pair, admin_user):
+def test_a_new_name_keeps_the_fingerprint(pair, admin_user):
     terms = terms_for(pair)
     flow = create(admin_user, terms)
     fingerprint = flow.fingerprint
@@ -106,17 +106,17 @@ def test_a_new_name_voids_nothing(pair, admin_user):
         terms=FlowInput(**(vars(terms) | {"name": "Orders, renamed"})),
         client_info=SYSTEM,
     )
-    assert [each.term for each in last_difference(flow)] == ["Access Flow Name"]
+    assert [one.term for one in last_difference(flow)] == ["Access Flow Name"]
     assert saved.fingerprint == fingerprint
 
 
 @pytest.mark.parametrize("what", ["vanished resource", "vanished role", "disabled", "out of reach"])
-def test_what_cannot_be_given_is_refused(pair, checked, admin_user, what):
-    gone = {"missing_since": checked.discovered_at}
+def test_what_cannot_be_granted_is_refused(pair, checked, admin_user, what):
+    missing = {"missing_since": checked.discovered_at}
     if what == "vanished resource":
-        Resource.objects.filter(pk=pair[0]).update(**gone)
+        Resource.objects.filter(pk=pair[0]).update(**missing)
     elif what == "vanished role":
-        Permission.objects.filter(pk=pair[1]).update(**gone)
+        Permission.objects.filter(pk=pair[1]).update(**missing)
     elif what == "disabled":
         Integration.objects.filter(pk=checked.pk).update(is_active=False)
     else:

@@ -1,4 +1,4 @@
-"""A canary: asked for on the integration's page, done by a worker, shown step by step."""
+"""A canary: requested on the integration's page, run by a worker, shown step by step."""
 
 from datetime import timedelta
 
@@ -43,10 +43,10 @@ def test_it_passes_on_a_real_target_and_leaves_nothing(checked, pg_target, admin
     assert pg_target.grant_roles() == []
     shown = admin_client.get(reverse("integrations:canary", args=[checked.pk, run.pk]))
     assert shown.content.decode().count("chip chip-green") >= 9
-    said = Event.objects.filter(event="integration:canary").values_list(
+    states = Event.objects.filter(event="integration:canary").values_list(
         "metadata__state", flat=True
     )
-    assert set(said) == {"requested", "passed"}
+    assert set(states) == {"requested", "passed"}
 
 
 def test_it_fails_with_a_sentence_where_nothing_answers(admin_client):
@@ -65,7 +65,7 @@ def test_one_at_a_time(admin_client):
     assert CanaryRun.objects.count() == 1
 
 
-def test_a_run_that_another_worker_has_is_left_to_it(admin_client):
+def test_a_run_that_another_worker_has_is_left_alone(admin_client):
     run = ask(admin_client)
     until = timezone.now() + timedelta(minutes=2)
     CanaryRun.objects.update(state=State.RUNNING, lease_by="other", lease_until=until)
@@ -84,10 +84,10 @@ def test_a_run_of_a_killed_worker_is_closed_with_the_reason(admin_client):
     assert "stopped before the canary finished" in run.steps[-1]["sentence"]
 
 
-def test_what_vanished_is_not_to_be_chosen(admin_client):
+def test_a_missing_item_cannot_be_chosen(admin_client):
     integration = IntegrationFactory()
-    gone = ResourceFactory(integration=integration, missing_since=timezone.now())
-    page = post(admin_client, integration, gone, PermissionFactory(integration=integration))
+    missing = ResourceFactory(integration=integration, missing_since=timezone.now())
+    page = post(admin_client, integration, missing, PermissionFactory(integration=integration))
     assert "that still exist" in page.content.decode()
     assert not CanaryRun.objects.exists()
 
@@ -99,7 +99,7 @@ def test_a_canary_of_another_integration_is_not_found(admin_client):
 
 
 @pytest.mark.parametrize("who", ["member_client", "auditor_client"])
-def test_only_admins_ask_for_one(who, request):
+def test_only_admins_request_one(who, request):
     integration = IntegrationFactory()
     address = reverse("integrations:run_canary", args=[integration.pk])
     assert request.getfixturevalue(who).post(address).status_code == 404

@@ -61,20 +61,20 @@ def test_a_second_check_that_finds_nothing_new_reports_nothing_new(checked, admi
     assert Event.objects.filter(event="integration:discover").count() == 1
 
 
-def test_what_is_gone_is_marked_and_kept(checked, admin_client):
+def test_a_missing_item_is_marked_and_kept(checked, admin_client):
     Resource.objects.create(integration=checked, name="dropped_long_ago")
     page = check(admin_client, checked)
     assert Resource.objects.get(name="dropped_long_ago").missing_since is not None
     assert "Missing since" in page
 
 
-def test_what_comes_back_is_present_again(checked):
+def test_an_item_that_returns_is_present_again(checked):
     Permission.objects.filter(name="orders_read").update(missing_since=checked.discovered_at)
     check_integration(actor=None, integration=checked, client_info=SYSTEM)
     assert Permission.objects.get(name="orders_read").is_present
 
 
-def test_a_server_that_is_down_is_told_and_forgets_nothing(checked, admin_client):
+def test_a_server_that_is_down_is_reported_and_keeps_its_inventory(checked, admin_client):
     Integration.objects.filter(pk=checked.pk).update(port=1)
     page = check(admin_client, checked)
     checked.refresh_from_db()
@@ -94,7 +94,7 @@ def test_another_server_at_the_address_is_not_read(checked, admin_client):
     assert "different server" in page
 
 
-def test_a_password_that_cannot_be_opened_is_told(integration, admin_client):
+def test_a_password_that_cannot_be_decrypted_is_reported(integration, admin_client):
     other = IntegrationFactory()
     Integration.objects.filter(pk=integration.pk).update(
         encrypted_password=other.encrypted_password
@@ -145,7 +145,7 @@ def test_an_empty_password_keeps_the_stored_one(integration, admin_client, typed
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_new_address_costs_the_password(integration, admin_client, typed, change):
+def test_a_new_address_requires_the_password(integration, admin_client, typed, change):
     answer = admin_client.post(path(integration, "edit/"), typed | change)
     integration.refresh_from_db()
     assert answer.status_code == 422
@@ -161,7 +161,7 @@ def test_a_new_address_must_lead_to_the_same_server(checked, admin_client, typed
     assert "different server" in html_of(answer)
 
 
-def test_a_new_address_of_the_same_server_is_taken(checked, admin_client, typed):
+def test_a_new_address_of_the_same_server_is_accepted(checked, admin_client, typed):
     flow = AccessFlowFactory(targets=0)
     resource = checked.resources.get(name="orders")
     flow.targets.create(resource=resource, permission=checked.permissions.get(name="orders_read"))
@@ -209,7 +209,7 @@ def test_bad_input_gets_a_sentence(integration, admin_client, typed, field, valu
     assert not Integration.objects.filter(name="two").exists()
 
 
-def test_disabling_asks_first_then_disables(integration, admin_client):
+def test_disabling_confirms_first(integration, admin_client):
     assert "revoked within seconds" in html_of(admin_client.get(path(integration, "disable/")))
     admin_client.post(path(integration, "disable/"))
     integration.refresh_from_db()
@@ -224,7 +224,7 @@ def test_an_auditor_reads_and_changes_nothing(integration, auditor_client):
         assert auditor_client.post(path(integration, action)).status_code == 404
 
 
-def test_the_list_asks_as_many_questions_for_ten_as_for_many(admin_client, questions_of):
+def test_the_list_makes_as_many_queries_for_ten_as_for_many(admin_client, questions_of):
     IntegrationFactory.create_batch(10)
     few = questions_of(admin_client, "/integrations/")
     IntegrationFactory.create_batch(290)

@@ -28,7 +28,7 @@ def renewed(checked, pg_target):
     pg_target.ask(f"ALTER ROLE {checked.broker} PASSWORD '{old}'")
 
 
-def test_what_the_target_takes_replaces_the_old_one(checked, renewed, admin_client, admin_user):
+def test_what_the_target_accepts_replaces_the_old_one(checked, renewed, admin_client, admin_user):
     answer = admin_client.post(address(checked), {"password": renewed}, follow=True)
     checked.refresh_from_db()
     assert "The target accepted it" in html_of(answer)
@@ -51,7 +51,7 @@ def test_what_the_target_refuses_replaces_nothing_and_is_not_sent_back(checked, 
     assert checked.encrypted_password == before
 
 
-def test_another_server_that_takes_it_is_not_believed(checked, admin_client):
+def test_another_server_that_accepts_it_is_rejected(checked, admin_client):
     Integration.objects.update(system_identifier="1234567890")
     answer = admin_client.post(address(checked), {"password": checked.broker_password})
     assert answer.status_code == 422

@@ -46,7 +46,7 @@ def test_it_is_followed_from_step_to_step(admin_client, integration, monkeypatch
     assert run.to_read >= 2
 
 
-def test_when_it_is_over_the_page_stands_still(admin_client, auditor_client, integration):
+def test_the_page_of_a_finished_check_does_not_poll(admin_client, auditor_client, integration):
     _, address = ask(admin_client, integration)
     run_requested_checks(timezone.now())
     page = auditor_client.get(address).content.decode()
@@ -55,15 +55,15 @@ def test_when_it_is_over_the_page_stands_still(admin_client, auditor_client, int
     assert "Needs attention" in page
 
 
-def test_asking_and_result_are_on_the_record(admin_client, admin_user, integration):
+def test_asking_and_result_are_recorded(admin_client, admin_user, integration):
     ask(admin_client, integration)
     run_requested_checks(timezone.now())
-    asked, result = Event.objects.filter(event="integration:check").order_by("pk")
-    assert (asked.actor_id, asked.metadata) == (admin_user.pk, {"state": "requested"})
+    requested, result = Event.objects.filter(event="integration:check").order_by("pk")
+    assert (requested.actor_id, requested.metadata) == (admin_user.pk, {"state": "requested"})
     assert result.metadata["health"] == "limited"
 
 
-def test_a_second_admin_is_led_to_the_one_under_way(admin_client):
+def test_a_second_admin_is_sent_to_the_running_one(admin_client):
     integration = IntegrationFactory()
     run, address = ask(admin_client, integration)
     again, same = ask(admin_client, integration)
@@ -79,7 +79,7 @@ def test_where_nothing_answers_it_fails_with_a_sentence(admin_client):
     assert "chip-red" in admin_client.get(address).content.decode()
 
 
-def test_one_that_another_worker_has_is_left_to_it(admin_client):
+def test_one_that_another_worker_has_is_left_alone(admin_client):
     run, _ = ask(admin_client, IntegrationFactory())
     until = timezone.now() + timedelta(minutes=2)
     CheckRun.objects.update(state=State.RUNNING, lease_by="other", lease_until=until)
@@ -87,7 +87,7 @@ def test_one_that_another_worker_has_is_left_to_it(admin_client):
     assert Integration.objects.get().health_checked_at is None
 
 
-def test_one_of_a_killed_worker_is_closed_and_can_be_asked_again(admin_client):
+def test_an_abandoned_one_is_closed_and_can_be_requested_again(admin_client):
     integration = IntegrationFactory()
     run, _ = ask(admin_client, integration)
     past = timezone.now() - timedelta(minutes=2)

@@ -20,7 +20,7 @@ def checks():
     return Event.objects.filter(event="integration:check")
 
 
-def test_a_new_integration_is_checked_and_its_turn_comes_again_later(integration):
+def test_a_new_integration_is_checked_and_is_due_again_later(integration):
     run_due_checks(timezone.now())
     integration.refresh_from_db()
     assert integration.health != Integration.Health.UNKNOWN
@@ -28,7 +28,7 @@ def test_a_new_integration_is_checked_and_its_turn_comes_again_later(integration
     assert checks().count() == 1
 
 
-def test_a_check_that_says_nothing_new_is_not_put_on_the_record(checked):
+def test_a_check_that_says_nothing_new_is_not_recorded(checked):
     seen_at = checked.health_checked_at
     run_due_checks(timezone.now() + DAY)
     checked.refresh_from_db()
@@ -36,7 +36,7 @@ def test_a_check_that_says_nothing_new_is_not_put_on_the_record(checked):
     assert checks().count() == 1
 
 
-def test_a_target_that_went_down_is_told_once_and_asked_again_soon(checked):
+def test_a_target_that_went_down_is_reported_once_and_checked_again_soon(checked):
     Integration.objects.update(port=1)
     for _ in range(2):
         run_due_checks(timezone.now() + DAY)
@@ -46,7 +46,7 @@ def test_a_target_that_went_down_is_told_once_and_asked_again_soon(checked):
     assert checked.next_check_at < timezone.now() + timedelta(minutes=10)
 
 
-def test_before_its_turn_nothing_is_asked(checked):
+def test_nothing_is_checked_before_it_is_due(checked):
     Integration.objects.update(port=1)
     run_due_checks(timezone.now())
     checked.refresh_from_db()
@@ -86,15 +86,15 @@ def test_one_that_is_disabled_is_left_alone():
     assert integration.health == Integration.Health.UNKNOWN
 
 
-def test_what_vanished_is_noticed_without_anybody_asking(checked):
+def test_a_missing_item_is_noticed_by_a_scheduled_check(checked):
     Resource.objects.create(integration=checked, name="dropped_long_ago")
     run_due_checks(timezone.now() + DAY)
     assert not Resource.objects.get(name="dropped_long_ago").is_present
-    told = Event.objects.filter(event="integration:discover").latest("pk").metadata
-    assert told["missing_resources"] == ["dropped_long_ago"]
+    metadata = Event.objects.filter(event="integration:discover").latest("pk").metadata
+    assert metadata["missing_resources"] == ["dropped_long_ago"]
 
 
-def test_rights_are_read_into_words(checked):
+def test_rights_are_described(checked):
     permission = Permission.objects.get(integration=checked, name="orders_read")
     words = permission.rights_on("orders")
     assert any(line.startswith("Read ") and "in schema sales" in line for line in words), words

@@ -1,4 +1,4 @@
-"""A webhook as an integration: the form, what is encrypted, the check."""
+"""A webhook as an integration: the form, the encrypted secret, the check."""
 
 import pytest
 from django.utils import timezone
@@ -37,7 +37,7 @@ def test_it_is_added_and_checked(admin_client, receiver):  # noqa: F811
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "sentence"),
     [
         ("url", "http://example.org/", "Use an https:// address"),
         ("url", "", "address"),
@@ -46,14 +46,14 @@ def test_it_is_added_and_checked(admin_client, receiver):  # noqa: F811
         ("url", "https://example.org/" + "x" * 500, "at most 500"),
     ],
 )
-def test_what_cannot_work_is_refused(admin_client, receiver, field, value, said):  # noqa: F811
+def test_invalid_input_is_refused(admin_client, receiver, field, value, sentence):  # noqa: F811
     answer = admin_client.post("/integrations/new/", typed(receiver, **{field: value}))
     assert answer.status_code == 422
-    assert said in answer.content.decode()
+    assert sentence in answer.content.decode()
     assert not Integration.objects.exists()
 
 
-def test_a_new_address_costs_the_secret_and_must_be_the_same_receiver(admin_client, receiver):  # noqa: F811
+def test_a_new_address_requires_the_secret_and_must_be_the_same_receiver(admin_client, receiver):  # noqa: F811
     admin_client.post("/integrations/new/", typed(receiver))
     made = Integration.objects.get()
     run_requested_checks(timezone.now())
@@ -75,7 +75,7 @@ def test_the_address_is_part_of_the_fingerprint():
     assert made.address == "webhook:https://example.org/a"
 
 
-def test_a_new_secret_is_tried_before_it_replaces_the_old_one(admin_client, receiver):  # noqa: F811
+def test_a_new_secret_is_tested_before_it_replaces_the_old_one(admin_client, receiver):  # noqa: F811
     admin_client.post("/integrations/new/", typed(receiver))
     made = Integration.objects.get()
     address = f"/integrations/{made.pk}/password/"

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from django.db.models import BigIntegerField, CharField, DateTimeField
+from django.db.models.functions import Upper
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
@@ -50,6 +51,14 @@ def test_related_instances_come_along(django_assert_num_queries):
     with django_assert_num_queries(2):
         assert query.first(enrolled.pk).mfa_state.user_id == enrolled.pk
         assert getattr(query.first(other.pk), "mfa_state", None) is None
+
+
+def test_annotations_come_along():
+    query = CompiledQuery(
+        lambda pk: Event.objects.filter(pk=pk).annotate(name=Upper("actor_label")),
+        BigIntegerField(),
+    )
+    assert query.first(make_event().pk).name == "ADA"
 
 
 def test_columns_left_out_are_deferred():

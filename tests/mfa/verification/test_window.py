@@ -6,8 +6,10 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import RequestFactory
+from django.utils.functional import SimpleLazyObject
 
 from apono_portal.users.backends import EmailBackend
+from apono_portal.users.models import User
 from mfa.models import Authenticator, MfaState, Outcome, Verification
 from mfa.verification.locking import advance_epoch
 from mfa.verification.window import (
@@ -17,6 +19,7 @@ from mfa.verification.window import (
     end_session,
     open_window,
     stored_window,
+    with_authenticator,
 )
 from tests.factories import AuthenticatorFactory, UserFactory, VerificationFactory, code_for
 from tests.mfa.conftest import START, wrong_for
@@ -235,11 +238,12 @@ def test_stranger_costs_no_query(db, django_assert_num_queries):
         assert (state.enrolled, state.is_open, state.minutes_left) == (False, False, 0)
 
 
-def test_page_costs_two_queries(opened, django_assert_num_queries):
+def test_page_costs_one_query(opened, django_assert_num_queries):
     request = again(opened)
     request.session.get("x")
-    request.user = EmailBackend().get_user(request.user.pk)  # as every request loads a person
-    with django_assert_num_queries(2):
+    user = EmailBackend().get_user(request.user.pk)
+    request.user = SimpleLazyObject(lambda: user)  # as in every request
+    with django_assert_num_queries(1):
         state = request.mfa
         assert (state.enrolled, state.is_open, bool(state.expires_at)) == (True, True, True)
         name = state.authenticator_name
@@ -259,6 +263,19 @@ def test_window_opened_after_a_set_up_in_the_same_request_is_open(person):
     assert not request.mfa.enrolled
     open_window(request, VerificationFactory(user=person))
     assert request.mfa.is_open
+
+
+def test_user_brings_the_authenticator_along(person, device):
+    [user] = with_authenticator(User.objects.filter(pk=person.pk))
+    assert (user.authenticator_id, user.authenticator_name) == (device.pk, device.name)
+
+
+def test_authenticator_read_before_a_set_up_does_not_hide_it(person):
+    request = request_of(person)
+    request.user = EmailBackend().get_user(person.pk)
+    assert not request.mfa.enrolled
+    AuthenticatorFactory(user=person)
+    assert WindowState(request, fresh=True).enrolled
 
 
 @pytest.mark.parametrize("end", [close_window, end_session])

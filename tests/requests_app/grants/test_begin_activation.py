@@ -22,6 +22,7 @@ from tests.factories import (
     DecisionFactory,
     UserFactory,
     code_for,
+    sign,
     take_fingerprint,
 )
 
@@ -148,6 +149,7 @@ def test_a_request_pending_mfa_again_continues_with_a_new_code():
 def test_evidence_older_than_the_window_still_activates():
     request = granting(require_mfa=True)
     type(request).objects.update(pending_until=timezone.now() + timedelta(days=1))
+    sign(request)
     with time_machine.travel(timezone.now() + timedelta(hours=3)):
         assert begun(request).grants.count() == 1
 

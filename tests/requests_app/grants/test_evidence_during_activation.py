@@ -15,7 +15,7 @@ from requests_app.grants import target_access
 from requests_app.grants.activation import begin_activation
 from requests_app.models import GrantState, Status
 from requests_app.worker import steps
-from tests.factories import UserFactory, take_fingerprint
+from tests.factories import UserFactory, sign, take_fingerprint
 from tests.requests_app.conftest import settle
 
 pytestmark = [pytest.mark.target, pytest.mark.django_db]
@@ -66,6 +66,7 @@ def test_a_reset_while_the_target_is_unreachable_activates_nothing(protected):
     take_fingerprint(protected.flow)
     request.flow_fingerprint = protected.flow.fingerprint
     request.save(update_fields=["flow_fingerprint"])
+    sign(request)
     settle()
     assert request.grants.get().attempts == 1
     reset(protected.requester)

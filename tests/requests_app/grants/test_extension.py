@@ -19,7 +19,7 @@ from requests_app.grants.extension import extend_access, retry_extensions
 from requests_app.grants.reminders import reminder_time
 from requests_app.grants.revocation import expire_due, revoke_access
 from requests_app.models import AccessRequest, Drift, Extension, Grant, GrantState, Status
-from tests.factories import UserFactory, VerificationFactory, take_fingerprint
+from tests.factories import UserFactory, VerificationFactory, sign, take_fingerprint
 from tests.requests_app.conftest import WORKER, settle, window_of
 
 pytestmark = [pytest.mark.target, pytest.mark.django_db]
@@ -57,12 +57,14 @@ def hide_target(flow, request):
     type(flow.integration).objects.update(port=1)
     change(flow)
     type(request).objects.update(flow_fingerprint=flow.flow.fingerprint)
+    sign(request)
 
 
 def show_target(flow, request):
     type(flow.integration).objects.update(port=flow.pg.target.port)
     change(flow)
     type(request).objects.update(flow_fingerprint=flow.flow.fingerprint)
+    sign(request)
 
 
 def after(grant):
@@ -286,7 +288,7 @@ def test_of_two_with_the_same_end_only_one_is_extended(flow):
     together = first.deadline
     for model, field in ((Grant, "deadline"), (AccessRequest, "ends_at")):
         model.objects.update(**{field: together})
-    second.refresh_from_db()
+    sign(first, first.request, second, second.request)
     extend(second.request)
     later, earlier = after(second), after(first)
     assert (first.deadline, earlier.ends_at) == (together, together)
@@ -320,6 +322,7 @@ def test_a_target_moved_by_a_failed_extension_is_drift(flow):
         **later
     )  # as a worker leaves it that stopped before the portal's end moved
     type(grant.request).objects.update(ends_at=extension.from_end)
+    sign(grant, grant.request)
     Extension.objects.update(state=Extension.State.REQUESTED, next_attempt_at=timezone.now())
     flow.flow.requester_users.clear()
     retry_extensions(now=timezone.now())

@@ -18,7 +18,7 @@ from requests_app.grants.extension import (
 )
 from requests_app.grants.revocation import revoke_access
 from requests_app.models import Extension, Grant, GrantState, Status
-from tests.factories import AccessFlowFactory, AccessRequestFactory, GrantFactory, UserFactory
+from tests.factories import AccessFlowFactory, AccessRequestFactory, GrantFactory, UserFactory, sign
 
 pytestmark = pytest.mark.django_db
 HALF_AN_HOUR = timedelta(minutes=30)
@@ -126,7 +126,7 @@ def test_settled_extensions_do_not_block_others(clock):
             next_attempt_at=timezone.now() - timedelta(hours=1),
             require_mfa=False,
             **ends,
-        )
+        ).sign()
         for number in range(1, 21)
     )
     assert retry_extensions(now=extension.next_attempt_at) == 1
@@ -184,6 +184,7 @@ def test_a_revoked_grant_fails_the_extension(clock):
 def test_an_outdated_page_extends_nothing(clock):
     request = open_access()
     type(request).objects.update(extensions_used=1)
+    sign(request)
     with pytest.raises(Conflict, match="since this page was loaded"):
         extend(request)
     assert not Extension.objects.exists()

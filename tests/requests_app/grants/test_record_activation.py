@@ -84,6 +84,14 @@ def test_activation_stores_the_enforced_end_and_releases_the_lease():
     assert (metadata["login"], metadata["clock_skew_s"]) == (grant.login, 2.0)
 
 
+def test_login_created_after_the_deadline_is_removed(clock):
+    grant = begun().grants.get()
+    clock.shift(grant.deadline - timezone.now())
+    assert not note(grant)
+    assert (grant.request.status, grant.request.starts_at) == (Status.FAILED, None)
+    assert (grant.state, grant.login_oid) == (GrantState.REVOKING, 42)
+
+
 def test_the_request_is_active_with_its_last_grant_until_the_first_deadline(clock):
     request = begun(targets=2)
     first, second = request.grants.order_by("pk")

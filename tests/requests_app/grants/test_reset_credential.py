@@ -15,7 +15,7 @@ from mfa.exceptions import WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.credentials import reset_credential, reveal_credential
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from tests.factories import GrantFactory, UserFactory
+from tests.factories import GrantFactory, UserFactory, sign
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +64,7 @@ def test_not_before_it_was_revealed():
 def test_protected_access_requires_an_open_window():
     grant = shown()
     AccessRequest.objects.update(require_mfa=True, verified_at=grant.request.created_at)
+    sign(grant.request)
     with pytest.raises(WindowClosed):
         reset(grant)
     assert not Event.objects.filter(event=EventName.GRANT_RESET).exists()

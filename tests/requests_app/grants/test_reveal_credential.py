@@ -22,7 +22,7 @@ from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.credentials import reveal_credential
 from requests_app.grants.psql import psql_command, split_before_options
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from tests.factories import GrantFactory, UserFactory
+from tests.factories import GrantFactory, UserFactory, sign
 
 pytestmark = pytest.mark.django_db
 
@@ -66,6 +66,7 @@ def test_not_after_the_deadline():
 def test_protected_access_requires_an_open_window():
     grant = ready()
     AccessRequest.objects.update(require_mfa=True, verified_at=grant.request.created_at)
+    sign(grant.request)
     with pytest.raises(WindowClosed):
         reveal(grant)
     grant.refresh_from_db()
@@ -133,6 +134,7 @@ def test_the_page_redirects_to_verification_and_back(signed_in, open_window_of):
     grant = ready()
     open_window_of(grant.request.requester)
     AccessRequest.objects.update(require_mfa=True, verified_at=grant.request.created_at)
+    sign(grant.request)
     client = signed_in(grant.request.requester)
     answer = client.post(reverse("requests:reveal", args=[grant.request_id]))
     assert (

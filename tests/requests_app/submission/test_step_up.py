@@ -13,6 +13,7 @@ from audit.events import EventName
 from audit.models import Event
 from mfa.models import Outcome
 from mfa.verification.throttle_scope import ThrottleScope
+from requests_app.lifecycle import sign_request
 from requests_app.models import AccessRequest, Status
 from requests_app.submission.step_up import step_up
 from tests.factories import (
@@ -291,7 +292,9 @@ def test_a_released_request_is_passed_on_when_nobody_decides(authenticator):
     group = GroupFactory(members=[UserFactory()])
     request.flow.escalation_tiers.create(position=1, wait=wait, group=group)
     take_fingerprint(request.flow)
-    type(request).objects.update(flow_fingerprint=request.flow.fingerprint)
+    request.flow_fingerprint = request.flow.fingerprint
+    request.save(update_fields=["flow_fingerprint"])
+    sign_request(request)
     with time_machine.travel(timezone.now(), tick=False):
         enter(authenticator)
         assert stands(request) == Status.PENDING_APPROVAL

@@ -70,12 +70,28 @@ def test_a_dead_worker_delays_containment_by_half_an_interval(ending):
 
 
 def test_cleanup_waits_for_new_revocations(ending):
-    contained = GrantFactory(state=GrantState.CONTAINED)
+    contained = GrantFactory(state=GrantState.CONTAINED, integration=ending.integration)
     place = WorkQueue(Stage.CLEAN, contained.integration_id)
     assert place not in work_queues(timezone.now())
     assert work(place, WORKER) == 0
     Grant.objects.filter(pk=ending.pk).update(attempts=1)
     assert place in work_queues(timezone.now())
+
+
+def test_cleaning_elsewhere_does_not_wait(ending):
+    contained = GrantFactory(state=GrantState.CONTAINED)
+    place = WorkQueue(Stage.CLEAN, contained.integration_id)
+    assert place in work_queues(timezone.now())
+    assert work(place, WORKER) == 1
+
+
+def test_attempt_counts_although_another_worker_took_over_meanwhile(ending):
+    lease = take(ending)
+    Grant.objects.update(lease_by="another worker", lease_until=timezone.now())
+    contain([Grant.objects.select_related("request", "integration").get()], lease)
+    ending.refresh_from_db()
+    assert ending.attempts == 1
+    assert "can't be reached" in ending.last_error
 
 
 def test_containment_is_retried_soon_however_often_it_failed(ending):

@@ -11,7 +11,8 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from requests_app.grants.credentials import reveal_credential
-from requests_app.models import Grant
+from requests_app.grants.extension import extend_access
+from requests_app.models import AccessRequest, Grant
 from requests_app.worker.deadline_watchdog import DeadlineWatchdog
 
 pytestmark = [pytest.mark.target, pytest.mark.django_db]
@@ -53,6 +54,29 @@ def test_access_before_its_deadline_is_not_contained(real_flow, grant):
     contain_overdue(watchdog)
     with real_flow.pg.log_in(credential) as session:
         assert session.execute("SELECT 1").fetchone() == (1,)
+    watchdog.stop()
+
+
+def test_extension_that_the_cache_does_not_know_is_kept(real_flow, grant):
+    """As after a worker was suspended and resumes past the old deadline."""
+    credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
+    watchdog = DeadlineWatchdog(interval_s=1)
+    watchdog.refresh(timezone.now())
+    AccessRequest.objects.update(max_extensions=1, extension_duration=timedelta(minutes=5))
+    request = AccessRequest.objects.get()
+    extend_access(actor=real_flow.requester, request=request, used=0, window=None)
+    with real_flow.pg.log_in(credential) as session:
+        with time_machine.travel(grant.deadline + timedelta(seconds=1), tick=True):
+            contain_overdue(watchdog)
+        assert session.execute("SELECT 1").fetchone() == (1,)
+    watchdog.stop()
+
+
+def test_deadlines_are_known_however_far_away(real_flow):
+    grant = real_flow.active_grant(duration=timedelta(minutes=59))
+    watchdog = DeadlineWatchdog(interval_s=1)
+    watchdog.refresh(timezone.now())
+    assert len(watchdog.terminate_on_time(grant.deadline)) == 1
     watchdog.stop()
 
 

@@ -86,10 +86,12 @@ def test_a_broker_password_that_cannot_be_decrypted_fails_with_a_sentence():
 
 def test_containment_comes_first_and_cleanup_waits():
     states = [GrantState.CONTAINED, GrantState.ACTIVATING, GrantState.REVOKING, GrantState.ACTIVE]
-    grants = [GrantFactory(state=state) for state in states]
+    first, *others = (GrantFactory(state=state) for state in states)
+    grants = [first, *others]
+    Grant.objects.update(integration=first.integration)
     hurried = work_queues(timezone.now())
     assert [queue.stage for queue in hurried] == [Stage.CONTAIN, Stage.ACTIVATE]
-    assert hurried[0] == WorkQueue(Stage.CONTAIN, grants[2].integration_id)
+    assert hurried[0] == WorkQueue(Stage.CONTAIN, grants[0].integration_id)
     Grant.objects.filter(pk=grants[2].pk).update(attempts=1)
     queues = work_queues(timezone.now())
     assert [queue.stage for queue in queues] == [Stage.CONTAIN, Stage.ACTIVATE, Stage.CLEAN]

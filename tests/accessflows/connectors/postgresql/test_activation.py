@@ -17,8 +17,9 @@ from accessflows.connectors.errors import (
 )
 from accessflows.connectors.protocol import GrantSpec, grant_id_of
 from accessflows.connectors.registry import connector_for
+from apono_portal.demo.target import provision_target
 from tests.accessflows.connectors.conftest import Grant, MakeGrant
-from tests.fixtures.postgres import PgTarget
+from tests.fixtures.postgres import PgTarget, StartServer
 
 postgresql = connector_for("postgresql")
 
@@ -43,7 +44,7 @@ def test_deadline_without_time_zone_is_refused() -> None:
         GrantSpec(uuid.uuid4(), "p", "orders", "orders_read", datetime(2030, 1, 1))  # noqa: DTZ001
 
 
-def test_role_is_made_powerless_and_without_login(pg_target: PgTarget) -> None:
+def test_role_is_created_without_rights_and_without_login(pg_target: PgTarget) -> None:
     spec = pg_target.spec(connection_limit=2)
     activation = postgresql.activate(pg_target.target, spec)
     row = role_row(pg_target, spec.role_name)
@@ -68,7 +69,7 @@ def test_deadline_is_the_approved_one(pg_target: PgTarget) -> None:
     assert timedelta(0) <= spec.deadline - activation.valid_until < timedelta(seconds=2)
 
 
-def test_membership_is_inherited_and_cannot_be_set_or_handed_on(grant: Grant) -> None:
+def test_membership_is_inherited_and_cannot_be_set_or_granted_on(grant: Grant) -> None:
     with grant.log_in() as session:
         assert session.execute("SELECT count(*) FROM sales.orders").fetchone() == (240,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -86,21 +87,33 @@ def test_activating_again_adopts_the_same_role(pg_target: PgTarget) -> None:
     assert again.identity == first.identity == postgresql.locate(pg_target.target, spec)
 
 
-def test_activating_again_never_moves_the_deadline_to_later(pg_target: PgTarget) -> None:
+def test_activating_again_never_extends_the_deadline(pg_target: PgTarget) -> None:
     spec = pg_target.spec()
     first = postgresql.activate(pg_target.target, spec)
     later = replace(spec, deadline=spec.deadline + timedelta(hours=5))
     assert postgresql.activate(pg_target.target, later).valid_until == first.valid_until
 
 
-def test_activating_again_may_shorten_the_deadline(pg_target: PgTarget) -> None:
+def test_activating_again_shortens_what_was_postponed_by_hand(pg_target: PgTarget) -> None:
     spec = pg_target.spec()
     first = postgresql.activate(pg_target.target, spec)
-    sooner = replace(spec, deadline=spec.deadline - timedelta(minutes=5))
-    assert postgresql.activate(pg_target.target, sooner).valid_until < first.valid_until
+    pg_target.ask(f"ALTER ROLE {spec.role_name} VALID UNTIL '2100-01-01'")
+    again = postgresql.activate(pg_target.target, spec)
+    assert again.valid_until - first.valid_until < timedelta(seconds=5)
 
 
-def test_grant_that_was_cut_is_never_revived(grant: Grant) -> None:
+def test_activating_again_does_not_shorten_an_extension(pg_target: PgTarget) -> None:
+    """As a worker does that was suspended before its call."""
+    spec = pg_target.spec()
+    first = postgresql.activate(pg_target.target, spec)
+    later = replace(spec, deadline=spec.deadline + timedelta(minutes=5))
+    extended = postgresql.extend(pg_target.target, later, first.identity, since=None)
+    with pytest.raises(TargetRefused, match="extended meanwhile"):
+        postgresql.activate(pg_target.target, spec)
+    assert role_row(pg_target, spec.role_name)["rolvaliduntil"] == extended
+
+
+def test_grant_that_was_contained_is_never_revived(grant: Grant) -> None:
     grant.contain()
     with pytest.raises(TargetRefused, match="already revoked"):
         postgresql.activate(grant.pg.target, grant.spec)
@@ -172,7 +185,7 @@ def test_deadline_in_the_past_is_refused(pg_target: PgTarget) -> None:
     assert pg_target.grant_roles() == []
 
 
-def test_two_at_once_make_one_role(pg_target: PgTarget) -> None:
+def test_two_at_once_create_one_role(pg_target: PgTarget) -> None:
     spec, start = pg_target.spec(), threading.Barrier(4)
 
     def activate(_: int) -> object:
@@ -208,3 +221,17 @@ def test_deadline_holds_in_any_server_time_zone(pg_target: PgTarget) -> None:
     finally:
         pg_target.ask("ALTER ROLE portal_broker RESET timezone")
     assert abs(kept - spec.deadline) < timedelta(seconds=2)
+
+
+def test_prepared_transactions_that_the_broker_cannot_roll_back_refuse(
+    pg_version: int, start_postgres: StartServer
+) -> None:
+    """On 15 in every database; later where the broker cannot connect."""
+    server = start_postgres(pg_version, max_prepared_transactions="5")
+    pg = PgTarget(server, provision_target(server, "broker-password"), pg_version)
+    if pg_version >= 16:
+        postgresql.activate(pg.target, pg.spec())
+        pg.ask("REVOKE CONNECT ON DATABASE orders_staging FROM portal_broker")
+    with pytest.raises(TargetRefused, match="Set max_prepared_transactions to 0"):
+        postgresql.activate(pg.target, pg.spec())
+    server.stop()

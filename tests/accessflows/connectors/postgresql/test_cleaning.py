@@ -1,7 +1,7 @@
-"""What a grantee leaves behind is listed, put out of everybody's reach, and the role is gone."""
+"""What a grantee leaves behind is listed and put out of reach, and the role is dropped."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -18,9 +18,9 @@ SNOOPING_ROUTINE = (
 )
 
 
-def owned_objects_of(grant: Grant) -> set[tuple[str, str, str]]:
-    found = postgresql.find_owned_objects(grant.pg.target, grant.identity)
-    return {(item.database, item.kind, item.name) for item in found.items}
+def leftovers_of(grant: Grant) -> set[tuple[str, str, str]]:
+    owned_objects = postgresql.find_owned_objects(grant.pg.target, grant.identity)
+    return {(item.database, item.kind, item.name) for item in owned_objects.items}
 
 
 def owner_of(grant: Grant, table: str, database: str = "orders") -> str:
@@ -37,10 +37,10 @@ def building(make_grant: MakeGrant, builder: str) -> Grant:
     return make_grant(permission=builder)
 
 
-def test_grant_without_owned_objects_leaves_an_empty_list(grant: Grant) -> None:
+def test_grant_without_leftovers_leaves_an_empty_list(grant: Grant) -> None:
     with grant.log_in() as session:
         session.execute("SELECT 1")
-    assert owned_objects_of(grant) == set()
+    assert leftovers_of(grant) == set()
 
 
 def test_tables_in_two_databases_are_listed_and_moved(building: Grant) -> None:
@@ -48,7 +48,7 @@ def test_tables_in_two_databases_are_listed_and_moved(building: Grant) -> None:
         with building.log_in(dbname=database) as session:
             session.execute("CREATE TABLE sales.mine AS SELECT * FROM sales.customers")
     building.contain()
-    assert owned_objects_of(building) == {
+    assert leftovers_of(building) == {
         ("orders", "object", "table sales.mine"),
         ("orders_staging", "object", "table sales.mine"),
     }
@@ -73,14 +73,14 @@ def test_security_definer_routine_gains_nothing_by_being_moved(
         session.execute(SNOOPING_ROUTINE)
     assert bystander.execute("SELECT sales.snoop()").fetchone() == (100,)
     building.contain()
-    kinds = {kind for _, kind, _ in owned_objects_of(building)}
+    kinds = {kind for _, kind, _ in leftovers_of(building)}
     assert "SECURITY DEFINER routine" in kinds
     building.clean()
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="function snoop"):
         bystander.execute("SELECT sales.snoop()")
 
 
-def test_rights_passed_on_to_others_end(
+def test_rights_granted_to_others_are_revoked(
     building: Grant, bystander: psycopg.Connection[Any]
 ) -> None:
     with building.log_in() as session:
@@ -105,18 +105,18 @@ def test_default_privileges_are_removed(building: Grant) -> None:
     with building.log_in() as session:
         session.execute("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC")
     building.contain()
-    assert {kind for _, kind, _ in owned_objects_of(building)} == {"default privileges"}
+    assert {kind for _, kind, _ in leftovers_of(building)} == {"default privileges"}
     assert [item.kind for item in building.clean().removed] == ["default privileges"]
     assert building.proof_holds()
 
 
-def test_rights_that_others_gave_by_hand_are_named(building: Grant) -> None:
+def test_rights_that_others_granted_by_hand_are_named(building: Grant) -> None:
     """Only who gave a right, or a superuser, can take it back."""
     pg = building.pg
     pg.ask(f"GRANT SELECT ON ledger.invoices TO {building.role}", database="billing")
     pg.ask(f"GRANT TEMPORARY ON DATABASE billing TO {building.role}")
     building.contain()
-    assert owned_objects_of(building) == {
+    assert leftovers_of(building) == {
         ("billing", "right", "table ledger.invoices"),
         ("postgres", "right", "database billing"),
     }
@@ -126,6 +126,37 @@ def test_rights_that_others_gave_by_hand_are_named(building: Grant) -> None:
         building.clean()
     assert not building.proof_holds()
     pg.ask(f"DROP OWNED BY {building.role}", database="billing")
+    building.clean()
+    assert building.proof_holds()
+
+
+@pytest.mark.parametrize(
+    "right", ["DELETE", "TRIGGER", "REFERENCES", "SELECT (id)", "UPDATE (issued_on)"]
+)
+def test_right_given_by_a_superuser_leads_to_the_sql_that_ends_it(
+    grant: Grant, right: LiteralString
+) -> None:
+    pg = grant.pg
+    pg.ask(f"GRANT {right} ON ledger.invoices TO {grant.role}", database="billing")
+    grant.contain()
+    with pytest.raises(TargetRefused, match="Ask a superuser to run there") as end:
+        grant.clean()
+    pg.ask(end.value.sentence.rpartition("run there: ")[2], database="billing")
+    grant.clean()
+    assert grant.proof_holds()
+
+
+def test_schema_that_the_graveyard_cannot_use_leads_to_the_sql_that_ends_it(
+    building: Grant,
+) -> None:
+    pg = building.pg
+    pg.ask("REVOKE ALL ON SCHEMA sales FROM jit_graveyard", database="orders")
+    with building.log_in() as session:
+        session.execute(SNOOPING_ROUTINE)
+    building.contain()
+    with pytest.raises(TargetRefused, match="permission denied for schema sales") as end:
+        building.clean()
+    pg.ask(end.value.sentence.rpartition("run there: ")[2], database="orders")
     building.clean()
     assert building.proof_holds()
 
@@ -141,7 +172,7 @@ def test_large_object_and_type_are_moved(building: Grant) -> None:
     building.pg.ask("SELECT lo_unlink(4711)", database="orders")
 
 
-def test_everything_one_can_make_with_a_schema_of_ones_own_is_moved(building: Grant) -> None:
+def test_every_kind_of_object_in_an_own_schema_is_moved(building: Grant) -> None:
     pg = building.pg
     pg.ask("GRANT CREATE ON DATABASE orders TO orders_build, jit_graveyard")
     with building.log_in() as session:
@@ -254,7 +285,7 @@ def test_trigger_of_the_grantee_on_anothers_table_is_listed_and_disarmed(
             " FOR EACH ROW EXECUTE FUNCTION sales.bomb()"
         )
     building.contain()
-    assert ("orders", "trigger", "trigger bomb on table sales.orders") in owned_objects_of(building)
+    assert ("orders", "trigger", "trigger bomb on table sales.orders") in leftovers_of(building)
     building.clean()
     assert pg.ask(
         "UPDATE sales.orders SET status = 'held' WHERE id = 1 RETURNING status", database="orders"

@@ -16,7 +16,7 @@ from tests.fixtures.postgres import BROKER_PASSWORD, PgTarget
 postgresql = connector_for("postgresql")
 
 
-def test_nobody_logs_in_before_the_reveal(pg_target: PgTarget) -> None:
+def test_nobody_signs_in_before_the_credential_is_issued(pg_target: PgTarget) -> None:
     spec = pg_target.spec()
     postgresql.activate(pg_target.target, spec)
     with pytest.raises(psycopg.OperationalError, match="authentication failed"):
@@ -53,14 +53,14 @@ def test_password_is_random_long_and_not_shown_by_repr(make_grant: MakeGrant) ->
     assert first.password not in f"{first!r} {first.as_dict()}"
 
 
-def test_revealing_after_the_cut_is_refused(grant: Grant) -> None:
+def test_issuing_after_containment_is_refused(grant: Grant) -> None:
     grant.contain()
     with pytest.raises(TargetRefused, match="has expired or was revoked"):
         postgresql.issue_credential(grant.pg.target, grant.spec, grant.identity)
     assert not grant.can_log_in()
 
 
-def test_revealing_for_a_role_that_is_gone_is_refused(grant: Grant) -> None:
+def test_issuing_for_a_missing_role_is_refused(grant: Grant) -> None:
     grant.end()
     with pytest.raises(TargetRefused, match="no longer exists"):
         postgresql.issue_credential(grant.pg.target, grant.spec, grant.identity)
@@ -76,7 +76,7 @@ def test_no_password_is_set_on_a_role_that_took_the_name(grant: Grant) -> None:
     ]
 
 
-def test_reset_kills_the_old_password_and_keeps_sessions_unless_asked(grant: Grant) -> None:
+def test_reset_invalidates_the_old_password_and_keeps_sessions(grant: Grant) -> None:
     with grant.log_in() as session:
         fresh = postgresql.reset_credential(
             grant.pg.target, grant.spec, grant.identity, terminate_sessions=False
@@ -86,7 +86,7 @@ def test_reset_kills_the_old_password_and_keeps_sessions_unless_asked(grant: Gra
     grant.pg.log_in(fresh).close()
 
 
-def test_reset_ends_open_sessions_when_asked(grant: Grant) -> None:
+def test_reset_terminates_sessions_on_request(grant: Grant) -> None:
     session = grant.log_in()
     postgresql.reset_credential(
         grant.pg.target, grant.spec, grant.identity, terminate_sessions=True
@@ -103,7 +103,7 @@ def test_reset_after_the_end_is_refused(grant: Grant) -> None:
         )
 
 
-def test_login_half_way_through_when_the_cut_comes_is_refused(grant: Grant) -> None:
+def test_sign_in_in_progress_during_containment_is_refused(grant: Grant) -> None:
     """The sign-in conversation began before the cut; its last message comes after it."""
     conninfo = psycopg.conninfo.make_conninfo(
         host=grant.credential.host,
@@ -153,7 +153,7 @@ def test_no_password_reaches_our_log(
     with capture_logs() as entries:
         grant = make_grant()
         grant.end()
-    said = f"{entries} {caplog.text}"
-    assert grant.role in said
+    logged = f"{entries} {caplog.text}"
+    assert grant.role in logged
     for secret in (grant.credential.password, BROKER_PASSWORD, "SCRAM-SHA-256$"):
-        assert secret not in said
+        assert secret not in logged

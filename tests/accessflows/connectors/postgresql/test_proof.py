@@ -56,7 +56,7 @@ def test_proof_reads_the_access_lists_themselves(grant: Grant) -> None:
     assert proof.details["traces"] == {"orders: pg_class.relacl": 1}
 
 
-def test_database_the_broker_may_not_enter_is_named(grant: Grant) -> None:
+def test_database_the_broker_cannot_connect_to_is_named(grant: Grant) -> None:
     pg = grant.pg
     grant.end()
     pg.ask("CREATE DATABASE secret")

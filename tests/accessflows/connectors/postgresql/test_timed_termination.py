@@ -1,4 +1,4 @@
-"""At the moment of an end sessions are told to end, by the target's own word on whose end has come."""
+"""At the deadline, sessions are terminated of those grants that have expired by the target's clock."""
 
 import time
 from dataclasses import replace
@@ -31,7 +31,7 @@ def is_open(session: psycopg.Connection) -> bool:  # type: ignore[type-arg]
         return False
 
 
-def test_a_session_is_told_at_the_moment_of_its_end(grant):
+def test_a_session_is_terminated_at_its_deadline(grant):
     session = grant.log_in()
     at = datetime.now(UTC) + timedelta(seconds=0.5)
     move_end(grant, at)
@@ -40,19 +40,19 @@ def test_a_session_is_told_at_the_moment_of_its_end(grant):
     assert not is_open(session)
 
 
-def test_whose_end_was_moved_meanwhile_stays(grant):
+def test_an_extended_grant_keeps_its_sessions(grant):
     with grant.log_in() as session:
         assert tell(grant, datetime.now(UTC)) == 0
         assert is_open(session)
 
 
-def test_nobody_waits_for_a_moment_that_is_far(grant):
+def test_it_does_not_wait_for_a_distant_deadline(grant):
     began = time.monotonic()
     tell(grant, datetime.now(UTC) + timedelta(hours=1))
     assert time.monotonic() - began < 4
 
 
-def test_on_another_server_nobody_is_told(grant):
+def test_on_another_server_no_session_is_terminated(grant):
     with grant.log_in() as session:
         move_end(grant, datetime.now(UTC))
         elsewhere = replace(grant.identity, system_identifier="1")
@@ -62,14 +62,14 @@ def test_on_another_server_nobody_is_told(grant):
         assert is_open(session)
 
 
-def test_one_beyond_the_broker_keeps_no_other_from_being_told(make_grant):
+def test_one_superuser_does_not_keep_others_open(make_grant):
     powerful, plain = make_grant(), make_grant()
     sessions = [powerful.log_in(), plain.log_in()]
     powerful.pg.ask(f"ALTER ROLE {powerful.role} SUPERUSER")
-    for each in (powerful, plain):
-        move_end(each, datetime.now(UTC))
+    for grant in (powerful, plain):
+        move_end(grant, datetime.now(UTC))
     both = [powerful.identity, plain.identity]
-    told = postgresql.terminate_sessions_at(plain.pg.target, both, datetime.now(UTC))
-    assert told == {plain.identity: 1}
+    terminated = postgresql.terminate_sessions_at(plain.pg.target, both, datetime.now(UTC))
+    assert terminated == {plain.identity: 1}
     for session in sessions:
         session.close()

@@ -53,12 +53,12 @@ def every_call(pg: PgTarget, target: Target) -> dict[str, Callable[[], object]]:
 def outcome(call: Callable[[], object]) -> ConnectorError:
     with pytest.raises(ConnectorError) as error:
         call()
-    said = "".join(
-        f"{each!r} {each}"
-        for each in (error.value, error.value.__cause__, error.value.__context__)
-        if each is not None and (each is error.value or not error.value.__suppress_context__)
+    text = "".join(
+        f"{one!r} {one}"
+        for one in (error.value, error.value.__cause__, error.value.__context__)
+        if one is not None and (one is error.value or not error.value.__suppress_context__)
     )
-    assert SECRET not in said
+    assert SECRET not in text
     assert error.value.sentence.endswith(".")
     return error.value
 
@@ -81,7 +81,7 @@ def test_every_call_on_a_target_that_is_down_is_a_sentence(pg_target: PgTarget) 
         assert isinstance(outcome(call), TargetUnavailable), name
 
 
-def test_target_that_accepts_and_says_nothing_is_given_up(
+def test_target_that_accepts_and_never_answers_times_out(
     pg_target: PgTarget, listener: socket.socket
 ) -> None:
     begun = time.monotonic()
@@ -91,7 +91,7 @@ def test_target_that_accepts_and_says_nothing_is_given_up(
     assert time.monotonic() - begun < 4
 
 
-def test_target_that_stops_in_the_middle_is_given_up(
+def test_target_that_stops_in_the_middle_times_out(
     pg_target: PgTarget, grant: Grant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server process is stopped after the connection is open: no timeout of its own can help."""
@@ -161,7 +161,7 @@ def test_rotated_broker_password_is_a_refusal(pg_target: PgTarget) -> None:
         assert "Enter the current password" in error.sentence
 
 
-def test_target_without_tls_is_refused_when_tls_is_demanded(pg_target: PgTarget) -> None:
+def test_target_without_tls_is_refused_when_tls_is_required(pg_target: PgTarget) -> None:
     for mode in ("require", "verify-ca", "verify-full"):
         target = pg_target.with_target(sslmode=mode, sslrootcert="", password=SECRET)
         error = outcome(every_call(pg_target, target)["activate"])
@@ -190,9 +190,7 @@ def test_target_without_tls_is_refused_when_tls_is_demanded(pg_target: PgTarget)
         {"password": "\ud800"},
     ],
 )
-def test_address_that_cannot_be_used_is_a_sentence(
-    pg_target: PgTarget, changes: dict[str, object]
-) -> None:
+def test_unusable_address_is_a_sentence(pg_target: PgTarget, changes: dict[str, object]) -> None:
     outcome(every_call(pg_target, pg_target.with_target(**changes))["discover"])
 
 

@@ -85,20 +85,20 @@ def test_the_signature_is_that_of_the_specification() -> None:
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_!!!", "whsec_c2hvcnQ=", "password"])
-def test_what_is_no_secret_is_refused(secret: str) -> None:
+def test_an_invalid_secret_is_refused(secret: str) -> None:
     with pytest.raises(TargetRefused, match="whsec_"):
         key_of(secret)
 
 
-def test_a_whole_life(receiver: Receiver) -> None:  # noqa: F811
+def test_whole_lifecycle(receiver: Receiver) -> None:  # noqa: F811
     spec, target = spec_of(), receiver.target
     identity = webhook.activate(target, spec).identity
     assert webhook.locate(target, spec) == identity
     old = webhook.issue_credential(target, spec, identity)
     new = webhook.reset_credential(target, spec, identity, terminate_sessions=True)
-    assert [receiver.opens_for(each) for each in (old, new)] == [False, True]
-    [found] = webhook.list_managed_roles(target, "portal", [identity]).roles
-    assert (found.identity, found.can_login) == (identity, True)
+    assert [receiver.opens_for(one) for one in (old, new)] == [False, True]
+    [role] = webhook.list_managed_roles(target, "portal", [identity]).roles
+    assert (role.identity, role.can_login) == (identity, True)
     assert not webhook.prove(target, identity).holds
     webhook.contain(target, identity)
     assert not receiver.opens_for(new)
@@ -117,7 +117,7 @@ def test_an_activation_replayed_after_the_end_revives_nothing(receiver: Receiver
         webhook.activate(receiver.target, spec)
 
 
-def test_the_very_same_call_is_taken_once(receiver: Receiver) -> None:  # noqa: F811
+def test_the_very_same_call_is_accepted_once(receiver: Receiver) -> None:  # noqa: F811
     call = {
         "message_id": "msg_1",
         "key": key_of(receiver.secret),
@@ -134,35 +134,35 @@ def test_another_secret_is_refused(receiver: Receiver) -> None:  # noqa: F811
         webhook.discover(replace(receiver.target, password=new_secret()))
 
 
-def test_preflight_is_green_for_a_receiver_that_verifies(receiver: Receiver) -> None:  # noqa: F811
+def test_preflight_passes_for_a_receiver_that_verifies(receiver: Receiver) -> None:  # noqa: F811
     assert [check.ok for check in webhook.preflight(receiver.target)] == [True, True, True]
 
 
-def test_preflight_is_red_for_a_receiver_that_believes_everybody(answering: Answering) -> None:
+def test_preflight_fails_for_a_receiver_that_accepts_everything(answering: Answering) -> None:
     checks = webhook.preflight(answering(200))
     assert [check.ok for check in checks] == [True, False, False]
 
 
-def test_a_canary_is_green_and_leaves_nothing(receiver: Receiver) -> None:  # noqa: F811
+def test_a_canary_passes_and_leaves_nothing(receiver: Receiver) -> None:  # noqa: F811
     checks = list(webhook.canary(receiver.target, "orders", "reader", portal_id="portal"))
     assert [check.ok for check in checks] == [True] * 6, checks
     assert webhook.list_managed_roles(receiver.target, "portal", []).roles == ()
 
 
-def test_another_receiver_at_the_address_is_told(receiver: Receiver) -> None:  # noqa: F811
+def test_another_receiver_at_the_address_is_reported(receiver: Receiver) -> None:  # noqa: F811
     identity = webhook.activate(receiver.target, spec_of()).identity
     with pytest.raises(TargetRefused, match="another receiver"):
         webhook.contain(receiver.target, replace(identity, system_identifier="other"))
 
 
-def test_an_answer_of_another_receiver_is_not_believed(answering: Answering) -> None:
+def test_an_answer_of_another_receiver_is_rejected(answering: Answering) -> None:
     target = answering(200, b'{"receiver": "other", "found": false}')
     with pytest.raises(TargetMismatch, match="different receiver"):
         webhook.locate(target, spec_of(system_identifier="mine"))
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429, 408, 409])
-def test_trouble_is_to_be_tried_again(answering: Answering, status: int) -> None:
+def test_temporary_failures_are_retried(answering: Answering, status: int) -> None:
     with pytest.raises(TargetUnavailable, match=str(status)):
         webhook.discover(answering(status))
 
@@ -212,13 +212,13 @@ def test_a_grant_that_would_outlive_its_deadline_is_refused(answering: Answering
         webhook.activate(answering(200, body.encode()), spec_of())
 
 
-def test_nobody_there_is_to_be_tried_again(receiver: Receiver) -> None:  # noqa: F811
+def test_unreachable_receiver_is_retried(receiver: Receiver) -> None:  # noqa: F811
     receiver.stop()
     with pytest.raises(TargetUnavailable, match="did not respond"):
         webhook.discover(receiver.target)
 
 
-def test_a_receiver_that_hangs_is_given_up(
+def test_a_receiver_that_hangs_times_out(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import socket
@@ -247,5 +247,5 @@ def test_many_are_contained_and_one_failure_stops_no_other(receiver: Receiver) -
     identities = [webhook.activate(receiver.target, spec_of()).identity for _ in range(3)]
     identities[1] = replace(identities[1], system_identifier="other")
     answers = webhook.contain_many(receiver.target, identities)
-    failed = [isinstance(answers[each], ConnectorError) for each in identities]
+    failed = [isinstance(answers[one], ConnectorError) for one in identities]
     assert failed == [False, True, False]

@@ -1,4 +1,4 @@
-"""Encryption: what is in the database decrypts for its owner and purpose only, and only with the key."""
+"""Encryption: secrets in the database decrypt for their owner and purpose only, and with the key."""
 
 import base64
 import secrets
@@ -22,15 +22,16 @@ def key(key_id: str = "k1", size: int = 64) -> str:
     return f"{key_id}:{base64.urlsafe_b64encode(secrets.token_bytes(size)).decode()}"
 
 
-def test_the_table_holds_no_secret(device):
+def test_table_holds_no_secret(db):
+    device = AuthenticatorFactory()
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM otp_totp_totpdevice")
         row = str(cursor.fetchall())
-    for form in (device.secret.hex(), base64.b32encode(device.secret).decode()):
-        assert form not in row
+    for secret in (device.secret.hex(), base64.b32encode(device.secret).decode()):
+        assert secret not in row
 
 
-def test_an_encrypted_key_fits_its_column():
+def test_encrypted_key_fits_its_column():
     longest = f"{'i' * 8}"
     assert len(encrypt(bytes(20), purpose=PURPOSE, owner=2**63)) <= 80
     assert (
@@ -39,27 +40,26 @@ def test_an_encrypted_key_fits_its_column():
     )
 
 
-def test_a_key_moved_to_another_person_does_not_open(device):
-    stranger = UserFactory()
-    moved = Authenticator(user_id=stranger.pk, key=device.key)
+def test_key_moved_to_another_user_does_not_decrypt(db):
+    moved = Authenticator(user_id=UserFactory().pk, key=AuthenticatorFactory().key)
     with pytest.raises(DecryptionFailed):
         _ = moved.bin_key
 
 
-def test_a_broker_password_does_not_open_as_a_totp_key():
+def test_broker_password_does_not_decrypt_as_a_totp_key():
     text = encrypt(bytes(20), purpose=encryption.BROKER_PASSWORD, owner=1)
     with pytest.raises(DecryptionFailed):
         decrypt(text, purpose=PURPOSE, owner=1)
 
 
-def test_without_its_key_nothing_opens(settings):
+def test_nothing_decrypts_without_its_key(settings):
     text = encrypt(b"secret", purpose=PURPOSE, owner=1)
     settings.ENCRYPTION_KEYS = key("other")
     with pytest.raises(DecryptionFailed, match="does not contain the key"):
         decrypt(text, purpose=PURPOSE, owner=1)
 
 
-def test_a_key_of_the_same_name_does_not_open_it(settings):
+def test_key_of_the_same_id_does_not_decrypt(settings):
     settings.ENCRYPTION_KEYS = key("k1")
     text = encrypt(b"secret", purpose=PURPOSE, owner=1)
     settings.ENCRYPTION_KEYS = key("k1")
@@ -67,7 +67,7 @@ def test_a_key_of_the_same_name_does_not_open_it(settings):
         decrypt(text, purpose=PURPOSE, owner=1)
 
 
-def test_the_newest_key_encrypts_and_older_ones_still_decrypt(settings):
+def test_newest_key_encrypts_and_older_ones_still_decrypt(settings):
     old, new = key("old"), key("new")
     settings.ENCRYPTION_KEYS = old
     text = encrypt(b"secret", purpose=PURPOSE, owner=1)
@@ -86,14 +86,14 @@ def test_every_changed_character_breaks_it():
 
 
 @pytest.mark.parametrize("stray", ["!", " ", "\n", "é"])
-def test_an_encrypted_text_has_one_spelling(stray):
+def test_ciphertext_has_one_spelling(stray):
     text = encrypt(bytes(20), purpose=PURPOSE, owner=1)
     with pytest.raises(DecryptionFailed):
         decrypt(f"{text[:9]}{stray}{text[9:]}", purpose=PURPOSE, owner=1)
 
 
 @given(st.text(max_size=90))
-def test_no_text_opens_by_chance_and_none_crashes(text):
+def test_no_text_decrypts_by_chance_and_none_crashes(text):
     for attempt in (text, f"{encryption.VERSION}.{text}"):
         with pytest.raises(DecryptionFailed):
             decrypt(attempt, purpose=PURPOSE, owner=1)
@@ -115,19 +115,19 @@ def test_no_text_opens_by_chance_and_none_crashes(text):
         "no-id",
     ],
 )
-def test_a_keyring_that_is_none_is_refused(text):
+def test_malformed_keyring_is_refused(text):
     with pytest.raises(ImproperlyConfigured):
         parse_keyring(text)
 
 
-def test_a_key_id_is_used_once():
+def test_key_id_is_used_once():
     with pytest.raises(ImproperlyConfigured, match="appear once"):
         parse_keyring(f"{key('k1')},{key('k1')}")
 
 
-def test_an_unencrypted_key_in_the_table_is_never_used(person):
+def test_unencrypted_key_in_the_table_is_never_used(db):
     """A row written past the service, as django-otp's own default would write it."""
-    planted = AuthenticatorFactory(user=person)
+    planted = AuthenticatorFactory()
     Authenticator.objects.update(key=secrets.token_bytes(20).hex())
     planted.refresh_from_db()
     with pytest.raises(DecryptionFailed):

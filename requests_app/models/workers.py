@@ -1,0 +1,17 @@
+"""Workers that run."""
+
+from django.db import models
+
+from requests_app.querysets import WorkerHeartbeatQuerySet
+
+
+class WorkerHeartbeat(models.Model):
+    """When a worker's loop last made a turn."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+    seen_at = models.DateTimeField()
+
+    objects = WorkerHeartbeatQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.name
