@@ -68,6 +68,14 @@ def database_limits(statement_s: int, *, by_server: bool) -> dict[str, Any]:
 # --- Required ---------------------------------------------------------------------------------
 SECRET_KEY = required("SECRET_KEY", "50 or more random characters, kept secret.")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+RENAMED = {
+    "SEALING_KEYS": "ENCRYPTION_KEYS",
+    "PARKED_REQUEST_HOURS": "PENDING_MFA_HOURS",
+    "TARGET_LOOK_INTERVAL_S": "TARGET_SCAN_INTERVAL_S",
+}
+for former, name in RENAMED.items():
+    if former in env.ENVIRON:
+        raise ImproperlyConfigured(f"{former} is now called {name}. Rename the variable.")
 ENCRYPTION_KEYS = required(
     "ENCRYPTION_KEYS",
     "the keys that encrypt TOTP keys and broker passwords, as 'id:base64url,id:base64url' with "
