@@ -66,7 +66,7 @@ def _access(now: datetime) -> Iterator[Gauge]:
     )
     yield Gauge(
         "portal_workers",
-        "Workers that made a turn in the last 45 seconds.",
+        "Workers that completed a round in the last 45 seconds.",
         WorkerHeartbeat.objects.running(now).count(),
     )
     retried = grants.filter(attempts__gt=0)

@@ -17,7 +17,7 @@ from tests.chromium import SENTENCE, find_chromium
 from tests.fixtures.stack import Stack
 
 MAX_S = 2.0
-CHECKBOX = "orders orders_read through Orders read-only"
+CHECKBOX = "orders orders_read via Orders read-only"
 
 
 def measure(options: argparse.Namespace) -> list[Figure]:

@@ -23,7 +23,7 @@ from requests_app.submission.validation import clean_reason
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
-STILL_ANSWERS = "The server still answers. The portal revokes access there by itself."
+STILL_ANSWERS = "The server still answers. The portal revokes access there automatically."
 
 
 def close_grants_of_lost_server(
@@ -73,7 +73,7 @@ def _close(grants: list[Grant], actor: "User") -> None:
     proof = {
         "holds": False,
         "checked_at": now.isoformat(),
-        "method": f"Nothing was verified: {actor} closed it, as the server is gone.",
+        "method": f"Nothing was verified: {actor} closed it because the server is gone.",
     }
     Grant.objects.filter(pk__in=[grant.pk for grant in grants]).update(
         state=GrantState.REMOVED, removed_at=now, proof=proof, **RELEASED

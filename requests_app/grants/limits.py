@@ -22,7 +22,7 @@ def limit_refusal(requester: "User", integrations: Iterable[Integration]) -> str
     if held + added.total() > limit:
         return (
             f"You can have {limit} active grants at a time, and have {held}. "
-            "End access you no longer need, then request again."
+            "Revoke access you no longer need, then request again."
         )
     limit = settings.MAX_ACTIVE_GRANTS_PER_INTEGRATION
     for integration, number in added.items():

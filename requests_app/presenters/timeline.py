@@ -191,7 +191,11 @@ _DESCRIPTIONS: dict[str, tuple[str, Describe]] = {
     ),
     EventName.GRANT_CLOSE: (
         "red",
-        lambda m, actor: ("Closed without proof", f"by {actor}, as the server is gone", _reason(m)),
+        lambda m, actor: (
+            "Closed without proof",
+            f"by {actor} because the server is gone",
+            _reason(m),
+        ),
     ),
     EventName.GRANT_RETRY: ("red", lambda m, actor: ("", "", _reason(m))),
     EventName.GRANT_DRIFT: ("red", lambda m, actor: ("", "", _reason(m))),

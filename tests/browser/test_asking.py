@@ -61,8 +61,8 @@ def tick(page: Page, words: str, name: str) -> None:
 
 def test_two_flows_by_keyboard_alone(arrive):
     page = arrive()
-    tick(page, "orders", "orders orders_read through orders desk")
-    tick(page, "billing", "billing billing_read through billing desk")
+    tick(page, "orders", "orders orders_read via orders desk")
+    tick(page, "billing", "billing billing_read via billing desk")
     expect(page.get_by_text("This creates 2 requests")).to_be_visible()
     page.get_by_label("Justification").focus()
     page.keyboard.type("Backfill carrier_id on 312 orders")
@@ -90,8 +90,8 @@ def test_a_usual_duration_is_marked_however_it_came(arrive):
 def test_two_flows_without_script(arrive):
     page = arrive(java_script_enabled=False)
     expect(page.get_by_role("button", name="Request access")).to_be_hidden()
-    tick(page, "orders", "orders orders_read through orders desk")
-    tick(page, "billing", "billing billing_read through billing desk")
+    tick(page, "orders", "orders orders_read via orders desk")
+    tick(page, "billing", "billing billing_read via billing desk")
     page.get_by_role("button", name="Continue").click()
     expect(page.get_by_text("This creates 2 requests")).to_be_visible()
     assert "csrf" not in page.url

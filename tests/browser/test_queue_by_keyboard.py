@@ -60,7 +60,7 @@ def test_the_queue_is_worked_by_keyboard_alone(approver: Page):
     asks(page, "Samuel Okoye")
     keys.press("r")
     keys.press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("Give a reason")
+    expect(page.get_by_role("alert")).to_contain_text("Enter a reason")
     page.get_by_label("Reason").focus()
     keys.type("jack asks, use the copy instead")
     expect(page.get_by_label("Reason")).to_have_value("jack asks, use the copy instead")

@@ -46,7 +46,7 @@ def capacity_refusal(facts: DictRow, connection_limit: int) -> str:
         return ""
     return (
         f"The target has no room for {connection_limit} more connections: active grants may use "
-        f"{facts['granted']}, of {max(free, 0)} that others leave free. Wait until access ends, or "
+        f"{facts['granted']}, of {max(free, 0)} that others leave free. Wait until other access expires, or "
         "ask its administrator to raise max_connections."
     )
 
@@ -62,7 +62,7 @@ def reserved_check(connection: BrokerConnection) -> Check:
     remedy = setup_sql.reserved_sql(connection.target.user)
     return Check.failed(
         name,
-        "Grantees and applications can use every connection, which delays the end of access. Set "
+        "Grantees and applications can use every connection, which delays revocation. Set "
         "reserved_connections and grant the broker pg_use_reserved_connections.",
         remedy if facts["reserved"] else f"{remedy}\n{setup_sql.RESERVED_CONNECTIONS}",
     )
@@ -74,10 +74,12 @@ def _database_limits(connection: BrokerConnection, usable: int) -> Check:
     databases = connection.rows(_DATABASE_LIMITS)
     limits = [row["connections"] for row in databases]
     if min(limits, default=0) >= 0 and sum(limits) + RESERVE <= usable:
-        return Check.passed(name, "The limits of the databases leave the broker connections.")
+        return Check.passed(
+            name, "The connection limits of the databases leave room for the broker."
+        )
     return Check.failed(
         name,
-        "Grantees and applications can use every connection, which delays the end of access. Limit "
+        "Grantees and applications can use every connection, which delays revocation. Limit "
         f"the connections of each database, {max(usable - RESERVE, 0)} in all.",
         setup_sql.database_limits_sql([row["name"] for row in databases], usable - RESERVE),
     )
