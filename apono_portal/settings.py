@@ -68,6 +68,14 @@ def database_limits(statement_s: int, *, by_server: bool) -> dict[str, Any]:
 # --- Required ---------------------------------------------------------------------------------
 SECRET_KEY = required("SECRET_KEY", "50 or more random characters, kept secret.")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+RENAMED = {
+    "SEALING_KEYS": "ENCRYPTION_KEYS",
+    "PARKED_REQUEST_HOURS": "PENDING_MFA_HOURS",
+    "TARGET_LOOK_INTERVAL_S": "TARGET_SCAN_INTERVAL_S",
+}
+for former, name in RENAMED.items():
+    if former in env.ENVIRON:
+        raise ImproperlyConfigured(f"{former} is now called {name}. Rename the variable.")
 ENCRYPTION_KEYS = required(
     "ENCRYPTION_KEYS",
     "the keys that encrypt TOTP keys and broker passwords, as 'id:base64url,id:base64url' with "
@@ -257,6 +265,8 @@ MFA_ADMINS_MUST_ENROL = env.bool("MFA_ADMINS_MUST_ENROL", default=False)
 PENDING_MFA_LIFETIME = timedelta(hours=env.int("PENDING_MFA_HOURS", default=4))
 APPROVAL_LIFETIME = timedelta(hours=env.int("APPROVAL_HOURS", default=24))
 ACTIVATION_LIFETIME = timedelta(minutes=env.int("ACTIVATION_MINUTES", default=15))
+MAX_ACTIVE_GRANTS_PER_USER = env.int("MAX_ACTIVE_GRANTS_PER_USER", default=20)
+MAX_ACTIVE_GRANTS_PER_INTEGRATION = env.int("MAX_ACTIVE_GRANTS_PER_INTEGRATION", default=200)
 WORKER_INTERVAL_S = env.float("WORKER_INTERVAL_S", default=1.0)
 TARGET_SCAN_INTERVAL = timedelta(seconds=env.int("TARGET_SCAN_INTERVAL_S", default=60))
 WORKER_MAX_SILENCE = timedelta(seconds=env.int("WORKER_MAX_SILENCE_S", default=120))

@@ -53,6 +53,8 @@ def portal_environment(
         "PORTAL_URL": f"http://{HOST}",
         "PORTAL_ID": "bench",
         "LOG_LEVEL": "WARNING",
+        "MAX_ACTIVE_GRANTS_PER_USER": "1000000",
+        "MAX_ACTIVE_GRANTS_PER_INTEGRATION": "1000000",
         **keys,
         **settings,
     }

@@ -41,14 +41,14 @@ def find_unrecorded_rows() -> Iterator[str]:
             if not row.is_authentic:
                 yield f"{_name(row)} is not what the portal wrote: its MAC is not valid."
     stub = latest_stub()
-    kept = Q(at__gt=stub.last_at) if stub else Q()
+    is_newer = Q(at__gt=stub.last_at) if stub else Q()
     recorded = _recorded([EventName.MFA_VERIFY], "metadata__verification")
-    for verification in Verification.objects.passed().filter(kept).iterator():
+    for verification in Verification.objects.passed().filter(is_newer).iterator():
         if (verification.pk,) not in recorded:
             yield f"{_name(verification)} is not in the audit log."
     verdicts = [EventName.REQUEST_APPROVE, EventName.REQUEST_REJECT]
     recorded = _recorded(verdicts, "request_id", "actor_id")
-    for decision in Decision.objects.exclude(approver=None).filter(kept).iterator():
+    for decision in Decision.objects.exclude(approver=None).filter(is_newer).iterator():
         if (decision.request_id, decision.approver_id) not in recorded:
             yield f"{_name(decision)} is not in the audit log."
     recorded = _recorded([EventName.REQUEST_GRANT], "request_id")

@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 IDLE_SECONDS = 30.0
 MAX_PER_KEY = 3  # one each for revocation, activation and cleaning
-MAX_IDLE = 24
+MAX_IDLE = 24  # beyond it, one per key
 
 
 class Closable(Protocol):
@@ -40,7 +40,8 @@ class IdlePool(Generic[C]):
         """Keep a connection for the next call, for at most ``idle_s``. False: close it instead."""
         with self._lock:
             count = sum(len(idle) for idle in self._idle.values())
-            if not self.is_enabled or count >= MAX_IDLE or len(self._idle[key]) >= MAX_PER_KEY:
+            limit = 1 if count >= MAX_IDLE else MAX_PER_KEY
+            if not self.is_enabled or len(self._idle[key]) >= limit:
                 return False
             self._idle[key].append((time.monotonic() + idle_s, connection))
             return True

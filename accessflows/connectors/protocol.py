@@ -141,7 +141,7 @@ class Credential(JsonRecord):
 class Containment(JsonRecord):
     """Nobody can use the grant any more, whatever is still to be cleaned.
 
-    `prepared_transactions` are those the grantee left open, `remaining_memberships` those that another
+    `prepared_transactions` are those the grantee left open, rolled back where possible, `remaining_memberships` those that another
     administrator granted by hand; neither lets anybody sign in.
     """
 
@@ -325,6 +325,9 @@ class Connector(Protocol):
 
         `since` is the end last known to be enforced: what was disabled or shortened is not revived.
         """
+
+    def keep_connection(self, target: Target) -> None:
+        """Keep a way in open, so that a target without free connections cannot delay an end."""
 
     def contain(self, target: Target, identity: GrantIdentity) -> Containment:
         """Stop all use now: no new sign-ins, no open sessions."""

@@ -238,6 +238,8 @@ class PostgresServer:
             "logging_collector": "off",
             "timezone": "UTC",
         }
+        if int((self.data / "PG_VERSION").read_text()) >= 16:
+            settings["reserved_connections"] = "5"
         if not self._durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         options = [f"-c{name}={value}" for name, value in (settings | self._settings).items()]

@@ -13,7 +13,11 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from accessflows.connectors.postgresql.setup_sql import broker_setup_sql
+from accessflows.connectors.postgresql.setup_sql import (
+    MEMBERSHIP_OPTIONS_SINCE,
+    broker_setup_sql,
+    database_limits_sql,
+)
 from accessflows.connectors.protocol import Target
 from apono_portal.demo.postgres_server import PostgresServer
 
@@ -127,6 +131,10 @@ def provision_broker(connection: psycopg.Connection[Row], password: str) -> None
     setup = broker_setup_sql(version, broker=BROKER, capabilities=CAPABILITIES)
     connection.execute(setup.encode())
     connection.execute(broker_maintenance_sql().encode())
+    if version < MEMBERSHIP_OPTIONS_SINCE:
+        [(connections,)] = connection.execute("SHOW max_connections").fetchall()
+        names = [database.name for database in DATABASES]
+        connection.execute(database_limits_sql(names, int(str(connections)) - 10).encode())
     verifier = connection.pgconn.encrypt_password(
         password.encode(), BROKER.encode(), b"scram-sha-256"
     )

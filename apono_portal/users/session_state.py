@@ -9,12 +9,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from apono_portal.core.web.types import PortalRequest
 from apono_portal.users.managers import normalise_email
 from mfa.enrolment.reauthentication import stamp_password
 from mfa.verification.window import close_window
 
 
-def stamp_session(request: HttpRequest) -> None:
+def stamp_session(request: PortalRequest) -> None:
     """Record that the password was entered just now, and close any verified window."""
     stamp_password(request)
     close_window(request)

@@ -15,7 +15,7 @@ from apono_portal.demo.target import provision_target
 
 BUILDER = "orders_build"  # a permission whose holder can leave objects behind
 LEASE_S = 5
-TARGET_SETTINGS = {"max_connections": "700", "max_prepared_transactions": "5"}
+TARGET_SETTINGS = {"max_connections": "2000"}
 
 
 @dataclass
@@ -49,10 +49,13 @@ class Environment:
 @contextmanager
 def running_environment(version: int) -> Iterator[Environment]:
     """Start both servers and migrate. Both write through to the disk, as in production."""
+    prepared = {"max_prepared_transactions": "5"} if version >= 16 else {}
     with (
         base.temporary_folder("chaos") as home,
         base.running_server(home / "portal") as portal,
-        base.running_server(home / "target", version=version, settings=TARGET_SETTINGS) as server,
+        base.running_server(
+            home / "target", version=version, settings=TARGET_SETTINGS | prepared
+        ) as server,
     ):
         target = provision_target(server, secrets.token_urlsafe(24))
         variables = base.portal_environment(
@@ -72,7 +75,8 @@ def _create_builder(environment: Environment) -> None:
     options = " WITH ADMIN TRUE, INHERIT FALSE, SET FALSE" if environment.version >= 16 else ""
     environment.query(
         f"CREATE ROLE {BUILDER}; GRANT {BUILDER} TO {environment.target.user}{options};"
-        f" GRANT CONNECT ON DATABASE orders TO {BUILDER}"
+        f" GRANT CONNECT ON DATABASE orders TO {BUILDER};"
+        " ALTER DATABASE orders CONNECTION LIMIT -1"
     )
     environment.query(
         f"GRANT USAGE, CREATE ON SCHEMA sales TO {BUILDER}, jit_graveyard;"

@@ -25,7 +25,7 @@ BATCH_SIZE = 250
 # First all that logins hold, then the broker's power over them: the more a broker may administer the
 # longer the server takes for each of its grants.
 CREATE = sql.SQL(
-    "CREATE ROLE {login} LOGIN CONNECTION LIMIT 3 PASSWORD NULL VALID UNTIL {until};"
+    "CREATE ROLE {login} LOGIN CONNECTION LIMIT 0 PASSWORD NULL VALID UNTIL {until};"
     " COMMENT ON ROLE {login} IS {comment}"
 )
 JOIN = sql.SQL(

@@ -162,9 +162,9 @@ def open_window(request: PortalRequest, verification: Verification) -> None:
     request.mfa = WindowState(request, fresh=True)
 
 
-def close_window(request: HttpRequest) -> None:
+def close_window(request: PortalRequest) -> None:
     request.session.pop(SESSION_KEY, None)
-    request.mfa = WindowState(request, fresh=True)  # type: ignore[attr-defined]
+    request.mfa = WindowState(request, fresh=True)
 
 
 def record_window_closed(*, user: "User", client_info: ClientInfo) -> None:

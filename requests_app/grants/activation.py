@@ -9,6 +9,7 @@ from audit.services import record
 from mfa.models import MfaState
 from mfa.verification.policies import is_evidence_valid
 from requests_app.approvals.invalidation import remove_voided_approvals, reopen_request
+from requests_app.grants.limits import limit_refusal
 from requests_app.grants.records import RELEASED, mark_revoking, reopen_for_cleanup, save_identity
 from requests_app.grants.reminders import reminder_time
 from requests_app.lifecycle import (
@@ -18,7 +19,7 @@ from requests_app.lifecycle import (
     pending_until,
     transition,
 )
-from requests_app.models import AccessRequest, Grant, GrantState, Status
+from requests_app.models import AccessRequest, Grant, GrantState, RequestedTarget, Status
 from requests_app.policies import NOT_AUTHENTIC, approval_gap, grants_gap, ineligibility_reason
 
 NOT_IN_TIME = "Access could not be provisioned in time. Request access again."
@@ -46,7 +47,11 @@ def begin_activation(*, request_pk: int) -> AccessRequest:
             return _cancel(request, sentence)
         if _evidence_gap(request, state):
             return _await_mfa_again(request)
-        _create_grants(request)
+        targets = list(request.targets.select_related("integration"))
+        integrations = [target.integration for target in targets if target.integration]
+        if request.requester and (sentence := limit_refusal(request.requester, integrations)):
+            return _fail(request, sentence)
+        _create_grants(request, targets)
     return request
 
 
@@ -198,7 +203,7 @@ def _await_mfa_again(request: AccessRequest) -> AccessRequest:
     )
 
 
-def _create_grants(request: AccessRequest) -> None:
+def _create_grants(request: AccessRequest, targets: list[RequestedTarget]) -> None:
     deadline = timezone.now() + request.duration
     Grant.objects.bulk_create(
         Grant(
@@ -210,7 +215,7 @@ def _create_grants(request: AccessRequest) -> None:
             state=GrantState.ACTIVATING,
             deadline=deadline,
         ).sign()
-        for target in request.targets.select_related("integration")
+        for target in targets
     )
     record(
         event=EventName.REQUEST_GRANT,

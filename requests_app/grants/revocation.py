@@ -233,8 +233,8 @@ def _revoke_each(
     limit: int | None = None,
 ) -> int:
     revocable = [*PENDING, Status.GRANTING, Status.ACTIVE]
-    candidates = requests.filter(status__in=revocable).order_by("pk").values_list("pk", flat=True)
-    pks = list(dict.fromkeys(candidates[:limit]))
+    ids = requests.filter(status__in=revocable).order_by("pk").values_list("pk", flat=True)
+    pks = list(dict.fromkeys(ids[:limit]))
     if limit is not None:  # a worker: what something else has locked is left for later
         with transaction.atomic():
             pks = [one.pk for one in take_batch(AccessRequest.objects.filter(pk__in=pks))]

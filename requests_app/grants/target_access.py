@@ -12,7 +12,7 @@ from accessflows.connectors.protocol import Connector, GrantIdentity, RoleListin
 from accessflows.connectors.registry import connector_for
 from accessflows.models import Integration
 from apono_portal.core.crypto.encryption import DecryptionFailed
-from requests_app.models import Grant
+from requests_app.models import UNCONTAINED, Grant
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +36,22 @@ def connector_of_integration(integration: Integration) -> tuple[Connector, Targe
             f"The broker password of {integration.name} cannot be decrypted with ENCRYPTION_KEYS. "
             "Add the key it was encrypted with, or enter the password again."
         ) from None
+
+
+def integrations_with_access() -> list[int]:
+    """Return the ids of the integrations with grants that are not contained."""
+    grants = Grant.objects.filter(state__in=UNCONTAINED).exclude(integration=None)
+    return list(grants.order_by().values_list("integration_id", flat=True).distinct())
+
+
+def keep_connection(integration_id: int) -> None:
+    """Keep this process's connection to a target. Failures are reported by whatever needs it."""
+    try:
+        connector, target = connector_of_integration(Integration.objects.get(pk=integration_id))
+        with connector_errors():
+            connector.keep_connection(target)
+    except (ConnectorError, Integration.DoesNotExist) as error:
+        log.warning("connection_not_kept", integration=integration_id, error=type(error).__name__)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from requests_app.models.decisions import Decision
 from requests_app.models.drift import Drift, TargetScan
 from requests_app.models.extensions import Extension
-from requests_app.models.grants import Grant, GrantState
+from requests_app.models.grants import UNCONTAINED, Grant, GrantState
 from requests_app.models.insights import DayFigures
 from requests_app.models.requests import (
     LIVE,
@@ -18,6 +18,7 @@ from requests_app.models.workers import WorkerHeartbeat
 __all__ = [
     "LIVE",
     "PENDING",
+    "UNCONTAINED",
     "UNFINISHED",
     "AccessRequest",
     "DayFigures",

@@ -27,6 +27,9 @@ class GrantState(models.TextChoices):
     REMOVED = "removed", "Removed"
 
 
+UNCONTAINED = (GrantState.ACTIVATING, GrantState.ACTIVE, GrantState.REVOKING)
+
+
 def protect_live_grants(
     collector: Collector,
     field: "models.Field[Integration, Integration]",

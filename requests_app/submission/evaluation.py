@@ -19,6 +19,7 @@ from accessflows.flows.policies import (
 from accessflows.flows.selectors import all_targets_of, available_now
 from accessflows.models import AccessFlow, FlowTarget
 from requests_app.exceptions import RequestRefused
+from requests_app.grants.limits import limit_refusal
 from requests_app.lifecycle import next_status
 from requests_app.models import Status
 from requests_app.submission.pending_mfa import check_pending_mfa_limit
@@ -79,6 +80,7 @@ def evaluate(
     available = available_now(evaluation.flow_targets)
     evaluation.targets = [target for target in available if target.pk in selected]
     evaluation.collect_refusal(lambda: _check_targets(evaluation, flow))
+    evaluation.collect_refusal(lambda: _check_limits(evaluation, requester))
     evaluation.collect_refusal(lambda: check_duration(selection.duration, flow))
     _evaluate_text(evaluation, flow)
     evaluation.needs_verification = flow.require_mfa and not verified
@@ -122,6 +124,12 @@ def _check_targets(evaluation: Evaluation, flow: AccessFlow) -> None:
             f"{flow.name} no longer offers everything you selected. Select again.",
             field="targets",
         )
+
+
+def _check_limits(evaluation: Evaluation, requester: "User") -> None:
+    integrations = [target.resource.integration for target in evaluation.targets]
+    if refusal := limit_refusal(requester, integrations):
+        raise RequestRefused(refusal, field="targets")
 
 
 def _evaluate_text(evaluation: Evaluation, flow: AccessFlow) -> None:

@@ -18,6 +18,7 @@ from django.utils import timezone
 from accessflows.connectors import idle_pool
 from requests_app.drift.scan import due_for_scan, scan_target
 from requests_app.grants.revocation import expire_due
+from requests_app.grants.target_access import integrations_with_access, keep_connection
 from requests_app.lifecycle import BATCH_SIZE
 from requests_app.worker.deadline_watchdog import DeadlineWatchdog
 from requests_app.worker.heartbeat import Heartbeat
@@ -39,6 +40,7 @@ MIN_PAUSE_SECONDS = 0.05
 MONITOR_SECONDS = 1
 POLL_SECONDS = 0.25  # for urgent work during a pause
 SWITCH_INTERVAL_SECONDS = 0.001  # so that a thread that revokes access waits little for others
+KEEP_CONNECTION_SECONDS = 30  # less than a pooled connection stays idle
 ACTIVATION_TASK = "activations"
 EXIT_CODE_SILENT = 70
 
@@ -80,6 +82,7 @@ class Worker:
         self._periodic_at: datetime | None = None
         self._wake = threading.Event()
         self._has_scanned = False
+        self._connected_at = 0.0
         self._stopping = False
 
     def stop(self) -> None:
@@ -170,9 +173,18 @@ class Worker:
         for pk in due_for_scan(now, all_targets=not self._has_scanned):
             self._dispatch(self._others, f"scan-{pk}", partial(scan_target, pk, self.name))
         self._has_scanned = True
+        self._keep_connections()
         if expired == BATCH_SIZE:
             return 0
         return self._pause_s()
+
+    def _keep_connections(self) -> None:
+        """Keep a way into each target with access, before others take all of its connections."""
+        if self._connected_at and time.monotonic() - self._connected_at < KEEP_CONNECTION_SECONDS:
+            return
+        self._connected_at = time.monotonic()
+        for pk in integrations_with_access():
+            self._dispatch(self._others, f"connection-{pk}", partial(keep_connection, pk))
 
     def _run_periodic_tasks(self, now: datetime) -> None:
         passed = (now - self._periodic_at).total_seconds() if self._periodic_at else None

@@ -18,7 +18,7 @@ REPLACED = re.compile(rf"(?<![A-Za-z])(?:{_ANY_OF_THEM})(?![A-Za-z])", re.IGNORE
 VAGUE_NAMES = {"told", "said", "asked", "wanted", "found", "each", "kept"}
 
 # Text that may name a replaced word: the former name of a setting is refused with an error.
-ALLOWED = re.compile("SEALING_KEYS")
+ALLOWED = re.compile("SEALING_KEYS|PARKED_REQUEST_HOURS|TARGET_LOOK_INTERVAL_S")
 FOLDERS = (*APPS, "templates", "static", "tests", "bench", "docs")
 NOT_READ = {Path(__file__), ROOT / "CHANGELOG.md"}
 SUFFIXES = {".py", ".html", ".js", ".css", ".md", ".toml", ".yml", ".yaml", ".txt"}

@@ -88,7 +88,7 @@ def test_opening_again_keeps_data_password_and_port_and_is_quick(
 def test_taken_port_is_a_sentence(home: Path, server: PostgresServer) -> None:
     server.start()
     other = PostgresServer(server.bin_dir, home.with_name("other"), port=server.port)
-    with pytest.raises(DemoError, match=f"Port {server.port} is taken"):
+    with pytest.raises(DemoError, match=f"Port {server.port} is already in use"):
         other.start()
 
 

@@ -163,9 +163,11 @@ def test_inserted_extension_moves_no_end():
         number=1,
         from_end=request.ends_at,
         to_end=request.ends_at + timedelta(days=1),
-        require_mfa=False,
+        require_mfa=True,
+        verification=request.verification,
+        verified_at=request.verified_at,
     )
-    assert apply_extension(extension=extension).state == Extension.State.FAILED
+    assert "the portal wrote" in apply_extension(extension=extension).message
     assert Event.objects.filter(event="request:refuse_extension").exists()
 
 

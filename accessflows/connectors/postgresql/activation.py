@@ -12,6 +12,7 @@ from accessflows.connectors.errors import (
     TargetRefused,
     TargetUnavailable,
 )
+from accessflows.connectors.postgresql.capacity import capacity_queries, capacity_refusal
 from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
 from accessflows.connectors.postgresql.errors import WILL_RETRY
 from accessflows.connectors.postgresql.names import Marker, check_name
@@ -129,13 +130,14 @@ def _in_one_transaction(
 def _check_preconditions(connection: BrokerConnection, spec: GrantSpec) -> Role | None:
     """Lock the grant and refuse what could not be revoked later. Return the role if it exists."""
     raise_if_refused(name_refusal(spec.permission))
-    _, _, reachable, facts, role = connection.pipeline(
+    _, _, reachable, facts, role, _, capacity = connection.pipeline(
         [
             (_BEGIN, None),
             lock_query([spec.role_name]),
             reachable_roles(spec.permission),
             broker_and_grant_query(connection, spec.resource, spec.permission),
             role_query(spec.role_name),
+            *capacity_queries(spec.role_name),
         ]
     )
     raise_if_refused(roles_refusal(spec.permission, reachable))
@@ -144,6 +146,7 @@ def _check_preconditions(connection: BrokerConnection, spec: GrantSpec) -> Role 
         *grant_checks(connection, facts[0], spec.resource, spec.permission),
     ]
     raise_if_refused(" ".join(check.sentence for check in checks if not check.ok))
+    raise_if_refused(capacity_refusal(capacity[0], spec.connection_limit))
     return role_from(role)
 
 

@@ -8,22 +8,20 @@ share one transaction per database: DROP OWNED after a failed REASSIGN OWNED wou
 from collections.abc import Sequence
 
 import structlog
-from psycopg import sql
+from psycopg import errors, sql
 from psycopg.rows import DictRow
 
 from accessflows.connectors.errors import TargetRefused
 from accessflows.connectors.postgresql import setup_sql
 from accessflows.connectors.postgresql.backend_sessions import count_open_sessions, join_roles
 from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
+from accessflows.connectors.postgresql.errors import quote
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE
 from accessflows.connectors.postgresql.owned_objects import (
     databases_with_dependencies,
     objects_in_current_database,
 )
-from accessflows.connectors.postgresql.prepared_transactions import (
-    prepared_transactions_of,
-    roll_back,
-)
+from accessflows.connectors.postgresql.prepared_transactions import roll_back_prepared
 from accessflows.connectors.postgresql.roles import Role, find_role, lock_grants
 from accessflows.connectors.protocol import Cleaning, GrantIdentity, OwnedObject, Target
 
@@ -96,7 +94,7 @@ def clean(target: Target, identity: GrantIdentity) -> Cleaning:
         if role is None:
             return Cleaning(was_absent=True)
         _require_contained(connection, role)
-        prepared = _roll_back_prepared(connection, role)
+        prepared = roll_back_prepared(connection, {role.oid: role.name})
         databases = databases_with_dependencies(connection, role.oid)
         # Without leftovers skip the GRANT, which makes the server recompute all memberships.
         if databases:
@@ -112,19 +110,8 @@ def clean(target: Target, identity: GrantIdentity) -> Cleaning:
         databases=tuple(databases),
         moved=tuple(item for item in items if item.kind not in _REMOVED_KINDS),
         removed=tuple(item for item in items if item.kind in _REMOVED_KINDS),
-        rolled_back=prepared,
+        rolled_back=tuple(transaction.gid for transaction in prepared),
     )
-
-
-def _roll_back_prepared(connection: BrokerConnection, role: Role) -> tuple[str, ...]:
-    """Prepared transactions can be rolled back only in their database, and only as their owner."""
-    prepared = prepared_transactions_of(connection, [role.oid])
-    if prepared:
-        join_roles(connection, [role.oid])
-    for transaction in prepared:
-        with connect_as_broker(connection.target, database=transaction.database) as other:
-            roll_back(other, role.name, transaction.gid)
-    return tuple(transaction.gid for transaction in prepared)
 
 
 def _require_contained(connection: BrokerConnection, role: Role) -> None:
@@ -136,22 +123,37 @@ def _require_contained(connection: BrokerConnection, role: Role) -> None:
 def _clean_database(
     target: Target, database: str, identity: GrantIdentity, role: Role
 ) -> list[OwnedObject]:
-    names = {"role": sql.Identifier(role.name), "graveyard": sql.Identifier(GRAVEYARD_ROLE)}
-    with connect_as_broker(target, database=database) as connection, connection.transaction():
+    with connect_as_broker(target, database=database) as connection:
         connection.check_server(identity.system_identifier)
-        items = objects_in_current_database(connection, database, role.oid)
-        _run_each(connection, connection.rows(_DISARMS, {"oid": role.oid}))
-        _run_each(connection, connection.rows(_revokes(), {"oid": role.oid}))
-        _run_each(
-            connection,
-            connection.rows(_SCHEMA_GRANTS, {"oid": role.oid, "graveyard": GRAVEYARD_ROLE}),
-        )
-        connection.run(
-            [
-                sql.SQL("REASSIGN OWNED BY {role} TO {graveyard}").format(**names),
-                sql.SQL("DROP OWNED BY {role}").format(**names),
-            ]
-        )
+        try:
+            with connection.transaction():
+                return _reassign_and_drop(connection, database, role)
+        except errors.InsufficientPrivilege as error:
+            raise TargetRefused(
+                f"The broker can't clean up after {role.name} in {database} "
+                f"({quote(error.diag.message_primary)}). Nobody can use it. Ask a superuser to run there: "
+                f"REASSIGN OWNED BY {setup_sql.identifier(role.name)} TO {GRAVEYARD_ROLE}; "
+                f"DROP OWNED BY {setup_sql.identifier(role.name)};"
+            ) from None
+
+
+def _reassign_and_drop(
+    connection: BrokerConnection, database: str, role: Role
+) -> list[OwnedObject]:
+    names = {"role": sql.Identifier(role.name), "graveyard": sql.Identifier(GRAVEYARD_ROLE)}
+    items = objects_in_current_database(connection, database, role.oid)
+    _run_each(connection, connection.rows(_DISARMS, {"oid": role.oid}))
+    _run_each(connection, connection.rows(_revokes(), {"oid": role.oid}))
+    _run_each(
+        connection,
+        connection.rows(_SCHEMA_GRANTS, {"oid": role.oid, "graveyard": GRAVEYARD_ROLE}),
+    )
+    connection.run(
+        [
+            sql.SQL("REASSIGN OWNED BY {role} TO {graveyard}").format(**names),
+            sql.SQL("DROP OWNED BY {role}").format(**names),
+        ]
+    )
     return items
 
 

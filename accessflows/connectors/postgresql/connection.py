@@ -1,9 +1,9 @@
-"""The broker's connection to a target: bounded in time, and never kept open after an error."""
+"""The broker's connection to a target: bounded in time, and replaced after an error."""
 
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import LiteralString, TypeVar, cast
@@ -35,6 +35,7 @@ MEMBERSHIP_OPTIONS_SINCE = 160000  # GRANT role ... WITH INHERIT, SET, ADMIN
 _REQUIRE_AUTH_SINCE = 160000  # libpq
 _STALLED_TRANSACTION_S = 5
 _MAX_AGE_S = 300.0
+_REPLACEMENT_RETRY_S = 30.0
 _IDLE_S = 150.0  # longer than the interval between two scans of a target
 _POLL_S = 0.1  # how often a waiting connection checks its deadline
 
@@ -57,6 +58,7 @@ _IDENTIFY = sql.SQL(
 
 Statement = LiteralString | sql.SQL | sql.Composed
 Query = tuple[Statement, Mapping[str, object] | None]
+Key = tuple[Target, str, bool]  # target, database, whether it is for what is urgent
 
 
 @dataclass
@@ -156,21 +158,23 @@ def connect_as_broker(
     database: str | None = None,
     budget_s: float | None = None,
     fresh: bool = False,
+    urgent: bool = False,
 ) -> Iterator[BrokerConnection]:
     """Connect to the target as the broker. After `budget_s` it gives up, whatever it waits for.
 
-    A worker reuses a pooled connection, unless it must be `fresh`. Raises only ConnectorError: the
-    driver's errors become sentences here.
+    A worker reuses a pooled connection, unless it must be `fresh`; what is `urgent` has one of its own.
+    Raises only ConnectorError: the driver's errors become sentences here.
     """
     name = check_name(database or target.database, "database")
     budget_s = budget_s or target.connect_timeout_s + 3 * target.statement_timeout_s
-    pooled = None if fresh else _from_pool(target, name)
+    key = target, name, urgent
+    pooled = None if fresh else _from_pool(key)
     raw = pooled.raw if pooled else _connect(target, name)
     raw.set_budget(target, budget_s)
     try:
         yield pooled or _identify(raw, target, _settings(target) + _IDENTIFY)
     except psycopg.Error as error:
-        raw.close()
+        _to_pool(key, raw, failed=True)
         raise query_failure(error, target) from None
     except (ValueError, TypeError, KeyError) as error:
         raw.close()
@@ -179,15 +183,29 @@ def connect_as_broker(
             "Check that it is a PostgreSQL server."
         ) from None
     except BaseException:
-        raw.close()
+        _to_pool(key, raw, failed=True)
         raise
-    _to_pool(target, name, raw)
+    _to_pool(key, raw)
 
 
-def _from_pool(target: Target, database: str) -> BrokerConnection | None:
-    """Identify the server over a pooled connection. One that does not answer at once is closed."""
-    key = target, database
-    while raw := cast(BoundedConnection | None, idle_pool.connections.acquire(key)):
+def keep_connection(target: Target) -> None:
+    """Keep a connection open for what is urgent, so that a full target cannot delay it.
+
+    Called again within ``_IDLE_S``; outside a worker it only connects.
+    """
+    with connect_as_broker(target, urgent=True):
+        pass
+
+
+def _from_pool(key: Key) -> BrokerConnection | None:
+    """Identify the server over a pooled connection. One that does not answer at once is closed.
+
+    What is urgent also takes a connection of others.
+    """
+    target, database, _ = key
+    pool = idle_pool.connections
+    other = target, database, False
+    while raw := cast(BoundedConnection | None, pool.acquire(key) or pool.acquire(other)):
         raw.set_budget(target, target.connect_timeout_s)
         try:
             return _identify(raw, target, _IDENTIFY)
@@ -196,18 +214,44 @@ def _from_pool(target: Target, database: str) -> BrokerConnection | None:
     return None
 
 
-def _to_pool(target: Target, database: str, raw: "BoundedConnection") -> None:
-    """Keep a connection on which nothing is running, and close any other.
+def _to_pool(key: Key, raw: "BoundedConnection", *, failed: bool = False) -> None:
+    """Keep a connection that is open and on which nothing is running.
 
-    Not forever: a broker password that was changed on the target must be noticed. Only connections to
-    the maintenance database stay idle for long: a database in use cannot be renamed or dropped.
+    After a failure, and from time to time, it is replaced. Only connections to the maintenance database
+    stay idle for long: a database in use cannot be renamed or dropped.
     """
-    idle_s = _IDLE_S if database == target.database else idle_pool.IDLE_SECONDS
-    idle = raw.info.transaction_status == pq.TransactionStatus.IDLE
-    young = time.monotonic() - raw.opened_at < _MAX_AGE_S
+    target, database, _ = key
     pool = idle_pool.connections
-    if not (idle and young and pool.release((target, database), raw, idle_s=idle_s)):
+    status = raw.info.transaction_status
+    if not pool.is_enabled or status in {pq.TransactionStatus.ACTIVE, pq.TransactionStatus.UNKNOWN}:
         raw.close()
+        return
+    young = time.monotonic() - raw.opened_at < _MAX_AGE_S
+    if failed or not young or status != pq.TransactionStatus.IDLE:
+        raw = _replace(target, database, raw)
+    idle_s = _IDLE_S if database == target.database else idle_pool.IDLE_SECONDS
+    if not pool.release(key, raw, idle_s=idle_s):
+        raw.close()
+
+
+def _replace(target: Target, database: str, old: "BoundedConnection") -> "BoundedConnection":
+    """Open a new connection before the old one is closed, or somebody else could take its slot.
+
+    If none can be opened, the old one is kept: it may be the only way to end access.
+    """
+    try:
+        new = _connect(target, database)
+        new.set_budget(target, target.connect_timeout_s)
+        new.execute(_settings(target))
+    except (psycopg.Error, ConnectorError):
+        old.opened_at = time.monotonic() - _MAX_AGE_S + _REPLACEMENT_RETRY_S
+        old.set_budget(target, target.connect_timeout_s)
+        with suppress(psycopg.Error, ConnectorError):
+            old.rollback()
+            old.execute("RESET ROLE")
+        return old
+    old.close()
+    return new
 
 
 def conninfo_for(target: Target, database: str) -> str:

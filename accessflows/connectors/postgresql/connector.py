@@ -4,6 +4,7 @@ from accessflows.connectors.postgresql import (
     activation,
     canary,
     cleaning,
+    connection,
     containment,
     credentials,
     discovery,
@@ -30,6 +31,7 @@ class PostgreSQLConnector:
     issue_credential = staticmethod(credentials.issue_credential)
     reset_credential = staticmethod(credentials.reset_credential)
     extend = staticmethod(extension.extend)
+    keep_connection = staticmethod(connection.keep_connection)
     contain = staticmethod(containment.contain)
     contain_many = staticmethod(containment.contain_many)
     terminate_sessions_at = staticmethod(timed_termination.terminate_sessions_at)

@@ -2,7 +2,9 @@
 
 Every step commits by itself, so that a later failure never undoes an earlier step. Before sign-ins are
 stopped, sessions are terminated once: at the deadline none can come back, so that is the quickest way, and
-a session that holds a lock on its own role releases it. What counts is the termination afterwards.
+a session that holds a lock on its own role releases it, as does a prepared transaction that is rolled back.
+What counts is the termination afterwards. Where a role stays locked all the same, its memberships are revoked
+and its sessions terminated; the grant is not contained and is tried again.
 """
 
 from collections import defaultdict
@@ -22,7 +24,10 @@ from accessflows.connectors.errors import (
 from accessflows.connectors.postgresql.backend_sessions import signal_sessions, terminate_sessions
 from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
 from accessflows.connectors.postgresql.errors import WILL_RETRY, address, query_failure
-from accessflows.connectors.postgresql.prepared_transactions import prepared_transactions_of
+from accessflows.connectors.postgresql.prepared_transactions import (
+    prepared_transactions_of,
+    roll_back_prepared,
+)
 from accessflows.connectors.postgresql.roles import (
     EPOCH,
     Lookup,
@@ -51,6 +56,7 @@ _MEMBERSHIPS = sql.SQL(
 _REVOKE = sql.SQL("REVOKE {permission} FROM {roles}")
 
 Lookups = dict[GrantIdentity, Lookup]
+Prepared = dict[int, set[str]]  # identifiers of prepared transactions, by the OID of their owner
 Outcome = Containment | ConnectorError
 
 
@@ -68,7 +74,7 @@ def contain_many(
     """Contain many grants over one connection. Only a failure of the connection itself is raised."""
     outcomes: dict[GrantIdentity, Outcome] = {}
     unique = list(dict.fromkeys(identities))
-    with connect_as_broker(target, budget_s=_BUDGET_S) as connection:
+    with connect_as_broker(target, budget_s=_BUDGET_S, urgent=True) as connection:
         for start in range(0, len(unique), _BATCH_SIZE):
             outcomes |= _contain_batch(connection, unique[start : start + _BATCH_SIZE])
     return outcomes
@@ -82,19 +88,26 @@ def _contain_batch(
     }
     accepted = [identity for identity in identities if identity not in refused]
     signalled = _terminate_early(connection, accepted)
-    lookups, failed = _stop_sign_ins(connection, accepted)
-    disabled = [role.oid for lookup in lookups.values() if (role := _role_to_disable(lookup))]
-    _revoke_memberships(connection, disabled)
+    prepared: dict[int, set[str]] = defaultdict(set)
+    lookups, locked = _stop_sign_ins(connection, accepted, prepared)
+    ours = [
+        role.oid
+        for lookup in find_roles(connection, accepted).values()
+        if (role := _role_to_disable(lookup))
+    ]
+    _revoke_memberships(connection, ours)
+    unlocked, failed = _retry_locked(connection, locked, prepared)
+    lookups |= unlocked
     sessions = terminate_sessions(
         connection,
         [one.role_oid for one, lookup in lookups.items() if _owns_sessions(lookup)],
         signalled,
     )
-    prepared: dict[int, list[str]] = defaultdict(list)
+    _terminate_early(connection, list(failed))
     for transaction in prepared_transactions_of(connection, list(sessions)):
-        prepared[transaction.owner_oid].append(transaction.gid)
+        prepared[transaction.owner_oid].add(transaction.gid)
     remaining: dict[int, list[str]] = defaultdict(list)
-    for row in _memberships(connection, disabled):
+    for row in _memberships(connection, ours):
         remaining[row["oid"]].append(row["permission"])
     log.info("grants_contained", count=len(lookups), failed=len(refused) + len(failed))
     contained = {
@@ -102,7 +115,7 @@ def _contain_batch(
             identity,
             lookup,
             sessions=sessions.get(identity.role_oid, (0, 0)),
-            prepared=prepared[identity.role_oid],
+            prepared=sorted(prepared[identity.role_oid]),
             remaining=remaining[identity.role_oid],
         )
         for identity, lookup in lookups.items()
@@ -158,27 +171,36 @@ def _refusal(connection: BrokerConnection, identity: GrantIdentity) -> Connector
 
 
 def _stop_sign_ins(
-    connection: BrokerConnection, identities: Sequence[GrantIdentity]
-) -> tuple[Lookups, dict[GrantIdentity, ConnectorError]]:
-    """Disable many roles in one transaction; where that fails, each by itself after all the others.
+    connection: BrokerConnection, identities: Sequence[GrantIdentity], prepared: Prepared
+) -> tuple[Lookups, list[GrantIdentity]]:
+    """Disable many roles in one transaction each. Returns also those of transactions that failed.
 
-    A grantee may change its own password, and while that transaction is open nobody else can change the
-    role. So its sessions are terminated right before: ALTER ROLE then waits for the lock they release,
-    ahead of any session that comes after them.
+    A grantee may change its own password, and while that transaction is open or prepared nobody else can
+    change the role. So its sessions are terminated right before: ALTER ROLE then waits for the lock they
+    release, ahead of any session that comes after them.
     """
     lookups: Lookups = {}
     locked: list[GrantIdentity] = []
     for start in range(0, len(identities), _DISABLE_BATCH_SIZE):
         batch = identities[start : start + _DISABLE_BATCH_SIZE]
         try:
+            _roll_back(connection, batch, prepared)
             lookups |= _disable(connection, batch, _SHORT_LOCK_TIMEOUT)
         except psycopg.Error:
             if connection.broken:
                 raise
             locked += batch
+    return lookups, locked
+
+
+def _retry_locked(
+    connection: BrokerConnection, identities: Sequence[GrantIdentity], prepared: Prepared
+) -> tuple[Lookups, dict[GrantIdentity, ConnectorError]]:
+    """Disable each role by itself."""
+    lookups: Lookups = {}
     failed: dict[GrantIdentity, ConnectorError] = {}
-    for identity in locked:
-        outcome = _disable_one(connection, identity)
+    for identity in identities:
+        outcome = _disable_one(connection, identity, prepared)
         if isinstance(outcome, ConnectorError):
             failed[identity] = outcome
         else:
@@ -186,17 +208,33 @@ def _stop_sign_ins(
     return lookups, failed
 
 
-def _disable_one(connection: BrokerConnection, identity: GrantIdentity) -> Lookups | ConnectorError:
+def _disable_one(
+    connection: BrokerConnection, identity: GrantIdentity, prepared: Prepared
+) -> Lookups | ConnectorError:
     failure: ConnectorError = TargetUnavailable(f"{identity.role_name} could not be disabled.")
     for _ in range(_MAX_ATTEMPTS):
         try:
             _terminate_early(connection, [identity])
+            _roll_back(connection, [identity], prepared)
             return _disable(connection, [identity], _LONGER_LOCK_TIMEOUT)
         except psycopg.Error as error:
             if connection.broken:
                 raise
             failure = query_failure(error, connection.target)
     return failure
+
+
+def _roll_back(
+    connection: BrokerConnection, identities: Sequence[GrantIdentity], prepared: Prepared
+) -> None:
+    """Roll back what these grantees prepared, except of roles that were given attributes by hand."""
+    names = {
+        role.oid: role.name
+        for lookup in find_roles(connection, identities).values()
+        if (role := _role_to_disable(lookup)) and not role.has_attributes
+    }
+    for transaction in roll_back_prepared(connection, names):
+        prepared[transaction.owner_oid].add(transaction.gid)
 
 
 def _terminate_early(

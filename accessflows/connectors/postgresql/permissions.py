@@ -20,6 +20,8 @@ _REACHABLE = sql.SQL(
     "  UNION SELECT m.roleid, m.admin_option FROM pg_auth_members m JOIN reach ON m.member = reach.oid"
     ") SELECT r.rolname AS name, r.rolname = %(name)s AS itself, r.rolcanlogin AS login,"
     " reach.handed_on,"
+    " EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass"
+    "   AND refobjid = r.oid AND deptype = 'o') AS owns,"
     " r.oid < 16384 AND r.rolname LIKE 'pg\\_%%' AS predefined,"
     " array_remove(ARRAY[CASE WHEN r.rolsuper THEN 'SUPERUSER' END,"
     "   CASE WHEN r.rolcreaterole THEN 'CREATEROLE' END,"
@@ -91,4 +93,6 @@ def _refusal(role: DictRow) -> str:
         return "has rights far beyond one database through a predefined role"
     if role["handed_on"]:
         return "could grant that membership to others permanently (ADMIN OPTION)"
+    if role["owns"]:
+        return "owns objects or default privileges, so grantees could give others access to them"
     return ""

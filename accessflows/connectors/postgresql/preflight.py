@@ -10,6 +10,7 @@ from psycopg import sql
 from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.postgresql import setup_sql
 from accessflows.connectors.postgresql.activation import MAX_CLOCK_SKEW
+from accessflows.connectors.postgresql.capacity import reserved_check
 from accessflows.connectors.postgresql.connection import (
     BrokerConnection,
     connect_as_broker,
@@ -55,7 +56,8 @@ _DATABASES = sql.SQL(
 _CREATABLE = sql.SQL(
     "SELECT 'SCHEMA' AS kind, nspname AS name FROM pg_namespace WHERE nspname !~ '^pg_'"
     " AND has_schema_privilege(%(permission)s, oid, 'CREATE')"
-    " AND NOT has_schema_privilege(%(graveyard)s, oid, 'CREATE')"
+    " AND NOT (has_schema_privilege(%(graveyard)s, oid, 'CREATE')"
+    "   AND has_schema_privilege(%(graveyard)s, oid, 'USAGE'))"
     " UNION ALL SELECT 'DATABASE', datname FROM pg_database WHERE datname = current_database()"
     " AND has_database_privilege(%(permission)s, oid, 'CREATE')"
     " AND NOT has_database_privilege(%(graveyard)s, oid, 'CREATE') ORDER BY 1, 2"
@@ -107,6 +109,7 @@ def _server_checks(connection: BrokerConnection) -> Iterator[Check]:
     yield _password_required(connection.target)
     yield _clock(connection)
     yield _version(connection)
+    yield reserved_check(connection)
     yield (
         Check.failed(
             "Broker",
@@ -120,8 +123,9 @@ def _server_checks(connection: BrokerConnection) -> Iterator[Check]:
         Check.failed(
             "Prepared transactions",
             "Grantees can leave prepared transactions behind that hold locks. Set "
-            "max_prepared_transactions to 0 unless applications need them.",
-            "ALTER SYSTEM SET max_prepared_transactions = 0; -- then restart",
+            "max_prepared_transactions to 0 unless applications need them. Before PostgreSQL 16, "
+            "nothing is granted until then.",
+            setup_sql.NO_PREPARED_TRANSACTIONS,
         )
         if facts["prepared"]
         else Check.passed("Prepared transactions", "Prepared transactions are disabled.")
@@ -250,7 +254,7 @@ def _persistence_check(connection: BrokerConnection, database: str, permission: 
         return Check.failed(
             name,
             f"Grantees can create objects in {', '.join(row['name'] for row in containers)}, but the "
-            "graveyard role can't take over their routines. Grant it CREATE there.",
+            "graveyard role can't take them over. Grant it USAGE and CREATE there.",
             "\n".join(setup_sql.graveyard_create_sql(**row) for row in containers),
         )
     return Check.passed(name, f"{permission} can leave no access or code behind in {database}.")

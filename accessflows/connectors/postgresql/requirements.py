@@ -32,7 +32,11 @@ _ADMIN = sql.SQL(
 _GRANT = sql.SQL(
     "SELECT d.datallowconn AS open, has_database_privilege(d.oid, 'CONNECT') AS broker_connects,"
     " has_database_privilege(r.oid, d.oid, 'CONNECT') AS permission_connects,"
-    " pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION') AS may_grant"
+    " pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION') AS may_grant,"
+    " current_setting('max_prepared_transactions')::int AS prepared,"
+    " ARRAY(SELECT datname::text FROM pg_database other WHERE other.datallowconn"
+    "   AND has_database_privilege(r.oid, other.oid, 'CONNECT')"
+    "   AND NOT has_database_privilege(other.oid, 'CONNECT') ORDER BY 1) AS out_of_reach"
     " FROM (SELECT) nothing LEFT JOIN pg_database d ON d.datname = %(resource)s"
     " LEFT JOIN pg_roles r ON r.rolname = %(permission)s"
 )
@@ -69,6 +73,7 @@ def grant_checks(
     return [
         _grant_check(connection, permission, may_grant=facts["may_grant"]),
         _connect_check(connection, facts, resource, permission),
+        _prepared_check(connection, facts, permission),
     ]
 
 
@@ -88,6 +93,28 @@ def _grant_check(connection: BrokerConnection, permission: str, *, may_grant: bo
         f"The broker can't grant {permission}. Grant it this role WITH ADMIN OPTION.",
         setup_sql.admin_option_sql(connection.target.user, permission),
     )
+
+
+def _prepared_check(connection: BrokerConnection, facts: DictRow, permission: str) -> Check:
+    """Check that the broker can roll back what a grantee prepares, which may lock the grantee's role.
+
+    Before version 16 a grantee can become the capability role, and prepare as that role.
+    """
+    name = "Prepared transactions"
+    remedy = "Set max_prepared_transactions to 0."
+    if facts["prepared"] and not connection.has_membership_options:
+        sentence = (
+            "Grantees could leave prepared transactions that the broker can't roll back before "
+            f"PostgreSQL 16. {remedy}"
+        )
+    elif facts["prepared"] and facts["out_of_reach"]:
+        sentence = (
+            f"Grantees of {permission} could leave prepared transactions in "
+            f"{', '.join(facts['out_of_reach'])}, where the broker can't connect. {remedy}"
+        )
+    else:
+        return Check.passed(name, "The broker can roll back what a grantee prepares.")
+    return Check.failed(name, sentence, setup_sql.NO_PREPARED_TRANSACTIONS)
 
 
 def _primary(connection: BrokerConnection) -> Check:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE, check_name, check_role_name
 
 MEMBERSHIP_OPTIONS_SINCE = 16
+RESERVED_CONNECTIONS = "ALTER SYSTEM SET reserved_connections = 5; -- then restart"
+NO_PREPARED_TRANSACTIONS = "ALTER SYSTEM SET max_prepared_transactions = 0; -- then restart"
 
 
 def identifier(name: str) -> str:
@@ -45,6 +47,8 @@ def broker_setup_sql(
     if password:
         lines.append(f"ALTER ROLE {identifier(broker)} PASSWORD {literal(password)};")
     lines += [graveyard_sql(version, broker), signal_sql(version, broker)]
+    if version >= MEMBERSHIP_OPTIONS_SINCE:
+        lines.append(reserved_sql(broker))
     for capability in capabilities:
         check_role_name(capability)
         lines.append(create_role_sql(capability, "NOLOGIN"))
@@ -77,6 +81,21 @@ def signal_sql(version: int, broker: str) -> str:
     return f"GRANT pg_signal_backend TO {identifier(broker)}{options};"
 
 
+def reserved_sql(broker: str) -> str:
+    """Let the broker use the connections of `reserved_connections`, since version 16."""
+    return (
+        f"GRANT pg_use_reserved_connections TO {identifier(broker)} WITH INHERIT TRUE, SET FALSE;"
+    )
+
+
+def database_limits_sql(databases: Sequence[str], connections: int) -> str:
+    """Share connections among the databases."""
+    limit = max(connections // max(len(databases), 1), 1)
+    return "\n".join(
+        f"ALTER DATABASE {identifier(name)} CONNECTION LIMIT {limit};" for name in databases
+    )
+
+
 def admin_option_sql(broker: str, capability: str) -> str:
     """Let the broker grant the capability role without using its rights itself."""
     return (
@@ -102,8 +121,9 @@ def close_public_sql(database: str) -> str:
 
 
 def graveyard_create_sql(kind: str, name: str) -> str:
-    """Let the graveyard role take over routines, operators and publications, which requires CREATE.
+    """Let the graveyard role take over objects, which requires USAGE, and CREATE for some kinds.
 
     `kind` is SCHEMA or DATABASE.
     """
-    return f"GRANT CREATE ON {kind} {identifier(name)} TO {identifier(GRAVEYARD_ROLE)};"
+    rights = "USAGE, CREATE" if kind == "SCHEMA" else "CREATE"
+    return f"GRANT {rights} ON {kind} {identifier(name)} TO {identifier(GRAVEYARD_ROLE)};"

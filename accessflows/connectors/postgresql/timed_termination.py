@@ -34,7 +34,7 @@ def terminate_sessions_at(
     target: Target, identities: Sequence[GrantIdentity], moment: datetime
 ) -> dict[GrantIdentity, int]:
     """Terminate sessions at `moment`. The connection is ready before, so that only one statement is left."""
-    with connect_as_broker(target, budget_s=_BUDGET_S) as connection:
+    with connect_as_broker(target, budget_s=_BUDGET_S, urgent=True) as connection:
         ours = [one for one in identities if one.system_identifier == connection.system_identifier]
         if not ours:
             return {}

@@ -145,6 +145,9 @@ class WebhookConnector:
             raise TargetRefused("The receiver did not extend the grant.")
         return valid_until
 
+    def keep_connection(self, target: Target) -> None:
+        """Each call is a request of its own."""
+
     def contain(self, target: Target, identity: GrantIdentity) -> Containment:
         response = _call_about(target, "contain", identity, step="contain")
         return Containment(

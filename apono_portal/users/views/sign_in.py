@@ -24,6 +24,8 @@ YEAR_SECONDS = 365 * 24 * 3600
 class SignIn(auth_views.LoginView):
     """Sign in with email and password, under a new session key."""
 
+    request: PortalRequest
+
     template_name = "users/sign_in.html"
     authentication_form = SignInForm
     redirect_authenticated_user = True

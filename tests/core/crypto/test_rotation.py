@@ -115,6 +115,11 @@ def test_rotation_is_recorded_with_counts_and_without_keys(rotated, devices):
         "Broker passwords": 0,
         "Webhook addresses": 0,
         "Webhook secrets": 0,
+        "Verifications": 0,
+        "Requests": 0,
+        "Decisions": 0,
+        "Extensions": 0,
+        "Grants": 0,
         "broken": 0,
     }
     assert "siv1" not in str(event.__dict__)

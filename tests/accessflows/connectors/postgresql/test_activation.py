@@ -17,8 +17,9 @@ from accessflows.connectors.errors import (
 )
 from accessflows.connectors.protocol import GrantSpec, grant_id_of
 from accessflows.connectors.registry import connector_for
+from apono_portal.demo.target import provision_target
 from tests.accessflows.connectors.conftest import Grant, MakeGrant
-from tests.fixtures.postgres import PgTarget
+from tests.fixtures.postgres import PgTarget, StartServer
 
 postgresql = connector_for("postgresql")
 
@@ -220,3 +221,17 @@ def test_deadline_holds_in_any_server_time_zone(pg_target: PgTarget) -> None:
     finally:
         pg_target.ask("ALTER ROLE portal_broker RESET timezone")
     assert abs(kept - spec.deadline) < timedelta(seconds=2)
+
+
+def test_prepared_transactions_that_the_broker_cannot_roll_back_refuse(
+    pg_version: int, start_postgres: StartServer
+) -> None:
+    """On 15 in every database; later where the broker cannot connect."""
+    server = start_postgres(pg_version, max_prepared_transactions="5")
+    pg = PgTarget(server, provision_target(server, "broker-password"), pg_version)
+    if pg_version >= 16:
+        postgresql.activate(pg.target, pg.spec())
+        pg.ask("REVOKE CONNECT ON DATABASE orders_staging FROM portal_broker")
+    with pytest.raises(TargetRefused, match="Set max_prepared_transactions to 0"):
+        postgresql.activate(pg.target, pg.spec())
+    server.stop()

@@ -1,7 +1,7 @@
 """What a grantee leaves behind is listed and put out of reach, and the role is dropped."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -126,6 +126,37 @@ def test_rights_that_others_granted_by_hand_are_named(building: Grant) -> None:
         building.clean()
     assert not building.proof_holds()
     pg.ask(f"DROP OWNED BY {building.role}", database="billing")
+    building.clean()
+    assert building.proof_holds()
+
+
+@pytest.mark.parametrize(
+    "right", ["DELETE", "TRIGGER", "REFERENCES", "SELECT (id)", "UPDATE (issued_on)"]
+)
+def test_right_given_by_a_superuser_leads_to_the_sql_that_ends_it(
+    grant: Grant, right: LiteralString
+) -> None:
+    pg = grant.pg
+    pg.ask(f"GRANT {right} ON ledger.invoices TO {grant.role}", database="billing")
+    grant.contain()
+    with pytest.raises(TargetRefused, match="Ask a superuser to run there") as end:
+        grant.clean()
+    pg.ask(end.value.sentence.rpartition("run there: ")[2], database="billing")
+    grant.clean()
+    assert grant.proof_holds()
+
+
+def test_schema_that_the_graveyard_cannot_use_leads_to_the_sql_that_ends_it(
+    building: Grant,
+) -> None:
+    pg = building.pg
+    pg.ask("REVOKE ALL ON SCHEMA sales FROM jit_graveyard", database="orders")
+    with building.log_in() as session:
+        session.execute(SNOOPING_ROUTINE)
+    building.contain()
+    with pytest.raises(TargetRefused, match="permission denied for schema sales") as end:
+        building.clean()
+    pg.ask(end.value.sentence.rpartition("run there: ")[2], database="orders")
     building.clean()
     assert building.proof_holds()
 

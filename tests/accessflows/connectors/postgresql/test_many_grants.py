@@ -35,7 +35,8 @@ def test_grants_by_the_hundred_on_one_permission(pg_target: PgTarget) -> None:
     its row would be too big at about 2,441 roles. APONO_TEST_GRANTS=2500 goes there."""
     before = catalog_sizes(pg_target)
     identities = [
-        postgresql.activate(pg_target.target, pg_target.spec()).identity for _ in range(GRANTS)
+        postgresql.activate(pg_target.target, pg_target.spec(connection_limit=0)).identity
+        for _ in range(GRANTS)
     ]
     outcomes = postgresql.contain_many(pg_target.target, identities)
     assert all(isinstance(outcome, Containment) for outcome in outcomes.values())

@@ -78,6 +78,32 @@ def test_role_with_admin_option_is_refused(pg_target: PgTarget, capability: str)
     assert "grant that membership to others" in refusal(pg_target, capability)
 
 
+def test_owner_is_refused_in_whatever_database_directly_and_through_another_role(
+    pg_target: PgTarget, capability: str
+) -> None:
+    pg_target.ask("CREATE TABLE sales.owned (id int)", database="orders")
+    try:
+        for role in ("cap", "middle"):
+            pg_target.ask(f"ALTER TABLE sales.owned OWNER TO {role}", database="orders")
+            assert "owns objects" in refusal(pg_target, capability)
+            with pytest.raises(TargetRefused, match="owns objects"):
+                postgresql.activate(pg_target.target, pg_target.spec(permission=capability))
+    finally:
+        pg_target.ask("DROP TABLE sales.owned", database="orders")
+
+
+def test_role_with_default_privileges_of_its_own_is_refused(
+    pg_target: PgTarget, capability: str
+) -> None:
+    """On 15, a grantee can become the capability role and make them."""
+    change = "ALTER DEFAULT PRIVILEGES FOR ROLE cap GRANT SELECT ON TABLES TO PUBLIC"
+    pg_target.ask(change, database="orders")
+    try:
+        assert "default privileges" in refusal(pg_target, capability)
+    finally:
+        pg_target.ask("DROP OWNED BY cap", database="orders")
+
+
 def test_role_made_dangerous_after_the_flow_was_saved_is_refused_at_activation(
     pg_target: PgTarget, capability: str
 ) -> None:
