@@ -68,11 +68,11 @@ def _target_refusal(permission: Permission) -> str:
         return f"The credential of {integration} can't be decrypted. Enter it again there."
     except TargetUnavailable as unavailable:
         return (
-            f"Nothing was saved, because the role {permission.name} on {integration} could not be "
+            f"Nothing was saved, because the permission {permission.name} on {integration} could not be "
             f"checked. {unavailable.sentence}"
         )
     except ConnectorError as refused:
-        return f"The role {permission.name} on {integration} can't be granted. {refused.sentence}"
+        return f"The permission {permission.name} on {integration} can't be granted. {refused.sentence}"
     return ""
 
 
@@ -159,11 +159,13 @@ def pair_error(resource: Resource, permission: Permission) -> str:
     if not resource.is_present:
         return f"{resource} no longer exists on {integration}. Remove it."
     if not permission.is_present:
-        return f"The role {permission} no longer exists on {integration}. Remove it."
+        return f"The permission {permission} no longer exists on {integration}. Remove it."
     if permission.refusal:
-        return f"The role {permission} on {integration} can't be granted. {permission.refusal}"
+        return (
+            f"The permission {permission} on {integration} can't be granted. {permission.refusal}"
+        )
     if not permission.reaches(resource):
-        return f"The role {permission} can't connect to {resource}. Remove this choice."
+        return f"The permission {permission} doesn't allow connecting to {resource}. Remove this choice."
     return ""
 
 

@@ -21,7 +21,7 @@ def limit_refusal(requester: "User", integrations: Iterable[Integration]) -> str
     held = grants.filter(request__requester=requester).count()
     if held + added.total() > limit:
         return (
-            f"You can have {limit} active grants at a time, and have {held}. "
+            f"You can have {limit} active grants at a time and already have {held}. "
             "Revoke access you no longer need, then request again."
         )
     limit = settings.MAX_ACTIVE_GRANTS_PER_INTEGRATION
@@ -29,7 +29,7 @@ def limit_refusal(requester: "User", integrations: Iterable[Integration]) -> str
         held = grants.filter(integration=integration).count()
         if held + number > limit:
             return (
-                f"{integration.name} can have {limit} active grants at a time, and has {held}. "
+                f"{integration.name} can have {limit} active grants at a time and already has {held}. "
                 "Request again when some have ended."
             )
     return ""

@@ -97,7 +97,7 @@ def _ticket(flow: AccessFlow) -> list[PreviewLine]:
         return [
             PreviewLine("you", "i-ledger", "Ticket required", f"Name the task. {example}".strip())
         ]
-    return [PreviewLine("", "i-ledger", "Ticket, if there is one", example)] if example else []
+    return [PreviewLine("", "i-ledger", "Ticket (optional)", example)] if example else []
 
 
 def _mfa(window: WindowLike, *, needs_verification: bool) -> PreviewLine:

@@ -109,7 +109,7 @@ def selection_of_request(request: AccessRequest, user: "User") -> Selection:
     ]
     if len(targets) == len(requested) and targets:
         return Selection(targets)
-    error = f"{request.flow_name} no longer offers all of it. Select what you need again."
+    error = f"{request.flow_name} no longer offers everything you requested. Select again."
     return Selection(targets, error=error)
 
 

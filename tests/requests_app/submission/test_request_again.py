@@ -102,7 +102,7 @@ def test_an_unavailable_target_is_refused(user, flow, signed_in, gone):
         flow.delete()
     answer = send(signed_in(user), old)
     assert answer.status_code == 422
-    assert "no longer offers all of it" in answer.content.decode()
+    assert "no longer offers everything you requested" in answer.content.decode()
     assert AccessRequest.objects.count() == 1
 
 
