@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accessflows.mfa_banner import mfa_banner
-from requests_app.approvals.selectors import waiting_for
+from requests_app.approvals.selectors import count_waiting_for
 from requests_app.grants.status import overdue_summary
 from requests_app.models import AccessRequest, WorkerHeartbeat
 
@@ -20,9 +20,12 @@ def navigation(request: HttpRequest) -> dict[str, object]:
     if user is None or not user.is_authenticated:
         return {}
     pending = _names_of_pending_mfa(user)
+    approvals = getattr(request, "approvals_waiting", None)  # counted by the view already
+    if approvals is None:
+        approvals = count_waiting_for(user)
     state = getattr(request, "mfa", None)
     return {
-        "nav": {"pending_mfa": len(pending), "approvals": waiting_for(user).count()},
+        "nav": {"pending_mfa": len(pending), "approvals": approvals},
         "mfa_banner": mfa_banner(state, pending) if state else None,
         "no_worker": user.can_read_everything
         and not WorkerHeartbeat.objects.running(timezone.now()).exists(),

@@ -12,6 +12,7 @@ from apono_portal.core.web.types import PortalRequest
 from mfa.exceptions import WindowClosed
 from requests_app.approvals.review import approver_reason, requester_history, review_digest
 from requests_app.approvals.selectors import (
+    MAX_QUEUE_ROWS,
     decisions_by,
     queue_of,
     request_to_decide,
@@ -113,6 +114,8 @@ def _review(
     *,
     status: int = 200,
 ) -> HttpResponse:
+    if len(queue) < MAX_QUEUE_ROWS:
+        request.approvals_waiting = len(queue)
     now = timezone.now()
     history = requester_history(reviewed, request.user, now)
     prefetch_related_objects([reviewed, *queue, *history.latest], "targets")

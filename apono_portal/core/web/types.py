@@ -16,3 +16,4 @@ class PortalRequest(HttpRequest):
     user: "User"
     mfa: "WindowState"
     htmx: HtmxDetails
+    approvals_waiting: int
