@@ -114,6 +114,6 @@ def test_what_is_taken_out_verifies(auditor, live_server):
 
 def test_from_a_request_to_its_events(auditor, live_server):
     opened(auditor, f"{live_server.url}/activity/?status=rejected")
-    auditor.get_by_role("link", name="Its events in the Audit Log").click()
+    auditor.get_by_role("link", name="Events in the Audit Log").click()
     expect(auditor.locator("tbody tr")).to_have_count(1)
     expect(auditor.get_by_role("rowheader", name="Access requested")).to_be_visible()

@@ -12,6 +12,7 @@ from audit.models import Event
 from requests_app.drift.scan import due_for_scan, scan_target
 from requests_app.grants.credentials import reveal_credential
 from requests_app.models import AccessRequest, Drift, Grant, GrantState, Status, TargetScan
+from tests.factories import sign
 from tests.requests_app.conftest import WORKER, RealFlow, settle
 
 pytestmark = [pytest.mark.target, pytest.mark.django_db]
@@ -84,6 +85,7 @@ def test_a_restored_portal_keeps_a_revealed_login_it_believes_inactive(real_flow
     Grant.objects.update(
         state=GrantState.ACTIVATING, activated_at=None, revealed_at=None, login="", login_oid=None
     )
+    sign(*AccessRequest.objects.all(), *Grant.objects.all())
     with real_flow.pg.log_in(credential) as session:
         settle()
         assert session.execute("SELECT 1").fetchone() == (1,)
@@ -96,6 +98,7 @@ def test_an_unrevealed_login_past_its_deadline_is_failed(real_flow, grant):
         status=Status.GRANTING, pending_until=past, starts_at=None, ends_at=None
     )
     Grant.objects.update(state=GrantState.ACTIVATING, login="", login_oid=None)
+    sign(*AccessRequest.objects.all(), *Grant.objects.all())
     settle()
     assert AccessRequest.objects.get().status == Status.FAILED
     assert not real_flow.pg.role_exists(grant.login)

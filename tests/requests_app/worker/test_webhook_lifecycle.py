@@ -22,6 +22,7 @@ from tests.factories import (
     AccessRequestFactory,
     IntegrationFactory,
     UserFactory,
+    sign,
     take_fingerprint,
 )
 from tests.fixtures.webhook import new_secret, receiver  # noqa: F401
@@ -160,6 +161,7 @@ def test_a_receiver_extends_the_end(ask, receiver):  # noqa: F811
     type(request).objects.update(
         flow_fingerprint=flow.fingerprint, max_extensions=1, extension_duration=MINUTES
     )
+    sign(request)
     settle()
     grant = grant_of(request)
     credential, end = show(grant), grant.deadline
