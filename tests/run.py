@@ -26,7 +26,7 @@ from tests.chromium import NoChromium, ensure_chromium
 
 # PostgreSQL repeats what may depend on the database: nothing that is seen in a browser, and nothing
 # that does not use the portal's database. Targets of several versions are for the first run.
-NOT_REPEATED = ("connectors", "design", "architecture")
+NOT_REPEATED = ("accessflows/connectors", "design", "architecture")
 RUNS = {
     "sqlite": ["-n3", "-m", "not server"],
     "postgresql": ["-n2", "-m", "not browser and not anywhere", "--needs-database"]
