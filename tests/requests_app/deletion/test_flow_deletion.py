@@ -6,7 +6,6 @@ from collections.abc import Callable
 import psycopg
 import pytest
 from django.db import connection, connections
-from django.db.models import Model
 
 from accessflows.flows.history import create_version
 from accessflows.models import AccessFlow, FlowVersion
@@ -17,7 +16,6 @@ from requests_app.exceptions import RequestRefused
 from requests_app.grants.credentials import reveal_credential
 from requests_app.grants.revocation import revoke_ineligible
 from requests_app.models import AccessRequest, GrantState, Status
-from requests_app.submission import services as submission_services
 from tests.factories import AccessFlowFactory, AccessRequestFactory, GrantFactory, UserFactory
 from tests.fixtures.submission import submit_request
 from tests.requests_app.conftest import RealFlow, settle
@@ -109,14 +107,14 @@ def test_submission_during_deletion_is_refused(monkeypatch, admin_user):
     irma = UserFactory()
     flow = AccessFlowFactory(requester_users=[irma], targets=1)
     arguments = {"actor": admin_user, "window": None, "reason": "Moved", "client_info": SYSTEM}
-    insert = submission_services.insert
+    save = AccessRequest.save
 
-    def insert_late(row: Model) -> None:
-        if isinstance(row, AccessRequest):
+    def save_late(row: AccessRequest, **options: object) -> None:
+        if row.pk is None:
             elsewhere(lambda: delete_flow(flow=flow, **arguments))
-        insert(row)
+        save(row, **options)
 
-    monkeypatch.setattr(submission_services, "insert", insert_late)
+    monkeypatch.setattr(AccessRequest, "save", save_late)
     target = flow.targets.get()
     with pytest.raises(RequestRefused, match="not available to you"):
         submit_request(

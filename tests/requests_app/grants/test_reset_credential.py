@@ -117,7 +117,7 @@ def test_the_page_shows_the_new_one_once(real_flow, client):
     reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     page = client.get(address).content.decode()
     assert "Reset credentials" in page
-    assert "Open sessions are terminated" in page
+    assert "open sessions are terminated" in page
     answer = client.post(reverse("requests:reset", args=[grant.request_id]))
     assert answer.headers["Cache-Control"] == "no-store"
     assert "Shown once." in answer.content.decode()

@@ -53,7 +53,7 @@ def test_a_failed_cleanup_does_not_stop_others(real_flow, contained):
     lease, grants = take(contained)
     clean(grants, lease)
     assert states(contained) == [GrantState.REMOVED, GrantState.CONTAINED, GrantState.REMOVED]
-    assert "no longer bears the portal's marker" in contained[1].last_error
+    assert "no longer has the portal's marker" in contained[1].last_error
     assert all(contained[number].proof["holds"] for number in (0, 2))
     assert real_flow.pg.grant_roles() == [contained[1].login]
 
