@@ -186,7 +186,7 @@ else:
         by_server=env.bool("DATABASE_SERVER_TIMEOUTS", default=True),
     ) | DATABASES["default"].get("OPTIONS", {})
     # PostgreSQL plans a repeated statement once. PgBouncer must be 1.21 or later for it.
-    if env.bool("DATABASE_PREPARE_STATEMENTS", default=True):
+    if env.bool("DATABASE_PREPARE_STATEMENTS", default=False):
         DATABASES["default"]["OPTIONS"].update(server_side_binding=True, prepare_threshold=5)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
