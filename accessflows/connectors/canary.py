@@ -1,6 +1,7 @@
 """The canary: a trial grant that goes through the whole cycle on a real target."""
 
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +19,7 @@ LIFETIME = timedelta(minutes=2)
 Step = tuple[str, Callable[[], str]]
 
 
-class Canary:
+class Canary(ABC):
     """A trial grant and its state so far. Kinds of connectors add steps of their own."""
 
     identity: GrantIdentity
@@ -33,8 +34,9 @@ class Canary:
             uuid.uuid4(), portal_id, resource, permission, deadline, connection_limit=2
         )
 
+    @abstractmethod
     def steps(self) -> tuple[Step, ...]:
-        raise NotImplementedError
+        """Return the steps in order."""
 
     def run(self) -> Iterator[Check]:
         """Yield one check per step as it completes; stop after the first failed one and clean up."""
