@@ -1,9 +1,8 @@
 """What the pages of a user's own access and requests read."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from django.utils import timezone
 
 from audit.models import Event
 from requests_app.models import LIVE, PENDING, AccessRequest, Status
@@ -50,8 +49,13 @@ def own_requests(user: "User") -> "AccessRequestQuerySet":
 
 def pending_mfa_requests(user: "User") -> list[AccessRequest]:
     """Return the requests that one correct code would release, oldest first."""
-    pending = own_requests(user).pending_mfa().filter(pending_until__gt=timezone.now())
+    pending = AccessRequest.objects.waiting_for_code_of(user).prefetch_related("targets")
     return list(pending.order_by("pk"))
+
+
+def names_of(requests: Iterable[AccessRequest]) -> list[str]:
+    """Return what the MFA banner calls requests: reference and access flow."""
+    return [f"{request.reference} {request.flow_name}" for request in requests]
 
 
 def request_details(user: "User", pk: int) -> AccessRequest | None:

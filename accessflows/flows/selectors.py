@@ -4,10 +4,17 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import Count, IntegerField, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, IntegerField, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, Resource
+from accessflows.models import (
+    AccessFlow,
+    EscalationTier,
+    FlowTarget,
+    Integration,
+    Permission,
+    Resource,
+)
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -60,6 +67,15 @@ def active_users_among(users: Ids, groups: Ids) -> "QuerySet[User]":
     """Return the active users who are among ``users`` or in one of ``groups``, once each."""
     active: QuerySet[User] = get_user_model()._default_manager.filter(is_active=True)
     return active.filter(Q(pk__in=users) | Q(groups__in=groups)).distinct()
+
+
+def with_is_approver(users: "QuerySet[User]") -> "QuerySet[User]":
+    """Annotate users with whether any flow names them, or a group of theirs, as approver."""
+    user, flow = OuterRef("pk"), AccessFlow
+    by_name = flow.approver_users.through._default_manager.filter(user=user)
+    by_group = flow.approver_groups.through._default_manager.filter(group__user=user)
+    by_tier = EscalationTier.objects.filter(group__user=user)
+    return users.annotate(is_approver=Exists(by_name) | Exists(by_group) | Exists(by_tier))
 
 
 def flows_using(integration: Integration) -> QuerySet[AccessFlow]:

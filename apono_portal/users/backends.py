@@ -5,20 +5,21 @@ from typing import Any
 from django.contrib.auth.backends import ModelBackend
 from django.db.models import BigIntegerField
 
+from accessflows.flows.selectors import with_is_approver
 from apono_portal.core.db.compiled_query import CompiledQuery
 from apono_portal.users.models import User
 from mfa.verification.window import with_authenticator
 
 _user_of_request = CompiledQuery(
-    lambda pk: with_authenticator(
-        User.objects.select_related("mfa_state").filter(pk=pk).order_by()
+    lambda pk: with_is_approver(
+        with_authenticator(User.objects.select_related("mfa_state").filter(pk=pk).order_by())
     ),
     BigIntegerField(),
 )
 
 
 class EmailBackend(ModelBackend):
-    """Loads the user with MFA state and authenticator, which every request needs."""
+    """Loads the user with what every page needs: MFA state, authenticator, whether they approve."""
 
     def get_user(self, user_id: Any) -> User | None:
         user = _user_of_request.first(user_id)

@@ -24,7 +24,7 @@ from mfa.verification.trusted_browsers import set_browser_cookie
 from mfa.verification.window import end_session, open_window
 from requests_app.models import AccessRequest
 from requests_app.presenters.request import pending_mfa_rows
-from requests_app.selectors import pending_mfa_requests
+from requests_app.selectors import names_of, pending_mfa_requests
 from requests_app.submission.pending_mfa import submitted_elsewhere
 from requests_app.submission.step_up import step_up
 from requests_app.views.responses import safe_next
@@ -108,6 +108,7 @@ def _page(
     status: int,
 ) -> HttpResponse:
     pending = pending_mfa_requests(request.user)
+    request.pending_mfa_names = names_of(pending)
     elsewhere = submitted_elsewhere(pending, ClientInfo.of(request))
     context = {
         "form": form,
