@@ -12,7 +12,7 @@ from requests_app.models import AccessRequest, WorkerHeartbeat
 from requests_app.selectors import names_of
 
 if TYPE_CHECKING:
-    from apono_portal.users.models import User
+    pass
 
 
 def navigation(request: HttpRequest) -> dict[str, object]:

@@ -1,7 +1,6 @@
 """Requests pending MFA: their number per requester, and those submitted from elsewhere."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.user_agent import name_browser
@@ -10,15 +9,12 @@ from audit.models import Event
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest
 
-if TYPE_CHECKING:
-    from apono_portal.users.models import User
-
 MAX_PENDING_MFA = 20
 
 
-def check_pending_mfa_limit(user: "User") -> None:
-    """Refuse one more request pending MFA beyond the maximum. Needs the lock on the user's MFA state."""
-    if AccessRequest.objects.waiting_for_code_of(user).count() >= MAX_PENDING_MFA:
+def check_pending_mfa_limit(pending: int) -> None:
+    """Refuse one more request pending MFA beyond the maximum. Count under the lock on the MFA state."""
+    if pending >= MAX_PENDING_MFA:
         raise RequestRefused(
             f"{MAX_PENDING_MFA} requests are already waiting for your code. Verify or cancel one first."
         )
