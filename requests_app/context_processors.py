@@ -8,8 +8,8 @@ from django.utils import timezone
 from accessflows.mfa_banner import mfa_banner
 from requests_app.approvals.selectors import count_waiting_for
 from requests_app.grants.status import overdue_summary
-from requests_app.models import AccessRequest, WorkerHeartbeat
-from requests_app.selectors import names_of
+from requests_app.models import WorkerHeartbeat
+from requests_app.selectors import names_of, pending_mfa_requests
 
 if TYPE_CHECKING:
     pass
@@ -22,7 +22,7 @@ def navigation(request: HttpRequest) -> dict[str, object]:
         return {}
     pending = getattr(request, "pending_mfa_names", None)  # read by the view already
     if pending is None:
-        pending = names_of(AccessRequest.objects.waiting_for_code_of(user).only("flow_name"))
+        pending = names_of(pending_mfa_requests(user))
     approvals = getattr(request, "approvals_waiting", None)
     if approvals is None:
         approvals = count_waiting_for(user)

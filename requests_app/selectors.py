@@ -4,10 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.db.models import Exists, OuterRef
+
 from audit.models import Event
 from requests_app.models import LIVE, PENDING, AccessRequest, Status
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from apono_portal.users.models import User
     from requests_app.querysets import AccessRequestQuerySet
 
@@ -47,10 +51,20 @@ def own_requests(user: "User") -> "AccessRequestQuerySet":
     return AccessRequest.objects.of(user).prefetch_related("targets")
 
 
+def with_pending_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
+    """Annotate users with whether they have requests pending MFA, for `pending_mfa_requests`."""
+    pending = AccessRequest.objects.pending_mfa().filter(requester=OuterRef("pk"))
+    return users.annotate(has_pending_mfa=Exists(pending))
+
+
 def pending_mfa_requests(user: "User") -> list[AccessRequest]:
-    """Return the requests that one correct code would release, oldest first."""
-    pending = AccessRequest.objects.waiting_for_code_of(user).prefetch_related("targets")
-    return list(pending.order_by("pk"))
+    """Return the requests that one correct code would release, oldest first.
+
+    Every page needs them, and most users have none, as the user of a request tells.
+    """
+    if not getattr(user, "has_pending_mfa", True):
+        return []
+    return list(AccessRequest.objects.waiting_for_code_of(user).order_by("pk"))
 
 
 def names_of(requests: Iterable[AccessRequest]) -> list[str]:
