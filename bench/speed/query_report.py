@@ -6,14 +6,13 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 MAX_STATEMENTS = 15
 GROWING_TABLES = (
@@ -22,7 +21,7 @@ GROWING_TABLES = (
     "requests_app_grant", "requests_app_decision", "audit_event", "audit_chainentry",
     "audit_delivery", "django_session",
 )  # fmt: skip
-LONG_PAST = timezone.localdate() - timedelta(days=150)  # within the data set's history
+LONG_PAST = datetime.now(UTC).date() - timedelta(days=150)  # within the data set's history
 MEMBER_PAGES = {"my access": "/", "my requests": "/requests/", "new request": "/requests/new/"}
 ADMIN_PAGES = {
     "approvals": "/approvals/",
