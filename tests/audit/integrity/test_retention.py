@@ -198,7 +198,7 @@ def test_the_command_refuses_an_invalid_checkpoint(expect):
 
 
 def test_the_command_writes_a_file_that_verifies_with_the_key_it_prints(tmp_path, capsys):
-    from audit.verify_export import main
+    from audit.verify_export.command import main
 
     file, keys = tmp_path / "log.jsonl", tmp_path / "keys"
     call_command("audit", "export", str(file))

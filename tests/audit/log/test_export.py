@@ -22,7 +22,8 @@ from audit.log.export import escape_formula, export_lines
 from audit.log.selectors import EventFilter
 from audit.models import Event
 from audit.services import record
-from audit.verify_export import FIELDS, Verifier, hash_of, records_in
+from audit.verify_export.formats import FIELDS, hash_of, records_in
+from audit.verify_export.verifier import Verifier
 
 pytestmark = pytest.mark.django_db
 
