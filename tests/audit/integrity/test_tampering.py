@@ -19,8 +19,8 @@ from audit.integrity.records import checkpoint_record, event_record, log_records
 from audit.integrity.verification import verify_log
 from audit.models import ChainEntry, Checkpoint, Event
 from audit.services import record
-from audit.verify_export.formats import FIELDS, GENESIS, chain_hash_of, hash_of
 from audit.verify_export.archive import FILENAME, verifier_archive
+from audit.verify_export.formats import FIELDS, GENESIS, chain_hash_of, hash_of
 from audit.verify_export.report import Finding, Report
 
 pytestmark = pytest.mark.django_db

@@ -158,6 +158,7 @@ def test_a_filtered_export_verifies_row_by_row(auditor_client, member_user):
     assert not check(text.replace("Aegis", "Other", 1)).ok
 
 
+@pytest.mark.usefixtures("worker_key")
 def test_a_filtered_export_verifies_across_a_stub(auditor_client):
     record(event=EventName.SESSION_SIGN_IN, actor=None)
     write_checkpoints(timezone.now())
