@@ -8,6 +8,7 @@ of the last in base64. The origin is the name of the key that signed it. Keys ar
 import base64
 import hashlib
 import re
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -106,6 +107,11 @@ def stub_text(origin: str, stub: Mapping[str, object]) -> str:
 
 def _base64_of(hexadecimal: str) -> str:
     return base64.b64encode(bytes.fromhex(hexadecimal)).decode()
+
+
+def make_signing_key(portal_id: str) -> SigningKey:
+    """Return a new key, named after the log whose checkpoints it signs."""
+    return SigningKey(f"{portal_id}/audit-log", secrets.token_bytes(KEY_BYTES))
 
 
 def parse_signing_key(text: str) -> SigningKey:

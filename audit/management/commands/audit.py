@@ -3,7 +3,6 @@
 import datetime as dt
 import json
 import os
-import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from audit.services import record
 from audit.verify_export.archive import verifier_archive
 from audit.verify_export.command import parse_expected, read_saved
 from audit.verify_export.report import lines_of
-from audit.verify_export.signed_notes import KEY_BYTES, SigningKey
+from audit.verify_export.signed_notes import make_signing_key
 
 
 class Command(BaseCommand):
@@ -77,7 +76,7 @@ class Command(BaseCommand):
 
     def _make_key(self, *, file: Path, **options: object) -> None:
         """Create a file that only its owner can read, and print the public key."""
-        key = SigningKey(f"{settings.PORTAL_ID}/audit-log", secrets.token_bytes(KEY_BYTES))
+        key = make_signing_key(settings.PORTAL_ID)
         try:
             descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
