@@ -7,7 +7,7 @@ class AuditConfig(AppConfig):
     verbose_name = "Audit log"
 
     def ready(self) -> None:
-        from audit.checks import check_public_keys, check_settings
+        from audit.signing_checks import check_public_keys, check_settings
 
         checks.register(check_settings, checks.Tags.security)
         checks.register(check_public_keys, checks.Tags.security, deploy=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from audit.checks import check_public_keys, check_settings
+from audit.signing_checks import check_public_keys, check_settings
 
 
 def test_good_settings_pass(worker_key, settings):
