@@ -58,7 +58,8 @@ class CheckpointSigner:
         try:
             if latest and latest.size > end.size:
                 raise ChainRewritten(f"The log has {end.size} events, fewer than were signed.")
-            _require_continuation(self._signed or _signed_head(latest), end)
+            if signed := self._signed or _signed_head(latest):
+                _require_continuation(signed, end)
         except ChainRewritten as rewritten:
             self._refuse(str(rewritten), now)
             return 0
@@ -100,10 +101,10 @@ def _is_due(latest: SignedCheckpoint | None, end: Head, now: datetime) -> bool:
     return not is_fresh or end.size - latest.size >= settings.AUDIT_CHECKPOINT_EVENTS
 
 
-def _signed_head(latest: SignedCheckpoint | None) -> Head:
+def _signed_head(latest: SignedCheckpoint | None) -> Head | None:
     """Return what the newest signed checkpoint in the database says, if a worker signed it."""
     if latest is None:
-        return Head()
+        return None
     try:
         [checkpoint] = read_checkpoints(latest.note)
         key = require_signature(checkpoint.note, public_keys())

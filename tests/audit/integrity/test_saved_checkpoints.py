@@ -19,8 +19,9 @@ from audit.integrity.signed_checkpoints import CheckpointSigner
 from audit.models import Checkpoint, RetentionStub, SignedCheckpoint
 from audit.services import record
 from audit.verify_export.archive import verifier_archive
-from audit.verify_export.formats import GENESIS, hash_of
-from audit.verify_export.signed_notes import SigningKey, checkpoint_text
+from audit.verify_export.formats import FORMAT, GENESIS, hash_of
+from audit.verify_export.signed_notes import SigningKey, checkpoint_text, read_checkpoints
+from audit.verify_export.verifier import Verifier
 
 pytestmark = pytest.mark.django_db
 DELETE_FIRST = "DELETE FROM audit_event WHERE id = (SELECT min(id) FROM audit_event)"
@@ -195,6 +196,13 @@ def test_a_file_without_checkpoints_is_refused(saved, text):
 def test_a_missing_file_is_refused():
     with pytest.raises(CommandError, match="nowhere"):
         call_command("audit", "verify", "--checkpoint", "nowhere")
+
+
+def test_a_filtered_export_confirms_no_checkpoint(saved):
+    header = {"kind": "export", "format": FORMAT, "whole": False}
+    verifier = Verifier({}, saved=read_checkpoints(saved.read_text()))
+    [finding] = verifier.run([header, {"kind": "end", "events": 0}]).findings
+    assert "only with an export without filters" in finding.sentence
 
 
 def test_checkpoints_are_compared_without_the_package_cryptography(saved, tmp_path):

@@ -149,11 +149,21 @@ def test_a_forged_checkpoint_in_the_database_is_refused(signer, worker_key, forg
 
 
 def test_the_chain_goes_on_after_retention(signer):
+    chain(2)
     prune_log(before=timezone.now())
     assert sizes() == []
     chain(1)
-    assert CheckpointSigner()(timezone.now()) == 1
+    assert signer(timezone.now()) == 1
     assert verify_log().ok
+
+
+def test_a_forged_stub_does_not_hide_what_was_signed(signer, sql):
+    chain(2)
+    stub = prune_log(before=timezone.now())
+    chain(1)
+    sql("UPDATE audit_retentionstub SET note = %s", stub.note.replace("portal", "other"))
+    assert signer(timezone.now()) == 0
+    assert "A retention stub does not count" in alarms()[0]
 
 
 def test_a_former_key_still_verifies(signer, settings, worker_key):
