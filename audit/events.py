@@ -93,6 +93,7 @@ class EventName(models.TextChoices):
     AUDIT_REQUEST_VERIFICATION = "audit:request_verification", "Audit log verification requested"
     AUDIT_VERIFY = "audit:verify", "Audit log verified"
     AUDIT_PRUNE = "audit:prune", "Old events removed"
+    AUDIT_DETECT_TAMPERING = "audit:detect_tampering", "Tampering detected"
 
 
 def event_choices() -> list[tuple[str, str]]:
@@ -112,5 +113,6 @@ WARNINGS = frozenset(
         EventName.GRANT_RETRY,
         EventName.GRANT_DRIFT,
         EventName.GRANT_REMOVE_UNKNOWN,
+        EventName.AUDIT_DETECT_TAMPERING,
     }
 )

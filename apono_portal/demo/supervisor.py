@@ -20,7 +20,7 @@ from types import FrameType
 
 from accessflows.connectors.protocol import Target
 from apono_portal.demo.children import Child
-from apono_portal.demo.environment import demo_environment, parse_port
+from apono_portal.demo.environment import demo_environment, parse_port, worker_environment
 from apono_portal.demo.errors import DemoError
 from apono_portal.demo.parent import ending_with_parent
 from apono_portal.demo.postgres_server import PostgresServer, available_versions
@@ -219,7 +219,9 @@ def web(port: int, environment: dict[str, str]) -> Child:
 
 
 def worker(environment: dict[str, str]) -> Child:
+    """Return the worker, which alone can sign audit checkpoints."""
     command = [sys.executable, str(ROOT / "manage.py"), "worker"]
+    environment = {**environment, **worker_environment(VAR)}
     return Child("worker", command, VAR / "worker.log", environment)
 
 

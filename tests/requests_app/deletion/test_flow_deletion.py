@@ -63,6 +63,15 @@ def test_without_a_reason_nothing_is_deleted(admin_client, used, reason):
     assert AccessFlow.objects.filter(pk=used.pk).exists()
 
 
+def test_deletion_is_not_taken_for_tampering(admin_client, used):
+    forged = AccessRequest.objects.filter(status=Status.GRANTING)
+    forged.update(mac="")
+    admin_client.post(address(used), {"reason": "Orders moved away"})
+    requests = AccessRequest.objects.exclude(status=Status.EXPIRED)
+    authentic = {request.status: request.is_authentic for request in requests}
+    assert authentic == {"active": True, "granting": False, "pending_approval": True}
+
+
 def test_deletion_is_recorded_with_counts_and_terms(admin_client, admin_user, used):
     page = admin_client.post(address(used), {"reason": "Orders moved away"}, follow=True)
     assert "3 grants that were active through it are being revoked" in page.content.decode()
