@@ -32,9 +32,9 @@ class Environment:
     server: PostgresServer
     keys: dict[str, str] = field(default_factory=base.new_keys)
 
-    def application(self, database: str) -> Web:
+    def application(self, database: str, **settings: str) -> Web:
         """Return the application of a database, without a process of it running."""
-        settings = {"STATIC_ROOT": str(self.home / "static")}
+        settings = {"STATIC_ROOT": str(self.home / "static"), **settings}
         if database == BASELINE:
             settings["DJANGO_SETTINGS_MODULE"] = "bench.speed.baseline.settings"
         variables = base.portal_environment(self.server, database, self.keys, **settings)
