@@ -12,6 +12,7 @@ from django.utils import timezone
 from apono_portal.core.db.changes import ChangeDetector
 from requests_app.models import AccessRequest, GrantState, Status
 from requests_app.worker import loop
+from requests_app.worker.deadline_watchdog import DeadlineWatchdog
 from requests_app.worker.loop import MAX_PAUSE_SECONDS, Worker
 from tests.factories import AccessRequestFactory, GrantFactory
 
@@ -72,6 +73,19 @@ def test_change_that_was_not_noticed_waits_for_the_longest_pause(monkeypatch):
     with pausing_worker():
         request = AccessRequestFactory()
         assert seconds_until(lambda: request.grants.exists()) < 3
+
+
+def test_running_worker_caches_deadlines_and_watches_them(monkeypatch):
+    watched = threading.Event()
+    grant = GrantFactory(login_oid=1)
+
+    def check_deadlines(watchdog: DeadlineWatchdog) -> None:
+        if [deadline.grant_id for deadline in watchdog._cache.deadlines] == [grant.pk]:
+            watched.set()
+
+    monkeypatch.setattr(DeadlineWatchdog, "_check_deadlines", check_deadlines)
+    with pausing_worker():
+        assert watched.wait(INTERVAL_S)
 
 
 def turn(worker: Worker) -> float:
