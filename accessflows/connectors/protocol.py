@@ -6,7 +6,7 @@ All calls are idempotent, bounded in time, and raise only `errors.ConnectorError
 
 import base64
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, cast
@@ -68,7 +68,8 @@ class Target(JsonRecord):
 class GrantSpec(JsonRecord):
     """What was approved: which permission on which resource until when. `deadline` is aware.
 
-    `system_identifier` is the server that was approved; empty means any.
+    `system_identifier` is the server that was approved; empty means any. `allow_delegation`: an admin
+    accepted that grantees can give others access.
     """
 
     grant_id: uuid.UUID
@@ -78,6 +79,7 @@ class GrantSpec(JsonRecord):
     deadline: datetime
     connection_limit: int = 3
     system_identifier: str = ""
+    allow_delegation: bool = False
 
     def __post_init__(self) -> None:
         if self.deadline.tzinfo is None:
@@ -114,9 +116,51 @@ class GrantIdentity(JsonRecord):
     system_identifier: str
 
 
+@dataclass(frozen=True, slots=True)
+class PermissionEntry(JsonRecord):
+    """One right that a permission's role gave to others, or setting that it made. It outlives a grant.
+
+    `key` identifies it also after a rename, `text` describes it, and `undo` is the SQL that `role` can run.
+    """
+
+    key: str
+    database: str
+    role: str
+    kind: str
+    text: str
+    undo: str
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionState(JsonRecord):
+    """All such entries of one permission. Empty for targets on which grantees cannot make any."""
+
+    entries: tuple[PermissionEntry, ...] = ()
+
+    @property
+    def keys(self) -> list[str]:
+        return sorted(entry.key for entry in self.entries)
+
+    def changes_since(self, before: Collection[str]) -> list[PermissionEntry]:
+        """Return the entries whose keys are not in `before`.
+
+        Objects of a role that owned some before are its own, and not listed.
+        """
+        owned_before = any(":object:" in key for key in before)
+        known = set(before)
+        return [
+            entry
+            for entry in self.entries
+            if entry.key not in known and not (entry.kind == "object" and owned_before)
+        ]
+
+
 @dataclass(frozen=True)
 class Activation(JsonRecord):
-    """`clock_skew` is positive if the target's clock is ahead. `valid_until` is what the target enforces."""
+    """`clock_skew` is positive if the target's clock is ahead. `valid_until` is what the target enforces.
+
+    `permission_state` is the one before anybody could use the grant.
+    """
 
     identity: GrantIdentity
     server_version: int
@@ -124,6 +168,7 @@ class Activation(JsonRecord):
     clock_skew: timedelta
     valid_until: datetime
     already_existed: bool
+    permission_state: PermissionState = PermissionState()
 
 
 @dataclass(frozen=True)
@@ -217,11 +262,15 @@ class Check(JsonRecord):
 
 @dataclass(frozen=True)
 class CapabilityRole(JsonRecord):
-    """A role that could be offered as a permission. `refusal` says why it must not be, or is empty."""
+    """A role that could be offered as a permission.
+
+    `refusal` says why it must not be, `delegation` how its grantees could give others access; or empty.
+    """
 
     name: str
     databases: tuple[str, ...]
     refusal: str = ""
+    delegation: str = ""
 
 
 @dataclass(frozen=True)
@@ -300,7 +349,9 @@ class Connector(Protocol):
     ) -> dict[str, list[str]]:
         """Describe in sentences what each permission allows on the resource."""
 
-    def check_permission(self, target: Target, permission: str) -> None:
+    def check_permission(
+        self, target: Target, permission: str, *, allow_delegation: bool = False
+    ) -> None:
         """Raise TargetRefused if this permission must never be granted."""
 
     def activate(self, target: Target, spec: GrantSpec) -> Activation:
@@ -348,6 +399,21 @@ class Connector(Protocol):
 
     def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObjects:
         """List what the grantee left behind."""
+
+    def read_permission(
+        self, target: Target, permission: str, *, system_identifier: str = ""
+    ) -> PermissionState:
+        """Return what a permission's role gave to others or set. Changes nothing."""
+
+    def undo_permission_changes(
+        self,
+        target: Target,
+        permission: str,
+        changes: Sequence[PermissionEntry],
+        *,
+        system_identifier: str = "",
+    ) -> None:
+        """Undo changes made through a grant. Raises TargetRefused if only a superuser can."""
 
     def clean(self, target: Target, identity: GrantIdentity) -> Cleaning:
         """Move or remove what was left behind, then drop the role. Only after `contain`."""

@@ -94,6 +94,7 @@ def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bo
             state=GrantState.ACTIVE,
             activated_at=now,
             enforced_until=activation.valid_until,
+            permission_state=activation.permission_state.keys,
             **RELEASED,
         )
         if not activated:

@@ -24,6 +24,7 @@ from accessflows.connectors.protocol import (
     ManagedRole,
     Membership,
     OwnedObjects,
+    PermissionState,
     Proof,
     RoleListing,
     Target,
@@ -131,6 +132,11 @@ class HonestTarget:
             return Containment(0, 0, was_absent=True)
         ended, login.sessions, login.can_login = login.sessions, 0, False
         return Containment(ended, 0)
+
+    def read_permission(
+        self, target: Target, permission: str, *, system_identifier: str = ""
+    ) -> PermissionState:
+        return self._ask(lambda: PermissionState())  # type: ignore[return-value]
 
     def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObjects:
         return self._ask(lambda: OwnedObjects(()))  # type: ignore[return-value]

@@ -1,6 +1,7 @@
 """Activating a grant: a login role that cannot sign in yet, created in one transaction and read back."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -16,6 +17,7 @@ from accessflows.connectors.postgresql.capacity import capacity_queries, capacit
 from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
 from accessflows.connectors.postgresql.errors import WILL_RETRY
 from accessflows.connectors.postgresql.names import Marker, check_name
+from accessflows.connectors.postgresql.permission_state import delegation_refusal, read_permission
 from accessflows.connectors.postgresql.permissions import (
     name_refusal,
     raise_if_refused,
@@ -28,7 +30,13 @@ from accessflows.connectors.postgresql.requirements import (
     grant_checks,
 )
 from accessflows.connectors.postgresql.roles import Role, lock_query, role_from, role_query
-from accessflows.connectors.protocol import Activation, GrantIdentity, GrantSpec, Target
+from accessflows.connectors.protocol import (
+    Activation,
+    GrantIdentity,
+    GrantSpec,
+    PermissionState,
+    Target,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +74,7 @@ def activate(target: Target, spec: GrantSpec) -> Activation:
     with connect_as_broker(target) as connection:
         connection.check_server(spec.system_identifier)
         valid_until = deadline_on_target(connection, spec)
+        state = _state_before(connection, spec)
         try:
             activation = _in_one_transaction(connection, spec, valid_until)
         except (errors.DuplicateObject, errors.UniqueViolation):
@@ -78,7 +87,22 @@ def activate(target: Target, spec: GrantSpec) -> Activation:
         resource=spec.resource,
         already_existed=activation.already_existed,
     )
-    return activation
+    return replace(activation, permission_state=state)
+
+
+def _state_before(connection: BrokerConnection, spec: GrantSpec) -> PermissionState:
+    """Return what the permission's role has given to others, for the comparison at the end.
+
+    It is read before anybody can use the grant, also when an earlier attempt created it.
+    """
+    raise_if_refused(name_refusal(spec.permission))
+    reachable = connection.rows(*reachable_roles(spec.permission))
+    raise_if_refused(roles_refusal(spec.permission, reachable))
+    if not spec.allow_delegation:
+        raise_if_refused(delegation_refusal(connection, spec.permission, reachable))
+    return read_permission(
+        connection.target, spec.permission, system_identifier=connection.system_identifier
+    )
 
 
 def locate(target: Target, spec: GrantSpec) -> GrantIdentity | None:
@@ -129,7 +153,6 @@ def _in_one_transaction(
 
 def _check_preconditions(connection: BrokerConnection, spec: GrantSpec) -> Role | None:
     """Lock the grant and refuse what could not be revoked later. Return the role if it exists."""
-    raise_if_refused(name_refusal(spec.permission))
     _, _, reachable, facts, role, _, capacity = connection.pipeline(
         [
             (_BEGIN, None),

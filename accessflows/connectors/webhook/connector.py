@@ -30,6 +30,8 @@ from accessflows.connectors.protocol import (
     Membership,
     OwnedObject,
     OwnedObjects,
+    PermissionEntry,
+    PermissionState,
     Proof,
     RoleListing,
     Target,
@@ -79,7 +81,9 @@ class WebhookConnector:
         }
         return {name: list(sentences.get(name, ())) for name in permissions}
 
-    def check_permission(self, target: Target, permission: str) -> None:
+    def check_permission(
+        self, target: Target, permission: str, *, allow_delegation: bool = False
+    ) -> None:
         if permission not in {role.name for role in self.discover(target).roles}:
             raise TargetRefused(f"The receiver has no permission {permission}. Choose another.")
 
@@ -112,6 +116,22 @@ class WebhookConnector:
             valid_until,
             response.flag("already_existed"),
         )
+
+    def read_permission(
+        self, target: Target, permission: str, *, system_identifier: str = ""
+    ) -> PermissionState:
+        """Return nothing: the receiver alone decides what a grant allows."""
+        return PermissionState()
+
+    def undo_permission_changes(
+        self,
+        target: Target,
+        permission: str,
+        changes: Sequence[PermissionEntry],
+        *,
+        system_identifier: str = "",
+    ) -> None:
+        """Do nothing: there are no changes to undo."""
 
     def locate(self, target: Target, spec: GrantSpec) -> GrantIdentity | None:
         data = {"grant": spec.role_name, "receiver": spec.system_identifier}
