@@ -14,6 +14,10 @@ from tests.fixtures.postgres import PgTarget
 
 postgresql = connector_for("postgresql")
 
+PEEK = (
+    "CREATE FUNCTION sales.peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER"
+    " AS 'SELECT count(*) FROM sales.orders'"
+)
 DEFAULTS: LiteralString = "ALTER DEFAULT PRIVILEGES FOR ROLE {} GRANT SELECT ON TABLES TO PUBLIC"
 
 
@@ -196,8 +200,7 @@ def test_nothing_stays_of_a_session_that_became_the_permission(
             f"ALTER ROLE {reader} PASSWORD 'mine'",
             f"ALTER ROLE {reader} SET statement_timeout = 0",
             f"ALTER ROLE {reader} IN DATABASE orders SET search_path = sales, public",
-            "CREATE FUNCTION sales.peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER"
-            " AS 'SELECT count(*) FROM sales.orders'",
+            PEEK,
             "CREATE TABLE sales.copied AS SELECT * FROM sales.orders",
             "GRANT SELECT ON sales.copied TO PUBLIC",
         ):
