@@ -6,7 +6,7 @@ All calls are idempotent, bounded in time, and raise only `errors.ConnectorError
 
 import base64
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, cast
@@ -377,8 +377,9 @@ class Connector(Protocol):
         `since` is the end last known to be enforced: what was disabled or shortened is not revived.
         """
 
-    def keep_connection(self, target: Target) -> None:
-        """Keep a way in open, so that a target without free connections cannot delay an end."""
+    def keep_connections(self, target: Target, databases: Iterable[str]) -> None:
+        """Keep a way into each database open, so that a target without free connections cannot delay an
+        end."""
 
     def contain(self, target: Target, identity: GrantIdentity) -> Containment:
         """Stop all use now: no new sign-ins, no open sessions."""

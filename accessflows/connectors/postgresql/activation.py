@@ -13,11 +13,19 @@ from accessflows.connectors.errors import (
     TargetRefused,
     TargetUnavailable,
 )
-from accessflows.connectors.postgresql.capacity import capacity_queries, capacity_refusal
+from accessflows.connectors.postgresql.capacity import (
+    capacity_query,
+    capacity_refusal,
+    lock_capacity_query,
+)
 from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
 from accessflows.connectors.postgresql.errors import WILL_RETRY
 from accessflows.connectors.postgresql.names import Marker, check_name
-from accessflows.connectors.postgresql.permission_state import delegation_refusal, read_permission
+from accessflows.connectors.postgresql.permission_state import (
+    delegation_refusal,
+    permission_state,
+    reading,
+)
 from accessflows.connectors.postgresql.permissions import (
     name_refusal,
     raise_if_refused,
@@ -93,16 +101,18 @@ def activate(target: Target, spec: GrantSpec) -> Activation:
 def _state_before(connection: BrokerConnection, spec: GrantSpec) -> PermissionState:
     """Return what the permission's role has given to others, for the comparison at the end.
 
-    It is read before anybody can use the grant, also when an earlier attempt created it.
+    It is read before anybody can use the grant, also when an earlier attempt created it. A full target
+    refuses first: reading takes a connection to each database.
     """
     raise_if_refused(name_refusal(spec.permission))
+    capacity = connection.row(*capacity_query(spec.role_name))
+    raise_if_refused(capacity_refusal(capacity, spec.connection_limit))
     reachable = connection.rows(*reachable_roles(spec.permission))
     raise_if_refused(roles_refusal(spec.permission, reachable))
-    if not spec.allow_delegation:
-        raise_if_refused(delegation_refusal(connection, spec.permission, reachable))
-    return read_permission(
-        connection.target, spec.permission, system_identifier=connection.system_identifier
-    )
+    with reading(connection.target):
+        if not spec.allow_delegation:
+            raise_if_refused(delegation_refusal(connection, spec.permission, reachable))
+        return permission_state(connection, spec.permission)
 
 
 def locate(target: Target, spec: GrantSpec) -> GrantIdentity | None:
@@ -160,7 +170,8 @@ def _check_preconditions(connection: BrokerConnection, spec: GrantSpec) -> Role 
             reachable_roles(spec.permission),
             broker_and_grant_query(connection, spec.resource, spec.permission),
             role_query(spec.role_name),
-            *capacity_queries(spec.role_name),
+            lock_capacity_query(),
+            capacity_query(spec.role_name),
         ]
     )
     raise_if_refused(roles_refusal(spec.permission, reachable))

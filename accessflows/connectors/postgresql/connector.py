@@ -31,7 +31,7 @@ class PostgreSQLConnector:
     issue_credential = staticmethod(credentials.issue_credential)
     reset_credential = staticmethod(credentials.reset_credential)
     extend = staticmethod(extension.extend)
-    keep_connection = staticmethod(connection.keep_connection)
+    keep_connections = staticmethod(connection.keep_connections)
     contain = staticmethod(containment.contain)
     contain_many = staticmethod(containment.contain_many)
     terminate_sessions_at = staticmethod(timed_termination.terminate_sessions_at)

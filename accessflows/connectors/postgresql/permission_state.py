@@ -5,8 +5,10 @@ has grant options can give others access as that role. Such rights belong to the
 up after the login does not find them.
 """
 
+import threading
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import structlog
 from psycopg import errors, sql
@@ -42,25 +44,41 @@ MAX_ENTRIES = 5000
 MAX_OBJECTS = 200  # per database
 
 
+_readers: defaultdict[Target, threading.Lock] = defaultdict(threading.Lock)
+
+
+@contextmanager
+def reading(target: Target) -> Iterator[None]:
+    """Let one thread at a time read a target, so that a worker has one connection per database for it."""
+    with _readers[target]:
+        yield
+
+
 def read_permission(
     target: Target, permission: str, *, system_identifier: str = ""
 ) -> PermissionState:
     """Return what the roles of a permission have given to others or set, in every database."""
     with connect_as_broker(target) as connection:
         connection.check_server(system_identifier)
-        oids = [row["oid"] for row in connection.rows(*reachable_roles(permission))]
-        entries = _entries(connection, target.database, SETTINGS, oids)
-        if connection.row(MAY_READ_PASSWORDS)["ok"]:
-            entries += _entries(connection, target.database, PASSWORDS, oids)
-        entries += _entries(connection, target.database, ENTRIES, oids, shared=True)
-        entries += _entries(connection, target.database, OWNED, oids, limit=MAX_OBJECTS)
-        databases = databases_of(connection, permission, oids)
-    for database in databases:
+        with reading(target):
+            return permission_state(connection, permission)
+
+
+def permission_state(connection: BrokerConnection, permission: str) -> PermissionState:
+    """Like `read_permission`, over a connection to the maintenance database."""
+    target = connection.target
+    oids = [row["oid"] for row in connection.rows(*reachable_roles(permission))]
+    entries = _entries(connection, target.database, SETTINGS, oids)
+    if connection.row(MAY_READ_PASSWORDS)["ok"]:
+        entries += _entries(connection, target.database, PASSWORDS, oids)
+    entries += _entries(connection, target.database, ENTRIES, oids, shared=True)
+    entries += _entries(connection, target.database, OWNED, oids, limit=MAX_OBJECTS)
+    for database in databases_of(connection, permission, oids):
         if database != target.database:
-            with connect_as_broker(target, database=database) as connection:
-                connection.check_server(system_identifier)
-                entries += _entries(connection, database, ENTRIES, oids)
-                entries += _entries(connection, database, OWNED, oids, limit=MAX_OBJECTS)
+            with connect_as_broker(target, database=database) as other:
+                other.check_server(connection.system_identifier)
+                entries += _entries(other, database, ENTRIES, oids)
+                entries += _entries(other, database, OWNED, oids, limit=MAX_OBJECTS)
     if len(entries) > MAX_ENTRIES:
         raise TargetRefused(
             f"{permission} owns or has given others more than {MAX_ENTRIES} objects and rights, too many to compare "

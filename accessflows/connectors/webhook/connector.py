@@ -4,7 +4,7 @@ The receiver knows a grant by its reference, the name that is a login elsewhere.
 only in the response to `issue_credential`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -165,7 +165,7 @@ class WebhookConnector:
             raise TargetRefused("The receiver did not extend the grant.")
         return valid_until
 
-    def keep_connection(self, target: Target) -> None:
+    def keep_connections(self, target: Target, databases: Iterable[str]) -> None:
         """Each call is a request of its own."""
 
     def contain(self, target: Target, identity: GrantIdentity) -> Containment:
