@@ -51,6 +51,7 @@ class Grant(AuthenticatedRow):
 
     The row is written, with its deadline, before anything is done on the target. ``extending_to`` is
     the end requested by an open extension, ``enforced_until`` the end the target itself enforces.
+    ``revealed_at`` is written before the target is called, ``password_set_at`` once it has confirmed.
     ``permission_state`` are the keys of what the permission's role had given to others at activation,
     None if unknown, and ``permission_changes`` what was added until the end.
     The worker ``lease_by`` holds the row until ``lease_until``, by the database's clock.
@@ -75,6 +76,7 @@ class Grant(AuthenticatedRow):
     system_identifier = models.CharField(max_length=32, blank=True)
     activated_at = models.DateTimeField(null=True, blank=True)
     revealed_at = models.DateTimeField(null=True, blank=True)
+    password_set_at = models.DateTimeField(null=True, blank=True)
     contained_at = models.DateTimeField(null=True, blank=True)
     removed_at = models.DateTimeField(null=True, blank=True)
     owned_objects = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
