@@ -4,7 +4,6 @@ All results are frozen, carry no secret in `repr()` and convert to JSON through 
 All calls are idempotent, bounded in time, and raise only `errors.ConnectorError` subclasses.
 """
 
-import base64
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -12,8 +11,11 @@ from datetime import datetime, timedelta
 from typing import Protocol, cast
 
 from accessflows.connectors.errors import ConnectorError
+from apono_portal.core.formatting import login_names
 
-ROLE_PREFIX = "jit_"
+ROLE_PREFIX = login_names.LOGIN_PREFIX
+role_name_of = login_names.login_of
+grant_id_of = login_names.grant_id_of
 
 
 def _as_json(value: object) -> object:
@@ -69,7 +71,7 @@ class GrantSpec(JsonRecord):
     """What was approved: which permission on which resource until when. `deadline` is aware.
 
     `system_identifier` is the server that was approved; empty means any. `allow_delegation`: an admin
-    accepted that grantees can give others access.
+    accepted that grantees can give others access. `reference` is the request's, for people.
     """
 
     grant_id: uuid.UUID
@@ -80,6 +82,7 @@ class GrantSpec(JsonRecord):
     connection_limit: int = 3
     system_identifier: str = ""
     allow_delegation: bool = False
+    reference: str = ""
 
     def __post_init__(self) -> None:
         if self.deadline.tzinfo is None:
@@ -88,23 +91,6 @@ class GrantSpec(JsonRecord):
     @property
     def role_name(self) -> str:
         return role_name_of(self.grant_id)
-
-
-def role_name_of(grant_id: uuid.UUID) -> str:
-    """Return the login role of a grant: 30 characters, unique, within every identifier limit."""
-    return ROLE_PREFIX + base64.b32encode(grant_id.bytes).decode().rstrip("=").lower()
-
-
-def grant_id_of(role_name: str) -> uuid.UUID | None:
-    """Return the grant whose role has this name, or None if `role_name_of` did not make it."""
-    encoded = role_name.removeprefix(ROLE_PREFIX)
-    if encoded == role_name or len(encoded) != 26:
-        return None
-    try:
-        grant_id = uuid.UUID(bytes=base64.b32decode(encoded.upper() + "======"))
-    except ValueError:
-        return None
-    return grant_id if role_name_of(grant_id) == role_name else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from django.db.models import BigIntegerField, F, Subquery, Value
 from django.db.models.functions import Coalesce
@@ -12,6 +13,7 @@ from audit.models import Event
 from audit.querysets import EventQuerySet
 
 SCAN_LIMIT = 2000
+GRANT = "requests_app.grant"
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class EventFilter:
     actor: str = ""
     request_id: int | None = None
     text: str = ""
+    grant_id: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -41,6 +44,8 @@ def _filter_by_scan(filters: EventFilter) -> EventQuerySet:
         events = events.filter(event=filters.event)
     if filters.request_id is not None:
         events = events.about_request(filters.request_id)
+    if filters.grant_id is not None:
+        events = events.filter(target_type=GRANT, target_id=str(filters.grant_id))
     return events.by_actor(filters.actor).matching(filters.text)
 
 

@@ -125,6 +125,7 @@ class Grant(AuthenticatedRow):
             connection_limit=integration.connection_limit,
             system_identifier=self.system_identifier or integration.system_identifier,
             allow_delegation=allow_delegation,
+            reference=f"AR-{self.request_id}",
         )
 
     @property
