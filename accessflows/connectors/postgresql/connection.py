@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -37,6 +37,7 @@ _STALLED_TRANSACTION_S = 5
 _MAX_AGE_S = 300.0
 _REPLACEMENT_RETRY_S = 30.0
 _IDLE_S = 150.0  # longer than the interval between two scans of a target
+MAX_KEPT_DATABASES = 8  # by each worker, besides the maintenance database
 _POLL_S = 0.1  # how often a waiting connection checks its deadline
 
 T = TypeVar("T")
@@ -188,13 +189,23 @@ def connect_as_broker(
     _to_pool(key, raw)
 
 
-def keep_connection(target: Target) -> None:
-    """Keep a connection open for what is urgent, so that a full target cannot delay it.
+def keep_connections(target: Target, databases: Iterable[str]) -> None:
+    """Keep a connection to each database open for what is urgent, so that a full target cannot delay it.
 
-    Called again within ``_IDLE_S``; outside a worker it only connects.
+    Sessions are terminated over the one to the maintenance database, which comes first; prepared
+    transactions can only be rolled back in their own. Called again within ``_IDLE_S``; outside a worker it
+    only connects. One that fails does not stop the others.
     """
-    with connect_as_broker(target, urgent=True):
-        pass
+    failure: ConnectorError | None = None
+    others = sorted(set(databases) - {target.database})[:MAX_KEPT_DATABASES]
+    for database in [target.database, *others]:
+        try:
+            with connect_as_broker(target, database=database, urgent=True):
+                pass
+        except ConnectorError as error:
+            failure = failure or error
+    if failure:
+        raise failure
 
 
 def _from_pool(key: Key) -> BrokerConnection | None:
@@ -217,10 +228,10 @@ def _from_pool(key: Key) -> BrokerConnection | None:
 def _to_pool(key: Key, raw: "BoundedConnection", *, failed: bool = False) -> None:
     """Keep a connection that is open and on which nothing is running.
 
-    After a failure, and from time to time, it is replaced. Only connections to the maintenance database
-    stay idle for long: a database in use cannot be renamed or dropped.
+    After a failure, and from time to time, it is replaced. Only those for what is urgent or to the
+    maintenance database stay idle for long: a database in use cannot be renamed or dropped.
     """
-    target, database, _ = key
+    target, database, urgent = key
     pool = idle_pool.connections
     status = raw.info.transaction_status
     if not pool.is_enabled or status in {pq.TransactionStatus.ACTIVE, pq.TransactionStatus.UNKNOWN}:
@@ -229,7 +240,8 @@ def _to_pool(key: Key, raw: "BoundedConnection", *, failed: bool = False) -> Non
     young = time.monotonic() - raw.opened_at < _MAX_AGE_S
     if failed or not young or status != pq.TransactionStatus.IDLE:
         raw = _replace(target, database, raw)
-    idle_s = _IDLE_S if database == target.database else idle_pool.IDLE_SECONDS
+    is_kept = urgent or database == target.database
+    idle_s = _IDLE_S if is_kept else idle_pool.IDLE_SECONDS
     if not pool.release(key, raw, idle_s=idle_s):
         raw.close()
 
