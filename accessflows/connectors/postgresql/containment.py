@@ -7,6 +7,7 @@ What counts is the termination afterwards. Where a role stays locked all the sam
 and its sessions terminated; the grant is not contained and is tried again.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -44,6 +45,7 @@ _BATCH_SIZE = 250
 _DISABLE_BATCH_SIZE = 50
 _MAX_ATTEMPTS = 5
 _BUDGET_S = 60.0
+_RETRY_BUDGET_S = 1.0  # for all that stay locked: what expires meanwhile waits for them
 
 # In a batch, one locked role must not delay the others; it is retried by itself.
 _SHORT_LOCK_TIMEOUT = sql.SQL("SET LOCAL lock_timeout = '50ms'")
@@ -205,7 +207,7 @@ def _retry_locked(
     """Disable each role by itself, in rounds: those that stay locked delay the others by one short wait."""
     lookups: Lookups = {}
     failed: dict[GrantIdentity, ConnectorError] = {}
-    remaining = list(identities)
+    remaining, give_up_at = list(identities), time.monotonic() + _RETRY_BUDGET_S
     for lock_timeout in [_SHORT_LOCK_TIMEOUT, *[_LONGER_LOCK_TIMEOUT] * (_MAX_ATTEMPTS - 1)]:
         failed = {}
         for identity in remaining:
@@ -215,7 +217,9 @@ def _retry_locked(
             else:
                 lookups |= outcome
         remaining = list(failed)
-        _terminate_early(connection, list(lookups) if remaining else [])
+        if not remaining or time.monotonic() > give_up_at:
+            break
+        _terminate_early(connection, list(lookups))
     return lookups, failed
 
 

@@ -36,7 +36,7 @@ def main() -> int:
 def run_version(options: argparse.Namespace) -> int:
     started = time.monotonic()
     with running_chapter(options.version) as chapter:
-        results = chapter.run(options.only, options.ends)
+        results = chapter.run([options.only], options.ends)
     _print(results)
     if not options.only:
         _save(options, results, time.monotonic() - started)

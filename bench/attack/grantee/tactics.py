@@ -168,6 +168,14 @@ LEFTOVERS = (
     Tactic("a trigger that copies new rows", _TRIGGER, BUILD, reads=_READ_COPY),
     Tactic("a trigger, and an accomplice who holds a lock on the copy", (
         *_TRIGGER, ACCOMPLICE + "BEGIN", ACCOMPLICE + _READ_COPY), BUILD, reads=_READ_COPY, delays=True),
+    Tactic("a trigger that copies new rows to the accomplice", (
+        ACCOMPLICE + "CREATE TABLE public.{tag}_copy (name text)", ACCOMPLICE + "GRANT INSERT ON public.{tag}_copy TO PUBLIC",
+        *(line.replace("sales.{tag}_copy", "public.{tag}_copy").replace("SECURITY DEFINER", "") for line in _TRIGGER[2:])),
+        BUILD, reads="SELECT name FROM public.{tag}_copy"),
+    Tactic("a view, and an accomplice who holds a lock on it", (
+        f"CREATE VIEW sales.{{tag}}_view AS {DATA}", "GRANT SELECT ON sales.{tag}_view TO PUBLIC",
+        ACCOMPLICE + "BEGIN", ACCOMPLICE + "SELECT name FROM sales.{tag}_view"),
+        BUILD, reads="SELECT name FROM sales.{tag}_view", delays=True),
     Tactic("a rule", ("CREATE VIEW sales.{tag}_view AS SELECT 1 AS name", "CREATE TABLE sales.{tag}_copy (name text)",
            f"CREATE RULE {{tag}}_rule AS ON UPDATE TO sales.{{tag}}_view DO INSTEAD INSERT INTO sales.{{tag}}_copy {DATA}",
            "GRANT SELECT, UPDATE ON sales.{tag}_view TO PUBLIC", "GRANT SELECT ON sales.{tag}_copy TO PUBLIC",
