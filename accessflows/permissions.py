@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def require_admin(*, actor: "User", window: Window | None) -> None:
-    """Raise unless the actor is an account admin now, with an open window if MFA is set up.
+    """Raise unless the actor is an account admin now, with an open window.
 
     Call it first in the transaction it protects: it takes the first lock.
     """

@@ -259,7 +259,7 @@ MFA_STEP_UP_URL = "requests:step_up"
 MFA_RECENT_SIGN_IN = timedelta(minutes=15)
 MFA_SET_UP_LIFETIME = timedelta(minutes=30)
 MFA_RECOVERY_CODES = env.bool("MFA_RECOVERY_CODES", default=True)
-MFA_ADMINS_MUST_ENROL = env.bool("MFA_ADMINS_MUST_ENROL", default=False)
+MFA_ADMINS_MUST_ENROL = env.bool("MFA_ADMINS_MUST_ENROL", default=True)
 
 # --- Requests and grants ----------------------------------------------------------------------
 PENDING_MFA_LIFETIME = timedelta(hours=env.int("PENDING_MFA_HOURS", default=4))
