@@ -52,6 +52,7 @@ from tests.factories import (
     ResourceFactory,
     UserFactory,
     code_for,
+    fresh_window,
     take_fingerprint,
 )
 from tests.fixtures.submission import submit_request
@@ -349,7 +350,7 @@ class RequestActions(RuleBasedStateMachine):
             flow.is_active = not flow.is_active
             set_flow_active(
                 actor=self.admin,
-                window=None,
+                window=fresh_window(self.admin),
                 flow=flow.row,
                 is_active=flow.is_active,
                 client_info=SYSTEM,
@@ -370,7 +371,7 @@ class RequestActions(RuleBasedStateMachine):
         try:
             change_flow(
                 actor=self.admin,
-                window=None,
+                window=fresh_window(self.admin),
                 flow=flow.row,
                 terms=FlowInput(**terms),
                 client_info=SYSTEM,
@@ -387,7 +388,7 @@ class RequestActions(RuleBasedStateMachine):
             return
         reset_mfa_of_user(
             actor=self.admin,
-            window=None,
+            window=fresh_window(self.admin),
             user=person.user,
             reason="Lost phone",
             revoke_access=ends,
@@ -399,7 +400,9 @@ class RequestActions(RuleBasedStateMachine):
     def leave_or_come_back(self, who: int) -> None:
         person = self.person(who)
         service = deactivate_user if person.is_active else reactivate_user
-        service(actor=self.admin, window=None, user=person.user, client_info=SYSTEM)
+        service(
+            actor=self.admin, window=fresh_window(self.admin), user=person.user, client_info=SYSTEM
+        )
         if person.is_active:
             person.void()
         person.is_active = not person.is_active
