@@ -1,12 +1,19 @@
-"""Sign-in by email and password."""
+"""Sign-in by email and password, within limits.
+
+Every page that asks for a password comes through here. What is over a limit is refused before anything is
+hashed: hashing is what an attacker can make expensive.
+"""
 
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
 from django.db.models import BigIntegerField
+from django.http import HttpRequest
 
 from apono_portal.core.db.compiled_query import CompiledQuery
+from apono_portal.users.hashers import Line
 from apono_portal.users.models import User
+from apono_portal.users.password_limits import PasswordAttempt
 from mfa.verification.window import with_authenticator
 
 _user_of_request = CompiledQuery(
@@ -17,8 +24,37 @@ _user_of_request = CompiledQuery(
 )
 
 
+# In each process. Strangers cannot take the turns of browsers in which somebody signed in before.
+STRANGERS = Line(at_once=1, waiting=1, wait_s=0.5)
+KNOWN_BROWSERS = Line(at_once=1, waiting=4, wait_s=5.0)
+
+
 class EmailBackend(ModelBackend):
     """Loads the user with MFA state and authenticator, which every request needs."""
+
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the user whose password it is. Raises `PasswordsBlocked` and `PasswordsBusy`.
+
+        An unknown email takes as long as a known one: Django hashes the password all the same.
+        """
+        if request is None or username is None or password is None:
+            return None
+        attempt = PasswordAttempt.of(request, username)
+        attempt.require_budget()
+        with (KNOWN_BROWSERS if attempt.browser else STRANGERS).turn():
+            attempt.count()
+            user = super().authenticate(request, username, password, **kwargs)
+        if user is None:
+            attempt.fail()
+        else:
+            attempt.succeed()
+        return user
 
     def get_user(self, user_id: Any) -> User | None:
         user = _user_of_request.first(user_id)

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.types import PortalRequest
-from apono_portal.users import services, session_state
+from apono_portal.users import services, session_state, sign_in_devices
 from apono_portal.users.forms import ChangePasswordForm, LinkPasswordForm
 from apono_portal.users.models import User
 from mfa.exceptions import WindowClosed
@@ -50,7 +50,9 @@ def change(request: PortalRequest) -> HttpResponse:
     update_session_auth_hash(request, request.user)
     session_state.stamp_session(request)
     messages.success(request, "Password changed. You were signed out everywhere else.")
-    return redirect("mfa:security")
+    response = redirect("mfa:security")
+    sign_in_devices.remember_device(request, response, request.user)
+    return response
 
 
 def _verify_first(request: PortalRequest) -> HttpResponse:
