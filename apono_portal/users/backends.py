@@ -1,7 +1,7 @@
 """Sign-in by email and password, within limits.
 
 Every page that asks for a password comes through here. What is over a limit is refused before anything is
-hashed: hashing is what an attacker can make expensive.
+hashed. `apono_portal.users.middleware` bounds how many sign-ins a process handles at once.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from django.db.models import BigIntegerField
 from django.http import HttpRequest
 
 from apono_portal.core.db.compiled_query import CompiledQuery
-from apono_portal.users.hashers import Line
+from apono_portal.users.exceptions import PasswordsBusy
 from apono_portal.users.models import User
 from apono_portal.users.password_limits import PasswordAttempt
 from mfa.verification.window import with_authenticator
@@ -22,11 +22,6 @@ _user_of_request = CompiledQuery(
     ),
     BigIntegerField(),
 )
-
-
-# In each process. Strangers cannot take the turns of browsers in which somebody signed in before.
-STRANGERS = Line(at_once=1, waiting=1, wait_s=0.5)
-KNOWN_BROWSERS = Line(at_once=1, waiting=4, wait_s=5.0)
 
 
 class EmailBackend(ModelBackend):
@@ -47,9 +42,12 @@ class EmailBackend(ModelBackend):
             return None
         attempt = PasswordAttempt.of(request, username)
         attempt.require_budget()
-        with (KNOWN_BROWSERS if attempt.browser else STRANGERS).turn():
-            attempt.count()
+        failure = attempt.count()
+        try:
             user = super().authenticate(request, username, password, **kwargs)
+        except PasswordsBusy:  # nothing was compared
+            failure.delete()
+            raise
         if user is None:
             attempt.fail()
         else:

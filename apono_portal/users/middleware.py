@@ -1,15 +1,45 @@
-"""Answers to refused password attempts, wherever a password is asked for."""
+"""How many sign-ins a process handles at once, and the answers to refused passwords."""
 
 from collections.abc import Callable
+from functools import cache
 from math import ceil
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.users import sign_in_devices
 from apono_portal.users.exceptions import PasswordsBlocked, PasswordsBusy
+from apono_portal.users.hashers import Line
 from apono_portal.users.services import record_lockout
+
+# In each process. Strangers cannot take the turns of browsers in which their owner signed in before.
+STRANGERS = Line(at_once=1, waiting=1, wait_s=0.5)
+KNOWN_BROWSERS = Line(at_once=1, waiting=4, wait_s=5.0)
+
+
+class SignInLineMiddleware:
+    """Let few sign-ins in at once, and refuse the others before anything is read or rendered for them.
+
+    So the pages stay quick however many passwords are tried.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+        self._path = reverse("users:sign_in")
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method != "POST" or request.path_info != self._path:
+            return self.get_response(request)
+        is_known = sign_in_devices.is_known_for_sign_in(request)
+        try:
+            with (KNOWN_BROWSERS if is_known else STRANGERS).turn():
+                return self.get_response(request)
+        except PasswordsBusy as busy:
+            return busy_response(busy)
 
 
 class PasswordRefusalMiddleware:
@@ -23,10 +53,24 @@ class PasswordRefusalMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, PasswordsBusy):
-            response = render(request, "503.html", status=503)
-            response["Retry-After"] = str(exception.retry_after_s)
-            return response
+            return busy_response(exception)
         return _blocked(request, exception) if isinstance(exception, PasswordsBlocked) else None
+
+
+def busy_response(busy: PasswordsBusy) -> HttpResponse:
+    page = _busy_page()
+    headers = {
+        "Retry-After": str(busy.retry_after_s),
+        "Cache-Control": "no-store",
+        "Content-Length": str(len(page)),
+    }
+    return HttpResponse(page, status=503, headers=headers)
+
+
+@cache
+def _busy_page() -> bytes:
+    """Render once: a flood of sign-ins gets nothing else."""
+    return render_to_string("503.html").encode()
 
 
 def _blocked(request: HttpRequest, blocked: PasswordsBlocked) -> HttpResponse:

@@ -35,13 +35,20 @@ def find_device(request: HttpRequest, email: str) -> str:
     Empty for strangers. A cookie from before a password change is a stranger's: whoever knew the old
     password must not get further attempts with cookies collected then.
     """
-    if not any(name.startswith(_prefix()) for name in request.COOKIES):
+    if not _has_cookie(request) or "\0" in email:  # which PostgreSQL rejects
         return ""
     user = get_user_model().objects.filter(email=normalise_email(email)).first()
     read = _read(request, user) if user else None
     if user is None or read is None or not constant_time_compare(read[1], _reference(user)):
         return ""
     return hashlib.sha256(read[0].encode()).hexdigest()
+
+
+def is_known_for_sign_in(request: HttpRequest) -> bool:
+    """Return whether a sign-in form comes from a browser known to the account it names."""
+    if not _has_cookie(request):
+        return False  # without reading the form
+    return bool(find_device(request, request.POST.get("username", "")))
 
 
 def remember_device(request: HttpRequest, response: HttpResponseBase, user: "User") -> None:
@@ -67,6 +74,10 @@ def _read(request: HttpRequest, user: "User") -> tuple[str, str] | None:
     except (signing.BadSignature, ValueError, TypeError):
         return None
     return str(nonce), str(reference)
+
+
+def _has_cookie(request: HttpRequest) -> bool:
+    return any(name.startswith(_prefix()) for name in request.COOKIES)
 
 
 def _reference(user: "User") -> str:

@@ -8,7 +8,7 @@ from django.contrib.auth.hashers import make_password
 from django.test import Client
 from django.utils import timezone
 
-from apono_portal.users.backends import STRANGERS
+from apono_portal.users.middleware import STRANGERS
 from apono_portal.users.models import PasswordFailure
 from audit.models import Event
 from tests.factories import PASSWORD, UserFactory
