@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 from math import ceil
+from typing import cast
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -15,10 +16,27 @@ from apono_portal.users import sign_in_devices
 from apono_portal.users.exceptions import PasswordsBlocked, PasswordsBusy
 from apono_portal.users.hashers import Line
 from apono_portal.users.services import record_lockout
+from apono_portal.users.sessions import SessionStore
 
 # In each process. Strangers cannot take the turns of browsers in which their owner signed in before.
 STRANGERS = Line(at_once=1, waiting=1, wait_s=0.5)
 KNOWN_BROWSERS = Line(at_once=1, waiting=4, wait_s=5.0)
+
+
+POLL_HEADER = "X-Poll"  # static/js/poll.js
+
+
+class IdleTimeoutMiddleware:
+    """Keep a session alive while its user does something. A page that polls is not somebody's doing."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if request.user.is_authenticated and POLL_HEADER not in request.headers:
+            cast(SessionStore, request.session).postpone_idle_timeout()
+        return response
 
 
 class SignInLineMiddleware:
@@ -61,7 +79,6 @@ def busy_response(busy: PasswordsBusy) -> HttpResponse:
     page = _busy_page()
     headers = {
         "Retry-After": str(busy.retry_after_s),
-        "Cache-Control": "no-store",
         "Content-Length": str(len(page)),
     }
     return HttpResponse(page, status=503, headers=headers)

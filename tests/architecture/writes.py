@@ -59,7 +59,7 @@ INTEGRATION_TERMS = {
         "port",
         "encrypted_password",
         "sslmode",
-        "sslrootcert",
+        "ca_certificates",
     )
 }
 
