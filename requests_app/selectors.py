@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Exists, OuterRef
 
+from apono_portal.core.formatting.login_names import grant_id_of
+from audit.events import EventName
 from audit.models import Event
-from requests_app.models import LIVE, PENDING, AccessRequest, Status
+from requests_app.models import LIVE, PENDING, AccessRequest, Grant, Status
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -78,6 +80,23 @@ def request_details(user: "User", pk: int) -> AccessRequest | None:
         "targets", "decisions", "extensions", "grants__integration", "grants__drifts"
     )
     return requests.filter(pk=pk).first()
+
+
+def grant_of_login(user: "User", login: str) -> Grant | None:
+    """Return the grant of a login, None if the user may not see it: approvers see requests only."""
+    grant_id = grant_id_of(login)
+    if grant_id is None:
+        return None
+    grants = Grant.objects.select_related("request").prefetch_related("request__decisions")
+    if not user.can_read_everything:
+        grants = grants.filter(request__requester=user)
+    return grants.filter(pk=grant_id).first()
+
+
+def sessions_ended_with(grant: Grant) -> int | None:
+    """Return how many open sessions were terminated at the end of a grant, None before it."""
+    contained = Event.objects.about_target(grant).filter(event=EventName.GRANT_CONTAIN).first()
+    return contained.metadata.get("sessions_terminated") if contained else None
 
 
 def events_of(request: AccessRequest) -> list[Event]:

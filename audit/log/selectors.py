@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db.models import DateTimeField, ExpressionWrapper, F
 
@@ -14,6 +15,7 @@ from audit.querysets import EventQuerySet
 SCAN_LIMIT = 10_000  # events compared one by one
 MAX_CANDIDATES = 500  # events that the index over words found
 DAWN = datetime.min.replace(tzinfo=UTC)
+GRANT = "requests_app.grant"
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class EventFilter:
     actor: str = ""
     request_id: int | None = None
     text: str = ""
+    grant_id: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -51,6 +54,8 @@ def _filter_by_scan(filters: EventFilter) -> EventQuerySet:
         events = events.filter(event=filters.event)
     if filters.request_id is not None:
         events = events.about_request(filters.request_id)
+    if filters.grant_id is not None:
+        events = events.filter(target_type=GRANT, target_id=str(filters.grant_id))
     return events.by_actor(filters.actor).matching(filters.text)
 
 

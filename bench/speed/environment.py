@@ -70,9 +70,9 @@ class Environment:
         return sum(cpu_s - former.get(pid, 0.0) for pid, cpu_s in now.items())
 
     @contextmanager
-    def running_web(self, database: str) -> Iterator[Web]:
+    def running_web(self, database: str, **options: str) -> Iterator[Web]:
         """Run gunicorn with two processes of four threads, as the README starts it."""
-        web = self.application(database)
+        web = self.application(database, **options)
         web.run("-m", "django", "collectstatic", "--noinput", "--verbosity=0")
         web.launch(
             "-m", "gunicorn", "django.core.wsgi:get_wsgi_application()", "--workers", "2",

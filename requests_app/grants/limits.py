@@ -51,6 +51,16 @@ class GrantCounts:
         return ""
 
 
+def lock_limits(integrations: Iterable[Integration]) -> None:
+    """Let other activations on these integrations wait, so that none is counted too late.
+
+    The user's own limit is locked with their MFA state.
+    """
+    pks = {integration.pk for integration in integrations}
+    locked = Integration.objects.select_for_update(no_key=True).filter(pk__in=pks)
+    list(locked.order_by("pk").values_list("pk"))
+
+
 def limit_refusal(requester: "User", integrations: Iterable[Integration]) -> str:
     """Return why no grant on each of these can be added now, or ""."""
     integrations = list(integrations)

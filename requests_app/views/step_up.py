@@ -42,7 +42,7 @@ def enter_code(request: PortalRequest) -> HttpResponse:
         return redirect("mfa:security")
     recovery = settings.MFA_RECOVERY_CODES and request.GET.get("with") == "recovery"
     form = (RecoveryCodeForm if recovery else CodeForm)(request.POST or None)
-    scope = throttle_scope_of(request)
+    scope = throttle_scope_of(request, request.user)
     if request.method != "POST" or not form.is_valid():
         locked_until = locked_out_until(request.user, scope, is_recovery=recovery)
         status = UNPROCESSABLE if request.method == "POST" else 200
