@@ -65,7 +65,7 @@ class Integration(models.Model):
     sslmode = models.CharField(
         "TLS", max_length=16, choices=SslMode.choices, default=SslMode.VERIFY_FULL
     )
-    sslrootcert = models.CharField("CA certificate file", max_length=255, blank=True)
+    ca_certificates = models.TextField("CA certificates", blank=True)
     connection_limit = models.PositiveSmallIntegerField(
         "connections per login", default=3, validators=[MinValueValidator(1), MaxValueValidator(50)]
     )
@@ -112,7 +112,7 @@ class Integration(models.Model):
             user=self.broker,
             password=self.broker_password,
             sslmode=self.sslmode,
-            sslrootcert=self.sslrootcert,
+            ca_certificates=self.ca_certificates,
             url=self.url,
             portal_id=settings.PORTAL_ID,
         )

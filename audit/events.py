@@ -97,6 +97,7 @@ class EventName(models.TextChoices):
     AUDIT_REQUEST_VERIFICATION = "audit:request_verification", "Audit log verification requested"
     AUDIT_VERIFY = "audit:verify", "Audit log verified"
     AUDIT_PRUNE = "audit:prune", "Old events removed"
+    AUDIT_DETECT_TAMPERING = "audit:detect_tampering", "Tampering detected"
 
 
 def event_choices() -> list[tuple[str, str]]:
@@ -117,5 +118,6 @@ WARNINGS = frozenset(
         EventName.GRANT_FIND_PERMISSION_CHANGES,
         EventName.GRANT_DRIFT,
         EventName.GRANT_REMOVE_UNKNOWN,
+        EventName.AUDIT_DETECT_TAMPERING,
     }
 )

@@ -58,7 +58,7 @@ class Target(JsonRecord):
     user: str
     password: str = field(repr=False)
     sslmode: str = "prefer"
-    sslrootcert: str = ""
+    ca_certificates: str = ""
     url: str = ""
     portal_id: str = ""
     connect_timeout_s: int = 5

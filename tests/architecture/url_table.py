@@ -24,6 +24,8 @@ URLS: dict[str, Guard] = {
     "audit:list": Guard.READER,
     "audit:verification": Guard.READER,
     "audit:verify": Guard.READER,
+    "audit:checkpoint": Guard.READER,
+    "audit:verifier": Guard.READER,
     "audit:export_progress": Guard.READER,
     "audit:export_csv": Guard.READER,
     "audit:export_jsonl": Guard.READER,

@@ -60,7 +60,7 @@ INTEGRATION_TERMS = {
         "port",
         "encrypted_password",
         "sslmode",
-        "sslrootcert",
+        "ca_certificates",
     )
 }
 

@@ -21,6 +21,7 @@ from accessflows.connectors.errors import (
     TargetRefused,
     TargetUnavailable,
 )
+from accessflows.connectors.postgresql.certificate_file import certificate_file
 from accessflows.connectors.postgresql.errors import (
     WILL_RETRY,
     address,
@@ -33,6 +34,7 @@ from accessflows.connectors.protocol import Target
 MIN_VERSION = 150000
 MEMBERSHIP_OPTIONS_SINCE = 160000  # GRANT role ... WITH INHERIT, SET, ADMIN
 _REQUIRE_AUTH_SINCE = 160000  # libpq
+_SYSTEM_CERTIFICATES_SINCE = 160000  # libpq
 _STALLED_TRANSACTION_S = 5
 _MAX_AGE_S = 300.0
 _REPLACEMENT_RETRY_S = 30.0
@@ -268,7 +270,7 @@ def _replace(target: Target, database: str, old: "BoundedConnection") -> "Bounde
 
 def conninfo_for(target: Target, database: str) -> str:
     """Return the connection string, explicit wherever libpq would otherwise read the environment."""
-    if "," in target.host or "\x00" in f"{target.host}{target.password}{target.sslrootcert}":
+    if "," in target.host or "\x00" in f"{target.host}{target.password}":
         raise TargetRefused("The integration's address is not a single host. Correct it.")
     parameters = {
         "host": target.host,
@@ -284,10 +286,12 @@ def conninfo_for(target: Target, database: str) -> str:
         "client_encoding": "UTF8",
         "application_name": "apono-portal",
     }
-    if target.sslrootcert:
-        parameters["sslrootcert"] = target.sslrootcert
+    verified = target.sslmode == "verify-full"
+    if target.ca_certificates:
+        parameters["sslrootcert"] = certificate_file(target.ca_certificates)
+    elif verified and pq.version() >= _SYSTEM_CERTIFICATES_SINCE:
+        parameters["sslrootcert"] = "system"
     if pq.version() >= _REQUIRE_AUTH_SINCE:
-        verified = target.sslmode == "verify-full"
         parameters["require_auth"] = "scram-sha-256,password" if verified else "scram-sha-256"
     return make_conninfo(**parameters)
 
