@@ -1,24 +1,33 @@
-"""Server-side sessions of Django, with fewer statements.
+"""Server-side sessions of Django, of no use to whoever reads or writes their table, and with fewer statements.
+
+A session's key is as good as a password while it lasts, so the table has a hash of it, and the content
+is signed for that key: a row copied to another key is empty.
 
 A session that gets a new key, at sign-in or at a correct code, is moved to it by one UPDATE when it
 is saved; Django needs eight statements. A session that was ended meanwhile is not brought back: the
 UPDATE finds no row.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.sessions.backends.base import VALID_KEY_CHARS, UpdateError
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.models import Session
 from django.db.models import CharField
 from django.utils import timezone
-from django.utils.crypto import get_random_string
+from django.utils.crypto import get_random_string, salted_hmac
 
 from apono_portal.core.db.compiled_query import CompiledQuery
 
 KEY_LENGTH = 32  # of 36 characters: 165 bits
+HASH_LENGTH = 40  # of 16 characters, which the table has room for: 160 bits
 
 _session = CompiledQuery(lambda key: Session.objects.filter(session_key=key), CharField())
+
+
+def hash_of(key: str) -> str:
+    """Return what the table has in place of a session's key."""
+    return salted_hmac("users.sessions", key, algorithm="sha256").hexdigest()[:HASH_LENGTH]
 
 
 class SessionStore(DatabaseStore):
@@ -30,12 +39,24 @@ class SessionStore(DatabaseStore):
     def get_model_class(cls) -> type[Session]:
         return Session
 
+    @property
+    def key_salt(self) -> str:
+        return f"{super().key_salt}.{self.session_key}"
+
     def load(self) -> dict[str, Any]:
-        session = _session.first(self.session_key) if self.session_key else None
+        session = _session.first(hash_of(self.session_key)) if self.session_key else None
         if session is None or session.expire_date <= timezone.now():
             self._session_key = None
             return {}
         return self.decode(session.session_data)
+
+    def exists(self, session_key: str) -> bool:
+        return super().exists(hash_of(session_key))
+
+    def create_model_instance(self, data: dict[str, Any]) -> Session:
+        session = cast(Session, super().create_model_instance(data))
+        session.session_key = hash_of(session.session_key)
+        return session
 
     def cycle_key(self) -> None:
         """Give the session another key. The stored row moves to it with the next save."""
@@ -51,7 +72,7 @@ class SessionStore(DatabaseStore):
             super().save(must_create=must_create)
             return
         session = self.create_model_instance(dict(self.items()))
-        moved = Session.objects.filter(session_key=former).update(
+        moved = Session.objects.filter(session_key=hash_of(former)).update(
             session_key=session.session_key,
             session_data=session.session_data,
             expire_date=session.expire_date,
@@ -62,4 +83,6 @@ class SessionStore(DatabaseStore):
     def delete(self, session_key: str | None = None) -> None:
         """End the session, also one whose new key is not stored yet."""
         former, self._former_key = self._former_key, None
-        super().delete(former if session_key is None and former else session_key)
+        key = session_key or former or self.session_key
+        if key is not None:
+            super().delete(hash_of(key))
