@@ -171,21 +171,20 @@ def _clean_database(
 def _reassign_and_drop(
     connection: BrokerConnection, database: str, role: Role
 ) -> list[OwnedObject]:
-    names = {"role": sql.Identifier(role.name), "graveyard": sql.Identifier(GRAVEYARD_ROLE)}
     items = objects_in_current_database(connection, database, role.oid)
-    _run_each(connection, connection.rows(_DISARMS, {"oid": role.oid}))
-    _run_each(connection, connection.rows(_revokes(), {"oid": role.oid}))
-    _run_each(
-        connection,
-        connection.rows(_SCHEMA_GRANTS, {"oid": role.oid, "graveyard": GRAVEYARD_ROLE}),
-    )
-    connection.run(
-        [
-            sql.SQL("REASSIGN OWNED BY {role} TO {graveyard}").format(**names),
-            sql.SQL("DROP OWNED BY {role}").format(**names),
-        ]
-    )
+    reassign_owned(connection, role.oid, role.name)
+    connection.run([sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role.name))])
     return items
+
+
+def reassign_owned(connection: BrokerConnection, oid: int, name: str) -> None:
+    """Give what a role owns in the connected database to the graveyard role, without rights for anybody."""
+    _run_each(connection, connection.rows(_DISARMS, {"oid": oid}))
+    _run_each(connection, connection.rows(_revokes(), {"oid": oid}))
+    values = {"oid": oid, "graveyard": GRAVEYARD_ROLE}
+    _run_each(connection, connection.rows(_SCHEMA_GRANTS, values))
+    names = {"role": sql.Identifier(name), "graveyard": sql.Identifier(GRAVEYARD_ROLE)}
+    connection.run([sql.SQL("REASSIGN OWNED BY {role} TO {graveyard}").format(**names)])
 
 
 def _revokes() -> sql.Composed:

@@ -33,6 +33,7 @@ from accessflows.connectors.postgresql.roles import (
     EPOCH,
     Lookup,
     MismatchedRole,
+    OtherRole,
     Role,
     find_roles,
 )
@@ -141,22 +142,27 @@ def _outcome(
         )
     if isinstance(lookup, MismatchedRole) and lookup.unmarked is None:
         return lookup.mismatch
+    was_present = lookup is not None and not isinstance(lookup, OtherRole)
     return Containment(
-        sessions_terminated=terminated if lookup else 0,
-        orphan_sessions_terminated=0 if lookup else terminated,
+        sessions_terminated=terminated if was_present else 0,
+        orphan_sessions_terminated=0 if was_present else terminated,
         prepared_transactions=tuple(prepared),
         remaining_memberships=tuple(remaining),
-        was_absent=lookup is None,
+        was_absent=not was_present,
     )
 
 
 def _role_to_disable(lookup: Lookup) -> Role | None:
     """Return the role if it is ours, also if only its comment is lost."""
-    return lookup.unmarked if isinstance(lookup, MismatchedRole) else lookup
+    if isinstance(lookup, MismatchedRole):
+        return lookup.unmarked
+    return None if isinstance(lookup, OtherRole) else lookup
 
 
 def _owns_sessions(lookup: Lookup) -> bool:
     """Sessions are matched by OID, which a role that merely has the same name does not share."""
+    if isinstance(lookup, OtherRole):
+        return False
     return (
         not isinstance(lookup, MismatchedRole) or not lookup.has_oid or lookup.unmarked is not None
     )

@@ -219,10 +219,10 @@ def test_an_auditor_reads_the_list_and_is_offered_no_change(auditor_client):
 
 
 @pytest.mark.parametrize("path", [CREATE, "/access-flows/{pk}/edit/"])
-def test_an_enrolled_admin_needs_the_open_window(admin_user, admin_client, typed, path):
+def test_an_enrolled_admin_needs_the_open_window(admin_user, signed_in, typed, path):
     flow = AccessFlowFactory()
     AuthenticatorFactory(user=admin_user)
-    answer = admin_client.post(path.format(pk=flow.pk), typed)
+    answer = signed_in(admin_user).post(path.format(pk=flow.pk), typed)
     assert answer.status_code == 302
     assert "step-up" in answer.headers["Location"]
     assert not AccessFlow.objects.filter(name="Orders read-only").exists()
