@@ -35,7 +35,8 @@ from bench.environment import ROOT  # noqa: E402
 from requests_app.worker import loop, reconciler, steps  # noqa: E402
 
 BENCH = str(ROOT / "bench")
-CONNECTION = "postgresql/connection.py"  # every call on a target passes it, so it names no step
+# Every call on a target, and on the database, passes these, so they name no step.
+CONNECTIONS = ("postgresql/connection.py", "postgresql/base.py")
 ANY = "any"
 STAGES = (
     ("begin", reconciler, "begin_activation"),
@@ -98,7 +99,7 @@ def _current_function() -> str:
     while frame is not None:
         name = frame.f_code.co_filename
         is_portal = name.startswith(str(ROOT)) and not name.startswith(BENCH)
-        if is_portal and "/.venv/" not in name and not name.endswith(CONNECTION):
+        if is_portal and "/.venv/" not in name and not name.endswith(CONNECTIONS):
             return f"{Path(name).stem}.{frame.f_code.co_name}"
         frame = frame.f_back  # type: ignore[assignment]
     return "the driver"
