@@ -65,7 +65,7 @@ class Integration(models.Model):
     sslmode = models.CharField(
         "TLS", max_length=16, choices=SslMode.choices, default=SslMode.VERIFY_FULL
     )
-    sslrootcert = models.CharField("CA certificate file", max_length=255, blank=True)
+    ca_certificates = models.TextField("CA certificates", blank=True)
     connection_limit = models.PositiveSmallIntegerField(
         "connections per login", default=3, validators=[MinValueValidator(1), MaxValueValidator(50)]
     )
@@ -112,7 +112,7 @@ class Integration(models.Model):
             user=self.broker,
             password=self.broker_password,
             sslmode=self.sslmode,
-            sslrootcert=self.sslrootcert,
+            ca_certificates=self.ca_certificates,
             url=self.url,
             portal_id=settings.PORTAL_ID,
         )
@@ -156,7 +156,8 @@ class Permission(DiscoveredItem):
     """The level of access on a resource: a capability role.
 
     ``rights`` is what discovery read: ``databases`` it may connect to, ``refusal`` if it must never be
-    granted, and ``words``, by resource, the sentences on what it allows there.
+    granted, ``delegation`` how its grantees could give others access, and ``words``, by resource, the
+    sentences on what it allows there.
     """
 
     integration = models.ForeignKey(
@@ -177,6 +178,11 @@ class Permission(DiscoveredItem):
     def refusal(self) -> str:
         """Return why this role must never be granted, or an empty string."""
         return str(self.rights.get("refusal", ""))
+
+    @property
+    def delegation(self) -> str:
+        """Return how grantees could give others access, or an empty string."""
+        return str(self.rights.get("delegation", ""))
 
     def rights_on(self, resource: str) -> list[str]:
         """Return sentences on what it allows on a resource; empty until discovery has read them."""
@@ -227,6 +233,9 @@ class AccessFlow(models.Model):
     require_approver_reason = models.BooleanField("require a reason from approvers", default=False)
     allow_self_approval = models.BooleanField(
         "requesters may approve their own request", default=False
+    )
+    allow_delegation = models.BooleanField(
+        "allow permissions that can give others access", default=False
     )
     is_active = models.BooleanField("active", default=True)
     version = models.PositiveIntegerField(default=0, editable=False)

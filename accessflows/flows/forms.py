@@ -128,6 +128,11 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         label="Require a reason from approvers", help_text="Rejections always need a reason."
     )
     allow_self_approval = Switch(label="Requesters can approve their own requests")
+    allow_delegation = Switch(
+        label="Allow permissions that can give others access",
+        help_text="For permissions that own objects or have rights WITH GRANT OPTION. Whatever their users give "
+        "to others is reported and revoked when their access ends. Changes to the objects themselves stay.",
+    )
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=0)
 
     def __init__(

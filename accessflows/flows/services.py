@@ -34,7 +34,7 @@ def create_flow(
     Raises InvalidInput with a sentence per field.
     """
     check_terms(terms)
-    check_with_targets(terms.targets)
+    check_with_targets(terms.targets, allow_delegation=terms.allow_delegation)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
@@ -64,7 +64,8 @@ def change_flow(
 ) -> AccessFlow:
     """Save a flow's terms. ``seen_version`` is the version that was edited, if known."""
     check_terms(terms, flow=flow)
-    check_with_targets(terms.targets - FlowInput.of(flow).targets)
+    added = terms.targets - FlowInput.of(flow).targets
+    check_with_targets(added, allow_delegation=terms.allow_delegation)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)

@@ -8,6 +8,11 @@ from django.core.exceptions import ValidationError
 from accessflows.connectors.errors import TargetRefused
 from accessflows.connectors.webhook.signing import key_of
 from accessflows.form_fields import Switch
+from accessflows.integrations.certificates import (
+    MAX_LENGTH,
+    InvalidCertificates,
+    parse_certificates,
+)
 from accessflows.integrations.terms import ADDRESS_FIELDS, OTHER_FIELDS, IntegrationInput
 from accessflows.models import Integration, Permission, Resource
 from apono_portal.core.web.ssrf_guard import AddressRefused, check_url
@@ -33,11 +38,14 @@ class _SettingsForm(forms.Form):
     name = forms.CharField(
         label="Name", max_length=80, help_text="Shown to requesters, for example orders-prod."
     )
-    sslrootcert = forms.CharField(
-        label="CA certificate file",
-        max_length=255,
+    ca_certificates = forms.CharField(
+        label="CA certificates",
+        max_length=MAX_LENGTH,
         required=False,
-        help_text="Path on the portal's servers. Leave empty to use the system's certificates.",
+        widget=forms.Textarea(
+            attrs={"rows": 4, "spellcheck": "false", "autocomplete": "off", "class": "mono"}
+        ),
+        help_text="In PEM format. Leave empty to use the system's certificates.",
     )
     terminate_sessions_on_reset = Switch(
         label="Terminate open sessions when a credential is reset",
@@ -55,6 +63,12 @@ class _SettingsForm(forms.Form):
             self.fields[
                 "password"
             ].help_text = "Required only for a new address. Leave empty to keep the stored one."
+
+    def clean_ca_certificates(self) -> str:
+        try:
+            return parse_certificates(self.cleaned_data["ca_certificates"])
+        except InvalidCertificates as error:
+            raise ValidationError(str(error)) from None
 
     def terms(self) -> IntegrationInput:
         """Return the input of a valid form."""

@@ -12,6 +12,7 @@ from accessflows.exceptions import InvalidInput
 from accessflows.flows.fingerprint import fingerprint_of, terms_of
 from accessflows.flows.history import create_version
 from accessflows.flows.selectors import flows_using
+from accessflows.integrations.certificates import describe_certificates
 from accessflows.integrations.inspection import DIFFERENT_SERVER, is_different_server
 from accessflows.integrations.terms import ADDRESS_FIELDS, OTHER_FIELDS, IntegrationInput
 from accessflows.models import Integration
@@ -50,7 +51,7 @@ def create_integration(
                 actor=actor,
                 target=integration,
                 client_info=client_info,
-                metadata={"terms": _values(terms)},
+                metadata={"terms": _audited(terms)},
             )
     except IntegrityError:
         raise InvalidInput({"name": NAME_TAKEN}) from None
@@ -160,7 +161,7 @@ def _require_same_server(
         user=terms.broker,
         password=terms.password or "",
         sslmode=terms.sslmode,
-        sslrootcert=terms.sslrootcert,
+        ca_certificates=terms.ca_certificates,
         url=terms.url,
     )
     address_field = "url" if terms.kind == Integration.Kind.WEBHOOK else "host"
@@ -191,6 +192,11 @@ def _write_change(
     if terms.password:
         integration.encrypted_password = _encrypted(integration, terms.password)
         changes["password"] = PASSWORD_CHANGE
+    if "ca_certificates" in changes:
+        changes["ca_certificates"] = {
+            end: describe_certificates(str(text))
+            for end, text in changes["ca_certificates"].items()
+        }
     if changes:
         integration.next_check_at = timezone.now()
         integration.save()
@@ -214,6 +220,10 @@ def _update_flow_versions(integration: Integration, *, changed_by: "User") -> No
 
 def _values(terms: IntegrationInput) -> dict[str, object]:
     return {name: getattr(terms, name) for name in (*OTHER_FIELDS, *ADDRESS_FIELDS)}
+
+
+def _audited(terms: IntegrationInput) -> dict[str, object]:
+    return _values(terms) | {"ca_certificates": describe_certificates(terms.ca_certificates)}
 
 
 def _encrypted(integration: Integration, password: str) -> str:

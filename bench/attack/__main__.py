@@ -22,7 +22,7 @@ CONTROL_USERS = (("olga", "127.0.0.10"), ("otto", "127.0.0.11"), ("oona", "127.0
 FEW_ACCOUNTS = 200  # with fewer, settings are compared after each attack
 # In this order. Attacks that move the clock come last: targets keep their own.
 MODULES = ("passwords", "guessing", "sessions", "bypass", "tampering", "races", "foreign_ids",
-           "forgery", "replay", "closed_window", "slow_guessing")  # fmt: skip
+           "forgery", "replay", "database_writer", "closed_window", "slow_guessing")  # fmt: skip
 
 
 class ControlsFailed(SystemExit):

@@ -146,9 +146,9 @@ RULES = (
              "return state.is_open or not (state.enrolled or settings.MFA_ADMINS_MUST_ENROL)",
              "return True"),
         Edit("mfa/verification/evidence.py",
-             "        if Authenticator.objects.of(actor.pk).confirmed().exists():\n"
-             "            return require_evidence(user=actor, window=window)\n",
-             "")]),
+             "    verification = require_evidence_if_enrolled(user=actor, window=window)\n"
+             "    if verification is None and settings.MFA_ADMINS_MUST_ENROL:\n",
+             "    verification = None\n    if False:\n")]),
     Rule("redirects stay on the portal", ("open redirects",), [
         Edit("requests_app/views/responses.py", '    return next_url if is_safe else ""',
              "    return next_url")]),

@@ -1,7 +1,7 @@
 """Where a run takes place: two PostgreSQL servers, and worker processes."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -63,14 +63,16 @@ class Environment:
 
 
 @contextmanager
-def running_environment(version: int) -> Iterator[Environment]:
+def running_environment(
+    version: int, settings: Mapping[str, str] = TARGET_SETTINGS
+) -> Iterator[Environment]:
     """Start both servers and migrate. Both write through to the disk, as in production."""
     prepared = {"max_prepared_transactions": "5"} if version >= 16 else {}
     with (
         base.temporary_folder("chaos") as home,
         base.running_server(home / "portal") as portal,
         base.running_server(
-            home / "target", version=version, settings=TARGET_SETTINGS | prepared
+            home / "target", version=version, settings=prepared | dict(settings)
         ) as server,
     ):
         target = provision_target(server, secrets.token_urlsafe(24))

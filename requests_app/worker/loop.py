@@ -19,7 +19,7 @@ from accessflows.connectors import idle_pool
 from apono_portal.core.db.changes import ChangeDetector
 from requests_app.drift.scan import due_for_scan, scan_target
 from requests_app.grants.revocation import expire_due
-from requests_app.grants.target_access import integrations_with_access, keep_connection
+from requests_app.grants.target_access import integrations_with_access, keep_connections
 from requests_app.lifecycle import BATCH_SIZE
 from requests_app.worker.deadline_watchdog import REFRESH_INTERVAL, DeadlineWatchdog
 from requests_app.worker.heartbeat import Heartbeat
@@ -196,12 +196,12 @@ class Worker:
         return self._pause_s(now, is_idle=is_complete and not expired and not has_work())
 
     def _keep_connections(self) -> None:
-        """Keep a way into each target with access, before others take all of its connections."""
+        """Keep a way into each database with access, before others take all of its connections."""
         if self._connected_at and time.monotonic() - self._connected_at < KEEP_CONNECTION_SECONDS:
             return
         self._connected_at = time.monotonic()
         for pk in integrations_with_access():
-            self._dispatch(self._others, f"connection-{pk}", partial(keep_connection, pk))
+            self._dispatch(self._others, f"connection-{pk}", partial(keep_connections, pk))
 
     def _run_periodic_tasks(self, now: datetime) -> bool:
         """Start the periodic tasks if an interval has passed. Return whether all were started."""

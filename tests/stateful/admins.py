@@ -9,6 +9,7 @@ from accessflows.models import AccessFlow
 from apono_portal.core.web.client import SYSTEM
 from apono_portal.users.services import deactivate_user, reactivate_user, reset_mfa_of_user
 from requests_app.worker.reconciler import start_activations
+from tests.factories import fresh_window
 from tests.stateful.people import PeopleActions
 from tests.stateful.target import Mood
 
@@ -50,7 +51,7 @@ class AdminActions(PeopleActions):
             flow.is_active = not flow.is_active
             set_flow_active(
                 actor=self.admin,
-                window=None,
+                window=fresh_window(self.admin),
                 flow=flow.row,
                 is_active=flow.is_active,
                 client_info=SYSTEM,
@@ -73,7 +74,7 @@ class AdminActions(PeopleActions):
         try:
             change_flow(
                 actor=self.admin,
-                window=None,
+                window=fresh_window(self.admin),
                 flow=flow.row,
                 terms=FlowInput(**terms),
                 client_info=SYSTEM,
@@ -89,7 +90,7 @@ class AdminActions(PeopleActions):
             return
         reset_mfa_of_user(
             actor=self.admin,
-            window=None,
+            window=fresh_window(self.admin),
             user=person.user,
             reason="Lost phone",
             revoke_access=ends,
@@ -101,7 +102,9 @@ class AdminActions(PeopleActions):
     def leave_or_come_back(self, who: int) -> None:
         person = self.person(who)
         service = deactivate_user if person.is_active else reactivate_user
-        service(actor=self.admin, window=None, user=person.user, client_info=SYSTEM)
+        service(
+            actor=self.admin, window=fresh_window(self.admin), user=person.user, client_info=SYSTEM
+        )
         if person.is_active:
             person.void()
         person.is_active = not person.is_active

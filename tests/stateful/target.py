@@ -24,6 +24,7 @@ from accessflows.connectors.protocol import (
     ManagedRole,
     Membership,
     OwnedObjects,
+    PermissionState,
     Proof,
     RoleListing,
     Target,
@@ -181,6 +182,11 @@ class HonestTarget:
         ended, login.sessions = login.sessions, 0
         login.can_login, login.is_disabled = False, True
         return Containment(ended, 0)
+
+    def read_permission(
+        self, target: Target, permission: str, *, system_identifier: str = ""
+    ) -> PermissionState:
+        return self._ask(lambda: PermissionState())  # type: ignore[return-value]
 
     def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObjects:
         return self._ask(lambda: OwnedObjects(()))  # type: ignore[return-value]

@@ -77,9 +77,9 @@ def test_other_models_are_read_only(ada, rows, model):
         assert ada.post(address(model, "change", row.pk), {"name": "x"}).status_code == 403
 
 
-@pytest.mark.parametrize("role_client", ["admin_client", "auditor_client", "member_client"])
-def test_admin_needs_an_open_window(request, role_client):
-    response = request.getfixturevalue(role_client).get("/admin/")
+@pytest.mark.parametrize("role", ["admin", "auditor", "member"])
+def test_admin_needs_an_open_window(signed_in, role):
+    response = signed_in(UserFactory(role=role)).get("/admin/")
     assert response.status_code in {302, 404}
 
 

@@ -1,11 +1,24 @@
 """MFA reset: by admins only, themselves included, effective at once, with a reason."""
 
-import pytest
+import re
 
+import pytest
+from django.core import mail
+from django.utils import timezone
+
+from apono_portal.users.models import User
+from apono_portal.users.services.passwords import link_to_set_password
 from audit.models import Event
+from audit.outbox.deliveries import deliver_due
 from mfa.models import Authenticator
 from requests_app.models import AccessRequest, Status
-from tests.factories import AccessRequestFactory, AuthenticatorFactory, GrantFactory, UserFactory
+from tests.factories import (
+    PASSWORD,
+    AccessRequestFactory,
+    AuthenticatorFactory,
+    GrantFactory,
+    UserFactory,
+)
 
 
 @pytest.fixture
@@ -73,9 +86,9 @@ def test_admin_can_reset_their_own_mfa(admin_user, verified):
     assert not is_enrolled(admin_user)
 
 
-def test_enrolled_admin_needs_an_open_window(admin_user, admin_client, petra):
+def test_enrolled_admin_needs_an_open_window(admin_user, signed_in, petra):
     AuthenticatorFactory(user=admin_user)
-    response = admin_client.post(path(petra), {"reason": "Lost phone"})
+    response = signed_in(admin_user).post(path(petra), {"reason": "Lost phone"})
     assert response.status_code == 302
     assert is_enrolled(petra)
 
@@ -104,3 +117,49 @@ def test_reset_needs_a_csrf_token(admin_user, petra):
     client.force_login(admin_user, backend=BACKEND)
     assert client.post(path(petra), {"reason": "x"}).status_code == 403
     assert is_enrolled(petra)
+
+
+NEW_PASSWORD = {"reason": "Password may be stolen", "require_new_password": "on"}
+
+
+def test_reset_can_require_a_new_password(admin_client, petra, client):
+    page = admin_client.post(path(petra), NEW_PASSWORD)
+    assert "no-store" in page.headers["Cache-Control"]
+    link = re.search(
+        r'value="http://localhost(/set-password/[^"]+)" data-copy', page.content.decode()
+    )
+    assert not User.objects.get(pk=petra.pk).has_usable_password()
+    assert Event.objects.get(event="mfa:reset").metadata["require_new_password"] is True
+    assert Event.objects.filter(event="user:invite", target_id=str(petra.pk)).exists()
+    form = client.get(link[1], follow=True).redirect_chain[-1][0]
+    new = {"new_password1": "another-horse-battery", "new_password2": "another-horse-battery"}
+    assert client.post(form, new).headers["Location"] == "/sign-in/"
+    assert (
+        client.post(
+            "/sign-in/", {"username": petra.email, "password": "another-horse-battery"}
+        ).status_code
+        == 302
+    )
+
+
+def test_the_old_password_and_older_links_stop_working(admin_client, petra, client):
+    older = link_to_set_password(petra).removeprefix("http://localhost")
+    admin_client.post(path(petra), NEW_PASSWORD)
+    credentials = {"username": petra.email, "password": PASSWORD}
+    assert client.post("/sign-in/", credentials).status_code == 422
+    assert client.get(older, follow=True).status_code == 410
+
+
+def test_new_password_link_is_emailed_if_email_is_configured(admin_client, petra, settings):
+    settings.EMAIL_CONFIGURED = True
+    page = admin_client.post(path(petra), NEW_PASSWORD, follow=True).content.decode()
+    assert "is being sent to petra@example.org" in page
+    assert "set-password" not in page
+    deliver_due(timezone.now())
+    assert any("http://localhost/set-password/" in message.body for message in mail.outbox)
+
+
+def test_admin_who_resets_themselves_gets_the_link(admin_user, verified):
+    page = verified(admin_user).post(path(admin_user), NEW_PASSWORD).content.decode()
+    assert "/set-password/" in page
+    assert not User.objects.get(pk=admin_user.pk).has_usable_password()

@@ -21,6 +21,7 @@ from tests.factories import (
     GroupFactory,
     UserFactory,
     VerificationFactory,
+    fresh_window,
 )
 
 
@@ -33,7 +34,7 @@ def emails_on(page):
 
 
 def by(actor):
-    return {"actor": actor, "window": None, "client_info": SYSTEM}
+    return {"actor": actor, "window": fresh_window(actor), "client_info": SYSTEM}
 
 
 # --- The list -----------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Notice commits of any process, at the cost of one trivial statement.
 
-docs/decisions/0023-workers-poll-for-commits.md
+docs/decisions/0024-workers-poll-for-commits.md
 """
 
 from django.db import connection

@@ -14,7 +14,6 @@ from apono_portal.users import services
 from apono_portal.users.exceptions import UserError
 from apono_portal.users.forms import GroupForm
 from apono_portal.users.selectors import group_rows
-from mfa.decorators import mfa_required_if_enrolled
 
 PAGE_SIZE = 50
 
@@ -27,7 +26,6 @@ def group_list(request: PortalRequest) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def create(request: PortalRequest) -> HttpResponse:
     form = GroupForm(request.POST if request.method == "POST" else None)
@@ -43,7 +41,6 @@ def create(request: PortalRequest) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def edit(request: PortalRequest, pk: int) -> HttpResponse:
     group = get_object_or_404(Group, pk=pk)

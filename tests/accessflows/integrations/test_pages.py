@@ -8,6 +8,7 @@ from accessflows.integrations.scheduled_checks import run_requested_checks
 from accessflows.models import Integration, Permission, Resource
 from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
+from tests.accessflows.connectors.postgresql.test_tls import write_certificate
 from tests.factories import AccessFlowFactory, IntegrationFactory
 
 
@@ -27,7 +28,7 @@ def typed(integration):
         "broker": integration.broker,
         "password": "",
         "sslmode": integration.sslmode,
-        "sslrootcert": "",
+        "ca_certificates": "",
         "connection_limit": 3,
     }
 
@@ -141,16 +142,48 @@ def test_an_empty_password_keeps_the_stored_one(integration, admin_client, typed
         {"database": "other"},
         {"broker": "other"},
         {"sslmode": "disable"},
-        {"sslrootcert": "/tmp/ca.pem"},
+        {"ca_certificates": "a certificate"},
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_new_address_requires_the_password(integration, admin_client, typed, change):
+def test_a_new_address_requires_the_password(integration, admin_client, typed, change, certificate):
+    if "ca_certificates" in change:
+        change = {"ca_certificates": certificate}
     answer = admin_client.post(path(integration, "edit/"), typed | change)
     integration.refresh_from_db()
     assert answer.status_code == 422
     assert "password again" in html_of(answer)
     assert all(getattr(integration, name) != value for name, value in change.items())
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    write_certificate(tmp_path, "127.0.0.1")
+    return (tmp_path / "server.crt").read_text()
+
+
+def test_certificates_are_stored_with_the_integration(admin_client, typed, certificate):
+    posted = typed | {"name": "tls", "password": "x", "ca_certificates": f"Our CA\n{certificate}\n"}
+    admin_client.post("/integrations/new/", posted)
+    integration = Integration.objects.get(name="tls")
+    assert integration.target().ca_certificates == certificate
+    terms = Event.objects.get(event="integration:create").metadata["terms"]
+    assert terms["ca_certificates"].startswith("SHA-256 ")
+
+
+@pytest.mark.parametrize("text", ["/etc/ssl/ca.pem", "-----BEGIN CERTIFICATE-----", "x" * 70_000])
+def test_what_is_no_certificate_is_refused(admin_client, typed, text):
+    posted = typed | {"name": "tls", "password": "x", "ca_certificates": text}
+    assert admin_client.post("/integrations/new/", posted).status_code == 422
+    assert not Integration.objects.filter(name="tls").exists()
+
+
+def test_a_private_key_is_refused(admin_client, typed, certificate, tmp_path):
+    text = certificate + (tmp_path / "server.key").read_text()
+    posted = typed | {"name": "tls", "password": "x", "ca_certificates": text}
+    answer = admin_client.post("/integrations/new/", posted)
+    assert "Paste certificates only" in html_of(answer)
+    assert not Integration.objects.filter(name="tls").exists()
 
 
 def test_a_new_address_must_lead_to_the_same_server(checked, admin_client, typed):

@@ -326,6 +326,24 @@ def test_somebody_elses_lock_on_one_role_stops_no_other(make_grant: MakeGrant) -
     assert grants[1].contain()
 
 
+def test_roles_that_stay_locked_delay_no_other(make_grant: MakeGrant) -> None:
+    *locked, other = [make_grant() for _ in range(4)]
+    pg = other.pg
+    with pg.admin() as holder, ThreadPoolExecutor(1) as pool:
+        holder.execute("BEGIN")
+        for grant in locked:
+            holder.execute(f"ALTER ROLE {grant.role} CONNECTION LIMIT 2")
+        began = time.monotonic()
+        identities = [grant.identity for grant in [*locked, other]]
+        containing = pool.submit(postgresql.contain_many, pg.target, identities)
+        while pg.ask("SELECT 1 FROM pg_roles WHERE rolcanlogin AND rolname = %s", [other.role]):
+            time.sleep(0.01)
+        disabled_after_s = time.monotonic() - began
+        containing.result()
+        holder.execute("ROLLBACK")
+    assert disabled_after_s < (time.monotonic() - began) / 2
+
+
 @pytest.fixture
 def resisting(grant: Grant) -> Iterator[Grant]:
     """A grantee that holds its own role's row in open transactions, and comes back when ended."""
