@@ -10,7 +10,8 @@ from bench.chaos.scenarios.killed import count_boundaries
 from bench.chaos.verdict import Verdict
 
 FULL_SIZE = 100  # of the storm, from which every boundary is taken instead of some
-FEW = 5
+FEW = 4
+ANSWER_S = 8.0
 RESUMED_S = LEASE_S + 5.0  # in which resumed workers finish what they were at
 
 
@@ -75,7 +76,8 @@ def _suspend(context: ScenarioContext, boundaries: dict[str, int]) -> list[int]:
     for stage, count in boundaries.items():
         for at in _chosen(context, count):
             number = context.faults.order(stage, at, suspends=True)
-            answer = context.faults.answer(number)
+            # None if it waits for what another one holds, until the database ends that transaction.
+            answer = context.faults.answer(number, timeout_s=ANSWER_S)
             where = answer.get("killed_in") if answer else None
             context.say(f"{stage}: suspended at {at} of {count}, in {where}")
             numbers.append(number)
