@@ -40,27 +40,33 @@ def suspended_while_activating(context: ScenarioContext) -> Verdict:
     return verdict
 
 
-def suspended_while_ending(context: ScenarioContext) -> Verdict:
+def suspended_while_containing(context: ScenarioContext) -> Verdict:
+    return _suspended_while_ending(context, "contain")
+
+
+def suspended_while_cleaning(context: ScenarioContext) -> Verdict:
+    return _suspended_while_ending(context, "clean")
+
+
+def _suspended_while_ending(context: ScenarioContext, stage: str) -> Verdict:
     """Others end the access while the suspended ones hold what they hold."""
-    trial = context.activate(2)
+    trial = context.activate(1)
     context.environment.workers.stop()
-    boundaries: dict[str, int] = {}
-    for stage, grant in zip(("contain", "clean"), trial.grants, strict=True):
-        context.portal.end([grant])
-        boundaries[stage] = count_boundaries(context, stage)
+    context.portal.end(trial.grants)
+    boundaries = {stage: count_boundaries(context, stage)}
     context.environment.ensure_workers(2)
     context.portal.wait_ended(trial.grants, TIMEOUT_S)
     context.close(trial)
     access = context.activate(context.size)
     context.environment.workers.stop()
-    context.portal.end(access.grants)
-    numbers = _suspend(context, boundaries)
-    context.environment.ensure_workers(2)
     with Watch(context.environment, access.roles) as watch:
+        context.portal.end(access.grants)
+        numbers = _suspend(context, boundaries)
+        context.environment.ensure_workers(2)
         since = time.time()
         context.portal.wait_ended(access.grants, TIMEOUT_S)
         _resume(context, numbers)
-        verdict = context.verdict("suspended while ending", access, watch, since + LEASE_S)
+        verdict = context.verdict(f"suspended in {stage}", access, watch, since)
     verdict.note = f"suspended at {len(numbers)} boundaries"
     return verdict
 

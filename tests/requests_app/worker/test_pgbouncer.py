@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from apono_portal.core.db.changes import ChangeDetector
 from requests_app.evidence_checks import find_unrecorded_rows
 from requests_app.models import AccessRequest, Status
 from tests.factories import AuthenticatorFactory, code_for
@@ -56,3 +57,10 @@ def test_a_request_a_code_and_an_activation(behind_pgbouncer, real_flow, signed_
     assert real_flow.pg.grant_roles()
     # Rows read in batches: a cursor on the server would be another client's by the second one.
     assert list(find_unrecorded_rows()) == []
+
+
+def test_commits_are_detected(behind_pgbouncer, real_flow):
+    changes = ChangeDetector()
+    changes.reset()
+    AuthenticatorFactory()
+    assert changes.has_changes()
