@@ -11,7 +11,7 @@ from bench.chaos.verdict import Verdict
 
 FULL_SIZE = 100  # of the storm, from which every boundary is taken instead of some
 FEW = 4
-ANSWER_S = 8.0
+ANSWER_S = 25.0  # longer than the database keeps the locks of one that is suspended
 RESUMED_S = LEASE_S + 5.0  # in which resumed workers finish what they were at
 
 
@@ -82,10 +82,11 @@ def _suspend(context: ScenarioContext, boundaries: dict[str, int]) -> list[int]:
     for stage, count in boundaries.items():
         for at in _chosen(context, count):
             number = context.faults.order(stage, at, suspends=True)
-            # None if it waits for what another one holds, until the database ends that transaction.
             answer = context.faults.answer(number, timeout_s=ANSWER_S)
-            where = answer.get("killed_in") if answer else None
-            context.say(f"{stage}: suspended at {at} of {count}, in {where}")
+            if answer is None or "killed_in" not in answer:
+                context.faults.stop(number)  # it had nothing to do at that boundary
+                continue
+            context.say(f"{stage}: suspended at {at} of {count}, in {answer['killed_in']}")
             numbers.append(number)
     return numbers
 
