@@ -20,6 +20,10 @@ NOT_A_WRITE = {
     "requests_app.transition_all": "the same for many requests",
     "audit.record": "is the record",
     "audit.record_many": "is the record of many at once",
+    "users.user_digest": "reads",
+    "users.group_digest": "reads",
+    "accessflows.integration_digest": "reads",
+    "apono_portal.webhook_digest": "reads",
     "users.link_to_set_password": "signs a link and writes nothing",
     "users.link_for_email": "the same for an email that is being sent",
 }
