@@ -4,18 +4,16 @@ Passwords are hashed with Argon2 as in production, with the least memory and tim
 tens of thousands of attempts. Nothing else that protects anybody is changed.
 """
 
-from django.contrib.auth.hashers import Argon2PasswordHasher
-
 from apono_portal.settings import *  # noqa: F403
+from apono_portal.users.hashers import PasswordHasher
 
 
-class QuickArgon2(Argon2PasswordHasher):
+class QuickArgon2(PasswordHasher):
     """Argon2id with 1 MiB and one pass, under a name of its own: never mistaken for production's."""
 
     algorithm = "argon2quick"
     time_cost = 1
     memory_cost = 1024
-    parallelism = 1
 
 
 PASSWORD_HASHERS = ["bench.attack.settings.QuickArgon2"]
