@@ -114,7 +114,6 @@ INSTALLED_APPS = [
     "crispy_forms",
     "django_htmx",
     "csp",
-    "axes",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -128,16 +127,19 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apono_portal.core.web.no_store.NoStoreMiddleware",
+    "apono_portal.users.middleware.SignInLineMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "apono_portal.users.middleware.IdleTimeoutMiddleware",
     "mfa.middleware.VerifiedWindowMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "axes.middleware.AxesMiddleware",
+    "apono_portal.users.middleware.PasswordRefusalMiddleware",
 ]
 ROOT_URLCONF = "apono_portal.urls"
 WSGI_APPLICATION = "apono_portal.wsgi.application"
@@ -192,15 +194,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Users and sessions -----------------------------------------------------------------------
 AUTH_USER_MODEL = "users.User"
-AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
-    "apono_portal.users.backends.EmailBackend",
-]
+AUTHENTICATION_BACKENDS = ["apono_portal.users.backends.EmailBackend"]
 LOGIN_URL = "users:sign_in"
 LOGIN_REDIRECT_URL = "requests:my_access"
 LOGOUT_REDIRECT_URL = "users:sign_in"
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "apono_portal.users.hashers.PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
@@ -218,6 +217,9 @@ AUTH_PASSWORD_VALIDATORS = [
 PASSWORD_RESET_TIMEOUT = int(timedelta(hours=24).total_seconds())  # links to set a password
 SESSION_ENGINE = "apono_portal.users.sessions"
 SESSION_COOKIE_AGE = int(timedelta(hours=env.int("SESSION_HOURS", default=12)).total_seconds())
+SESSION_IDLE = timedelta(minutes=env.int("SESSION_IDLE_MINUTES", default=60))
+if SESSION_COOKIE_AGE <= 0 or timedelta(0) >= SESSION_IDLE:
+    raise ImproperlyConfigured("SESSION_HOURS and SESSION_IDLE_MINUTES must be above zero.")
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
 SESSION_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
@@ -229,22 +231,6 @@ CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_TRUSTED_ORIGINS = [PORTAL_URL]
 CSRF_FAILURE_VIEW = "apono_portal.views.csrf_failure"
 
-# Failed sign-ins lock out the combination of account and IP address, so that an attacker elsewhere
-# cannot lock out the owner.
-AXES_FAILURE_LIMIT = 10
-AXES_COOLOFF_TIME = timedelta(minutes=15)
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_RESET_ON_SUCCESS = True
-AXES_USERNAME_FORM_FIELD = "username"
-AXES_LOCKOUT_CALLABLE = "apono_portal.users.views.locked_out"
-AXES_CLIENT_IP_CALLABLE = "apono_portal.core.web.client.client_address"
-AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]
-AXES_USERNAME_CALLABLE = "apono_portal.users.session_state.name_for_axes"
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # blocked attempts never extend the lockout
-AXES_DISABLE_ACCESS_LOG = True  # the audit log has it
-AXES_ENABLE_ADMIN = False
-AXES_VERBOSE = False
-AXES_ENABLE_ACCESS_FAILURE_LOG = False
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
 # Number of reverse proxies whose X-Forwarded-For entries are trusted.
@@ -259,7 +245,7 @@ MFA_STEP_UP_URL = "requests:step_up"
 MFA_RECENT_SIGN_IN = timedelta(minutes=15)
 MFA_SET_UP_LIFETIME = timedelta(minutes=30)
 MFA_RECOVERY_CODES = env.bool("MFA_RECOVERY_CODES", default=True)
-MFA_ADMINS_MUST_ENROL = env.bool("MFA_ADMINS_MUST_ENROL", default=False)
+MFA_ADMINS_MUST_ENROL = env.bool("MFA_ADMINS_MUST_ENROL", default=True)
 
 # --- Requests and grants ----------------------------------------------------------------------
 PENDING_MFA_LIFETIME = timedelta(hours=env.int("PENDING_MFA_HOURS", default=4))

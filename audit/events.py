@@ -77,6 +77,10 @@ class EventName(models.TextChoices):
     GRANT_CLOSE = "grant:close", "Grant closed without proof"
     GRANT_RETRY = "grant:retry", "Target call failed"
     GRANT_FIND_OWNED_OBJECTS = "grant:find_owned_objects", "Leftover objects found on target"
+    GRANT_FIND_PERMISSION_CHANGES = (
+        "grant:find_permission_changes",
+        "Rights given to others found on target",
+    )
     GRANT_DRIFT = "grant:drift", "Drift detected on target"
     GRANT_RESOLVE_DRIFT = "grant:resolve_drift", "Drift resolved on target"
     GRANT_REMOVE_UNKNOWN = "grant:remove_unknown", "Unknown login removed from target"
@@ -111,6 +115,7 @@ WARNINGS = frozenset(
         EventName.REQUEST_FAIL,
         EventName.GRANT_CLOSE,
         EventName.GRANT_RETRY,
+        EventName.GRANT_FIND_PERMISSION_CHANGES,
         EventName.GRANT_DRIFT,
         EventName.GRANT_REMOVE_UNKNOWN,
         EventName.AUDIT_DETECT_TAMPERING,

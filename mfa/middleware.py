@@ -22,7 +22,10 @@ SAFE_METHODS = {"GET", "HEAD"}
 
 
 class VerifiedWindowMiddleware:
-    """Enforces the marks of `mfa.decorators`, and an open window in Django admin."""
+    """Enforces an open window where a view is marked (`mfa.decorators`), for admins, and in Django admin.
+
+    Admins who have not set up MFA set it up first, unless ``MFA_ADMINS_MUST_ENROL`` is off.
+    """
 
     def __init__(self, get_response: Callable[[PortalRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -54,12 +57,18 @@ class VerifiedWindowMiddleware:
 def redirect_to_verify(request: PortalRequest) -> HttpResponse:
     """Send the user to enter a code, and back afterwards; to set up MFA first if not enrolled."""
     if not request.mfa.enrolled:
-        messages.warning(request, "This requires MFA. Set it up first.")
+        messages.warning(request, _set_up_first(request.user))
         return HttpResponseRedirect(resolve_url("mfa:security"))
     if request.method not in SAFE_METHODS:
         messages.warning(request, "Nothing was changed. Enter a code, then submit the form again.")
     query = urlencode({"next": return_url(request)})
     return HttpResponseRedirect(f"{resolve_url(settings.MFA_STEP_UP_URL)}?{query}")
+
+
+def _set_up_first(user: "User") -> str:
+    if user.is_account_admin and settings.MFA_ADMINS_MUST_ENROL:
+        return NotEnrolled.admins
+    return "This requires MFA. Set it up first."
 
 
 def is_window_sufficient(request: PortalRequest, view: Callable[..., Any]) -> bool:
@@ -75,7 +84,7 @@ def is_window_sufficient(request: PortalRequest, view: Callable[..., Any]) -> bo
         return True
     if in_admin_site or getattr(view, "mfa_required", False):
         return state.is_open
-    if getattr(view, "mfa_required_if_enrolled", False):
+    if getattr(view, "admin_action", False):
         return state.is_open or not (state.enrolled or settings.MFA_ADMINS_MUST_ENROL)
     return True
 

@@ -24,7 +24,7 @@ RECENT_VERIFICATIONS = 10
 def security(request: PortalRequest) -> HttpResponse:
     user = request.user
     browsers = list(TrustedBrowser.objects.trusted_by(user.pk, user.mfa_epoch))
-    nonce_hash = trusted_browsers.nonce_hash_of(request)
+    nonce_hash = trusted_browsers.nonce_hash_of(request, user.pk)
     context = {
         "authenticator": Authenticator.objects.of(user.pk).confirmed().first(),
         "browsers": browsers,

@@ -81,6 +81,12 @@ def grants_gap(grants: Iterable[Grant]) -> str:
     return GRANT_NOT_AUTHENTIC
 
 
+def allows_delegation(grant: Grant) -> bool:
+    """Whether the grant's flow accepts permissions with which users could give others access."""
+    flows = AccessFlow.objects.filter(access_requests=grant.request_id)
+    return flows.filter(allow_delegation=True).exists()
+
+
 def ineligibility_reason(request: AccessRequest) -> str:
     """Return why a request may not go on, or "". Reads everything from the database again."""
     if not request.is_authentic:

@@ -26,7 +26,7 @@ Item = dict[str, object]
 _IGNORED = {"name", "description", "label", "availability"}
 # Terms added in later releases. At their default they are left out, so that an upgrade invalidates no
 # pending request.
-_ADDED_LATER = {"ticket_pattern": "", "require_ticket": False}
+_ADDED_LATER = {"ticket_pattern": "", "require_ticket": False, "allow_delegation": False}
 
 
 def terms_of(flow: AccessFlow) -> Terms:
@@ -146,6 +146,7 @@ def _plain(source: AccessFlow | FlowInput) -> Terms:
         "require_ticket": source.require_ticket,
         "require_approver_reason": source.require_approver_reason,
         "allow_self_approval": source.allow_self_approval,
+        "allow_delegation": source.allow_delegation,
     }
 
 

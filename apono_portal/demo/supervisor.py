@@ -189,13 +189,20 @@ def stop_all(children: list[Child]) -> None:
 
 
 def prepare_portal(target: Target, environment: dict[str, str]) -> None:
-    """Migrate, collect static files and seed the demo, in a process of its own."""
+    """Migrate, collect static files and seed the demo, in a process of its own.
+
+    Its actor is a user that nobody can sign in as, and so has no MFA.
+    """
     command = [sys.executable, str(ROOT / "manage.py"), "demo"]
     command += [f"--host={target.host}", f"--port={target.port}", f"--broker={target.user}"]
     command += [f"--accounts={ACCOUNTS}"]
     process = subprocess.Popen(
         command,
-        env={**environment, "DEMO_BROKER_PASSWORD": target.password},
+        env={
+            **environment,
+            "DEMO_BROKER_PASSWORD": target.password,
+            "MFA_ADMINS_MUST_ENROL": "0",
+        },
         start_new_session=True,
         preexec_fn=ending_with_parent(signal.SIGTERM),
     )

@@ -91,8 +91,7 @@ def confirm_password(request: PortalRequest) -> HttpResponse:
         if authenticate(request, username=user.get_username(), password=password) == user:
             stamp_password(request)
             return set_up(request)
-        if not getattr(request, "axes_locked_out", False):
-            record_incorrect_password(user=user, client_info=ClientInfo.of(request))
+        record_incorrect_password(user=user, client_info=ClientInfo.of(request))
         form.add_error("password", "Incorrect password.")
     status = UNPROCESSABLE if form.errors else 200
     return render(request, "mfa/confirm_password.html", {"form": form}, status=status)

@@ -5,12 +5,16 @@ codes have the same scopes once more. A scope is a budget, never a way around a 
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
-from apono_portal.core.web.types import PortalRequest
 from mfa.models import TrustedBrowser, Verification
 from mfa.verification.trusted_browsers import find_trusted_browser, nonce_hash_of
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
 RECOVERY_SCOPE = "recovery"
 
@@ -26,8 +30,8 @@ class ThrottleScope:
         return find_trusted_browser(user_id, epoch, self.nonce_hash)
 
 
-def throttle_scope_of(request: PortalRequest) -> ThrottleScope:
-    return ThrottleScope(nonce_hash_of(request), session_ref_of(request))
+def throttle_scope_of(request: HttpRequest, user: "User") -> ThrottleScope:
+    return ThrottleScope(nonce_hash_of(request, user.pk), session_ref_of(request))
 
 
 def scope_label(browser: TrustedBrowser | None, *, recovery: bool = False) -> str:
@@ -37,7 +41,7 @@ def scope_label(browser: TrustedBrowser | None, *, recovery: bool = False) -> st
     return f"trusted:{browser.pk}" if browser else Verification.UNKNOWN_SCOPE
 
 
-def session_ref_of(request: PortalRequest) -> str:
+def session_ref_of(request: HttpRequest) -> str:
     """Return a hash of the session key: enough to count its failures, not enough to enter it."""
     key = request.session.session_key
     return salted_hmac("mfa.session", key, algorithm="sha256").hexdigest() if key else ""

@@ -77,6 +77,15 @@ def with_authenticator(users: "QuerySet[User]") -> "QuerySet[User]":
     )
 
 
+def authenticator_of(user: "User", *, fresh: bool = False) -> tuple[int, str] | None:
+    """Return id and name of the user's confirmed authenticator, as read with the user unless ``fresh``."""
+    if fresh or not hasattr(user, "authenticator_id"):
+        device = _authenticator_of.first(user.pk)
+        return (device.pk, device.name) if device else None
+    pk = getattr(user, "authenticator_id", None)
+    return (pk, getattr(user, "authenticator_name", "")) if pk is not None else None
+
+
 class WindowState:
     """``request.mfa``: whether the user is enrolled, and the window if it is open.
 
@@ -133,15 +142,7 @@ class WindowState:
 
     @cached_property
     def _authenticator(self) -> tuple[int, str] | None:
-        """Return id and name of the confirmed authenticator."""
-        user = self._user
-        if user is None:
-            return None
-        if self._fresh or not hasattr(user, "authenticator_id"):
-            device = _authenticator_of.first(user.pk)
-            return (device.pk, device.name) if device else None
-        pk = getattr(user, "authenticator_id", None)
-        return (pk, getattr(user, "authenticator_name", "")) if pk is not None else None
+        return authenticator_of(self._user, fresh=self._fresh) if self._user else None
 
 
 def open_window(request: PortalRequest, verification: Verification) -> None:

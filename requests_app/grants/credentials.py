@@ -39,10 +39,12 @@ def reveal_credential(
     try:
         with connector_errors():
             integration, connector, target = connector_of(grant)
-            return connector.issue_credential(target, grant.spec(integration), identity)
+            credential = connector.issue_credential(target, grant.spec(integration), identity)
     except ConnectorError as error:
         _unmark_revealed(actor, grant, error.sentence, client_info)
         raise RequestRefused(f"{error.sentence} The credential was not revealed.") from None
+    Grant.objects.filter(pk=grant.pk).update(password_set_at=timezone.now())
+    return credential
 
 
 def reset_credential(
@@ -60,7 +62,7 @@ def reset_credential(
     try:
         with connector_errors():
             integration, connector, target = connector_of(grant)
-            return connector.reset_credential(
+            credential = connector.reset_credential(
                 target,
                 grant.spec(integration),
                 identity,
@@ -71,6 +73,8 @@ def reset_credential(
         raise RequestRefused(
             f"{error.sentence} The old password may no longer work. Reset again."
         ) from None
+    Grant.objects.filter(pk=grant.pk).update(password_set_at=timezone.now())
+    return credential
 
 
 def _mark_reset(

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.contrib import messages
+from django.db.models import prefetch_related_objects
 from django.forms import Form
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -24,7 +25,7 @@ from mfa.verification.trusted_browsers import set_browser_cookie
 from mfa.verification.window import end_session, open_window
 from requests_app.models import AccessRequest
 from requests_app.presenters.request import pending_mfa_rows
-from requests_app.selectors import pending_mfa_requests
+from requests_app.selectors import names_of, pending_mfa_requests
 from requests_app.submission.pending_mfa import submitted_elsewhere
 from requests_app.submission.step_up import step_up
 from requests_app.views.responses import safe_next
@@ -41,7 +42,7 @@ def enter_code(request: PortalRequest) -> HttpResponse:
         return redirect("mfa:security")
     recovery = settings.MFA_RECOVERY_CODES and request.GET.get("with") == "recovery"
     form = (RecoveryCodeForm if recovery else CodeForm)(request.POST or None)
-    scope = throttle_scope_of(request)
+    scope = throttle_scope_of(request, request.user)
     if request.method != "POST" or not form.is_valid():
         locked_until = locked_out_until(request.user, scope, is_recovery=recovery)
         status = UNPROCESSABLE if request.method == "POST" else 200
@@ -108,6 +109,8 @@ def _page(
     status: int,
 ) -> HttpResponse:
     pending = pending_mfa_requests(request.user)
+    prefetch_related_objects(pending, "targets")
+    request.pending_mfa_names = names_of(pending)
     elsewhere = submitted_elsewhere(pending, ClientInfo.of(request))
     context = {
         "form": form,
@@ -144,7 +147,8 @@ def _warn_of_later_requests(request: PortalRequest) -> None:
     shown = _shown_ids(request)
     if shown is None:
         return
-    later = [item.reference for item in pending_mfa_requests(request.user) if item.pk not in shown]
+    pending = AccessRequest.objects.waiting_for_code_of(request.user).order_by("pk")
+    later = [item.reference for item in pending if item.pk not in shown]
     if later:
         messages.warning(
             request,

@@ -33,6 +33,7 @@ URLS: dict[str, Guard] = {
     "requests:activity_csv": Guard.READER,
     "requests:activity_jsonl": Guard.READER,
     "requests:insights": Guard.READER,
+    "requests:login": Guard.OWN,
     # users
     "users:sign_in": Guard.PUBLIC,
     "users:sign_out": Guard.SIGNED_IN,

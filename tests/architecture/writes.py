@@ -24,6 +24,7 @@ OF_A_FLOW = {
 FLOW_TERMS = {
     f"AccessFlow.{name}"
     for name in (
+        "allow_delegation",
         "allow_self_approval",
         "approval",
         "approvals_required",
@@ -59,7 +60,7 @@ INTEGRATION_TERMS = {
         "port",
         "encrypted_password",
         "sslmode",
-        "sslrootcert",
+        "ca_certificates",
     )
 }
 
