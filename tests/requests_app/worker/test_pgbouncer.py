@@ -10,17 +10,16 @@ import psycopg
 import pytest
 from django.db import connection
 
+from apono_portal.core.db.changes import ChangeDetector
 from requests_app.models import AccessRequest, Status
 from tests.factories import AuthenticatorFactory, code_for
 from tests.fixtures.pgbouncer import find_pgbouncer, running_pgbouncer
-from tests.fixtures.postgres import versions_to_test
 from tests.requests_app.conftest import settle
 from tests.requests_app.worker.test_killed_worker import ROOT, environment
 
 pytestmark = [
     pytest.mark.target,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.parametrize("pg_version", versions_to_test()[-1:], indirect=True),
 ]
 
 
@@ -81,3 +80,10 @@ def test_a_request_a_code_and_an_activation(behind_pgbouncer, real_flow, signed_
     assert request.status == Status.ACTIVE
     assert real_flow.pg.grant_roles()
     verify_the_log()
+
+
+def test_commits_are_detected(behind_pgbouncer, real_flow):
+    changes = ChangeDetector()
+    changes.reset()
+    AuthenticatorFactory()
+    assert changes.has_changes()
