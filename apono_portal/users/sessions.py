@@ -3,6 +3,9 @@
 A session ends `SESSION_IDLE` after its user's last request, and `SESSION_COOKIE_AGE` after the sign-in in any
 case. The earlier of the two is stored as its expiry.
 
+While it lasts a session's key is as good as a password, so the table has a hash of it, and the content is
+signed for that key: a row copied to another key is empty.
+
 A session that gets a new key, at sign-in or at a correct code, is moved to it by one UPDATE when it
 is saved; Django needs eight statements. A session that was ended meanwhile is not brought back: the
 UPDATE finds no row.
@@ -18,15 +21,21 @@ from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.models import Session
 from django.db.models import CharField
 from django.utils import timezone
-from django.utils.crypto import get_random_string
+from django.utils.crypto import get_random_string, salted_hmac
 
 from apono_portal.core.db.compiled_query import CompiledQuery
 
 BEGAN_AT = "began_at"
 TOUCH_INTERVAL = timedelta(minutes=1)  # at most one write a minute for an active user
 KEY_LENGTH = 32  # of 36 characters: 165 bits
+HASH_LENGTH = 40  # of 16 characters, which the table has room for: 160 bits
 
 _session = CompiledQuery(lambda key: Session.objects.filter(session_key=key), CharField())
+
+
+def hash_of(key: str) -> str:
+    """Return what the table has in place of a session's key."""
+    return salted_hmac("users.sessions", key, algorithm="sha256").hexdigest()[:HASH_LENGTH]
 
 
 class SessionStore(DatabaseStore):
@@ -39,16 +48,24 @@ class SessionStore(DatabaseStore):
     def get_model_class(cls) -> type[Session]:
         return Session
 
+    @property
+    def key_salt(self) -> str:
+        return f"{super().key_salt}.{self.session_key}"
+
     def load(self) -> dict[str, Any]:
-        session = _session.first(self.session_key) if self.session_key else None
+        session = _session.first(hash_of(self.session_key)) if self.session_key else None
         if session is None or session.expire_date <= timezone.now():
             self._session_key = None
             return {}
         self._expires_at = session.expire_date
         return self.decode(session.session_data)
 
+    def exists(self, session_key: str) -> bool:
+        return super().exists(hash_of(session_key))
+
     def create_model_instance(self, data: dict[str, Any]) -> Session:
         session = cast(Session, super().create_model_instance(data))
+        session.session_key = hash_of(session.session_key)
         session.expire_date = self._next_expiry(data)
         return session
 
@@ -58,11 +75,12 @@ class SessionStore(DatabaseStore):
         Only the expiry is written: the data may be another request's by now, and a window that was
         closed there must not come back.
         """
-        if self._expires_at is None or self._former_key is not None:
+        if self.session_key is None or self._expires_at is None or self._former_key is not None:
             return  # new, or about to be saved
         expires_at = self._next_expiry(self)
         if expires_at - self._expires_at >= TOUCH_INTERVAL:
-            Session.objects.filter(session_key=self.session_key).update(expire_date=expires_at)
+            row = Session.objects.filter(session_key=hash_of(self.session_key))
+            row.update(expire_date=expires_at)
 
     def _next_expiry(self, data: Mapping[str, Any]) -> datetime:
         now = timezone.now()
@@ -86,7 +104,7 @@ class SessionStore(DatabaseStore):
             super().save(must_create=must_create)
             return
         session = self.create_model_instance(dict(self.items()))
-        moved = Session.objects.filter(session_key=former).update(
+        moved = Session.objects.filter(session_key=hash_of(former)).update(
             session_key=session.session_key,
             session_data=session.session_data,
             expire_date=session.expire_date,
@@ -97,4 +115,6 @@ class SessionStore(DatabaseStore):
     def delete(self, session_key: str | None = None) -> None:
         """End the session, also one whose new key is not stored yet."""
         former, self._former_key = self._former_key, None
-        super().delete(former if session_key is None and former else session_key)
+        key = session_key or former or self.session_key
+        if key is not None:
+            super().delete(hash_of(key))

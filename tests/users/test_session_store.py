@@ -9,7 +9,7 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from apono_portal.users.sessions import BEGAN_AT, SessionStore
+from apono_portal.users.sessions import BEGAN_AT, SessionStore, hash_of
 
 pytestmark = pytest.mark.django_db
 
@@ -76,6 +76,21 @@ def test_an_invented_key_is_not_taken_over():
     session.save()
     assert session.session_key != "x" * 32
     assert data_of(session.session_key) == {"word": "new"}
+
+
+def test_a_key_in_the_table_opens_no_session(stored):
+    row = Session.objects.get()
+    assert row.session_key != stored.session_key
+    assert dict(reopened(row.session_key).items()) == {}
+
+
+def test_content_copied_to_another_key_is_empty(stored):
+    other = SessionStore()
+    other["word"] = "mine"
+    other.save()
+    copied = Session.objects.get(session_key=hash_of(stored.session_key)).session_data
+    Session.objects.filter(session_key=hash_of(other.session_key)).update(session_data=copied)
+    assert dict(reopened(other.session_key).items()) == {}
 
 
 def test_the_portal_uses_it():
