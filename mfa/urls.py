@@ -4,6 +4,8 @@ from django.urls import path
 
 from mfa import views
 from mfa.enrolment import views as enrolment_views
+from mfa.methods import views as method_views
+from mfa.passkeys import views as passkey_views
 from mfa.verification import lockout_views
 
 app_name = "mfa"
@@ -15,6 +17,23 @@ urlpatterns = [
         "account/security/authenticator/password/",
         enrolment_views.confirm_password,
         name="confirm_password",
+    ),
+    path("account/security/passkey/", passkey_views.add, name="add_passkey"),
+    path(
+        "account/security/passkey/options/",
+        passkey_views.registration_options,
+        name="passkey_registration_options",
+    ),
+    path("account/passkey/options/", passkey_views.verification_options, name="passkey_options"),
+    path(
+        "account/security/methods/<slug:kind>/<int:pk>/rename/",
+        method_views.rename,
+        name="rename_method",
+    ),
+    path(
+        "account/security/methods/<slug:kind>/<int:pk>/remove/",
+        method_views.remove,
+        name="remove_method",
     ),
     path("account/security/close-window/", views.close, name="close_window"),
     path("account/security/recovery-codes/", views.recovery_codes, name="recovery_codes"),

@@ -15,17 +15,21 @@ from audit.services import record
 from mfa import emails
 from mfa.enrolment.reauthentication import is_password_recent
 from mfa.enrolment.recovery_codes import replace_recovery_codes
-from mfa.exceptions import AlreadyEnrolled, PasswordNotRecent, SetUpExpired
-from mfa.models import Authenticator, Outcome, Verification
+from mfa.exceptions import PasswordNotRecent, SetUpExpired, TooManyMethods
+from mfa.methods.selectors import is_enrolled
+from mfa.models import Authenticator, Method, Outcome, Verification
 from mfa.verification.attempts import MESSAGES, Attempt, fail, refuse_locked_out
+from mfa.verification.evidence import require_evidence
 from mfa.verification.locking import lock_state, raise_epoch
 from mfa.verification.services import check_code, parse_code
 from mfa.verification.trusted_browsers import trust_browser
+from mfa.verification.window import Window
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
 DEFAULT_NAME = "Authenticator app"
+MAX_AUTHENTICATORS = 3  # a guess is compared with each
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class SetUpResult:
     locked_until: datetime | None = None
     browser_cookie: str = ""
     recovery_codes: list[str] = field(default_factory=list)
+    is_further: bool = False
 
     @property
     def ok(self) -> bool:
@@ -47,19 +52,19 @@ class SetUpResult:
 
 
 def begin_set_up(
-    *, user: "User", password_proven_at: datetime | None, client_info: ClientInfo
+    *,
+    user: "User",
+    password_proven_at: datetime | None,
+    client_info: ClientInfo,
+    window: Window | None = None,
 ) -> Authenticator:
     """Make a new unconfirmed authenticator in place of an earlier unconfirmed one.
 
-    Raises `PasswordNotRecent`, and `AlreadyEnrolled` when MFA is on.
+    It needs an open window of whoever has a method, and a recent password of whoever has none. Raises
+    `WindowClosed`, `PasswordNotRecent` and `TooManyMethods`.
     """
-    if not is_password_recent(password_proven_at, timezone.now()):
-        raise PasswordNotRecent
     with transaction.atomic():
-        lock_state(user.pk)
-        devices = Authenticator.objects.select_for_update().of(user.pk)
-        if any(device.confirmed for device in devices):
-            raise AlreadyEnrolled
+        _require_may_set_up(user, window, password_proven_at)
         Authenticator.objects.of(user.pk).awaiting_confirmation().delete()
         device: Authenticator = Authenticator.objects.create(
             user_id=user.pk,
@@ -74,30 +79,41 @@ def begin_set_up(
 def pending_set_up(*, user: "User", device_id: int | None) -> Authenticator:
     """Return the unconfirmed authenticator that this session began, so that its key can be shown.
 
-    Raises `AlreadyEnrolled`, or `SetUpExpired` when it was replaced, is another session's or too old.
+    Raises `SetUpExpired` when it was replaced, is another session's or too old.
     """
     return _pending(Authenticator.objects.of(user.pk), device_id)
 
 
 def confirm_set_up(
-    *, user: "User", device_id: int | None, code: str, client_info: ClientInfo, name: str = ""
+    *,
+    user: "User",
+    device_id: int | None,
+    code: str,
+    client_info: ClientInfo,
+    name: str = "",
+    window: Window | None = None,
 ) -> SetUpResult:
     """Turn MFA on with the first code of the app. That code is spent and opens no window.
 
-    Every session of the user ends but the one whose session hash the caller renews. Raises as
-    `pending_set_up` does, and `MalformedCode`.
+    Where it is the first method, every session of the user ends but the one whose session hash the
+    caller renews; a further authenticator needs an open window. Raises as `pending_set_up` does,
+    `WindowClosed` and `MalformedCode`.
     """
     code = parse_code(code)
     with transaction.atomic():
         state = lock_state(user.pk)
         device = _pending(Authenticator.objects.select_for_update().of(user.pk), device_id)
+        is_further = is_enrolled(user.pk)
+        if is_further:
+            require_evidence(user=user, window=window)
         attempt = Attempt(user, state, device, client_info, Verification.SET_UP_SCOPE)
         if refusal := refuse_locked_out(attempt):
             return SetUpResult(refusal.outcome, locked_until=refusal.locked_until)
         outcome = check_code(device, code)
         if outcome != Outcome.OK:
             return SetUpResult(outcome, locked_until=fail(attempt, outcome).locked_until)
-        return _turn_on(attempt, device, name.strip() or DEFAULT_NAME)
+        name = name.strip() or DEFAULT_NAME
+        return _add(attempt, device, name) if is_further else _turn_on(attempt, device, name)
 
 
 def record_incorrect_password(*, user: "User", client_info: ClientInfo) -> None:
@@ -111,14 +127,38 @@ def record_incorrect_password(*, user: "User", client_info: ClientInfo) -> None:
 
 
 def _pending(devices: Iterable[Authenticator], device_id: int | None) -> Authenticator:
-    devices = list(devices)
-    if any(device.confirmed for device in devices):
-        raise AlreadyEnrolled
     oldest = timezone.now() - settings.MFA_SET_UP_LIFETIME
     for device in devices:
-        if device.pk == device_id and device.created_at > oldest:
+        if device.pk == device_id and not device.confirmed and device.created_at > oldest:
             return device
     raise SetUpExpired
+
+
+def _require_may_set_up(
+    user: "User", window: Window | None, password_proven_at: datetime | None
+) -> None:
+    lock_state(user.pk)
+    if is_enrolled(user.pk):
+        require_evidence(user=user, window=window)
+    elif not is_password_recent(password_proven_at, timezone.now()):
+        raise PasswordNotRecent
+    if Authenticator.objects.of(user.pk).confirmed().count() >= MAX_AUTHENTICATORS:
+        raise TooManyMethods
+
+
+def _add(attempt: Attempt, device: Authenticator, name: str) -> SetUpResult:
+    """Confirm a further authenticator: it changes nothing about the others, windows or evidence."""
+    device.confirmed, device.name = True, name
+    device.save(update_fields=["confirmed", "name"])
+    event = record(
+        event=EventName.MFA_ADD_METHOD,
+        actor=attempt.user,
+        target=device,
+        client_info=attempt.client_info,
+        metadata={"method": Method.CODE.value, "name": name},
+    )
+    emails.method_added(event=event, user=attempt.user, name=name, client_info=attempt.client_info)
+    return SetUpResult(Outcome.OK, is_further=True)
 
 
 def _turn_on(attempt: Attempt, device: Authenticator, name: str) -> SetUpResult:

@@ -28,7 +28,13 @@ from mfa.enrolment.services import (
     pending_set_up,
     record_incorrect_password,
 )
-from mfa.exceptions import AlreadyEnrolled, MfaError, PasswordNotRecent, SetUpExpired
+from mfa.exceptions import (
+    MfaError,
+    PasswordNotRecent,
+    SetUpExpired,
+    TooManyMethods,
+    WindowClosed,
+)
 from mfa.models import Authenticator, Outcome
 from mfa.verification.trusted_browsers import set_browser_cookie
 from mfa.verification.window import close_window
@@ -43,8 +49,8 @@ def set_up(request: PortalRequest) -> HttpResponse:
     try:
         if request.method == "POST":
             return _begin(request)
-        device = pending_set_up(user=request.user, device_id=set_up_of_session(request))
-    except (AlreadyEnrolled, SetUpExpired) as error:
+        device = _pending_of_session(request)
+    except (SetUpExpired, TooManyMethods) as error:
         messages.warning(request, str(error))
         return redirect("mfa:security")
     except PasswordNotRecent:
@@ -57,18 +63,20 @@ def set_up(request: PortalRequest) -> HttpResponse:
 @sensitive_post_parameters()
 def confirm(request: PortalRequest) -> HttpResponse:
     """Turn MFA on with the first code of the new authenticator."""
-    device_id = set_up_of_session(request)
     try:
-        device = pending_set_up(user=request.user, device_id=device_id)
+        device = _pending_of_session(request)
         form = SetUpForm(request.POST)
         if not form.is_valid():
             return _dialog(request, device, form, status=UNPROCESSABLE)
         result = confirm_set_up(
             user=request.user,
-            device_id=device_id,
+            device_id=device.pk,
+            window=request.mfa.window,
             client_info=ClientInfo.of(request),
             **form.cleaned_data,
         )
+    except WindowClosed:
+        raise  # the middleware sends the user to verify; the set-up stays open
     except MfaError as error:
         messages.warning(request, str(error))
         return redirect("mfa:security")
@@ -76,6 +84,10 @@ def confirm(request: PortalRequest) -> HttpResponse:
         form.add_error("code", result.message)
         status = TOO_MANY if result.outcome == Outcome.THROTTLED else UNPROCESSABLE
         return _dialog(request, device, form, status=status, locked_until=result.locked_until)
+    if result.is_further:
+        forget_set_up(request)
+        messages.success(request, "Authenticator app added.")
+        return redirect("mfa:security")
     return _turned_on(request, result)
 
 
@@ -90,6 +102,8 @@ def confirm_password(request: PortalRequest) -> HttpResponse:
         password = form.cleaned_data["password"]
         if authenticate(request, username=user.get_username(), password=password) == user:
             stamp_password(request)
+            if request.GET.get("for") == "passkey":
+                return redirect("mfa:add_passkey")
             return set_up(request)
         if not getattr(request, "axes_locked_out", False):
             record_incorrect_password(user=user, client_info=ClientInfo.of(request))
@@ -98,9 +112,17 @@ def confirm_password(request: PortalRequest) -> HttpResponse:
     return render(request, "mfa/confirm_password.html", {"form": form}, status=status)
 
 
+def _pending_of_session(request: PortalRequest) -> Authenticator:
+    """Return the set-up of this session. Whoever has a method sees its key in an open window only."""
+    if request.mfa.enrolled and not request.mfa.is_open:
+        raise WindowClosed
+    return pending_set_up(user=request.user, device_id=set_up_of_session(request))
+
+
 def _begin(request: PortalRequest) -> HttpResponse:
     device = begin_set_up(
         user=request.user,
+        window=request.mfa.window,
         password_proven_at=password_proven_at(request),
         client_info=ClientInfo.of(request),
     )

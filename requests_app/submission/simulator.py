@@ -15,7 +15,7 @@ from accessflows.flows.choices import format_pair, parse_pair
 from accessflows.flows.policies import approver_sets, escalation_sets
 from accessflows.models import AccessFlow, FlowTarget
 from apono_portal.core.formatting.datetimes import person as name_in
-from mfa.models import Authenticator
+from mfa.methods.selectors import is_enrolled
 from requests_app.forms import DurationField
 from requests_app.submission.evaluation import Evaluation, evaluate, is_approvable
 from requests_app.submission.preview import preview_request
@@ -90,7 +90,7 @@ def simulate(*, person: "User", target: str, duration: timedelta, now: datetime)
         .order_by("flow__name")
         .prefetch_related("flow__approver_groups", "flow__approver_users")
     )
-    window = SimulatedWindow(Authenticator.objects.of(person.pk).confirmed().exists())
+    window = SimulatedWindow(is_enrolled(person.pk))
     cases = [_case(Selection([row], duration), person, window, now) for row in targets]
     return sorted(cases, key=lambda case: bool(case.refusals))
 

@@ -10,7 +10,7 @@ from audit.events import EventName
 from audit.models import Event
 from audit.outbox.deliveries import deliver_due
 from mfa.enrolment.services import begin_set_up, confirm_set_up, pending_set_up
-from mfa.exceptions import AlreadyEnrolled, MalformedCode, PasswordNotRecent, SetUpExpired
+from mfa.exceptions import MalformedCode, PasswordNotRecent, SetUpExpired, WindowClosed
 from mfa.models import Authenticator, MfaState, Outcome, RecoveryCode, Verification
 from mfa.verification.locking import advance_epoch
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
@@ -58,8 +58,8 @@ def test_begin_needs_a_recent_sign_in(clock, person):
     assert begin(person, timedelta(minutes=14, seconds=59))
 
 
-def test_begin_is_refused_once_enrolled(clock, person, device):
-    with pytest.raises(AlreadyEnrolled):
+def test_begin_needs_an_open_window_once_enrolled(clock, person, device):
+    with pytest.raises(WindowClosed):
         begin(person)
     assert Authenticator.objects.get() == device
 
@@ -130,7 +130,7 @@ def test_empty_or_malformed_code_never_turns_it_on(clock, person, code):
 def test_enrolled_person_cannot_confirm_another_key(clock, person, device):
     """Whoever steals a session cannot add an authenticator of their own beside the owner's."""
     planted = AuthenticatorFactory(user=person, confirmed=False)
-    with pytest.raises(AlreadyEnrolled):
+    with pytest.raises(WindowClosed):
         confirm(person, planted)
     assert not Authenticator.objects.get(pk=planted.pk).confirmed
 
