@@ -20,7 +20,7 @@ def lacking_required_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
     of the groups.
     """
     named, members = _requesters_of_protected_flows()
-    lookups = {
+    lookups: dict[str, QuerySet[Any]] = {
         "authenticator": Authenticator.objects.confirmed().order_by(),
         "passkey": Passkey.objects.order_by(),
         "named": named,

@@ -47,20 +47,27 @@ def claim(requirement: Requirement, verification: Verification) -> None:
         verification.sign().save(update_fields=["used_for", "mac"])
 
 
-def is_usable(requirement: Requirement, verification: Verification) -> bool:
-    """Return whether `claim` would accept the verification."""
+def shortfall(requirement: Requirement, verification: Verification) -> str:
+    """Return why `claim` would refuse the verification, or ""."""
     try:
         _check(requirement, verification, allow_unused=True)
-    except WindowClosed:
-        return False
-    return True
+    except WindowClosed as refusal:
+        return str(refusal)
+    return ""
+
+
+def is_usable(requirement: Requirement, verification: Verification) -> bool:
+    """Return whether `claim` would accept the verification."""
+    return not shortfall(requirement, verification)
 
 
 def is_phishing_resistant(verification: Verification) -> bool:
     """Return whether it was made with a passkey of the user's that counts by now."""
     if verification.method != Method.PASSKEY:
         return False
-    passkey = Passkey.objects.of(verification.user_id).filter(pk=verification.device_id).first()
+    passkey = (
+        Passkey.objects.of(verification.user_id).filter(pk=verification.device_id or 0).first()
+    )
     return passkey is not None and passkey.is_authentic and _counted(passkey, verification)
 
 

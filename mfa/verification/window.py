@@ -8,7 +8,7 @@ It is stored in the server-side session and counts only while everything it was 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.conf import settings
 from django.contrib.auth import logout
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from apono_portal.users.models import User
 
 SESSION_KEY = "mfa_window"
+Users = TypeVar("Users", bound=QuerySet[Any])
 
 _authenticators = Authenticator.objects.confirmed().filter(
     pk=OuterRef("device_id"), user=OuterRef("user_id")
@@ -76,7 +77,7 @@ class Window:
         )
 
 
-def with_methods(users: "QuerySet[User]") -> "QuerySet[User]":
+def with_methods(users: Users) -> Users:
     """Annotate users with one of their authenticators and passkeys, for the `WindowState` of a request."""
     devices = Authenticator.objects.confirmed().filter(user=OuterRef("pk")).order_by("pk")
     passkeys = Passkey.objects.filter(user=OuterRef("pk")).order_by("pk")

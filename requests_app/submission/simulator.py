@@ -96,7 +96,7 @@ def simulate(*, person: "User", target: str, duration: timedelta, now: datetime)
 
 
 def _case(selection: Selection, requester: "User", window: SimulatedWindow, now: datetime) -> Case:
-    evaluation = evaluate(requester=requester, selection=selection, verified=False, now=now)
+    evaluation = evaluate(requester=requester, selection=selection, verification=None, now=now)
     flow = evaluation.flow or selection.flows[0]
     return Case(
         preview=preview_request(evaluation, requester, window, now),

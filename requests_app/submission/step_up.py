@@ -1,4 +1,4 @@
-"""Step-up: verifying a code and releasing the user's pending requests."""
+"""Step-up: verifying, by code or passkey, and releasing the user's pending requests."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -11,9 +11,12 @@ from apono_portal.core.db.compiled_query import CompiledQuery
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from mfa.enrolment.recovery_codes import verify_recovery_code
+from mfa.exceptions import WindowClosed
 from mfa.models import Verification
+from mfa.passkeys.verification import verify_passkey
 from mfa.verification.attempts import VerificationResult, record_success
 from mfa.verification.services import verify_code
+from mfa.verification.strength import claim
 from mfa.verification.throttle_scope import ThrottleScope
 from requests_app.lifecycle import (
     evidence_fields,
@@ -40,27 +43,23 @@ _locked_pending_requests = CompiledQuery(
 def step_up(
     *,
     user: "User",
-    code: str,
     scope: ThrottleScope,
+    code: str = "",
+    passkey: str = "",
     client_info: ClientInfo = SYSTEM,
     recovery: bool = False,
     leave_out: Collection[int] = (),
     shown: Collection[int] | None = None,
 ) -> tuple[VerificationResult, list[AccessRequest]]:
-    """Verify a code and, if it is correct, release the user's pending requests.
+    """Verify a code, or the answer of a ``passkey``, and release the user's pending requests.
 
-    Those in ``leave_out`` stay pending. A page that lists them says which it has ``shown``: a later
-    request, maybe made by someone with a stolen password, stays pending too. One transaction: there
-    is no verification without its releases. A wrong code is an outcome, not an exception, so that
-    it is never rolled back.
+    Those in ``leave_out`` stay pending, and those whose flow demands more. A page that lists them says
+    which it has ``shown``: a later request, maybe made by someone with a stolen password, stays pending
+    too. One transaction: there is no verification without its releases. A wrong code is an outcome,
+    not an exception, so that it is never rolled back.
     """
     with transaction.atomic():
-        if recovery:
-            result = verify_recovery_code(
-                user=user, code=code, scope=scope, client_info=client_info
-            )
-        else:
-            result = verify_code(user=user, code=code, scope=scope, client_info=client_info)
+        result = _verify(user, scope, client_info, code=code, passkey=passkey, recovery=recovery)
         if not result.ok:
             return result, []
         pending = _locked_pending_requests(user.pk)
@@ -78,10 +77,28 @@ def step_up(
         return result, released
 
 
+def _verify(
+    user: "User",
+    scope: ThrottleScope,
+    client_info: ClientInfo,
+    *,
+    code: str,
+    passkey: str,
+    recovery: bool,
+) -> VerificationResult:
+    if passkey:
+        return verify_passkey(user=user, response=passkey, scope=scope, client_info=client_info)
+    verify = verify_recovery_code if recovery else verify_code
+    return verify(user=user, code=code, scope=scope, client_info=client_info)
+
+
 def _release(
     request: AccessRequest, user: "User", verification: Verification, client_info: ClientInfo
 ) -> bool:
-    """Release a locked request. Let it lapse or cancel it, with the reason, where it may not go on."""
+    """Release a locked request. Let it lapse or cancel it, with the reason, where it may not go on.
+
+    It stays pending where its flow demands a passkey, or a verification of its own.
+    """
     now = timezone.now()
     if request.pending_until is not None and request.pending_until <= now:
         transition(
@@ -102,6 +119,10 @@ def _release(
             message=sentence,
         )
         return False
+    try:
+        claim(request.mfa_requirement(), verification)
+    except WindowClosed:
+        return False
     to = next_status(request.flow, request)
     tier = request.escalation_tier
     escalates_at = next_escalation(request.flow, to, tier, now) if request.flow else None
@@ -111,7 +132,11 @@ def _release(
         event=EventName.REQUEST_RELEASE,
         actor=user,
         client_info=client_info,
-        metadata={"verification": verification.pk, "with": verification.device_name},
+        metadata={
+            "verification": verification.pk,
+            "with": verification.device_name,
+            "method": verification.method,
+        },
         pending_until=pending_until(to, now),
         escalates_at=escalates_at,
         message="",

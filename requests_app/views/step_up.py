@@ -1,4 +1,4 @@
-"""The step-up page: entering a code although signed in."""
+"""The step-up page: verifying, by code or passkey, although signed in."""
 
 import re
 from datetime import datetime
@@ -16,14 +16,18 @@ from apono_portal.core.formatting.datetimes import relative_datetime
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.types import PortalRequest
 from mfa.enrolment.forms import RecoveryCodeForm
+from mfa.exceptions import MfaError
+from mfa.models import Verification
 from mfa.verification.attempts import VerificationResult
 from mfa.verification.forms import CodeForm
 from mfa.verification.lockouts import locked_out_until
+from mfa.verification.strength import shortfall
 from mfa.verification.throttle_scope import throttle_scope_of
 from mfa.verification.trusted_browsers import set_browser_cookie
 from mfa.verification.window import end_session, open_window
 from requests_app.models import AccessRequest
 from requests_app.presenters.request import pending_mfa_rows
+from requests_app.presenters.step_up import method_choice
 from requests_app.selectors import pending_mfa_requests
 from requests_app.submission.pending_mfa import submitted_elsewhere
 from requests_app.submission.step_up import step_up
@@ -37,8 +41,10 @@ REQUEST_ID = re.compile(r"[0-9]{1,18}")
 @require_http_methods(["GET", "HEAD", "POST"])
 def enter_code(request: PortalRequest) -> HttpResponse:
     if not request.mfa.enrolled:
-        messages.warning(request, "Set up MFA first, then enter a code.")
+        messages.warning(request, "Set up MFA first, then verify.")
         return redirect("mfa:security")
+    if request.method == "POST" and request.POST.get("credential"):
+        return _use_passkey(request)
     recovery = settings.MFA_RECOVERY_CODES and request.GET.get("with") == "recovery"
     form = (RecoveryCodeForm if recovery else CodeForm)(request.POST or None)
     scope = throttle_scope_of(request)
@@ -60,6 +66,36 @@ def enter_code(request: PortalRequest) -> HttpResponse:
     return _fail(request, form, result, recovery=recovery)
 
 
+def _use_passkey(request: PortalRequest) -> HttpResponse:
+    """Verify the answer of a passkey. A refusal locks nobody out: a signature cannot be guessed."""
+    try:
+        result, released = step_up(
+            user=request.user,
+            passkey=request.POST["credential"],
+            scope=throttle_scope_of(request),
+            client_info=ClientInfo.of(request),
+            leave_out=_left_out_ids(request),
+            shown=_shown_ids(request),
+        )
+    except MfaError as error:
+        return _passkey_failed(request, str(error))
+    if result.ok:
+        return _succeed(request, result, released)
+    return _passkey_failed(request, result.message)
+
+
+def _passkey_failed(request: PortalRequest, sentence: str) -> HttpResponse:
+    locked_until = locked_out_until(request.user, throttle_scope_of(request))
+    return _page(
+        request,
+        CodeForm(),
+        locked_until,
+        recovery=False,
+        status=UNPROCESSABLE,
+        passkey_error=sentence,
+    )
+
+
 def _succeed(
     request: PortalRequest, result: VerificationResult, released: list[AccessRequest]
 ) -> HttpResponse:
@@ -69,6 +105,7 @@ def _succeed(
     names = ", ".join(pending.reference for pending in released)
     messages.success(request, f"Verified for one hour.{f' Released: {names}.' if names else ''}")
     _warn_of_later_requests(request)
+    _explain_what_waits(request, result.verification)
     if next_url:
         response = redirect(next_url)
     elif len(released) == 1:
@@ -106,6 +143,7 @@ def _page(
     *,
     recovery: bool,
     status: int,
+    passkey_error: str = "",
 ) -> HttpResponse:
     pending = pending_mfa_requests(request.user)
     elsewhere = submitted_elsewhere(pending, ClientInfo.of(request))
@@ -118,12 +156,24 @@ def _page(
         "shown": ",".join(str(item.pk) for item in pending),
         "any_elsewhere": bool(elsewhere),
         "recovery_codes_on": settings.MFA_RECOVERY_CODES,
+        "passkey_error": passkey_error,
+        "choice": method_choice(request.user.pk, pending, needs=request.GET.get("needs", "")),
     }
     response = render(request, "requests_app/step_up.html", context, status=status)
     if locked_until:
         wait_s = (locked_until - timezone.now()).total_seconds()
         response["Retry-After"] = str(max(int(wait_s), 1))
     return response
+
+
+def _explain_what_waits(request: PortalRequest, verification: Verification) -> None:
+    """Say why requests the page listed are still pending: their flow demands more."""
+    shown, left_out = _shown_ids(request), _left_out_ids(request)
+    for pending in pending_mfa_requests(request.user):
+        if pending.pk in left_out or (shown is not None and pending.pk not in shown):
+            continue
+        if sentence := shortfall(pending.mfa_requirement(), verification):
+            messages.warning(request, f"{pending.reference} stays pending. {sentence}")
 
 
 def _left_out_ids(request: PortalRequest) -> set[int]:
