@@ -24,6 +24,7 @@ class EventName(models.TextChoices):
     MFA_SET_UP = "mfa:set_up", "MFA turned on"
     MFA_VERIFY = "mfa:verify", "MFA verified"
     MFA_REFUSE = "mfa:refuse", "MFA code refused"
+    MFA_REPEAT = "mfa:repeat", "MFA code entered twice"
     MFA_THROTTLE = "mfa:throttle", "MFA rate-limited"
     MFA_CLOSE_WINDOW = "mfa:close_window", "Verified window closed"
     MFA_RESET = "mfa:reset", "MFA reset"

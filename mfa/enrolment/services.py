@@ -17,10 +17,15 @@ from mfa.enrolment.reauthentication import is_password_recent
 from mfa.enrolment.recovery_codes import replace_recovery_codes
 from mfa.exceptions import AlreadyEnrolled, PasswordNotRecent, SetUpExpired
 from mfa.models import Authenticator, Outcome, Verification
-from mfa.verification.attempts import MESSAGES, Attempt, fail, refuse_locked_out
+from mfa.verification.attempts import (
+    Attempt,
+    VerificationResult,
+    fail,
+    refuse_locked_out,
+    succeed,
+)
 from mfa.verification.locking import lock_state, raise_epoch
 from mfa.verification.services import check_code, parse_code
-from mfa.verification.trusted_browsers import trust_browser
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -29,37 +34,44 @@ DEFAULT_NAME = "Authenticator app"
 
 
 @dataclass(frozen=True, slots=True)
-class SetUpResult:
+class SetUpResult(VerificationResult):
     """The outcome of a confirmation. ``recovery_codes`` are shown once and stored nowhere."""
 
-    outcome: Outcome
-    locked_until: datetime | None = None
-    browser_cookie: str = ""
     recovery_codes: list[str] = field(default_factory=list)
 
-    @property
-    def ok(self) -> bool:
-        return self.outcome == Outcome.OK
-
-    @property
-    def message(self) -> str:
-        return MESSAGES[self.outcome]
+    @classmethod
+    def of(cls, result: VerificationResult, recovery_codes: Iterable[str] = ()) -> "SetUpResult":
+        return cls(
+            result.attempt,
+            result.verification,
+            locked_until=result.locked_until,
+            browser_cookie=result.browser_cookie,
+            recovery_codes=list(recovery_codes),
+        )
 
 
 def begin_set_up(
-    *, user: "User", password_proven_at: datetime | None, client_info: ClientInfo
+    *,
+    user: "User",
+    password_proven_at: datetime | None,
+    client_info: ClientInfo,
+    device_id: int | None = None,
 ) -> Authenticator:
     """Make a new unconfirmed authenticator in place of an earlier unconfirmed one.
 
-    Raises `PasswordNotRecent`, and `AlreadyEnrolled` when MFA is on.
+    ``device_id`` is what this session began before: it is kept while it can still be confirmed, so
+    that a key which was already scanned stays right. Raises `PasswordNotRecent`, and
+    `AlreadyEnrolled` when MFA is on.
     """
     if not is_password_recent(password_proven_at, timezone.now()):
         raise PasswordNotRecent
     with transaction.atomic():
         lock_state(user.pk)
-        devices = Authenticator.objects.select_for_update().of(user.pk)
+        devices = list(Authenticator.objects.select_for_update().of(user.pk))
         if any(device.confirmed for device in devices):
             raise AlreadyEnrolled
+        if begun := next((d for d in devices if _is_current(d, device_id)), None):
+            return begun
         Authenticator.objects.of(user.pk).awaiting_confirmation().delete()
         device: Authenticator = Authenticator.objects.create(
             user_id=user.pk,
@@ -82,22 +94,23 @@ def pending_set_up(*, user: "User", device_id: int | None) -> Authenticator:
 def confirm_set_up(
     *, user: "User", device_id: int | None, code: str, client_info: ClientInfo, name: str = ""
 ) -> SetUpResult:
-    """Turn MFA on with the first code of the app. That code is spent and opens no window.
+    """Turn MFA on with the first code of the app, in the caller's transaction.
 
-    Every session of the user ends but the one whose session hash the caller renews. Raises as
-    `pending_set_up` does, and `MalformedCode`.
+    The code is spent, and a success is evidence like any other: the caller releases what it permits,
+    then calls `record_success`. Every session of the user ends but the one whose session hash the
+    caller renews. Raises as `pending_set_up` does, and `MalformedCode`.
     """
     code = parse_code(code)
-    with transaction.atomic():
-        state = lock_state(user.pk)
-        device = _pending(Authenticator.objects.select_for_update().of(user.pk), device_id)
-        attempt = Attempt(user, state, device, client_info, Verification.SET_UP_SCOPE)
-        if refusal := refuse_locked_out(attempt):
-            return SetUpResult(refusal.outcome, locked_until=refusal.locked_until)
-        outcome = check_code(device, code)
-        if outcome != Outcome.OK:
-            return SetUpResult(outcome, locked_until=fail(attempt, outcome).locked_until)
-        return _turn_on(attempt, device, name.strip() or DEFAULT_NAME)
+    state = lock_state(user.pk)
+    device = _pending(Authenticator.objects.select_for_update().of(user.pk), device_id)
+    attempt = Attempt(user, state, device, client_info, Verification.SET_UP_SCOPE)
+    if refusal := refuse_locked_out(attempt):
+        return SetUpResult.of(refusal)
+    outcome = check_code(device, code)
+    if outcome != Outcome.OK:
+        return SetUpResult.of(fail(attempt, outcome))
+    codes = _turn_on(attempt, device, name.strip() or DEFAULT_NAME)
+    return SetUpResult.of(succeed(attempt), codes)
 
 
 def record_incorrect_password(*, user: "User", client_info: ClientInfo) -> None:
@@ -114,14 +127,20 @@ def _pending(devices: Iterable[Authenticator], device_id: int | None) -> Authent
     devices = list(devices)
     if any(device.confirmed for device in devices):
         raise AlreadyEnrolled
-    oldest = timezone.now() - settings.MFA_SET_UP_LIFETIME
     for device in devices:
-        if device.pk == device_id and device.created_at > oldest:
+        if _is_current(device, device_id):
             return device
     raise SetUpExpired
 
 
-def _turn_on(attempt: Attempt, device: Authenticator, name: str) -> SetUpResult:
+def _is_current(device: Authenticator, device_id: int | None) -> bool:
+    """Return whether this is the session's set-up and still in time."""
+    oldest = timezone.now() - settings.MFA_SET_UP_LIFETIME
+    return bool(device.pk == device_id and device.created_at > oldest)
+
+
+def _turn_on(attempt: Attempt, device: Authenticator, name: str) -> list[str]:
+    """Confirm the authenticator in a new epoch and return the recovery codes."""
     device.confirmed, device.name = True, name
     device.save(update_fields=["confirmed", "name"])
     raise_epoch(attempt.state)
@@ -134,5 +153,4 @@ def _turn_on(attempt: Attempt, device: Authenticator, name: str) -> SetUpResult:
         metadata={"authenticator": name, "recovery_codes": len(codes)},
     )
     emails.turned_on(event=event, user=attempt.user, client_info=attempt.client_info)
-    cookie = trust_browser(state=attempt.state, client_info=attempt.client_info, now=attempt.now)
-    return SetUpResult(Outcome.OK, browser_cookie=cookie, recovery_codes=codes)
+    return codes

@@ -1,16 +1,19 @@
-"""Setting up MFA: POST makes a key, GET shows it, a first code turns MFA on."""
+"""Setting up MFA: POST makes a key, GET shows it, the first code turns MFA on and releases requests."""
 
 from datetime import datetime
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import authenticate, get_user_model, update_session_auth_hash
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.next_page import safe_next, url_with_next
 from apono_portal.core.web.types import PortalRequest
 from mfa.enrolment.forms import PasswordForm, SetUpForm
 from mfa.enrolment.provisioning import provisioning_of
@@ -21,17 +24,24 @@ from mfa.enrolment.reauthentication import (
     set_up_of_session,
     stamp_password,
 )
+from mfa.enrolment.recovery_codes import CodeSheet
 from mfa.enrolment.services import (
     SetUpResult,
     begin_set_up,
-    confirm_set_up,
     pending_set_up,
     record_incorrect_password,
 )
 from mfa.exceptions import AlreadyEnrolled, MfaError, PasswordNotRecent, SetUpExpired
 from mfa.models import Authenticator, Outcome
 from mfa.verification.trusted_browsers import set_browser_cookie
-from mfa.verification.window import close_window
+from requests_app.models import AccessRequest
+from requests_app.submission.step_up import set_up_mfa
+from requests_app.views.step_up import (
+    continue_verified,
+    left_out_ids,
+    shown_ids,
+    waiting_for_code,
+)
 
 UNPROCESSABLE, TOO_MANY = 422, 429
 
@@ -45,10 +55,9 @@ def set_up(request: PortalRequest) -> HttpResponse:
             return _begin(request)
         device = pending_set_up(user=request.user, device_id=set_up_of_session(request))
     except (AlreadyEnrolled, SetUpExpired) as error:
-        messages.warning(request, str(error))
-        return redirect("mfa:security")
+        return _to_security(request, error)
     except PasswordNotRecent:
-        return redirect("mfa:confirm_password")
+        return redirect(url_with_next("requests:confirm_password", safe_next(request)))
     return _dialog(request, device, SetUpForm())
 
 
@@ -63,20 +72,21 @@ def confirm(request: PortalRequest) -> HttpResponse:
         form = SetUpForm(request.POST)
         if not form.is_valid():
             return _dialog(request, device, form, status=UNPROCESSABLE)
-        result = confirm_set_up(
+        result, released = set_up_mfa(
             user=request.user,
             device_id=device_id,
             client_info=ClientInfo.of(request),
+            leave_out=left_out_ids(request),
+            shown=shown_ids(request) or set(),
             **form.cleaned_data,
         )
     except MfaError as error:
-        messages.warning(request, str(error))
-        return redirect("mfa:security")
+        return _to_security(request, error)
     if not result.ok:
         form.add_error("code", result.message)
         status = TOO_MANY if result.outcome == Outcome.THROTTLED else UNPROCESSABLE
         return _dialog(request, device, form, status=status, locked_until=result.locked_until)
-    return _turned_on(request, result)
+    return _turned_on(request, result, released)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -94,8 +104,9 @@ def confirm_password(request: PortalRequest) -> HttpResponse:
         if not getattr(request, "axes_locked_out", False):
             record_incorrect_password(user=user, client_info=ClientInfo.of(request))
         form.add_error("password", "Incorrect password.")
+    context = {"form": form, "next": safe_next(request)}
     status = UNPROCESSABLE if form.errors else 200
-    return render(request, "mfa/confirm_password.html", {"form": form}, status=status)
+    return render(request, "requests_app/confirm_password.html", context, status=status)
 
 
 def _begin(request: PortalRequest) -> HttpResponse:
@@ -103,19 +114,36 @@ def _begin(request: PortalRequest) -> HttpResponse:
         user=request.user,
         password_proven_at=password_proven_at(request),
         client_info=ClientInfo.of(request),
+        device_id=set_up_of_session(request),
     )
     remember_set_up(request, device.pk)
-    return redirect("mfa:set_up")
+    return redirect(url_with_next("requests:set_up", safe_next(request)))
 
 
-def _turned_on(request: PortalRequest, result: SetUpResult) -> HttpResponse:
-    """Keep this session, end the others, and show the recovery codes this once."""
+def _to_security(request: PortalRequest, error: MfaError) -> HttpResponse:
+    """Say why there is nothing to set up. After a reload of the recovery codes, where to get new ones."""
+    if isinstance(error, AlreadyEnrolled) and request.mfa.is_open and settings.MFA_RECOVERY_CODES:
+        messages.info(
+            request,
+            "MFA is on. Recovery codes are shown once: generate new ones if you have not saved them.",
+        )
+    else:
+        messages.warning(request, str(error))
+    return redirect(url_with_next("mfa:security", safe_next(request)))
+
+
+def _turned_on(
+    request: PortalRequest, result: SetUpResult, released: list[AccessRequest]
+) -> HttpResponse:
+    """Keep this session, end the others, open its window, and show the recovery codes this once."""
     user = get_user_model().objects.select_related("mfa_state").get(pk=request.user.pk)
     forget_set_up(request)
-    close_window(request)
     request.user = user
     update_session_auth_hash(request, user)
-    response = render(request, "mfa/enabled.html", {"codes": result.recovery_codes})
+    next_url = continue_verified(request, result, released)
+    codes = result.recovery_codes
+    sheet = CodeSheet(codes, user.email, timezone.now()) if codes else None
+    response = render(request, "requests_app/mfa_on.html", {"sheet": sheet, "next": next_url})
     set_browser_cookie(response, user, result.browser_cookie)
     return response
 
@@ -132,5 +160,6 @@ def _dialog(
         "form": form,
         "provisioning": provisioning_of(device, request.user.email),
         "locked_until": locked_until,
+        **waiting_for_code(request, leave_out_elsewhere=True),
     }
-    return render(request, "mfa/set_up.html", context, status=status)
+    return render(request, "requests_app/set_up.html", context, status=status)
