@@ -12,13 +12,25 @@ from django.utils.http import escape_leading_slashes, url_has_allowed_host_and_s
 
 from apono_portal.core.web.next_page import url_with_next
 from apono_portal.core.web.types import PortalRequest
-from mfa.exceptions import NotAllowed, NotEnrolled, WindowClosed
+from mfa.exceptions import (
+    NotAllowed,
+    NotEnrolled,
+    OwnVerificationRequired,
+    PasskeyRequired,
+    WindowClosed,
+)
 from mfa.verification.window import WindowState
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
 ADMIN_SITE = "admin"
+# What the verification page offers, or asks for again, in its address.
+PASSKEY, AGAIN = "passkey", "again"
+NEEDS: dict[type, str] = {
+    PasskeyRequired: PASSKEY,
+    OwnVerificationRequired: AGAIN,
+}
 SAFE_METHODS = {"GET", "HEAD"}
 
 
@@ -48,18 +60,23 @@ class VerifiedWindowMiddleware:
             raise Http404 from exception
         needs_set_up = isinstance(exception, NotEnrolled) and not request.mfa.enrolled
         if isinstance(exception, WindowClosed) or needs_set_up:
-            return redirect_to_verify(request)
+            return redirect_to_verify(request, exception)
         return None
 
 
-def redirect_to_verify(request: PortalRequest) -> HttpResponse:
-    """Send the user to enter a code, and back afterwards; to set up MFA first if not enrolled."""
+def redirect_to_verify(request: PortalRequest, refusal: Exception | None = None) -> HttpResponse:
+    """Send the user to verify, and back afterwards; to set up MFA first if not enrolled.
+
+    ``refusal`` is what a service demands beyond an open window.
+    """
     if not request.mfa.enrolled:
         messages.warning(request, "This requires MFA. Set it up first.")
         return HttpResponseRedirect(url_with_next("mfa:security", return_url(request)))
     if request.method not in SAFE_METHODS:
-        messages.warning(request, "Nothing was changed. Enter a code, then submit the form again.")
-    return HttpResponseRedirect(url_with_next(settings.MFA_STEP_UP_URL, return_url(request)))
+        messages.warning(request, "Nothing was changed. Verify, then submit the form again.")
+    needs = {"needs": NEEDS[type(refusal)]} if type(refusal) in NEEDS else {}
+    url = url_with_next(settings.MFA_STEP_UP_URL, return_url(request), **needs)
+    return HttpResponseRedirect(url)
 
 
 def is_window_sufficient(request: PortalRequest, view: Callable[..., Any]) -> bool:

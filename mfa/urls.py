@@ -3,11 +3,30 @@
 from django.urls import path
 
 from mfa import views
+from mfa.methods import views as method_views
+from mfa.passkeys import views as passkey_views
 from mfa.verification import lockout_views
 
 app_name = "mfa"
 urlpatterns = [
     path("account/security/", views.security, name="security"),
+    path("account/security/passkey/", passkey_views.add, name="add_passkey"),
+    path(
+        "account/security/passkey/options/",
+        passkey_views.registration_options,
+        name="passkey_registration_options",
+    ),
+    path("account/passkey/options/", passkey_views.verification_options, name="passkey_options"),
+    path(
+        "account/security/methods/<slug:kind>/<int:pk>/rename/",
+        method_views.rename,
+        name="rename_method",
+    ),
+    path(
+        "account/security/methods/<slug:kind>/<int:pk>/remove/",
+        method_views.remove,
+        name="remove_method",
+    ),
     path("account/security/close-window/", views.close, name="close_window"),
     path("account/security/recovery-codes/", views.recovery_codes, name="recovery_codes"),
     path(

@@ -19,7 +19,9 @@ from mfa.enrolment.recovery_codes import (
     make_recovery_codes,
 )
 from mfa.exceptions import MfaError
-from mfa.models import Authenticator, RecoveryCode, TrustedBrowser, Verification
+from mfa.methods.selectors import methods_of
+from mfa.models import RecoveryCode, TrustedBrowser, Verification
+from mfa.passkeys.relying_party import unavailable_reason
 from mfa.verification import trusted_browsers
 from mfa.verification.window import close_window, record_window_closed
 
@@ -31,10 +33,13 @@ RECENT_VERIFICATIONS = 10
 def security(request: PortalRequest) -> HttpResponse:
     user = request.user
     browsers = list(TrustedBrowser.objects.trusted_by(user.pk, user.mfa_epoch))
+    methods = methods_of(user.pk)
     nonce_hash = trusted_browsers.nonce_hash_of(request)
     codes_left = count_recovery_codes(user.pk)
     context = {
-        "authenticator": Authenticator.objects.of(user.pk).confirmed().first(),
+        "methods": methods,
+        "is_only_method": len(methods) == 1,
+        "passkeys_unavailable": unavailable_reason(),
         "browsers": browsers,
         "this_browser": next((b.pk for b in browsers if b.nonce_hash == nonce_hash), None),
         "verifications": Verification.objects.filter(user_id=user.pk)[:RECENT_VERIFICATIONS],
@@ -53,7 +58,7 @@ def close(request: PortalRequest) -> HttpResponse:
     """Close the window of this session before its hour is over."""
     if request.mfa.is_open:
         record_window_closed(user=request.user, client_info=ClientInfo.of(request))
-        messages.success(request, "Window closed. The next protected request asks for a code.")
+        messages.success(request, "Window closed. The next protected request asks you to verify.")
     close_window(request)
     return redirect("mfa:security")
 

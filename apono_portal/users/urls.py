@@ -16,6 +16,11 @@ urlpatterns = [
     path("users/remind/", users.remind, name="remind"),
     path("users/<int:pk>/", users.edit, name="edit"),
     path("users/<int:pk>/reset-mfa/", users.reset_mfa, name="reset_mfa"),
+    path(
+        "users/<int:pk>/passkeys/<int:passkey_pk>/vouch/",
+        users.vouch_for_passkey,
+        name="vouch_for_passkey",
+    ),
     path("users/<int:pk>/invite/", users.invite, name="invite"),
     path("users/<int:pk>/deactivate/", users.deactivate, name="deactivate"),
     path("users/<int:pk>/reactivate/", users.reactivate, name="reactivate"),

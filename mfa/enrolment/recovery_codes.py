@@ -18,7 +18,8 @@ from audit.events import EventName
 from audit.services import record
 from mfa import emails
 from mfa.exceptions import MalformedCode, RecoveryCodesDisabled
-from mfa.models import Outcome, RecoveryCode
+from mfa.methods.selectors import is_enrolled
+from mfa.models import Method, Outcome, RecoveryCode
 from mfa.verification.attempts import (
     Attempt,
     VerificationResult,
@@ -74,10 +75,10 @@ def verify_recovery_code(
     if not settings.MFA_RECOVERY_CODES:
         raise RecoveryCodesDisabled
     code_hash = hash_recovery_code(user.pk, code)
-    attempt = begin_attempt(user, scope, client_info, is_recovery=True)
+    attempt = begin_attempt(user, scope, client_info, method=Method.RECOVERY)
     if refusal := refuse_locked_out(attempt):
         return refusal
-    if attempt.device is None:
+    if not is_enrolled(user.pk):
         return refuse_without_device(attempt)
     outcome = _spend(attempt, code_hash)
     if outcome != Outcome.OK:

@@ -1,6 +1,7 @@
 """Verifying a six-digit code: parse, lock, limit, check, record."""
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from apono_portal.core.web.client import ClientInfo
@@ -28,7 +29,7 @@ SIX_DIGITS = re.compile(r"[0-9]{6}")
 def verify_code(
     *, user: "User", code: str, scope: ThrottleScope, client_info: ClientInfo
 ) -> VerificationResult:
-    """Verify a code of the user's authenticator and spend it, in the caller's transaction.
+    """Verify a code of one of the user's authenticators and spend it, in the caller's transaction.
 
     The caller releases what a success permits, then calls `record_success`. Raises `MalformedCode`,
     before anything is counted, for what is not six ASCII digits.
@@ -37,11 +38,11 @@ def verify_code(
     attempt = begin_attempt(user, scope, client_info)
     if refusal := refuse_locked_out(attempt):
         return refusal
-    if attempt.device is None:
+    if not attempt.devices:
         return refuse_without_device(attempt)
-    outcome = check_code(attempt.device, code)
+    outcome, device = check_code_of_any(attempt.devices, code)
     if outcome == Outcome.OK:
-        return succeed(attempt)
+        return succeed(attempt.made_with(device))
     repeated = outcome == Outcome.REPLAY and refuse_repeated(attempt, scope.last_success)
     return repeated or fail(attempt, outcome)
 
@@ -52,6 +53,17 @@ def parse_code(text: str) -> str:
     if not SIX_DIGITS.fullmatch(code):
         raise MalformedCode
     return code
+
+
+def check_code_of_any(devices: Sequence[Authenticator], code: str) -> tuple[Outcome, Authenticator]:
+    """Compare a code with each authenticator until one accepts it. A spent code is a replay."""
+    outcomes: list[tuple[Outcome, Authenticator]] = []
+    for device in devices:
+        outcome = check_code(device, code)
+        if outcome == Outcome.OK:
+            return outcome, device
+        outcomes.append((outcome, device))
+    return next((pair for pair in outcomes if pair[0] == Outcome.REPLAY), outcomes[0])
 
 
 def check_code(device: Authenticator, code: str) -> Outcome:

@@ -18,6 +18,8 @@ from accessflows.flows.policies import (
 )
 from accessflows.flows.selectors import all_targets_of, available_now
 from accessflows.models import AccessFlow, FlowTarget
+from mfa.models import Strength, Verification
+from mfa.verification.strength import Requirement, meets
 from requests_app.exceptions import RequestRefused
 from requests_app.grants.limits import limit_refusal
 from requests_app.lifecycle import next_status
@@ -47,6 +49,7 @@ class Evaluation:
     justification: str = ""
     ticket: str = ""
     needs_verification: bool = False
+    is_covered: bool = False
     status_after_mfa: Status | None = None
 
     @property
@@ -66,9 +69,9 @@ class Evaluation:
 
 
 def evaluate(
-    *, requester: "User", selection: Selection, verified: bool, now: datetime
+    *, requester: "User", selection: Selection, verification: Verification | None, now: datetime
 ) -> Evaluation:
-    """Evaluate a selection of one flow; ``verified`` says whether the requester's window is open."""
+    """Evaluate a selection of one flow; ``verification`` is the one behind the requester's open window."""
     [selected_flow] = selection.flows
     flow, is_allowed = flow_for(selected_flow.pk, requester)
     evaluation = Evaluation(selection, flow)
@@ -83,11 +86,19 @@ def evaluate(
     evaluation.collect_refusal(lambda: _check_limits(evaluation, requester))
     evaluation.collect_refusal(lambda: check_duration(selection.duration, flow))
     _evaluate_text(evaluation, flow)
-    evaluation.needs_verification = flow.require_mfa and not verified
+    evaluation.is_covered = flow.require_mfa and is_covered(flow, verification)
+    evaluation.needs_verification = flow.require_mfa and not evaluation.is_covered
     if evaluation.needs_verification:
         evaluation.collect_refusal(lambda: check_pending_mfa_limit(requester))
     evaluation.status_after_mfa = next_status(flow)
     return evaluation
+
+
+def is_covered(flow: AccessFlow, verification: Verification | None) -> bool:
+    """Whether the window permits a request through the flow without a verification of its own."""
+    if verification is None or flow.verify_every_request:
+        return False
+    return meets(Requirement(Strength(flow.mfa_strength)), verification)
 
 
 def is_approvable(flow: AccessFlow, requester: "User") -> bool:

@@ -15,7 +15,7 @@ from accessflows.flows.choices import format_pair, parse_pair
 from accessflows.flows.policies import approver_sets, escalation_sets
 from accessflows.models import AccessFlow, FlowTarget
 from apono_portal.core.formatting.datetimes import person as name_in
-from mfa.models import Authenticator
+from mfa.methods.selectors import is_enrolled
 from requests_app.forms import DurationField
 from requests_app.submission.evaluation import Evaluation, evaluate, is_approvable
 from requests_app.submission.preview import preview_request
@@ -90,13 +90,13 @@ def simulate(*, person: "User", target: str, duration: timedelta, now: datetime)
         .order_by("flow__name")
         .prefetch_related("flow__approver_groups", "flow__approver_users")
     )
-    window = SimulatedWindow(Authenticator.objects.of(person.pk).confirmed().exists())
+    window = SimulatedWindow(is_enrolled(person.pk))
     cases = [_case(Selection([row], duration), person, window, now) for row in targets]
     return sorted(cases, key=lambda case: bool(case.refusals))
 
 
 def _case(selection: Selection, requester: "User", window: SimulatedWindow, now: datetime) -> Case:
-    evaluation = evaluate(requester=requester, selection=selection, verified=False, now=now)
+    evaluation = evaluate(requester=requester, selection=selection, verification=None, now=now)
     flow = evaluation.flow or selection.flows[0]
     return Case(
         preview=preview_request(evaluation, requester, window, now),

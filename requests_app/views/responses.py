@@ -1,10 +1,14 @@
 """Responses shared by several pages: a conflict, and the way to the code and back."""
 
+from collections.abc import Iterable
+
 from django.http import HttpResponse
 from django.shortcuts import redirect, render, resolve_url
 
 from apono_portal.core.web.next_page import url_with_next
 from apono_portal.core.web.types import PortalRequest
+from mfa.exceptions import WindowClosed
+from mfa.middleware import AGAIN, PASSKEY
 from requests_app.models import AccessRequest
 
 
@@ -19,11 +23,32 @@ def conflict_response(
 def verify_for_request(
     request: PortalRequest, access_request: AccessRequest, page: str = "detail"
 ) -> HttpResponse:
-    """Redirect to the code, or to MFA set-up, and back to a page of this request."""
-    return redirect_to_verification(request, resolve_url(f"requests:{page}", pk=access_request.pk))
+    """Redirect to the verification, or to MFA set-up, and back to a page of this request."""
+    next_url = resolve_url(f"requests:{page}", pk=access_request.pk)
+    return redirect_to_verification(request, next_url, needs=needs_of([access_request]))
 
 
-def redirect_to_verification(request: PortalRequest, next_url: str) -> HttpResponse:
-    """Redirect to the code, or to MFA set-up, and back to a page of the portal."""
-    page = "requests:step_up" if request.mfa.enrolled else "mfa:security"
-    return redirect(url_with_next(page, next_url))
+def redirect_to_verification(
+    request: PortalRequest, next_url: str, *, needs: str = ""
+) -> HttpResponse:
+    """Redirect to the verification, or to MFA set-up, and back to a page of the portal.
+
+    ``needs`` is what the page shall offer, as `needs_of` returns it.
+    """
+    if not request.mfa.enrolled:
+        return redirect(url_with_next("mfa:security", next_url))
+    query = {"needs": needs} if needs else {}
+    return redirect(url_with_next("requests:step_up", next_url, **query))
+
+
+def needs_of(requests: Iterable[AccessRequest]) -> str:
+    """Return "passkey" where no code helps any of the requests, "again" where an open window doesn't."""
+    requirements = [request.mfa_requirement() for request in requests]
+    if all(requirement.needs_passkey for requirement in requirements):
+        return PASSKEY
+    return AGAIN if any(requirement.purpose for requirement in requirements) else ""
+
+
+def sentence_of(refusal: WindowClosed, otherwise: str) -> str:
+    """Return what to tell the user: what the flow demands, if an open window is not enough."""
+    return otherwise if type(refusal) is WindowClosed else f"{refusal} {otherwise}".strip()

@@ -31,10 +31,18 @@ from mfa.enrolment.services import (
     pending_set_up,
     record_incorrect_password,
 )
-from mfa.exceptions import AlreadyEnrolled, MfaError, PasswordNotRecent, SetUpExpired
+from mfa.exceptions import (
+    MfaError,
+    PasswordNotRecent,
+    SetUpExpired,
+    TooManyMethods,
+    WindowClosed,
+)
 from mfa.models import Authenticator, Outcome
+from mfa.verification.attempts import VerificationResult
 from mfa.verification.trusted_browsers import set_browser_cookie
 from requests_app.models import AccessRequest
+from requests_app.selectors import pending_mfa_requests
 from requests_app.submission.step_up import set_up_mfa
 from requests_app.views.step_up import (
     continue_verified,
@@ -53,8 +61,8 @@ def set_up(request: PortalRequest) -> HttpResponse:
     try:
         if request.method == "POST":
             return _begin(request)
-        device = pending_set_up(user=request.user, device_id=set_up_of_session(request))
-    except (AlreadyEnrolled, SetUpExpired) as error:
+        device = _pending_of_session(request)
+    except (SetUpExpired, TooManyMethods) as error:
         return _to_security(request, error)
     except PasswordNotRecent:
         return redirect(url_with_next("requests:confirm_password", safe_next(request)))
@@ -66,27 +74,33 @@ def set_up(request: PortalRequest) -> HttpResponse:
 @sensitive_post_parameters()
 def confirm(request: PortalRequest) -> HttpResponse:
     """Turn MFA on with the first code of the new authenticator."""
-    device_id = set_up_of_session(request)
     try:
-        device = pending_set_up(user=request.user, device_id=device_id)
+        device = _pending_of_session(request)
         form = SetUpForm(request.POST)
         if not form.is_valid():
             return _dialog(request, device, form, status=UNPROCESSABLE)
         result, released = set_up_mfa(
             user=request.user,
-            device_id=device_id,
+            device_id=device.pk,
+            window=request.mfa.window,
             client_info=ClientInfo.of(request),
             leave_out=left_out_ids(request),
             shown=shown_ids(request) or set(),
             **form.cleaned_data,
         )
+    except WindowClosed:
+        raise  # the middleware sends the user to verify; the set-up stays open
     except MfaError as error:
         return _to_security(request, error)
     if not result.ok:
         form.add_error("code", result.message)
         status = TOO_MANY if result.outcome == Outcome.THROTTLED else UNPROCESSABLE
         return _dialog(request, device, form, status=status, locked_until=result.locked_until)
-    return _turned_on(request, result, released)
+    if result.success is None:
+        forget_set_up(request)
+        messages.success(request, "Authenticator app added.")
+        return redirect(safe_next(request) or "mfa:security")
+    return _turned_on(request, result, result.success, released)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -100,6 +114,8 @@ def confirm_password(request: PortalRequest) -> HttpResponse:
         password = form.cleaned_data["password"]
         if authenticate(request, username=user.get_username(), password=password) == user:
             stamp_password(request)
+            if request.GET.get("for") == "passkey":
+                return redirect(url_with_next("mfa:add_passkey", safe_next(request)))
             return set_up(request)
         if not getattr(request, "axes_locked_out", False):
             record_incorrect_password(user=user, client_info=ClientInfo.of(request))
@@ -109,9 +125,17 @@ def confirm_password(request: PortalRequest) -> HttpResponse:
     return render(request, "requests_app/confirm_password.html", context, status=status)
 
 
+def _pending_of_session(request: PortalRequest) -> Authenticator:
+    """Return the set-up of this session. Whoever has a method sees its key in an open window only."""
+    if request.mfa.enrolled and not request.mfa.is_open:
+        raise WindowClosed
+    return pending_set_up(user=request.user, device_id=set_up_of_session(request))
+
+
 def _begin(request: PortalRequest) -> HttpResponse:
     device = begin_set_up(
         user=request.user,
+        window=request.mfa.window,
         password_proven_at=password_proven_at(request),
         client_info=ClientInfo.of(request),
         device_id=set_up_of_session(request),
@@ -122,7 +146,7 @@ def _begin(request: PortalRequest) -> HttpResponse:
 
 def _to_security(request: PortalRequest, error: MfaError) -> HttpResponse:
     """Say why there is nothing to set up. After a reload of the recovery codes, where to get new ones."""
-    if isinstance(error, AlreadyEnrolled) and request.mfa.is_open and settings.MFA_RECOVERY_CODES:
+    if isinstance(error, SetUpExpired) and request.mfa.is_open and settings.MFA_RECOVERY_CODES:
         messages.info(
             request,
             "MFA is on. Recovery codes are shown once: generate new ones if you have not saved them.",
@@ -133,18 +157,21 @@ def _to_security(request: PortalRequest, error: MfaError) -> HttpResponse:
 
 
 def _turned_on(
-    request: PortalRequest, result: SetUpResult, released: list[AccessRequest]
+    request: PortalRequest,
+    result: SetUpResult,
+    success: VerificationResult,
+    released: list[AccessRequest],
 ) -> HttpResponse:
     """Keep this session, end the others, open its window, and show the recovery codes this once."""
     user = get_user_model().objects.select_related("mfa_state").get(pk=request.user.pk)
     forget_set_up(request)
     request.user = user
     update_session_auth_hash(request, user)
-    next_url = continue_verified(request, result, released)
+    next_url = continue_verified(request, success, released)
     codes = result.recovery_codes
     sheet = CodeSheet(codes, user.email, timezone.now()) if codes else None
-    response = render(request, "requests_app/mfa_on.html", {"sheet": sheet, "next": next_url})
-    set_browser_cookie(response, user, result.browser_cookie)
+    response = render(request, "mfa/enabled.html", {"sheet": sheet, "next": next_url})
+    set_browser_cookie(response, user, success.browser_cookie)
     return response
 
 
@@ -160,6 +187,6 @@ def _dialog(
         "form": form,
         "provisioning": provisioning_of(device, request.user.email),
         "locked_until": locked_until,
-        **waiting_for_code(request, leave_out_elsewhere=True),
+        **waiting_for_code(request, pending_mfa_requests(request.user), leave_out_elsewhere=True),
     }
     return render(request, "requests_app/set_up.html", context, status=status)

@@ -1,4 +1,4 @@
-"""The step-up page: entering a code although signed in."""
+"""The step-up page: verifying, by code or passkey, although signed in."""
 
 import re
 from datetime import datetime
@@ -18,14 +18,18 @@ from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.next_page import safe_next, url_with_next
 from apono_portal.core.web.types import PortalRequest
 from mfa.enrolment.forms import RecoveryCodeForm
+from mfa.exceptions import MfaError
+from mfa.models import Verification
 from mfa.verification.attempts import VerificationResult
 from mfa.verification.forms import CodeForm
 from mfa.verification.lockouts import locked_out_until
+from mfa.verification.strength import shortfall
 from mfa.verification.throttle_scope import throttle_scope_of
 from mfa.verification.trusted_browsers import set_browser_cookie
 from mfa.verification.window import end_session, open_window
 from requests_app.models import AccessRequest
 from requests_app.presenters.request import pending_mfa_rows
+from requests_app.presenters.step_up import method_choice
 from requests_app.selectors import pending_mfa_requests
 from requests_app.submission.pending_mfa import submitted_elsewhere
 from requests_app.submission.step_up import step_up
@@ -41,6 +45,8 @@ def enter_code(request: PortalRequest) -> HttpResponse:
     if not request.mfa.enrolled:
         messages.warning(request, "Set up MFA first.")
         return redirect(url_with_next("mfa:security", safe_next(request)))
+    if request.method == "POST" and request.POST.get("credential"):
+        return _use_passkey(request)
     recovery = settings.MFA_RECOVERY_CODES and request.GET.get("with") == "recovery"
     form = (RecoveryCodeForm if recovery else CodeForm)(request.POST or None)
     scope = throttle_scope_of(request)
@@ -62,6 +68,36 @@ def enter_code(request: PortalRequest) -> HttpResponse:
     return _fail(request, form, result, recovery=recovery)
 
 
+def _use_passkey(request: PortalRequest) -> HttpResponse:
+    """Verify the answer of a passkey. A refusal locks nobody out: a signature cannot be guessed."""
+    try:
+        result, released = step_up(
+            user=request.user,
+            passkey=request.POST["credential"],
+            scope=throttle_scope_of(request),
+            client_info=ClientInfo.of(request),
+            leave_out=left_out_ids(request),
+            shown=shown_ids(request),
+        )
+    except MfaError as error:
+        return _passkey_failed(request, str(error))
+    if result.ok:
+        return _succeed(request, result, released)
+    return _passkey_failed(request, result.message)
+
+
+def _passkey_failed(request: PortalRequest, sentence: str) -> HttpResponse:
+    locked_until = locked_out_until(request.user, throttle_scope_of(request))
+    return _page(
+        request,
+        CodeForm(),
+        locked_until,
+        recovery=False,
+        status=UNPROCESSABLE,
+        passkey_error=sentence,
+    )
+
+
 def _succeed(
     request: PortalRequest, result: VerificationResult, released: list[AccessRequest]
 ) -> HttpResponse:
@@ -80,6 +116,7 @@ def continue_verified(
     names = ", ".join(pending.reference for pending in released)
     messages.success(request, f"Verified for one hour.{f' Released: {names}.' if names else ''}")
     _warn_of_later_requests(request)
+    _explain_what_waits(request, result.verification)
     next_url = record_kept_decision(request) or safe_next(request)
     if not next_url and len(released) == 1:
         next_url = resolve_url("requests:detail", pk=released[0].pk)
@@ -113,13 +150,17 @@ def _page(
     *,
     recovery: bool,
     status: int,
+    passkey_error: str = "",
 ) -> HttpResponse:
+    pending = pending_mfa_requests(request.user)
     context = {
         "form": form,
         "recovery": recovery,
         "locked_until": locked_until,
         "recovery_codes_on": settings.MFA_RECOVERY_CODES,
-        **waiting_for_code(request),
+        "passkey_error": passkey_error,
+        "choice": method_choice(request.user.pk, pending, needs=request.GET.get("needs", "")),
+        **waiting_for_code(request, pending),
     }
     response = render(request, "requests_app/step_up.html", context, status=status)
     if locked_until:
@@ -129,13 +170,12 @@ def _page(
 
 
 def waiting_for_code(
-    request: PortalRequest, *, leave_out_elsewhere: bool = False
+    request: PortalRequest, pending: list[AccessRequest], *, leave_out_elsewhere: bool = False
 ) -> dict[str, Any]:
-    """Return the context of what a code releases and records, and where it leads.
+    """Return the context of what a verification releases and records, and where it leads.
 
     ``leave_out_elsewhere``: requests submitted in another browser are left out unless chosen.
     """
-    pending = pending_mfa_requests(request.user)
     elsewhere = submitted_elsewhere(pending, ClientInfo.of(request))
     left_out = left_out_ids(request)
     if leave_out_elsewhere and request.method != "POST":
@@ -148,6 +188,16 @@ def waiting_for_code(
         "kept_decision": kept_decision_row(request),
         "leave_out_decision": "leave_out_decision" in request.POST,
     }
+
+
+def _explain_what_waits(request: PortalRequest, verification: Verification) -> None:
+    """Say why requests the page listed are still pending: their flow demands more."""
+    shown, left_out = shown_ids(request), left_out_ids(request)
+    for pending in pending_mfa_requests(request.user):
+        if pending.pk in left_out or (shown is not None and pending.pk not in shown):
+            continue
+        if sentence := shortfall(pending.mfa_requirement(), verification):
+            messages.warning(request, f"{pending.reference} stays pending. {sentence}")
 
 
 def left_out_ids(request: PortalRequest) -> set[int]:

@@ -32,7 +32,7 @@ from requests_app.submission.selection import (
     selection_of_request,
 )
 from requests_app.submission.services import submit_requests
-from requests_app.views.responses import redirect_to_verification
+from requests_app.views.responses import needs_of, redirect_to_verification
 
 DEFAULT_DURATION = "1h"
 USUAL_DURATIONS = ("30 min", "1 h", "2 h", "4 h", "8 h")
@@ -135,7 +135,7 @@ def _redirect_after_submission(
     else:
         next_url = resolve_url("requests:detail", pk=requests[0].pk)
     if pending_mfa:
-        return redirect_to_verification(request, next_url)
+        return redirect_to_verification(request, next_url, needs=needs_of(pending_mfa))
     if len(requests) == 1:
         sentence = {
             Status.PENDING_APPROVAL: f"{requests[0].reference} was sent to its approvers.",
@@ -201,7 +201,7 @@ def _previews(request: PortalRequest, selection: Selection) -> list[dict[str, An
     previews = []
     for part in selection.per_flow():
         evaluation = evaluate(
-            requester=request.user, selection=part, verified=window.is_open, now=now
+            requester=request.user, selection=part, verification=window.verification, now=now
         )
         is_shorter = part.duration < selection.duration
         note = f"{part.flows[0]}: maximum {format_duration(part.duration)}." if is_shorter else ""

@@ -136,7 +136,7 @@ def messages_of(browser, address: str = "/account/security/") -> list[str]:
 
 def test_refused_form_says_that_nothing_was_changed(device, petra):
     petra.post(CODES)
-    assert messages_of(petra) == ["Nothing was changed. Enter a code, then submit the form again."]
+    assert messages_of(petra) == ["Nothing was changed. Verify, then submit the form again."]
 
 
 def test_refused_page_does_not_mention_a_form(admin_device, signed_in):

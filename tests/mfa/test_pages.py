@@ -54,7 +54,7 @@ def test_from_set_up_to_mfa_is_on(petra, person):
     assert done.status_code == 200
     assert "MFA is on" in text_of(done)
     assert Authenticator.objects.confirmed().get(user=person).name == "Aegis"
-    assert "Add Authentication App" not in text_of(petra.get(SECURITY))
+    assert "MFA is on" in text_of(petra.get(SECURITY))
 
 
 def test_dialog_has_its_labels_link_key_and_picture(petra):

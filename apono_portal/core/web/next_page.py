@@ -16,7 +16,8 @@ def safe_next(request: HttpRequest) -> str:
     return next_url if is_safe else ""
 
 
-def url_with_next(page: str, next_url: str) -> str:
+def url_with_next(page: str, next_url: str, **query: str) -> str:
     """Return the address of a page that continues to ``next_url`` afterwards."""
+    query = ({"next": next_url} if next_url else {}) | query
     url = resolve_url(page)
-    return f"{url}?{urlencode({'next': next_url})}" if next_url else url
+    return f"{url}?{urlencode(query)}" if query else url

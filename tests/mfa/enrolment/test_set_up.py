@@ -11,7 +11,7 @@ from audit.events import EventName
 from audit.models import Event
 from audit.outbox.deliveries import deliver_due
 from mfa.enrolment.services import begin_set_up, confirm_set_up, pending_set_up
-from mfa.exceptions import AlreadyEnrolled, MalformedCode, PasswordNotRecent, SetUpExpired
+from mfa.exceptions import MalformedCode, PasswordNotRecent, SetUpExpired, WindowClosed
 from mfa.models import Authenticator, MfaState, Outcome, RecoveryCode, Verification
 from mfa.verification.attempts import record_success
 from mfa.verification.locking import advance_epoch
@@ -35,8 +35,8 @@ def confirm(user, device, code=None, **changes):
     given = {"device_id": device.pk, "code": code or code_for(device)} | changes
     with transaction.atomic():
         result = confirm_set_up(user=user, client_info=HERE, **given)
-        if result.ok:
-            record_success(result)
+        if result.success:
+            record_success(result.success)
     return result
 
 
@@ -84,8 +84,8 @@ def test_begin_needs_a_recent_sign_in(clock, person):
     assert begin(person, timedelta(minutes=14, seconds=59))
 
 
-def test_begin_is_refused_once_enrolled(clock, person, device):
-    with pytest.raises(AlreadyEnrolled):
+def test_begin_needs_an_open_window_once_enrolled(clock, person, device):
+    with pytest.raises(WindowClosed):
         begin(person)
     assert Authenticator.objects.get() == device
 
@@ -116,7 +116,7 @@ def test_confirming_is_a_verification_like_any_other(clock, person):
     device = begin(person)
     result = confirm(person, device)
     [success] = Verification.objects.passed()
-    assert success == result.verification
+    assert success == result.success.verification
     assert success.is_authentic
     assert (success.device_id, success.scope, success.address) == (
         device.pk,
@@ -137,7 +137,7 @@ def test_a_refused_confirmation_is_no_evidence(clock, person):
 
 
 def test_browser_of_set_up_is_trusted_from_the_start(clock, person):
-    assert confirm(person, begin(person)).browser_cookie
+    assert confirm(person, begin(person)).success.browser_cookie
 
 
 def test_wrong_code_leaves_it_off(clock, person):
@@ -175,7 +175,7 @@ def test_empty_or_malformed_code_never_turns_it_on(clock, person, code):
 def test_enrolled_person_cannot_confirm_another_key(clock, person, device):
     """Whoever steals a session cannot add an authenticator of their own beside the owner's."""
     planted = AuthenticatorFactory(user=person, confirmed=False)
-    with pytest.raises(AlreadyEnrolled):
+    with pytest.raises(WindowClosed):
         confirm(person, planted)
     assert not Authenticator.objects.get(pk=planted.pk).confirmed
 
