@@ -257,6 +257,7 @@ OTP_TOTP_THROTTLE_FACTOR = 0  # mfa/verification/rate_limits.py limits attempts
 OTP_TOTP_ISSUER = env.str("MFA_ISSUER", default=PORTAL_NAME)
 MFA_WINDOW = timedelta(hours=1)
 MFA_STEP_UP_URL = "requests:step_up"
+MFA_CONFIRM_PASSWORD_URL = "requests:confirm_password"
 MFA_RECENT_SIGN_IN = timedelta(minutes=15)
 MFA_SET_UP_LIFETIME = timedelta(minutes=30)
 MFA_RECOVERY_CODES = env.bool("MFA_RECOVERY_CODES", default=True)

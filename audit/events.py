@@ -24,6 +24,7 @@ class EventName(models.TextChoices):
     MFA_SET_UP = "mfa:set_up", "MFA turned on"
     MFA_VERIFY = "mfa:verify", "MFA verified"
     MFA_REFUSE = "mfa:refuse", "MFA verification refused"
+    MFA_REPEAT = "mfa:repeat", "MFA code entered twice"
     MFA_THROTTLE = "mfa:throttle", "MFA rate-limited"
     MFA_ADD_METHOD = "mfa:add_method", "MFA method added"
     MFA_RENAME_METHOD = "mfa:rename_method", "MFA method renamed"

@@ -10,6 +10,7 @@ from django.utils import timezone
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.models import Event
 from audit.outbox.deliveries import enqueue_email
+from mfa.models import RecoveryCode
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -172,12 +173,15 @@ def recovery_codes_made(*, event: Event, user: "User", client_info: ClientInfo) 
 def recovery_code_used(
     *, event: Event, user: "User", client_info: ClientInfo, codes_left: int
 ) -> None:
+    few = codes_left <= RecoveryCode.FEW
+    generate = "Generate new ones under Security & Privacy before you run out."
     _send(
         user,
         event,
-        "A recovery code was used",
+        f"A recovery code was used, {codes_left} left" if few else "A recovery code was used",
         "One of your recovery codes was used in place of your authenticator app. "
         f"Codes left: {codes_left}.",
+        *([generate] if few else []),
         NOT_YOU,
         client_info=client_info,
     )

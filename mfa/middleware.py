@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib import messages
@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.utils.http import escape_leading_slashes, url_has_allowed_host_and_scheme
 
+from apono_portal.core.web.next_page import url_with_next
 from apono_portal.core.web.types import PortalRequest
 from mfa.exceptions import (
     NotAllowed,
@@ -70,12 +71,12 @@ def redirect_to_verify(request: PortalRequest, refusal: Exception | None = None)
     """
     if not request.mfa.enrolled:
         messages.warning(request, "This requires MFA. Set it up first.")
-        return HttpResponseRedirect(resolve_url("mfa:security"))
+        return HttpResponseRedirect(url_with_next("mfa:security", return_url(request)))
     if request.method not in SAFE_METHODS:
         messages.warning(request, "Nothing was changed. Verify, then submit the form again.")
     needs = {"needs": NEEDS[type(refusal)]} if type(refusal) in NEEDS else {}
-    query = urlencode({"next": return_url(request)} | needs)
-    return HttpResponseRedirect(f"{resolve_url(settings.MFA_STEP_UP_URL)}?{query}")
+    url = url_with_next(settings.MFA_STEP_UP_URL, return_url(request), **needs)
+    return HttpResponseRedirect(url)
 
 
 def is_window_sufficient(request: PortalRequest, view: Callable[..., Any]) -> bool:

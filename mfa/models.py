@@ -193,6 +193,8 @@ class TrustedBrowser(models.Model):
 class RecoveryCode(models.Model):
     """One of ten single-use codes for a lost authenticator. Only a hash is stored."""
 
+    FEW = 3  # with no more left, the owner is asked to generate new ones
+
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="recovery_codes"
     )
@@ -210,6 +212,7 @@ class Outcome(models.TextChoices):
     OK = "ok", "Verified"
     BAD = "bad", "Incorrect code"
     REPLAY = "replay", "Code already used"
+    REPEATED = "repeated", "Same code again"
     THROTTLED = "throttled", "Locked out"
     NO_DEVICE = "no_device", "MFA not set up"
     REFUSED = "refused", "Passkey refused"

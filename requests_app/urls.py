@@ -1,4 +1,4 @@
-"""URLs of access, requests, approvals, activity and the six-digit code."""
+"""URLs of access, requests, approvals, activity, MFA set-up and the six-digit code."""
 
 from django.urls import path
 
@@ -11,6 +11,7 @@ from requests_app.views import (
     flow_preview,
     insights,
     integration_deletion,
+    set_up,
     simulator,
     step_up,
     submission,
@@ -46,4 +47,9 @@ urlpatterns = [
     ),
     path("insights/", insights.insights, name="insights"),
     path("account/step-up/", step_up.enter_code, name="step_up"),
+    path("account/security/authenticator/", set_up.set_up, name="set_up"),
+    path("account/security/authenticator/confirm/", set_up.confirm, name="confirm_set_up"),
+    path(
+        "account/security/authenticator/password/", set_up.confirm_password, name="confirm_password"
+    ),
 ]

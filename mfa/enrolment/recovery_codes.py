@@ -3,10 +3,15 @@
 import hashlib
 import re
 import secrets
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
+from django.utils.dateformat import format as date_format
 
 from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
@@ -37,6 +42,26 @@ CODE_LENGTH = 20  # 100 bits
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"  # RFC 4648, section 6: no 0, 1, 8 to mistake
 PATTERN = re.compile(rf"[{ALPHABET}]{{{CODE_LENGTH}}}")
 MALFORMED = "Enter one of your recovery codes: four groups of five characters."
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSheet:
+    """New recovery codes as they are shown once, copied, downloaded and printed."""
+
+    codes: list[str]
+    account: str
+    made_at: datetime
+
+    @property
+    def heading(self) -> str:
+        made_at = date_format(timezone.localtime(self.made_at), "j F Y, H:i")
+        return f"{settings.PORTAL_NAME} · {self.account} · {made_at}"
+
+    @property
+    def download(self) -> str:
+        """Return the text file as a link: the server keeps nothing to serve it from."""
+        text = "\r\n".join([f"Recovery codes: {self.heading}", "", *self.codes, ""])
+        return f"data:text/plain;charset=utf-8,{quote(text)}"
 
 
 def verify_recovery_code(

@@ -1,16 +1,19 @@
 """Adding a passkey, and the options for a ceremony in the browser."""
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import get_user_model, update_session_auth_hash
 from django.http import HttpResponse, JsonResponse
-from django.shortcuts import redirect, render, resolve_url
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.next_page import safe_next, url_with_next
 from apono_portal.core.web.types import PortalRequest
 from mfa.enrolment.reauthentication import is_password_recent, password_proven_at
+from mfa.enrolment.recovery_codes import CodeSheet
 from mfa.exceptions import MfaError
 from mfa.middleware import redirect_to_verify
 from mfa.passkeys.forms import PasskeyForm
@@ -34,7 +37,10 @@ def add(request: PortalRequest) -> HttpResponse:
     if not request.mfa.enrolled and not is_password_recent(
         password_proven_at(request), timezone.now()
     ):
-        return redirect(f"{resolve_url('mfa:confirm_password')}?for=passkey")
+        query = {"for": "passkey"}
+        return redirect(
+            url_with_next(settings.MFA_CONFIRM_PASSWORD_URL, safe_next(request), **query)
+        )
     form = PasskeyForm(request.POST or None)
     if request.method != "POST" or not form.is_valid():
         status = UNPROCESSABLE if request.method == "POST" else 200
@@ -83,9 +89,11 @@ def verification_options(request: PortalRequest) -> JsonResponse | HttpResponse:
 def _added(request: PortalRequest, added: AddedPasskey) -> HttpResponse:
     messages.success(request, f"Passkey “{added.passkey.name}” added.")
     if not added.is_first_method:
-        return redirect("mfa:security")
+        return redirect(safe_next(request) or "mfa:security")
     user = get_user_model().objects.select_related("mfa_state").get(pk=request.user.pk)
     close_window(request)
     request.user = user
     update_session_auth_hash(request, user)
-    return render(request, "mfa/enabled.html", {"codes": added.recovery_codes})
+    codes = added.recovery_codes
+    sheet = CodeSheet(codes, user.email, timezone.now()) if codes else None
+    return render(request, "mfa/enabled.html", {"sheet": sheet, "next": safe_next(request)})

@@ -47,6 +47,7 @@ EVENTS = {
     Outcome.OK: EventName.MFA_VERIFY,
     Outcome.BAD: EventName.MFA_REFUSE,
     Outcome.REPLAY: EventName.MFA_REFUSE,
+    Outcome.REPEATED: EventName.MFA_REPEAT,
     Outcome.NO_DEVICE: EventName.MFA_REFUSE,
     Outcome.THROTTLED: EventName.MFA_THROTTLE,
     Outcome.REFUSED: EventName.MFA_REFUSE,
@@ -55,6 +56,7 @@ MESSAGES = {
     Outcome.OK: "Verified.",
     Outcome.BAD: "Incorrect code. Check that your phone sets its clock automatically.",
     Outcome.REPLAY: "This code was already used. Wait for the next one.",
+    Outcome.REPEATED: "That code was just used. Wait up to 30 seconds for the next one.",
     Outcome.THROTTLED: "Too many incorrect codes. Try again later.",
     Outcome.NO_DEVICE: "MFA is not set up. Set it up first.",
     Outcome.REFUSED: "That didn't work. Try again or enter a code.",
@@ -233,6 +235,20 @@ def refuse_without_device(attempt: Attempt) -> VerificationResult:
     recent = ledger.filter(outcome=Outcome.NO_DEVICE).since(attempt.now - SHORT.period)
     row = recent.order_by("-id").first()
     return VerificationResult(attempt, row or _write_refusal(attempt, Outcome.NO_DEVICE))
+
+
+def refuse_repeated(attempt: Attempt, last_success: int | None) -> VerificationResult | None:
+    """Refuse a used code without counting it, if the session that used it enters it again.
+
+    That is a slip, as after a double click, and no attack: the code stays used, and whoever repeats
+    it learns nothing new. None if another session verified last. One row for each success.
+    """
+    ledger = Verification.objects.filter(user_id=attempt.state.user_id)
+    success = ledger.passed().only("pk").order_by("-pk").first()
+    if success is None or success.pk != last_success:
+        return None
+    row = ledger.filter(outcome=Outcome.REPEATED, pk__gt=success.pk).first()
+    return VerificationResult(attempt, row or _write_refusal(attempt, Outcome.REPEATED))
 
 
 def succeed(attempt: Attempt) -> VerificationResult:

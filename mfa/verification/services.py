@@ -12,6 +12,7 @@ from mfa.verification.attempts import (
     begin_attempt,
     fail,
     refuse_locked_out,
+    refuse_repeated,
     refuse_without_device,
     succeed,
 )
@@ -20,7 +21,8 @@ from mfa.verification.throttle_scope import ThrottleScope
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
-SEPARATORS = re.compile(r"[ \u00a0-]")
+# Spaces, hyphens and invisible marks that apps and clipboards put between or around the digits.
+SEPARATORS = re.compile(r"[ \u00a0\u2000-\u2015\u202f\u2060\ufeff-]")
 SIX_DIGITS = re.compile(r"[0-9]{6}")
 
 
@@ -39,9 +41,10 @@ def verify_code(
     if not attempt.devices:
         return refuse_without_device(attempt)
     outcome, device = check_code_of_any(attempt.devices, code)
-    if outcome != Outcome.OK:
-        return fail(attempt, outcome)
-    return succeed(attempt.made_with(device))
+    if outcome == Outcome.OK:
+        return succeed(attempt.made_with(device))
+    repeated = outcome == Outcome.REPLAY and refuse_repeated(attempt, scope.last_success)
+    return repeated or fail(attempt, outcome)
 
 
 def parse_code(text: str) -> str:

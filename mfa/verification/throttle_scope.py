@@ -11,23 +11,30 @@ from django.utils.crypto import salted_hmac
 from apono_portal.core.web.types import PortalRequest
 from mfa.models import TrustedBrowser, Verification
 from mfa.verification.trusted_browsers import find_trusted_browser, nonce_hash_of
+from mfa.verification.window import stored_window
 
 RECOVERY_SCOPE = "recovery"
 
 
 @dataclass(frozen=True, slots=True)
 class ThrottleScope:
-    """The browser and the session an attempt comes from, as hashes of their cookies."""
+    """The browser and the session an attempt comes from, as hashes of their cookies.
+
+    ``last_success`` is the verification that opened the session's window, if any.
+    """
 
     nonce_hash: str = ""
     session_ref: str = ""
+    last_success: int | None = None
 
     def trusted_browser(self, user_id: int, epoch: int) -> TrustedBrowser | None:
         return find_trusted_browser(user_id, epoch, self.nonce_hash)
 
 
 def throttle_scope_of(request: PortalRequest) -> ThrottleScope:
-    return ThrottleScope(nonce_hash_of(request), session_ref_of(request))
+    window = stored_window(request)
+    last_success = window.verification_id if window else None
+    return ThrottleScope(nonce_hash_of(request), session_ref_of(request), last_success)
 
 
 def scope_label(browser: TrustedBrowser | None, *, recovery: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""Step-up: verifying, by code or passkey, and releasing the user's pending requests."""
+"""Verifying, at step-up or when MFA is set up, and releasing the user's pending requests."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from apono_portal.core.db.compiled_query import CompiledQuery
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from mfa.enrolment.recovery_codes import verify_recovery_code
+from mfa.enrolment.services import SetUpResult, confirm_set_up
 from mfa.exceptions import WindowClosed
 from mfa.models import Verification
 from mfa.passkeys.verification import verify_passkey
@@ -18,6 +19,7 @@ from mfa.verification.attempts import VerificationResult, record_success
 from mfa.verification.services import verify_code
 from mfa.verification.strength import claim
 from mfa.verification.throttle_scope import ThrottleScope
+from mfa.verification.window import Window
 from requests_app.lifecycle import (
     evidence_fields,
     next_escalation,
@@ -62,19 +64,56 @@ def step_up(
         result = _verify(user, scope, client_info, code=code, passkey=passkey, recovery=recovery)
         if not result.ok:
             return result, []
-        pending = _locked_pending_requests(user.pk)
-        released = [
-            request
-            for request in pending
-            if request.pk not in leave_out
-            and (shown is None or request.pk in shown)
-            and _release(request, user, result.verification, client_info)
-        ]
-        metadata = {"requests": [request.reference for request in released]}
-        if left_out := [request.reference for request in pending if request.pk in leave_out]:
-            metadata["left_out"] = left_out
-        record_success(result, **metadata)
-        return result, released
+        return result, _release_pending(result, leave_out, shown)
+
+
+def set_up_mfa(
+    *,
+    user: "User",
+    device_id: int | None,
+    code: str,
+    name: str = "",
+    window: Window | None = None,
+    client_info: ClientInfo = SYSTEM,
+    leave_out: Collection[int] = (),
+    shown: Collection[int] = (),
+) -> tuple[SetUpResult, list[AccessRequest]]:
+    """Confirm an authenticator; the code that turns MFA on releases what the page has ``shown``.
+
+    One transaction, as `step_up`. Raises as `confirm_set_up` does.
+    """
+    with transaction.atomic():
+        result = confirm_set_up(
+            user=user,
+            device_id=device_id,
+            code=code,
+            name=name,
+            window=window,
+            client_info=client_info,
+        )
+        if result.success is None:
+            return result, []
+        return result, _release_pending(result.success, leave_out, shown)
+
+
+def _release_pending(
+    result: VerificationResult, leave_out: Collection[int], shown: Collection[int] | None
+) -> list[AccessRequest]:
+    """Release the pending requests with a success and record both."""
+    user, client_info = result.attempt.user, result.attempt.client_info
+    pending = _locked_pending_requests(user.pk)
+    released = [
+        request
+        for request in pending
+        if request.pk not in leave_out
+        and (shown is None or request.pk in shown)
+        and _release(request, user, result.verification, client_info)
+    ]
+    metadata = {"requests": [request.reference for request in released]}
+    if left_out := [request.reference for request in pending if request.pk in leave_out]:
+        metadata["left_out"] = left_out
+    record_success(result, **metadata)
+    return released
 
 
 def _verify(

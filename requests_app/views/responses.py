@@ -1,12 +1,11 @@
 """Responses shared by several pages: a conflict, and the way to the code and back."""
 
 from collections.abc import Iterable
-from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render, resolve_url
-from django.utils.http import url_has_allowed_host_and_scheme
 
+from apono_portal.core.web.next_page import url_with_next
 from apono_portal.core.web.types import PortalRequest
 from mfa.exceptions import WindowClosed
 from mfa.middleware import AGAIN, PASSKEY
@@ -37,9 +36,9 @@ def redirect_to_verification(
     ``needs`` is what the page shall offer, as `needs_of` returns it.
     """
     if not request.mfa.enrolled:
-        return redirect("mfa:security")
-    query = {"next": next_url} | ({"needs": needs} if needs else {})
-    return redirect(f"{resolve_url('requests:step_up')}?{urlencode(query)}")
+        return redirect(url_with_next("mfa:security", next_url))
+    query = {"needs": needs} if needs else {}
+    return redirect(url_with_next("requests:step_up", next_url, **query))
 
 
 def needs_of(requests: Iterable[AccessRequest]) -> str:
@@ -52,13 +51,4 @@ def needs_of(requests: Iterable[AccessRequest]) -> str:
 
 def sentence_of(refusal: WindowClosed, otherwise: str) -> str:
     """Return what to tell the user: what the flow demands, if an open window is not enough."""
-    return otherwise if type(refusal) is WindowClosed else f"{refusal} {otherwise}"
-
-
-def safe_next(request: HttpRequest) -> str:
-    """Return the ``next`` page of the form or the address if it is one of the portal's, else ""."""
-    next_url = request.POST.get("next") or request.GET.get("next") or ""
-    is_safe = url_has_allowed_host_and_scheme(
-        next_url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
-    return next_url if is_safe else ""
+    return otherwise if type(refusal) is WindowClosed else f"{refusal} {otherwise}".strip()

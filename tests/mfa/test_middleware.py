@@ -71,7 +71,7 @@ def test_what_looks_like_another_host_stays_a_path_here(device, petra):
 
 def test_user_without_mfa_is_sent_to_set_up(petra):
     answer = petra.post(CODES)
-    assert answer.headers["Location"] == "/account/security/"
+    assert answer.headers["Location"] == "/account/security/?next=%2F"
 
 
 def test_open_window_passes(device, signed_in):
@@ -93,7 +93,8 @@ def test_admin_page_lets_an_admin_in_who_has_verified(admin_device, signed_in):
 
 def test_setting_demands_mfa_of_admins(admin_client, settings):
     settings.MFA_ADMINS_MUST_ENROL = True
-    assert admin_client.get(LOCKOUTS).headers["Location"] == "/account/security/"
+    answer = admin_client.get(LOCKOUTS)
+    assert answer.headers["Location"] == "/account/security/?next=%2Fmfa-lockouts%2F"
 
 
 def test_no_code_is_asked_for_what_is_refused_anyway(device, petra):
@@ -171,7 +172,7 @@ def test_window_that_closed_meanwhile_leads_to_the_code(device, petra):
 
 def test_user_reset_meanwhile_is_sent_to_set_up(petra, person):
     answer = MIDDLEWARE.process_exception(request_by(petra, person), NotEnrolled())
-    assert answer.headers["Location"] == "/account/security/"
+    assert answer.headers["Location"] == "/account/security/?next=%2Fsomewhere%2F"
 
 
 def test_another_users_missing_mfa_sends_nobody_to_set_up(device, petra):
