@@ -72,7 +72,9 @@ def test_last_method_is_not_removed(person, device, window):
     assert Authenticator.objects.get() == device
 
 
-@pytest.mark.parametrize("service, values", [(remove_method, {}), (rename_method, {"name": "x"})])
+@pytest.mark.parametrize(
+    ("service", "values"), [(remove_method, {}), (rename_method, {"name": "x"})]
+)
 def test_change_needs_an_open_window_and_one_s_own_method(person, device, window, service, values):
     key, other = PasskeyFactory(user=person), PasskeyFactory(user=UserFactory())
     with pytest.raises(WindowClosed):
