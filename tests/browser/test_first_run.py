@@ -198,7 +198,7 @@ def decide(approver: Person, requester: Person) -> None:
     page, queue = approver.page, re.compile("/approvals/$")
     approver.set_up_mfa()
     approver.go_to("Approvals")
-    approver.hand.press(page.get_by_role("link", name="Enter code"))
+    approver.hand.press(page.get_by_role("link", name="Verify", exact=True))
     approver.verify()
     expect(page.get_by_role("heading", name="Approvals", level=1)).to_be_visible()
     page.goto(f"/approvals/{approved}/")
