@@ -37,7 +37,7 @@ def demo_environment(folder: Path, port: int) -> dict[str, str]:
         stored = _generate(database)
     environment = {
         **stored,
-        "PORTAL_URL": f"http://127.0.0.1:{port}",
+        "PORTAL_URL": f"http://localhost:{port}",  # an IP address has no passkeys
         "WEBHOOK_NETWORKS": "127.0.0.0/8,::1/128",
     }
     write_private(file, "".join(f"{name}={value}\n" for name, value in environment.items()))

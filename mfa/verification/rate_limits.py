@@ -2,7 +2,8 @@
 
 Five in 15 minutes, 20 a day, 100 in 30 days. Three codes are accepted at any time (now and one step
 either side), so a guesser who holds the password succeeds with at most 20 x 3/10^6 = 6e-5 a day and
-100 x 3/10^6 = 3e-4 in 30 days.
+100 x 3/10^6 = 3e-4 in 30 days. A code is compared with every app of a user, of which there are at
+most three, so two or three of them make it two or three times that.
 """
 
 from collections.abc import Sequence

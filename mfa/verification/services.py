@@ -40,7 +40,7 @@ def verify_code(
         return refusal
     if not attempt.devices:
         return refuse_without_device(attempt)
-    outcome, device = check_code_of_any(attempt.devices, code)
+    outcome, device = _check_code_of_any(attempt.devices, code)
     if outcome == Outcome.OK:
         return succeed(attempt.made_with(device))
     repeated = outcome == Outcome.REPLAY and refuse_repeated(attempt, scope.last_success)
@@ -55,7 +55,9 @@ def parse_code(text: str) -> str:
     return code
 
 
-def check_code_of_any(devices: Sequence[Authenticator], code: str) -> tuple[Outcome, Authenticator]:
+def _check_code_of_any(
+    devices: Sequence[Authenticator], code: str
+) -> tuple[Outcome, Authenticator]:
     """Compare a code with each authenticator until one accepts it. A spent code is a replay."""
     outcomes: list[tuple[Outcome, Authenticator]] = []
     for device in devices:

@@ -28,8 +28,8 @@ from mfa.verification.throttle_scope import throttle_scope_of
 from mfa.verification.trusted_browsers import set_browser_cookie
 from mfa.verification.window import end_session, open_window
 from requests_app.models import AccessRequest
+from requests_app.presenters.method_choice import method_choice
 from requests_app.presenters.request import pending_mfa_rows
-from requests_app.presenters.step_up import method_choice
 from requests_app.selectors import pending_mfa_requests
 from requests_app.submission.pending_mfa import submitted_elsewhere
 from requests_app.submission.step_up import step_up

@@ -1,5 +1,6 @@
 // Runs a passkey ceremony: fetches options, has the browser make or use a passkey, and submits the
-// button's form with the answer in its hidden field "credential". Without script the button stays hidden.
+// button's form with the answer in its hidden field "credential". Without script the button stays hidden
+// and the sentence that says so stays shown.
 
 const FAILED = "That didn’t work. Try again, or use another method.";
 const MESSAGES = {
@@ -37,6 +38,7 @@ function messageOf(error) {
 for (const button of document.querySelectorAll("button[data-passkey]")) {
   const status = button.form.querySelector("[data-passkey-status]");
   button.hidden = false;
+  button.form.querySelector("[data-passkey-unscripted]").hidden = true;
   const show = (text) => {
     status.textContent = text;
     status.hidden = !text;

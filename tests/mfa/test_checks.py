@@ -161,6 +161,13 @@ def test_unencrypted_key_is_found(device):
     assert [problem.id for problem in found] == ["mfa.E020"]
 
 
+def test_passkeys_of_another_host_are_warned_of(person, settings):
+    PasskeyFactory(user=person)
+    assert check_rows(None, databases=["default"]) == []
+    settings.PORTAL_URL = "https://access.example.org"
+    assert [problem.id for problem in check_rows(None, databases=["default"])] == ["mfa.W023"]
+
+
 def test_rows_are_left_alone_when_no_database_is_named(device):
     Authenticator.objects.update(key="6a" * 20)
     assert check_rows(None) == []
