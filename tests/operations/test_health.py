@@ -12,14 +12,13 @@ from dataclasses import dataclass
 import pytest
 
 from requests_app.models import WorkerHeartbeat
-from tests.fixtures.postgres import PgTarget, versions_to_test
+from tests.fixtures.postgres import PgTarget
 from tests.fixtures.silent_proxy import SilentProxy
 from tests.fixtures.stack import ROOT, free_port
 
 pytestmark = [
     pytest.mark.target,
     pytest.mark.server,
-    pytest.mark.parametrize("pg_version", versions_to_test()[-1:], indirect=True),
 ]
 THREADS = 2
 HEARTBEATS = WorkerHeartbeat._meta.db_table  # all that /readyz reads

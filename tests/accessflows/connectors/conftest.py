@@ -14,8 +14,16 @@ from tests.fixtures.postgres import PgTarget
 
 postgresql = connector_for("postgresql")
 
-# Every version, not only the newest one.
-pg_version = fixtures.pg_version
+
+@pytest.fixture(
+    scope="session", params=fixtures.versions_to_test(), ids=lambda version: f"pg{version}"
+)
+def pg_version(request: pytest.FixtureRequest) -> int:
+    """Every version, not only the newest one."""
+    return request.param
+
+
+# Made anew for this folder: they follow its pg_version.
 provisioned_server = fixtures.provisioned_server
 pg_target = fixtures.pg_target
 

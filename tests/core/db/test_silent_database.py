@@ -10,13 +10,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from apono_portal.core.db.postgresql.base import DatabaseWrapper
 from apono_portal.settings import database_limits
-from tests.fixtures.postgres import PgTarget, versions_to_test
+from tests.fixtures.postgres import PgTarget
 from tests.fixtures.silent_proxy import SilentProxy
 
 pytestmark = [
     pytest.mark.target,
     pytest.mark.django_db,
-    pytest.mark.parametrize("pg_version", versions_to_test()[-1:], indirect=True),
 ]
 
 

@@ -13,9 +13,10 @@ from requests_app.drift.scan import due_for_scan, scan_target
 from requests_app.grants.credentials import reveal_credential
 from requests_app.models import AccessRequest, Drift, Grant, GrantState, Status, TargetScan
 from tests.factories import sign
+from tests.fixtures.postgres import every_version
 from tests.requests_app.conftest import WORKER, RealFlow, settle
 
-pytestmark = [pytest.mark.target, pytest.mark.django_db]
+pytestmark = [pytest.mark.target, pytest.mark.django_db, every_version]
 
 Kind = Drift.Kind
 

@@ -11,9 +11,10 @@ from audit.models import Event
 from requests_app.grants.credentials import reveal_credential
 from requests_app.grants.revocation import revoke_access
 from requests_app.models import GrantState, Status
+from tests.fixtures.postgres import every_version
 from tests.requests_app.conftest import settle
 
-pytestmark = [pytest.mark.target, pytest.mark.django_db]
+pytestmark = [pytest.mark.target, pytest.mark.django_db, every_version]
 
 
 def test_an_automatic_request_becomes_active(real_flow):

@@ -20,14 +20,11 @@ from requests_app.grants.credentials import reveal_credential
 from requests_app.grants.revocation import revoke_access
 from requests_app.models import GrantState, Status
 from requests_app.worker.loop import Worker
-from tests.fixtures.postgres import versions_to_test
 
 pytestmark = [
     pytest.mark.target,
     pytest.mark.server,
     pytest.mark.django_db(transaction=True),
-    # What a process does when it is killed does not depend on the target's version.
-    pytest.mark.parametrize("pg_version", versions_to_test()[-1:], indirect=True),
 ]
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 40
