@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning
+from django.core.checks import WARNING, CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.module_loading import import_string
@@ -66,7 +66,7 @@ def _lost_passkeys(alias: str) -> Iterator[CheckMessage]:
     if count := Passkey.objects.using(alias).exclude(rp_id=host).count():
         message = f"{count} passkeys in database {alias!r} belong to another host name than {host}."
         hint = "Set PORTAL_URL back, or have their owners add new ones."
-        yield Warning(message, hint=hint, id="mfa.W023")
+        yield CheckMessage(WARNING, message, hint=hint, id="mfa.W023")
 
 
 def _sessions() -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from django.core.management.base import CommandError, SystemCheckError
 
 from mfa.checks import check_rows, check_settings
 from mfa.models import Authenticator
+from tests.factories import PasskeyFactory
 
 ROOT = Path(__file__).resolve().parents[2]
 ENFORCER = "mfa.middleware.VerifiedWindowMiddleware"
