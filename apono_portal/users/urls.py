@@ -1,6 +1,7 @@
 """URLs of sign-in, passwords, users and groups."""
 
 from django.urls import path
+from django.views.generic import RedirectView
 
 from apono_portal.users.views import groups, passwords, sign_in, users
 
@@ -10,6 +11,12 @@ urlpatterns = [
     path("sign-out/", sign_in.sign_out, name="sign_out"),
     path("theme/", sign_in.theme, name="theme"),
     path("account/password/", passwords.change, name="password"),
+    # Where password managers look for it (W3C, A Well-Known URL for Changing Passwords).
+    path(
+        ".well-known/change-password",
+        RedirectView.as_view(pattern_name="users:password"),
+        name="well_known_password",
+    ),
     path("set-password/<uidb64>/<token>/", passwords.SetPassword.as_view(), name="set_password"),
     path("users/", users.directory, name="list"),
     path("users/new/", users.create, name="create"),

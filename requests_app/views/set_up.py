@@ -40,6 +40,7 @@ from mfa.exceptions import (
 )
 from mfa.models import Authenticator, Outcome
 from mfa.verification.attempts import VerificationResult
+from mfa.verification.lockouts import limit_behind_lockout
 from mfa.verification.trusted_browsers import set_browser_cookie
 from requests_app.models import AccessRequest
 from requests_app.selectors import pending_mfa_requests
@@ -187,6 +188,7 @@ def _dialog(
         "form": form,
         "provisioning": provisioning_of(device, request.user.email),
         "locked_until": locked_until,
+        "limit": locked_until and limit_behind_lockout(request.user, None),
         **waiting_for_code(request, pending_mfa_requests(request.user), leave_out_elsewhere=True),
     }
     return render(request, "requests_app/set_up.html", context, status=status)

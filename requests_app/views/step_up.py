@@ -22,7 +22,7 @@ from mfa.exceptions import MfaError
 from mfa.models import Verification
 from mfa.verification.attempts import VerificationResult
 from mfa.verification.forms import CodeForm
-from mfa.verification.lockouts import locked_out_until
+from mfa.verification.lockouts import limit_behind_lockout, locked_out_until
 from mfa.verification.strength import shortfall
 from mfa.verification.throttle_scope import throttle_scope_of
 from mfa.verification.trusted_browsers import set_browser_cookie
@@ -152,14 +152,20 @@ def _page(
     status: int,
     passkey_error: str = "",
 ) -> HttpResponse:
-    pending = pending_mfa_requests(request.user)
+    pending, scope = pending_mfa_requests(request.user), throttle_scope_of(request)
+    choice = method_choice(request.user.pk, pending, needs=request.GET.get("needs", ""))
+    limit = None
+    if locked_until:
+        limit = limit_behind_lockout(request.user, scope, is_recovery=recovery)
     context = {
         "form": form,
         "recovery": recovery,
         "locked_until": locked_until,
         "recovery_codes_on": settings.MFA_RECOVERY_CODES,
+        "limit": limit,
+        "other_ways": bool(choice.passkeys) or recovery or settings.MFA_RECOVERY_CODES,
         "passkey_error": passkey_error,
-        "choice": method_choice(request.user.pk, pending, needs=request.GET.get("needs", "")),
+        "choice": choice,
         **waiting_for_code(request, pending),
     }
     response = render(request, "requests_app/step_up.html", context, status=status)

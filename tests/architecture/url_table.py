@@ -36,6 +36,7 @@ URLS: dict[str, Guard] = {
     "users:sign_out": Guard.SIGNED_IN,
     "users:theme": Guard.PUBLIC,
     "users:password": Guard.SIGNED_IN,
+    "users:well_known_password": Guard.SIGNED_IN,
     "users:list": Guard.READER,
     "users:reset_mfa": Guard.ADMIN,
     "users:vouch_for_passkey": Guard.ADMIN,

@@ -18,6 +18,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "requests:new",
         "requests:step_up",
         "mfa:security",
+        "mfa:new_recovery_codes",
         "notifications:choose",
         "users:password",
     ),
@@ -91,7 +92,12 @@ NO_PAGE = {
         "requests:activity_csv",
         "requests:activity_jsonl",
     ),
-    "leads elsewhere": ("admin_sign_in", "admin_password", "mfa:codes_saved"),
+    "leads elsewhere": (
+        "admin_sign_in",
+        "admin_password",
+        "mfa:codes_saved",
+        "users:well_known_password",
+    ),
     "comes between two steps, and is walked elsewhere": (
         "audit:verification",
         "integrations:check_run",
