@@ -147,9 +147,9 @@ RULES = (
              "return state.is_open or not (state.enrolled or settings.MFA_ADMINS_MUST_ENROL)",
              "return True"),
         Edit("mfa/verification/evidence.py",
-             "        if is_enrolled(actor.pk):\n"
-             "            return require_evidence(user=actor, window=window)\n",
-             "")]),
+             "    verification = require_evidence_if_enrolled(user=actor, window=window)\n"
+             "    if verification is None and settings.MFA_ADMINS_MUST_ENROL:\n",
+             "    verification = None\n    if False:\n")]),
     Rule("redirects stay on the portal", ("open redirects",), [
         Edit("apono_portal/core/web/next_page.py", '    return next_url if is_safe else ""',
              "    return next_url")]),
@@ -161,5 +161,25 @@ RULES = (
              "        advance_epoch(user=user)\n"
              "        user = _lock(user, leaves_admins=True)\n",
              "        user = _lock(user, leaves_admins=True)\n")]),
+    Rule("a password change needs a verification", ("changing passwords",), [
+        Edit("apono_portal/users/views/passwords.py",
+             "    if request.mfa.enrolled and not request.mfa.is_open:\n        return _verify_first(request)\n    data",
+             "    data"),
+        Edit("apono_portal/users/services/passwords.py",
+             "        require_evidence_if_enrolled(user=user, window=window)\n        _save_password(user, password, client_info, how=\"with the current one\")",
+             "        _save_password(user, password, client_info, how=\"with the current one\")")]),
+    Rule("admins set up MFA before they change anything", ("an admin without MFA",), [
+        Edit("apono_portal/settings.py", 'env.bool("MFA_ADMINS_MUST_ENROL", default=True)', "False")]),
+    Rule("an IPv6 /64 is one network", ("one IPv6 network",), [
+        Edit("apono_portal/users/password_limits.py", "ip_network((int(parsed), 64)", "ip_network((int(parsed), 128)"),
+        Edit("apono_portal/users/password_limits.py", "\nACCOUNT_LIMIT = 30", "\nACCOUNT_LIMIT = 3000")]),
+    Rule("rows that permit access are authentic", ("writing to the database",), [
+        Edit("apono_portal/core/crypto/authenticity.py",
+             "return key_id in row_keys() and hmac.compare_digest(self.mac, self._mac_under(key_id))", "return True")]),
+    Rule("a session's content is signed for its key", ("taking over",), [
+        Edit("apono_portal/users/sessions.py", 'f"{super().key_salt}.{self.session_key}"', "super().key_salt")]),
+    Rule("the table of sessions has no keys", ("taking over",), [
+        Edit("apono_portal/users/sessions.py",
+             'salted_hmac("users.sessions", key, algorithm="sha256").hexdigest()[:HASH_LENGTH]', "key")]),
 )
 # fmt: on
