@@ -14,11 +14,11 @@ import structlog
 from psycopg import errors, sql
 from psycopg.rows import DictRow
 
-from accessflows.connectors.errors import TargetRefused
+from accessflows.connectors.errors import TargetRefused, TargetUnavailable
 from accessflows.connectors.postgresql import setup_sql
 from accessflows.connectors.postgresql.cleaning import reassign_owned
 from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
-from accessflows.connectors.postgresql.errors import quote
+from accessflows.connectors.postgresql.errors import WILL_RETRY, quote
 from accessflows.connectors.postgresql.permission_queries import (
     DATABASES,
     ENTRIES,
@@ -168,6 +168,10 @@ def undo_permission_changes(
                     _undo(connection, permission, entries)
             except (errors.InsufficientPrivilege, errors.InvalidGrantOperation) as error:
                 raise TargetRefused(_by_hand(permission, database, entries, error)) from None
+            except errors.UniqueViolation:
+                raise TargetUnavailable(
+                    f"Another worker undoes changes of {permission} at the same time. {WILL_RETRY}"
+                ) from None
         log.info("permission_changes_undone", permission=permission, count=len(entries))
 
 
