@@ -20,7 +20,7 @@ from accessflows.querysets import (
 )
 from accessflows.tickets import MAX_PATTERN_LENGTH
 from apono_portal.core.crypto import encryption
-from apono_portal.core.formatting.durations import format_duration
+from apono_portal.core.formatting.durations import MAX_DURATION, format_duration
 
 SUMMARY_LENGTH = 3  # names or resources shown in the list of flows
 
@@ -250,6 +250,9 @@ class AccessFlow(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(max_duration__gt=timedelta(0)), name="flow_duration_positive"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(max_duration__lte=MAX_DURATION), name="flow_duration_has_limit"
             ),
             models.CheckConstraint(
                 condition=models.Q(approvals_required__gte=1), name="flow_approvals_positive"

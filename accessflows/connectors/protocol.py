@@ -429,6 +429,12 @@ class Connector(Protocol):
         """
 
     def canary(
-        self, target: Target, resource: str, permission: str, *, portal_id: str
+        self,
+        target: Target,
+        resource: str,
+        permission: str,
+        *,
+        portal_id: str,
+        allow_delegation: bool = False,
     ) -> Iterator[Check]:
         """Run a trial grant through the whole cycle, one check per step."""

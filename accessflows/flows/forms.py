@@ -16,7 +16,14 @@ from accessflows.flows.fields import (
     initial_rows,
 )
 from accessflows.flows.terms import FlowInput
-from accessflows.form_fields import UNKNOWN_CHOICE, RowsField, Switch, TimeOfDay
+from accessflows.form_fields import (
+    UNKNOWN_CHOICE,
+    CheckboxList,
+    ChoicesField,
+    RowsField,
+    Switch,
+    TimeOfDay,
+)
 from accessflows.models import AccessFlow, Integration
 from accessflows.querysets import AccessFlowQuerySet
 
@@ -79,9 +86,8 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
     )
     requester_groups = RowsField(label="Groups")
     requester_users = RowsField(label="Users")
-    targets = forms.MultipleChoiceField(
+    targets = ChoicesField(
         label="Resources and permissions",
-        widget=forms.CheckboxSelectMultiple,
         error_messages={
             "required": "Choose at least one resource and permission.",
             "invalid_choice": UNKNOWN_CHOICE,
@@ -90,12 +96,12 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
     max_duration = DurationTextField(
         label="Max duration", help_text="For example 8h, 90m or 1h 30m.", initial="8 h"
     )
-    available_days = forms.TypedMultipleChoiceField(
+    available_days = ChoicesField(
         label="Days",
         required=False,
         coerce=int,
         choices=list(enumerate(DAYS)),
-        widget=forms.CheckboxSelectMultiple(attrs={"class": "segmented"}),
+        widget=CheckboxList(attrs={"class": "segmented"}),
         help_text="No days selected: always available.",
         error_messages={"invalid_choice": UNKNOWN_CHOICE},
     )

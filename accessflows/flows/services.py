@@ -18,6 +18,7 @@ from accessflows.flows.validation import NAME_TAKEN, check_terms, check_with_tar
 from accessflows.models import AccessFlow, EscalationTier, FlowTarget
 from accessflows.permissions import require_admin
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.seen_state import CHANGED_MEANWHILE
 from audit.events import EventName
 from audit.services import record
 from mfa.verification.window import Window
@@ -60,9 +61,9 @@ def change_flow(
     flow: AccessFlow,
     terms: FlowInput,
     client_info: ClientInfo,
-    seen_version: int | None = None,
+    seen_version: int | None,
 ) -> AccessFlow:
-    """Save a flow's terms. ``seen_version`` is the version that was edited, if known."""
+    """Save a flow's terms. ``seen_version`` is the version that was edited; None is a conflict."""
     check_terms(terms, flow=flow)
     added = terms.targets - FlowInput.of(flow).targets
     check_with_targets(added, allow_delegation=terms.allow_delegation)
@@ -70,11 +71,8 @@ def change_flow(
         with transaction.atomic():
             require_admin(actor=actor, window=window)
             flow = _locked(flow)
-            if seen_version not in (None, flow.version):
-                raise Refused(
-                    "Someone else saved this flow while you were editing. Your changes were not "
-                    "saved; reopen the flow to see the current version."
-                )
+            if seen_version != flow.version:
+                raise Refused(CHANGED_MEANWHILE)
             _write_change(actor=actor, flow=flow, terms=terms, client_info=client_info)
     except IntegrityError:
         raise InvalidInput({"name": NAME_TAKEN}) from None

@@ -79,9 +79,12 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
     if form.is_bound and form.is_valid():
         try:
             services.change_integration(
-                **action_context(request), integration=integration, terms=form.terms()
+                **action_context(request),
+                integration=integration,
+                terms=form.terms(),
+                seen=form.cleaned_data["seen"],
             )
-        except InvalidInput as refused:
+        except Refused as refused:
             add_refusal(form, refused)
         else:
             messages.success(request, "Integration saved.")

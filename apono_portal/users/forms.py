@@ -11,7 +11,7 @@ from django.db.models import BigIntegerField
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accessflows.form_fields import RowsField
+from accessflows.form_fields import RowsField, SeenField, Toggle
 from apono_portal.users.directory import DirectoryFilter
 from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import Role, User
@@ -174,6 +174,10 @@ class UserForm(forms.Form):
         return clean_printable(self.cleaned_data["name"])
 
 
+class ChangeUserForm(UserForm):
+    seen = SeenField()
+
+
 class NewUserForm(UserForm):
     """The same with the email, which cannot be changed later."""
 
@@ -198,6 +202,10 @@ class GroupForm(forms.Form):
         return clean_printable(self.cleaned_data["name"])
 
 
+class ChangeGroupForm(GroupForm):
+    seen = SeenField()
+
+
 class ResetMfaForm(forms.Form):
     """The reason of an MFA reset, and whether to revoke access and void the password too."""
 
@@ -207,8 +215,8 @@ class ResetMfaForm(forms.Form):
         help_text="Sent to the user and recorded in the audit log.",
         error_messages={"required": "Enter a reason."},
     )
-    revoke_access = forms.BooleanField(label="Also revoke active access", required=False)
-    require_new_password = forms.BooleanField(label="Also require a new password", required=False)
+    revoke_access = Toggle(label="Also revoke active access")
+    require_new_password = Toggle(label="Also require a new password")
 
 
 def clean_printable(text: str) -> str:

@@ -1,6 +1,6 @@
 """Password hashing that a web server can afford, and how many hashes it computes at once.
 
-Argon2id with 19 MiB, two passes and one lane: OWASP's Password Storage Cheat Sheet. A stored password with
+Argon2id with 19 MiB, two passes and one thread: OWASP's Password Storage Cheat Sheet. A stored password with
 other parameters is hashed again when its owner signs in.
 """
 

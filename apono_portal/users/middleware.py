@@ -5,7 +5,7 @@ from functools import cache
 from math import ceil
 from typing import cast
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -20,7 +20,7 @@ from apono_portal.users.sessions import SessionStore
 
 # In each process. Strangers cannot take the turns of browsers in which their owner signed in before.
 STRANGERS = Line(at_once=1, waiting=1, wait_s=0.5)
-KNOWN_BROWSERS = Line(at_once=1, waiting=4, wait_s=5.0)
+OWNERS = Line(at_once=1, waiting=4, wait_s=5.0)
 
 
 POLL_HEADER = "X-Poll"  # static/js/poll.js
@@ -40,7 +40,7 @@ class IdleTimeoutMiddleware:
 
 
 class SignInLineMiddleware:
-    """Let few sign-ins in at once, and refuse the others before anything is read or rendered for them.
+    """Let few sign-ins in at once, and refuse the others before anything is looked up or rendered.
 
     So the pages stay quick however many passwords are tried.
     """
@@ -52,9 +52,13 @@ class SignInLineMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.method != "POST" or request.path_info != self._path:
             return self.get_response(request)
+        try:
+            _ = request.body  # before the turn, which a slow sender must not hold
+        except UnreadablePostError:
+            return HttpResponse(status=400)
         is_known = sign_in_devices.is_known_for_sign_in(request)
         try:
-            with (KNOWN_BROWSERS if is_known else STRANGERS).turn():
+            with (OWNERS if is_known else STRANGERS).turn():
                 return self.get_response(request)
         except PasswordsBusy as busy:
             return busy_response(busy)

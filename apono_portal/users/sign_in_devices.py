@@ -46,9 +46,7 @@ def find_device(request: HttpRequest, email: str) -> str:
 
 def is_known_for_sign_in(request: HttpRequest) -> bool:
     """Return whether a sign-in form comes from a browser known to the account it names."""
-    if not _has_cookie(request):
-        return False  # without reading the form
-    return bool(find_device(request, request.POST.get("username", "")))
+    return _has_cookie(request) and bool(find_device(request, request.POST.get("username", "")))
 
 
 def remember_device(request: HttpRequest, response: HttpResponseBase, user: "User") -> None:

@@ -90,7 +90,7 @@ def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bo
         if sentence and request.status == Status.GRANTING:
             _fail(request, sentence)
         activated = Grant.objects.filter(
-            pk=grant.pk, state=GrantState.ACTIVATING, lease_by=lease
+            pk=grant.pk, state=GrantState.ACTIVATING, lease_by=lease, deadline__gt=now
         ).update(
             state=GrantState.ACTIVE,
             activated_at=now,

@@ -108,7 +108,11 @@ class Grant(AuthenticatedRow):
             models.UniqueConstraint(
                 fields=["request", "integration", "resource", "permission"],
                 name="grant_once_per_target",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(activated_at=None) | Q(deadline__gt=models.F("activated_at")),
+                name="grant_ends_after_start",
+            ),
         ]
 
     def __str__(self) -> str:

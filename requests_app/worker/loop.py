@@ -115,13 +115,16 @@ class Worker:
                 self._handle_lost_database(error)
                 self._wake.wait(self._interval_s)
             self._wake.clear()
+        self._shut_down()
+        log.info("worker_stopped", worker=self.name)
+
+    def _shut_down(self) -> None:
+        """Wait for what still runs, and close every connection."""
         self._watchdog.stop()
-        self._urgent.shutdown(cancel_futures=True)
-        self._others.shutdown(cancel_futures=True)
-        self._periodic.shutdown(cancel_futures=True)
+        for pool in (self._urgent, self._others, self._periodic):
+            pool.shutdown(cancel_futures=True)
         self._stop_heartbeat()
         self._close_all()
-        log.info("worker_stopped", worker=self.name)
 
     def _exit_when_silent(self) -> None:
         """Count seconds rather than compare clocks, so that time while suspended is no silence."""

@@ -18,6 +18,7 @@ NOT_IN_ADMIN = {
     "requests_app.WorkerHeartbeat": "shown by a banner when there is none",
     "accessflows.EscalationTier": "within its access flow",
     "mfa.RecoveryCode": "hashes that nobody looks up",
+    "users.PasswordFailure": "the same, for a quarter of an hour",
     "notifications.ReadPosition": "a worker's place in the log",
 }
 SECRET_FIELDS = {

@@ -95,6 +95,7 @@ WRITES: dict[str, set[str]] = {
     "requests:delete_flow": {
         "AccessFlow -",
         "AccessRequest.flow_id",
+        "AccessRequest.mac",
         *(f"{name} -" for name in OF_A_FLOW),
     },
     "integrations:create": {"Integration +", "CheckRun +"},

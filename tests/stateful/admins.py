@@ -77,6 +77,7 @@ class AdminActions(PeopleActions):
                 window=fresh_window(self.admin),
                 flow=flow.row,
                 terms=FlowInput(**terms),
+                seen_version=AccessFlow.objects.get(pk=flow.row.pk).version,
                 client_info=SYSTEM,
             )
         except InvalidInput:  # nobody could ask, or nobody could approve

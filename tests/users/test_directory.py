@@ -66,10 +66,11 @@ def test_renamed_user_matches_the_new_name_only():
     services.change_user(
         actor=(admin := UserFactory(admin=True)),
         window=fresh_window(admin),
-        user=UserFactory(name="Petra Novak"),
+        user=(user := UserFactory(name="Petra Novak")),
         name="Zoe Winter",
         role=Role.MEMBER,
         groups=[],
+        seen=services.user_digest(user),
         client_info=SYSTEM,
     )
     assert (search("winter"), search("novak")) == (["Zoe Winter"], [])

@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.contrib.auth.hashers import make_password
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from apono_portal.users.middleware import STRANGERS
+from apono_portal.users.middleware import STRANGERS, SignInLineMiddleware
 from apono_portal.users.models import PasswordFailure
 from audit.models import Event
 from tests.factories import PASSWORD, UserFactory
@@ -249,6 +250,29 @@ def test_a_process_that_compares_enough_passwords_refuses_more(client, petra):
     assert submit(client).status_code == 302
 
 
+class SlowSender:
+    """A body during whose arrival somebody else signs in."""
+
+    def __init__(self):
+        self.was_read = False
+
+    def read(self, *args):
+        self.was_read = True
+        with STRANGERS.turn():
+            return b""
+
+    def close(self):
+        pass
+
+
+def test_a_slow_sender_holds_no_turn():
+    sender = SlowSender()
+    request = RequestFactory().post(SIGN_IN)
+    request._stream = sender
+    SignInLineMiddleware(lambda request: HttpResponse())(request)
+    assert sender.was_read
+
+
 def test_the_owners_browser_does_not_wait_behind_strangers(petra):
     owner = Client()
     submit(owner)
@@ -316,8 +340,6 @@ def test_get_does_not_sign_out(member_client):
 
 
 def test_sign_in_needs_a_csrf_token(petra):
-    from django.test import Client
-
     client = Client(enforce_csrf_checks=True)
     assert submit(client).status_code == 403
 

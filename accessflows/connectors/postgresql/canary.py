@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import psycopg
 
-from accessflows.connectors.canary import Canary, Step
+from accessflows.connectors.canary import Canary, Step, trial_grant
 from accessflows.connectors.errors import ConnectorError, TargetRefused
 from accessflows.connectors.postgresql import canary_objects
 from accessflows.connectors.postgresql.connection import conninfo_for
@@ -16,9 +16,16 @@ Session = psycopg.Connection[tuple[object, ...]]
 
 
 def canary(
-    connector: Connector, target: Target, resource: str, permission: str, *, portal_id: str
+    connector: Connector,
+    target: Target,
+    resource: str,
+    permission: str,
+    *,
+    portal_id: str,
+    allow_delegation: bool = False,
 ) -> Iterator[Check]:
-    return _PostgreSQLCanary(connector, target, resource, permission, portal_id).run()
+    trial = trial_grant(portal_id, resource, permission, allow_delegation=allow_delegation)
+    return _PostgreSQLCanary(connector, target, trial).run()
 
 
 class _PostgreSQLCanary(Canary):

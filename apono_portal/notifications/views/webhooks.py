@@ -45,7 +45,12 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
     if form.is_bound and form.is_valid():
         try:
             data = form.webhook_input()
-            services.change_webhook(**action_context(request), webhook=webhook, data=data)
+            services.change_webhook(
+                **action_context(request),
+                webhook=webhook,
+                data=data,
+                seen=form.cleaned_data["seen"],
+            )
         except NotificationError as error:
             form.add_error(error.field or None, error.sentence)
         else:

@@ -12,7 +12,7 @@ from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import services
 from apono_portal.users.exceptions import UserError
-from apono_portal.users.forms import GroupForm
+from apono_portal.users.forms import ChangeGroupForm, GroupForm
 from apono_portal.users.selectors import group_rows
 
 PAGE_SIZE = 50
@@ -44,8 +44,12 @@ def create(request: PortalRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def edit(request: PortalRequest, pk: int) -> HttpResponse:
     group = get_object_or_404(Group, pk=pk)
-    initial = {"name": group.name, "members": group.user_set.all()}
-    form = GroupForm(request.POST if request.method == "POST" else None, initial=initial)
+    initial = {
+        "name": group.name,
+        "members": group.user_set.all(),
+        "seen": services.group_digest(group),
+    }
+    form = ChangeGroupForm(request.POST if request.method == "POST" else None, initial=initial)
     if form.is_bound and form.is_valid():
         try:
             services.change_group(**action_context(request), group=group, **form.cleaned_data)

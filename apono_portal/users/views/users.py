@@ -13,7 +13,13 @@ from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import services
 from apono_portal.users.directory import directory_page
 from apono_portal.users.exceptions import UserError
-from apono_portal.users.forms import DirectoryFilterForm, NewUserForm, ResetMfaForm, UserForm
+from apono_portal.users.forms import (
+    ChangeUserForm,
+    DirectoryFilterForm,
+    NewUserForm,
+    ResetMfaForm,
+    UserForm,
+)
 from apono_portal.users.models import User
 from apono_portal.users.selectors import live_requests_of, locked_out_users
 from apono_portal.users.services.passwords import Invitation
@@ -55,8 +61,13 @@ def create(request: PortalRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def edit(request: PortalRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
-    initial = {"name": user.name, "role": user.role, "groups": user.groups.all()}
-    form = UserForm(request.POST if request.method == "POST" else None, initial=initial)
+    initial = {
+        "name": user.name,
+        "role": user.role,
+        "groups": user.groups.all(),
+        "seen": services.user_digest(user),
+    }
+    form = ChangeUserForm(request.POST if request.method == "POST" else None, initial=initial)
     if form.is_bound and form.is_valid():
         try:
             services.change_user(**action_context(request), user=user, **form.cleaned_data)

@@ -25,7 +25,14 @@ def flow(db, admin_user) -> AccessFlow:
 
 def change(flow: AccessFlow, by: object, **terms: object) -> None:
     changed = replace(FlowInput.of(flow), **terms)
-    change_flow(actor=by, window=fresh_window(by), flow=flow, terms=changed, client_info=SYSTEM)
+    change_flow(
+        actor=by,
+        window=fresh_window(by),
+        flow=flow,
+        terms=changed,
+        seen_version=flow.version,
+        client_info=SYSTEM,
+    )
     flow.refresh_from_db()
 
 

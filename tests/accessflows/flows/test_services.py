@@ -89,6 +89,7 @@ def test_a_flow_can_be_tightened_while_its_target_is_down(pair, checked, admin_u
         window=fresh_window(admin_user),
         flow=flow,
         terms=FlowInput(**(vars(terms) | {"require_mfa": True})),
+        seen_version=flow.version,
         client_info=SYSTEM,
     )
     assert saved.require_mfa
@@ -104,6 +105,7 @@ def test_a_new_name_keeps_the_fingerprint(pair, admin_user):
         window=fresh_window(admin_user),
         flow=flow,
         terms=FlowInput(**(vars(terms) | {"name": "Orders, renamed"})),
+        seen_version=flow.version,
         client_info=SYSTEM,
     )
     assert [one.term for one in last_difference(flow)] == ["Access Flow Name"]

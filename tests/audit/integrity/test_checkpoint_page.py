@@ -39,6 +39,12 @@ def test_the_last_signed_checkpoint_is_shown_and_downloaded(auditor_client, sign
     assert f'filename="audit-checkpoint-{signed.size}.txt"' in response["Content-Disposition"]
 
 
+def test_members_get_no_checkpoint(member_client, signed):
+    response = member_client.get("/audit-log/checkpoint/")
+    assert response.status_code in {403, 404}
+    assert signed.note not in response.text
+
+
 def test_the_page_shows_where_it_went_and_where_not(auditor_client, signed, settings, tmp_path):
     settings.AUDIT_CHECKPOINT_FILE = str(tmp_path / "checkpoints.txt")
     settings.AUDIT_CHECKPOINT_SYSLOG = "tcp://127.0.0.1:9"

@@ -164,8 +164,8 @@ def test_an_edited_stub_is_found(column, value):
     assert "forged" in [finding.kind for finding in verify_log().findings]
 
 
-def forged_stub(**fields: object) -> RetentionStub:
-    """Insert a stub as consistent as an attacker can make it, and delete what it covers."""
+def forged_stub(key: SigningKey | None = None, **fields: object) -> RetentionStub:
+    """Insert a stub, as consistent as an attacker can make it without a key, and delete what it covers."""
     checkpoint = Checkpoint.objects.get(number=2)
     values = {
         "first_position": 1,
@@ -182,6 +182,8 @@ def forged_stub(**fields: object) -> RetentionStub:
     }
     stub = RetentionStub(**{**values, **fields})
     stub.hash = hash_of("stub", stub_record(stub))
+    if key:
+        stub.note = key.sign(stub_text(key.name, {**stub_record(stub), "hash": stub.hash}))
     stub.save(force_insert=True)
     delete_covered()
     return stub
@@ -194,11 +196,14 @@ def test_a_stub_without_a_signature_is_found():
 
 
 def test_a_stub_signed_with_another_key_is_found():
-    other = SigningKey("portal.test/audit-log", b"x" * 32)
-    stub = RetentionStub(first_position=1, through_position=6, events=6)
-    fields = {"previous_chain_hash": GENESIS, "chain_hash": GENESIS, "hash": GENESIS}
-    forged_stub(note=other.sign(stub_text(other.name, {**vars(stub), **fields})))
+    forged_stub(SigningKey("portal.test/audit-log", b"x" * 32))
     assert "no known key" in verify_log().findings[0].sentence
+
+
+def test_a_stub_that_does_not_continue_the_one_before_is_found(worker_key):
+    prune_log(before=datetime(2026, 2, 1, tzinfo=UTC))
+    forged_stub(worker_key, first_position=4, events=3)
+    assert "does not fit" in verify_log().findings[0].sentence
 
 
 def test_a_genuine_signature_of_another_stub_is_found():

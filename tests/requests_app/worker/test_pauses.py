@@ -88,31 +88,32 @@ def test_running_worker_caches_deadlines_and_watches_them(monkeypatch):
         assert watched.wait(INTERVAL_S)
 
 
-def turn(worker: Worker) -> float:
-    """Make a turn long after the last change, and return how long the worker may pause."""
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    """One that does not run, and whose last change is long ago."""
+    worker = Worker("w", interval_s=1)
     worker._changes.has_changes = lambda: False  # type: ignore[method-assign]
     worker._changed_at = time.monotonic() - 60
-    return worker._turn()
+    yield worker
+    worker._shut_down()
 
 
-def test_idle_worker_pauses_long():
-    assert turn(Worker("w", interval_s=1)) == MAX_PAUSE_SECONDS
+def test_idle_worker_pauses_long(worker):
+    assert worker._turn() == MAX_PAUSE_SECONDS
 
 
 @pytest.mark.parametrize("state", [GrantState.REVOKING, GrantState.CONTAINED])
-def test_worker_with_work_in_progress_does_not(state):
+def test_worker_with_work_in_progress_does_not(state, worker):
     """Another worker may hold it, and die."""
     GrantFactory(state=state, lease_by="another", lease_until=timezone.now() + timedelta(hours=1))
-    assert turn(Worker("w", interval_s=1)) <= 1
+    assert worker._turn() <= 1
 
 
-def test_worker_that_put_off_its_periodic_tasks_does_not():
-    worker = Worker("w", interval_s=1)
-    turn(worker)
-    assert turn(worker) <= 1
+def test_worker_that_put_off_its_periodic_tasks_does_not(worker):
+    worker._turn()
+    assert worker._turn() <= 1
 
 
-def test_change_is_followed_by_a_turn_that_reads_the_deadlines_again():
-    worker = Worker("w", interval_s=1)
-    worker._changes.has_changes = lambda: True  # type: ignore[method-assign]
+def test_change_is_followed_by_a_turn_that_reads_the_deadlines_again(worker):
+    worker._changes.has_changes = lambda: True
     assert worker._turn() <= loop.REFRESH_INTERVAL.total_seconds()

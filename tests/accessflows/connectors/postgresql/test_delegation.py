@@ -254,3 +254,17 @@ def test_what_only_a_superuser_can_undo_leads_to_the_sql_that_does(owning: Grant
         postgresql.undo_permission_changes(pg.target, "orders_owner", changes)
     pg.ask(refused.value.sentence.rpartition("run there: ")[2], database="orders")
     assert postgresql.read_permission(pg.target, "orders_owner").changes_since(before) == []
+
+
+def test_canary_of_such_a_permission_runs_if_a_flow_grants_it(
+    pg_target: PgTarget, owner: str
+) -> None:
+    pg_target.ask("GRANT USAGE, CREATE ON SCHEMA own TO jit_graveyard", database="orders")
+    before = keys_of(pg_target, owner)
+    refused = list(postgresql.canary(pg_target.target, "orders", owner, portal_id="p"))
+    assert [(check.name, check.ok) for check in refused] == [("Create", False)]
+    checks = postgresql.canary(
+        pg_target.target, "orders", owner, portal_id="p", allow_delegation=True
+    )
+    assert [check.sentence for check in checks if not check.ok] == []
+    assert keys_of(pg_target, owner) == before
