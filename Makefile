@@ -26,6 +26,7 @@ LOCK := $(PY) -m uv pip compile --quiet --universal --generate-hashes --python-v
 # A production-like environment for the deployment checks. The keys protect nothing.
 DEPLOY_ENV := SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(64))') \
               ENCRYPTION_KEYS=check:$$($(PY) -c 'import base64, secrets; print(base64.urlsafe_b64encode(secrets.token_bytes(64)).decode())') \
+              AUDIT_PUBLIC_KEYS=check/audit-log+5028d1d5+ATtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop \
               PORTAL_URL=https://access.example.org DEBUG=0
 
 .PHONY: help run test test-sqlite test-postgresql check lint types migrations deploy fix lock \

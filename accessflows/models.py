@@ -20,7 +20,7 @@ from accessflows.querysets import (
 )
 from accessflows.tickets import MAX_PATTERN_LENGTH
 from apono_portal.core.crypto import encryption
-from apono_portal.core.formatting.durations import format_duration
+from apono_portal.core.formatting.durations import MAX_DURATION, format_duration
 from mfa.models import Strength
 
 SUMMARY_LENGTH = 3  # names or resources shown in the list of flows
@@ -66,7 +66,7 @@ class Integration(models.Model):
     sslmode = models.CharField(
         "TLS", max_length=16, choices=SslMode.choices, default=SslMode.VERIFY_FULL
     )
-    sslrootcert = models.CharField("CA certificate file", max_length=255, blank=True)
+    ca_certificates = models.TextField("CA certificates", blank=True)
     connection_limit = models.PositiveSmallIntegerField(
         "connections per login", default=3, validators=[MinValueValidator(1), MaxValueValidator(50)]
     )
@@ -113,7 +113,7 @@ class Integration(models.Model):
             user=self.broker,
             password=self.broker_password,
             sslmode=self.sslmode,
-            sslrootcert=self.sslrootcert,
+            ca_certificates=self.ca_certificates,
             url=self.url,
             portal_id=settings.PORTAL_ID,
         )
@@ -157,7 +157,8 @@ class Permission(DiscoveredItem):
     """The level of access on a resource: a capability role.
 
     ``rights`` is what discovery read: ``databases`` it may connect to, ``refusal`` if it must never be
-    granted, and ``words``, by resource, the sentences on what it allows there.
+    granted, ``delegation`` how its grantees could give others access, and ``words``, by resource, the
+    sentences on what it allows there.
     """
 
     integration = models.ForeignKey(
@@ -178,6 +179,11 @@ class Permission(DiscoveredItem):
     def refusal(self) -> str:
         """Return why this role must never be granted, or an empty string."""
         return str(self.rights.get("refusal", ""))
+
+    @property
+    def delegation(self) -> str:
+        """Return how grantees could give others access, or an empty string."""
+        return str(self.rights.get("delegation", ""))
 
     def rights_on(self, resource: str) -> list[str]:
         """Return sentences on what it allows on a resource; empty until discovery has read them."""
@@ -233,6 +239,9 @@ class AccessFlow(models.Model):
     allow_self_approval = models.BooleanField(
         "requesters may approve their own request", default=False
     )
+    allow_delegation = models.BooleanField(
+        "allow permissions that can give others access", default=False
+    )
     is_active = models.BooleanField("active", default=True)
     version = models.PositiveIntegerField(default=0, editable=False)
     fingerprint = models.CharField(max_length=64, editable=False)
@@ -251,6 +260,9 @@ class AccessFlow(models.Model):
                 condition=models.Q(require_mfa=True)
                 | models.Q(mfa_strength=Strength.ANY, verify_every_request=False),
                 name="flow_strength_needs_mfa",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(max_duration__lte=MAX_DURATION), name="flow_duration_has_limit"
             ),
             models.CheckConstraint(
                 condition=models.Q(approvals_required__gte=1), name="flow_approvals_positive"

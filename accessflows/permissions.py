@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mfa.verification.evidence import require_admin_evidence
+from mfa.verification.locking import lock_state
 from mfa.verification.policies import require_account_admin
 from mfa.verification.window import Window
 
@@ -11,9 +12,10 @@ if TYPE_CHECKING:
 
 
 def require_admin(*, actor: "User", window: Window | None) -> None:
-    """Raise unless the actor is an account admin now, with an open window if MFA is set up.
+    """Raise unless the actor is an account admin now, with an open window.
 
     Call it first in the transaction it protects: it takes the first lock.
     """
-    require_admin_evidence(actor=actor, window=window)
+    lock_state(actor.pk)
     require_account_admin(actor)
+    require_admin_evidence(actor=actor, window=window)

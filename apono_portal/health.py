@@ -35,20 +35,24 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """Respond 200 if the database responds within `READY_TIMEOUT_SECONDS`, else 503.
 
-    That no worker runs is only a detail: pages work without one.
+    That no worker runs, or one without the key of checkpoints, is only a detail: pages work nevertheless.
     """
-    probe = _probes.submit(_has_worker)
+    probe = _probes.submit(_worker_details)
     try:
-        has_worker = probe.result(READY_TIMEOUT_SECONDS)
+        details = probe.result(READY_TIMEOUT_SECONDS)
     except (DatabaseError, TimeoutError):
         probe.cancel()
         return JsonResponse({"status": "database unreachable"}, status=503)
-    return JsonResponse({"status": "ok", "worker": "running" if has_worker else "none"})
+    return JsonResponse({"status": "ok", **details})
 
 
-def _has_worker() -> bool:
+def _worker_details() -> dict[str, str]:
     """Query over a new connection, in a thread of its own."""
     try:
-        return WorkerHeartbeat.objects.running(timezone.now()).exists()
+        running = WorkerHeartbeat.objects.running(timezone.now())
+        can_sign = list(running.values_list("can_sign", flat=True))
     finally:
         connection.close()
+    if not can_sign:
+        return {"worker": "none"}
+    return {"worker": "running", "signing_key": "present" if all(can_sign) else "missing"}

@@ -114,7 +114,6 @@ INSTALLED_APPS = [
     "crispy_forms",
     "django_htmx",
     "csp",
-    "axes",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -129,16 +128,19 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apono_portal.core.web.no_store.NoStoreMiddleware",
+    "apono_portal.users.middleware.SignInLineMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "apono_portal.users.middleware.IdleTimeoutMiddleware",
     "mfa.middleware.VerifiedWindowMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "axes.middleware.AxesMiddleware",
+    "apono_portal.users.middleware.PasswordRefusalMiddleware",
 ]
 ROOT_URLCONF = "apono_portal.urls"
 WSGI_APPLICATION = "apono_portal.wsgi.application"
@@ -193,15 +195,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Users and sessions -----------------------------------------------------------------------
 AUTH_USER_MODEL = "users.User"
-AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
-    "apono_portal.users.backends.EmailBackend",
-]
+AUTHENTICATION_BACKENDS = ["apono_portal.users.backends.EmailBackend"]
 LOGIN_URL = "users:sign_in"
 LOGIN_REDIRECT_URL = "requests:my_access"
 LOGOUT_REDIRECT_URL = "users:sign_in"
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "apono_portal.users.hashers.PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
@@ -219,6 +218,9 @@ AUTH_PASSWORD_VALIDATORS = [
 PASSWORD_RESET_TIMEOUT = int(timedelta(hours=24).total_seconds())  # links to set a password
 SESSION_ENGINE = "apono_portal.users.sessions"
 SESSION_COOKIE_AGE = int(timedelta(hours=env.int("SESSION_HOURS", default=12)).total_seconds())
+SESSION_IDLE = timedelta(minutes=env.int("SESSION_IDLE_MINUTES", default=60))
+if SESSION_COOKIE_AGE <= 0 or timedelta(0) >= SESSION_IDLE:
+    raise ImproperlyConfigured("SESSION_HOURS and SESSION_IDLE_MINUTES must be above zero.")
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
 SESSION_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
@@ -230,22 +232,6 @@ CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_TRUSTED_ORIGINS = [PORTAL_URL]
 CSRF_FAILURE_VIEW = "apono_portal.views.csrf_failure"
 
-# Failed sign-ins lock out the combination of account and IP address, so that an attacker elsewhere
-# cannot lock out the owner.
-AXES_FAILURE_LIMIT = 10
-AXES_COOLOFF_TIME = timedelta(minutes=15)
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_RESET_ON_SUCCESS = True
-AXES_USERNAME_FORM_FIELD = "username"
-AXES_LOCKOUT_CALLABLE = "apono_portal.users.views.locked_out"
-AXES_CLIENT_IP_CALLABLE = "apono_portal.core.web.client.client_address"
-AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]
-AXES_USERNAME_CALLABLE = "apono_portal.users.session_state.name_for_axes"
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # blocked attempts never extend the lockout
-AXES_DISABLE_ACCESS_LOG = True  # the audit log has it
-AXES_ENABLE_ADMIN = False
-AXES_VERBOSE = False
-AXES_ENABLE_ACCESS_FAILURE_LOG = False
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
 # Number of reverse proxies whose X-Forwarded-For entries are trusted.
@@ -261,7 +247,7 @@ MFA_CONFIRM_PASSWORD_URL = "requests:confirm_password"
 MFA_RECENT_SIGN_IN = timedelta(minutes=15)
 MFA_SET_UP_LIFETIME = timedelta(minutes=30)
 MFA_RECOVERY_CODES = env.bool("MFA_RECOVERY_CODES", default=True)
-MFA_ADMINS_MUST_ENROL = env.bool("MFA_ADMINS_MUST_ENROL", default=False)
+MFA_ADMINS_MUST_ENROL = env.bool("MFA_ADMINS_MUST_ENROL", default=True)
 # How long a new passkey does not count for flows that demand one, unless an admin vouches for it.
 MFA_NEW_PASSKEY_WAIT = timedelta(hours=env.int("MFA_NEW_PASSKEY_HOURS", default=24))
 
@@ -275,6 +261,17 @@ WORKER_INTERVAL_S = env.float("WORKER_INTERVAL_S", default=1.0)
 TARGET_SCAN_INTERVAL = timedelta(seconds=env.int("TARGET_SCAN_INTERVAL_S", default=60))
 WORKER_MAX_SILENCE = timedelta(seconds=env.int("WORKER_MAX_SILENCE_S", default=120))
 WORKER_LEASE = timedelta(seconds=env.int("WORKER_LEASE_S", default=30))
+
+# --- Audit log --------------------------------------------------------------------------------
+# Only workers have a signing key; web processes refuse to start with one (wsgi.py).
+AUDIT_SIGNING_KEY = env.str("AUDIT_SIGNING_KEY", default="")
+AUDIT_SIGNING_KEY_FILE = env.str("AUDIT_SIGNING_KEY_FILE", default="")
+AUDIT_PUBLIC_KEYS = env.list("AUDIT_PUBLIC_KEYS", default=[])
+AUDIT_CHECKPOINT_EVENTS = env.int("AUDIT_CHECKPOINT_EVENTS", default=1000)
+AUDIT_CHECKPOINT_INTERVAL = timedelta(minutes=env.float("AUDIT_CHECKPOINT_MINUTES", default=5))
+AUDIT_CHECKPOINT_FILE = env.str("AUDIT_CHECKPOINT_FILE", default="")
+AUDIT_CHECKPOINT_WEBHOOK = env.str("AUDIT_CHECKPOINT_WEBHOOK", default="")
+AUDIT_CHECKPOINT_SYSLOG = env.str("AUDIT_CHECKPOINT_SYSLOG", default="")
 
 # --- HTTP security and static files -----------------------------------------------------------
 SECURE_SSL_REDIRECT = HTTPS

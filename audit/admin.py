@@ -10,7 +10,14 @@ from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from audit.models import Checkpoint, Delivery, Event, RetentionStub
+from audit.models import (
+    Checkpoint,
+    CheckpointDestination,
+    Delivery,
+    Event,
+    RetentionStub,
+    SignedCheckpoint,
+)
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[models.Model]
@@ -83,7 +90,17 @@ class CheckpointAdmin(ReadOnlyAdmin):
 
 @admin.register(RetentionStub)
 class RetentionStubAdmin(ReadOnlyAdmin):
-    list_display = ("through_position", "through_checkpoint", "events", "last_at", "removed_at")
+    list_display = ("first_position", "through_position", "events", "last_at", "removed_at")
+
+
+@admin.register(SignedCheckpoint)
+class SignedCheckpointAdmin(ReadOnlyAdmin):
+    list_display = ("size", "created_at")
+
+
+@admin.register(CheckpointDestination)
+class CheckpointDestinationAdmin(ReadOnlyAdmin):
+    list_display = ("name", "size", "sent_at", "attempts", "last_error")
 
 
 @admin.register(Delivery)

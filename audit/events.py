@@ -83,6 +83,10 @@ class EventName(models.TextChoices):
     GRANT_CLOSE = "grant:close", "Grant closed without proof"
     GRANT_RETRY = "grant:retry", "Target call failed"
     GRANT_FIND_OWNED_OBJECTS = "grant:find_owned_objects", "Leftover objects found on target"
+    GRANT_FIND_PERMISSION_CHANGES = (
+        "grant:find_permission_changes",
+        "Rights given to others found on target",
+    )
     GRANT_DRIFT = "grant:drift", "Drift detected on target"
     GRANT_RESOLVE_DRIFT = "grant:resolve_drift", "Drift resolved on target"
     GRANT_REMOVE_UNKNOWN = "grant:remove_unknown", "Unknown login removed from target"
@@ -99,6 +103,7 @@ class EventName(models.TextChoices):
     AUDIT_REQUEST_VERIFICATION = "audit:request_verification", "Audit log verification requested"
     AUDIT_VERIFY = "audit:verify", "Audit log verified"
     AUDIT_PRUNE = "audit:prune", "Old events removed"
+    AUDIT_DETECT_TAMPERING = "audit:detect_tampering", "Tampering detected"
 
 
 def event_choices() -> list[tuple[str, str]]:
@@ -116,7 +121,9 @@ WARNINGS = frozenset(
         EventName.REQUEST_FAIL,
         EventName.GRANT_CLOSE,
         EventName.GRANT_RETRY,
+        EventName.GRANT_FIND_PERMISSION_CHANGES,
         EventName.GRANT_DRIFT,
         EventName.GRANT_REMOVE_UNKNOWN,
+        EventName.AUDIT_DETECT_TAMPERING,
     }
 )

@@ -172,7 +172,8 @@ class Browser:
                 self.close()
                 if attempt == 2:
                     raise
-        if raw.status >= 500:
+        is_busy = raw.status == 503 and raw.getheader("Retry-After") is not None
+        if raw.status >= 500 and not is_busy:
             server_errors.append(f"{raw.status} {method} {address.path}")
         self._store_cookies(raw)
         lowered = {name.lower(): value for name, value in raw.getheaders()}

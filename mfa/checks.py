@@ -10,7 +10,6 @@ from django.conf import settings
 from django.core.checks import WARNING, CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
-from django.utils.module_loading import import_string
 
 from apono_portal.core.crypto import encryption
 from apono_portal.core.crypto.keyring import parse_keyring
@@ -21,9 +20,8 @@ AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 WINDOW = "mfa.middleware.VerifiedWindowMiddleware"
 CSRF = "django.middleware.csrf.CsrfViewMiddleware"
-MAX_PASSWORDS, COOL_OFF = 10, timedelta(minutes=15)
-AXES_BACKENDS = {"axes.backends.AxesBackend", "axes.backends.AxesStandaloneBackend"}
-AXES_HANDLER = "axes.handlers.database.AxesDatabaseHandler"
+BACKEND = "apono_portal.users.backends.EmailBackend"  # counts and limits incorrect passwords
+PASSWORD_REFUSALS = "apono_portal.users.middleware.PasswordRefusalMiddleware"
 EXTRA_DEVICES = {"django_otp.plugins.otp_static", "django_otp.plugins.otp_email"}
 
 Finding = tuple[int, str, str]
@@ -127,30 +125,10 @@ def _enforcement() -> Iterator[Finding]:
 
 
 def _sign_in() -> Iterator[Finding]:
-    backends = list(settings.AUTHENTICATION_BACKENDS)
-    if not getattr(settings, "AXES_ENABLED", True) or backends[0] not in AXES_BACKENDS:
-        yield (
-            13,
-            "Passwords can be guessed without limit.",
-            "Leave AXES_ENABLED on and its backend first in AUTHENTICATION_BACKENDS.",
-        )
-    parameters = getattr(settings, "AXES_LOCKOUT_PARAMETERS", ["ip_address"])
-    if "username" in parameters or ["username"] in parameters:
-        yield (
-            14,
-            "A stranger can lock the owner out of password sign-in.",
-            "Name username and ip_address together in AXES_LOCKOUT_PARAMETERS.",
-        )
-    handler = import_string(getattr(settings, "AXES_HANDLER", AXES_HANDLER))
-    if not issubclass(handler, import_string(AXES_HANDLER)):
-        yield 15, "Failed sign-ins are not counted in the database.", "Do not change AXES_HANDLER."
-    cool_off = settings.AXES_COOLOFF_TIME
-    if not 0 < settings.AXES_FAILURE_LIMIT <= MAX_PASSWORDS or cool_off != COOL_OFF:
-        yield (
-            19,
-            "Passwords can be guessed quickly, or a lockout never ends.",
-            "Set AXES_FAILURE_LIMIT to 10 or less and AXES_COOLOFF_TIME to 15 minutes.",
-        )
+    if list(settings.AUTHENTICATION_BACKENDS) != [BACKEND]:
+        yield 13, "Passwords can be guessed without limit.", f"Use {BACKEND} alone."
+    if PASSWORD_REFUSALS not in settings.MIDDLEWARE:
+        yield 14, "Refused passwords are answered with an error.", f"Add {PASSWORD_REFUSALS}."
 
 
 def _database() -> Iterator[Finding]:

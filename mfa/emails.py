@@ -87,15 +87,21 @@ def passkey_suspected(*, event: Event, user: "User", passkey: "Passkey") -> None
         _send(admin, event, f"A passkey of {user.name} was refused", f"{user}: {what}")
 
 
-def reset(*, event: Event, user: "User", by: str, reason: str) -> None:
+def reset(
+    *, event: Event, user: "User", by: str, reason: str, require_new_password: bool = False
+) -> None:
     """Notify the user, and the other admins when the user is an account admin."""
     what = f"MFA was reset by {by}. Reason: {reason}"
+    first = "Sign in"
+    if require_new_password:
+        what += " Your password no longer works."
+        first = "Set a new password with the link you receive, sign in"
     _send(
         user,
         event,
         "Your MFA was reset",
         what,
-        "You were signed out everywhere. Sign in and set up MFA again under Security & Privacy.",
+        f"You were signed out everywhere. {first} and set up MFA again under Security & Privacy.",
         NOT_YOU,
     )
     if user.is_account_admin:

@@ -66,6 +66,7 @@ class MalformedCode(MfaError):
 
 class NotEnrolled(MfaError):
     message = "MFA is not set up. Set it up under Security & Privacy first."
+    admins = "Account admins need MFA before they change anything. It takes about two minutes."
 
 
 class PasswordNotRecent(MfaError):

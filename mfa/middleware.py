@@ -35,7 +35,10 @@ SAFE_METHODS = {"GET", "HEAD"}
 
 
 class VerifiedWindowMiddleware:
-    """Enforces the marks of `mfa.decorators`, and an open window in Django admin."""
+    """Enforces an open window where a view is marked (`mfa.decorators`), for admins, and in Django admin.
+
+    Admins who have not set up MFA set it up first, unless ``MFA_ADMINS_MUST_ENROL`` is off.
+    """
 
     def __init__(self, get_response: Callable[[PortalRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -70,13 +73,19 @@ def redirect_to_verify(request: PortalRequest, refusal: Exception | None = None)
     ``refusal`` is what a service demands beyond an open window.
     """
     if not request.mfa.enrolled:
-        messages.warning(request, "This requires MFA. Set it up first.")
+        messages.warning(request, _set_up_first(request.user))
         return HttpResponseRedirect(url_with_next("mfa:security", return_url(request)))
     if request.method not in SAFE_METHODS:
         messages.warning(request, "Nothing was changed. Verify, then submit the form again.")
     needs = {"needs": NEEDS[type(refusal)]} if type(refusal) in NEEDS else {}
     url = url_with_next(settings.MFA_STEP_UP_URL, return_url(request), **needs)
     return HttpResponseRedirect(url)
+
+
+def _set_up_first(user: "User") -> str:
+    if user.is_account_admin and settings.MFA_ADMINS_MUST_ENROL:
+        return NotEnrolled.admins
+    return "This requires MFA. Set it up first."
 
 
 def is_window_sufficient(request: PortalRequest, view: Callable[..., Any]) -> bool:
@@ -92,7 +101,7 @@ def is_window_sufficient(request: PortalRequest, view: Callable[..., Any]) -> bo
         return True
     if in_admin_site or getattr(view, "mfa_required", False):
         return state.is_open
-    if getattr(view, "mfa_required_if_enrolled", False):
+    if getattr(view, "admin_action", False):
         return state.is_open or not (state.enrolled or settings.MFA_ADMINS_MUST_ENROL)
     return True
 

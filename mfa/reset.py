@@ -35,12 +35,13 @@ def reset_mfa(
     window: Window | None,
     client_info: ClientInfo,
     revoke_access: bool = False,
+    require_new_password: bool = False,
 ) -> None:
     """Remove all of a user's methods, end all their sessions and void their evidence, at once.
 
-    ``window`` is the actor's own. ``revoke_access`` is only recorded here; the caller revokes the
-    access in the same transaction. Raises `NotAllowed`, `InvalidReason`, `WindowClosed` and
-    `NotEnrolled` (nothing to reset).
+    ``window`` is the actor's own. ``revoke_access`` and ``require_new_password`` are only recorded and
+    reported here; the caller does both in the same transaction. Raises `NotAllowed`, `InvalidReason`,
+    `WindowClosed` and `NotEnrolled` (nothing to reset).
     """
     reason = clean_reason(reason)
     with transaction.atomic():
@@ -53,9 +54,19 @@ def reset_mfa(
             actor=actor,
             target=user,
             client_info=client_info,
-            metadata={"reason": reason, "revoke_access": revoke_access},
+            metadata={
+                "reason": reason,
+                "revoke_access": revoke_access,
+                "require_new_password": require_new_password,
+            },
         )
-        emails.reset(event=event, user=user, by=str(actor), reason=reason)
+        emails.reset(
+            event=event,
+            user=user,
+            by=str(actor),
+            reason=reason,
+            require_new_password=require_new_password,
+        )
 
 
 def reset_mfa_from_console(*, user: "User", reason: str, operator: str) -> None:

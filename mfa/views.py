@@ -34,7 +34,7 @@ def security(request: PortalRequest) -> HttpResponse:
     user = request.user
     browsers = list(TrustedBrowser.objects.trusted_by(user.pk, user.mfa_epoch))
     methods = methods_of(user.pk)
-    nonce_hash = trusted_browsers.nonce_hash_of(request)
+    nonce_hash = trusted_browsers.nonce_hash_of(request, user.pk)
     codes_left = count_recovery_codes(user.pk)
     context = {
         "methods": methods,

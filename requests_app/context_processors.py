@@ -8,10 +8,11 @@ from django.utils import timezone
 from accessflows.mfa_banner import mfa_banner
 from requests_app.approvals.selectors import count_waiting_for
 from requests_app.grants.status import overdue_summary
-from requests_app.models import AccessRequest, WorkerHeartbeat
+from requests_app.models import WorkerHeartbeat
+from requests_app.selectors import names_of, pending_mfa_requests
 
 if TYPE_CHECKING:
-    from apono_portal.users.models import User
+    pass
 
 
 def navigation(request: HttpRequest) -> dict[str, object]:
@@ -19,8 +20,10 @@ def navigation(request: HttpRequest) -> dict[str, object]:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {}
-    pending = _names_of_pending_mfa(user)
-    approvals = getattr(request, "approvals_waiting", None)  # counted by the view already
+    pending = getattr(request, "pending_mfa_names", None)  # read by the view already
+    if pending is None:
+        pending = names_of(pending_mfa_requests(user))
+    approvals = getattr(request, "approvals_waiting", None)
     if approvals is None:
         approvals = count_waiting_for(user)
     state = getattr(request, "mfa", None)
@@ -31,8 +34,3 @@ def navigation(request: HttpRequest) -> dict[str, object]:
         and not WorkerHeartbeat.objects.running(timezone.now()).exists(),
         "overdue": overdue_summary(timezone.now()) if user.can_read_everything else None,
     }
-
-
-def _names_of_pending_mfa(user: "User") -> list[str]:
-    pending = AccessRequest.objects.of(user).pending_mfa().filter(pending_until__gt=timezone.now())
-    return [f"AR-{pk} {flow}" for pk, flow in pending.values_list("pk", "flow_name")]

@@ -22,9 +22,10 @@ from audit.models import Event
 from audit.services import record_many
 from mfa.models import MfaState, Verification
 from mfa.verification.locking import lock_states
+from requests_app.evidence_checks import record_tampering
 from requests_app.exceptions import Conflict
 from requests_app.models import UNFINISHED, AccessRequest, Decision, Status
-from requests_app.policies import is_approved
+from requests_app.policies import TAMPERING, is_approved
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -176,6 +177,9 @@ def transition_all(
     metadata = {"from": previous.value, "to": to.value, **(metadata or {})}
     about = [(request, request, metadata) for request in requests]
     record_many(event=event, actor=actor, entries=about, client_info=client_info)
+    if (reason := str(metadata.get("reason"))) in TAMPERING:
+        for request in requests:
+            record_tampering(request=request, reason=reason)
 
 
 def sign_request(request: AccessRequest) -> None:

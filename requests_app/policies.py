@@ -20,6 +20,20 @@ NOT_AUTHENTIC = (
     "The stored request is not the one that the portal wrote: it was changed in the database. "
     "Tell an account admin, and request access again."
 )
+APPROVAL_NOT_AUTHENTIC = "The stored approval is not the one that the portal wrote."
+EXTENSION_NOT_AUTHENTIC = "The stored extension is not the one that the portal wrote."
+GRANT_NOT_AUTHENTIC = "A stored grant is not the one that the portal wrote. Request access again."
+ACCESS_NOT_AUTHENTIC = "The stored access is not what the portal wrote. Revoke it."
+# Refusals that mean that somebody wrote to the database.
+TAMPERING = frozenset(
+    {
+        NOT_AUTHENTIC,
+        APPROVAL_NOT_AUTHENTIC,
+        EXTENSION_NOT_AUTHENTIC,
+        GRANT_NOT_AUTHENTIC,
+        ACCESS_NOT_AUTHENTIC,
+    }
+)
 
 
 def is_approved(flow: AccessFlow | None, request: AccessRequest | None = None) -> bool:
@@ -45,7 +59,7 @@ def void_reason(request: AccessRequest, decision: Decision) -> str:
     After a reset of the approver's MFA, someone else may have made it.
     """
     if not decision.is_authentic or decision.fingerprint != request.flow_fingerprint:
-        return "The stored approval is not the one that the portal wrote."
+        return APPROVAL_NOT_AUTHENTIC
     if not request.require_mfa:
         return ""
     state = MfaState.objects.filter(pk=decision.approver_id or 0).first()
@@ -69,7 +83,13 @@ def grants_gap(grants: Iterable[Grant]) -> str:
     """Return why grants, as read for their use, permit nothing, or ""."""
     if all(grant.is_authentic for grant in grants):
         return ""
-    return "A stored grant is not the one that the portal wrote. Request access again."
+    return GRANT_NOT_AUTHENTIC
+
+
+def allows_delegation(grant: Grant) -> bool:
+    """Whether the grant's flow accepts permissions with which users could give others access."""
+    flows = AccessFlow.objects.filter(access_requests=grant.request_id)
+    return flows.filter(allow_delegation=True).exists()
 
 
 def ineligibility_reason(request: AccessRequest) -> str:

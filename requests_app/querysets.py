@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from accessflows.models import AccessFlow, EscalationTier
 
@@ -45,6 +46,10 @@ class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
 
     def pending_mfa(self) -> "AccessRequestQuerySet":
         return self.filter(status="pending_mfa")
+
+    def waiting_for_code_of(self, user: "User | int") -> "AccessRequestQuerySet":
+        """Requests that a correct code of this user would release now."""
+        return self.of(user).pending_mfa().filter(pending_until__gt=timezone.now())
 
     def awaiting_decision_by(self, user: "User | int") -> "AccessRequestQuerySet":
         """Requests pending approval on which the user may still decide."""

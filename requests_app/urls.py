@@ -11,6 +11,7 @@ from requests_app.views import (
     flow_preview,
     insights,
     integration_deletion,
+    logins,
     set_up,
     simulator,
     step_up,
@@ -45,6 +46,7 @@ urlpatterns = [
     path(
         "integrations/<int:pk>/server-gone/", integration_deletion.server_gone, name="server_gone"
     ),
+    path("logins/<str:name>/", logins.login, name="login"),
     path("insights/", insights.insights, name="insights"),
     path("account/step-up/", step_up.enter_code, name="step_up"),
     path("account/security/authenticator/", set_up.set_up, name="set_up"),

@@ -125,8 +125,9 @@ def member_user(db: None) -> User:
 
 
 @pytest.fixture
-def admin_client(admin_user: User, signed_in: Callable[[User], Client]) -> Client:
-    return signed_in(admin_user)
+def admin_client(admin_user: User, verified: Callable[[User], Client]) -> Client:
+    """An admin who has verified: without MFA an admin changes nothing."""
+    return verified(admin_user)
 
 
 @pytest.fixture

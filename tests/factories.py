@@ -20,6 +20,7 @@ from apono_portal.notifications.kinds import WEBHOOK_KINDS
 from apono_portal.notifications.models import Webhook
 from apono_portal.users.models import Role, User
 from mfa.models import Authenticator, Method, MfaState, Outcome, Passkey, Verification
+from mfa.verification.window import Window
 from requests_app.lifecycle import sign_request
 from requests_app.models import (
     AccessRequest,
@@ -280,6 +281,20 @@ class VerificationFactory(SignedFactory):
             return self.passkey.pk
         device = Authenticator.objects.confirmed().filter(user=self.user).first()
         return (device or AuthenticatorFactory(user=self.user)).pk
+
+
+def fresh_window(user: User) -> Window:
+    """A window the user has just opened, as the services of admins need it."""
+    success = VerificationFactory(user=user)
+    fresh = User.objects.select_related("mfa_state").get(pk=user.pk)
+    return Window(
+        user_id=user.pk,
+        device_id=success.device_id,
+        epoch=success.epoch,
+        verified_at=success.at,
+        verification_id=success.pk,
+        auth=fresh.get_session_auth_hash(),
+    )
 
 
 class AccessRequestFactory(factory.django.DjangoModelFactory):

@@ -19,20 +19,29 @@ LIFETIME = timedelta(minutes=2)
 Step = tuple[str, Callable[[], str]]
 
 
+def trial_grant(
+    portal_id: str, resource: str, permission: str, *, allow_delegation: bool
+) -> GrantSpec:
+    """Return a grant of some minutes that belongs to no request."""
+    return GrantSpec(
+        uuid.uuid4(),
+        portal_id,
+        resource,
+        permission,
+        datetime.now(UTC) + LIFETIME,
+        connection_limit=2,
+        allow_delegation=allow_delegation,
+    )
+
+
 class Canary(ABC):
     """A trial grant and its state so far. Kinds of connectors add steps of their own."""
 
     identity: GrantIdentity
     credential: Credential
 
-    def __init__(
-        self, connector: Connector, target: Target, resource: str, permission: str, portal_id: str
-    ) -> None:
-        self.connector, self.target = connector, target
-        deadline = datetime.now(UTC) + LIFETIME
-        self.spec = GrantSpec(
-            uuid.uuid4(), portal_id, resource, permission, deadline, connection_limit=2
-        )
+    def __init__(self, connector: Connector, target: Target, spec: GrantSpec) -> None:
+        self.connector, self.target, self.spec = connector, target, spec
 
     @abstractmethod
     def steps(self) -> tuple[Step, ...]:

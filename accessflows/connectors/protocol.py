@@ -4,16 +4,18 @@ All results are frozen, carry no secret in `repr()` and convert to JSON through 
 All calls are idempotent, bounded in time, and raise only `errors.ConnectorError` subclasses.
 """
 
-import base64
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, cast
 
 from accessflows.connectors.errors import ConnectorError
+from apono_portal.core.formatting import login_names
 
-ROLE_PREFIX = "jit_"
+ROLE_PREFIX = login_names.LOGIN_PREFIX
+role_name_of = login_names.login_of
+grant_id_of = login_names.grant_id_of
 
 
 def _as_json(value: object) -> object:
@@ -56,7 +58,7 @@ class Target(JsonRecord):
     user: str
     password: str = field(repr=False)
     sslmode: str = "prefer"
-    sslrootcert: str = ""
+    ca_certificates: str = ""
     url: str = ""
     portal_id: str = ""
     connect_timeout_s: int = 5
@@ -68,7 +70,8 @@ class Target(JsonRecord):
 class GrantSpec(JsonRecord):
     """What was approved: which permission on which resource until when. `deadline` is aware.
 
-    `system_identifier` is the server that was approved; empty means any.
+    `system_identifier` is the server that was approved; empty means any. `allow_delegation`: an admin
+    accepted that grantees can give others access. `reference` is the request's, for people.
     """
 
     grant_id: uuid.UUID
@@ -78,6 +81,8 @@ class GrantSpec(JsonRecord):
     deadline: datetime
     connection_limit: int = 3
     system_identifier: str = ""
+    allow_delegation: bool = False
+    reference: str = ""
 
     def __post_init__(self) -> None:
         if self.deadline.tzinfo is None:
@@ -86,23 +91,6 @@ class GrantSpec(JsonRecord):
     @property
     def role_name(self) -> str:
         return role_name_of(self.grant_id)
-
-
-def role_name_of(grant_id: uuid.UUID) -> str:
-    """Return the login role of a grant: 30 characters, unique, within every identifier limit."""
-    return ROLE_PREFIX + base64.b32encode(grant_id.bytes).decode().rstrip("=").lower()
-
-
-def grant_id_of(role_name: str) -> uuid.UUID | None:
-    """Return the grant whose role has this name, or None if `role_name_of` did not make it."""
-    encoded = role_name.removeprefix(ROLE_PREFIX)
-    if encoded == role_name or len(encoded) != 26:
-        return None
-    try:
-        grant_id = uuid.UUID(bytes=base64.b32decode(encoded.upper() + "======"))
-    except ValueError:
-        return None
-    return grant_id if role_name_of(grant_id) == role_name else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +102,51 @@ class GrantIdentity(JsonRecord):
     system_identifier: str
 
 
+@dataclass(frozen=True, slots=True)
+class PermissionEntry(JsonRecord):
+    """One right that a permission's role gave to others, or setting that it made. It outlives a grant.
+
+    `key` identifies it also after a rename, `text` describes it, and `undo` is the SQL that `role` can run.
+    """
+
+    key: str
+    database: str
+    role: str
+    kind: str
+    text: str
+    undo: str
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionState(JsonRecord):
+    """All such entries of one permission. Empty for targets on which grantees cannot make any."""
+
+    entries: tuple[PermissionEntry, ...] = ()
+
+    @property
+    def keys(self) -> list[str]:
+        return sorted(entry.key for entry in self.entries)
+
+    def changes_since(self, before: Collection[str]) -> list[PermissionEntry]:
+        """Return the entries whose keys are not in `before`.
+
+        Objects of a role that owned some before are its own, and not listed.
+        """
+        owned_before = any(":object:" in key for key in before)
+        known = set(before)
+        return [
+            entry
+            for entry in self.entries
+            if entry.key not in known and not (entry.kind == "object" and owned_before)
+        ]
+
+
 @dataclass(frozen=True)
 class Activation(JsonRecord):
-    """`clock_skew` is positive if the target's clock is ahead. `valid_until` is what the target enforces."""
+    """`clock_skew` is positive if the target's clock is ahead. `valid_until` is what the target enforces.
+
+    `permission_state` is the one before anybody could use the grant.
+    """
 
     identity: GrantIdentity
     server_version: int
@@ -124,6 +154,7 @@ class Activation(JsonRecord):
     clock_skew: timedelta
     valid_until: datetime
     already_existed: bool
+    permission_state: PermissionState = PermissionState()
 
 
 @dataclass(frozen=True)
@@ -217,11 +248,15 @@ class Check(JsonRecord):
 
 @dataclass(frozen=True)
 class CapabilityRole(JsonRecord):
-    """A role that could be offered as a permission. `refusal` says why it must not be, or is empty."""
+    """A role that could be offered as a permission.
+
+    `refusal` says why it must not be, `delegation` how its grantees could give others access; or empty.
+    """
 
     name: str
     databases: tuple[str, ...]
     refusal: str = ""
+    delegation: str = ""
 
 
 @dataclass(frozen=True)
@@ -300,7 +335,9 @@ class Connector(Protocol):
     ) -> dict[str, list[str]]:
         """Describe in sentences what each permission allows on the resource."""
 
-    def check_permission(self, target: Target, permission: str) -> None:
+    def check_permission(
+        self, target: Target, permission: str, *, allow_delegation: bool = False
+    ) -> None:
         """Raise TargetRefused if this permission must never be granted."""
 
     def activate(self, target: Target, spec: GrantSpec) -> Activation:
@@ -326,8 +363,9 @@ class Connector(Protocol):
         `since` is the end last known to be enforced: what was disabled or shortened is not revived.
         """
 
-    def keep_connection(self, target: Target) -> None:
-        """Keep a way in open, so that a target without free connections cannot delay an end."""
+    def keep_connections(self, target: Target, databases: Iterable[str]) -> None:
+        """Keep a way into each database open, so that a target without free connections cannot delay an
+        end."""
 
     def contain(self, target: Target, identity: GrantIdentity) -> Containment:
         """Stop all use now: no new sign-ins, no open sessions."""
@@ -348,6 +386,21 @@ class Connector(Protocol):
 
     def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObjects:
         """List what the grantee left behind."""
+
+    def read_permission(
+        self, target: Target, permission: str, *, system_identifier: str = ""
+    ) -> PermissionState:
+        """Return what a permission's role gave to others or set. Changes nothing."""
+
+    def undo_permission_changes(
+        self,
+        target: Target,
+        permission: str,
+        changes: Sequence[PermissionEntry],
+        *,
+        system_identifier: str = "",
+    ) -> None:
+        """Undo changes made through a grant. Raises TargetRefused if only a superuser can."""
 
     def clean(self, target: Target, identity: GrantIdentity) -> Cleaning:
         """Move or remove what was left behind, then drop the role. Only after `contain`."""
@@ -376,6 +429,12 @@ class Connector(Protocol):
         """
 
     def canary(
-        self, target: Target, resource: str, permission: str, *, portal_id: str
+        self,
+        target: Target,
+        resource: str,
+        permission: str,
+        *,
+        portal_id: str,
+        allow_delegation: bool = False,
     ) -> Iterator[Check]:
         """Run a trial grant through the whole cycle, one check per step."""

@@ -31,6 +31,7 @@ _LABELS = {
     "require_ticket": "Require a ticket",
     "require_approver_reason": "Require a reason from approvers",
     "allow_self_approval": "Requesters can approve their own requests",
+    "allow_delegation": "Allow permissions that can give others access",
 }
 
 

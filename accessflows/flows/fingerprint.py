@@ -29,6 +29,7 @@ _IGNORED = {"name", "description", "label", "availability"}
 _ADDED_LATER = {
     "ticket_pattern": "",
     "require_ticket": False,
+    "allow_delegation": False,
     "mfa_strength": "any",
     "verify_every_request": False,
 }
@@ -153,6 +154,7 @@ def _plain(source: AccessFlow | FlowInput) -> Terms:
         "require_ticket": source.require_ticket,
         "require_approver_reason": source.require_approver_reason,
         "allow_self_approval": source.allow_self_approval,
+        "allow_delegation": source.allow_delegation,
     }
 
 

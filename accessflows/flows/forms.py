@@ -16,7 +16,14 @@ from accessflows.flows.fields import (
     initial_rows,
 )
 from accessflows.flows.terms import FlowInput
-from accessflows.form_fields import UNKNOWN_CHOICE, RowsField, Switch, TimeOfDay
+from accessflows.form_fields import (
+    UNKNOWN_CHOICE,
+    CheckboxList,
+    ChoicesField,
+    RowsField,
+    Switch,
+    TimeOfDay,
+)
 from accessflows.models import AccessFlow, Integration
 from accessflows.querysets import AccessFlowQuerySet
 from mfa.models import Strength
@@ -92,9 +99,8 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
     )
     requester_groups = RowsField(label="Groups")
     requester_users = RowsField(label="Users")
-    targets = forms.MultipleChoiceField(
+    targets = ChoicesField(
         label="Resources and permissions",
-        widget=forms.CheckboxSelectMultiple,
         error_messages={
             "required": "Choose at least one resource and permission.",
             "invalid_choice": UNKNOWN_CHOICE,
@@ -103,12 +109,12 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
     max_duration = DurationTextField(
         label="Max duration", help_text="For example 8h, 90m or 1h 30m.", initial="8 h"
     )
-    available_days = forms.TypedMultipleChoiceField(
+    available_days = ChoicesField(
         label="Days",
         required=False,
         coerce=int,
         choices=list(enumerate(DAYS)),
-        widget=forms.CheckboxSelectMultiple(attrs={"class": "segmented"}),
+        widget=CheckboxList(attrs={"class": "segmented"}),
         help_text="No days selected: always available.",
         error_messages={"invalid_choice": UNKNOWN_CHOICE},
     )
@@ -141,6 +147,11 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         label="Require a reason from approvers", help_text="Rejections always need a reason."
     )
     allow_self_approval = Switch(label="Requesters can approve their own requests")
+    allow_delegation = Switch(
+        label="Allow permissions that can give others access",
+        help_text="For permissions that own objects or have rights WITH GRANT OPTION. Whatever their users give "
+        "to others is reported and revoked when their access ends. Changes to the objects themselves stay.",
+    )
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=0)
 
     def __init__(

@@ -11,13 +11,14 @@ from accessflows.flows.fingerprint import fingerprint_of, terms_of, terms_of_dra
 from accessflows.flows.policies import NAMED_USERS
 from accessflows.flows.selectors import active_users_among, requesters_of
 from accessflows.flows.terms import FlowInput
-from accessflows.models import AccessFlow
+from accessflows.models import AccessFlow, Permission
 from mfa.methods.selectors import not_enrolled_condition
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
 MAX_NAMES = 10
+NO_DELEGATION = "Permissions that own objects or have grant options are allowed; at the last check, none of these did"
 
 
 class Impact(NamedTuple):
@@ -53,7 +54,7 @@ class DraftImpact:
 
     ``reach`` is who can request then; ``gaining`` and ``losing`` are users, ``differences`` the terms.
     ``fingerprint`` is the one the flow will have; ``empty_groups`` are approver groups that nobody
-    active is in.
+    active is in, ``delegations`` sentences on how users could give others access.
     """
 
     reach: Impact
@@ -63,6 +64,7 @@ class DraftImpact:
     fingerprint: str
     turns_mfa_on: bool
     empty_groups: tuple[str, ...]
+    delegations: tuple[str, ...]
 
 
 def impact_of_draft(draft: FlowInput, flow: AccessFlow | None) -> DraftImpact:
@@ -78,7 +80,17 @@ def impact_of_draft(draft: FlowInput, flow: AccessFlow | None) -> DraftImpact:
         fingerprint=fingerprint_of(terms),
         turns_mfa_on=draft.require_mfa and not (flow and flow.require_mfa),
         empty_groups=_empty_groups(draft),
+        delegations=_delegations(draft),
     )
+
+
+def _delegations(draft: FlowInput) -> tuple[str, ...]:
+    """Return how users could give others access through the permissions of a draft that allows it."""
+    if not draft.allow_delegation:
+        return ()
+    permissions = Permission.objects.filter(pk__in={permission for _, permission in draft.targets})
+    sentences = (one.delegation for one in permissions.order_by("name"))
+    return tuple(sentence for sentence in sentences if sentence) or (NO_DELEGATION,)
 
 
 def _names(users: "QuerySet[User]") -> UserNames:

@@ -4,10 +4,17 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import Count, IntegerField, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, IntegerField, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, Resource
+from accessflows.models import (
+    AccessFlow,
+    EscalationTier,
+    FlowTarget,
+    Integration,
+    Permission,
+    Resource,
+)
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -32,6 +39,15 @@ def all_targets_of(flow: AccessFlow) -> list[FlowTarget]:
     """Return every target of a flow, also those that cannot be granted now."""
     targets = FlowTarget.objects.filter(flow=flow).order_by()
     return list(targets.select_related("resource__integration", "permission"))
+
+
+def targets_by_flow(flow_ids: Ids) -> dict[int, list[FlowTarget]]:
+    """Return every target of these flows, each with its flow as stored. One statement."""
+    targets = FlowTarget.objects.filter(flow__in=flow_ids).order_by("flow__name", "pk")
+    by_flow: dict[int, list[FlowTarget]] = {}
+    for target in targets.select_related("flow", "resource__integration", "permission"):
+        by_flow.setdefault(target.flow_id, []).append(target)
+    return by_flow
 
 
 def available_targets_of(flow: AccessFlow) -> list[FlowTarget]:
@@ -60,6 +76,15 @@ def active_users_among(users: Ids, groups: Ids) -> "QuerySet[User]":
     """Return the active users who are among ``users`` or in one of ``groups``, once each."""
     active: QuerySet[User] = get_user_model()._default_manager.filter(is_active=True)
     return active.filter(Q(pk__in=users) | Q(groups__in=groups)).distinct()
+
+
+def with_is_approver(users: "QuerySet[User]") -> "QuerySet[User]":
+    """Annotate users with whether any flow names them, or a group of theirs, as approver."""
+    user, flow = OuterRef("pk"), AccessFlow
+    by_name = flow.approver_users.through._default_manager.filter(user=user)
+    by_group = flow.approver_groups.through._default_manager.filter(group__user=user)
+    by_tier = EscalationTier.objects.filter(group__user=user)
+    return users.annotate(is_approver=Exists(by_name) | Exists(by_group) | Exists(by_tier))
 
 
 def flows_using(integration: Integration) -> QuerySet[AccessFlow]:

@@ -18,6 +18,7 @@ from accessflows.flows.validation import NAME_TAKEN, check_terms, check_with_tar
 from accessflows.models import AccessFlow, EscalationTier, FlowTarget
 from accessflows.permissions import require_admin
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.seen_state import CHANGED_MEANWHILE
 from audit.events import EventName
 from audit.services import record
 from mfa.verification.window import Window
@@ -34,7 +35,7 @@ def create_flow(
     Raises InvalidInput with a sentence per field.
     """
     check_terms(terms)
-    check_with_targets(terms.targets)
+    check_with_targets(terms.targets, allow_delegation=terms.allow_delegation)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
@@ -60,20 +61,18 @@ def change_flow(
     flow: AccessFlow,
     terms: FlowInput,
     client_info: ClientInfo,
-    seen_version: int | None = None,
+    seen_version: int | None,
 ) -> AccessFlow:
-    """Save a flow's terms. ``seen_version`` is the version that was edited, if known."""
+    """Save a flow's terms. ``seen_version`` is the version that was edited; None is a conflict."""
     check_terms(terms, flow=flow)
-    check_with_targets(terms.targets - FlowInput.of(flow).targets)
+    added = terms.targets - FlowInput.of(flow).targets
+    check_with_targets(added, allow_delegation=terms.allow_delegation)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
             flow = _locked(flow)
-            if seen_version not in (None, flow.version):
-                raise Refused(
-                    "Someone else saved this flow while you were editing. Your changes were not "
-                    "saved; reopen the flow to see the current version."
-                )
+            if seen_version != flow.version:
+                raise Refused(CHANGED_MEANWHILE)
             _write_change(actor=actor, flow=flow, terms=terms, client_info=client_info)
     except IntegrityError:
         raise InvalidInput({"name": NAME_TAKEN}) from None

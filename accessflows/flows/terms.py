@@ -44,6 +44,7 @@ class FlowInput:
     require_ticket: bool = False
     require_approver_reason: bool = False
     allow_self_approval: bool = False
+    allow_delegation: bool = False
 
     @property
     def availability(self) -> Availability | None:
@@ -85,4 +86,5 @@ PLAIN_FIELDS = (
     "require_ticket",
     "require_approver_reason",
     "allow_self_approval",
+    "allow_delegation",
 )

@@ -25,6 +25,7 @@ MAX_APPROVALS = 10
 MAX_TIERS = 5
 MAX_EXTENSIONS = 10
 MIN_WAIT = timedelta(minutes=1)
+ALLOW_DELEGATION = 'turn on "Allow permissions that can give others access"'
 NAME_TAKEN = "Another access flow has this name. Choose a different one."
 
 
@@ -33,7 +34,7 @@ def check_terms(terms: FlowInput, *, flow: AccessFlow | None = None) -> None:
     errors = {
         "name": _name_error(terms.name, flow),
         "requester_groups": _requester_error(terms),
-        "targets": _targets_error(terms.targets),
+        "targets": _targets_error(terms.targets, allow_delegation=terms.allow_delegation),
         "max_duration": _duration_error(terms.max_duration),
         "available_days": _availability_error(terms),
         "approval": _approval_error(terms),
@@ -48,7 +49,7 @@ def check_terms(terms: FlowInput, *, flow: AccessFlow | None = None) -> None:
         raise InvalidInput(invalid)
 
 
-def check_with_targets(pairs: Iterable[Pair]) -> None:
+def check_with_targets(pairs: Iterable[Pair], *, allow_delegation: bool) -> None:
     """Ask the target systems whether these roles may ever be granted. Never call it in a transaction.
 
     Pairs that a flow already had were checked when they were added, and every activation checks again;
@@ -56,14 +57,16 @@ def check_with_targets(pairs: Iterable[Pair]) -> None:
     """
     permissions = Permission.objects.filter(pk__in={permission for _, permission in pairs})
     for permission in permissions.select_related("integration").order_by("pk"):
-        if sentence := _target_refusal(permission):
+        if sentence := _target_refusal(permission, allow_delegation=allow_delegation):
             raise InvalidInput({"targets": sentence})
 
 
-def _target_refusal(permission: Permission) -> str:
+def _target_refusal(permission: Permission, *, allow_delegation: bool) -> str:
     integration = permission.integration
     try:
-        connector_for(integration.kind).check_permission(integration.target(), permission.name)
+        connector_for(integration.kind).check_permission(
+            integration.target(), permission.name, allow_delegation=allow_delegation
+        )
     except encryption.DecryptionFailed:
         return f"The credential of {integration} can't be decrypted. Enter it again there."
     except TargetUnavailable as unavailable:
@@ -135,7 +138,7 @@ def _duration_error(duration: timedelta) -> str:
     return f"Enter at most {format_duration(MAX_DURATION)}." if duration > MAX_DURATION else ""
 
 
-def _targets_error(pairs: frozenset[Pair]) -> str:
+def _targets_error(pairs: frozenset[Pair], *, allow_delegation: bool) -> str:
     if not pairs:
         return "Choose at least one resource and permission."
     resources = Resource.objects.select_related("integration").in_bulk({r for r, _ in pairs})
@@ -146,6 +149,8 @@ def _targets_error(pairs: frozenset[Pair]) -> str:
             return UNKNOWN_CHOICE
         if sentence := pair_error(resource, permission):
             return sentence
+        if permission.delegation and not allow_delegation:
+            return f"{permission.delegation} Remove it, or {ALLOW_DELEGATION}."
     return ""
 
 

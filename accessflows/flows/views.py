@@ -21,7 +21,6 @@ from accessflows.models import AccessFlow
 from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.core.web.types import PortalRequest
 from audit.log.forms import MAX_ID
-from mfa.decorators import mfa_required_if_enrolled
 
 PAGE_SIZE = 50
 ROW_ID = re.compile(r"[0-9]{1,18}")
@@ -42,14 +41,12 @@ def flow_list(request: PortalRequest) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_GET
 def choose_type(request: PortalRequest) -> HttpResponse:
     return render(request, "accessflows/flow_type.html")
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def create(request: PortalRequest) -> HttpResponse:
     like = _flow_to_copy(request)
@@ -64,7 +61,6 @@ def create(request: PortalRequest) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def edit(request: PortalRequest, pk: int) -> HttpResponse:
     flow = get_object_or_404(AccessFlow, pk=pk)
@@ -80,7 +76,6 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_GET
 def saved(request: PortalRequest, pk: int) -> HttpResponse:
     flow = get_object_or_404(AccessFlow, pk=pk)
@@ -96,14 +91,12 @@ def saved(request: PortalRequest, pk: int) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_POST
 def activate(request: PortalRequest, pk: int) -> HttpResponse:
     return _set_active(request, pk, is_active=True)
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def deactivate(request: PortalRequest, pk: int) -> HttpResponse:
     if request.method == "POST":

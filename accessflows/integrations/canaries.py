@@ -11,7 +11,7 @@ from accessflows.connectors.protocol import Check
 from accessflows.connectors.registry import connector_for
 from accessflows.exceptions import Refused
 from accessflows.integrations.jobs import abandoned, acquire, finish, heartbeat
-from accessflows.models import CanaryRun, Integration, Permission, Resource
+from accessflows.models import AccessFlow, CanaryRun, Integration, Permission, Resource
 from accessflows.permissions import require_admin
 from apono_portal.core.crypto import encryption
 from apono_portal.core.web.client import SYSTEM, ClientInfo
@@ -64,7 +64,11 @@ def run_canary(*, run: CanaryRun) -> bool:
     try:
         integration = run.integration
         cycle = connector_for(integration.kind).canary(
-            integration.target(), run.resource, run.permission, portal_id=settings.PORTAL_ID
+            integration.target(),
+            run.resource,
+            run.permission,
+            portal_id=settings.PORTAL_ID,
+            allow_delegation=_is_delegation_allowed(run),
         )
         for check in cycle:
             steps.append(check.as_dict())
@@ -81,6 +85,14 @@ def run_canary(*, run: CanaryRun) -> bool:
         raise
     _finish(run, lease, steps)
     return True
+
+
+def _is_delegation_allowed(run: CanaryRun) -> bool:
+    """Whether an access flow grants this permission although its users could give others access."""
+    flows = AccessFlow.objects.filter(is_active=True, allow_delegation=True)
+    return flows.filter(
+        targets__permission__integration=run.integration, targets__permission__name=run.permission
+    ).exists()
 
 
 def close_abandoned_canaries(*, now: datetime) -> int:

@@ -215,7 +215,12 @@ def _store_items(
 
 
 def _rights_of(role: CapabilityRole, sentences: dict[str, list[str]]) -> dict[str, object]:
-    return {"databases": list(role.databases), "refusal": role.refusal, "words": sentences}
+    return {
+        "databases": list(role.databases),
+        "refusal": role.refusal,
+        "delegation": role.delegation,
+        "words": sentences,
+    }
 
 
 def _address_of(integration: Integration) -> list[object]:

@@ -7,7 +7,13 @@ from django.core.exceptions import ValidationError
 
 from accessflows.connectors.errors import TargetRefused
 from accessflows.connectors.webhook.signing import key_of
-from accessflows.form_fields import Switch
+from accessflows.form_fields import SeenField, Switch
+from accessflows.integrations.certificates import (
+    MAX_LENGTH,
+    InvalidCertificates,
+    parse_certificates,
+)
+from accessflows.integrations.services import integration_digest
 from accessflows.integrations.terms import ADDRESS_FIELDS, OTHER_FIELDS, IntegrationInput
 from accessflows.models import Integration, Permission, Resource
 from apono_portal.core.web.ssrf_guard import AddressRefused, check_url
@@ -33,11 +39,14 @@ class _SettingsForm(forms.Form):
     name = forms.CharField(
         label="Name", max_length=80, help_text="Shown to requesters, for example orders-prod."
     )
-    sslrootcert = forms.CharField(
-        label="CA certificate file",
-        max_length=255,
+    ca_certificates = forms.CharField(
+        label="CA certificates",
+        max_length=MAX_LENGTH,
         required=False,
-        help_text="Path on the portal's servers. Leave empty to use the system's certificates.",
+        widget=forms.Textarea(
+            attrs={"rows": 4, "spellcheck": "false", "autocomplete": "off", "class": "mono"}
+        ),
+        help_text="In PEM format. Leave empty to use the system's certificates.",
     )
     terminate_sessions_on_reset = Switch(
         label="Terminate open sessions when a credential is reset",
@@ -45,10 +54,13 @@ class _SettingsForm(forms.Form):
         initial=True,
     )
 
+    seen = SeenField()
+
     def __init__(self, *args: Any, integration: Integration | None = None, **kwargs: Any) -> None:
         if integration:
             names = (*ADDRESS_FIELDS, *OTHER_FIELDS)
             kwargs["initial"] = {name: getattr(integration, name) for name in names}
+            kwargs["initial"]["seen"] = integration_digest(integration)
         super().__init__(*args, **kwargs)
         if integration:
             self.fields["password"].required = False
@@ -56,9 +68,18 @@ class _SettingsForm(forms.Form):
                 "password"
             ].help_text = "Required only for a new address. Leave empty to keep the stored one."
 
+    def _values(self) -> dict[str, Any]:
+        return {name: value for name, value in self.cleaned_data.items() if name != "seen"}
+
+    def clean_ca_certificates(self) -> str:
+        try:
+            return parse_certificates(self.cleaned_data["ca_certificates"])
+        except InvalidCertificates as error:
+            raise ValidationError(str(error)) from None
+
     def terms(self) -> IntegrationInput:
         """Return the input of a valid form."""
-        values = dict(self.cleaned_data)
+        values = self._values()
         return IntegrationInput(**{**values, "password": values["password"] or None})
 
 
@@ -132,7 +153,7 @@ class WebhookForm(_SettingsForm):
 
     def terms(self) -> IntegrationInput:
         """Return the input of a valid form. Host and port are those of the address."""
-        values = dict(self.cleaned_data)
+        values = self._values()
         url = check_url(values["url"])
         return IntegrationInput(
             **{**values, "password": values["password"] or None},

@@ -8,16 +8,18 @@ from django.utils import timezone
 from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.protocol import Target
 from accessflows.connectors.registry import connector_for
-from accessflows.exceptions import InvalidInput
+from accessflows.exceptions import InvalidInput, Refused
 from accessflows.flows.fingerprint import fingerprint_of, terms_of
 from accessflows.flows.history import create_version
 from accessflows.flows.selectors import flows_using
+from accessflows.integrations.certificates import describe_certificates
 from accessflows.integrations.inspection import DIFFERENT_SERVER, is_different_server
 from accessflows.integrations.terms import ADDRESS_FIELDS, OTHER_FIELDS, IntegrationInput
 from accessflows.models import Integration
 from accessflows.permissions import require_admin
 from apono_portal.core.crypto import encryption
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.seen_state import CHANGED_MEANWHILE, digest_of
 from audit.events import EventName
 from audit.services import record
 from mfa.verification.window import Window
@@ -50,7 +52,7 @@ def create_integration(
                 actor=actor,
                 target=integration,
                 client_info=client_info,
-                metadata={"terms": _values(terms)},
+                metadata={"terms": _audited(terms)},
             )
     except IntegrityError:
         raise InvalidInput({"name": NAME_TAKEN}) from None
@@ -63,9 +65,10 @@ def change_integration(
     window: Window | None,
     integration: Integration,
     terms: IntegrationInput,
+    seen: str,
     client_info: ClientInfo,
 ) -> Integration:
-    """Save an integration. A new address must lead to the same server, and needs the password again.
+    """Save an integration. ``seen`` is `integration_digest` of what was edited. A new address must lead to the same server, and needs the password again.
 
     Access granted on a server is revoked there, so an integration stays with its server; and the broker's
     password is never sent to an address typed by somebody who does not know it.
@@ -78,7 +81,7 @@ def change_integration(
         with transaction.atomic():
             require_admin(actor=actor, window=window)
             return _write_change(
-                actor=actor, pk=integration.pk, terms=terms, client_info=client_info
+                actor=actor, pk=integration.pk, terms=terms, seen=seen, client_info=client_info
             )
     except IntegrityError:
         raise InvalidInput({"name": NAME_TAKEN}) from None
@@ -160,7 +163,7 @@ def _require_same_server(
         user=terms.broker,
         password=terms.password or "",
         sslmode=terms.sslmode,
-        sslrootcert=terms.sslrootcert,
+        ca_certificates=terms.ca_certificates,
         url=terms.url,
     )
     address_field = "url" if terms.kind == Integration.Kind.WEBHOOK else "host"
@@ -178,9 +181,11 @@ def _has_new_address(integration: Integration, terms: IntegrationInput) -> bool:
 
 
 def _write_change(
-    *, actor: "User", pk: int, terms: IntegrationInput, client_info: ClientInfo
+    *, actor: "User", pk: int, terms: IntegrationInput, seen: str, client_info: ClientInfo
 ) -> Integration:
     integration = Integration.objects.select_for_update().get(pk=pk)
+    if integration_digest(integration) != seen:
+        raise Refused(CHANGED_MEANWHILE)
     changes = {
         name: {"from": getattr(integration, name), "to": value}
         for name, value in _values(terms).items()
@@ -191,6 +196,11 @@ def _write_change(
     if terms.password:
         integration.encrypted_password = _encrypted(integration, terms.password)
         changes["password"] = PASSWORD_CHANGE
+    if "ca_certificates" in changes:
+        changes["ca_certificates"] = {
+            end: describe_certificates(str(text))
+            for end, text in changes["ca_certificates"].items()
+        }
     if changes:
         integration.next_check_at = timezone.now()
         integration.save()
@@ -212,8 +222,19 @@ def _update_flow_versions(integration: Integration, *, changed_by: "User") -> No
             create_version(flow=flow, changed_by=changed_by)
 
 
+def integration_digest(integration: Integration) -> str:
+    """Return the digest of what can be changed of an integration."""
+    return digest_of(
+        {name: getattr(integration, name) for name in (*OTHER_FIELDS, *ADDRESS_FIELDS)}
+    )
+
+
 def _values(terms: IntegrationInput) -> dict[str, object]:
     return {name: getattr(terms, name) for name in (*OTHER_FIELDS, *ADDRESS_FIELDS)}
+
+
+def _audited(terms: IntegrationInput) -> dict[str, object]:
+    return _values(terms) | {"ca_certificates": describe_certificates(terms.ca_certificates)}
 
 
 def _encrypted(integration: Integration, password: str) -> str:

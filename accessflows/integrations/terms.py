@@ -17,12 +17,12 @@ class IntegrationInput:
     broker: str = ""
     password: str | None = field(default=None, repr=False)
     sslmode: str = Integration.SslMode.VERIFY_FULL
-    sslrootcert: str = ""
+    ca_certificates: str = ""
     connection_limit: int = 3
     url: str = ""
     terminate_sessions_on_reset: bool = True
 
 
 # What decides which server the broker's password is sent to, and how well that is protected.
-ADDRESS_FIELDS = ("kind", "host", "port", "database", "broker", "sslmode", "sslrootcert", "url")
+ADDRESS_FIELDS = ("kind", "host", "port", "database", "broker", "sslmode", "ca_certificates", "url")
 OTHER_FIELDS = ("name", "connection_limit", "terminate_sessions_on_reset")

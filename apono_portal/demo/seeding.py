@@ -183,7 +183,12 @@ def seed_integration(actor: User, target: Target) -> Integration | None:
         follow_server(actor, integration, target)
     if any(getattr(integration, name) != getattr(terms, name) for name in ADDRESS_FIELDS):
         integration = integrations_services.change_integration(
-            actor=actor, window=None, integration=integration, terms=terms, client_info=SYSTEM
+            actor=actor,
+            window=None,
+            integration=integration,
+            terms=terms,
+            seen=integrations_services.integration_digest(integration),
+            client_info=SYSTEM,
         )
     if not integration.system_identifier:
         checks.check_integration(actor=actor, integration=integration, client_info=SYSTEM)

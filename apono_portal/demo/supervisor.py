@@ -20,7 +20,7 @@ from types import FrameType
 
 from accessflows.connectors.protocol import Target
 from apono_portal.demo.children import Child
-from apono_portal.demo.environment import demo_environment, parse_port
+from apono_portal.demo.environment import demo_environment, parse_port, worker_environment
 from apono_portal.demo.errors import DemoError
 from apono_portal.demo.parent import ending_with_parent
 from apono_portal.demo.postgres_server import PostgresServer, available_versions
@@ -189,13 +189,20 @@ def stop_all(children: list[Child]) -> None:
 
 
 def prepare_portal(target: Target, environment: dict[str, str]) -> None:
-    """Migrate, collect static files and seed the demo, in a process of its own."""
+    """Migrate, collect static files and seed the demo, in a process of its own.
+
+    Its actor is a user that nobody can sign in as, and so has no MFA.
+    """
     command = [sys.executable, str(ROOT / "manage.py"), "demo"]
     command += [f"--host={target.host}", f"--port={target.port}", f"--broker={target.user}"]
     command += [f"--accounts={ACCOUNTS}"]
     process = subprocess.Popen(
         command,
-        env={**environment, "DEMO_BROKER_PASSWORD": target.password},
+        env={
+            **environment,
+            "DEMO_BROKER_PASSWORD": target.password,
+            "MFA_ADMINS_MUST_ENROL": "0",
+        },
         start_new_session=True,
         preexec_fn=ending_with_parent(signal.SIGTERM),
     )
@@ -219,7 +226,9 @@ def web(port: int, environment: dict[str, str]) -> Child:
 
 
 def worker(environment: dict[str, str]) -> Child:
+    """Return the worker, which alone can sign audit checkpoints."""
     command = [sys.executable, str(ROOT / "manage.py"), "worker"]
+    environment = {**environment, **worker_environment(VAR)}
     return Child("worker", command, VAR / "worker.log", environment)
 
 

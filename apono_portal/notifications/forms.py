@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.db.models import BigIntegerField
 
-from accessflows.form_fields import Switch
+from accessflows.form_fields import ChoicesField, SeenField, Switch
 from apono_portal.notifications.kinds import (
     ADMIN_KINDS,
     APPROVER_KINDS,
@@ -15,7 +15,7 @@ from apono_portal.notifications.kinds import (
     Kind,
 )
 from apono_portal.notifications.models import EmailOptOut, Webhook
-from apono_portal.notifications.services import WebhookInput
+from apono_portal.notifications.services import WebhookInput, webhook_digest
 from apono_portal.users.models import User
 from audit.models import Delivery
 
@@ -23,11 +23,9 @@ if TYPE_CHECKING:
     from audit.querysets import DeliveryQuerySet
 
 
-def _kinds_field(label: str, kinds: tuple[Kind, ...], **options: Any) -> forms.MultipleChoiceField:
+def _kinds_field(label: str, kinds: tuple[Kind, ...], **options: Any) -> ChoicesField:
     choices = [(kind.value, str(kind.label)) for kind in kinds]
-    return forms.MultipleChoiceField(
-        label=label, choices=choices, widget=forms.CheckboxSelectMultiple, **options
-    )
+    return ChoicesField(label=label, choices=choices, **options)
 
 
 class EmailPreferencesForm(forms.Form):
@@ -79,11 +77,13 @@ class WebhookForm(forms.Form):
         error_messages={"required": "Choose at least one kind of event."},
     )
     is_active = Switch(label="Active", initial=True, help_text="When off, nothing is sent.")
+    seen = SeenField()
 
     def __init__(self, *args: Any, webhook: Webhook | None = None, **kwargs: Any) -> None:
         if webhook:
             names = ("name", "form", "kinds", "is_active")
             kwargs["initial"] = {name: getattr(webhook, name) for name in names}
+            kwargs["initial"]["seen"] = webhook_digest(webhook)
         super().__init__(*args, **kwargs)
         if webhook:
             self.fields["url"].required = False

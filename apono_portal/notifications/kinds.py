@@ -21,10 +21,11 @@ class Kind(models.TextChoices):
     DRIFT = "drift", "Drift was detected on a target"
     INTEGRATION = "integration", "An integration needs attention"
     SECURITY = "security", "MFA, passwords and sign-ins"
+    TAMPERING = "tampering", "A record was changed outside the portal"
     TEST = "test", "Test"
 
 
-# Kinds a user may opt out of, by role in the request. Security emails are always sent.
+# Kinds a user may opt out of, by role in the request. Emails about security and tampering are always sent.
 REQUESTER_KINDS = (
     Kind.CODE_NEEDED,
     Kind.DECIDED,

@@ -98,14 +98,18 @@ def _handled(notification: Notification) -> Message:
     )
 
 
+def _what_is_needed(request: AccessRequest) -> str:
+    return "passkey" if request.mfa_requirement().needs_passkey else "code"
+
+
 def _code_needed(notification: Notification) -> Message:
     request = notification.subject_request
     until = format_instant(request.pending_until)
     return Message(
-        f"{request.reference} is waiting for your code",
+        f"{request.reference} is waiting for your {_what_is_needed(request)}",
         [
             notification.reason,
-            f"Sign in and enter a code by {until} to continue. Nothing you entered is lost.",
+            f"Sign in and verify by {until} to continue. Nothing you entered is lost.",
         ],
         absolute_url("requests:step_up"),
     )
@@ -253,6 +257,19 @@ def _security(notification: Notification) -> Message:
     return Message(subject, [], absolute_url("audit:list"))
 
 
+def _tampering(notification: Notification) -> Message:
+    event = notification.event
+    reasons = [notification.reason, *map(str, notification.metadata.get("findings") or [])]
+    return Message(
+        f"Tampering detected: {event.request_label or event.target_label or 'audit log'}",
+        [
+            *filter(None, reasons[: MAX_DRIFT_LINES + 1]),
+            "Something other than the portal changed its database. Find out who can write to it.",
+        ],
+        absolute_url("audit:list"),
+    )
+
+
 def _test(notification: Notification) -> Message:
     subject = f"Test message from {settings.PORTAL_NAME}"
     return Message(subject, [], absolute_url("notifications:webhooks"))
@@ -283,5 +300,6 @@ _MESSAGES: dict[Kind, Callable[[Notification], Message]] = {
     Kind.DRIFT: _drift,
     Kind.INTEGRATION: _integration,
     Kind.SECURITY: _security,
+    Kind.TAMPERING: _tampering,
     Kind.TEST: _test,
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from apono_portal.notifications.kinds import Kind
@@ -131,11 +131,29 @@ def _unhealthy(event: Event) -> Kind | None:
     return Kind.INTEGRATION if event.metadata.get("health") != "healthy" else None
 
 
+def _tampering(event: Event) -> Kind | None:
+    """Return the kind unless there was an alarm about the same row in the last day."""
+    earlier = Event.objects.filter(
+        event=event.event,
+        target_type=event.target_type,
+        target_id=event.target_id,
+        at__gt=event.at - timedelta(days=1),
+        pk__lt=event.pk,
+    )
+    return None if event.target_id and earlier.exists() else Kind.TAMPERING
+
+
+def _log_altered(event: Event) -> Kind | None:
+    return Kind.TAMPERING if event.metadata.get("findings") else None
+
+
 _OTHER_EVENTS: dict[str, Callable[[Event], Kind | None]] = {
     EventName.GRANT_RETRY: _revocation_failed,
     EventName.GRANT_DRIFT: _always(Kind.DRIFT),
     EventName.GRANT_REMOVE_UNKNOWN: _always(Kind.DRIFT),
     EventName.INTEGRATION_CHECK: _unhealthy,
+    EventName.AUDIT_DETECT_TAMPERING: _tampering,
+    EventName.AUDIT_VERIFY: _log_altered,
     EventName.MFA_SET_UP: _always(Kind.SECURITY),
     EventName.MFA_RESET: _always(Kind.SECURITY),
     EventName.MFA_LOCK_OUT: _always(Kind.SECURITY),

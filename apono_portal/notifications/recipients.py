@@ -21,12 +21,15 @@ Audience = dict[int, Kind]
 def audience_of(notification: Notification) -> Audience:
     """Return who gets an email about an event.
 
-    Security emails are not among them: mfa and users send them in the transaction of the event.
+    Security emails are not among them: mfa and users send them in the transaction of the event. All
+    admins get an alarm, also the one whose action was refused.
     """
     kind = notification.kind
     audience: Audience
+    admins = User.objects.account_admins().values_list("pk", flat=True)
+    if kind == Kind.TAMPERING:
+        return dict.fromkeys(admins, kind)
     if kind in ADMIN_KINDS:
-        admins = User.objects.account_admins().values_list("pk", flat=True)
         audience = dict.fromkeys(admins, kind)
     elif kind == Kind.SECURITY:
         audience = {}

@@ -12,6 +12,7 @@ from accessflows.connectors.webhook.signing import SECRET_PREFIX
 from accessflows.permissions import require_admin
 from apono_portal.core.crypto import encryption
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.seen_state import CHANGED_MEANWHILE, digest_of
 from apono_portal.core.web.ssrf_guard import AddressRefused, check_url
 from apono_portal.notifications.exceptions import NotificationError
 from apono_portal.notifications.fan_out import build_webhook_delivery
@@ -87,13 +88,19 @@ def change_webhook(
     window: Window | None,
     webhook: Webhook,
     data: WebhookInput,
+    seen: str,
     client_info: ClientInfo,
 ) -> Webhook:
-    """Save a webhook. Waiting deliveries go to the new address."""
+    """Save a webhook. Waiting deliveries go to the new address.
+
+    ``seen`` is `webhook_digest` of what was edited.
+    """
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
             webhook = Webhook.objects.select_for_update().get(pk=webhook.pk)
+            if webhook_digest(webhook) != seen:
+                raise NotificationError(CHANGED_MEANWHILE)
             changes = {
                 name: {"from": getattr(webhook, name), "to": value}
                 for name, value in data.plain_fields.items()
@@ -200,6 +207,12 @@ def choose_emails(*, actor: User, kinds: Collection[str], client_info: ClientInf
                 "turned_on": sorted(before - opt_outs),
             },
         )
+
+
+def webhook_digest(webhook: Webhook) -> str:
+    """Return the digest of what can be changed of a webhook."""
+    names = ("name", "form", "kinds", "is_active", "encrypted_url")
+    return digest_of({name: getattr(webhook, name) for name in names})
 
 
 def _set_address(webhook: Webhook, text: str) -> None:

@@ -13,7 +13,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily as Gauge
 from prometheus_client.registry import Collector
 
 from accessflows.models import Integration
-from audit.models import ChainState, Checkpoint, Delivery, Event
+from audit.integrity.signed_checkpoints import latest_signed_checkpoint
+from audit.models import ChainState, Checkpoint, CheckpointDestination, Delivery, Event
 from requests_app.grants.status import OVERDUE_AFTER
 from requests_app.models import (
     LIVE,
@@ -97,6 +98,20 @@ def _audit_log(now: datetime) -> Iterator[Gauge]:
         "portal_checkpoint_age_seconds",
         "Age of the last audit checkpoint.",
         _age(checkpoint.created_at if checkpoint else None, now),
+    )
+    signed = latest_signed_checkpoint()
+    unsigned = (checkpoint.last_position if checkpoint else 0) - (signed.size if signed else 0)
+    yield Gauge("portal_events_not_signed", "Events after the last signed one.", max(unsigned, 0))
+    yield Gauge(
+        "portal_signed_checkpoint_age_seconds",
+        "Age of the last signed checkpoint.",
+        _age(signed.created_at if signed else None, now),
+    )
+    failing = CheckpointDestination.objects.filter(attempts__gt=0).count()
+    yield Gauge(
+        "portal_checkpoint_destinations_failing",
+        "Destinations that do not accept signed checkpoints.",
+        failing,
     )
     findings = state.findings if state else 0
     yield Gauge("portal_chain_findings", "Findings of the last audit log verification.", findings)

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from accessflows.acting import action_context
-from accessflows.form_fields import RowsField
+from accessflows.form_fields import RowsField, SeenField
 from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import services
 from apono_portal.users.exceptions import UserError
@@ -54,11 +54,19 @@ class ServiceAdmin(AuditedAdmin):
 
 
 class UserAdminForm(UserModelForm):
+    groups = RowsField(
+        label="Groups", help_text="Groups decide what a user may request and approve."
+    )
+    seen = SeenField()
+
     class Meta:
         model = User
         fields = ("name", "role", "groups")
-        widgets = {"groups": forms.CheckboxSelectMultiple}
-        help_texts = {"groups": "Groups decide what a user may request and approve."}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        cast(RowsField, self.fields["groups"]).queryset = Group.objects.order_by("name")
+        self.fields["seen"].initial = services.user_digest(self.instance)
 
     def clean_name(self) -> str:
         return clean_printable(self.cleaned_data["name"])
@@ -67,7 +75,7 @@ class UserAdminForm(UserModelForm):
 @admin.register(User)
 class UserAdmin(ServiceAdmin):
     form: Any = UserAdminForm
-    fields = ("email", "name", "role", "groups", "is_active", "last_login", "created_at")
+    fields = ("email", "name", "role", "groups", "is_active", "last_login", "created_at", "seen")
     readonly_fields = ("email", "is_active", "last_login", "created_at")
     list_display = ("name", "email", "role", "is_active", "last_login")
     list_filter = ("role", "is_active", "groups")
@@ -87,6 +95,7 @@ class UserAdmin(ServiceAdmin):
 
 class GroupAdminForm(GroupModelForm):
     members = GroupForm.base_fields["members"]
+    seen = SeenField()
 
     class Meta:
         model = Group
@@ -98,6 +107,7 @@ class GroupAdminForm(GroupModelForm):
         members.queryset = User.objects.order_by("name", "email")
         if self.instance.pk:
             members.initial = self.instance.user_set.all()
+            self.fields["seen"].initial = services.group_digest(self.instance)
 
     def clean_name(self) -> str:
         return clean_printable(self.cleaned_data["name"])
@@ -106,7 +116,7 @@ class GroupAdminForm(GroupModelForm):
 @admin.register(Group)
 class GroupAdmin(ServiceAdmin):
     form: Any = GroupAdminForm
-    fields = ("name", "members")
+    fields = ("name", "members", "seen")
     search_fields = ("name",)
 
     def view_on_site(self, obj: Model) -> str:
@@ -119,5 +129,7 @@ class GroupAdmin(ServiceAdmin):
             )
         else:
             obj.pk = services.create_group(
-                **action_context(cast(PortalRequest, request)), **form.cleaned_data
+                **action_context(cast(PortalRequest, request)),
+                name=form.cleaned_data["name"],
+                members=form.cleaned_data["members"],
             ).pk

@@ -1,22 +1,65 @@
-"""Sign-in by email and password."""
+"""Sign-in by email and password, within limits.
+
+Every page that asks for a password comes through here. What is over a limit is refused before anything is
+hashed. `apono_portal.users.middleware` bounds how many sign-ins a process handles at once.
+"""
 
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
-from django.db.models import BigIntegerField
+from django.db.models import BigIntegerField, QuerySet
+from django.http import HttpRequest
 
+from accessflows.flows.selectors import with_is_approver
 from apono_portal.core.db.compiled_query import CompiledQuery
+from apono_portal.users.exceptions import PasswordsBusy
 from apono_portal.users.models import User
+from apono_portal.users.password_limits import PasswordAttempt
 from mfa.verification.window import with_methods
+from requests_app.selectors import with_pending_mfa
+
+
+def _with_what_pages_show(users: QuerySet[User]) -> QuerySet[User]:
+    return with_pending_mfa(with_is_approver(with_methods(users)))
+
 
 _user_of_request = CompiledQuery(
-    lambda pk: with_methods(User.objects.select_related("mfa_state").filter(pk=pk).order_by()),
+    lambda pk: _with_what_pages_show(
+        User.objects.select_related("mfa_state").filter(pk=pk).order_by()
+    ),
     BigIntegerField(),
 )
 
 
 class EmailBackend(ModelBackend):
-    """Loads the user with MFA state and methods, which every request needs."""
+    """Loads the user with MFA state, methods, and whether approvals or requests may wait for them."""
+
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the user whose password it is. Raises `PasswordsBlocked` and `PasswordsBusy`.
+
+        An unknown email takes as long as a known one: Django hashes the password all the same.
+        """
+        if request is None or username is None or password is None:
+            return None
+        attempt = PasswordAttempt.of(request, username)
+        attempt.require_budget()
+        failure = attempt.count()
+        try:
+            user = super().authenticate(request, username, password, **kwargs)
+        except PasswordsBusy:  # nothing was compared
+            failure.delete()
+            raise
+        if user is None:
+            attempt.fail()
+        else:
+            attempt.succeed()
+        return user
 
     def get_user(self, user_id: Any) -> User | None:
         user = _user_of_request.first(user_id)

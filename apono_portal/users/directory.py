@@ -7,8 +7,8 @@ from django.db.models import Q, Value
 from django.db.models.functions import Concat
 
 from accessflows.flows.mfa_requirement import (
-    all_lacking_required_mfa,
     lacking_required_mfa,
+    rare_lacking_required_mfa,
 )
 from apono_portal.users.models import User
 from apono_portal.users.selectors import with_mfa_and_groups
@@ -46,7 +46,7 @@ class DirectoryFilter:
         if self.status:
             users = users.filter(is_active=self.status == "active")
         if self.mfa == "required":
-            lacking_mfa = lacking_required_mfa if scan else all_lacking_required_mfa
+            lacking_mfa = lacking_required_mfa if scan else rare_lacking_required_mfa
             users = lacking_mfa(users)  # type: ignore[assignment]
         elif self.mfa:
             users = users.filter(

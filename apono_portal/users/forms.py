@@ -11,12 +11,16 @@ from django.db.models import BigIntegerField
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accessflows.form_fields import RowsField
+from accessflows.form_fields import RowsField, SeenField, Toggle
 from apono_portal.users.directory import DirectoryFilter
 from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import Role, User
 from apono_portal.users.selectors import locked_out_users
+from mfa.enrolment.recovery_codes import parse_recovery_code
+from mfa.exceptions import MalformedCode
+from mfa.methods.selectors import is_enrolled
 from mfa.verification.policies import MAX_REASON_LENGTH
+from mfa.verification.services import is_six_digits
 
 INCORRECT = (
     "Incorrect email or password. After 10 failed attempts, sign-in is blocked for 15 minutes."
@@ -50,10 +54,46 @@ class NewPasswordForm(SetPasswordForm):  # type: ignore[type-arg]
         confirmation.help_text = ""
 
 
+class LinkPasswordForm(NewPasswordForm):
+    """The same through a link, with a code of a user who has set up MFA."""
+
+    code = forms.CharField(
+        label="Six-digit code or recovery code",
+        max_length=64,
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "spellcheck": "false"}),
+        help_text="From your authenticator app. If you lost it, ask an account admin to reset your MFA.",
+        error_messages={"required": MalformedCode.message},
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.user is None or not is_enrolled(self.user.pk):
+            del self.fields["code"]
+
+    def clean_code(self) -> str:
+        code: str = self.cleaned_data["code"]
+        try:
+            return code if is_six_digits(code) else parse_recovery_code(code)
+        except MalformedCode:
+            raise ValidationError(MalformedCode.message) from None
+
+
 class ChangePasswordForm(NewPasswordForm, PasswordChangeForm):
     """The same with the current password, whose failures count towards the sign-in limit."""
 
     field_order = ["old_password", "new_password1", "new_password2"]
+
+    @classmethod
+    def unchecked(cls, user: User, *, request: HttpRequest) -> "ChangePasswordForm":
+        """Return the form with what was typed, none of it checked: the user verifies first."""
+        form = cls(
+            user,
+            initial={name: request.POST.get(name, "") for name in cls.field_order},
+            request=request,
+        )
+        for field in form.fields.values():
+            cast(forms.PasswordInput, field.widget).render_value = True
+        return form
 
     def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -134,6 +174,10 @@ class UserForm(forms.Form):
         return clean_printable(self.cleaned_data["name"])
 
 
+class ChangeUserForm(UserForm):
+    seen = SeenField()
+
+
 class NewUserForm(UserForm):
     """The same with the email, which cannot be changed later."""
 
@@ -158,8 +202,12 @@ class GroupForm(forms.Form):
         return clean_printable(self.cleaned_data["name"])
 
 
+class ChangeGroupForm(GroupForm):
+    seen = SeenField()
+
+
 class ResetMfaForm(forms.Form):
-    """The reason of an MFA reset, and whether to revoke access too."""
+    """The reason of an MFA reset, and whether to revoke access and void the password too."""
 
     reason = forms.CharField(
         label="Reason",
@@ -167,7 +215,8 @@ class ResetMfaForm(forms.Form):
         help_text="Sent to the user and recorded in the audit log.",
         error_messages={"required": "Enter a reason."},
     )
-    revoke_access = forms.BooleanField(label="Also revoke active access", required=False)
+    revoke_access = Toggle(label="Also revoke active access")
+    require_new_password = Toggle(label="Also require a new password")
 
 
 def clean_printable(text: str) -> str:

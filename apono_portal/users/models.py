@@ -12,6 +12,29 @@ from apono_portal.users.managers import UserManager, UserQuerySet
 from apono_portal.users.search import SearchWordsField
 
 
+class PasswordFailure(models.Model):
+    """An incorrect password of the last minutes (`apono_portal.users.password_limits`).
+
+    ``account`` is a keyed hash of what was entered as email, ``network`` an IPv4 address or an IPv6 /64, and
+    ``browser`` a hash of the nonce of a browser in which the user signed in before.
+    """
+
+    account = models.CharField(max_length=64)
+    network = models.CharField(max_length=64, blank=True)
+    browser = models.CharField(max_length=64, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["account", "at"], name="password_failure_of_account"),
+            models.Index(fields=["network", "at"], name="password_failure_of_network"),
+            models.Index(fields=["at"], name="password_failure_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Incorrect password at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
 class Role(models.TextChoices):
     """What a user may do in the portal beyond requesting and approving."""
 
@@ -77,6 +100,13 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def has_module_perms(self, app_label: str) -> bool:
         return self.is_account_admin
+
+    @property
+    def mfa_methods(self) -> str:
+        """Return the kinds of method set up, such as "Passkey", of a user read by `with_methods`."""
+        kinds = {"authenticator_id": "authenticator app", "passkey_id": "passkey"}
+        names = [kind for name, kind in kinds.items() if getattr(self, name, None) is not None]
+        return " and ".join(names).capitalize()
 
     @property
     def mfa_epoch(self) -> int:

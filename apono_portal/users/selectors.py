@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
 
 from apono_portal.users.managers import UserQuerySet
 from apono_portal.users.models import User
+from apono_portal.users.password_limits import PERIOD
 from audit.events import EventName
 from audit.models import Event
 from mfa.models import Verification
@@ -39,7 +39,7 @@ def locked_out_users(now: datetime, user_ids: Collection[int] | None = None) -> 
     """
     lockouts = Event.objects.filter(
         event=EventName.SESSION_LOCK_OUT,
-        at__gt=now - settings.AXES_COOLOFF_TIME,
+        at__gt=now - PERIOD,
         target_type=User._meta.label_lower,
     )
     if user_ids is not None:

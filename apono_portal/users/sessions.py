@@ -1,41 +1,92 @@
-"""Server-side sessions of Django, with fewer statements.
+"""Server-side sessions of Django with an idle timeout, and with fewer statements.
+
+A session ends `SESSION_IDLE` after its user's last request, and `SESSION_COOKIE_AGE` after the sign-in in any
+case. The earlier of the two is stored as its expiry.
+
+While it lasts a session's key is as good as a password, so the table has a hash of it, and the content is
+signed for that key: a row copied to another key is empty.
 
 A session that gets a new key, at sign-in or at a correct code, is moved to it by one UPDATE when it
 is saved; Django needs eight statements. A session that was ended meanwhile is not brought back: the
 UPDATE finds no row.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
+from django.conf import settings
 from django.contrib.sessions.backends.base import VALID_KEY_CHARS, UpdateError
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.models import Session
 from django.db.models import CharField
 from django.utils import timezone
-from django.utils.crypto import get_random_string
+from django.utils.crypto import get_random_string, salted_hmac
 
 from apono_portal.core.db.compiled_query import CompiledQuery
 
+BEGAN_AT = "began_at"
+TOUCH_INTERVAL = timedelta(minutes=1)  # at most one write a minute for an active user
 KEY_LENGTH = 32  # of 36 characters: 165 bits
+HASH_LENGTH = 40  # of 16 characters, which the table has room for: 160 bits
 
 _session = CompiledQuery(lambda key: Session.objects.filter(session_key=key), CharField())
+
+
+def hash_of(key: str) -> str:
+    """Return what the table has in place of a session's key."""
+    return salted_hmac("users.sessions", key, algorithm="sha256").hexdigest()[:HASH_LENGTH]
 
 
 class SessionStore(DatabaseStore):
     """``SESSION_ENGINE`` names this module."""
 
     _former_key: str | None = None
+    _expires_at: datetime | None = None
 
     @classmethod
     def get_model_class(cls) -> type[Session]:
         return Session
 
+    @property
+    def key_salt(self) -> str:
+        return f"{super().key_salt}.{self.session_key}"
+
     def load(self) -> dict[str, Any]:
-        session = _session.first(self.session_key) if self.session_key else None
+        session = _session.first(hash_of(self.session_key)) if self.session_key else None
         if session is None or session.expire_date <= timezone.now():
             self._session_key = None
             return {}
+        self._expires_at = session.expire_date
         return self.decode(session.session_data)
+
+    def exists(self, session_key: str) -> bool:
+        return super().exists(hash_of(session_key))
+
+    def create_model_instance(self, data: dict[str, Any]) -> Session:
+        session = cast(Session, super().create_model_instance(data))
+        session.session_key = hash_of(session.session_key)
+        session.expire_date = self._next_expiry(data)
+        return session
+
+    def postpone_idle_timeout(self) -> None:
+        """Count the idle time from now.
+
+        Only the expiry is written: the data may be another request's by now, and a window that was
+        closed there must not come back.
+        """
+        if self.session_key is None or self._expires_at is None or self._former_key is not None:
+            return  # new, or about to be saved
+        expires_at = self._next_expiry(self)
+        if expires_at - self._expires_at >= TOUCH_INTERVAL:
+            row = Session.objects.filter(session_key=hash_of(self.session_key))
+            row.update(expire_date=expires_at)
+
+    def _next_expiry(self, data: Mapping[str, Any]) -> datetime:
+        now = timezone.now()
+        began_at = datetime.fromtimestamp(data.get(BEGAN_AT, now.timestamp()), UTC)
+        oldest = began_at + timedelta(seconds=settings.SESSION_COOKIE_AGE)
+        return min(now + settings.SESSION_IDLE, oldest)
 
     def cycle_key(self) -> None:
         """Give the session another key. The stored row moves to it with the next save."""
@@ -47,11 +98,13 @@ class SessionStore(DatabaseStore):
 
     def save(self, must_create: bool = False) -> None:  # noqa: FBT001, FBT002 - Django's
         former, self._former_key = self._former_key, None
+        if BEGAN_AT not in self:
+            self[BEGAN_AT] = int(timezone.now().timestamp())
         if former is None or must_create:
             super().save(must_create=must_create)
             return
         session = self.create_model_instance(dict(self.items()))
-        moved = Session.objects.filter(session_key=former).update(
+        moved = Session.objects.filter(session_key=hash_of(former)).update(
             session_key=session.session_key,
             session_data=session.session_data,
             expire_date=session.expire_date,
@@ -62,4 +115,6 @@ class SessionStore(DatabaseStore):
     def delete(self, session_key: str | None = None) -> None:
         """End the session, also one whose new key is not stored yet."""
         former, self._former_key = self._former_key, None
-        super().delete(former if session_key is None and former else session_key)
+        key = session_key or former or self.session_key
+        if key is not None:
+            super().delete(hash_of(key))

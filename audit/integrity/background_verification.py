@@ -19,12 +19,13 @@ from audit.integrity.checkpoints import write_checkpoints
 from audit.integrity.records import latest_checkpoint, latest_stub, log_records
 from audit.integrity.verification import (
     MAX_FINDINGS_RECORDED,
+    check_rows,
     first_findings,
     new_verifier,
     record_result,
 )
 from audit.models import LogVerification
-from audit.verify_export import Verifier
+from audit.verify_export.verifier import Verifier
 
 SLICE_SECONDS = 2.0
 LOST_AFTER = timedelta(minutes=2)
@@ -86,6 +87,7 @@ class LogVerifier:
 
     def _finish(self, verification: LogVerification) -> None:
         report = self._verifier.report
+        check_rows(report)
         claimed = LogVerification.objects.filter(
             pk=verification.pk, worker=self._name, state=State.RUNNING
         )

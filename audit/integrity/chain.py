@@ -13,7 +13,7 @@ from django.db.models import Max
 
 from audit.integrity.records import latest_checkpoint, latest_stub
 from audit.models import ChainEntry, ChainState, Event
-from audit.verify_export import GENESIS, Record, chain_hash_of, digest_of
+from audit.verify_export.formats import GENESIS, Record, chain_hash_of, digest_of
 
 WRITERS_SQL = """
     SELECT DISTINCT virtualtransaction FROM pg_locks

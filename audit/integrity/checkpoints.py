@@ -15,7 +15,7 @@ from audit.integrity.chain import (
 )
 from audit.integrity.records import checkpoint_record, event_record, unchained_events
 from audit.models import Checkpoint
-from audit.verify_export import FIELDS, Record, hash_of, mac_of
+from audit.verify_export.formats import FIELDS, Record, hash_of, mac_of
 
 BATCH_SIZE = 200
 MAX_BATCHES = 50  # per call, so that it stays short

@@ -1,12 +1,12 @@
-"""The log as records: the form in which it is hashed, exported and verified (audit/verify_export.py)."""
+"""The log as records: the form in which it is hashed, exported and verified (audit/verify_export)."""
 
 from collections.abc import Iterator
 
 from django.db.models import Exists, OuterRef, QuerySet
 
 from apono_portal.core.formatting.datetimes import utc_timestamp
-from audit.models import ChainEntry, Checkpoint, Event, RetentionStub
-from audit.verify_export import FIELDS, FORMAT, Record
+from audit.models import ChainEntry, Checkpoint, Event, RetentionStub, SignedCheckpoint
+from audit.verify_export.formats import FIELDS, FORMAT, Record
 
 CHUNK_SIZE = 1000
 
@@ -51,24 +51,29 @@ def log_records(**header: str) -> Iterator[Record]:
 
 
 def _chain_records() -> Iterator[Record]:
-    """Yield the stub, the chained events with the checkpoints that cover them, then new events.
+    """Yield the stubs, the chained events with the checkpoints that cover them, then new events.
 
     A chunk at a time is in memory. A missing event is yielded as missing, so that an export of a log
     that was tampered with shows it.
     """
     last, stub = latest_checkpoint(), latest_stub()
-    if stub:
-        yield {"kind": "stub", **stub_record(stub), "hash": stub.hash, "mac": stub.mac}
+    for earlier in RetentionStub.objects.order_by("through_position"):
+        yield {"kind": "stub", **stub_record(earlier), "hash": earlier.hash, "note": earlier.note}
     entries = _entry_records(
         stub.through_position if stub else 0, last.last_position if last else 0
     )
     entry = next(entries, None)
+    signed = _signed_checkpoints(last.last_position if last else 0)
+    note = next(signed, None)
     for checkpoint in _checkpoints(stub.through_checkpoint if stub else 0, last):
         while entry and entry["position"] <= checkpoint.last_position:
             yield entry
             entry = next(entries, None)
         fields = checkpoint_record(checkpoint)
         yield {"kind": "checkpoint", **fields, "hash": checkpoint.hash, "mac": checkpoint.mac}
+        while note and note.size <= checkpoint.last_position:
+            yield {"kind": "signed_checkpoint", "note": note.note}
+            note = next(signed, None)
     yield from _uncovered_records(last)
     yield from _unchained_records()
 
@@ -102,6 +107,13 @@ def _checkpoints(after: int, last: Checkpoint | None) -> Iterator[Checkpoint]:
     while chunk := list(checkpoints.filter(number__gt=after)[:CHUNK_SIZE]):
         yield from chunk
         after = chunk[-1].number
+
+
+def _signed_checkpoints(until: int) -> Iterator[SignedCheckpoint]:
+    checkpoints, after = SignedCheckpoint.objects.filter(size__lte=until).order_by("size"), 0
+    while chunk := list(checkpoints.filter(size__gt=after)[:CHUNK_SIZE]):
+        yield from chunk
+        after = chunk[-1].size
 
 
 def _uncovered_records(last: Checkpoint | None) -> Iterator[Record]:

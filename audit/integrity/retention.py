@@ -1,6 +1,7 @@
 """Retention: old events are removed, a signed stub takes their place, and the chain still verifies.
 
-The stub is written first, in one transaction with its event. The triggers allow deleting what it
+The stub is written first, in one transaction with its event, and signed with the workers' key: a
+verification accepts a missing beginning only with it. The triggers allow deleting what it
 covers and nothing else (audit/integrity/triggers.py). That is then deleted in short transactions; an
 interrupted run is completed by the next.
 """
@@ -12,14 +13,15 @@ from django.db import transaction
 from django.db.models import Max, Min
 from django.utils import timezone
 
-from apono_portal.core.crypto.keyring import chain_keys, newest_key_id
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.integrity.chain import lock_chain
 from audit.integrity.records import latest_stub, stub_record
-from audit.models import ChainEntry, Checkpoint, Event, RetentionStub
+from audit.integrity.signing_keys import signing_key
+from audit.models import ChainEntry, Checkpoint, Event, RetentionStub, SignedCheckpoint
 from audit.services import record
-from audit.verify_export import hash_of, mac_of
+from audit.verify_export.formats import GENESIS, hash_of
+from audit.verify_export.signed_notes import SigningKey, stub_text
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -36,15 +38,21 @@ def prune_log(
 ) -> RetentionStub | None:
     """Remove the oldest checkpoints all of whose events are older than ``before``.
 
-    Returns the stub that stands for them, None if nothing is that old. Verify the log first: what is
-    wrong with it cannot be found once it is removed.
+    Returns the stub that stands for them, None if nothing is that old. Needs the workers' key. Verify the
+    log first: what is wrong with it cannot be found once it is removed.
     """
+    key = signing_key()
+    if key is None:
+        raise PruneRefused(
+            "The stub that remains must be signed. Run this where workers run, with AUDIT_SIGNING_KEY "
+            "or AUDIT_SIGNING_KEY_FILE set."
+        )
     if before > timezone.now():
         raise PruneRefused("Choose a date in the past. This one is in the future.")
     with transaction.atomic():
         if lock_chain() is None:
             raise PruneRefused("A checkpoint is being written. Try again.")
-        stub = _write_stub(before)
+        stub = _write_stub(before, key)
         if stub:
             metadata = {
                 "before": before,
@@ -61,30 +69,30 @@ def prune_log(
     return stub
 
 
-def _write_stub(before: datetime) -> RetentionStub | None:
+def _write_stub(before: datetime, key: SigningKey) -> RetentionStub | None:
     earlier = latest_stub()
     last = _last_removable_checkpoint(before, earlier)
     if last is None:
         return None
-    entries = ChainEntry.objects.filter(position__lte=last.last_position)
-    if earlier:
-        entries = entries.filter(position__gt=earlier.through_position)
+    after = earlier.through_position if earlier else 0
+    entries = ChainEntry.objects.filter(position__gt=after, position__lte=last.last_position)
     times = Event.objects.filter(pk__in=entries.values("event_id")).aggregate(
         first=Min("at"), last=Max("at")
     )
     stub = RetentionStub(
+        first_position=after + 1,
         through_position=last.last_position,
         through_checkpoint=last.number,
-        events=entries.count() + (earlier.events if earlier else 0),
+        events=last.last_position - after,
+        previous_chain_hash=earlier.chain_hash if earlier else GENESIS,
         chain_hash=last.chain_hash,
         checkpoint_hash=last.hash,
-        first_at=earlier.first_at if earlier else times["first"],
+        first_at=times["first"],
         last_at=times["last"],
         removed_at=timezone.now(),
-        key_id=newest_key_id(),
     )
     stub.hash = hash_of("stub", stub_record(stub))
-    stub.mac = mac_of(chain_keys()[stub.key_id], stub.hash)
+    stub.note = key.sign(stub_text(key.name, {**stub_record(stub), "hash": stub.hash}))
     stub.save(force_insert=True)
     return stub
 
@@ -113,4 +121,5 @@ def delete_covered() -> int:
             deleted += events.delete()[0]
             entries.filter(position__lte=batch[-1].position).order_by().delete()
     Checkpoint.objects.filter(number__lte=stub.through_checkpoint).delete()
+    SignedCheckpoint.objects.filter(size__lte=stub.through_position).delete()
     return deleted

@@ -5,25 +5,42 @@ from dataclasses import dataclass
 from audit.events import EventName
 from audit.integrity.chain import chain_state
 from audit.integrity.records import latest_checkpoint
-from audit.models import ChainEntry, ChainState, Checkpoint, Event, LogVerification
+from audit.integrity.signed_checkpoints import latest_signed_checkpoint
+from audit.models import (
+    ChainEntry,
+    ChainState,
+    Checkpoint,
+    CheckpointDestination,
+    Event,
+    LogVerification,
+    SignedCheckpoint,
+)
 
 VERIFICATIONS_SHOWN = 10
 
 
 @dataclass(frozen=True)
 class ChainStatus:
-    """The last checkpoint, the last event it covers, and the result of the last verification."""
+    """The last checkpoints, the last event covered, where they went, the last verification's result."""
 
     checkpoint: Checkpoint | None
     through_event: int | None
     state: ChainState
+    signed: SignedCheckpoint | None
+    destinations: list[CheckpointDestination]
 
 
 def chain_status() -> ChainStatus:
     checkpoint = latest_checkpoint()
     last_position = checkpoint.last_position if checkpoint else 0
     last_entry = ChainEntry.objects.filter(position=last_position).first()
-    return ChainStatus(checkpoint, last_entry.event_id if last_entry else None, chain_state())
+    return ChainStatus(
+        checkpoint,
+        last_entry.event_id if last_entry else None,
+        chain_state(),
+        latest_signed_checkpoint(),
+        list(CheckpointDestination.objects.all()),
+    )
 
 
 def recent_verifications() -> list[Event]:

@@ -19,6 +19,8 @@ _DELETABLE = {
     "audit_checkpoint": """EXISTS (SELECT 1 FROM audit_retentionstub r
         WHERE OLD.number <= r.through_checkpoint)
         AND NOT EXISTS (SELECT 1 FROM audit_chainentry c WHERE c.position <= OLD.last_position)""",
+    "audit_signedcheckpoint": """EXISTS (SELECT 1 FROM audit_retentionstub r
+        WHERE OLD.size <= r.through_position)""",
     "audit_retentionstub": "",
 }
 

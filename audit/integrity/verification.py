@@ -1,6 +1,6 @@
 """Verification of the log in the database, and the record of its result."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -11,9 +11,12 @@ from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.integrity.chain import chain_state
 from audit.integrity.records import latest_stub, log_records
+from audit.integrity.signing_keys import public_keys
 from audit.models import ChainState
 from audit.services import record
-from audit.verify_export import Finding, Report, Verifier
+from audit.verify_export.report import Finding, Report
+from audit.verify_export.signed_notes import CheckpointNote
+from audit.verify_export.verifier import Verifier
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -26,28 +29,42 @@ def verify_log(
     *,
     actor: "User | None" = None,
     expected: tuple[int, str] | None = None,
+    saved: Sequence[CheckpointNote] = (),
     client_info: ClientInfo = SYSTEM,
 ) -> Report:
     """Verify the whole chain and record the result. Nothing is locked meanwhile.
 
-    ``expected`` is number and hash of a checkpoint noted elsewhere. Without it, the checkpoint last
-    verified must still be there, so that a log cut off since then is detected.
+    ``saved`` are signed checkpoints kept elsewhere, ``expected`` is number and hash of a checkpoint.
+    Without the latter, the checkpoint last verified must still be there, so that a log cut off since
+    then is detected.
     """
-    report = new_verifier(expected).run(log_records())
+    report = new_verifier(expected, saved).run(log_records())
+    check_rows(report)
     with transaction.atomic():
         record_result(report=report, actor=actor, client_info=client_info)
     return report
 
 
-def new_verifier(expected: tuple[int, str] | None = None) -> Verifier:
-    return Verifier(chain_keys(), expected or _last_verified_checkpoint())
+def new_verifier(
+    expected: tuple[int, str] | None = None, saved: Sequence[CheckpointNote] = ()
+) -> Verifier:
+    return Verifier(
+        chain_keys(),
+        expected or _last_verified_checkpoint(),
+        public_keys=public_keys(),
+        saved=saved,
+    )
 
 
-def record_result(*, report: Report, actor: "User | None", client_info: ClientInfo) -> None:
-    """Cross-check other apps' rows with the log, then record the result. Call in a transaction."""
+def check_rows(report: Report) -> None:
+    """Compare other apps' rows with the log. Reads for as long as there are rows."""
     for find in row_checks:
         for sentence in find():
             report.add(Finding("forged", sentence))
+
+
+def record_result(*, report: Report, actor: "User | None", client_info: ClientInfo) -> None:
+    """Record the result. Call in a transaction."""
     checkpoint, checkpoint_hash = report.last_checkpoint
     event = record(
         event=EventName.AUDIT_VERIFY,

@@ -21,7 +21,7 @@ from audit.integrity.records import entry_fields, event_record, latest_stub, log
 from audit.log.export_progress import parse_token, track_progress
 from audit.log.selectors import EventFilter, filter_events
 from audit.models import ChainEntry, Event
-from audit.verify_export import FIELDS, FORMAT, GENESIS, Record
+from audit.verify_export.formats import FIELDS, FORMAT, GENESIS, Record
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 CHUNK_LENGTH = 64 * 1024

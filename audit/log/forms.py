@@ -10,6 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import BigIntegerField
 from django.utils import timezone
 
+from apono_portal.core.formatting.login_names import grant_id_of
 from audit.events import EventName
 from audit.log.selectors import EventFilter
 
@@ -69,7 +70,7 @@ class LogForm(forms.Form):
     )
     actor = forms.CharField(label="Actor", max_length=100, required=False)
     request = forms.CharField(label="Request", max_length=32, required=False)
-    text = forms.CharField(label="Target or address", max_length=100, required=False)
+    text = forms.CharField(label="Target, login or address", max_length=100, required=False)
     before = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
     after = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
     open = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
@@ -92,12 +93,14 @@ class LogForm(forms.Form):
     def filters(self) -> EventFilter:
         """The filters of a valid form. Both days are included."""
         values = self.cleaned_data
+        words = values["text"].split()
         until = values["until"] and values["until"] + dt.timedelta(days=1)
         return EventFilter(
             event=values["event"],
             actor=values["actor"],
             request_id=values["request"],
-            text=values["text"],
+            text=" ".join(word for word in words if not grant_id_of(word)),
+            grant_id=next(filter(None, map(grant_id_of, words)), None),
             since=start_of(values["since"]),
             until=start_of(until),
         )

@@ -1,6 +1,6 @@
 """The chain over the log: entries, checkpoints, retention stubs and verifications.
 
-audit/verify_export.py defines what is hashed and signed.
+audit/verify_export defines what is hashed and signed.
 """
 
 from django.db import models
@@ -26,7 +26,7 @@ class ChainEntry(models.Model):
 
 
 class Checkpoint(models.Model):
-    """A signed hash over a run of chain entries and the checkpoint before it."""
+    """A hash over a run of chain entries and the checkpoint before it, with a MAC."""
 
     number = models.BigIntegerField(primary_key=True)
     first_position = models.BigIntegerField()
@@ -46,20 +46,58 @@ class Checkpoint(models.Model):
         return f"Checkpoint {self.number}"
 
 
-class RetentionStub(models.Model):
-    """Stands for the beginning of the chain that retention removed (audit/integrity/retention.py)."""
+class SignedCheckpoint(models.Model):
+    """The number of events so far and the hash of the last, signed with the workers' key.
 
+    It leaves the machine (audit/integrity/checkpoint_destinations.py).
+    """
+
+    size = models.BigIntegerField(primary_key=True)
+    created_at = models.DateTimeField()
+    note = models.TextField()
+
+    class Meta:
+        ordering = ["-size"]
+
+    def __str__(self) -> str:
+        return f"Signed checkpoint of {self.size} events"
+
+
+class CheckpointDestination(models.Model):
+    """Where signed checkpoints are sent, and the size of the last that arrived."""
+
+    name = models.CharField(max_length=300, primary_key=True)
+    size = models.BigIntegerField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(default=timezone.now)
+    last_error = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RetentionStub(models.Model):
+    """Stands for positions that retention removed (audit/integrity/retention.py).
+
+    Each continues the one before. ``note`` is signed with the workers' key.
+    """
+
+    first_position = models.BigIntegerField(unique=True)
     through_position = models.BigIntegerField(unique=True)
     through_checkpoint = models.BigIntegerField()
     events = models.BigIntegerField()
+    previous_chain_hash = models.CharField(max_length=64)
     chain_hash = models.CharField(max_length=64)
     checkpoint_hash = models.CharField(max_length=64)
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
     removed_at = models.DateTimeField()
-    key_id = models.CharField(max_length=8)
     hash = models.CharField(max_length=64)
-    mac = models.CharField(max_length=64)
+    note = models.TextField()
 
     class Meta:
         ordering = ["-through_position"]

@@ -16,7 +16,7 @@ from bench.environment import InvalidRun, wait_until
 
 THREADS = 12  # enough to keep two processes busy
 RACERS = 32
-NAMED = ("ada", "abel", "arthur", "pia", "paul", "olga", "otto", "oona")
+NAMED = ("ada", "abel", "nora", "arthur", "pia", "paul", "olga", "otto", "oona")
 
 Item = TypeVar("Item")
 
@@ -39,8 +39,10 @@ class Campaign:
         self.not_enrolled = [person for person in others if not person.secret]
         enrolled = [person for person in others if person.secret]
         part = len(enrolled) // 4
-        # The crowd's passwords are stolen, and they are not there themselves.
-        self._reserved, self.crowd = enrolled[:part], enrolled[2 * part :]
+        # The crowd's passwords are stolen, and they are not there themselves. Lists of passwords are tried
+        # on the leaked, whose accounts that blocks for a while.
+        self._reserved, self.crowd = enrolled[:part], enrolled[2 * part : 3 * part]
+        self.leaked = enrolled[3 * part :]
         self._owners = itertools.cycle(enrolled[part : 2 * part])
         self._victims = itertools.cycle(self.crowd)
         self._admin: Client | None = None

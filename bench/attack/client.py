@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import time
 
 from bs4 import Tag
 
@@ -9,6 +10,7 @@ from bench.attack.people import Person
 from bench.attack.portal import Portal
 from bench.browser import Browser, Response
 
+MAX_BUSY = 100
 SIGN_IN = "/sign-in/"
 SECURITY = "/account/security/"
 STEP_UP = "/account/step-up/"
@@ -50,8 +52,14 @@ class Client:
         return self.submit_password(password or self.person.password).status == 302
 
     def submit_password(self, password: str, **more: str) -> Response:
+        """Post the form, again while the portal is too busy to look at it."""
         fields = {"username": self.person.email, "password": password, **more}
-        return self.browser.post(SIGN_IN, fields)
+        for _ in range(MAX_BUSY):
+            response = self.browser.post(SIGN_IN, fields)
+            if response.status != 503:
+                break
+            time.sleep(0.1)
+        return response
 
     @property
     def device_cookies(self) -> dict[str, str]:

@@ -12,7 +12,8 @@ from apono_portal.users.models import Role, User
 from bench.attack.target import FORBIDDEN, RIGHTFUL
 from bench.portal_data import add_flow, add_integration, enrol
 
-ROLES = {"ada": Role.ADMIN, "abel": Role.ADMIN, "arthur": Role.AUDITOR}
+ROLES = {"ada": Role.ADMIN, "abel": Role.ADMIN, "nora": Role.ADMIN, "arthur": Role.AUDITOR}
+WITHOUT_MFA = ("Newcomer", "Nora")  # names that begin so
 APPROVERS = ("pia", "paul")
 NAMED = (*ROLES, *APPROVERS, "olga", "otto", "oona")
 NOT_ENROLLED = 12
@@ -33,7 +34,7 @@ def fill(accounts: int, address: dict[str, Any]) -> dict[str, Any]:
     integration = add_integration(admin, name="target", **address)
     flows = make_flows(admin, integration)
     # Last: from then on an admin's actions need a code.
-    secret_of = enrol([user for user in users if not user.name.startswith("Newcomer")])
+    secret_of = enrol([user for user in users if not user.name.startswith(WITHOUT_MFA)])
     people = [
         {"name": name, "id": user.pk, "email": user.email, "password": passwords[name],
          "secret": secret_of.get(user.pk, "")}

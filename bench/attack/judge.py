@@ -62,7 +62,7 @@ class Judge:
 
 
 def read_settings(admin: Client) -> dict[str, str]:
-    """Return what an admin can see of flows, integrations and people, by name."""
+    """Return what an admin can see of flows, integrations, webhooks, groups and people, by name."""
     browser, people = admin.browser, admin.portal.people
     settings = {}
     for name, flow in people["flows"].items():
@@ -72,6 +72,9 @@ def read_settings(admin: Client) -> dict[str, str]:
     settings["flows"] = "\n".join(_COUNT.sub("", _content_of(row)) for row in rows)
     integration = browser.get(f"/integrations/{people['integration']}/edit/")
     settings["integration"] = _content_of_form(integration.form("host"))
+    for name, page in (("webhooks", "/webhooks/"), ("groups", "/users/groups/")):
+        rows = browser.get(page).soup.select("main tr")
+        settings[name] = "\n".join(map(_content_of, rows))
     return settings | _read_users(admin)
 
 
@@ -95,7 +98,7 @@ def _read_users(admin: Client) -> dict[str, str]:
 def _content_of(row: Tag) -> str:
     """Return a row's markup without what is no setting: tokens, the words of times, lockouts, and
     what somebody did last."""
-    ignored = f'input[name="{_CSRF_FIELD}"], td[data-label^="Last "], span.sub.held'
+    ignored = f'input[name="{_CSRF_FIELD}"], td[data-label^="Last "], td[data-label="Active members"], span.sub.held'
     for element in row.select(ignored):
         element.decompose()
     for element in row.select("time"):

@@ -43,7 +43,7 @@ def main() -> int:
     attacks = tuple({name for rule in rules for name in rule.attacks if name != SLOW})
     findings = []
     with running_servers() as servers:
-        original = Portal(servers, "original", _copy(ROOT, servers.home / "original"))
+        original = Portal(servers, "original", copy_source(ROOT, servers.home / "original"))
         original.create(options.accounts)
         portal = original.copy_to("control", original.source)
         control = _run(portal, "no rule broken", attacks, options.attempts)
@@ -64,13 +64,13 @@ def main() -> int:
     return 0 if is_clean and number == len(findings) else 1
 
 
-def _copy(source: Path, destination: Path) -> Path:
+def copy_source(source: Path, destination: Path) -> Path:
     """Copy the tree, so that whoever goes on working in it does not disturb the campaign."""
     return Path(shutil.copytree(source, destination, ignore=shutil.ignore_patterns(*NOT_COPIED)))
 
 
 def _run_broken(original: Portal, rule: Rule, attempts: int) -> Finding:
-    tree = _copy(original.source, original.servers.home / "broken")
+    tree = copy_source(original.source, original.servers.home / "broken")
     try:
         rule.apply(tree)
         return _run(original.copy_to("broken", tree), rule.name, rule.attacks, attempts)

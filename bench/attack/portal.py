@@ -67,6 +67,8 @@ class Portal:
         )  # fmt: skip
         log = self.servers.home / f"{self.database}.log"
         self.application = base.Application(environment, log, self.source)
+        behind_proxy = environment | {"TRUSTED_PROXIES": "1"}
+        self._proxied = base.Application(behind_proxy, log, self.source)
 
     def create(self, accounts: int) -> None:
         """Make the database and fill it. The secrets stay in this process's memory."""
@@ -88,19 +90,27 @@ class Portal:
         self.ahead_s = 0.0
         self.ports = [base.free_port(), base.free_port()]
         for port in self.ports:
-            self.application.launch(
-                "-m", "gunicorn", "-c", "bench/attack/gunicorn_config.py", "-b", f"{base.HOST}:{port}",
-                "apono_portal.wsgi",
-            )  # fmt: skip
+            _launch_web(self.application, port)
         self.application.launch("manage.py", "worker")
         for port in self.ports:
             self.application.wait_until_ready(port)
 
     def stop(self) -> None:
         self.application.stop()
+        self._proxied.stop()
 
     def browser(self, address: str = base.HOST) -> Browser:
         return Browser(self.ports, address)
+
+    def proxied_browser(self, address: str) -> Browser:
+        """Return a browser behind a proxy, of which the portal trusts the address it names."""
+        if not self._proxied.running:
+            self._proxied_port = base.free_port()
+            _launch_web(self._proxied, self._proxied_port)
+            self._proxied.wait_until_ready(self._proxied_port)
+        browser = Browser([self._proxied_port])
+        browser.forwarded_for = address
+        return browser
 
     def now(self) -> float:
         """Return the time on the clock of the portal's web processes."""
@@ -111,3 +121,8 @@ class Portal:
         temporary = self._clock_file.with_suffix(".new")
         temporary.write_text(repr(self.ahead_s))
         temporary.replace(self._clock_file)
+
+
+def _launch_web(application: base.Application, port: int) -> None:
+    config, address = "bench/attack/gunicorn_config.py", f"{base.HOST}:{port}"
+    application.launch("-m", "gunicorn", "-c", config, "-b", address, "apono_portal.wsgi")

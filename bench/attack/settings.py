@@ -1,24 +1,10 @@
 """The portal's settings with what a campaign on one small machine needs.
 
-Passwords are hashed with Argon2 as in production, with the least memory and time: a campaign makes
-tens of thousands of attempts. Nothing else that protects anybody is changed.
+Nothing that protects anybody is changed: passwords are hashed as in production.
 """
-
-from django.contrib.auth.hashers import Argon2PasswordHasher
 
 from apono_portal.settings import *  # noqa: F403
 
-
-class QuickArgon2(Argon2PasswordHasher):
-    """Argon2id with 1 MiB and one pass, under a name of its own: never mistaken for production's."""
-
-    algorithm = "argon2quick"
-    time_cost = 1
-    memory_cost = 1024
-    parallelism = 1
-
-
-PASSWORD_HASHERS = ["bench.attack.settings.QuickArgon2"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

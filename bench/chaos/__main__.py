@@ -17,7 +17,7 @@ def main() -> int:
     parser.add_argument("--out", default="", help="write the result here")
     options = parser.parse_args()
     with running_environment(options.version) as environment:
-        os.environ.update(environment.workers.environment)
+        os.environ.update(environment.variables)
         import django
 
         django.setup()

@@ -13,7 +13,7 @@ from apono_portal.demo.postgres_server import available_versions
 from bench.chaos.environment import LEASE_S, Environment
 from bench.chaos.portal import Portal, TooBusy
 from bench.chaos.scenario import FaultInjector, ScenarioContext
-from bench.chaos.scenarios import crowds, killed, outages
+from bench.chaos.scenarios import copies, crowds, killed, outages, silences, suspended
 from bench.chaos.tcp_proxy import TcpProxy
 from bench.chaos.verdict import Verdict, print_table, summary
 from bench.environment import RESULTS
@@ -27,8 +27,15 @@ SCENARIOS: dict[str, Callable[[ScenarioContext], Verdict]] = {
     "target": outages.target_stopped,
     "line": outages.line_cut,
     "database": outages.database_lost,
+    "silent": silences.database_silent,
+    "hanging": silences.target_hangs,
+    "activation-suspended": suspended.suspended_while_activating,
+    "containment-suspended": suspended.suspended_while_containing,
+    "cleaning-suspended": suspended.suspended_while_cleaning,
+    "copy": copies.database_copied,
     "race": crowds.workers_race,
     "storm": crowds.storm,
+    "storm-hanging": silences.storm_beside_hanging,
 }
 ORDINARY_SIZE = 20
 

@@ -1,4 +1,4 @@
-"""Workers that kill themselves exactly between two steps.
+"""Workers that kill or suspend themselves exactly between two steps.
 
 A step ends wherever a process speaks to a server: every exchange of the driver with the portal's
 database or the target is a boundary, and so is every new connection. A worker that dies at the seventh
@@ -8,6 +8,7 @@ Runs as a process that has the portal loaded and forks a worker for each order i
 code is as it is; what counts the boundaries is wrapped around it here.
 
     order    {"id": 3, "stage": "activate", "at": 7}     or {"stop": 3}
+             {"id": 3, "stage": "activate", "at": 7, "suspends": true}, later {"resume": 3}
     answer   {"id": 3, "killed_in": "activation._create", "at": 7}
              {"id": 3, "boundaries": 41}                 when the stage ended before
 """
@@ -34,7 +35,8 @@ from bench.environment import ROOT  # noqa: E402
 from requests_app.worker import loop, reconciler, steps  # noqa: E402
 
 BENCH = str(ROOT / "bench")
-CONNECTION = "postgresql/session.py"  # every call on a target passes it, so it names no step
+# Every call on a target, and on the database, passes these, so they name no step.
+CONNECTIONS = ("postgresql/connection.py", "postgresql/base.py")
 ANY = "any"
 STAGES = (
     ("begin", reconciler, "begin_activation"),
@@ -46,11 +48,12 @@ STAGES = (
 
 
 class BoundaryCounter:
-    """Counts the boundaries of one stage in this process, and kills it at the ordered one."""
+    """Counts the boundaries of one stage in this process, and ends or suspends it at the ordered one."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         self._order = order
         self._count = 0
+        self._has_acted = False
         self._thread = threading.local()
         self._lock = threading.Lock()
 
@@ -77,8 +80,12 @@ class BoundaryCounter:
             return
         with self._lock:
             self._count += 1
-            if self._count == self._order["at"]:
+            if self._count == self._order["at"] and not self._has_acted:
+                self._has_acted = True
                 self._answer(killed_in=_current_function(), at=self._count)
+                if self._order["suspends"]:
+                    os.kill(os.getpid(), signal.SIGSTOP)
+                    return
                 os.kill(os.getpid(), signal.SIGKILL)
                 threading.Event().wait()
 
@@ -92,7 +99,7 @@ def _current_function() -> str:
     while frame is not None:
         name = frame.f_code.co_filename
         is_portal = name.startswith(str(ROOT)) and not name.startswith(BENCH)
-        if is_portal and "/.venv/" not in name and not name.endswith(CONNECTION):
+        if is_portal and "/.venv/" not in name and not name.endswith(CONNECTIONS):
             return f"{Path(name).stem}.{frame.f_code.co_name}"
         frame = frame.f_back  # type: ignore[assignment]
     return "the driver"
@@ -124,6 +131,9 @@ def serve() -> None:
         order = json.loads(line)
         if "stop" in order:
             end_child(children.pop(order["stop"], 0))
+            continue
+        if "resume" in order:
+            os.kill(children[order["resume"]], signal.SIGCONT)
             continue
         end_with_parent = ending_with_parent(signal.SIGKILL)
         pid = os.fork()

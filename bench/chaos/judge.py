@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from bench.chaos.environment import Environment
+from bench.environment import wait_until
 
 SAMPLE_S = 0.03
 DATABASES = ("orders", "orders_staging", "billing", "postgres")
@@ -60,12 +61,12 @@ def sign_in(environment: Environment, credential: Credential) -> psycopg.Connect
 def _signs_in(environment: Environment, credential: Credential) -> bool:
     try:
         with sign_in(environment, credential) as connection:
-            return _is_alive(connection)
+            return is_alive(connection)
     except psycopg.OperationalError:
         return False
 
 
-def _is_alive(session: psycopg.Connection[Any]) -> bool:
+def is_alive(session: psycopg.Connection[Any]) -> bool:
     try:
         return session.execute("SELECT 1").fetchone() == (1,)
     except psycopg.Error:
@@ -81,7 +82,7 @@ def usable_roles(
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda item: _signs_in(environment, item), credentials))
     roles = {item.role for item, works in zip(credentials, results, strict=True) if works}
-    return roles | {session.info.user for session in sessions if _is_alive(session)}
+    return roles | {session.info.user for session in sessions if is_alive(session)}
 
 
 def list_roles(environment: Environment) -> set[str]:
@@ -123,6 +124,11 @@ class Watch:
 
     def is_done(self) -> bool:
         return len(self.contained_at) == len(self._roles)
+
+    def wait_until_done(self, timeout_s: float) -> float:
+        """Wait until every role is contained, or for that long, and return the time."""
+        wait_until(self.is_done, timeout_s=timeout_s)
+        return time.time()
 
     def _run(self) -> None:
         connection = None

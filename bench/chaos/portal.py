@@ -14,12 +14,14 @@ from bench.portal_data import add_flow, add_integration
 from requests_app.exceptions import Conflict
 from requests_app.grants.activation import begin_activation
 from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.extension import MIN_REMAINING, extend_access
 from requests_app.grants.revocation import revoke_access
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from tests.fixtures.submission import submit_request
 
 MAX_DURATION = timedelta(hours=8)
 POLL_S = 0.05
+EXTENDABLE_S = MIN_REMAINING.total_seconds() + 5  # before its end access can be extended
 
 
 class TooBusy(InvalidRun):
@@ -41,6 +43,7 @@ class Portal:
             name: add_flow(
                 self.admin, integration, name=name, resource="orders", permission=permission,
                 max_duration=MAX_DURATION, requester_users=frozenset({self.requester.pk}),
+                max_extensions=1,
             )
             for name, integration, permission in (
                 ("reader", direct, "orders_read"),
@@ -83,6 +86,10 @@ class Portal:
         finally:
             connections.close_all()
         return Credential(shown.user, shown.database, shown.password)
+
+    def extend(self, grants: Iterable[Grant]) -> None:
+        for grant in grants:
+            extend_access(actor=self.requester, request=grant.request, used=0, window=None)
 
     def end(self, grants: Iterable[Grant]) -> None:
         for grant in grants:

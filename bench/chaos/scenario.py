@@ -4,7 +4,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,10 +51,10 @@ class FaultInjector:
         self._last = 0
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def order(self, stage: str, at: int) -> int:
-        """Fork a worker that dies at a boundary, and return its number."""
+    def order(self, stage: str, at: int, *, suspends: bool = False) -> int:
+        """Fork a worker that dies or is suspended at a boundary, and return its number."""
         self._last += 1
-        self._send({"id": self._last, "stage": stage, "at": at})
+        self._send({"id": self._last, "stage": stage, "at": at, "suspends": suspends})
         return self._last
 
     def answer(self, number: int, timeout_s: float = 20.0) -> dict[str, Any] | None:
@@ -63,6 +63,9 @@ class FaultInjector:
 
     def has_answered(self, number: int) -> bool:
         return number in self._answers
+
+    def resume(self, number: int) -> None:
+        self._send({"resume": number})
 
     def stop(self, number: int) -> None:
         self._send({"stop": number})
@@ -133,11 +136,20 @@ class ScenarioContext:
         for session in access.sessions:
             session.close()
 
-    def verdict(self, name: str, access: ActiveAccess, watch: Watch, since: float) -> Verdict:
+    def verdict(
+        self,
+        name: str,
+        access: ActiveAccess,
+        watch: Watch,
+        since: float,
+        *,
+        beside: Iterable[str] = (),
+    ) -> Verdict:
         """Wait for the proof of every end, then judge by the target.
 
         ``since`` is when target and a worker were up and the end had come. Whatever is usable a sweep
-        interval later is counted, and so is what a credential or session can really do.
+        interval later is counted, and so is what a credential or session can really do. ``beside`` are
+        roles that are still there by right.
         """
         wait_until(watch.is_done, timeout_s=TIMEOUT_S)
         usable = judge.usable_roles(self.environment, access.credentials, access.sessions)
@@ -147,7 +159,8 @@ class ScenarioContext:
         late = {role for role, at in watch.last_usable_at.items() if at > ends[role] + SWEEP_S}
         is_proven = self.portal.wait_ended(access.grants, TIMEOUT_S)
         roles = judge.list_roles(self.environment)
-        leftovers = judge.find_leftovers(self.environment)
+        by_right = {f"role {role}" for role in beside}
+        leftovers = [one for one in judge.find_leftovers(self.environment) if one not in by_right]
         self.close(access)
         return Verdict(
             name,

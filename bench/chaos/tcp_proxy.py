@@ -1,4 +1,4 @@
-"""A TCP proxy between the portal and a target that can be cut and restored."""
+"""A TCP proxy in front of a server, that can be cut or fall silent, and be restored."""
 
 import socket
 import threading
@@ -6,12 +6,18 @@ from contextlib import suppress
 
 
 class TcpProxy:
-    """Forwards connections to a server. While cut, it refuses new ones and drops open ones."""
+    """Forwards connections to a server.
+
+    While cut, it refuses new ones and drops open ones. While silent, it accepts everything and forwards
+    nothing, as after a failover that nobody was told of.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._server = (host, port)
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self._speaks = threading.Event()
+        self._speaks.set()
         self.port = 0
         self.restore()
         self.port = self._listener.getsockname()[1]
@@ -24,6 +30,12 @@ class TcpProxy:
             dropped, self._open = self._open, set()
         for connection in dropped:
             _close(connection)
+
+    def silence(self) -> None:
+        self._speaks.clear()
+
+    def speak(self) -> None:
+        self._speaks.set()
 
     def restore(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
@@ -49,6 +61,7 @@ class TcpProxy:
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                self._speaks.wait()
                 sink.sendall(data)
         for connection in (source, sink):
             with self._lock:

@@ -71,6 +71,8 @@ def main() -> int:
 
 def walk(tour: Tour) -> None:
     admin, requester = tour.sign_in("admin"), tour.sign_in("requester")
+    admin.set_up_mfa()
+    admin.open_window()
     show_flow(tour, admin)
     set_up_mfa(tour, requester)
     request_access(tour, requester)

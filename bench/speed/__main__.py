@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.environment import RESULTS, InvalidRun, exit_on_sigterm
 from bench.report import format_figures, save_figures
 
-PARTS = ("verify", "pages", "worker", "active")
+PARTS = ("verify", "pages", "worker", "active", "sign_in")
 SIZES = "1000,100000,1000000"
 
 

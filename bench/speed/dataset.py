@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -110,81 +111,166 @@ def make_flows() -> list[tuple[AccessFlow, FlowTarget]]:
     return flows
 
 
+@dataclass(frozen=True)
+class Author:
+    """A user of the block by number, and when and from where they did everything."""
+
+    n: int
+    user: User
+    at: datetime
+
+    @property
+    def pk(self) -> int:
+        return BASE + self.n
+
+    @property
+    def client(self) -> dict[str, str]:
+        return {"address": f"10.0.0.{self.n}", "user_agent": USER_AGENT}
+
+    @property
+    def label(self) -> str:
+        return str(self.user)
+
+
 def make_block(
     flows: list[tuple[AccessFlow, FlowTarget]], start: datetime, pace: timedelta
 ) -> None:
     """Write the rows of 200 users, each with one request and ten events."""
-    later = timezone.now() + timedelta(hours=10)
+    rows: dict[Any, list[Any]] = {model: [] for model in STRIDES}
     everyone = Group.objects.get(name="Everyone")
     names = [f"{first} {last}" for last, first in itertools.product(LAST_NAMES, FIRST_NAMES)]
-    rows: dict[Any, list[Any]] = {model: [] for model in STRIDES}
     for n, name in enumerate(names):
-        pk, at, address = BASE + n, start + pace * n / BLOCK, f"10.0.0.{n}"
-        email = f"{name.lower().replace(' ', '.')}.{MARK}@example.org"
-        label = f"{name} <{email}>"
-        user = User(
-            id=pk, name=name, email=email, password="!", created_at=at, is_active=n % 50 != 7
-        )
-        rows[User].append(user)
+        author = _add_user(rows, n, name, start + pace * n / BLOCK)
         for m, group_id in enumerate((everyone.pk, BASE + n % TEAMS)):
-            rows[Membership].append(Membership(id=BASE + 2 * n + m, user=user, group_id=group_id))
-        rows[MfaState].append(MfaState(user=user))
-        rows[TrustedBrowser].append(TrustedBrowser(id=pk, user=user, nonce_hash=f"{MARK}{n}", epoch=0, user_agent=USER_AGENT))  # fmt: skip
-        rows[Session].append(Session(session_key=f"{MARK}{n}", session_data="x" * 300, expire_date=later))  # fmt: skip
-        if n % 20:
-            rows[Authenticator].append(Authenticator(id=pk, user=user, name="Authenticator app", confirmed=True, key="siv1.none", created_at=at))  # fmt: skip
-        verification = Verification(
-            id=pk, user=user, at=at, outcome="bad" if n % 40 == 3 else Outcome.OK, epoch=0,
-            scope="unknown", device_id=pk, device_name="Authenticator app", address=address,
-            user_agent=USER_AGENT, session_ref=f"{MARK}{n}",
-        )  # fmt: skip
-        rows[Verification].append(verification)
-        flow, target = flows[(n * 7) % FLOWS]
-        status = STATUSES.get(n, OTHER_STATUSES[n % len(OTHER_STATUSES)])
-        is_granted = status in {Status.ACTIVE, Status.REVOKED, Status.EXPIRED}
-        is_active = status == Status.ACTIVE
-        end = later if is_active else at + timedelta(hours=1)
-        request = AccessRequest(
-            id=pk, requester=user, requester_label=label, flow=flow, flow_name=flow.name,
-            flow_version=1, flow_fingerprint="f" * 64, require_mfa=flow.require_mfa,
-            approval="any_of" if status == Status.PENDING_APPROVAL else flow.approval,
-            max_duration=timedelta(hours=8), duration=timedelta(hours=1), status=status,
-            justification=f"Look into the failed import of the night, OPS-{MARK}", created_at=at,
-            ticket=f"OPS-{MARK}", status_changed_at=at, pending_until=later,
-            starts_at=at if is_granted else None, ends_at=end if is_granted else None,
-            ended_at=end if is_granted and not is_active else None, verification=verification,
-            verified_at=at, verified_with="Authenticator app", verified_from=address,
-        )  # fmt: skip
-        rows[AccessRequest].append(request)
-        integration = target.resource.integration
-        of_target = {"request": request, "integration": integration, "integration_name": integration.name,
-                     "resource": target.resource.name, "permission": target.permission.name}  # fmt: skip
-        rows[RequestedTarget].append(RequestedTarget(id=pk, **of_target))
-        ended = (
-            {} if is_active else {"contained_at": end, "ended_at": end, "proof": {"sessions": 0}}
-        )
-        if is_granted:
-            state = GrantState.ACTIVE if is_active else GrantState.REMOVED
-            rows[Grant].append(Grant(id=uuid.uuid4(), state=state, deadline=end, login=f"jit_{MARK}_{n}", login_oid=pk, activated_at=at, **of_target, **ended))  # fmt: skip
+            rows[Membership].append(
+                Membership(id=BASE + 2 * n + m, user=author.user, group_id=group_id)
+            )
+        request = _add_request(rows, author, *flows[(n * 7) % FLOWS])
         if n % 2 == 0:
-            verdict = "reject" if status == Status.REJECTED else "approve"
-            rows[Decision].append(Decision(id=pk, request=request, approver=user, approver_label=label, verdict=verdict, reason="As agreed", fingerprint="f" * 64, at=at))  # fmt: skip
-        rows[Delivery].append(Delivery(id=pk, event_id=10 * n + 1, kind="opened", recipient=email, recipient_label=name, subject="Your access is active", body="Your access is active. " * 10, state="sent", sent_at=at))  # fmt: skip
-        for m, event in enumerate(EVENT_NAMES):
-            number = 10 * n + m + 1
-            event = "mfa:refuse" if number % 97 == 0 else event
-            of_request = {"request_id": pk, "request_label": f"AR-{pk}"} if m > 1 else {}
-            rows[Event].append(Event(
-                id=number, at=at, event=event, actor_id=pk, actor_label=label, target_type="users.user",
-                target_id=str(pk), target_label=label, address=address, user_agent=USER_AGENT,
-                metadata={"outcome": "ok", "verification": pk}, **of_request,
-            ))  # fmt: skip
-            rows[ChainEntry].append(ChainEntry(position=number, event_id=number, digest="a" * 64, link="b" * 64))  # fmt: skip
-    for number in range(1, EVENTS // CHECKPOINT + 1):
-        last = number * CHECKPOINT
-        rows[Checkpoint].append(Checkpoint(number=number, first_position=last - CHECKPOINT + 1, last_position=last, settled_id=last, created_at=start, link="a" * 64, previous="b" * 64, key_id="b1", hash="c" * 64, mac="d" * 64))  # fmt: skip
+            _add_decision(rows, author, request)
+        _add_events(rows, author)
+    _add_checkpoints(rows, start)
     for model_rows in rows.values():
         _create(model_rows)
+
+
+def _later() -> datetime:
+    return timezone.now() + timedelta(hours=10)
+
+
+def _add_user(rows: dict[Any, list[Any]], n: int, name: str, at: datetime) -> Author:
+    """Add a user with a session and a trusted browser, and most of them with an authenticator."""
+    pk, email = BASE + n, f"{name.lower().replace(' ', '.')}.{MARK}@example.org"
+    is_active = n % 50 != 7
+    user = User(id=pk, name=name, email=email, password="!", created_at=at, is_active=is_active)
+    rows[User].append(user)
+    rows[MfaState].append(MfaState(user=user))
+    browser = {"nonce_hash": f"{MARK}{n}", "epoch": 0, "user_agent": USER_AGENT}
+    rows[TrustedBrowser].append(TrustedBrowser(id=pk, user=user, **browser))
+    session = {"session_data": "x" * 300, "expire_date": _later()}
+    rows[Session].append(Session(session_key=f"{MARK}{n}", **session))
+    if n % 20:
+        app = {"name": "Authenticator app", "confirmed": True, "key": "siv1.none"}
+        rows[Authenticator].append(Authenticator(id=pk, user=user, created_at=at, **app))
+    return Author(n, user, at)
+
+
+def _add_request(
+    rows: dict[Any, list[Any]], author: Author, flow: AccessFlow, target: FlowTarget
+) -> AccessRequest:
+    """Add a request with its verification, target and, if it was granted, grant."""
+    n, pk, at = author.n, author.pk, author.at
+    status = STATUSES.get(n, OTHER_STATUSES[n % len(OTHER_STATUSES)])
+    is_active = status == Status.ACTIVE
+    is_granted = status in {Status.ACTIVE, Status.REVOKED, Status.EXPIRED}
+    end = _later() if is_active else at + timedelta(hours=1)
+    verification = _verification(author)
+    rows[Verification].append(verification)
+    request = AccessRequest(
+        id=pk, requester=author.user, requester_label=author.label, flow=flow, flow_name=flow.name,
+        flow_version=1, flow_fingerprint="f" * 64, require_mfa=flow.require_mfa,
+        approval="any_of" if status == Status.PENDING_APPROVAL else flow.approval,
+        max_duration=timedelta(hours=8), duration=timedelta(hours=1), status=status,
+        justification=f"Look into the failed import of the night, OPS-{MARK}", created_at=at,
+        ticket=f"OPS-{MARK}", status_changed_at=at, pending_until=_later(),
+        starts_at=at if is_granted else None, ends_at=end if is_granted else None,
+        ended_at=end if is_granted and not is_active else None, verification=verification,
+        verified_at=at, verified_with="Authenticator app", verified_from=author.client["address"],
+    )  # fmt: skip
+    rows[AccessRequest].append(request)
+    integration = target.resource.integration
+    of_target = {"request": request, "integration": integration, "integration_name": integration.name,
+                 "resource": target.resource.name, "permission": target.permission.name}  # fmt: skip
+    rows[RequestedTarget].append(RequestedTarget(id=pk, **of_target))
+    if is_granted:
+        ended = {"contained_at": end, "removed_at": end, "proof": {"sessions": 0}}
+        of_target |= (
+            {"state": GrantState.ACTIVE} if is_active else {"state": GrantState.REMOVED, **ended}
+        )
+        rows[Grant].append(Grant(id=uuid.uuid4(), deadline=end, login=f"jit_{MARK}_{n}", login_oid=pk, activated_at=at, **of_target))  # fmt: skip
+    return request
+
+
+def _verification(author: Author) -> Verification:
+    return Verification(
+        id=author.pk,
+        user=author.user,
+        at=author.at,
+        outcome="bad" if author.n % 40 == 3 else Outcome.OK,
+        epoch=0,
+        scope="unknown",
+        device_id=author.pk,
+        device_name="Authenticator app",
+        session_ref=f"{MARK}{author.n}",
+        **author.client,
+    )
+
+
+def _add_decision(rows: dict[Any, list[Any]], author: Author, request: AccessRequest) -> None:
+    verdict = "reject" if request.status == Status.REJECTED else "approve"
+    rows[Decision].append(
+        Decision(
+            id=author.pk,
+            request=request,
+            approver=author.user,
+            approver_label=author.label,
+            verdict=verdict,
+            reason="As agreed",
+            fingerprint="f" * 64,
+            at=author.at,
+        )
+    )
+
+
+def _add_events(rows: dict[Any, list[Any]], author: Author) -> None:
+    """Add the ten events of a request with their places in the chain, and an email about one."""
+    user, pk = author.user, author.pk
+    mail = {"kind": "opened", "recipient": user.email, "recipient_label": user.name, "state": "sent",
+            "subject": "Your access is active", "body": "Your access is active. " * 10}  # fmt: skip
+    first = 10 * author.n + 1
+    rows[Delivery].append(Delivery(id=pk, event_id=first, sent_at=author.at, **mail))
+    for m, name in enumerate(EVENT_NAMES):
+        number = first + m
+        of_request = {"request_id": pk, "request_label": f"AR-{pk}"} if m > 1 else {}
+        rows[Event].append(Event(
+            id=number, at=author.at, event="mfa:refuse" if number % 97 == 0 else name, actor_id=pk,
+            actor_label=author.label, target_type="users.user", target_id=str(pk),
+            target_label=author.label, metadata={"outcome": "ok", "verification": pk},
+            **author.client, **of_request,
+        ))  # fmt: skip
+        hashes = {"digest": "a" * 64, "chain_hash": "b" * 64}
+        rows[ChainEntry].append(ChainEntry(position=number, event_id=number, **hashes))
+
+
+def _add_checkpoints(rows: dict[Any, list[Any]], start: datetime) -> None:
+    hashes = {"chain_hash": "a" * 64, "previous_hash": "b" * 64, "key_id": "b1", "hash": "c" * 64,
+              "mac": "d" * 64}  # fmt: skip
+    for number in range(1, EVENTS // CHECKPOINT + 1):
+        last = number * CHECKPOINT
+        positions = {"first_position": last - CHECKPOINT + 1, "last_position": last}
+        rows[Checkpoint].append(
+            Checkpoint(number=number, settled_id=last, created_at=start, **positions, **hashes)
+        )
 
 
 def grow(former_users: int, users: int) -> None:
@@ -266,7 +352,7 @@ def give_requests_to_viewers() -> None:
         active, pending, *_ = requests.filter(status=Status.EXPIRED)
         open_end = {"ended_at": None, "ends_at": later}
         requests.filter(pk=active.pk).update(status=Status.ACTIVE, **open_end)
-        active.grants.update(state=GrantState.ACTIVE, ended_at=None, contained_at=None, proof={}, deadline=later)  # fmt: skip
+        active.grants.update(state=GrantState.ACTIVE, removed_at=None, contained_at=None, proof={}, deadline=later)  # fmt: skip
         waiting = {"ended_at": None, "ends_at": None, "starts_at": None, "pending_until": later}
         requests.filter(pk=pending.pk).update(status=Status.PENDING_APPROVAL, approval="any_of", **waiting)  # fmt: skip
         pending.grants.all().delete()

@@ -32,9 +32,9 @@ class Environment:
     server: PostgresServer
     keys: dict[str, str] = field(default_factory=base.new_keys)
 
-    def application(self, database: str) -> Web:
+    def application(self, database: str, **settings: str) -> Web:
         """Return the application of a database, without a process of it running."""
-        settings = {"STATIC_ROOT": str(self.home / "static")}
+        settings = {"STATIC_ROOT": str(self.home / "static"), **settings}
         if database == BASELINE:
             settings["DJANGO_SETTINGS_MODULE"] = "bench.speed.baseline.settings"
         variables = base.portal_environment(self.server, database, self.keys, **settings)
@@ -70,9 +70,9 @@ class Environment:
         return sum(cpu_s - former.get(pid, 0.0) for pid, cpu_s in now.items())
 
     @contextmanager
-    def running_web(self, database: str) -> Iterator[Web]:
+    def running_web(self, database: str, **options: str) -> Iterator[Web]:
         """Run gunicorn with two processes of four threads, as the README starts it."""
-        web = self.application(database)
+        web = self.application(database, **options)
         web.run("-m", "django", "collectstatic", "--noinput", "--verbosity=0")
         web.launch(
             "-m", "gunicorn", "django.core.wsgi:get_wsgi_application()", "--workers", "2",

@@ -6,6 +6,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -20,6 +21,7 @@ GROWING_TABLES = (
     "requests_app_grant", "requests_app_decision", "audit_event", "audit_chainentry",
     "audit_delivery", "django_session",
 )  # fmt: skip
+LONG_PAST = datetime.now(UTC).date() - timedelta(days=150)  # within the data set's history
 MEMBER_PAGES = {"my access": "/", "my requests": "/requests/", "new request": "/requests/new/"}
 ADMIN_PAGES = {
     "approvals": "/approvals/",
@@ -36,6 +38,8 @@ ADMIN_PAGES = {
     "audit log with words": "/audit-log/?event=mfa:verify&text=pet",
     "audit log of an actor": "/audit-log/?actor=petra.nov",
     "audit log with words alone": "/audit-log/?text=AR-1010",
+    "audit log of a day": f"/audit-log/?since={LONG_PAST}&until={LONG_PAST}",
+    "audit log of days with words": f"/audit-log/?until={LONG_PAST}&text=petra",
 }
 PAGES = MEMBER_PAGES | ADMIN_PAGES
 _SCAN = re.compile(rf"Seq Scan on ({'|'.join(GROWING_TABLES)})\b")

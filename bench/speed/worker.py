@@ -20,6 +20,7 @@ PREPARATION_S, PREPARED_PER_S = 25.0, 200
 CONTAINED_WITHIN_S = 150.0  # after the last end
 PROVING_S = 20.0
 MAX_MEMORY_MB = 150
+MAX_IDLE_MS = 10  # a second: 1 % of a core
 CONTAINED = "SELECT count(contained_at) FROM requests_app_grant"
 PROVEN = "SELECT count(*) FROM requests_app_grant WHERE state = 'removed'"
 DRIFTS = "SELECT count(*) FROM requests_app_drift"
@@ -59,7 +60,7 @@ def _measure_idle(environment: Environment, worker: Application) -> list[Figure]
     memory_mb = worker.memory_mb()
     worker.stop()
     return [
-        Figure("worker: idle, CPU", round(worker_s / IDLE_S * 1000, 2), "ms/s"),
+        Figure("worker: idle, CPU", round(worker_s / IDLE_S * 1000, 2), "ms/s", bar=MAX_IDLE_MS),
         Figure("worker: idle, database CPU", round(database_s / IDLE_S * 1000, 2), "ms/s"),
         Figure("worker: idle, memory", round(memory_mb, 1), "MB", bar=MAX_MEMORY_MB),
     ]

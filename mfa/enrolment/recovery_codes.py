@@ -30,7 +30,7 @@ from mfa.verification.attempts import (
     succeed,
 )
 from mfa.verification.evidence import require_evidence
-from mfa.verification.services import SEPARATORS
+from mfa.verification.services import SEPARATORS, is_six_digits, verify_code
 from mfa.verification.throttle_scope import ThrottleScope
 from mfa.verification.window import Window
 
@@ -84,6 +84,14 @@ def verify_recovery_code(
     if outcome != Outcome.OK:
         return fail(attempt, outcome)
     return succeed(attempt)
+
+
+def verify_any_code(
+    *, user: "User", code: str, scope: ThrottleScope, client_info: ClientInfo
+) -> VerificationResult:
+    """Verify a code of the user's authenticator or, if it is not six digits, a recovery code."""
+    verify = verify_code if is_six_digits(code) else verify_recovery_code
+    return verify(user=user, code=code, scope=scope, client_info=client_info)
 
 
 def make_recovery_codes(

@@ -53,16 +53,22 @@ def _success_behind(window: Window, state: MfaState) -> Verification | None:
     return verification
 
 
-def require_admin_evidence(*, actor: "User", window: Window | None) -> Verification | None:
-    """Demand an open window of an admin who has MFA on, and nothing of one who has not.
+def require_evidence_if_enrolled(*, user: "User", window: Window | None) -> Verification | None:
+    """Demand an open window of a user who has set up MFA, and nothing of one who has not.
 
-    Whoever holds the password of an admin without MFA could turn it on and pass anyway. Where that
-    is not enough, ``MFA_ADMINS_MUST_ENROL`` demands that admins turn it on first.
+    For what changes how somebody signs in: a password alone must not be enough for that.
     """
     with transaction.atomic():
-        lock_state(actor.pk)
-        if is_enrolled(actor.pk):
-            return require_evidence(user=actor, window=window)
-    if settings.MFA_ADMINS_MUST_ENROL:
-        raise NotEnrolled("Set up MFA first. It is required for account admins.")
-    return None
+        lock_state(user.pk)
+        return require_evidence(user=user, window=window) if is_enrolled(user.pk) else None
+
+
+def require_admin_evidence(*, actor: "User", window: Window | None) -> Verification | None:
+    """Demand an open window of an admin, who sets up MFA first.
+
+    Only without ``MFA_ADMINS_MUST_ENROL`` does an admin who has not set it up act without.
+    """
+    verification = require_evidence_if_enrolled(user=actor, window=window)
+    if verification is None and settings.MFA_ADMINS_MUST_ENROL:
+        raise NotEnrolled(NotEnrolled.admins)
+    return verification

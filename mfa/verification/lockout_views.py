@@ -10,14 +10,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.permissions import admins_only
 from apono_portal.core.web.types import PortalRequest
-from mfa.decorators import mfa_required_if_enrolled
 from mfa.exceptions import MfaError
 from mfa.verification import lockouts as services
 from mfa.verification.forms import ReasonForm
 
 
 @require_safe
-@mfa_required_if_enrolled
 @admins_only
 def lockouts(request: PortalRequest) -> HttpResponse:
     context = {"lockouts": services.month_lockouts(timezone.now())}
@@ -25,7 +23,6 @@ def lockouts(request: PortalRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@mfa_required_if_enrolled
 @admins_only
 def lift_lockout(request: PortalRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(get_user_model(), pk=pk)

@@ -49,10 +49,13 @@ def verify_code(
 
 def parse_code(text: str) -> str:
     """Return exactly six ASCII digits, or raise `MalformedCode`. Spaces and hyphens are dropped."""
-    code = SEPARATORS.sub("", text)
-    if not SIX_DIGITS.fullmatch(code):
+    if not is_six_digits(text):
         raise MalformedCode
-    return code
+    return SEPARATORS.sub("", text)
+
+
+def is_six_digits(text: str) -> bool:
+    return SIX_DIGITS.fullmatch(SEPARATORS.sub("", text)) is not None
 
 
 def _check_code_of_any(

@@ -5,13 +5,17 @@ codes have the same scopes once more. A scope is a budget, never a way around a 
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
-from apono_portal.core.web.types import PortalRequest
 from mfa.models import TrustedBrowser, Verification
 from mfa.verification.trusted_browsers import find_trusted_browser, nonce_hash_of
 from mfa.verification.window import stored_window
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
 RECOVERY_SCOPE = "recovery"
 
@@ -31,10 +35,10 @@ class ThrottleScope:
         return find_trusted_browser(user_id, epoch, self.nonce_hash)
 
 
-def throttle_scope_of(request: PortalRequest) -> ThrottleScope:
+def throttle_scope_of(request: HttpRequest, user: "User") -> ThrottleScope:
     window = stored_window(request)
-    last_success = window.verification_id if window else None
-    return ThrottleScope(nonce_hash_of(request), session_ref_of(request), last_success)
+    last_success = window.verification_id if window and window.user_id == user.pk else None
+    return ThrottleScope(nonce_hash_of(request, user.pk), session_ref_of(request), last_success)
 
 
 def scope_label(browser: TrustedBrowser | None, *, recovery: bool = False) -> str:
@@ -44,7 +48,7 @@ def scope_label(browser: TrustedBrowser | None, *, recovery: bool = False) -> st
     return f"trusted:{browser.pk}" if browser else Verification.UNKNOWN_SCOPE
 
 
-def session_ref_of(request: PortalRequest) -> str:
+def session_ref_of(request: HttpRequest) -> str:
     """Return a hash of the session key: enough to count its failures, not enough to enter it."""
     key = request.session.session_key
     return salted_hmac("mfa.session", key, algorithm="sha256").hexdigest() if key else ""

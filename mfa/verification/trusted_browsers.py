@@ -9,11 +9,10 @@ from django.conf import settings
 from django.core import signing
 from django.db import transaction
 from django.db.models import BigIntegerField, CharField
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 
 from apono_portal.core.db.compiled_query import CompiledQuery
 from apono_portal.core.web.client import ClientInfo
-from apono_portal.core.web.types import PortalRequest
 from audit.events import EventName
 from audit.services import record
 from mfa.exceptions import BrowserNotFound
@@ -100,9 +99,8 @@ def set_browser_cookie(response: HttpResponse, user: "User", cookie: str) -> Non
     )
 
 
-def nonce_hash_of(request: PortalRequest) -> str:
-    """Return the hash of the nonce in the user's cookie; empty without a valid one."""
-    user_id = request.user.pk
+def nonce_hash_of(request: HttpRequest, user_id: int) -> str:
+    """Return the hash of the nonce in a user's cookie; empty without a valid one."""
     cookie = request.COOKIES.get(cookie_name(user_id), "")
     try:
         return nonce_hash(str(signing.loads(cookie, salt=_salt(user_id), max_age=COOKIE_AGE)))

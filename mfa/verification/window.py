@@ -87,6 +87,14 @@ def with_methods(users: Users) -> Users:
     )
 
 
+def is_enrolled_user(user: "User", *, fresh: bool = False) -> bool:
+    """Return whether the user has a method, as read with the user (`with_methods`) unless ``fresh``."""
+    if fresh or not hasattr(user, "authenticator_id"):
+        return is_enrolled(user.pk)
+    methods = (user.authenticator_id, getattr(user, "passkey_id", None))
+    return any(pk is not None for pk in methods)
+
+
 class WindowState:
     """``request.mfa``: whether the user is enrolled, and the window if it is open.
 
@@ -100,13 +108,7 @@ class WindowState:
 
     @cached_property
     def enrolled(self) -> bool:
-        user = self._user
-        if user is None:
-            return False
-        if self._fresh or not hasattr(user, "authenticator_id"):
-            return is_enrolled(user.pk)
-        methods = (user.authenticator_id, getattr(user, "passkey_id", None))
-        return any(pk is not None for pk in methods)
+        return self._user is not None and is_enrolled_user(self._user, fresh=self._fresh)
 
     @property
     def window(self) -> Window | None:

@@ -19,6 +19,7 @@ COLUMNS = (
     "flow",
     "flow_version",
     "targets",
+    "logins",
     "duration_s",
     "justification",
     "ticket",
@@ -69,6 +70,7 @@ def _row(request: AccessRequest) -> Row:
         "flow": request.flow_name,
         "flow_version": request.flow_version,
         "targets": [str(target) for target in request.targets.all()],
+        "logins": [grant.login for grant in grants if grant.login],
         "duration_s": int(request.duration.total_seconds()),
         "justification": request.justification,
         "ticket": request.ticket,
@@ -134,6 +136,7 @@ def _csv_cells(request: AccessRequest) -> list[object]:
     decisions = row["decisions"]
     row |= {
         "targets": "; ".join(row["targets"]),
+        "logins": "; ".join(row["logins"]),
         "decisions": "; ".join(map(_decision_text, decisions)),
         "approvers_mfa": "; ".join(
             f"{decision['mfa_verified_at']} {decision['mfa_with']}"

@@ -4,6 +4,7 @@ import datetime as dt
 
 from django import forms
 
+from apono_portal.core.formatting.login_names import grant_id_of
 from audit.log.forms import MAX_ID, DayField, parse_reference, start_of
 from requests_app.activity.selectors import ActivityFilters
 from requests_app.models import Status
@@ -41,7 +42,7 @@ class ActivityForm(forms.Form):
     flow = _text_filter("Access flow")
     integration = _text_filter("Integration")
     permission = _text_filter("Resource or permission")
-    request = forms.CharField(label="Request", max_length=32, required=False)
+    request = forms.CharField(label="Request or login", max_length=63, required=False)
     before = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
     after = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
     open = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
@@ -58,8 +59,10 @@ class ActivityForm(forms.Form):
         "request",
     )
 
-    def clean_request(self) -> int | None:
-        return parse_reference(self.cleaned_data["request"])
+    def clean_request(self) -> int | str | None:
+        """Return the id in a reference, or the name of a login."""
+        text: str = self.cleaned_data["request"]
+        return text if grant_id_of(text) else parse_reference(text)
 
     @property
     def active_filters(self) -> dict[str, str]:
@@ -74,6 +77,7 @@ class ActivityForm(forms.Form):
     def filters(self) -> ActivityFilters:
         """The filters of a valid form. ``until`` includes that day, in the portal's time zone."""
         data = self.cleaned_data
+        request = data["request"]
         until = data["until"] and data["until"] + dt.timedelta(days=1)
         return ActivityFilters(
             since=start_of(data["since"]),
@@ -84,5 +88,6 @@ class ActivityForm(forms.Form):
             permission=data["permission"],
             status=data["status"],
             mfa=data["mfa"],
-            request_id=data["request"],
+            request_id=request if isinstance(request, int) else None,
+            login=request if isinstance(request, str) else "",
         )

@@ -6,6 +6,7 @@ from datetime import datetime
 from django.db.models import Exists, OuterRef, Prefetch, Q
 
 from accessflows.models import AccessFlow, Integration
+from apono_portal.core.formatting.login_names import grant_id_of
 from requests_app.models import AccessRequest, Decision, RequestedTarget
 from requests_app.querysets import AccessRequestQuerySet
 
@@ -25,6 +26,7 @@ class ActivityFilters:
     status: str = ""
     mfa: str = ""
     request_id: int | None = None
+    login: str = ""
 
 
 def filter_requests(filters: ActivityFilters) -> AccessRequestQuerySet:
@@ -56,6 +58,8 @@ def _request_conditions(filters: ActivityFilters) -> Q:
         conditions &= Q(status=filters.status)
     if filters.request_id is not None:
         conditions &= Q(pk=filters.request_id)
+    if filters.login:
+        conditions &= Q(grants=grant_id_of(filters.login))
     return conditions & {
         "verified": Q(verified_at__isnull=False),
         "missing": Q(require_mfa=True, verified_at=None),

@@ -6,9 +6,10 @@ from django.utils import timezone
 
 from audit.events import EventName
 from audit.services import record
+from requests_app.evidence_checks import record_tampering
 from requests_app.lifecycle import lock_request, next_escalation, pending_until, transition
 from requests_app.models import AccessRequest, Decision, Status
-from requests_app.policies import void_reason
+from requests_app.policies import TAMPERING, void_reason
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -39,6 +40,8 @@ def remove_voided_approvals(*, request: AccessRequest) -> list[str]:
                 "reason": reason,
             },
         )
+        if reason in TAMPERING:
+            record_tampering(request=request, reason=reason, target=decision)
     Decision.objects.filter(pk__in=[decision.pk for decision in void]).delete()
     return [decision.approver_label for decision in void]
 

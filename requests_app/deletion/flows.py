@@ -14,7 +14,8 @@ from audit.events import EventName
 from audit.services import record
 from mfa.verification.window import Window
 from requests_app.exceptions import RequestRefused
-from requests_app.models import PENDING, AccessRequest, Status
+from requests_app.lifecycle import sign_request
+from requests_app.models import PENDING, UNFINISHED, AccessRequest, Status
 from requests_app.submission.validation import clean_reason
 
 if TYPE_CHECKING:
@@ -106,5 +107,15 @@ def delete_flow(
                 },
             },
         )
+        _detach_requests(locked)
         locked.delete()
     return usage
+
+
+def _detach_requests(flow: AccessFlow) -> None:
+    """Sign the flow's unfinished requests without it, so that its absence is no sign of tampering."""
+    unfinished = AccessRequest.objects.filter(flow=flow, status__in=UNFINISHED)
+    for request in unfinished.select_for_update(of=("self",)).order_by("pk"):
+        if request.is_authentic:
+            request.flow = None
+            sign_request(request)

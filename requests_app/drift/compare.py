@@ -97,7 +97,7 @@ def compare(
         if not _is_comparable(grant, listing, since):
             continue
         existing_role = by_oid.get(grant.login_oid or 0)
-        if existing_role is None:
+        if existing_role is None or _is_of_another_grant(existing_role, grant):
             dropped.append(grant)
             findings.append(Finding(Kind.DROPPED, grant.login, DROPPED, grant))
         else:
@@ -126,9 +126,14 @@ def _is_comparable(grant: Grant, listing: RoleListing, since: datetime) -> bool:
     )
 
 
+def _is_of_another_grant(role: ManagedRole, grant: Grant) -> bool:
+    """Whether the server gave the login's OID to the login of another grant, as after a restore."""
+    return role.grant_id not in (None, grant.pk) and role.name not in ("", grant.login)
+
+
 def _differences(grant: Grant, role: ManagedRole, since: datetime) -> Iterator[Finding]:
     enabled = role.can_login and grant.revealed_at is None
-    disabled = not role.can_login and _was_revealed_before(grant, since)
+    disabled = not role.can_login and _was_set_before(grant, since)
     for kind, sentence in (
         (Kind.RENAMED, _renamed(grant, role)),
         (Kind.UNMARKED, _unmarked(grant, role)),
@@ -188,5 +193,6 @@ def _rights(grant: Grant, role: ManagedRole) -> str:
     return f"This login has {permissions} on the target instead of only {grant.permission}.{more}"
 
 
-def _was_revealed_before(grant: Grant, since: datetime) -> bool:
-    return grant.revealed_at is not None and grant.revealed_at < since
+def _was_set_before(grant: Grant, since: datetime) -> bool:
+    """Whether the target confirmed a password by then. A reveal that was cut off left the login disabled."""
+    return grant.password_set_at is not None and grant.password_set_at < since

@@ -99,7 +99,11 @@ def _scan(integration: Integration, since: datetime) -> int:
 
 def _active_grants(integration: Integration) -> QuerySet[Grant]:
     active = Grant.objects.filter(integration=integration, state=GrantState.ACTIVE)
-    return active.exclude(login_oid=None).defer("owned_objects", "proof").order_by("login_oid")
+    return (
+        active.exclude(login_oid=None)
+        .defer("owned_objects", "permission_state", "permission_changes", "proof")
+        .order_by("login_oid")
+    )
 
 
 def _identities(active: QuerySet[Grant], after: int) -> list[GrantIdentity]:

@@ -9,7 +9,7 @@ from audit.services import record
 from mfa.models import MfaState
 from mfa.verification.policies import is_evidence_valid
 from requests_app.approvals.invalidation import remove_voided_approvals, reopen_request
-from requests_app.grants.limits import limit_refusal
+from requests_app.grants.limits import limit_refusal, lock_limits
 from requests_app.grants.records import RELEASED, mark_revoking, reopen_for_cleanup, save_identity
 from requests_app.grants.reminders import reminder_time
 from requests_app.lifecycle import (
@@ -50,6 +50,7 @@ def begin_activation(*, request_pk: int) -> AccessRequest:
             return _await_mfa_again(request)
         targets = list(request.targets.select_related("integration"))
         integrations = [target.integration for target in targets if target.integration]
+        lock_limits(integrations)
         if request.requester and (sentence := limit_refusal(request.requester, integrations)):
             return _fail(request, sentence)
         _create_grants(request, targets)
@@ -90,11 +91,12 @@ def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bo
         if sentence and request.status == Status.GRANTING:
             _fail(request, sentence)
         activated = Grant.objects.filter(
-            pk=grant.pk, state=GrantState.ACTIVATING, lease_by=lease
+            pk=grant.pk, state=GrantState.ACTIVATING, lease_by=lease, deadline__gt=now
         ).update(
             state=GrantState.ACTIVE,
             activated_at=now,
             enforced_until=activation.valid_until,
+            permission_state=activation.permission_state.keys,
             **RELEASED,
         )
         if not activated:

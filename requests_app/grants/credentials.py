@@ -15,11 +15,12 @@ from mfa.verification.evidence import require_evidence
 from mfa.verification.locking import lock_state
 from mfa.verification.strength import Requirement
 from mfa.verification.window import Window
+from requests_app.evidence_checks import tampering_recorded
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.target_access import connector_errors, connector_of
 from requests_app.lifecycle import lock_request
 from requests_app.models import Grant, GrantState
-from requests_app.policies import can_reveal
+from requests_app.policies import ACCESS_NOT_AUTHENTIC, can_reveal
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -33,14 +34,19 @@ def reveal_credential(
     The grant is marked as revealed before the call, so that two tabs never get two passwords, and
     unmarked if the call fails. Raises `WindowClosed`, `RequestRefused` or `Conflict`.
     """
-    grant, identity = _mark_revealed(actor, grant, window, client_info)
+    with tampering_recorded(
+        request=grant.request, target=grant, actor=actor, client_info=client_info
+    ):
+        grant, identity = _mark_revealed(actor, grant, window, client_info)
     try:
         with connector_errors():
             integration, connector, target = connector_of(grant)
-            return connector.issue_credential(target, grant.spec(integration), identity)
+            credential = connector.issue_credential(target, grant.spec(integration), identity)
     except ConnectorError as error:
         _unmark_revealed(actor, grant, error.sentence, client_info)
         raise RequestRefused(f"{error.sentence} The credential was not revealed.") from None
+    Grant.objects.filter(pk=grant.pk).update(password_set_at=timezone.now())
+    return credential
 
 
 def reset_credential(
@@ -51,11 +57,14 @@ def reset_credential(
     Open sessions are terminated if the integration says so. Raises `WindowClosed`,
     `RequestRefused` or `Conflict`.
     """
-    grant, identity = _mark_reset(actor, grant, window, client_info)
+    with tampering_recorded(
+        request=grant.request, target=grant, actor=actor, client_info=client_info
+    ):
+        grant, identity = _mark_reset(actor, grant, window, client_info)
     try:
         with connector_errors():
             integration, connector, target = connector_of(grant)
-            return connector.reset_credential(
+            credential = connector.reset_credential(
                 target,
                 grant.spec(integration),
                 identity,
@@ -66,6 +75,8 @@ def reset_credential(
         raise RequestRefused(
             f"{error.sentence} The old password may no longer work. Reset again."
         ) from None
+    Grant.objects.filter(pk=grant.pk).update(password_set_at=timezone.now())
+    return credential
 
 
 def _mark_reset(
@@ -108,7 +119,7 @@ def _lock_revealable(
             "This access is not active, so it has no credential. See its page for the status."
         )
     if not request.is_authentic or not grant.is_authentic:
-        raise Conflict("The stored access is not what the portal wrote. Revoke it.")
+        raise Conflict(ACCESS_NOT_AUTHENTIC)
     if grant.deadline <= timezone.now():
         raise Conflict("This access has expired. Request it again if you still need it.")
     if request.require_mfa:

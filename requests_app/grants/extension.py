@@ -23,6 +23,7 @@ from mfa.verification.evidence import require_evidence
 from mfa.verification.locking import lock_state
 from mfa.verification.policies import is_evidence_valid
 from mfa.verification.window import Window
+from requests_app.evidence_checks import record_tampering, tampering_recorded
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.reminders import reminder_time
 from requests_app.grants.target_access import connector_errors, connector_of
@@ -34,7 +35,13 @@ from requests_app.lifecycle import (
     sign_request,
 )
 from requests_app.models import AccessRequest, Extension, Grant, GrantState, Status
-from requests_app.policies import approval_gap, grants_gap, ineligibility_reason
+from requests_app.policies import (
+    EXTENSION_NOT_AUTHENTIC,
+    TAMPERING,
+    approval_gap,
+    grants_gap,
+    ineligibility_reason,
+)
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -60,9 +67,9 @@ def extend_access(
     twice. The returned extension is done, or still requested if a target did not answer; a worker
     then retries until the end. Raises `WindowClosed`, `RequestRefused` or `Conflict`.
     """
-    extension = apply_extension(
-        extension=_request_extension(actor, request, used, window, client_info)
-    )
+    with tampering_recorded(request=request, target=request, actor=actor, client_info=client_info):
+        extension = _request_extension(actor, request, used, window, client_info)
+    extension = apply_extension(extension=extension)
     if extension.state == Extension.State.FAILED:
         raise Conflict(f"{request.reference} was not extended. {extension.message}")
     return extension
@@ -233,7 +240,7 @@ def _obstacle(extension: Extension, request: AccessRequest, state: MfaState | No
     if sentence := ineligibility_reason(request) or approval_gap(request):
         return sentence
     if not extension.is_authentic or extension.require_mfa != request.require_mfa:
-        return "The stored extension is not the one that the portal wrote."
+        return EXTENSION_NOT_AUTHENTIC
     if sentence := grants_gap(request.grants.all()):
         return sentence
     if not extension.require_mfa:
@@ -266,6 +273,8 @@ def _fail(extension: Extension, request: AccessRequest, sentence: str) -> Extens
     if _settle(extension, Extension.State.FAILED, sentence[:500]):
         request.grants.update(extending_to=None)
         _record(EventName.REQUEST_REFUSE_EXTENSION, extension, request, actor=None)
+        if sentence in TAMPERING:
+            record_tampering(request=request, reason=sentence, target=extension)
     return extension
 
 

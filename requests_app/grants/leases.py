@@ -1,4 +1,9 @@
-"""Leases of workers on grants, by the database's clock; those of a killed worker expire."""
+"""Leases of workers on grants, by the database's clock; those of a killed worker expire.
+
+A lease only keeps two workers from doing the same. What a worker does after its lease has expired is made
+harmless by the state it is recorded against, here and on the target: tests/requests_app/worker/lease_model.py
+tries every order.
+"""
 
 import secrets
 import uuid

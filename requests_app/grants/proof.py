@@ -8,6 +8,7 @@ from django.utils import timezone
 from accessflows.connectors.protocol import Containment
 from audit.events import EventName
 from audit.services import record_many
+from requests_app.grants.leases import release
 from requests_app.grants.records import RELEASED
 from requests_app.grants.revocation import finish_revocations
 from requests_app.lifecycle import lock_requests
@@ -44,7 +45,8 @@ def record_containment(*, contained: Mapping[Grant, Containment]) -> list[Grant]
 def record_never_created(*, grant: Grant, lease: str) -> None:
     """Record the removal of a grant whose activation created nothing on the target."""
     now = timezone.now()
-    Grant.objects.filter(pk=grant.pk, lease_by=lease, contained_at=None).update(contained_at=now)
+    unknown = Grant.objects.filter(pk=grant.pk, lease_by=lease, contained_at=None, login_oid=None)
+    unknown.update(contained_at=now)
     proof = {
         "holds": True,
         "role_removed": True,
@@ -60,11 +62,12 @@ def record_never_created(*, grant: Grant, lease: str) -> None:
 def record_removals(*, proven: Mapping[Grant, Mapping[str, object]], lease: str) -> list[Grant]:
     """Store proofs of removal where the lease still holds, and finish requests of which none is left.
 
-    Return the grants newly removed.
+    The others are released if they are still held: there is another login to remove. Return the grants newly removed.
     """
     with transaction.atomic():
         requests = lock_requests({grant.request_id for grant in proven})
         removed = [grant for grant in proven if _mark_removed(grant, lease, proven[grant])]
+        release((grant for grant in proven if grant not in removed), lease)
         about = [
             (
                 grant,
@@ -85,8 +88,12 @@ def record_removals(*, proven: Mapping[Grant, Mapping[str, object]], lease: str)
 
 
 def _mark_removed(grant: Grant, lease: str, proof: Mapping[str, object]) -> bool:
+    """Mark a grant as removed, unless a suspended worker has recorded another login meanwhile."""
     leased = Grant.objects.filter(
-        pk=grant.pk, state__in=[GrantState.REVOKING, GrantState.CONTAINED], lease_by=lease
+        pk=grant.pk,
+        state__in=[GrantState.REVOKING, GrantState.CONTAINED],
+        lease_by=lease,
+        login_oid=grant.login_oid,
     )
     now = timezone.now()
     return bool(leased.update(state=GrantState.REMOVED, removed_at=now, proof=proof, **RELEASED))

@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 MAX_DATABASES = 12  # listed by name
+MAX_CHANGES = 20
 
 
 def proof_lines(proof: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -16,6 +17,7 @@ def proof_lines(proof: Mapping[str, object]) -> list[tuple[str, str]]:
         ("Login", _answer(proof, "role_removed", "Removed", "Still exists")),
         ("Sessions", _answer(proof, "no_open_sessions", "None open", "Some open")),
         ("Left behind", _left_behind(proof)),
+        ("Permission", _permission(proof)),
         ("Checked", _checked(proof)),
         ("Method", str(proof.get("method", ""))),
     )
@@ -34,8 +36,14 @@ def proof_facts(proof: Mapping[str, object]) -> str:
         _answer(proof, "role_removed", "login removed", "login still exists"),
         _answer(proof, "no_open_sessions", "no open sessions", "sessions open"),
         _answer(proof, "nothing_left_behind", "nothing left behind", "objects left behind"),
+        _undone(proof),
     )
     return ", ".join(filter(None, facts))
+
+
+def _undone(proof: Mapping[str, Any]) -> str:
+    number = len(proof.get("permission_changes", []))
+    return f"{number} rights given to others undone" if number else ""
 
 
 def _answer(proof: Mapping[str, Any], key: str, yes: str, no: str) -> str:
@@ -53,6 +61,17 @@ def _left_behind(proof: Mapping[str, Any]) -> str:
     unread = details.get("databases_known_from_pg_shdepend_only", [])
     catalog = f"; {len(unread)} more by the server's dependency catalog" if unread else ""
     return f"{answer}. Checked {names}{more}{catalog}"
+
+
+def _permission(proof: Mapping[str, Any]) -> str:
+    """What the permission's role gave to others meanwhile; "" for proofs without a comparison."""
+    changes = [str(text) for text in proof.get("permission_changes", [])]
+    unchanged = _answer(proof, "permission_as_before", "As before activation", "Changed")
+    if not changes:
+        return unchanged
+    names = "; ".join(changes[:MAX_CHANGES])
+    more = f"; and {len(changes) - MAX_CHANGES} more" if len(changes) > MAX_CHANGES else ""
+    return f"{unchanged}. Undone: {names}{more}"
 
 
 def _checked(proof: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from accessflows.connectors.protocol import GrantIdentity, OwnedObjects
+from accessflows.connectors.protocol import GrantIdentity, OwnedObjects, PermissionEntry
 from audit.events import EventName
 from audit.services import record
 from requests_app.models import AccessRequest, Grant, GrantState
@@ -49,6 +49,30 @@ def save_identity(grant: Grant, identity: GrantIdentity) -> None:
     Grant.objects.filter(pk=grant.pk).update(**fields)
     for name, value in fields.items():
         setattr(grant, name, value)
+
+
+def save_permission_changes(grant: Grant, lease: str, changes: Iterable[PermissionEntry]) -> None:
+    """Store what the permission's role gave to others meanwhile, before it is undone."""
+    stored = list(grant.permission_changes)
+    listed = [{"database": one.database, "kind": one.kind, "text": one.text} for one in changes]
+    added = [item for item in listed if item not in stored]
+    grant.permission_changes = stored + added
+    if not added:
+        return
+    with transaction.atomic():
+        leased = Grant.objects.filter(pk=grant.pk, lease_by=lease)
+        if leased.update(permission_changes=grant.permission_changes):
+            record(
+                event=EventName.GRANT_FIND_PERMISSION_CHANGES,
+                actor=None,
+                target=grant,
+                request=grant.request,
+                metadata={
+                    "login": grant.login,
+                    "permission": grant.permission,
+                    "given_to_others": added[:MAX_LISTED_OBJECTS],
+                },
+            )
 
 
 def save_owned_objects(grant: Grant, lease: str, owned_objects: OwnedObjects) -> None:

@@ -33,6 +33,7 @@ from requests_app.policies import can_revoke
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
+_REVOCABLE = [*PENDING, Status.GRANTING, Status.ACTIVE]
 _FINAL_EVENTS = {
     Status.EXPIRED: EventName.REQUEST_EXPIRE,
     Status.REVOKED: EventName.REQUEST_REVOKE,
@@ -92,6 +93,8 @@ def revoke_ineligible() -> int:
     (docs/decisions/0013-lost-eligibility-revokes-access.md). At most `BATCH_SIZE` for each reason, so
     that a worker can stop in between.
     """
+    if not AccessRequest.objects.filter(status__in=_REVOCABLE).exists():
+        return 0
     conditions = {
         "The user is no longer active.": Q(requester=None) | Q(requester__is_active=False),
         "The access flow was deactivated or deleted.": Q(flow=None) | Q(flow__is_active=False),
@@ -154,6 +157,8 @@ def expire_due(*, now: datetime) -> int:
 def lapse_overdue(*, now: datetime) -> int:
     """Lapse up to `BATCH_SIZE` requests per pending status whose deadline passed; return how many."""
     lapsed = 0
+    if not AccessRequest.objects.overdue_pending(now).exists():
+        return lapsed
     for status, reason in _LAPSE_REASONS.items():
         with transaction.atomic():
             overdue = AccessRequest.objects.overdue_pending(now).filter(status=status)
@@ -232,8 +237,7 @@ def _revoke_each(
     *,
     limit: int | None = None,
 ) -> int:
-    revocable = [*PENDING, Status.GRANTING, Status.ACTIVE]
-    candidates = requests.filter(status__in=revocable).order_by("pk").values_list("pk", flat=True)
+    candidates = requests.filter(status__in=_REVOCABLE).order_by("pk").values_list("pk", flat=True)
     pks = list(dict.fromkeys(candidates[:limit]))
     if limit is not None:  # a worker: what something else has locked is left for later
         with transaction.atomic():
@@ -242,7 +246,7 @@ def _revoke_each(
     for pk in pks:
         with transaction.atomic():
             request = lock_request(pk)
-            if request.status in revocable:
+            if request.status in _REVOCABLE:
                 _revoke_or_cancel(request, actor=actor, client_info=client_info, reason=reason)
                 revoked += 1
     return revoked

@@ -44,12 +44,17 @@ def integrations_with_access() -> list[int]:
     return list(grants.order_by().values_list("integration_id", flat=True).distinct())
 
 
-def keep_connection(integration_id: int) -> None:
-    """Keep this process's connection to a target. Failures are reported by whatever needs it."""
+def keep_connections(integration_id: int) -> None:
+    """Keep this process's connections to a target, one per database with access.
+
+    Failures are reported by whatever needs them.
+    """
+    grants = Grant.objects.filter(integration=integration_id, state__in=UNCONTAINED)
+    databases = list(grants.order_by().values_list("resource", flat=True).distinct())
     try:
         connector, target = connector_of_integration(Integration.objects.get(pk=integration_id))
         with connector_errors():
-            connector.keep_connection(target)
+            connector.keep_connections(target, databases)
     except (ConnectorError, Integration.DoesNotExist) as error:
         log.warning("connection_not_kept", integration=integration_id, error=type(error).__name__)
 

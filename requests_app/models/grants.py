@@ -51,6 +51,9 @@ class Grant(AuthenticatedRow):
 
     The row is written, with its deadline, before anything is done on the target. ``extending_to`` is
     the end requested by an open extension, ``enforced_until`` the end the target itself enforces.
+    ``revealed_at`` is written before the target is called, ``password_set_at`` once it has confirmed.
+    ``permission_state`` are the keys of what the permission's role had given to others at activation,
+    None if unknown, and ``permission_changes`` what was added until the end.
     The worker ``lease_by`` holds the row until ``lease_until``, by the database's clock.
     """
 
@@ -73,9 +76,12 @@ class Grant(AuthenticatedRow):
     system_identifier = models.CharField(max_length=32, blank=True)
     activated_at = models.DateTimeField(null=True, blank=True)
     revealed_at = models.DateTimeField(null=True, blank=True)
+    password_set_at = models.DateTimeField(null=True, blank=True)
     contained_at = models.DateTimeField(null=True, blank=True)
     removed_at = models.DateTimeField(null=True, blank=True)
     owned_objects = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
+    permission_state = models.JSONField(null=True, blank=True, encoder=DjangoJSONEncoder)
+    permission_changes = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
     proof = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
     lease_by = models.CharField(max_length=64, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
@@ -102,13 +108,17 @@ class Grant(AuthenticatedRow):
             models.UniqueConstraint(
                 fields=["request", "integration", "resource", "permission"],
                 name="grant_once_per_target",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(activated_at=None) | Q(deadline__gt=models.F("activated_at")),
+                name="grant_ends_after_start",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.integration_name} / {self.resource} · {self.permission}"
 
-    def spec(self, integration: Integration) -> GrantSpec:
+    def spec(self, integration: Integration, *, allow_delegation: bool = False) -> GrantSpec:
         """Return what a connector needs to provision or look up this grant."""
         return GrantSpec(
             grant_id=self.pk,
@@ -118,6 +128,8 @@ class Grant(AuthenticatedRow):
             deadline=self.deadline,
             connection_limit=integration.connection_limit,
             system_identifier=self.system_identifier or integration.system_identifier,
+            allow_delegation=allow_delegation,
+            reference=f"AR-{self.request_id}",
         )
 
     @property

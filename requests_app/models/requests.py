@@ -169,6 +169,11 @@ class AccessRequest(AuthenticatedRow):
                 name="request_strong_needs_passkey",
             ),
             models.CheckConstraint(
+                condition=~Q(status__in=["pending_mfa", "pending_approval", "granting"])
+                | Q(pending_until__isnull=False),
+                name="request_pending_has_deadline",
+            ),
+            models.CheckConstraint(
                 condition=~Q(status="active") | Q(ends_at__isnull=False),
                 name="request_active_has_end",
             ),

@@ -6,10 +6,11 @@ from requests_app.querysets import WorkerHeartbeatQuerySet
 
 
 class WorkerHeartbeat(models.Model):
-    """When a worker's loop last made a turn."""
+    """When a worker's loop last made a turn, and whether it can sign audit checkpoints."""
 
     name = models.CharField(max_length=64, primary_key=True)
     seen_at = models.DateTimeField()
+    can_sign = models.BooleanField(default=False)
 
     objects = WorkerHeartbeatQuerySet.as_manager()
 

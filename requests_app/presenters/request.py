@@ -153,6 +153,7 @@ class GrantCard:
     terminates_sessions: bool
     drifts: list[str]
     proof: list[tuple[str, str]]
+    shows_login: bool
 
 
 @dataclass(frozen=True)
@@ -344,6 +345,7 @@ def _grant_card(grant: Grant, request: AccessRequest, viewer: "User", now: datet
         sentence=_overdue_sentence(grant) if status.overdue_for else _state_sentence(grant),
         drifts=[drift.sentence for drift in grant.drifts.all() if drift.resolved_at is None],
         proof=proof_lines(grant.proof),
+        shows_login=viewer.can_read_everything or request.requester_id == viewer.pk,
         can_reveal=is_usable and grant.revealed_at is None,
         can_reset=is_usable and grant.revealed_at is not None,
         terminates_sessions=integration is not None and integration.terminate_sessions_on_reset,

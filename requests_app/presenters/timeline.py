@@ -207,4 +207,12 @@ _DESCRIPTIONS: dict[str, tuple[str, Describe]] = {
             _object_list(m.get("left_behind", [])),
         ),
     ),
+    EventName.GRANT_FIND_PERMISSION_CHANGES: (
+        "red",
+        lambda m, actor: (
+            "Rights given to others",
+            "on the target",
+            "; ".join(one["text"] for one in m.get("given_to_others", [])),
+        ),
+    ),
 }

@@ -4,26 +4,21 @@ Submission, the preview on New Request and the simulator share it. It reads ever
 again and writes nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from accessflows.flows.policies import (
-    APPROVE,
-    approval_met,
-    approver_sets,
-    escalation_sets,
-    flow_for,
-)
-from accessflows.flows.selectors import all_targets_of, available_now
+from accessflows.flows.policies import FlowApprovers, is_met_by, requestable_ids
+from accessflows.flows.selectors import available_now, targets_by_flow
 from accessflows.models import AccessFlow, FlowTarget
 from mfa.models import Strength, Verification
 from mfa.verification.strength import Requirement, meets
 from requests_app.exceptions import RequestRefused
-from requests_app.grants.limits import limit_refusal
+from requests_app.grants.limits import GrantCounts
 from requests_app.lifecycle import next_status
-from requests_app.models import Status
+from requests_app.models import AccessRequest, Status
 from requests_app.submission.pending_mfa import check_pending_mfa_limit
 from requests_app.submission.selection import Selection
 from requests_app.submission.validation import check_duration, clean_justification, clean_ticket
@@ -38,7 +33,8 @@ FLOW_UNAVAILABLE = "This access flow is not available to you. Select another one
 class Evaluation:
     """The outcome of a selection through one flow, None if the flow is deleted.
 
-    ``flow_targets`` are all targets of the flow, ``targets`` the selected and available ones.
+    ``flow_targets`` are all targets of the flow, ``targets`` the selected and available ones;
+    ``is_allowed``: the flow is active and names the requester.
     """
 
     selection: Selection
@@ -48,6 +44,7 @@ class Evaluation:
     refusals: list[RequestRefused] = field(default_factory=list)
     justification: str = ""
     ticket: str = ""
+    is_allowed: bool = False
     needs_verification: bool = False
     is_covered: bool = False
     status_after_mfa: Status | None = None
@@ -68,28 +65,81 @@ class Evaluation:
             return ""
 
 
+class Circumstances:
+    """What decides about a requester's selections apart from the flows, read once for all of them."""
+
+    def __init__(self, requester: "User", stored: Mapping[int, list[FlowTarget]]) -> None:
+        self.requester = requester
+        self._targets = [target for targets in stored.values() for target in targets]
+        self.requestable = requestable_ids(stored, requester)
+
+    @cached_property
+    def grants(self) -> GrantCounts:
+        integrations = {target.resource.integration_id for target in self._targets}
+        return GrantCounts.read(self.requester, integrations)
+
+    @cached_property
+    def pending_mfa(self) -> int:
+        return AccessRequest.objects.waiting_for_code_of(self.requester).count()
+
+
 def evaluate(
     *, requester: "User", selection: Selection, verification: Verification | None, now: datetime
 ) -> Evaluation:
-    """Evaluate a selection of one flow; ``verification`` is the one behind the requester's open window."""
-    [selected_flow] = selection.flows
-    flow, is_allowed = flow_for(selected_flow.pk, requester)
-    evaluation = Evaluation(selection, flow)
+    """Evaluate a selection of one flow; ``verification`` is the one behind the open window."""
+    [evaluation] = evaluate_all(
+        requester=requester, selections=[selection], verification=verification, now=now
+    )
+    return evaluation
+
+
+def evaluate_all(
+    *,
+    requester: "User",
+    selections: Sequence[Selection],
+    verification: Verification | None,
+    now: datetime,
+    stored: Mapping[int, list[FlowTarget]] | None = None,
+) -> list[Evaluation]:
+    """Evaluate selections of one flow each. The number of statements does not depend on theirs.
+
+    ``stored`` are the targets of the flows, if they were read just now.
+    """
+    if stored is None:
+        stored = targets_by_flow({selection.flows[0].pk for selection in selections})
+    circumstances = Circumstances(requester, stored)
+    return [
+        _evaluate(selection, stored, circumstances, verification=verification, now=now)
+        for selection in selections
+    ]
+
+
+def _evaluate(
+    selection: Selection,
+    stored: Mapping[int, list[FlowTarget]],
+    circumstances: Circumstances,
+    *,
+    verification: Verification | None,
+    now: datetime,
+) -> Evaluation:
+    flow_id = selection.flows[0].pk
+    targets = stored.get(flow_id, [])
+    flow = targets[0].flow if targets else AccessFlow.objects.filter(pk=flow_id).first()
+    is_allowed = flow_id in circumstances.requestable
+    evaluation = Evaluation(selection, flow, targets, is_allowed=is_allowed)
     evaluation.collect_refusal(lambda: _check_flow(flow, now, is_allowed=is_allowed))
     if flow is None:
         return evaluation
-    evaluation.flow_targets = all_targets_of(flow)
     selected = {target.pk for target in selection.targets}
-    available = available_now(evaluation.flow_targets)
-    evaluation.targets = [target for target in available if target.pk in selected]
+    evaluation.targets = [target for target in available_now(targets) if target.pk in selected]
     evaluation.collect_refusal(lambda: _check_targets(evaluation, flow))
-    evaluation.collect_refusal(lambda: _check_limits(evaluation, requester))
+    evaluation.collect_refusal(lambda: _check_limits(evaluation, circumstances.grants))
     evaluation.collect_refusal(lambda: check_duration(selection.duration, flow))
     _evaluate_text(evaluation, flow)
     evaluation.is_covered = flow.require_mfa and is_covered(flow, verification)
     evaluation.needs_verification = flow.require_mfa and not evaluation.is_covered
     if evaluation.needs_verification:
-        evaluation.collect_refusal(lambda: check_pending_mfa_limit(requester))
+        evaluation.collect_refusal(lambda: check_pending_mfa_limit(circumstances.pending_mfa))
     evaluation.status_after_mfa = next_status(flow)
     return evaluation
 
@@ -101,19 +151,13 @@ def is_covered(flow: AccessFlow, verification: Verification | None) -> bool:
     return meets(Requirement(Strength(flow.mfa_strength)), verification)
 
 
-def is_approvable(flow: AccessFlow, requester: "User") -> bool:
+def is_approvable(flow: AccessFlow, approvers: FlowApprovers, requester: "User") -> bool:
     """Whether the approvals would suffice if everyone who may decide, also after escalation, approved."""
-    tier = flow.escalation_tiers.count()
-    sets = [*approver_sets(flow), *escalation_sets(flow, tier)]
-    approvers = frozenset().union(*(approver_set.members for approver_set in sets))
-    decisions = [_Approval(approver_id) for approver_id in approvers]
-    return approval_met(flow, decisions, requester_id=requester.pk, tier=tier)
-
-
-@dataclass
-class _Approval:
-    approver_id: int | None
-    verdict: str = APPROVE
+    sets = [*approvers.sets, *approvers.tiers.values()]
+    everyone = {pk for approver_set in sets for pk in approver_set.members}
+    if not flow.allow_self_approval:
+        everyone.discard(requester.pk)
+    return is_met_by(everyone, flow, approvers, tier=max(approvers.tiers, default=0))
 
 
 def _check_flow(flow: AccessFlow | None, now: datetime, *, is_allowed: bool) -> None:
@@ -137,9 +181,8 @@ def _check_targets(evaluation: Evaluation, flow: AccessFlow) -> None:
         )
 
 
-def _check_limits(evaluation: Evaluation, requester: "User") -> None:
-    integrations = [target.resource.integration for target in evaluation.targets]
-    if refusal := limit_refusal(requester, integrations):
+def _check_limits(evaluation: Evaluation, grants: GrantCounts) -> None:
+    if refusal := grants.refusal(target.resource.integration for target in evaluation.targets):
         raise RequestRefused(refusal, field="targets")
 
 

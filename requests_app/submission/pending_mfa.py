@@ -1,9 +1,6 @@
 """Requests pending MFA: their number per requester, and those submitted from elsewhere."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-from django.utils import timezone
 
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.user_agent import name_browser
@@ -12,16 +9,12 @@ from audit.models import Event
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest
 
-if TYPE_CHECKING:
-    from apono_portal.users.models import User
-
 MAX_PENDING_MFA = 20
 
 
-def check_pending_mfa_limit(user: "User") -> None:
-    """Refuse one more request pending MFA beyond the maximum. Needs the lock on the user's MFA state."""
-    pending = AccessRequest.objects.of(user).pending_mfa().filter(pending_until__gt=timezone.now())
-    if pending.count() >= MAX_PENDING_MFA:
+def check_pending_mfa_limit(pending: int) -> None:
+    """Refuse one more request pending MFA beyond the maximum. Count under the lock on the MFA state."""
+    if pending >= MAX_PENDING_MFA:
         raise RequestRefused(
             f"{MAX_PENDING_MFA} requests are already waiting for your code. Verify or cancel one first."
         )
@@ -33,6 +26,8 @@ def submitted_elsewhere(requests: Iterable[AccessRequest], here: ClientInfo) -> 
     Somebody with a stolen password can submit requests that the owner's code would release.
     """
     pks = [request.pk for request in requests]
+    if not pks:
+        return {}
     events = Event.objects.filter(event=EventName.REQUEST_SUBMIT, request_id__in=pks)
     return {
         event.request_id or 0: _client_text(event)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from accessflows.flows.policies import FlowApprovers
 from accessflows.models import AccessFlow
 from accessflows.tickets import pattern_example
 from apono_portal.core.formatting.datetimes import relative_datetime
@@ -12,7 +13,6 @@ from mfa.models import Strength
 from requests_app.lifecycle import pending_until
 from requests_app.models import Status
 from requests_app.submission.evaluation import Evaluation, is_approvable
-from requests_app.submission.selection import approver_names
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -38,7 +38,13 @@ class PreviewLine:
 
 
 def preview_request(
-    evaluation: Evaluation, requester: "User", window: WindowLike, now: datetime, *, note: str = ""
+    evaluation: Evaluation,
+    approvers: FlowApprovers,
+    requester: "User",
+    window: WindowLike,
+    now: datetime,
+    *,
+    note: str = "",
 ) -> dict[str, object]:
     """Return the context of ``requests_app/_preview.html`` for one evaluation."""
     flow, selection = evaluation.flow, evaluation.selection
@@ -48,13 +54,17 @@ def preview_request(
         "duration": format_duration(selection.duration),
         "max_duration": format_duration(flow.max_duration) if flow else "",
         "note": note,
-        "lines": preview_lines(evaluation, requester, window, now),
+        "lines": preview_lines(evaluation, approvers, requester, window, now),
         "deadline": _deadline(evaluation, now),
     }
 
 
 def preview_lines(
-    evaluation: Evaluation, requester: "User", window: WindowLike, now: datetime
+    evaluation: Evaluation,
+    approvers: FlowApprovers,
+    requester: "User",
+    window: WindowLike,
+    now: datetime,
 ) -> list[PreviewLine]:
     """Return the steps of the request in order, or why it would be refused."""
     flow = evaluation.flow
@@ -72,7 +82,7 @@ def preview_lines(
     access = f"A personal login, for {format_duration(duration)} from then{until}."
     return [
         *lines,
-        _approval(evaluation, flow, requester),
+        _approval(evaluation, flow, approvers, requester),
         PreviewLine("", "i-key", "Access starts", access),
         PreviewLine(
             "",
@@ -83,9 +93,8 @@ def preview_lines(
     ]
 
 
-def approval_text(flow: AccessFlow) -> str:
+def approval_text(flow: AccessFlow, names: list[str]) -> str:
     """Return who approves, such as "Any 2 of: Owners or Priya Raman."."""
-    names = approver_names(flow)
     number = f"{flow.approvals_required} approvers" if flow.approvals_required > 1 else ""
     if flow.approval == AccessFlow.Approval.ALL_OF:
         return f"{number.capitalize() or 'One'} from each of: {_joined(names, 'and')}."
@@ -117,14 +126,16 @@ def _mfa(flow: AccessFlow, window: WindowLike, *, needs_verification: bool) -> P
     return PreviewLine("ok", "i-shield-check", "MFA required: already verified", detail)
 
 
-def _approval(evaluation: Evaluation, flow: AccessFlow, requester: "User") -> PreviewLine:
+def _approval(
+    evaluation: Evaluation, flow: AccessFlow, approvers: FlowApprovers, requester: "User"
+) -> PreviewLine:
     if evaluation.status_after_mfa == Status.GRANTING:
         detail = "Access starts within seconds."
         return PreviewLine("ok", "i-check", "No approval required", detail)
-    if not is_approvable(flow, requester):
+    if not is_approvable(flow, approvers, requester):
         detail = "Nobody could approve this now. Ask an account admin to name approvers."
         return PreviewLine("you", "i-alert", "Approval required", detail)
-    return PreviewLine("", "i-users", "Approval required", approval_text(flow))
+    return PreviewLine("", "i-users", "Approval required", approval_text(flow, approvers.names))
 
 
 def _joined(names: list[str], conjunction: str) -> str:

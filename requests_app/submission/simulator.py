@@ -6,18 +6,20 @@ It uses the evaluation of a real submission, so the two cannot differ.
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.contrib.auth import get_user_model
 
 from accessflows.flows.choices import format_pair, parse_pair
-from accessflows.flows.policies import approver_sets, escalation_sets
+from accessflows.flows.policies import FlowApprovers, approvers_of
+from accessflows.flows.selectors import targets_by_flow
 from accessflows.models import AccessFlow, FlowTarget
 from apono_portal.core.formatting.datetimes import person as name_in
-from mfa.methods.selectors import is_enrolled
+from mfa.verification.window import is_enrolled_user, with_methods
 from requests_app.forms import DurationField
-from requests_app.submission.evaluation import Evaluation, evaluate, is_approvable
+from requests_app.submission.evaluation import Evaluation, evaluate_all, is_approvable
 from requests_app.submission.preview import preview_request
 from requests_app.submission.selection import Selection
 
@@ -38,7 +40,6 @@ class SimulatorForm(forms.Form):
     )
     target = forms.ChoiceField(
         label="Target",
-        choices=lambda: [("", "Select a target"), *_target_choices()],
         error_messages={
             "required": "Select a target.",
             "invalid_choice": "No access flow offers this target. Select one from the list.",
@@ -48,8 +49,13 @@ class SimulatorForm(forms.Form):
         label="Duration", error_messages={"required": "Enter a duration, for example 1h."}
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        target = cast(forms.ChoiceField, self.fields["target"])
+        target.choices = [("", "Select a target"), *_target_choices()]
+
     def clean_person(self) -> "User":
-        users = get_user_model()._default_manager
+        users = with_methods(get_user_model()._default_manager.all())
         user: User | None = users.filter(email__iexact=self.cleaned_data["person"].strip()).first()
         if user is None:
             raise forms.ValidationError("No user has this email.")
@@ -82,36 +88,53 @@ def emails_to_suggest() -> list[str]:
 
 
 def simulate(*, person: "User", target: str, duration: timedelta, now: datetime) -> list[Case]:
-    """Evaluate the request through each flow that offers the target; accepted ones come first."""
+    """Evaluate the request through each flow that offers the target; accepted ones come first.
+
+    The number of statements does not depend on that of the flows.
+    """
     resource, permission = parse_pair(target)
-    targets = (
-        FlowTarget.objects.filter(resource=resource, permission=permission)
-        .select_related("flow")
-        .order_by("flow__name")
-        .prefetch_related("flow__approver_groups", "flow__approver_users")
+    offered = FlowTarget.objects.filter(resource=resource, permission=permission)
+    stored = targets_by_flow(offered.values("flow"))
+    selections = [
+        Selection([row], duration)
+        for row in chain.from_iterable(stored.values())
+        if (row.resource_id, row.permission_id) == (resource, permission)
+    ]
+    evaluations = evaluate_all(
+        requester=person, selections=selections, verification=None, now=now, stored=stored
     )
-    window = SimulatedWindow(is_enrolled(person.pk))
-    cases = [_case(Selection([row], duration), person, window, now) for row in targets]
+    approvers = approvers_of(targets[0].flow for targets in stored.values())
+    window = SimulatedWindow(enrolled=is_enrolled_user(person))
+    cases = [
+        _case(evaluation, approvers[evaluation.selection.flows[0].pk], person, window, now)
+        for evaluation in evaluations
+    ]
     return sorted(cases, key=lambda case: bool(case.refusals))
 
 
-def _case(selection: Selection, requester: "User", window: SimulatedWindow, now: datetime) -> Case:
-    evaluation = evaluate(requester=requester, selection=selection, verification=None, now=now)
-    flow = evaluation.flow or selection.flows[0]
+def _case(
+    evaluation: Evaluation,
+    approvers: FlowApprovers,
+    requester: "User",
+    window: SimulatedWindow,
+    now: datetime,
+) -> Case:
+    [flow] = evaluation.selection.flows
     return Case(
-        preview=preview_request(evaluation, requester, window, now),
+        preview=preview_request(evaluation, approvers, requester, window, now),
         flow=flow,
         refusals=_refusals(evaluation, flow, requester),
         require_mfa=flow.require_mfa,
-        approvers=_approvers(flow, requester),
-        is_approvable=is_approvable(flow, requester),
+        approvers=_approvers(flow, approvers, requester),
+        is_approvable=is_approvable(flow, approvers, requester),
     )
 
 
 def _refusals(evaluation: Evaluation, flow: AccessFlow, requester: "User") -> list[str]:
     """Return the refusals, with reasons that requesters themselves are not shown."""
+    reason = "" if evaluation.is_allowed else _ineligibility(flow, requester)
     return [
-        (_ineligibility(flow, requester) if refusal.field == "flow" else "") or refusal.sentence
+        (reason if refusal.field == "flow" else "") or refusal.sentence
         for refusal in evaluation.refusals
     ]
 
@@ -122,27 +145,25 @@ def _ineligibility(flow: AccessFlow, requester: "User") -> str:
         return f"{name} is deactivated."
     if not flow.is_active:
         return f"{flow} is deactivated."
-    if not AccessFlow.objects.requestable_by(requester).filter(pk=flow.pk).exists():
-        return f"{name} is not a requester of {flow}, by name or by group."
-    return ""
+    return f"{name} is not a requester of {flow}, by name or by group."
 
 
-def _approvers(flow: AccessFlow, requester: "User") -> list[tuple[str, str]]:
+def _approvers(
+    flow: AccessFlow, approvers: FlowApprovers, requester: "User"
+) -> list[tuple[str, str]]:
     """Return each approver set with the names of those who could decide on this user's request."""
-    excluded = frozenset() if flow.allow_self_approval else frozenset({requester.pk})
-    later = [
-        (f"{label}, after escalation", members)
-        for label, members in escalation_sets(flow, flow.escalation_tiers.count())
+    excluded = None if flow.allow_self_approval else requester.pk
+    sets = [(approver_set.label, approver_set) for approver_set in approvers.sets]
+    sets += [(f"{group.label}, after escalation", group) for group in approvers.tiers.values()]
+    return [
+        (label, _names([name for pk, name in group.names.items() if pk != excluded]))
+        for label, group in sets
     ]
-    sets = [*approver_sets(flow), *later]
-    return [(label, _names(members - excluded)) for label, members in sets]
 
 
-def _names(pks: Collection[int]) -> str:
-    users = get_user_model()._default_manager.filter(pk__in=pks).order_by("name", "pk")
-    names = [name_in(str(user)) for user in users[:MAX_NAMES]]
-    more = [f"{len(pks) - MAX_NAMES} more"] if len(pks) > MAX_NAMES else []
-    return ", ".join(names + more) or "Nobody"
+def _names(names: Collection[str]) -> str:
+    more = [f"{len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
+    return ", ".join(sorted(names)[:MAX_NAMES] + more) or "Nobody"
 
 
 def _target_choices() -> list[tuple[str, str]]:

@@ -9,14 +9,12 @@ from accessflows.acting import action_context
 from accessflows.models import AccessFlow
 from apono_portal.core.web.permissions import admins_only
 from apono_portal.core.web.types import PortalRequest
-from mfa.decorators import mfa_required_if_enrolled
 from requests_app.deletion.flows import FlowUsage, delete_flow, flow_usage
 from requests_app.exceptions import RequestRefused
 from requests_app.forms import DeleteReasonForm
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def delete(request: PortalRequest, pk: int) -> HttpResponse:
     flow = get_object_or_404(AccessFlow, pk=pk)

@@ -16,19 +16,16 @@ from accessflows.form_fields import add_refusal
 from accessflows.models import AccessFlow
 from apono_portal.core.web.permissions import admins_only
 from apono_portal.core.web.types import PortalRequest
-from mfa.decorators import mfa_required_if_enrolled
 from requests_app.deletion.flows import flow_usage, requests_voided_by
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_POST
 def preview_new(request: PortalRequest) -> HttpResponse:
     return _preview(request, None)
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_POST
 def preview(request: PortalRequest, pk: int) -> HttpResponse:
     return _preview(request, get_object_or_404(AccessFlow, pk=pk))

@@ -9,7 +9,6 @@ from accessflows.acting import action_context
 from accessflows.models import Integration
 from apono_portal.core.web.permissions import admins_only
 from apono_portal.core.web.types import PortalRequest
-from mfa.decorators import mfa_required_if_enrolled
 from requests_app.deletion.integrations import delete_integration, integration_usage
 from requests_app.deletion.lost_servers import close_grants_of_lost_server
 from requests_app.exceptions import RequestRefused
@@ -17,7 +16,6 @@ from requests_app.forms import DeleteReasonForm
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def delete(request: PortalRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
@@ -38,7 +36,6 @@ def delete(request: PortalRequest, pk: int) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def server_gone(request: PortalRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)

@@ -15,12 +15,15 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare, get_random_string
 
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.next_page import url_with_next
 from apono_portal.core.web.types import PortalRequest
+from mfa.exceptions import WindowClosed
 from requests_app.approvals.selectors import request_to_decide
 from requests_app.approvals.services import decide_request
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.models import AccessRequest, Decision, Status
 from requests_app.presenters.request import title_of
+from requests_app.views.responses import needs_of
 
 SESSION_KEY = "kept_decision"
 LIFETIME = timedelta(minutes=15)
@@ -104,7 +107,7 @@ def record_kept_decision(request: PortalRequest) -> str:
     """Record the decision that the verifying page showed, and return where to continue.
 
     Returns "" if the page showed none or it was left out. It is refused as any decision is, with the
-    reason as a message.
+    reason as a message; where its flow demands more, it is kept for a verification that is enough.
     """
     token = request.POST.get("decision", "")
     if not token or "leave_out_decision" in request.POST:
@@ -126,6 +129,11 @@ def record_kept_decision(request: PortalRequest) -> str:
             window=request.mfa.window,
             client_info=ClientInfo.of(request),
         )
+    except WindowClosed as refusal:
+        request.session[SESSION_KEY] = asdict(row.decision)
+        messages.warning(request, f"Your decision was not recorded yet. {refusal}")
+        next_url = resolve_url("requests:decide", pk=row.request.pk)
+        return url_with_next("requests:step_up", next_url, needs=needs_of([row.request]))
     except (Conflict, RequestRefused) as refusal:
         messages.error(request, f"Your decision was not recorded. {refusal.sentence}")
         return resolve_url("requests:decide", pk=row.request.pk)

@@ -118,8 +118,7 @@ def confirm_password(request: PortalRequest) -> HttpResponse:
             if request.GET.get("for") == "passkey":
                 return redirect(url_with_next("mfa:add_passkey", safe_next(request)))
             return set_up(request)
-        if not getattr(request, "axes_locked_out", False):
-            record_incorrect_password(user=user, client_info=ClientInfo.of(request))
+        record_incorrect_password(user=user, client_info=ClientInfo.of(request))
         form.add_error("password", "Incorrect password.")
     context = {"form": form, "next": safe_next(request)}
     status = UNPROCESSABLE if form.errors else 200

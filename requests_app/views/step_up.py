@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
+from django.db.models import prefetch_related_objects
 from django.forms import Form
 from django.http import HttpResponse
 from django.shortcuts import redirect, render, resolve_url
@@ -30,7 +31,7 @@ from mfa.verification.window import end_session, open_window
 from requests_app.models import AccessRequest
 from requests_app.presenters.method_choice import method_choice
 from requests_app.presenters.request import pending_mfa_rows
-from requests_app.selectors import pending_mfa_requests
+from requests_app.selectors import names_of, pending_mfa_requests
 from requests_app.submission.pending_mfa import submitted_elsewhere
 from requests_app.submission.step_up import step_up
 from requests_app.views.kept_decision import kept_decision_row, record_kept_decision
@@ -49,7 +50,7 @@ def enter_code(request: PortalRequest) -> HttpResponse:
         return _use_passkey(request)
     recovery = settings.MFA_RECOVERY_CODES and request.GET.get("with") == "recovery"
     form = (RecoveryCodeForm if recovery else CodeForm)(request.POST or None)
-    scope = throttle_scope_of(request)
+    scope = throttle_scope_of(request, request.user)
     if request.method != "POST" or not form.is_valid():
         locked_until = locked_out_until(request.user, scope, is_recovery=recovery)
         status = UNPROCESSABLE if request.method == "POST" else 200
@@ -74,7 +75,7 @@ def _use_passkey(request: PortalRequest) -> HttpResponse:
         result, released = step_up(
             user=request.user,
             passkey=request.POST["credential"],
-            scope=throttle_scope_of(request),
+            scope=throttle_scope_of(request, request.user),
             client_info=ClientInfo.of(request),
             leave_out=left_out_ids(request),
             shown=shown_ids(request),
@@ -87,7 +88,7 @@ def _use_passkey(request: PortalRequest) -> HttpResponse:
 
 
 def _passkey_failed(request: PortalRequest, sentence: str) -> HttpResponse:
-    locked_until = locked_out_until(request.user, throttle_scope_of(request))
+    locked_until = locked_out_until(request.user, throttle_scope_of(request, request.user))
     return _page(
         request,
         CodeForm(),
@@ -152,7 +153,10 @@ def _page(
     status: int,
     passkey_error: str = "",
 ) -> HttpResponse:
-    pending, scope = pending_mfa_requests(request.user), throttle_scope_of(request)
+    pending = pending_mfa_requests(request.user)
+    prefetch_related_objects(pending, "targets")
+    request.pending_mfa_names = names_of(pending)
+    scope = throttle_scope_of(request, request.user)
     choice = method_choice(request.user.pk, pending, needs=request.GET.get("needs", ""))
     limit = None
     if locked_until:
@@ -224,7 +228,8 @@ def _warn_of_later_requests(request: PortalRequest) -> None:
     shown = shown_ids(request)
     if shown is None:
         return
-    later = [item.reference for item in pending_mfa_requests(request.user) if item.pk not in shown]
+    pending = AccessRequest.objects.waiting_for_code_of(request.user).order_by("pk")
+    later = [item.reference for item in pending if item.pk not in shown]
     if later:
         messages.warning(
             request,

@@ -11,6 +11,7 @@ from django.shortcuts import get_list_or_404, get_object_or_404, redirect, rende
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
+from accessflows.flows.policies import FlowApprovers, approvers_of
 from apono_portal.core.formatting.datetimes import relative_datetime
 from apono_portal.core.formatting.durations import format_duration, parse_duration
 from apono_portal.core.web.client import ClientInfo
@@ -22,7 +23,7 @@ from requests_app.models import AccessRequest, Status
 from requests_app.policies import can_request_again
 from requests_app.presenters.request import progress_token, request_rows
 from requests_app.selectors import own_requests
-from requests_app.submission.evaluation import evaluate
+from requests_app.submission.evaluation import evaluate_all
 from requests_app.submission.preview import preview_request
 from requests_app.submission.selection import (
     MAX_TARGETS,
@@ -197,15 +198,21 @@ def _select_url(selection: Selection, duration: timedelta | None) -> str:
 
 
 def _previews(request: PortalRequest, selection: Selection) -> list[dict[str, Any]]:
-    window, now = request.mfa, timezone.now()
+    user, window, now = request.user, request.mfa, timezone.now()
+    parts = selection.per_flow()
+    if not parts:
+        return []
+    evaluations = evaluate_all(
+        requester=user, selections=parts, verification=window.verification, now=now
+    )
+    approvers = approvers_of(evaluation.flow for evaluation in evaluations if evaluation.flow)
     previews = []
-    for part in selection.per_flow():
-        evaluation = evaluate(
-            requester=request.user, selection=part, verification=window.verification, now=now
-        )
-        is_shorter = part.duration < selection.duration
-        note = f"{part.flows[0]}: maximum {format_duration(part.duration)}." if is_shorter else ""
-        previews.append(preview_request(evaluation, request.user, window, now, note=note))
+    for evaluation in evaluations:
+        [flow], duration = evaluation.selection.flows, evaluation.selection.duration
+        is_shorter = duration < selection.duration
+        note = f"{flow}: maximum {format_duration(duration)}." if is_shorter else ""
+        of_flow = approvers.get(flow.pk, FlowApprovers())
+        previews.append(preview_request(evaluation, of_flow, user, window, now, note=note))
     return previews
 
 

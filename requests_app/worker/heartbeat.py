@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from audit.integrity.signing_keys import signing_key
 from requests_app.models import WorkerHeartbeat
 
 INTERVAL = timedelta(seconds=10)
@@ -18,7 +19,8 @@ class Heartbeat:
     def beat(self, now: datetime) -> None:
         if self._at is None or not timedelta(0) <= now - self._at < INTERVAL:
             WorkerHeartbeat.objects.filter(seen_at__lt=now - KEPT).delete()
-            WorkerHeartbeat.objects.update_or_create(name=self._name, defaults={"seen_at": now})
+            values = {"seen_at": now, "can_sign": signing_key() is not None}
+            WorkerHeartbeat.objects.update_or_create(name=self._name, defaults=values)
             self._at = now
 
     def stop(self) -> None:

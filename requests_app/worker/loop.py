@@ -16,15 +16,17 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from accessflows.connectors import idle_pool
+from apono_portal.core.db.changes import ChangeDetector
 from requests_app.drift.scan import due_for_scan, scan_target
 from requests_app.grants.revocation import expire_due
-from requests_app.grants.target_access import integrations_with_access, keep_connection
+from requests_app.grants.target_access import integrations_with_access, keep_connections
 from requests_app.lifecycle import BATCH_SIZE
-from requests_app.worker.deadline_watchdog import DeadlineWatchdog
+from requests_app.worker.deadline_watchdog import REFRESH_INTERVAL, DeadlineWatchdog
 from requests_app.worker.heartbeat import Heartbeat
 from requests_app.worker.reconciler import (
     Stage,
     WorkQueue,
+    has_work,
     is_urgent,
     next_due_at,
     pending_activations,
@@ -37,8 +39,9 @@ from requests_app.worker.reconciler import (
 log = structlog.get_logger(__name__)
 
 MIN_PAUSE_SECONDS = 0.05
+MAX_PAUSE_SECONDS = 10.0  # of an idle worker
 MONITOR_SECONDS = 1
-POLL_SECONDS = 0.25  # for urgent work during a pause
+POLL_SECONDS = 0.25  # for commits during a pause
 SWITCH_INTERVAL_SECONDS = 0.001  # so that a thread that revokes access waits little for others
 KEEP_CONNECTION_SECONDS = 30  # less than a pooled connection stays idle
 ACTIVATION_TASK = "activations"
@@ -51,9 +54,11 @@ class Worker:
     Containment and periodic tasks have threads of their own, so that neither a hanging activation nor a
     stuck cleanup delays them. A queue runs once at a time in a worker, so a hanging target holds one thread.
     The watchdog terminates sessions at their deadline, also while the portal's database is lost.
-    A loop that makes no turn for ``max_silence`` ends the process, to be started again; a turn that fails
-    for want of the database counts.
-    ``periodic_tasks`` are called once an interval with the current time, and should return within
+    A loop that neither makes a turn nor polls for ``max_silence`` ends the process, to be started again; a
+    turn that fails for want of the database counts.
+    There is a turn after every commit, once an interval at most unless it is urgent; at the next deadline;
+    once an interval while grants change; and at least every `MAX_PAUSE_SECONDS`.
+    ``periodic_tasks`` are called with the current time, once an interval at most, and should return within
     some seconds.
     """
 
@@ -72,6 +77,8 @@ class Worker:
         self._max_silence_s = max_silence.total_seconds()
         self._silent_s = 0.0
         self._heartbeat = Heartbeat(name)
+        self._changes = ChangeDetector()
+        self._changed_at = time.monotonic()
         self._monitor = threading.Thread(target=self._exit_when_silent, name="monitor", daemon=True)
         self._periodic_tasks = (self._housekeeping, *periodic_tasks)
         self._opened: set[BaseDatabaseWrapper] = set()
@@ -108,13 +115,16 @@ class Worker:
                 self._handle_lost_database(error)
                 self._wake.wait(self._interval_s)
             self._wake.clear()
+        self._shut_down()
+        log.info("worker_stopped", worker=self.name)
+
+    def _shut_down(self) -> None:
+        """Wait for what still runs, and close every connection."""
         self._watchdog.stop()
-        self._urgent.shutdown(cancel_futures=True)
-        self._others.shutdown(cancel_futures=True)
-        self._periodic.shutdown(cancel_futures=True)
+        for pool in (self._urgent, self._others, self._periodic):
+            pool.shutdown(cancel_futures=True)
         self._stop_heartbeat()
         self._close_all()
-        log.info("worker_stopped", worker=self.name)
 
     def _exit_when_silent(self) -> None:
         """Count seconds rather than compare clocks, so that time while suspended is no silence."""
@@ -129,13 +139,20 @@ class Worker:
         return not self._stopping
 
     def _pause(self, pause_s: float) -> None:
-        """Wait for the next turn, or for urgent work."""
-        until = time.monotonic() + pause_s
+        """Wait for the next turn, or for what another process commits."""
+        began = time.monotonic()
+        until = began + pause_s
         while not self._stopping and (left_s := until - time.monotonic()) > 0:
             if self._wake.wait(min(left_s, POLL_SECONDS)):
                 return
-            if left_s > POLL_SECONDS and is_urgent(timezone.now()):
-                return
+            if left_s <= POLL_SECONDS:
+                continue
+            if self._changes.has_changes():
+                if is_urgent(timezone.now()):
+                    return
+                until = min(until, began + self._interval_s)
+            self._silent_s = 0.0
+            self._watchdog.database_ok()
 
     def _handle_lost_database(self, error: PortalDatabaseError) -> None:
         self._watchdog.database_lost()
@@ -158,10 +175,13 @@ class Worker:
 
     def _turn(self) -> float:
         """Dispatch what is due, and return the seconds until the next turn."""
+        if self._changes.has_changes():
+            self._changed_at = time.monotonic()
         close_old_connections()
         now = timezone.now()
-        expired = expire_due(now=now)
         self._heartbeat.beat(now)
+        self._changes.reset()
+        expired = expire_due(now=now)
         for queue in work_queues(timezone.now()):
             pool = self._urgent if queue.stage is Stage.CONTAIN else self._others
             self._dispatch(
@@ -169,48 +189,63 @@ class Worker:
             )
         if pending_activations().exists():
             self._dispatch(self._others, ACTIVATION_TASK, start_activations)
-        self._run_periodic_tasks(now)
+        is_complete = self._run_periodic_tasks(now)
         for pk in due_for_scan(now, all_targets=not self._has_scanned):
             self._dispatch(self._others, f"scan-{pk}", partial(scan_target, pk, self.name))
         self._has_scanned = True
         self._keep_connections()
         if expired == BATCH_SIZE:
             return 0
-        return self._pause_s()
+        return self._pause_s(now, is_idle=is_complete and not expired and not has_work())
 
     def _keep_connections(self) -> None:
-        """Keep a way into each target with access, before others take all of its connections."""
+        """Keep a way into each database with access, before others take all of its connections."""
         if self._connected_at and time.monotonic() - self._connected_at < KEEP_CONNECTION_SECONDS:
             return
         self._connected_at = time.monotonic()
         for pk in integrations_with_access():
-            self._dispatch(self._others, f"connection-{pk}", partial(keep_connection, pk))
+            self._dispatch(self._others, f"connection-{pk}", partial(keep_connections, pk))
 
-    def _run_periodic_tasks(self, now: datetime) -> None:
+    def _run_periodic_tasks(self, now: datetime) -> bool:
+        """Start the periodic tasks if an interval has passed. Return whether all were started."""
         passed = (now - self._periodic_at).total_seconds() if self._periodic_at else None
-        if passed is None or not 0 <= passed < self._interval_s:
-            self._periodic_at = now
-            for number, task in enumerate(self._periodic_tasks):
-                self._dispatch(self._periodic, f"periodic-{number}", partial(task, now))
+        if passed is not None and 0 <= passed < self._interval_s:
+            return False
+        self._periodic_at = now
+        started = [
+            self._dispatch(self._periodic, f"periodic-{number}", partial(task, now))
+            for number, task in enumerate(self._periodic_tasks)
+        ]
+        return all(started)
 
     def _housekeeping(self, now: datetime) -> int:
         idle_pool.connections.close_idle()
         self._watchdog.refresh(now)
         return run_housekeeping(now)
 
-    def _pause_s(self) -> float:
-        at = next_due_at()
+    def _pause_s(self, now: datetime, *, is_idle: bool) -> float:
+        """Return the seconds to the next deadline, and no more than an idle or busy worker may pause.
+
+        A change is followed by a turn in which the watchdog reads the deadlines again.
+        """
+        refresh_s = self._changed_at + REFRESH_INTERVAL.total_seconds() - time.monotonic()
+        longest_s = refresh_s if refresh_s > 0 else MAX_PAUSE_SECONDS
+        if not is_idle:
+            longest_s = self._interval_s
+        at = next_due_at(now)
         if at is None:
-            return self._interval_s
-        left_s = (at - timezone.now()).total_seconds()
-        return min(self._interval_s, max(MIN_PAUSE_SECONDS, left_s))
+            return longest_s
+        return min(longest_s, max(MIN_PAUSE_SECONDS, (at - timezone.now()).total_seconds()))
 
     def _dispatch(
         self, pool: ThreadPoolExecutor, key: WorkQueue | str, task: Callable[[], object]
-    ) -> None:
+    ) -> bool:
+        """Start a task unless it still runs. Return whether it was started."""
         running = self._running.get(key)
-        if running is None or running.done():
-            self._running[key] = pool.submit(self._do, key, task)
+        if running is not None and not running.done():
+            return False
+        self._running[key] = pool.submit(self._do, key, task)
+        return True
 
     def _do(self, key: WorkQueue | str, task: Callable[[], object]) -> None:
         """Run a task with its thread's own connection, and start a turn if it did something."""

@@ -20,7 +20,7 @@ from requests_app.grants.leases import claim
 from requests_app.grants.reminders import record_reminders
 from requests_app.grants.revocation import lapse_overdue, revoke_ineligible
 from requests_app.lifecycle import take_batch
-from requests_app.models import AccessRequest, Grant, GrantState, Status
+from requests_app.models import AccessRequest, Extension, Grant, GrantState, Status
 from requests_app.worker import steps
 
 MAX_ACTIVATIONS = 20  # in one call
@@ -139,13 +139,23 @@ def is_urgent(now: datetime) -> bool:
     return revocations.exists() or pending_activations().exists()
 
 
-def next_due_at() -> datetime | None:
-    """Return when the next access or containment lease expires or the next attempt is due."""
-    expiry = AccessRequest.objects.filter(status=Status.ACTIVE).aggregate(at=Min("ends_at"))["at"]
-    attempts = (
-        Grant.objects.unleased()
-        .filter(state__in=[stage.value for stage in Stage])
-        .aggregate(at=Min("next_attempt_at"))["at"]
+def has_work() -> bool:
+    """Whether a grant or an extension is between two steps, or a request waits for its activation."""
+    between_steps = Grant.objects.filter(state__in=[stage.value for stage in Stage])
+    extensions = Extension.objects.filter(state=Extension.State.REQUESTED)
+    return between_steps.exists() or pending_activations().exists() or extensions.exists()
+
+
+def next_due_at(now: datetime) -> datetime | None:
+    """Return when, after ``now``, access or a containment lease expires or an attempt is due."""
+    active = AccessRequest.objects.filter(status=Status.ACTIVE, ends_at__gt=now)
+    attempts = Grant.objects.unleased().filter(
+        state__in=[stage.value for stage in Stage], next_attempt_at__gt=now
     )
-    lease = Grant.objects.filter(state=GrantState.REVOKING).aggregate(at=Min("lease_until"))["at"]
-    return min(filter(None, [expiry, attempts, lease]), default=None)
+    leased = Grant.objects.filter(state=GrantState.REVOKING, lease_until__gt=now)
+    times = (
+        active.aggregate(at=Min("ends_at"))["at"],
+        attempts.aggregate(at=Min("next_attempt_at"))["at"],
+        leased.aggregate(at=Min("lease_until"))["at"],
+    )
+    return min(filter(None, times), default=None)

@@ -25,7 +25,14 @@ from requests_app.grants.proof import record_containment, record_never_created, 
 from requests_app.grants.records import save_identity, save_owned_objects
 from requests_app.grants.target_access import connector_errors, connector_of, iter_managed_roles
 from requests_app.models import Grant
+from requests_app.policies import allows_delegation
 from requests_app.worker.deadline_watchdog import terminated_sessions
+from requests_app.worker.permission_changes import (
+    NOT_UNDONE,
+    has_changed,
+    read_permissions,
+    undo_permission_changes,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +85,8 @@ def activate(grants: list[Grant], lease: str) -> None:
     try:
         with connector_errors():
             integration, connector, target = connector_of(grant)
-            activation = connector.activate(target, grant.spec(integration))
+            spec = grant.spec(integration, allow_delegation=allows_delegation(grant))
+            activation = connector.activate(target, spec)
     except TargetUnavailable as error:
         retry_later([grant], lease, step="activate", sentence=error.sentence, latest=latest)
         log.warning("grant_retry", grant=str(grant.pk), step="activate", reason=error.sentence)
@@ -120,6 +128,7 @@ def _clean_one(
     """Clean up one grant. None if another worker holds it by now."""
     with connector_errors():
         identity = _identity_of(grant)
+        undo_permission_changes(grant, lease, connector, target, identity)
         save_owned_objects(grant, lease, connector.find_owned_objects(target, identity))
         if not renew([grant], lease):
             return None
@@ -133,6 +142,7 @@ def _prove(
     try:
         with connector_errors():
             proofs = connector.prove_many(target, list(cleaned.values()))
+            permissions = read_permissions(cleaned, connector, target)
     except ConnectorError as error:
         _retry(cleaned, lease, "clean", error)
         return
@@ -143,10 +153,21 @@ def _prove(
             _retry([grant], lease, "clean", proof)
         elif not proof.holds:
             _retry([grant], lease, "clean", TargetUnavailable(NOT_REMOVED))
+        elif has_changed(grant, permissions):
+            _retry([grant], lease, "clean", TargetUnavailable(NOT_UNDONE))
         else:
-            proven[grant] = proof.as_dict()
+            proven[grant] = {**proof.as_dict(), **_permission_proof(grant)}
     for grant in record_removals(proven=proven, lease=lease):
         _log_done("grant_removed", grant)
+
+
+def _permission_proof(grant: Grant) -> dict[str, object]:
+    if grant.permission_state is None:
+        return {}
+    return {
+        "permission_as_before": True,
+        "permission_changes": [change["text"] for change in grant.permission_changes],
+    }
 
 
 def _identify(

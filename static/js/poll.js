@@ -22,7 +22,7 @@ function visible() {
 }
 
 async function currentToken() {
-  const response = await fetch(location.href, { credentials: "same-origin", headers: { Accept: "text/html" } });
+  const response = await fetch(location.href, { credentials: "same-origin", headers: { Accept: "text/html", "X-Poll": "1" } });
   if (!response.ok || response.redirected) return null;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   return page.querySelector("[data-poll]")?.dataset.poll ?? "";

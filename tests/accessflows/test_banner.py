@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.factories import AccessFlowFactory, AuthenticatorFactory
+from tests.factories import AccessFlowFactory, AuthenticatorFactory, UserFactory
 
 BANNER = ">Set Up MFA</a>"
 
@@ -15,9 +15,9 @@ def banner_in(client):
     return BANNER in page(client)
 
 
-@pytest.mark.parametrize("who", ["admin_client", "auditor_client", "member_client"])
-def test_everybody_who_has_not_enrolled_sees_it(request, who):
-    client = request.getfixturevalue(who)
+@pytest.mark.parametrize("role", ["admin", "auditor", "member"])
+def test_everybody_who_has_not_enrolled_sees_it(db, signed_in, role):
+    client = signed_in(UserFactory(role=role))
     assert not banner_in(client)
     AccessFlowFactory(require_mfa=True)
     assert banner_in(client)

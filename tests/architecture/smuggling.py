@@ -144,7 +144,9 @@ def own_form(page: str, url: str, extra: dict[str, Any]) -> dict[str, Any]:
     return own | {name: value for name, value in extra.items() if name not in parser.names}
 
 
-WRITING = re.compile(r'^(?:INSERT INTO|UPDATE|DELETE FROM) "(?!django_session|axes_|audit_event)')
+WRITING = re.compile(
+    r'^(?:INSERT INTO|UPDATE|DELETE FROM) "(?!django_session|users_passwordfailure|audit_event)'
+)
 
 
 @contextmanager

@@ -62,7 +62,9 @@ def changed_in_admin(world: World, who: str) -> set[str]:
 
     for model, site in REGISTERED:
         for url, extra in urls_of(model, site):
-            if post(url, everything | extra) != 200 or "_save" not in extra or "action" in extra:
+            # 302: saved, or refused because what was edited is missing
+            status = post(url, everything | extra)
+            if status not in {200, 302} or "_save" not in extra or "action" in extra:
                 continue
             page = client.get(url).content.decode()
             if own := own_form(page, url, everything):

@@ -19,6 +19,7 @@ NOT_IN_ADMIN = {
     "accessflows.EscalationTier": "within its access flow",
     "mfa.PasskeyChallenge": "random, and used up within minutes",
     "mfa.RecoveryCode": "hashes that nobody looks up",
+    "users.PasswordFailure": "the same, for a quarter of an hour",
     "notifications.ReadPosition": "a worker's place in the log",
 }
 SECRET_FIELDS = {

@@ -85,3 +85,20 @@ def test_an_anonymous_visitor_cannot_enter_django_admin(client, method):
 
 def test_django_admin_has_no_sign_in_for_members(member_client):
     assert member_client.get("/admin/login/").status_code == 404
+
+
+@pytest.mark.parametrize("url", guarded_by(*(set(Guard) - {Guard.PUBLIC})))
+def test_no_page_is_kept_by_a_browser(admin_client, url):
+    response = admin_client.get(url)
+    assert "no-store" in response.headers["Cache-Control"]
+
+
+def test_an_auditor_may_verify_the_log_and_changes_nothing_else(auditor_client):
+    """Pages of readers refuse forms; what is an admin's does not exist for an auditor."""
+    for_readers = [name for name in VIEWS if URLS[name] is Guard.READER]
+    accepted = {
+        name
+        for name in for_readers
+        if auditor_client.post(reverse(name, kwargs=VIEWS[name])).status_code not in {404, 405}
+    }
+    assert accepted == {"audit:verify"}

@@ -24,6 +24,8 @@ URLS: dict[str, Guard] = {
     "audit:list": Guard.READER,
     "audit:verification": Guard.READER,
     "audit:verify": Guard.READER,
+    "audit:checkpoint": Guard.READER,
+    "audit:verifier": Guard.READER,
     "audit:export_progress": Guard.READER,
     "audit:export_csv": Guard.READER,
     "audit:export_jsonl": Guard.READER,
@@ -31,6 +33,7 @@ URLS: dict[str, Guard] = {
     "requests:activity_csv": Guard.READER,
     "requests:activity_jsonl": Guard.READER,
     "requests:insights": Guard.READER,
+    "requests:login": Guard.OWN,
     # users
     "users:sign_in": Guard.PUBLIC,
     "users:sign_out": Guard.SIGNED_IN,

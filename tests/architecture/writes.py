@@ -24,6 +24,7 @@ OF_A_FLOW = {
 FLOW_TERMS = {
     f"AccessFlow.{name}"
     for name in (
+        "allow_delegation",
         "allow_self_approval",
         "approval",
         "approvals_required",
@@ -61,7 +62,7 @@ INTEGRATION_TERMS = {
         "port",
         "encrypted_password",
         "sslmode",
-        "sslrootcert",
+        "ca_certificates",
     )
 }
 
@@ -97,6 +98,7 @@ WRITES: dict[str, set[str]] = {
     "requests:delete_flow": {
         "AccessFlow -",
         "AccessRequest.flow_id",
+        "AccessRequest.mac",
         *(f"{name} -" for name in OF_A_FLOW),
     },
     "integrations:create": {"Integration +", "CheckRun +"},

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.attack.grantee.rules import RULES as GRANTEE_RULES
 from bench.attack.rules import RULES, Edit, Rule
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", RULES + GRANTEE_RULES, ids=lambda rule: rule.name)
 def test_a_rule_is_broken_in_exactly_one_way(rule: Rule, tmp_path: Path) -> None:
     for path in {edit.path for edit in rule.edits}:
         place = tmp_path / path

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
-from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
@@ -19,7 +18,6 @@ from audit.outbox.deliveries import deliver_due
 from audit.services import record
 from requests_app.insights.daily_rollup import update_daily_figures
 from requests_app.models import Status
-from tests.conftest import BACKEND
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -32,7 +30,7 @@ PLACES = ("users", "insights", "audit-log/verification")
 
 
 @pytest.fixture
-def signed_in_as(page: Page, live_server) -> Callable[[Role], Page]:
+def signed_in_as(page: Page, live_server, signed_in, verified) -> Callable[[Role], Page]:
     """A portal with people, a request on the record and figures, and a browser of somebody."""
     irma = UserFactory(name="Irma Solberg", email="irma@example.org")
     luca = UserFactory(name="Luca Moretti", email="luca@example.org")
@@ -44,8 +42,7 @@ def signed_in_as(page: Page, live_server) -> Callable[[Role], Page]:
         person = UserFactory(name="Robin Reader", role=role)
         write_checkpoints(timezone.now())
         update_daily_figures(timezone.now())
-        client = Client()
-        client.force_login(person, backend=BACKEND)
+        client = verified(person) if role == Role.ADMIN else signed_in(person)
         value = client.cookies[settings.SESSION_COOKIE_NAME].value
         cookie = {"name": settings.SESSION_COOKIE_NAME, "value": value, "url": live_server.url}
         page.context.add_cookies([cookie])

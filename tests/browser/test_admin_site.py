@@ -12,7 +12,13 @@ from accessflows.flows.services import set_flow_active
 from apono_portal.core.web.client import SYSTEM
 from apono_portal.users.models import User
 from requests_app.models import Status
-from tests.factories import AccessFlowFactory, AccessRequestFactory, GroupFactory, UserFactory
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    GroupFactory,
+    UserFactory,
+    fresh_window,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LOOKS = os.environ.get("SCREENSHOTS")  # a folder, to look at what was walked
@@ -29,7 +35,11 @@ def admin_page(page: Page, live_server, verified) -> Page:
     for status in (Status.ACTIVE, Status.EXPIRED, Status.PENDING_APPROVAL):
         AccessRequestFactory(requester=irma, flow=flow, status=status)
     set_flow_active(
-        actor=UserFactory(admin=True), window=None, flow=flow, is_active=False, client_info=SYSTEM
+        actor=(admin := UserFactory(admin=True)),
+        window=fresh_window(admin),
+        flow=flow,
+        is_active=False,
+        client_info=SYSTEM,
     )
     value = verified(ada).cookies[settings.SESSION_COOKIE_NAME].value
     cookie = {"name": settings.SESSION_COOKIE_NAME, "value": value, "url": live_server.url}

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
-from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
@@ -15,7 +14,6 @@ from accessflows.integrations.scheduled_checks import run_requested_checks
 from accessflows.models import AccessFlow
 from apono_portal.users.models import User
 from requests_app.models import Status
-from tests.conftest import BACKEND
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -38,19 +36,18 @@ def flow() -> AccessFlow:
 
 
 @pytest.fixture
-def browser_of(page: Page, live_server) -> Callable[[User], Page]:
-    """``browser_of(user)``: the page, signed in as that person."""
+def browser_of(page: Page, live_server, signed_in, verified) -> Callable[[User], Page]:
+    """``browser_of(user)``: the page, signed in as that person; an admin has verified."""
 
-    def signed_in(user: User) -> Page:
-        client = Client()
-        client.force_login(user, backend=BACKEND)
+    def open_page(user: User) -> Page:
+        client = verified(user) if user.is_account_admin else signed_in(user)
         value = client.cookies[settings.SESSION_COOKIE_NAME].value
         cookie = {"name": settings.SESSION_COOKIE_NAME, "value": value, "url": live_server.url}
         page.context.add_cookies([cookie])
         page.goto(f"{live_server.url}/access-flows/", wait_until="load")
         return page
 
-    return signed_in
+    return open_page
 
 
 def violations(page: Page) -> list[str]:

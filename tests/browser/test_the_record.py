@@ -15,7 +15,8 @@ from audit.events import EventName
 from audit.integrity.checkpoints import write_checkpoints
 from audit.integrity.verification import verify_log
 from audit.services import record
-from audit.verify_export import Verifier, records_in
+from audit.verify_export.formats import records_in
+from audit.verify_export.verifier import Verifier
 from requests_app.models import GrantState, Status
 from tests.conftest import BACKEND
 from tests.factories import (

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from apono_portal.demo.environment import demo_environment, parse_port
+from apono_portal.demo.environment import demo_environment, parse_port, worker_environment
 from apono_portal.demo.errors import DemoError
+from audit.verify_export.signed_notes import parse_signing_key
 
 
 @pytest.mark.parametrize(("text", "port"), [(None, 8000), ("", 8000), ("8080", 8080)])
@@ -35,6 +36,16 @@ def test_keys_persist_when_the_port_changes(tmp_path: Path):
     assert first.pop("PORTAL_URL") == "http://localhost:8000"
     assert second.pop("PORTAL_URL") == "http://localhost:8080"
     assert first == second
+
+
+def test_only_the_worker_gets_the_key_that_signs_checkpoints(tmp_path: Path):
+    shared, own = demo_environment(tmp_path, 8000), worker_environment(tmp_path)
+    file = Path(own["AUDIT_SIGNING_KEY_FILE"])
+    key = parse_signing_key(file.read_text().strip())
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert shared["AUDIT_PUBLIC_KEYS"] == str(key.public_key)
+    assert str(key) not in (tmp_path / "demo.env").read_text()
+    assert not {name for name in shared if "SIGNING" in name}
 
 
 def test_database_without_its_keys_is_refused(tmp_path: Path):

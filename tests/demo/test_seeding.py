@@ -25,6 +25,12 @@ from tests.fixtures.postgres import (  # noqa: F401
 pytestmark = [pytest.mark.django_db, pytest.mark.target]
 
 
+@pytest.fixture(autouse=True)
+def seeding_process(settings) -> None:
+    """Run as the demo's seeding process does (`apono_portal.demo.supervisor.prepare_portal`)."""
+    settings.MFA_ADMINS_MUST_ENROL = False
+
+
 @pytest.fixture
 def accounts(tmp_path: Path, pg_target: PgTarget) -> Path:  # noqa: F811
     file = tmp_path / "demo-accounts.json"

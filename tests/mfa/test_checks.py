@@ -44,18 +44,13 @@ UNSAFE = [
     ("mfa.E021", "MFA_SET_UP_LIFETIME", timedelta(0)),
     ("mfa.E021", "MFA_SET_UP_LIFETIME", timedelta(hours=1, microseconds=1)),
     ("mfa.E011", "MIDDLEWARE", []),
-    ("mfa.E019", "AXES_FAILURE_LIMIT", 0),
-    ("mfa.E019", "AXES_FAILURE_LIMIT", 11),
-    ("mfa.E019", "AXES_COOLOFF_TIME", None),
     ("mfa.E022", "SESSION_COOKIE_HTTPONLY", False),
     ("mfa.E022", "SESSION_COOKIE_SECURE", True),
     ("mfa.E002", "SESSION_ENGINE", "django.contrib.sessions.backends.cached_db"),
     ("mfa.E006", "OTP_TOTP_ISSUER", None),
-    ("mfa.E013", "AXES_ENABLED", False),
-    ("mfa.E013", "AUTHENTICATION_BACKENDS", ["apono_portal.users.backends.EmailBackend"]),
-    ("mfa.E014", "AXES_LOCKOUT_PARAMETERS", ["username"]),
-    ("mfa.E014", "AXES_LOCKOUT_PARAMETERS", [["username"]]),
-    ("mfa.E015", "AXES_HANDLER", "axes.handlers.cache.AxesCacheHandler"),
+    ("mfa.E013", "AUTHENTICATION_BACKENDS", ["django.contrib.auth.backends.ModelBackend"]),
+    ("mfa.E013", "AUTHENTICATION_BACKENDS", []),
+    ("mfa.E014", "MIDDLEWARE", []),
 ]
 
 
@@ -74,7 +69,6 @@ def test_unsafe_setting_is_an_error(settings, problem, name, value):
         ("MFA_RECENT_SIGN_IN", timedelta(microseconds=1)),
         ("MFA_SET_UP_LIFETIME", timedelta(hours=1)),
         ("MFA_SET_UP_LIFETIME", timedelta(microseconds=1)),
-        ("AXES_FAILURE_LIMIT", 1),
     ],
 )
 def test_what_is_just_within_bounds_is_safe(settings, name, value):
@@ -88,12 +82,6 @@ def test_what_is_just_within_bounds_is_safe(settings, name, value):
 def test_what_is_left_to_a_library_is_an_error(settings, problem, name):
     delattr(settings, name)
     assert problem in ids()
-
-
-def test_axes_is_on_where_nothing_is_said(settings):
-    if hasattr(settings, "AXES_ENABLED"):
-        delattr(settings, "AXES_ENABLED")
-    assert ids() == set()
 
 
 @pytest.mark.parametrize(

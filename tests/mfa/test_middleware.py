@@ -10,7 +10,7 @@ from django.http import Http404, HttpResponse
 from django.test import RequestFactory
 from django.urls import reverse
 
-from mfa.decorators import mfa_required, mfa_required_if_enrolled
+from mfa.decorators import mfa_required
 from mfa.exceptions import NotAllowed, NotEnrolled, WindowClosed
 from mfa.middleware import VerifiedWindowMiddleware
 from mfa.models import RecoveryCode
@@ -19,7 +19,7 @@ from tests.factories import AuthenticatorFactory, UserFactory, VerificationFacto
 from tests.mfa.conftest import opened_browser
 
 CODES = "/account/security/recovery-codes/"  # marked @mfa_required
-LOCKOUTS = "/mfa-lockouts/"  # marked @mfa_required_if_enrolled, for admins
+LOCKOUTS = "/mfa-lockouts/"  # for admins
 
 
 def next_url(answer) -> str:
@@ -83,18 +83,19 @@ def test_admin_page_asks_an_admin_with_mfa_for_the_code(admin_device, signed_in)
     assert next_url(signed_in(admin_device.user).get(LOCKOUTS)) == LOCKOUTS
 
 
-def test_admin_page_lets_an_admin_without_mfa_in(admin_client):
-    assert admin_client.get(LOCKOUTS).status_code == 200
+def test_admin_page_sends_an_admin_without_mfa_to_set_it_up(admin_user, signed_in):
+    answer = signed_in(admin_user).get(LOCKOUTS, follow=True)
+    assert answer.redirect_chain == [("/account/security/", 302)]
+    assert "Account admins need MFA" in answer.content.decode()
 
 
 def test_admin_page_lets_an_admin_in_who_has_verified(admin_device, signed_in):
     assert opened_browser(admin_device, signed_in).get(LOCKOUTS).status_code == 200
 
 
-def test_setting_demands_mfa_of_admins(admin_client, settings):
-    settings.MFA_ADMINS_MUST_ENROL = True
-    answer = admin_client.get(LOCKOUTS)
-    assert answer.headers["Location"] == "/account/security/?next=%2Fmfa-lockouts%2F"
+def test_setting_lets_an_admin_without_mfa_in(admin_user, signed_in, settings):
+    settings.MFA_ADMINS_MUST_ENROL = False
+    assert signed_in(admin_user).get(LOCKOUTS).status_code == 200
 
 
 def test_no_code_is_asked_for_what_is_refused_anyway(device, petra):
@@ -197,7 +198,7 @@ def open_state(request) -> Any:
     return request
 
 
-@pytest.mark.parametrize("mark", [mfa_required, mfa_required_if_enrolled])
+@pytest.mark.parametrize("mark", [mfa_required])
 def test_mark_is_what_turns_away_and_an_open_window_what_lets_in(mark, device, petra):
     def view(request):
         return HttpResponse()

@@ -19,7 +19,7 @@ POST_ONLY = {
 }
 BOTH = {"requests:set_up", "requests:confirm_password", "mfa:lift_lockout"}
 WINDOW_ALWAYS = {"mfa:forget_browser", "mfa:recovery_codes", "mfa:new_recovery_codes"}
-WINDOW_IF_ENROLLED = {"mfa:lockouts", "mfa:lift_lockout"}
+ADMIN_ACTIONS = {"mfa:lockouts", "mfa:lift_lockout"}
 NOT_CACHED = {
     "mfa:security": "get",
     "requests:set_up": "get",
@@ -52,10 +52,10 @@ def test_no_other_verb_reaches_a_page_with_a_form(name, admin_client):
 def test_each_view_has_the_mark_it_should_have(name):
     view = resolve(address_of(name)).func
     assert getattr(view, "mfa_required", False) is (name in WINDOW_ALWAYS)
-    assert getattr(view, "mfa_required_if_enrolled", False) is (name in WINDOW_IF_ENROLLED)
+    assert getattr(view, "admin_action", False) is (name in ADMIN_ACTIONS)
 
 
-@pytest.mark.parametrize("name", sorted(WINDOW_IF_ENROLLED))
+@pytest.mark.parametrize("name", sorted(ADMIN_ACTIONS))
 def test_admin_pages_are_there_for_admins_only(name, petra):
     assert petra.get(address_of(name)).status_code == 404
 

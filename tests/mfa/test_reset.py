@@ -18,7 +18,7 @@ from mfa.reset import reset_mfa
 from mfa.verification.policies import is_evidence_valid
 from mfa.verification.services import verify_code
 from mfa.verification.throttle_scope import ThrottleScope
-from tests.factories import AuthenticatorFactory, UserFactory, code_for
+from tests.factories import AuthenticatorFactory, UserFactory, code_for, fresh_window
 from tests.mfa.conftest import HERE
 from tests.mfa.verification.test_evidence import window_of
 
@@ -30,7 +30,8 @@ def admin(db):
     return UserFactory(admin=True, name="Ada Admin", email="ada@example.org")
 
 
-def reset(actor, user, *, reason=REASON, window=None, **changes):
+def reset(actor, user, *, reason=REASON, window="fresh", **changes):
+    window = fresh_window(actor) if window == "fresh" else window
     reset_mfa(actor=actor, user=user, reason=reason, window=window, client_info=HERE, **changes)
 
 
@@ -61,7 +62,11 @@ def test_it_is_on_the_record_with_who_and_why(person, device, admin):
     reset(admin, person, revoke_access=True)
     event = Event.objects.get(event=EventName.MFA_RESET)
     assert (event.actor_id, event.target_id) == (admin.pk, str(person.pk))
-    assert event.metadata == {"reason": REASON, "revoke_access": True}
+    assert event.metadata == {
+        "reason": REASON,
+        "revoke_access": True,
+        "require_new_password": False,
+    }
 
 
 def test_ledger_survives_it(person, device, enter, admin):
@@ -72,9 +77,9 @@ def test_ledger_survives_it(person, device, enter, admin):
 
 def test_every_session_of_the_person_ends(person, device, admin, signed_in):
     browsers = [signed_in(person), signed_in(person)]
-    assert all(browser.get("/account/password/").status_code == 200 for browser in browsers)
+    assert all(browser.get("/requests/").status_code == 200 for browser in browsers)
     reset(admin, person)
-    assert all(browser.get("/account/password/").status_code == 302 for browser in browsers)
+    assert all(browser.get("/requests/").status_code == 302 for browser in browsers)
 
 
 def test_code_of_the_old_app_is_worth_nothing(person, device, enter, admin):
@@ -86,7 +91,7 @@ def test_code_of_the_old_app_is_worth_nothing(person, device, enter, admin):
 def test_nobody_else_may(person, device, role):
     with pytest.raises(NotAllowed):
         reset(UserFactory(role=role), person)
-    assert Authenticator.objects.get() == device
+    assert Authenticator.objects.of(person.pk).get() == device
 
 
 def test_person_may_not_reset_themselves(person, device, enter):
@@ -112,13 +117,13 @@ def test_inactive_admin_may_not(person, device, admin):
 def test_reason_is_needed(person, device, admin, reason):
     with pytest.raises(InvalidReason):
         reset(admin, person, reason=reason)
-    assert Authenticator.objects.get() == device
+    assert Authenticator.objects.of(person.pk).get() == device
 
 
 def test_admin_with_mfa_needs_the_open_window(person, device, admin):
     window = verified_window(admin)
     with pytest.raises(WindowClosed):
-        reset(admin, person)
+        reset(admin, person, window=None)
     with time_machine.travel(timezone.now() + timedelta(hours=1)), pytest.raises(WindowClosed):
         reset(admin, person, window=window)
     reset(admin, person, window=window)
@@ -159,7 +164,7 @@ def test_mail_is_sent_only_if_the_reset_stands(person, device, admin):
         reset(admin, person)
         transaction.set_rollback(True)  # as when the caller cannot end the access
     assert mails() == set()
-    assert Authenticator.objects.get() == device
+    assert Authenticator.objects.of(person.pk).get() == device
 
 
 def test_other_admins_get_an_email_about_an_admins_reset(admin):

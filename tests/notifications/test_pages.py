@@ -13,6 +13,7 @@ from audit.models import Delivery, Event
 from audit.outbox.deliveries import deliver_due, enqueue_email
 from audit.services import record
 from tests.factories import WebhookFactory
+from tests.forms import post_form
 
 BODY = "text of the email, which no page shows"
 
@@ -25,7 +26,7 @@ def delivery_to(recipient="petra@example.org", state=Delivery.State.SENT) -> Del
 
 
 def test_user_chooses_kinds_of_email(member_client, member_user):
-    member_client.post("/account/notifications/", {"requests": [Kind.ENDED], "approvals": []})
+    post_form(member_client, "/account/notifications/", {"requests": [Kind.ENDED], "approvals": []})
     opt_outs = set(EmailOptOut.objects.filter(user=member_user).values_list("kind", flat=True))
     assert Kind.ENDED not in opt_outs
     assert {Kind.ACTIVE, Kind.DECISION_NEEDED} <= opt_outs
@@ -34,9 +35,9 @@ def test_user_chooses_kinds_of_email(member_client, member_user):
 
 
 def test_opt_out_can_be_undone(member_client, member_user):
-    member_client.post("/account/notifications/", {})
+    post_form(member_client, "/account/notifications/", {})
     choices = {"requests": ["active", "ended"], "approvals": ["handled"]}
-    member_client.post("/account/notifications/", choices)
+    post_form(member_client, "/account/notifications/", choices)
     opt_outs = set(EmailOptOut.objects.values_list("kind", flat=True))
     assert not {"active", "ended", "handled"} & opt_outs
 
@@ -55,7 +56,8 @@ def test_kinds_about_targets_are_offered_to_admins_only(member_client, admin_cli
 
 def test_kind_that_was_not_offered_is_refused(member_client):
     assert (
-        member_client.post("/account/notifications/", {"requests": ["security"]}).status_code == 422
+        post_form(member_client, "/account/notifications/", {"requests": ["security"]}).status_code
+        == 422
     )
 
 
@@ -81,7 +83,7 @@ def test_deliveries_can_be_filtered(auditor_client):
 
 def test_admin_sends_a_delivery_again(admin_client):
     delivery = delivery_to()
-    admin_client.post(f"/deliveries/{delivery.pk}/send-again/")
+    post_form(admin_client, f"/deliveries/{delivery.pk}/send-again/")
     assert deliver_due(timezone.now()) == 1
     assert mail.outbox[0].to == [delivery.recipient]
     event = Event.objects.get(event=EventName.DELIVERY_SEND_AGAIN)
@@ -90,7 +92,7 @@ def test_admin_sends_a_delivery_again(admin_client):
 
 def test_waiting_delivery_is_not_sent_again(admin_client):
     delivery = delivery_to(state=Delivery.State.WAITING)
-    response = admin_client.post(f"/deliveries/{delivery.pk}/send-again/", follow=True)
+    response = post_form(admin_client, f"/deliveries/{delivery.pk}/send-again/", follow=True)
     assert "already waiting to be sent" in response.content.decode()
     assert not Event.objects.filter(event=EventName.DELIVERY_SEND_AGAIN).exists()
 
@@ -113,7 +115,7 @@ WEBHOOK = {
 
 
 def test_new_secret_is_shown_once(admin_client):
-    response = admin_client.post("/webhooks/new/", WEBHOOK)
+    response = post_form(admin_client, "/webhooks/new/", WEBHOOK)
     [secret] = re.findall(r"whsec_[\w+/=]+", response.content.decode())
     webhook = Webhook.objects.get()
     assert webhook.secret == secret
@@ -125,10 +127,10 @@ def test_new_secret_is_shown_once(admin_client):
 
 
 def test_neither_address_nor_secret_is_recorded(admin_client):
-    admin_client.post("/webhooks/new/", WEBHOOK)
+    post_form(admin_client, "/webhooks/new/", WEBHOOK)
     webhook = Webhook.objects.get()
-    admin_client.post(f"/webhooks/{webhook.pk}/secret/")
-    admin_client.post(f"/webhooks/{webhook.pk}/", {**WEBHOOK, "url": WEBHOOK["url"] + "-2"})
+    post_form(admin_client, f"/webhooks/{webhook.pk}/secret/")
+    post_form(admin_client, f"/webhooks/{webhook.pk}/", {**WEBHOOK, "url": WEBHOOK["url"] + "-2"})
     events = str(list(Event.objects.values()))
     assert not any(text in events for text in ("T0P-S3CRET", "whsec_"))
     names = set(Event.objects.filter(event__startswith="webhook:").values_list("event", flat=True))
@@ -136,28 +138,30 @@ def test_neither_address_nor_secret_is_recorded(admin_client):
 
 
 def test_internal_address_is_refused(admin_client):
-    response = admin_client.post("/webhooks/new/", {**WEBHOOK, "url": "https://169.254.169.254/"})
+    response = post_form(
+        admin_client, "/webhooks/new/", {**WEBHOOK, "url": "https://169.254.169.254/"}
+    )
     assert response.status_code == 422
     assert Webhook.objects.count() == 0
 
 
 def test_editing_keeps_the_address_if_none_is_entered(admin_client):
     webhook = WebhookFactory(url=WEBHOOK["url"])
-    admin_client.post(f"/webhooks/{webhook.pk}/", {**WEBHOOK, "url": ""})
+    post_form(admin_client, f"/webhooks/{webhook.pk}/", {**WEBHOOK, "url": ""})
     webhook = Webhook.objects.get()
     assert (webhook.name, webhook.url) == ("Ops channel", WEBHOOK["url"])
 
 
 def test_test_message_goes_to_one_webhook(admin_client):
     webhook, _ = WebhookFactory(), WebhookFactory()
-    admin_client.post(f"/webhooks/{webhook.pk}/test/")
+    post_form(admin_client, f"/webhooks/{webhook.pk}/test/")
     assert Delivery.objects.get().recipient == str(webhook.pk)
 
 
 def test_deleting_a_webhook_keeps_its_deliveries(admin_client):
     webhook = WebhookFactory(name="Old channel")
-    admin_client.post(f"/webhooks/{webhook.pk}/test/")
-    admin_client.post(f"/webhooks/{webhook.pk}/delete/")
+    post_form(admin_client, f"/webhooks/{webhook.pk}/test/")
+    post_form(admin_client, f"/webhooks/{webhook.pk}/delete/")
     assert not Webhook.objects.exists()
     assert "Old channel" in admin_client.get("/deliveries/").content.decode()
 

@@ -283,3 +283,40 @@ def test_request_that_needs_mfa_again_notifies_the_requester(desk):
         metadata=metadata,
     )
     assert subjects_to(desk.requester) == [f"{request.reference} is waiting for your code"]
+
+
+def alarm(target=None, actor=None):
+    reason = "The stored access is not what the portal wrote."
+    record(
+        event=EventName.AUDIT_DETECT_TAMPERING,
+        actor=actor,
+        target=target,
+        metadata={"reason": reason},
+    )
+    run_fan_out()
+
+
+def test_every_admin_gets_an_alarm_about_tampering(desk, admin_user):
+    EmailOptOut.objects.create(user=admin_user, kind=Kind.TAMPERING)
+    alarm(target=admin_user, actor=admin_user)
+    [subject] = subjects_to(admin_user)
+    assert "Tampering detected" in subject
+    assert "not what the portal wrote" in mail.outbox[0].body
+    assert subjects_to(desk.requester) == []
+
+
+def test_repeated_alarms_about_one_row_are_one_email_a_day(admin_user):
+    alarm(target=admin_user)
+    alarm(target=admin_user)
+    with time_machine.travel(timezone.now() + timedelta(days=2)):
+        alarm(target=admin_user)
+        assert len(subjects_to(admin_user)) == 2
+
+
+def test_a_verification_with_findings_is_an_alarm(admin_user):
+    record(event=EventName.AUDIT_VERIFY, actor=None, metadata={"findings": []})
+    run_fan_out()
+    record(event=EventName.AUDIT_VERIFY, actor=None, metadata={"findings": ["EDITED: Event 5"]})
+    run_fan_out()
+    [subject] = subjects_to(admin_user)
+    assert subject.endswith("Tampering detected: audit log")

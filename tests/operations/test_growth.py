@@ -1,13 +1,17 @@
 """Pages stay quick with large tables: few queries, each with an index."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from audit.events import EventName
 from audit.services import record
+from bench.speed.dataset import BLOCK, make_block, make_flows
 from bench.speed.query_report import MAX_STATEMENTS, PAGES, scans_of, statements_in
-from requests_app.models import Status
+from requests_app.models import AccessRequest, Status
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -49,3 +53,8 @@ def test_every_query_of_a_page_has_an_index(admin_client, populated, address):
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         assert scans_of(cursor, statements_in(queries)) == {}
+
+
+def test_the_data_set_of_the_benchmark_fits_the_models():
+    make_block(make_flows(), timezone.now(), timedelta(minutes=1))
+    assert AccessRequest.objects.count() == BLOCK

@@ -8,18 +8,28 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
+from accessflows.models import AccessFlow
+from apono_portal.core.db import keyset
+from audit.events import EventName
 from audit.integrity.verification import verify_log
 from audit.models import Event
+from audit.services import record
 from mfa.models import Outcome, Verification
 from mfa.verification.locking import lock_state
 from mfa.verification.policies import is_evidence_valid
-from requests_app.evidence_checks import rows_that_count
-from requests_app.exceptions import Conflict
+from requests_app.evidence_checks import find_unrecorded_rows, rows_that_count
+from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.activation import begin_activation, confirm_activation
-from requests_app.grants.credentials import reveal_credential
-from requests_app.grants.extension import apply_extension
+from requests_app.grants.credentials import reset_credential, reveal_credential
+from requests_app.grants.extension import apply_extension, extend_access
 from requests_app.lifecycle import sign_request
 from requests_app.models import AccessRequest, Decision, Extension, Grant, Status
+from requests_app.policies import (
+    ACCESS_NOT_AUTHENTIC,
+    APPROVAL_NOT_AUTHENTIC,
+    GRANT_NOT_AUTHENTIC,
+    NOT_AUTHENTIC,
+)
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -179,6 +189,58 @@ def test_edited_access_shows_no_credential(open_window_of):
         reveal_credential(actor=grant.request.requester, grant=grant, window=window)
 
 
+def alarms() -> list[tuple[str, str]]:
+    events = Event.objects.filter(event="audit:detect_tampering").order_by("pk")
+    return [(event.target_type, event.metadata["reason"]) for event in events]
+
+
+@pytest.mark.parametrize("act", [reveal_credential, reset_credential])
+def test_refused_credential_of_tampered_access_raises_an_alarm(open_window_of, act):
+    grant = GrantFactory(request=request_of(Status.ACTIVE), login_oid=7)
+    Grant.objects.update(deadline=timezone.now() + timedelta(days=9))
+    actor = grant.request.requester
+    with pytest.raises(Conflict, match="not what the portal wrote"):
+        act(actor=actor, grant=grant, window=open_window_of(actor))
+    assert alarms() == [("requests_app.grant", ACCESS_NOT_AUTHENTIC)]
+    assert Event.objects.get(event="audit:detect_tampering").actor_id == actor.pk
+
+
+def test_refused_extension_of_tampered_access_raises_an_alarm(open_window_of):
+    request = GrantFactory(request=request_of(Status.ACTIVE)).request
+    AccessRequest.objects.update(mac="")
+    actor = request.requester
+    with pytest.raises(RequestRefused, match="portal wrote"):
+        extend_access(actor=actor, request=request, used=0, window=open_window_of(actor))
+    assert alarms() == [("requests_app.accessrequest", NOT_AUTHENTIC)]
+
+
+def test_every_other_refusal_of_a_tampered_row_raises_an_alarm():
+    edited, approved_request = request_of(), approved(mac="")
+    AccessRequest.objects.filter(pk=edited.pk).update(require_mfa=False)
+    begin_activation(request_pk=edited.pk)
+    begin_activation(request_pk=approved_request.pk)
+    begun = begin_activation(request_pk=request_of().pk)
+    Grant.objects.update(permission="superuser")
+    confirm_activation(grant=begun.grants.get())
+    assert [reason for _, reason in alarms()] == [
+        NOT_AUTHENTIC,
+        APPROVAL_NOT_AUTHENTIC,
+        GRANT_NOT_AUTHENTIC,
+    ]
+
+
+def test_an_ordinary_refusal_raises_no_alarm(open_window_of):
+    grant = GrantFactory(request=request_of(Status.ACTIVE), login_oid=7)
+    request = request_of()
+    AccessFlow.objects.filter(pk=request.flow_id).update(is_active=False)
+    begin_activation(request_pk=request.pk)
+    actor = grant.request.requester
+    window = open_window_of(actor)
+    with pytest.raises(Conflict, match="not been revealed"):
+        reset_credential(actor=actor, grant=grant, window=window)
+    assert alarms() == []
+
+
 def test_rotated_key_signs_again_what_was_valid(settings):
     request = request_of()
     DecisionFactory(request=request)
@@ -212,3 +274,11 @@ def test_audit_verification_names_rows_that_the_log_does_not_know():
     for name, pk in zip(("Verification", "Decision", "Grant"), pks, strict=True):
         assert f"{name} {pk} is not in the audit log." in found
     assert any("its MAC is not valid" in sentence for sentence in found)
+
+
+def test_recorded_rows_are_recognised_in_every_batch(monkeypatch):
+    monkeypatch.setattr(keyset, "BATCH_SIZE", 1)
+    rows = [VerificationFactory() for _ in range(3)]
+    for row in rows[:2]:
+        record(event=EventName.MFA_VERIFY, actor=row.user, metadata={"verification": row.pk})
+    assert list(find_unrecorded_rows()) == [f"Verification {rows[2].pk} is not in the audit log."]

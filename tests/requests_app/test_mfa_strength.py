@@ -179,8 +179,9 @@ def test_weak_evidence_is_seen_by_every_attempt_at_activation(person, begun):
         assert begin_activation(request_pk=request.pk).status == Status.PENDING_MFA
 
 
-def test_removed_passkey_voids_what_is_not_active_yet(person):
-    request = ask(person, flow_for(person, **STRONG), by_passkey(person))
+@pytest.mark.parametrize("terms", [STRONG, {"require_mfa": True}])
+def test_removed_passkey_voids_what_is_not_active_yet(person, terms):
+    request = ask(person, flow_for(person, **terms), by_passkey(person))
     AuthenticatorFactory(user=person)
     Passkey.objects.all().delete()
     assert begin_activation(request_pk=request.pk).status == Status.PENDING_MFA

@@ -33,6 +33,7 @@ from tests.factories import (
     GrantFactory,
     UserFactory,
     code_for,
+    fresh_window,
     take_fingerprint,
 )
 from tests.requests_app.conftest import settle
@@ -231,9 +232,10 @@ def test_reset_and_release_at_once_leave_nothing_on_void_evidence():
         flow = AccessFlowFactory(require_mfa=True, requester_users=[user], targets=1)
         request = AccessRequestFactory(requester=user, flow=flow, status=Status.PENDING_MFA)
         admin = UserFactory(admin=True)
+        window = fresh_window(admin)
         _, released = at_once(
-            lambda user=user, admin=admin: reset_mfa(
-                actor=admin, user=user, window=None, reason="Lost phone", client_info=SYSTEM
+            lambda user=user, admin=admin, window=window: reset_mfa(
+                actor=admin, user=user, window=window, reason="Lost phone", client_info=SYSTEM
             ),
             lambda user=user, code=code: step_up(user=user, code=code, scope=ThrottleScope()),
         )

@@ -5,13 +5,13 @@ alone. It can be down, lose its answers, and have whoever calls it killed before
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from enum import Enum
 
 from django.utils import timezone
 
-from accessflows.connectors.errors import ConnectorError, TargetUnavailable
+from accessflows.connectors.errors import ConnectorError, TargetRefused, TargetUnavailable
 from accessflows.connectors.protocol import (
     Activation,
     CapabilityRole,
@@ -24,6 +24,7 @@ from accessflows.connectors.protocol import (
     ManagedRole,
     Membership,
     OwnedObjects,
+    PermissionState,
     Proof,
     RoleListing,
     Target,
@@ -47,23 +48,36 @@ class Login:
     identity: GrantIdentity
     spec: GrantSpec
     can_login: bool = False
+    is_disabled: bool = False
     password: str = ""
     sessions: int = 0
 
     @property
+    def deadline(self) -> datetime:
+        return self.spec.deadline
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_disabled or self.deadline <= timezone.now()
+
+    @property
     def is_usable(self) -> bool:
-        return bool(self.sessions) or (self.can_login and timezone.now() < self.spec.deadline)
+        return bool(self.sessions) or (self.can_login and timezone.now() < self.deadline)
 
 
 @dataclass
 class HonestTarget:
-    """Implements what the worker asks of a connector. ``witness`` is shown every login being made."""
+    """Implements what the worker asks of a connector. Witnesses are shown what it is asked for."""
 
     logins: dict[str, Login] = field(default_factory=dict)
     mood: Mood = Mood.UP
     dies_at: int | None = None  # the call, counted from one, during which the caller is killed
     dies_after: bool = False
-    witness: Callable[[GrantSpec], None] = lambda spec: None
+    pauses_at: int | None = None  # the call during which the caller is suspended
+    pauses_after: bool = False
+    meanwhile: Callable[[], None] = lambda: None
+    witness_activation: Callable[[GrantSpec], None] = lambda spec: None
+    witness_extension: Callable[[GrantSpec], None] = lambda spec: None
     _made: int = 0
 
     def _ask(self, do: Callable[[], object]) -> object:
@@ -75,12 +89,26 @@ class HonestTarget:
             dies = self.dies_at == 0
         if dies and not self.dies_after:
             raise Killed
+        pauses = self._is_pause()
+        if pauses and not self.pauses_after:
+            self.meanwhile()
         answer = do()
+        if pauses and self.pauses_after:
+            self.meanwhile()
         if dies:
             raise Killed
         if self.mood is Mood.LOSES_ANSWERS:
             raise TargetUnavailable("The target's answer was lost.")
         return answer
+
+    def _is_pause(self) -> bool:
+        if self.pauses_at is None:
+            return False
+        self.pauses_at -= 1
+        if self.pauses_at > 0:
+            return False
+        self.pauses_at = None  # others are not suspended
+        return True
 
     # --- What people do on the target -------------------------------------------------------------
     def sign_in(self, credential: Credential) -> bool:
@@ -93,18 +121,38 @@ class HonestTarget:
 
     # --- The protocol -----------------------------------------------------------------------------
     def activate(self, target: Target, spec: GrantSpec) -> Activation:
+        self.witness_activation(spec)
         return self._ask(lambda: self._activate(spec))  # type: ignore[return-value]
 
     def _activate(self, spec: GrantSpec) -> Activation:
-        self.witness(spec)
-        there = spec.role_name in self.logins
-        if not there:
+        login = self.logins.get(spec.role_name)
+        if login is None:
+            if spec.deadline <= timezone.now():
+                raise TargetRefused("Expired.")
             self._made += 1
             identity = GrantIdentity(spec.role_name, self._made, SYSTEM)
             self.logins[spec.role_name] = Login(identity, spec)
-        identity = self.logins[spec.role_name].identity
-        now = timezone.now()
-        return Activation(identity, 1, now, timedelta(0), spec.deadline, there)
+            return Activation(identity, 1, timezone.now(), timedelta(0), spec.deadline, False)
+        if login.is_over or login.deadline > spec.deadline:
+            raise TargetRefused("Revoked, or extended meanwhile.")
+        return Activation(login.identity, 1, timezone.now(), timedelta(0), login.deadline, True)
+
+    def extend(
+        self, target: Target, spec: GrantSpec, identity: GrantIdentity, *, since: datetime | None
+    ) -> datetime:
+        self.witness_extension(spec)
+        return self._ask(lambda: self._extend(spec, identity))  # type: ignore[return-value]
+
+    def _extend(self, spec: GrantSpec, identity: GrantIdentity) -> datetime:
+        login = self._login(identity)
+        if login is None or login.is_disabled or spec.deadline <= timezone.now():
+            raise TargetRefused("Revoked.")
+        login.spec = replace(login.spec, deadline=max(login.deadline, spec.deadline))
+        return login.deadline
+
+    def _login(self, identity: GrantIdentity) -> Login | None:
+        login = self.logins.get(identity.role_name)
+        return login if login and login.identity == identity else None
 
     def locate(self, target: Target, spec: GrantSpec) -> GrantIdentity | None:
         found = self._ask(lambda: self.logins.get(spec.role_name))
@@ -113,10 +161,12 @@ class HonestTarget:
     def issue_credential(
         self, target: Target, spec: GrantSpec, identity: GrantIdentity
     ) -> Credential:
-        return self._ask(lambda: self._issue(spec))  # type: ignore[return-value]
+        return self._ask(lambda: self._issue(spec, identity))  # type: ignore[return-value]
 
-    def _issue(self, spec: GrantSpec) -> Credential:
-        login = self.logins[spec.role_name]
+    def _issue(self, spec: GrantSpec, identity: GrantIdentity) -> Credential:
+        login = self._login(identity)
+        if login is None or login.is_over:
+            raise TargetRefused("Revoked.")
         login.can_login, login.password = True, f"{login.password}x"
         return Credential("memory", 1, spec.resource, spec.role_name, login.password)
 
@@ -126,19 +176,29 @@ class HonestTarget:
         return self._ask(lambda: {each: self._contain(each) for each in identities})  # type: ignore[return-value]
 
     def _contain(self, identity: GrantIdentity) -> Containment:
-        login = self.logins.get(identity.role_name)
+        login = self._login(identity)
         if login is None:
             return Containment(0, 0, was_absent=True)
-        ended, login.sessions, login.can_login = login.sessions, 0, False
+        ended, login.sessions = login.sessions, 0
+        login.can_login, login.is_disabled = False, True
         return Containment(ended, 0)
+
+    def read_permission(
+        self, target: Target, permission: str, *, system_identifier: str = ""
+    ) -> PermissionState:
+        return self._ask(lambda: PermissionState())  # type: ignore[return-value]
 
     def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObjects:
         return self._ask(lambda: OwnedObjects(()))  # type: ignore[return-value]
 
     def clean(self, target: Target, identity: GrantIdentity) -> Cleaning:
-        return self._ask(  # type: ignore[return-value]
-            lambda: Cleaning(was_absent=self.logins.pop(identity.role_name, None) is None)
-        )
+        return self._ask(lambda: self._clean(identity))  # type: ignore[return-value]
+
+    def _clean(self, identity: GrantIdentity) -> Cleaning:
+        there = self._login(identity) is not None
+        if there:
+            del self.logins[identity.role_name]
+        return Cleaning(was_absent=not there)
 
     def prove(self, target: Target, identity: GrantIdentity) -> Proof:
         return self._ask(lambda: self._prove(identity))  # type: ignore[return-value]
@@ -196,7 +256,11 @@ class HonestTarget:
 connector = HonestTarget()
 
 
-def begin_anew(witness: Callable[[GrantSpec], None]) -> HonestTarget:
+def begin_anew(
+    witness_activation: Callable[[GrantSpec], None], witness_extension: Callable[[GrantSpec], None]
+) -> HonestTarget:
     """Empty the one target there is, as the registry knows it by its module."""
-    connector.__init__(witness=witness)  # type: ignore[misc]
+    connector.__init__(  # type: ignore[misc]
+        witness_activation=witness_activation, witness_extension=witness_extension
+    )
     return connector

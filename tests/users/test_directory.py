@@ -20,6 +20,7 @@ from tests.factories import (
     GroupFactory,
     UserFactory,
     VerificationFactory,
+    fresh_window,
 )
 
 pytestmark = pytest.mark.django_db
@@ -63,12 +64,13 @@ def test_search_matches_beginnings_of_words(users, text, names, lookup):
 
 def test_renamed_user_matches_the_new_name_only():
     services.change_user(
-        actor=UserFactory(admin=True),
-        window=None,
-        user=UserFactory(name="Petra Novak"),
+        actor=(admin := UserFactory(admin=True)),
+        window=fresh_window(admin),
+        user=(user := UserFactory(name="Petra Novak")),
         name="Zoe Winter",
         role=Role.MEMBER,
         groups=[],
+        seen=services.user_digest(user),
         client_info=SYSTEM,
     )
     assert (search("winter"), search("novak")) == (["Zoe Winter"], [])

@@ -21,7 +21,9 @@ from tests.factories import (
     GroupFactory,
     UserFactory,
     VerificationFactory,
+    fresh_window,
 )
+from tests.forms import post_form
 
 
 def html_of(response):
@@ -33,7 +35,7 @@ def emails_on(page):
 
 
 def by(actor):
-    return {"actor": actor, "window": None, "client_info": SYSTEM}
+    return {"actor": actor, "window": fresh_window(actor), "client_info": SYSTEM}
 
 
 # --- The list -----------------------------------------------------------------------------------
@@ -119,7 +121,8 @@ def test_query_count_does_not_depend_on_rows(admin_client, questions_of):
 
 def test_admin_adds_a_user_and_gets_a_password_link(admin_client):
     group = GroupFactory()
-    response = admin_client.post(
+    response = post_form(
+        admin_client,
         "/users/new/",
         {"email": "New@Example.org", "name": "New User", "role": "member", "groups": [group.pk]},
     )
@@ -148,7 +151,7 @@ def test_admin_adds_a_user_and_gets_a_password_link(admin_client):
 )
 def test_invalid_field_is_marked(admin_client, field, value):
     data = {"email": "new@example.org", "name": "New", "role": "member"}
-    response = admin_client.post("/users/new/", data | {field: value})
+    response = post_form(admin_client, "/users/new/", data | {field: value})
     assert response.status_code == 422
     assert f'id="id_{field}_error"' in html_of(response)
     assert User.objects.count() == 1
@@ -162,7 +165,7 @@ def test_fields_outside_the_form_are_ignored(admin_client, member_user):
         "is_staff": "1",
         "last_login": "",
     }
-    admin_client.post(f"/users/{member_user.pk}/", {"name": "Max", "role": "member"} | extra)
+    post_form(admin_client, f"/users/{member_user.pk}/", {"name": "Max", "role": "member"} | extra)
     fresh = User.objects.get(pk=member_user.pk)
     assert (fresh.email, fresh.is_active, fresh.password) == (
         member_user.email,
@@ -172,7 +175,7 @@ def test_fields_outside_the_form_are_ignored(admin_client, member_user):
 
 
 def test_change_is_recorded_with_old_and_new_value(admin_client, member_user):
-    admin_client.post(f"/users/{member_user.pk}/", {"name": "Max Member", "role": "auditor"})
+    post_form(admin_client, f"/users/{member_user.pk}/", {"name": "Max Member", "role": "auditor"})
     changes = Event.objects.get(event="user:change").metadata["changes"]
     assert changes == {"role": {"from": "member", "to": "auditor"}}
 
@@ -181,7 +184,7 @@ def test_demotion_is_effective_at_once(admin_client, signed_in):
     other = UserFactory(role=Role.ADMIN)
     client = signed_in(other)
     assert client.get("/users/").status_code == 200
-    admin_client.post(f"/users/{other.pk}/", {"name": other.name, "role": "member"})
+    post_form(admin_client, f"/users/{other.pk}/", {"name": other.name, "role": "member"})
     assert client.get("/users/").url.startswith("/sign-in/")
     other.refresh_from_db()
     assert signed_in(other).get("/users/").status_code == 404
@@ -192,9 +195,9 @@ def test_demotion_is_effective_at_once(admin_client, signed_in):
 
 def test_deactivation_ends_sessions_for_good(admin_client, member_user, signed_in):
     client = signed_in(member_user)
-    admin_client.post(f"/users/{member_user.pk}/deactivate/")
+    post_form(admin_client, f"/users/{member_user.pk}/deactivate/")
     assert client.get("/account/password/").status_code == 302
-    admin_client.post(f"/users/{member_user.pk}/reactivate/")
+    post_form(admin_client, f"/users/{member_user.pk}/reactivate/")
     assert client.get("/account/password/").status_code == 302
 
 
@@ -208,7 +211,7 @@ def test_deactivation_revokes_access_and_cancels_requests(
     request = AccessRequestFactory(requester=member_user, status=status)
     if status == Status.ACTIVE:
         GrantFactory(request=request)
-    admin_client.post(f"/users/{member_user.pk}/deactivate/")
+    post_form(admin_client, f"/users/{member_user.pk}/deactivate/")
     assert AccessRequest.objects.get(pk=request.pk).status in new_statuses
 
 
@@ -221,8 +224,8 @@ def test_deactivation_is_confirmed_first(admin_client, member_user):
 
 def test_last_admin_cannot_be_deactivated_or_demoted(admin_client, admin_user):
     UserFactory(role=Role.ADMIN, is_active=False)
-    page = html_of(admin_client.post(f"/users/{admin_user.pk}/deactivate/", follow=True))
-    demoted = admin_client.post(f"/users/{admin_user.pk}/", {"name": "Ada", "role": "member"})
+    page = html_of(post_form(admin_client, f"/users/{admin_user.pk}/deactivate/", follow=True))
+    demoted = post_form(admin_client, f"/users/{admin_user.pk}/", {"name": "Ada", "role": "member"})
     admin_user.refresh_from_db()
     assert "last active admin" in page
     assert demoted.status_code == 422
@@ -240,7 +243,12 @@ def test_only_a_change_of_role_ends_sessions(db, signed_in, role, ends_sessions)
     user = UserFactory()
     browser = signed_in(user)
     services.change_user(
-        **by(UserFactory(role=Role.ADMIN)), user=user, name="New name", role=role, groups=[]
+        **by(UserFactory(role=Role.ADMIN)),
+        user=user,
+        name="New name",
+        role=role,
+        groups=[],
+        seen=services.user_digest(user),
     )
     assert (browser.get("/requests/").status_code == 302) is ends_sessions
 
@@ -252,7 +260,7 @@ def test_only_admins_can_change_users(role):
     fields = {"name": "X", "role": Role.ADMIN, "groups": []}
     for write in (
         lambda: services.create_user(**by(actor), email="x@example.org", **fields),
-        lambda: services.change_user(**by(actor), user=actor, **fields),
+        lambda: services.change_user(**by(actor), user=actor, seen="", **fields),
         lambda: services.deactivate_user(**by(actor), user=other),
         lambda: services.reactivate_user(**by(actor), user=other),
         lambda: services.invite_user(**by(actor), user=other),
@@ -267,7 +275,9 @@ def test_only_admins_can_change_users(role):
 
 
 def test_group_is_added_with_members(admin_client, member_user):
-    admin_client.post("/users/groups/new/", {"name": "Storekeepers", "members": [member_user.pk]})
+    post_form(
+        admin_client, "/users/groups/new/", {"name": "Storekeepers", "members": [member_user.pk]}
+    )
     group = Group.objects.get()
     assert list(group.user_set.all()) == [member_user]
     assert "Storekeepers" in html_of(admin_client.get("/users/groups/"))
@@ -276,8 +286,10 @@ def test_group_is_added_with_members(admin_client, member_user):
 def test_group_change_records_who_joined_and_left(admin_client, member_user):
     leaver = UserFactory(email="leaver@example.org")
     group = GroupFactory(name="Storekeepers", members=[leaver])
-    admin_client.post(
-        f"/users/groups/{group.pk}/", {"name": "Storekeepers", "members": [member_user.pk]}
+    post_form(
+        admin_client,
+        f"/users/groups/{group.pk}/",
+        {"name": "Storekeepers", "members": [member_user.pk]},
     )
     metadata = Event.objects.get(event="group:change").metadata
     assert (metadata["joined"], metadata["left"]) == (["max@example.org"], ["leaver@example.org"])
@@ -287,6 +299,8 @@ def test_group_name_must_be_unique(admin_user):
     GroupFactory(name="One")
     group = GroupFactory(name="Two")
     with pytest.raises(UserError, match="already exists"):
-        services.change_group(**by(admin_user), group=group, name="One", members=[])
+        services.change_group(
+            **by(admin_user), group=group, name="One", members=[], seen=services.group_digest(group)
+        )
     group.refresh_from_db()
     assert group.name == "Two"

@@ -1,6 +1,7 @@
 """Activating a grant: a login role that cannot sign in yet, created in one transaction and read back."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -12,10 +13,19 @@ from accessflows.connectors.errors import (
     TargetRefused,
     TargetUnavailable,
 )
-from accessflows.connectors.postgresql.capacity import capacity_queries, capacity_refusal
+from accessflows.connectors.postgresql.capacity import (
+    capacity_query,
+    capacity_refusal,
+    lock_capacity_query,
+)
 from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
 from accessflows.connectors.postgresql.errors import WILL_RETRY
 from accessflows.connectors.postgresql.names import Marker, check_name
+from accessflows.connectors.postgresql.permission_state import (
+    delegation_refusal,
+    permission_state,
+    reading,
+)
 from accessflows.connectors.postgresql.permissions import (
     name_refusal,
     raise_if_refused,
@@ -28,7 +38,13 @@ from accessflows.connectors.postgresql.requirements import (
     grant_checks,
 )
 from accessflows.connectors.postgresql.roles import Role, lock_query, role_from, role_query
-from accessflows.connectors.protocol import Activation, GrantIdentity, GrantSpec, Target
+from accessflows.connectors.protocol import (
+    Activation,
+    GrantIdentity,
+    GrantSpec,
+    PermissionState,
+    Target,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +82,7 @@ def activate(target: Target, spec: GrantSpec) -> Activation:
     with connect_as_broker(target) as connection:
         connection.check_server(spec.system_identifier)
         valid_until = deadline_on_target(connection, spec)
+        state = _state_before(connection, spec)
         try:
             activation = _in_one_transaction(connection, spec, valid_until)
         except (errors.DuplicateObject, errors.UniqueViolation):
@@ -78,7 +95,24 @@ def activate(target: Target, spec: GrantSpec) -> Activation:
         resource=spec.resource,
         already_existed=activation.already_existed,
     )
-    return activation
+    return replace(activation, permission_state=state)
+
+
+def _state_before(connection: BrokerConnection, spec: GrantSpec) -> PermissionState:
+    """Return what the permission's role has given to others, for the comparison at the end.
+
+    It is read before anybody can use the grant, also when an earlier attempt created it. A full target
+    refuses first: reading takes a connection to each database.
+    """
+    raise_if_refused(name_refusal(spec.permission))
+    capacity = connection.row(*capacity_query(spec.role_name))
+    raise_if_refused(capacity_refusal(capacity, spec.connection_limit))
+    reachable = connection.rows(*reachable_roles(spec.permission))
+    raise_if_refused(roles_refusal(spec.permission, reachable))
+    with reading(connection.target):
+        if not spec.allow_delegation:
+            raise_if_refused(delegation_refusal(connection, spec.permission, reachable))
+        return permission_state(connection, spec.permission)
 
 
 def locate(target: Target, spec: GrantSpec) -> GrantIdentity | None:
@@ -129,7 +163,6 @@ def _in_one_transaction(
 
 def _check_preconditions(connection: BrokerConnection, spec: GrantSpec) -> Role | None:
     """Lock the grant and refuse what could not be revoked later. Return the role if it exists."""
-    raise_if_refused(name_refusal(spec.permission))
     _, _, reachable, facts, role, _, capacity = connection.pipeline(
         [
             (_BEGIN, None),
@@ -137,7 +170,8 @@ def _check_preconditions(connection: BrokerConnection, spec: GrantSpec) -> Role 
             reachable_roles(spec.permission),
             broker_and_grant_query(connection, spec.resource, spec.permission),
             role_query(spec.role_name),
-            *capacity_queries(spec.role_name),
+            lock_capacity_query(),
+            capacity_query(spec.role_name),
         ]
     )
     raise_if_refused(roles_refusal(spec.permission, reachable))

@@ -1,12 +1,14 @@
 """The canary of PostgreSQL, which also signs in with its credential, before and after containment."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import psycopg
 
-from accessflows.connectors.canary import Canary, Step
-from accessflows.connectors.errors import TargetRefused
+from accessflows.connectors.canary import Canary, Step, trial_grant
+from accessflows.connectors.errors import ConnectorError, TargetRefused
+from accessflows.connectors.postgresql import canary_objects
 from accessflows.connectors.postgresql.connection import conninfo_for
 from accessflows.connectors.protocol import Check, Connector, Credential, Target
 
@@ -14,9 +16,16 @@ Session = psycopg.Connection[tuple[object, ...]]
 
 
 def canary(
-    connector: Connector, target: Target, resource: str, permission: str, *, portal_id: str
+    connector: Connector,
+    target: Target,
+    resource: str,
+    permission: str,
+    *,
+    portal_id: str,
+    allow_delegation: bool = False,
 ) -> Iterator[Check]:
-    return _PostgreSQLCanary(connector, target, resource, permission, portal_id).run()
+    trial = trial_grant(portal_id, resource, permission, allow_delegation=allow_delegation)
+    return _PostgreSQLCanary(connector, target, trial).run()
 
 
 class _PostgreSQLCanary(Canary):
@@ -28,10 +37,12 @@ class _PostgreSQLCanary(Canary):
             ("Issue credential", self.issue_credential),
             ("Sign in", self.sign_in),
             ("Wrong password", self.try_wrong_password),
+            ("Leave objects", self.leave_objects),
             ("Contain", self.contain),
             ("Sign in again", self.sign_in_again),
             ("Clean", self.clean),
             ("Prove", self.prove),
+            ("Remove objects", self.remove_objects),
         )
 
     def sign_in(self) -> str:
@@ -42,6 +53,19 @@ class _PostgreSQLCanary(Canary):
         wrong = replace(self.credential, password=self.credential.password[::-1])
         _require_refused(self.target, wrong, "The server accepted a wrong password.")
         return "A wrong password is refused."
+
+    def leave_objects(self) -> str:
+        """Leave one of each kind, so that a cleanup that could never finish fails here."""
+        if self.session is None:
+            raise TargetRefused("The canary is not signed in.")
+        kinds = canary_objects.create_all(
+            self.session, self.spec.permission, self.spec.grant_id.hex[:8]
+        )
+        return f"It left behind what it can create: {', '.join(kinds)}."
+
+    def remove_objects(self) -> str:
+        count = canary_objects.remove_all(self.target, self.spec.resource)
+        return f"The graveyard role has none of them anymore. Removed: {count}."
 
     def contain(self) -> str:
         sentence = super().contain()
@@ -60,6 +84,9 @@ class _PostgreSQLCanary(Canary):
         if self.session:
             self.session.close()
         super().remove_leftovers()
+        if self.session:
+            with suppress(ConnectorError):
+                canary_objects.remove_all(self.target, self.spec.resource)
 
 
 def _sign_in(target: Target, credential: Credential) -> Session:

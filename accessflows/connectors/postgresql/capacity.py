@@ -34,9 +34,14 @@ _DATABASE_LIMITS = sql.SQL(
 _LOCK = sql.SQL("SELECT pg_advisory_xact_lock(hashtext('apono-portal-capacity'))")
 
 
-def capacity_queries(role_name: str) -> list[Query]:
-    """Return the queries for `capacity_refusal`: the first keeps others from activating meanwhile."""
-    return [(_LOCK, None), (_CAPACITY, {"role": role_name})]
+def lock_capacity_query() -> Query:
+    """Return the query that keeps others from activating until the transaction ends."""
+    return _LOCK, None
+
+
+def capacity_query(role_name: str) -> Query:
+    """Return the query for `capacity_refusal`, of a grant with this role."""
+    return _CAPACITY, {"role": role_name}
 
 
 def capacity_refusal(facts: DictRow, connection_limit: int) -> str:

@@ -6,12 +6,13 @@ share one transaction per database: DROP OWNED after a failed REASSIGN OWNED wou
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 from psycopg import errors, sql
 from psycopg.rows import DictRow
 
-from accessflows.connectors.errors import TargetRefused
+from accessflows.connectors.errors import ConnectorError, TargetRefused
 from accessflows.connectors.postgresql import setup_sql
 from accessflows.connectors.postgresql.backend_sessions import count_open_sessions, join_roles
 from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
@@ -99,11 +100,9 @@ def clean(target: Target, identity: GrantIdentity) -> Cleaning:
         # Without leftovers skip the GRANT, which makes the server recompute all memberships.
         if databases:
             join_roles(connection, [role.oid])
-        items = [
-            item
-            for database in databases
-            for item in _clean_database(target, database, identity, role)
-        ]
+            for database in databases:
+                _take_rights_away(target, database, identity, role)
+        items = _clean_databases(target, databases, identity, role)
         _drop(connection, identity)
     log.info("grant_cleaned", role=role.name, owned_objects=len(items))
     return Cleaning(
@@ -118,6 +117,38 @@ def _require_contained(connection: BrokerConnection, role: Role) -> None:
     """Refuse to drop a role under an open session, which would go on without a role name."""
     if role.can_login or count_open_sessions(connection, role.oid):
         raise TargetRefused(f"{role.name} is still in use. Contain the grant first.")
+
+
+def _take_rights_away(target: Target, database: str, identity: GrantIdentity, role: Role) -> None:
+    """Disarm triggers and revoke rights before anything else, which an accomplice's locks may delay.
+
+    What fails here fails again while cleaning, with its reason.
+    """
+    with (
+        suppress(ConnectorError),
+        connect_as_broker(target, database=database) as connection,
+    ):
+        connection.check_server(identity.system_identifier)
+        for query in (_DISARMS, _revokes()):
+            for row in connection.rows(query, {"oid": role.oid}):
+                with suppress(errors.InsufficientPrivilege, errors.LockNotAvailable):
+                    connection.execute(row["statement"].encode())
+
+
+def _clean_databases(
+    target: Target, databases: Sequence[str], identity: GrantIdentity, role: Role
+) -> list[OwnedObject]:
+    """Clean every database, then raise the first failure: one stops no other."""
+    items: list[OwnedObject] = []
+    failures: list[ConnectorError] = []
+    for database in databases:
+        try:
+            items += _clean_database(target, database, identity, role)
+        except ConnectorError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return items
 
 
 def _clean_database(
@@ -140,21 +171,20 @@ def _clean_database(
 def _reassign_and_drop(
     connection: BrokerConnection, database: str, role: Role
 ) -> list[OwnedObject]:
-    names = {"role": sql.Identifier(role.name), "graveyard": sql.Identifier(GRAVEYARD_ROLE)}
     items = objects_in_current_database(connection, database, role.oid)
-    _run_each(connection, connection.rows(_DISARMS, {"oid": role.oid}))
-    _run_each(connection, connection.rows(_revokes(), {"oid": role.oid}))
-    _run_each(
-        connection,
-        connection.rows(_SCHEMA_GRANTS, {"oid": role.oid, "graveyard": GRAVEYARD_ROLE}),
-    )
-    connection.run(
-        [
-            sql.SQL("REASSIGN OWNED BY {role} TO {graveyard}").format(**names),
-            sql.SQL("DROP OWNED BY {role}").format(**names),
-        ]
-    )
+    reassign_owned(connection, role.oid, role.name)
+    connection.run([sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role.name))])
     return items
+
+
+def reassign_owned(connection: BrokerConnection, oid: int, name: str) -> None:
+    """Give what a role owns in the connected database to the graveyard role, without rights for anybody."""
+    _run_each(connection, connection.rows(_DISARMS, {"oid": oid}))
+    _run_each(connection, connection.rows(_revokes(), {"oid": oid}))
+    values = {"oid": oid, "graveyard": GRAVEYARD_ROLE}
+    _run_each(connection, connection.rows(_SCHEMA_GRANTS, values))
+    names = {"role": sql.Identifier(name), "graveyard": sql.Identifier(GRAVEYARD_ROLE)}
+    connection.run([sql.SQL("REASSIGN OWNED BY {role} TO {graveyard}").format(**names)])
 
 
 def _revokes() -> sql.Composed:

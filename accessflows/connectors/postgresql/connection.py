@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from accessflows.connectors.errors import (
     TargetRefused,
     TargetUnavailable,
 )
+from accessflows.connectors.postgresql.certificate_file import certificate_file
 from accessflows.connectors.postgresql.errors import (
     WILL_RETRY,
     address,
@@ -33,10 +34,12 @@ from accessflows.connectors.protocol import Target
 MIN_VERSION = 150000
 MEMBERSHIP_OPTIONS_SINCE = 160000  # GRANT role ... WITH INHERIT, SET, ADMIN
 _REQUIRE_AUTH_SINCE = 160000  # libpq
+_SYSTEM_CERTIFICATES_SINCE = 160000  # libpq
 _STALLED_TRANSACTION_S = 5
 _MAX_AGE_S = 300.0
 _REPLACEMENT_RETRY_S = 30.0
 _IDLE_S = 150.0  # longer than the interval between two scans of a target
+MAX_KEPT_DATABASES = 8  # by each worker, besides the maintenance database
 _POLL_S = 0.1  # how often a waiting connection checks its deadline
 
 T = TypeVar("T")
@@ -188,13 +191,23 @@ def connect_as_broker(
     _to_pool(key, raw)
 
 
-def keep_connection(target: Target) -> None:
-    """Keep a connection open for what is urgent, so that a full target cannot delay it.
+def keep_connections(target: Target, databases: Iterable[str]) -> None:
+    """Keep a connection to each database open for what is urgent, so that a full target cannot delay it.
 
-    Called again within ``_IDLE_S``; outside a worker it only connects.
+    Sessions are terminated over the one to the maintenance database, which comes first; prepared
+    transactions can only be rolled back in their own. Called again within ``_IDLE_S``; outside a worker it
+    only connects. One that fails does not stop the others.
     """
-    with connect_as_broker(target, urgent=True):
-        pass
+    failure: ConnectorError | None = None
+    others = sorted(set(databases) - {target.database})[:MAX_KEPT_DATABASES]
+    for database in [target.database, *others]:
+        try:
+            with connect_as_broker(target, database=database, urgent=True):
+                pass
+        except ConnectorError as error:
+            failure = failure or error
+    if failure:
+        raise failure
 
 
 def _from_pool(key: Key) -> BrokerConnection | None:
@@ -217,10 +230,10 @@ def _from_pool(key: Key) -> BrokerConnection | None:
 def _to_pool(key: Key, raw: "BoundedConnection", *, failed: bool = False) -> None:
     """Keep a connection that is open and on which nothing is running.
 
-    After a failure, and from time to time, it is replaced. Only connections to the maintenance database
-    stay idle for long: a database in use cannot be renamed or dropped.
+    After a failure, and from time to time, it is replaced. Only those for what is urgent or to the
+    maintenance database stay idle for long: a database in use cannot be renamed or dropped.
     """
-    target, database, _ = key
+    target, database, urgent = key
     pool = idle_pool.connections
     status = raw.info.transaction_status
     if not pool.is_enabled or status in {pq.TransactionStatus.ACTIVE, pq.TransactionStatus.UNKNOWN}:
@@ -229,7 +242,8 @@ def _to_pool(key: Key, raw: "BoundedConnection", *, failed: bool = False) -> Non
     young = time.monotonic() - raw.opened_at < _MAX_AGE_S
     if failed or not young or status != pq.TransactionStatus.IDLE:
         raw = _replace(target, database, raw)
-    idle_s = _IDLE_S if database == target.database else idle_pool.IDLE_SECONDS
+    is_kept = urgent or database == target.database
+    idle_s = _IDLE_S if is_kept else idle_pool.IDLE_SECONDS
     if not pool.release(key, raw, idle_s=idle_s):
         raw.close()
 
@@ -256,7 +270,7 @@ def _replace(target: Target, database: str, old: "BoundedConnection") -> "Bounde
 
 def conninfo_for(target: Target, database: str) -> str:
     """Return the connection string, explicit wherever libpq would otherwise read the environment."""
-    if "," in target.host or "\x00" in f"{target.host}{target.password}{target.sslrootcert}":
+    if "," in target.host or "\x00" in f"{target.host}{target.password}":
         raise TargetRefused("The integration's address is not a single host. Correct it.")
     parameters = {
         "host": target.host,
@@ -272,10 +286,12 @@ def conninfo_for(target: Target, database: str) -> str:
         "client_encoding": "UTF8",
         "application_name": "apono-portal",
     }
-    if target.sslrootcert:
-        parameters["sslrootcert"] = target.sslrootcert
+    verified = target.sslmode == "verify-full"
+    if target.ca_certificates:
+        parameters["sslrootcert"] = certificate_file(target.ca_certificates)
+    elif verified and pq.version() >= _SYSTEM_CERTIFICATES_SINCE:
+        parameters["sslrootcert"] = "system"
     if pq.version() >= _REQUIRE_AUTH_SINCE:
-        verified = target.sslmode == "verify-full"
         parameters["require_auth"] = "scram-sha-256,password" if verified else "scram-sha-256"
     return make_conninfo(**parameters)
 

@@ -10,7 +10,7 @@ from accessflows.connectors.postgresql import (
     discovery,
     extension,
     owned_objects,
-    permissions,
+    permission_state,
     preflight,
     proof,
     rights_text,
@@ -25,17 +25,19 @@ class PostgreSQLConnector:
     preflight = staticmethod(preflight.preflight)
     discover = staticmethod(discovery.discover)
     describe_rights = staticmethod(rights_text.describe_rights)
-    check_permission = staticmethod(permissions.check_permission)
+    check_permission = staticmethod(permission_state.check_permission)
     activate = staticmethod(activation.activate)
     locate = staticmethod(activation.locate)
     issue_credential = staticmethod(credentials.issue_credential)
     reset_credential = staticmethod(credentials.reset_credential)
     extend = staticmethod(extension.extend)
-    keep_connection = staticmethod(connection.keep_connection)
+    keep_connections = staticmethod(connection.keep_connections)
     contain = staticmethod(containment.contain)
     contain_many = staticmethod(containment.contain_many)
     terminate_sessions_at = staticmethod(timed_termination.terminate_sessions_at)
     find_owned_objects = staticmethod(owned_objects.find_owned_objects)
+    read_permission = staticmethod(permission_state.read_permission)
+    undo_permission_changes = staticmethod(permission_state.undo_permission_changes)
     clean = staticmethod(cleaning.clean)
     prove = staticmethod(proof.prove)
     prove_many = staticmethod(proof.prove_many)

@@ -7,6 +7,7 @@ What counts is the termination afterwards. Where a role stays locked all the sam
 and its sessions terminated; the grant is not contained and is tried again.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -32,6 +33,7 @@ from accessflows.connectors.postgresql.roles import (
     EPOCH,
     Lookup,
     MismatchedRole,
+    OtherRole,
     Role,
     find_roles,
 )
@@ -43,6 +45,7 @@ _BATCH_SIZE = 250
 _DISABLE_BATCH_SIZE = 50
 _MAX_ATTEMPTS = 5
 _BUDGET_S = 60.0
+_RETRY_BUDGET_S = 1.0  # for all that stay locked: what expires meanwhile waits for them
 
 # In a batch, one locked role must not delay the others; it is retried by itself.
 _SHORT_LOCK_TIMEOUT = sql.SQL("SET LOCAL lock_timeout = '50ms'")
@@ -139,22 +142,27 @@ def _outcome(
         )
     if isinstance(lookup, MismatchedRole) and lookup.unmarked is None:
         return lookup.mismatch
+    was_present = lookup is not None and not isinstance(lookup, OtherRole)
     return Containment(
-        sessions_terminated=terminated if lookup else 0,
-        orphan_sessions_terminated=0 if lookup else terminated,
+        sessions_terminated=terminated if was_present else 0,
+        orphan_sessions_terminated=0 if was_present else terminated,
         prepared_transactions=tuple(prepared),
         remaining_memberships=tuple(remaining),
-        was_absent=lookup is None,
+        was_absent=not was_present,
     )
 
 
 def _role_to_disable(lookup: Lookup) -> Role | None:
     """Return the role if it is ours, also if only its comment is lost."""
-    return lookup.unmarked if isinstance(lookup, MismatchedRole) else lookup
+    if isinstance(lookup, MismatchedRole):
+        return lookup.unmarked
+    return None if isinstance(lookup, OtherRole) else lookup
 
 
 def _owns_sessions(lookup: Lookup) -> bool:
     """Sessions are matched by OID, which a role that merely has the same name does not share."""
+    if isinstance(lookup, OtherRole):
+        return False
     return (
         not isinstance(lookup, MismatchedRole) or not lookup.has_oid or lookup.unmarked is not None
     )
@@ -196,32 +204,39 @@ def _stop_sign_ins(
 def _retry_locked(
     connection: BrokerConnection, identities: Sequence[GrantIdentity], prepared: Prepared
 ) -> tuple[Lookups, dict[GrantIdentity, ConnectorError]]:
-    """Disable each role by itself."""
+    """Disable each role by itself, in rounds: those that stay locked delay the others by one short wait."""
     lookups: Lookups = {}
     failed: dict[GrantIdentity, ConnectorError] = {}
-    for identity in identities:
-        outcome = _disable_one(connection, identity, prepared)
-        if isinstance(outcome, ConnectorError):
-            failed[identity] = outcome
-        else:
-            lookups |= outcome
+    remaining, give_up_at = list(identities), time.monotonic() + _RETRY_BUDGET_S
+    for lock_timeout in [_SHORT_LOCK_TIMEOUT, *[_LONGER_LOCK_TIMEOUT] * (_MAX_ATTEMPTS - 1)]:
+        failed = {}
+        for identity in remaining:
+            outcome = _disable_one(connection, identity, prepared, lock_timeout)
+            if isinstance(outcome, ConnectorError):
+                failed[identity] = outcome
+            else:
+                lookups |= outcome
+        remaining = list(failed)
+        if not remaining or time.monotonic() > give_up_at:
+            break
+        _terminate_early(connection, list(lookups))
     return lookups, failed
 
 
 def _disable_one(
-    connection: BrokerConnection, identity: GrantIdentity, prepared: Prepared
+    connection: BrokerConnection,
+    identity: GrantIdentity,
+    prepared: Prepared,
+    lock_timeout: sql.SQL,
 ) -> Lookups | ConnectorError:
-    failure: ConnectorError = TargetUnavailable(f"{identity.role_name} could not be disabled.")
-    for _ in range(_MAX_ATTEMPTS):
-        try:
-            _terminate_early(connection, [identity])
-            _roll_back(connection, [identity], prepared)
-            return _disable(connection, [identity], _LONGER_LOCK_TIMEOUT)
-        except psycopg.Error as error:
-            if connection.broken:
-                raise
-            failure = query_failure(error, connection.target)
-    return failure
+    try:
+        _terminate_early(connection, [identity])
+        _roll_back(connection, [identity], prepared)
+        return _disable(connection, [identity], lock_timeout)
+    except psycopg.Error as error:
+        if connection.broken:
+            raise
+        return query_failure(error, connection.target)
 
 
 def _roll_back(

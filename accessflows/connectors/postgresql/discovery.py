@@ -1,10 +1,14 @@
 """Discovering what a target offers: databases, capability roles, and the rights of such a role."""
 
+from collections.abc import Sequence
+
 from psycopg import sql
 
+from accessflows.connectors.errors import TargetRefused
 from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE
-from accessflows.connectors.postgresql.permissions import refusal_of
+from accessflows.connectors.postgresql.permission_state import delegation_of
+from accessflows.connectors.postgresql.permissions import reachable_roles, refusal_of
 from accessflows.connectors.postgresql.requirements import admin_check
 from accessflows.connectors.protocol import CapabilityRole, Inventory, Right, Target, grant_id_of
 
@@ -59,11 +63,23 @@ def discover(target: Target) -> Inventory:
     with connect_as_broker(target, fresh=True) as connection:
         databases = tuple(row["name"] for row in connection.rows(_DATABASES))
         roles = tuple(
-            CapabilityRole(row["name"], tuple(row["databases"]), _refusal(connection, row["name"]))
+            _capability(connection, row["name"], row["databases"])
             for row in connection.rows(_ROLES)
             if row["name"] != GRAVEYARD_ROLE and grant_id_of(row["name"]) is None
         )
         return Inventory(databases, roles, connection.version, connection.system_identifier)
+
+
+def _capability(
+    connection: BrokerConnection, name: str, databases: Sequence[str]
+) -> CapabilityRole:
+    if refusal := _refusal(connection, name):
+        return CapabilityRole(name, tuple(databases), refusal)
+    try:
+        delegation = delegation_of(connection, name, connection.rows(*reachable_roles(name)))
+    except TargetRefused as refused:
+        return CapabilityRole(name, tuple(databases), refused.sentence)
+    return CapabilityRole(name, tuple(databases), delegation=delegation)
 
 
 def rights_in_current_database(connection: BrokerConnection, permission: str) -> list[Right]:

@@ -44,8 +44,8 @@ _REFUSALS: tuple[tuple[tuple[str, ...], str], ...] = (
     (
         ("certificate", "ssl error", "sslmode value", "server common name", "host name must be"),
         (
-            "{at} has a TLS certificate that can't be verified ({sslmode}). Check the CA certificate "
-            "file and that the certificate is for this host."
+            "{at} has a TLS certificate that can't be verified ({sslmode}). Check the CA "
+            "certificates and that the certificate is for this host."
         ),
     ),
     (

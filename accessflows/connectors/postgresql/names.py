@@ -53,24 +53,27 @@ def lock_key(grant_id: uuid.UUID) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """The comment on a role of the portal. `deadline` is the one approved, in UTC."""
+    """The comment on a role of the portal. `deadline` is the one approved, in UTC.
+
+    `reference` is the request's, for whoever reads the comment on the server.
+    """
 
     portal_id: str
     grant_id: uuid.UUID
     deadline: datetime
+    reference: str = ""
 
     @classmethod
     def of(cls, spec: GrantSpec) -> "Marker":
-        return cls(spec.portal_id, spec.grant_id, spec.deadline)
+        return cls(spec.portal_id, spec.grant_id, spec.deadline, spec.reference)
 
     def comment(self) -> str:
-        return json.dumps(
-            {
-                _MARKER_KEY: self.portal_id,
-                "grant": str(self.grant_id),
-                "deadline": self.deadline.isoformat(),
-            }
-        )
+        fields = {
+            _MARKER_KEY: self.portal_id,
+            "grant": str(self.grant_id),
+            "deadline": self.deadline.isoformat(),
+        }
+        return json.dumps(fields | ({"request": self.reference} if self.reference else {}))
 
 
 def read_marker(comment: str | None) -> Marker | None:
@@ -78,7 +81,8 @@ def read_marker(comment: str | None) -> Marker | None:
     try:
         fields = json.loads(comment or "")
         deadline = datetime.fromisoformat(fields["deadline"])
-        marker = Marker(str(fields[_MARKER_KEY]), uuid.UUID(fields["grant"]), deadline)
+        reference = str(fields.get("request", ""))
+        marker = Marker(str(fields[_MARKER_KEY]), uuid.UUID(fields["grant"]), deadline, reference)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return marker if deadline.tzinfo is not None else None

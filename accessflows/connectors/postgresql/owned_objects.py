@@ -9,7 +9,7 @@ from psycopg import sql
 from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
 from accessflows.connectors.postgresql.prepared_transactions import prepared_transactions_of
-from accessflows.connectors.postgresql.roles import find_role
+from accessflows.connectors.postgresql.roles import OtherRole, find_role, find_roles
 from accessflows.connectors.protocol import GrantIdentity, OwnedObject, OwnedObjects, Target
 
 MAX_ITEMS = 500  # per database; a grantee may have created any number of objects
@@ -45,6 +45,8 @@ def find_owned_objects(target: Target, identity: GrantIdentity) -> OwnedObjects:
     """List what the grantee left behind in every database; only prepared transactions if the role is gone."""
     with connect_as_broker(target) as connection:
         connection.check_server(identity.system_identifier)
+        if isinstance(find_roles(connection, [identity])[identity], OtherRole):
+            return OwnedObjects(())
         items = [
             OwnedObject(transaction.database, "prepared transaction", transaction.gid)
             for transaction in prepared_transactions_of(connection, [identity.role_oid])

@@ -10,15 +10,15 @@ from psycopg import sql
 from psycopg.rows import DictRow
 
 from accessflows.connectors.errors import TargetRefused
-from accessflows.connectors.postgresql.connection import BrokerConnection, Query, connect_as_broker
+from accessflows.connectors.postgresql.connection import BrokerConnection, Query
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE, check_role_name
-from accessflows.connectors.protocol import Target, grant_id_of
+from accessflows.connectors.protocol import grant_id_of
 
 _REACHABLE = sql.SQL(
     "WITH RECURSIVE reach(oid, handed_on) AS ("
     "  SELECT oid, false FROM pg_roles WHERE rolname = %(name)s"
     "  UNION SELECT m.roleid, m.admin_option FROM pg_auth_members m JOIN reach ON m.member = reach.oid"
-    ") SELECT r.rolname AS name, r.rolname = %(name)s AS itself, r.rolcanlogin AS login,"
+    ") SELECT r.oid::bigint AS oid, r.rolname AS name, r.rolname = %(name)s AS itself, r.rolcanlogin AS login,"
     " reach.handed_on,"
     " EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass"
     "   AND refobjid = r.oid AND deptype = 'o') AS owns,"
@@ -74,12 +74,6 @@ def roles_refusal(permission: str, reachable: Sequence[DictRow]) -> str:
     return ""
 
 
-def check_permission(target: Target, permission: str) -> None:
-    """Raise TargetRefused if this permission must never be granted on this target."""
-    with connect_as_broker(target) as connection:
-        raise_if_refused(refusal_of(connection, permission))
-
-
 def raise_if_refused(reason: str) -> None:
     """Raise TargetRefused if there is a reason."""
     if reason:
@@ -93,6 +87,4 @@ def _refusal(role: DictRow) -> str:
         return "has rights far beyond one database through a predefined role"
     if role["handed_on"]:
         return "could grant that membership to others permanently (ADMIN OPTION)"
-    if role["owns"]:
-        return "owns objects or default privileges, so grantees could give others access to them"
     return ""

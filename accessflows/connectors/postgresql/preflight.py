@@ -18,6 +18,7 @@ from accessflows.connectors.postgresql.connection import (
 )
 from accessflows.connectors.postgresql.discovery import discover, rights_in_current_database
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE
+from accessflows.connectors.postgresql.permission_queries import MAY_READ_PASSWORDS
 from accessflows.connectors.postgresql.permissions import refusal_of
 from accessflows.connectors.postgresql.requirements import (
     admin_check,
@@ -82,7 +83,7 @@ def _all_checks(
 ) -> Iterator[Check]:
     inventory = discover(target)  # signs in again
     by_name = {role.name: role for role in inventory.roles}
-    offered = [role.name for role in inventory.roles if not role.refusal]
+    offered = [role.name for role in inventory.roles if not role.refusal and not role.delegation]
     names = offered if permissions is None else list(permissions)
     with connect_as_broker(target) as connection:
         yield Check.passed("Connection", "The broker can sign in.")
@@ -110,6 +111,8 @@ def _server_checks(connection: BrokerConnection) -> Iterator[Check]:
     yield _clock(connection)
     yield _version(connection)
     yield reserved_check(connection)
+    if not connection.has_membership_options:
+        yield _passwords(connection)
     yield (
         Check.failed(
             "Broker",
@@ -182,6 +185,18 @@ def _version(connection: BrokerConnection) -> Check:
         "Version",
         f"On PostgreSQL {major}, CREATEROLE lets the broker grant itself any role and reset any "
         "password, and grantees can SET ROLE. Upgrade to 16 or newer.",
+    )
+
+
+def _passwords(connection: BrokerConnection) -> Check:
+    """Before version 16, a grantee can become the capability role and set a password for it."""
+    name = "Passwords of permissions"
+    if connection.row(MAY_READ_PASSWORDS)["ok"]:
+        return Check.passed(name, "The broker can see passwords set for capability roles.")
+    return Check.failed(
+        name,
+        "The broker can't see whether a grantee set a password for a capability role. Grant it this.",
+        setup_sql.passwords_sql(connection.target.user),
     )
 
 

@@ -54,7 +54,7 @@ def roll_back_prepared(
         here = [one for one in prepared if one.database == database]
         try:
             with connect_as_broker(
-                connection.target, database=database, budget_s=_BUDGET_S
+                connection.target, database=database, budget_s=_BUDGET_S, urgent=True
             ) as other:
                 for one in here:
                     _roll_back(other, role_names[one.owner_oid], one.gid)

@@ -9,13 +9,18 @@ from psycopg.rows import DictRow
 
 from accessflows.connectors.errors import ConnectorError, TargetMismatch
 from accessflows.connectors.postgresql.backend_sessions import count_sessions
-from accessflows.connectors.postgresql.connection import connect_as_broker
+from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
 from accessflows.connectors.postgresql.prepared_transactions import prepared_transactions_of
+from accessflows.connectors.postgresql.roles import OtherRole, find_roles
 from accessflows.connectors.protocol import GrantIdentity, Proof, Target
 
 METHOD = (
     "Read from the target: pg_roles by name and OID, pg_stat_activity by OID, pg_prepared_xact() "
     "by OID, pg_shdepend for the whole server, and owners and access lists in every database."
+)
+METHOD_OF_REUSE = (
+    "Read from the target: pg_roles has no role of this name. The OID belongs to another role, which has neither "
+    "name nor marker of this login, as after a restore from an older backup."
 )
 
 _ROLES = sql.SQL(
@@ -87,12 +92,9 @@ def prove_many(
     """Prove many: each catalog is read once for all of them."""
     proofs: dict[GrantIdentity, Proof | ConnectorError] = {}
     with connect_as_broker(target) as connection:
-        for identity in identities:
-            try:
-                connection.check_server(identity.system_identifier)
-            except TargetMismatch as mismatch:
-                proofs[identity] = mismatch
+        proofs |= _of_other_servers(connection, identities)
         accepted = [identity for identity in identities if identity not in proofs]
+        lookups = find_roles(connection, accepted)
         oids = [identity.role_oid for identity in accepted]
         names = [identity.role_name for identity in accepted]
         rows = connection.rows(_ROLES, {"oids": oids, "names": names})
@@ -106,12 +108,46 @@ def prove_many(
     for database in readable if accepted else []:
         _add_traces(traces, target, database, accepted)
     for identity in accepted:
-        oid = identity.role_oid
+        oid, lookup = identity.role_oid, lookups[identity]
+        about = facts[oid, identity.role_name]
         gids = [transaction.gid for transaction in prepared if transaction.owner_oid == oid]
         left = {"sessions": sessions[oid], "prepared_transactions": gids, "traces": traces[oid]}
         read = {"databases_read": readable, "databases_known_from_pg_shdepend_only": unread}
-        proofs[identity] = _proof(identity, facts[oid, identity.role_name], left, read)
+        proofs[identity] = (
+            _proof_of_reuse(identity, about, lookup)
+            if isinstance(lookup, OtherRole)
+            else _proof(identity, about, left, read)
+        )
     return proofs
+
+
+def _of_other_servers(
+    connection: BrokerConnection, identities: Sequence[GrantIdentity]
+) -> dict[GrantIdentity, TargetMismatch]:
+    mismatches: dict[GrantIdentity, TargetMismatch] = {}
+    for identity in identities:
+        try:
+            connection.check_server(identity.system_identifier)
+        except TargetMismatch as mismatch:
+            mismatches[identity] = mismatch
+    return mismatches
+
+
+def _proof_of_reuse(identity: GrantIdentity, facts: DictRow, other: OtherRole) -> Proof:
+    """Everything that names the OID is the other role's now: with a role, its OID goes from all lists."""
+    return Proof(
+        role_removed=not facts["name_exists"],
+        no_open_sessions=True,
+        nothing_left_behind=True,
+        checked_at=facts["checked_at"],
+        method=METHOD_OF_REUSE,
+        details={
+            "role": identity.role_name,
+            "role_oid": identity.role_oid,
+            "system_identifier": identity.system_identifier,
+            "oid_reused_by": other.role.name,
+        },
+    )
 
 
 def _proof(

@@ -6,7 +6,13 @@ from collections.abc import Iterable, Sequence
 from psycopg import sql
 
 from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
-from accessflows.connectors.postgresql.roles import LAST_OID, Role, marked_batch, roles_with_oids
+from accessflows.connectors.postgresql.roles import (
+    LAST_OID,
+    Role,
+    is_other_role,
+    marked_batch,
+    roles_with_oids,
+)
 from accessflows.connectors.protocol import (
     GrantIdentity,
     ManagedRole,
@@ -36,9 +42,16 @@ def list_managed_roles(
     with connect_as_broker(target) as connection:
         marked, last = marked_batch(connection, portal_id, after, up_to or LAST_OID)
         roles = {role.oid: role for role in marked}
-        oids = [identity.role_oid for identity in identities if after < identity.role_oid <= last]
-        unmarked = [oid for oid in oids if oid not in roles]
-        roles |= {role.oid: role for role in roles_with_oids(connection, unmarked)}
+        expected = {
+            identity.role_oid: identity
+            for identity in identities
+            if after < identity.role_oid <= last and identity.role_oid not in roles
+        }
+        roles |= {
+            role.oid: role
+            for role in roles_with_oids(connection, sorted(expected))
+            if not is_other_role(expected[role.oid], role)
+        }
         memberships = _memberships(connection, sorted(roles))
         return RoleListing(
             connection.server_time,

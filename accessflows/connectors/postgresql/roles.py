@@ -14,6 +14,7 @@ from accessflows.connectors.postgresql.names import Marker, lock_key, read_marke
 from accessflows.connectors.protocol import (
     GrantIdentity,
     grant_id_of,
+    role_name_of,
 )
 
 _COLUMNS = sql.SQL(
@@ -60,6 +61,11 @@ class Role:
         """Whether the portal disabled it: only the portal writes EPOCH, and a grantee can change neither."""
         return not self.can_login and self.valid_until == EPOCH
 
+    @property
+    def has_portal_expiry(self) -> bool:
+        """Whether the expiry looks like the portal's: with microseconds, or that of a disabled role."""
+        return self.is_disabled or bool(self.valid_until and self.valid_until.microsecond)
+
     @classmethod
     def of(cls, row: DictRow) -> "Role":
         return cls(
@@ -77,8 +83,8 @@ class Role:
 class MismatchedRole:
     """A role found in place of a grant's role.
 
-    `has_oid`: it has the OID of the grant's role, so the sessions are its own. `unmarked` is set if OID
-    and name are right and only the comment is lost: the portal disables such a role but does not drop it.
+    `has_oid`: it has the OID of the grant's role, so the sessions are its own. `unmarked` is set if it is
+    the grant's but for the lost comment: the portal disables such a role but does not drop it.
     """
 
     mismatch: TargetMismatch
@@ -86,7 +92,17 @@ class MismatchedRole:
     unmarked: Role | None = None
 
 
-Lookup = Role | MismatchedRole | None
+@dataclass(frozen=True)
+class OtherRole:
+    """Somebody else's role with the OID of a grant's role, which is gone.
+
+    The server gives an OID again after it was restored from an older backup.
+    """
+
+    role: Role
+
+
+Lookup = Role | MismatchedRole | OtherRole | None
 
 
 def lock_grants(connection: BrokerConnection, identities: Sequence[GrantIdentity]) -> None:
@@ -148,13 +164,29 @@ def find_role(connection: BrokerConnection, identity: GrantIdentity) -> Role | N
     lookup = find_roles(connection, [identity])[identity]
     if isinstance(lookup, MismatchedRole):
         raise lookup.mismatch
-    return lookup
+    return None if isinstance(lookup, OtherRole) else lookup
+
+
+def is_other_role(identity: GrantIdentity, role: Role) -> bool:
+    """Whether a role with the OID of a grant's role is somebody else's: another grant's by name and
+    marker, or one that has neither, nor an expiry of the portal's."""
+    if role.name == identity.role_name:
+        return False
+    if role.marker is None:
+        return not role.has_portal_expiry
+    return (
+        role.marker.grant_id != grant_id_of(identity.role_name)
+        and role_name_of(role.marker.grant_id) == role.name
+    )
 
 
 def _match(
     identity: GrantIdentity, same_oid: Role | None, same_name: Role | None, portal_id: str
 ) -> Lookup:
-    if same_oid is not None:
+    reused = same_oid is not None and is_other_role(identity, same_oid)
+    if same_oid is not None and reused and same_name is None:
+        return OtherRole(same_oid)
+    if same_oid is not None and not reused:
         marker = same_oid.marker
         if marker is not None and portal_id not in {"", marker.portal_id}:
             return MismatchedRole(
@@ -166,20 +198,31 @@ def _match(
             )
         if marker is not None and marker.grant_id == grant_id_of(identity.role_name):
             return same_oid
-        sentence = (
-            f"The role {same_oid.name} no longer has the portal's marker for its grant. Inspect it "
-            "on the server and drop it by hand if it is not needed."
+        sentence = _unmarked_sentence(identity, same_oid)
+        return MismatchedRole(
+            TargetMismatch(sentence), unmarked=None if marker is not None else same_oid
         )
-        unmarked = marker is None and same_oid.name == identity.role_name
-        return MismatchedRole(TargetMismatch(sentence), unmarked=same_oid if unmarked else None)
     if same_name is not None:
         sentence = (
             f"A role named {identity.role_name} exists, but it is not the one the portal created "
             f"(OID {same_name.oid}, expected {identity.role_oid}). It was not touched. "
             "Find out who created it."
         )
-        return MismatchedRole(TargetMismatch(sentence), has_oid=False)
+        return MismatchedRole(TargetMismatch(sentence), has_oid=reused)
     return None
+
+
+def _unmarked_sentence(identity: GrantIdentity, role: Role) -> str:
+    if role.name == identity.role_name:
+        return (
+            f"The role {role.name} no longer has the portal's marker for its grant. Inspect it on the "
+            "server and drop it by hand if it is not needed."
+        )
+    return (
+        f"The role {role.name} has the OID of {identity.role_name}, but neither its name nor its marker. "
+        f"It was not dropped. If it is that login, rename it to {identity.role_name} and drop it by hand; "
+        "if it is another account, remove its expiry or set one without fractions of a second."
+    )
 
 
 def marked_batch(

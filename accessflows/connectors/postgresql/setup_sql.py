@@ -49,6 +49,8 @@ def broker_setup_sql(
     lines += [graveyard_sql(version, broker), signal_sql(version, broker)]
     if version >= MEMBERSHIP_OPTIONS_SINCE:
         lines.append(reserved_sql(broker))
+    else:
+        lines.append(passwords_sql(broker))
     for capability in capabilities:
         check_role_name(capability)
         lines.append(create_role_sql(capability, "NOLOGIN"))
@@ -86,6 +88,14 @@ def reserved_sql(broker: str) -> str:
     return (
         f"GRANT pg_use_reserved_connections TO {identifier(broker)} WITH INHERIT TRUE, SET FALSE;"
     )
+
+
+def passwords_sql(broker: str) -> str:
+    """Let the broker see whether a capability role has a password, before version 16.
+
+    There, CREATEROLE lets it change any password anyway.
+    """
+    return f"GRANT SELECT (oid, rolpassword) ON pg_catalog.pg_authid TO {identifier(broker)};"
 
 
 def database_limits_sql(databases: Sequence[str], connections: int) -> str:

@@ -2,15 +2,22 @@
 
 from collections.abc import Iterator
 
-from accessflows.connectors.canary import Canary, Step
+from accessflows.connectors.canary import Canary, Step, trial_grant
 from accessflows.connectors.errors import TargetRefused
 from accessflows.connectors.protocol import Check, Connector, Target
 
 
 def canary(
-    connector: Connector, target: Target, resource: str, permission: str, *, portal_id: str
+    connector: Connector,
+    target: Target,
+    resource: str,
+    permission: str,
+    *,
+    portal_id: str,
+    allow_delegation: bool = False,
 ) -> Iterator[Check]:
-    return _WebhookCanary(connector, target, resource, permission, portal_id).run()
+    trial = trial_grant(portal_id, resource, permission, allow_delegation=allow_delegation)
+    return _WebhookCanary(connector, target, trial).run()
 
 
 class _WebhookCanary(Canary):

@@ -43,7 +43,11 @@ def post(target: Target, body: bytes, *, message_id: str, key: bytes, timestamp:
     headers = {"Accept": "application/json", **signed_headers(key, message_id, timestamp, body)}
     try:
         response = http_client.post(
-            target.url, body, headers, ca_file=target.sslrootcert, max_bytes=MAX_BYTES + 1
+            target.url,
+            body,
+            headers,
+            ca_certificates=target.ca_certificates,
+            max_bytes=MAX_BYTES + 1,
         )
     except AddressRefused as refused:
         raise TargetRefused(refused.sentence) from None

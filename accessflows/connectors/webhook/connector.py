@@ -4,7 +4,7 @@ The receiver knows a grant by its reference, the name that is a login elsewhere.
 only in the response to `issue_credential`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -30,6 +30,8 @@ from accessflows.connectors.protocol import (
     Membership,
     OwnedObject,
     OwnedObjects,
+    PermissionEntry,
+    PermissionState,
     Proof,
     RoleListing,
     Target,
@@ -79,7 +81,9 @@ class WebhookConnector:
         }
         return {name: list(sentences.get(name, ())) for name in permissions}
 
-    def check_permission(self, target: Target, permission: str) -> None:
+    def check_permission(
+        self, target: Target, permission: str, *, allow_delegation: bool = False
+    ) -> None:
         if permission not in {role.name for role in self.discover(target).roles}:
             raise TargetRefused(f"The receiver has no permission {permission}. Choose another.")
 
@@ -113,6 +117,22 @@ class WebhookConnector:
             response.flag("already_existed"),
         )
 
+    def read_permission(
+        self, target: Target, permission: str, *, system_identifier: str = ""
+    ) -> PermissionState:
+        """Return nothing: the receiver alone decides what a grant allows."""
+        return PermissionState()
+
+    def undo_permission_changes(
+        self,
+        target: Target,
+        permission: str,
+        changes: Sequence[PermissionEntry],
+        *,
+        system_identifier: str = "",
+    ) -> None:
+        """Do nothing: there are no changes to undo."""
+
     def locate(self, target: Target, spec: GrantSpec) -> GrantIdentity | None:
         data = {"grant": spec.role_name, "receiver": spec.system_identifier}
         response = call(target, "locate", data)
@@ -145,7 +165,7 @@ class WebhookConnector:
             raise TargetRefused("The receiver did not extend the grant.")
         return valid_until
 
-    def keep_connection(self, target: Target) -> None:
+    def keep_connections(self, target: Target, databases: Iterable[str]) -> None:
         """Each call is a request of its own."""
 
     def contain(self, target: Target, identity: GrantIdentity) -> Containment:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from django.db import models
-from django.db.models import Max, Min
+from django.db.models import Max, Min, Q
 
 PAGE_SIZE = 25
 BATCH_SIZE = 1000
@@ -22,6 +22,7 @@ class Keyed(Protocol):
 
 
 Row = TypeVar("Row", bound=Keyed)
+Leading = tuple[str, Any]
 AnyQuerySet = models.QuerySet[models.Model, object]
 
 
@@ -40,23 +41,45 @@ def page_of(
     before: int | None,
     after: int | None,
     order: str = "pk",
+    leading: Leading | None = None,
 ) -> Page[Row]:
     """Return the page of rows older than the key ``before``, newer than ``after``, or the newest.
 
     Rows are models, or named tuples with ``pk``. ``order`` names an expression that sorts as the key does.
     """
+    next_rows = following(queryset, before=before, after=after, order=order, leading=leading)
+    rows = list(next_rows[: PAGE_SIZE + 1])
+    has_more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE]
     if after is not None:
-        rows = list(queryset.filter(pk__gt=after).order_by(order)[: PAGE_SIZE + 1])
-        has_newer, has_older, rows = len(rows) > PAGE_SIZE, True, rows[:PAGE_SIZE][::-1]
+        has_newer, has_older, rows = has_more, True, rows[::-1]
     else:
-        older = queryset if before is None else queryset.filter(pk__lt=before)
-        rows = list(older.order_by(f"-{order}")[: PAGE_SIZE + 1])
-        has_newer, has_older, rows = before is not None, len(rows) > PAGE_SIZE, rows[:PAGE_SIZE]
+        has_newer, has_older = before is not None, has_more
     return Page(
         rows=rows,
         newer_than=rows[0].pk if rows and has_newer else None,
         older_than=rows[-1].pk if rows and has_older else None,
     )
+
+
+def following(
+    queryset: models.QuerySet[models.Model, Row],
+    *,
+    before: int | None,
+    after: int | None,
+    order: str = "pk",
+    leading: Leading | None = None,
+) -> models.QuerySet[models.Model, Row]:
+    """Return all rows from such a place on, the nearest first.
+
+    ``leading`` is a column to sort by before the key, and its value in the row with that key.
+    """
+    side, key = ("lt", before) if after is None else ("gt", after)
+    beyond = Q() if key is None else Q(**{f"pk__{side}": key})
+    if leading and key is not None:
+        column, value = leading
+        beyond = Q(**{f"{column}__{side}e": value}) & (Q(**{f"{column}__{side}": value}) | beyond)
+    rows = queryset.filter(beyond).order_by(*([leading[0]] if leading else []), order)
+    return rows if after is not None else rows.reverse()
 
 
 def iter_batches(queryset: models.QuerySet[models.Model, Row]) -> Iterator[list[Row]]:
@@ -75,9 +98,9 @@ def estimate_count(queryset: AnyQuerySet, *, is_filtered: bool) -> int | None:
     return None if is_filtered else _key_range(queryset)
 
 
-def total_text(queryset: AnyQuerySet, *, is_filtered: bool) -> str:
+def total_text(queryset: AnyQuerySet, *, is_filtered: bool, order: str = "-pk") -> str:
     """Return "12 rows", "about 1,234,000 rows" or, if filtered, "more than 1,000 rows"."""
-    count = queryset.order_by("-pk")[: EXACT_COUNT_LIMIT + 1].count()
+    count = queryset.order_by(order)[: EXACT_COUNT_LIMIT + 1].count()
     if count <= EXACT_COUNT_LIMIT:
         return count_text(count)
     if is_filtered:

@@ -30,7 +30,12 @@ class RequestFailed(Exception):
 
 
 def post(
-    url: str, body: bytes, headers: Mapping[str, str], *, ca_file: str = "", max_bytes: int = 0
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    ca_certificates: str = "",
+    max_bytes: int = 0,
 ) -> Response:
     """Send one POST and return the response, with at most ``max_bytes`` of its content.
 
@@ -38,7 +43,7 @@ def post(
     """
     parts = check_url(url)
     host, is_tls = str(parts.hostname), parts.scheme == "https"
-    context = _tls_context(ca_file) if is_tls else None
+    context = _tls_context(ca_certificates) if is_tls else None
     port = parts.port or (443 if is_tls else 80)
     addresses = permitted_addresses(host, port)
     if not addresses:
@@ -51,7 +56,7 @@ def post(
                 return Response(response.status, response.read(max_bytes))
     except ssl.SSLCertVerificationError:
         raise RequestFailed(
-            f"The TLS certificate of {host} could not be verified. Renew it, or set its CA file.",
+            f"The TLS certificate of {host} could not be verified. Renew it, or add its CA certificates.",
             is_temporary=False,
         ) from None
     except (OSError, http.client.HTTPException) as error:
@@ -61,13 +66,13 @@ def post(
         ) from None
 
 
-def _tls_context(ca_file: str) -> ssl.SSLContext:
+def _tls_context(ca_certificates: str) -> ssl.SSLContext:
+    """Trust these certificates (PEM), or the system's if there are none."""
     try:
-        return ssl.create_default_context(cafile=ca_file or None)
-    except OSError:
+        return ssl.create_default_context(cadata=ca_certificates or None)
+    except (ssl.SSLError, ValueError):
         raise RequestFailed(
-            "The CA certificate file cannot be read on the portal's machine. Correct its path.",
-            is_temporary=False,
+            "The CA certificates cannot be read. Paste them again.", is_temporary=False
         ) from None
 
 

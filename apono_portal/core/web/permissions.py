@@ -1,4 +1,7 @@
-"""View decorators for pages of admins and auditors. For everyone else the page does not exist."""
+"""View decorators for pages of admins and auditors. For everyone else the page does not exist.
+
+`mfa.middleware.VerifiedWindowMiddleware` requires MFA for the pages of admins.
+"""
 
 from collections.abc import Callable
 from functools import wraps
@@ -13,8 +16,13 @@ if TYPE_CHECKING:
 View = Callable[..., HttpResponseBase]
 
 
-def _only(allowed: "Callable[[User | AnonymousUser], bool]") -> Callable[[View], View]:
-    """Answer 404 to others. The view carries ``allowed`` for middleware that runs before it."""
+def _only(
+    allowed: "Callable[[User | AnonymousUser], bool]", *, changes: bool
+) -> Callable[[View], View]:
+    """Answer 404 to others. The view carries ``allowed`` for middleware that runs before it.
+
+    ``changes`` marks the pages of admins, all of which change something or prepare to.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -24,6 +32,7 @@ def _only(allowed: "Callable[[User | AnonymousUser], bool]") -> Callable[[View],
             return view(request, *args, **kwargs)
 
         guarded.allowed = allowed  # type: ignore[attr-defined]
+        guarded.admin_action = changes  # type: ignore[attr-defined]
         return guarded
 
     return decorate
@@ -37,5 +46,5 @@ def _is_reader(user: "User | AnonymousUser") -> bool:
     return not isinstance(user, AnonymousUser) and user.can_read_everything
 
 
-admins_only = _only(_is_admin)
-readers_only = _only(_is_reader)
+admins_only = _only(_is_admin, changes=True)
+readers_only = _only(_is_reader, changes=False)

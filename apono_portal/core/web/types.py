@@ -17,3 +17,4 @@ class PortalRequest(HttpRequest):
     mfa: "WindowState"
     htmx: HtmxDetails
     approvals_waiting: int
+    pending_mfa_names: list[str]

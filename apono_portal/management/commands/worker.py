@@ -5,6 +5,7 @@ import signal
 import socket
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandParser
@@ -17,11 +18,16 @@ from accessflows.integrations.scheduled_checks import (
 from apono_portal.notifications.fan_out import fan_out
 from apono_portal.notifications.webhook_delivery import deliver_webhooks
 from audit.integrity.background_verification import LogVerifier
+from audit.integrity.checkpoint_destinations import send_checkpoints
 from audit.integrity.checkpoints import write_checkpoints
+from audit.integrity.signed_checkpoints import CheckpointSigner
+from audit.integrity.signing_keys import signing_key
 from audit.outbox.deliveries import deliver_due
 from requests_app.grants.extension import retry_extensions
 from requests_app.insights.daily_rollup import update_daily_figures
 from requests_app.worker.loop import Worker
+
+log = structlog.get_logger(__name__)
 
 
 class Command(BaseCommand):
@@ -38,6 +44,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if signing_key() is None:
+            log.warning(
+                "no_signing_key", hint="Set AUDIT_SIGNING_KEY_FILE: see docs/operations.md."
+            )
         worker = Worker(
             f"{socket.gethostname()[:30]}:{os.getpid()}",
             interval_s=settings.WORKER_INTERVAL_S,
@@ -45,6 +55,8 @@ class Command(BaseCommand):
             max_silence=settings.WORKER_MAX_SILENCE,
             periodic_tasks=(
                 write_checkpoints,
+                CheckpointSigner(),
+                send_checkpoints,
                 fan_out,
                 deliver_due,
                 deliver_webhooks,

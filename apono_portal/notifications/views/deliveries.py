@@ -14,7 +14,6 @@ from apono_portal.notifications import services
 from apono_portal.notifications.exceptions import NotificationError
 from apono_portal.notifications.forms import DeliveryFilterForm
 from audit.models import Delivery
-from mfa.decorators import mfa_required_if_enrolled
 
 
 @require_safe
@@ -33,7 +32,6 @@ def deliveries(request: PortalRequest) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_POST
 def send_again(request: PortalRequest, pk: int) -> HttpResponse:
     delivery = get_object_or_404(Delivery, pk=pk)

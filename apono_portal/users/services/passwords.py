@@ -1,6 +1,7 @@
 """Passwords: changed by their owner, or set through a link that works once.
 
-Every change advances the user's epoch, which ends other sessions and closes verified windows.
+An enrolled user needs MFA for either: an open window, or a code together with the link. Every change
+advances the user's epoch, which ends other sessions and closes verified windows.
 """
 
 from dataclasses import dataclass, field
@@ -24,20 +25,53 @@ from audit.outbox.deferred_parts import PLACEHOLDER
 from audit.outbox.deliveries import enqueue_email
 from audit.services import record
 from mfa import emails
-from mfa.verification.locking import advance_epoch
+from mfa.enrolment.recovery_codes import verify_any_code
+from mfa.methods.selectors import is_enrolled
+from mfa.verification.attempts import VerificationResult, record_success
+from mfa.verification.evidence import require_evidence_if_enrolled
+from mfa.verification.locking import advance_epoch, lock_state
+from mfa.verification.throttle_scope import ThrottleScope
 from mfa.verification.window import Window
 
 PASSWORD_LINK = "password_link"
+UNKNOWN_BROWSER = ThrottleScope()
 
 
-def change_password(*, user: User, password: str, client_info: ClientInfo) -> None:
-    """Set the password of a user who has just entered the current one."""
-    _save_password(user, password, client_info, how="with the current one")
+def change_password(
+    *, user: User, window: Window | None, password: str, client_info: ClientInfo
+) -> None:
+    """Set the password of a user who has just entered the current one.
+
+    Raises `WindowClosed` for an enrolled user without an open window.
+    """
+    with transaction.atomic():
+        require_evidence_if_enrolled(user=user, window=window)
+        _save_password(user, password, client_info, how="with the current one")
 
 
-def set_password(*, user: User, password: str, client_info: ClientInfo) -> None:
-    """Set the password of a user who opened a link (`invite_user`), which stops working."""
-    _save_password(user, password, client_info, how="through a link")
+def set_password(
+    *,
+    user: User,
+    password: str,
+    client_info: ClientInfo,
+    code: str = "",
+    scope: ThrottleScope = UNKNOWN_BROWSER,
+) -> VerificationResult | None:
+    """Set the password of a user who opened a link (`invite_user`), which stops working.
+
+    Whoever holds a link to an enrolled user's account also needs a code: without a correct one nothing
+    is set. Returns how the code was verified, None if none was needed. Raises `MalformedCode`.
+    """
+    with transaction.atomic():
+        lock_state(user.pk)
+        result = None
+        if is_enrolled(user.pk):
+            result = verify_any_code(user=user, code=code, scope=scope, client_info=client_info)
+            if not result.ok:
+                return result
+            record_success(result, password_link=True)
+        _save_password(user, password, client_info, how="through a link")
+        return result
 
 
 @dataclass(frozen=True)
@@ -60,12 +94,25 @@ def invite_user(
         require_admin(actor=actor, window=window)
         if not user.is_active:
             raise UserError("Reactivate the user before you create a password link.")
-        event = record(
-            event=EventName.USER_INVITE, actor=actor, target=user, client_info=client_info
-        )
-        if settings.EMAIL_CONFIGURED:
-            _send_link(event, user)
-            return Invitation(emailed=True)
+        return issue_link(actor=actor, user=user, client_info=client_info)
+
+
+def void_password(*, actor: User, user: User, client_info: ClientInfo) -> Invitation:
+    """Make a user's password and earlier links useless, and issue a link to set a new one.
+
+    The caller has checked the admin and ended the user's sessions in the same transaction.
+    """
+    user.set_unusable_password()
+    user.save(update_fields=["password"])
+    return issue_link(actor=actor, user=user, client_info=client_info)
+
+
+def issue_link(*, actor: User, user: User, client_info: ClientInfo) -> Invitation:
+    """Record a link to set a password, and email it or return it. The caller has checked the admin."""
+    event = record(event=EventName.USER_INVITE, actor=actor, target=user, client_info=client_info)
+    if settings.EMAIL_CONFIGURED:
+        _send_link(event, user)
+        return Invitation(emailed=True)
     return Invitation(emailed=False, link=link_to_set_password(user))
 
 

@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import User
+from apono_portal.users.password_limits import PERIOD
 from audit.events import EventName
 from audit.models import Event
 from audit.services import ANONYMOUS_LABEL, record
@@ -57,12 +57,11 @@ def record_failed_sign_in(*, email: str, client_info: ClientInfo) -> None:
 def record_lockout(*, email: str, client_info: ClientInfo) -> None:
     """Record the start of a sign-in lockout, once: blocked attempts add no events."""
     user = _find_user(email)
-    cool_off: timedelta = settings.AXES_COOLOFF_TIME
     recent = Event.objects.filter(
         event=EventName.SESSION_LOCK_OUT,
         target_id=str(user.pk) if user else "",
         address=client_info.address,
-        at__gt=timezone.now() - cool_off,
+        at__gt=timezone.now() - PERIOD,
     )
     if not recent.exists():
         record(event=EventName.SESSION_LOCK_OUT, actor=None, target=user, client_info=client_info)

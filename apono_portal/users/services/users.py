@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from accessflows.permissions import require_admin
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.seen_state import CHANGED_MEANWHILE, digest_of
 from apono_portal.users.exceptions import UserError
 from apono_portal.users.models import Role, User
 from audit.events import EventName
@@ -56,17 +57,21 @@ def change_user(
     name: str,
     role: str,
     groups: Iterable[Group],
+    seen: str,
     client_info: ClientInfo,
 ) -> User:
     """Save a user's name, role and groups, effective with the user's next request.
 
     Another role ends all sessions and voids verifications: no window survives a change of role.
+    ``seen`` is `user_digest` of what was edited.
     """
     with transaction.atomic():
         lock_states(actor.pk, user.pk)
         require_admin(actor=actor, window=window)
         user = _lock(user, leaves_admins=role != Role.ADMIN)
         before = _audited_fields(user)
+        if digest_of(before) != seen:
+            raise UserError(CHANGED_MEANWHILE)
         user.name, user.role = name, role
         user.save(update_fields=["name", "role", "search_words"])
         user.groups.set(groups)
@@ -125,6 +130,11 @@ def reactivate_user(
                 event=EventName.USER_REACTIVATE, actor=actor, target=user, client_info=client_info
             )
     return bool(changed)
+
+
+def user_digest(user: User) -> str:
+    """Return the digest of what can be changed of a user."""
+    return digest_of(_audited_fields(user))
 
 
 def _lock(user: User, *, leaves_admins: bool) -> User:

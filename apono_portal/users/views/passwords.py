@@ -14,9 +14,14 @@ from django.views.decorators.http import require_http_methods
 
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.types import PortalRequest
-from apono_portal.users import services, session_state
-from apono_portal.users.forms import ChangePasswordForm, NewPasswordForm
+from apono_portal.users import services, session_state, sign_in_devices
+from apono_portal.users.forms import ChangePasswordForm, LinkPasswordForm
 from apono_portal.users.models import User
+from mfa.exceptions import WindowClosed
+from mfa.middleware import redirect_to_verify
+from mfa.verification.attempts import VerificationResult
+from mfa.verification.throttle_scope import throttle_scope_of
+from mfa.verification.trusted_browsers import set_browser_cookie
 
 
 @sensitive_post_parameters()
@@ -25,40 +30,75 @@ from apono_portal.users.models import User
 def change(request: PortalRequest) -> HttpResponse:
     """Change the password. Other sessions end; this one continues without its verified window."""
     user = request.user
+    if request.mfa.enrolled and not request.mfa.is_open:
+        return _verify_first(request)
     data = request.POST if request.method == "POST" else None
     form = ChangePasswordForm(user, data, request=request)
     if not form.is_valid():
         status = 422 if form.is_bound else 200
         return render(request, "users/password.html", {"form": form}, status=status)
-    services.change_password(
-        user=user, password=form.cleaned_data["new_password1"], client_info=ClientInfo.of(request)
-    )
+    try:
+        services.change_password(
+            user=user,
+            window=request.mfa.window,
+            password=form.cleaned_data["new_password1"],
+            client_info=ClientInfo.of(request),
+        )
+    except WindowClosed:  # since the request began
+        return _verify_first(request)
     request.user = User.objects.select_related("mfa_state").get(pk=user.pk)
     update_session_auth_hash(request, request.user)
     session_state.stamp_session(request)
     messages.success(request, "Password changed. You were signed out everywhere else.")
-    return redirect("mfa:security")
+    response = redirect("mfa:security")
+    sign_in_devices.remember_device(request, response, request.user)
+    return response
+
+
+def _verify_first(request: PortalRequest) -> HttpResponse:
+    """Send the user to verify; what was typed stays in the form, and nowhere else."""
+    if request.method == "GET":
+        return redirect_to_verify(request)
+    form = ChangePasswordForm.unchecked(request.user, request=request)
+    context = {"form": form, "must_verify": True}
+    return render(request, "users/password.html", context, status=422)
 
 
 class SetPassword(auth_views.PasswordResetConfirmView):
     """Set a password through a link of `services.invite_user`, for active users only."""
 
     template_name = "users/set_password.html"
-    form_class = NewPasswordForm
+    form_class = LinkPasswordForm
 
     def get_user(self, uidb64: str) -> Any:
         user = super().get_user(uidb64)
         return user if user is not None and user.is_active else None
 
     def form_valid(self, form: Any) -> HttpResponse:
-        services.set_password(
+        result = services.set_password(
             user=form.user,
             password=form.cleaned_data["new_password1"],
+            code=form.cleaned_data.get("code", ""),
+            scope=throttle_scope_of(self.request, form.user),
             client_info=ClientInfo.of(self.request),
         )
+        if result is not None and not result.ok:
+            return self._refuse_code(form, result)
         del self.request.session[INTERNAL_RESET_SESSION_TOKEN]
         messages.success(self.request, "Password set. You can sign in now.")
-        return redirect("users:sign_in")
+        response = redirect("users:sign_in")
+        if result is not None:
+            set_browser_cookie(response, form.user, result.browser_cookie)
+        return response
+
+    def _refuse_code(self, form: Any, result: VerificationResult) -> HttpResponse:
+        """Say what was wrong. Five failures in a row end the session; the link can be opened again."""
+        if result.must_end_session:
+            self.request.session.flush()
+            messages.error(self.request, "Five incorrect codes. Open the link again later.")
+            return redirect("users:sign_in")
+        form.add_error("code", result.message)
+        return self.form_invalid(form)
 
     def form_invalid(self, form: Any) -> HttpResponse:
         return self.render_to_response(self.get_context_data(form=form), status=422)

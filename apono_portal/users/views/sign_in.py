@@ -1,13 +1,11 @@
-"""Sign-in, its lockout page, sign-out, and the theme."""
-
-from typing import Any
+"""Sign-in, sign-out, and the theme."""
 
 from django.conf import settings
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render, resolve_url
+from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
@@ -44,25 +42,15 @@ class SignIn(auth_views.LoginView):
             client_info=ClientInfo.of(self.request),
             new_browser=not sign_in_devices.is_known_device(self.request, user),
         )
-        sign_in_devices.remember_device(response, user)
+        sign_in_devices.remember_device(self.request, response, user)
         return response
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         email, client_info = form.data.get("username", ""), ClientInfo.of(self.request)
         is_attempt = {"username", "password"} <= form.cleaned_data.keys()
-        if is_attempt and not getattr(self.request, "axes_locked_out", False):
+        if is_attempt:
             services.record_failed_sign_in(email=email, client_info=client_info)
         return self.render_to_response(self.get_context_data(form=form), status=422)
-
-
-def locked_out(
-    request: HttpRequest, response: HttpResponse | None, credentials: dict[str, Any] | None
-) -> HttpResponse:
-    """Respond to a sign-in during a lockout with 429 and the time at which it ends."""
-    email = (credentials or {}).get("username") or request.POST.get("username", "")
-    services.record_lockout(email=email, client_info=ClientInfo.of(request))
-    until = session_state.locked_until(request, credentials)
-    return render(request, "429.html", {"retry_at": until}, status=429)
 
 
 @require_POST

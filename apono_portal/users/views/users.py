@@ -13,10 +13,16 @@ from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import services
 from apono_portal.users.directory import directory_page
 from apono_portal.users.exceptions import UserError
-from apono_portal.users.forms import DirectoryFilterForm, NewUserForm, ResetMfaForm, UserForm
+from apono_portal.users.forms import (
+    ChangeUserForm,
+    DirectoryFilterForm,
+    NewUserForm,
+    ResetMfaForm,
+    UserForm,
+)
 from apono_portal.users.models import User
 from apono_portal.users.selectors import live_requests_of, locked_out_users
-from mfa.decorators import mfa_required_if_enrolled
+from apono_portal.users.services.passwords import Invitation
 from mfa.exceptions import MethodNotFound, MfaError, WindowClosed
 from mfa.methods.selectors import is_enrolled, methods_of
 from mfa.methods.services import vouch_for_passkey as vouch_for_passkey_of
@@ -38,7 +44,6 @@ def directory(request: PortalRequest) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @never_cache
 @require_http_methods(["GET", "POST"])
 def create(request: PortalRequest) -> HttpResponse:
@@ -54,12 +59,16 @@ def create(request: PortalRequest) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def edit(request: PortalRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
-    initial = {"name": user.name, "role": user.role, "groups": user.groups.all()}
-    form = UserForm(request.POST if request.method == "POST" else None, initial=initial)
+    initial = {
+        "name": user.name,
+        "role": user.role,
+        "groups": user.groups.all(),
+        "seen": services.user_digest(user),
+    }
+    form = ChangeUserForm(request.POST if request.method == "POST" else None, initial=initial)
     if form.is_bound and form.is_valid():
         try:
             services.change_user(**action_context(request), user=user, **form.cleaned_data)
@@ -72,7 +81,6 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @never_cache
 @require_POST
 def invite(request: PortalRequest, pk: int) -> HttpResponse:
@@ -80,7 +88,6 @@ def invite(request: PortalRequest, pk: int) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_http_methods(["GET", "POST"])
 def deactivate(request: PortalRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
@@ -100,7 +107,6 @@ def deactivate(request: PortalRequest, pk: int) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_POST
 def reactivate(request: PortalRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
@@ -110,7 +116,7 @@ def reactivate(request: PortalRequest, pk: int) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
+@never_cache
 @require_http_methods(["GET", "POST"])
 def reset_mfa(request: PortalRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
@@ -120,8 +126,10 @@ def reset_mfa(request: PortalRequest, pk: int) -> HttpResponse:
         return redirect("users:list")
     if form.is_bound and form.is_valid():
         try:
-            services.reset_mfa_of_user(**action_context(request), user=user, **form.cleaned_data)
-            return _after_reset(request, user)
+            invitation = services.reset_mfa_of_user(
+                **action_context(request), user=user, **form.cleaned_data
+            )
+            return _after_reset(request, user, invitation)
         except WindowClosed:
             raise
         except MfaError as error:
@@ -132,7 +140,6 @@ def reset_mfa(request: PortalRequest, pk: int) -> HttpResponse:
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_POST
 def vouch_for_passkey(request: PortalRequest, pk: int, passkey_pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
@@ -145,7 +152,6 @@ def vouch_for_passkey(request: PortalRequest, pk: int, passkey_pk: int) -> HttpR
 
 
 @admins_only
-@mfa_required_if_enrolled
 @require_POST
 def remind(request: PortalRequest) -> HttpResponse:
     """Email a reminder to the users without MFA."""
@@ -165,11 +171,16 @@ def remind(request: PortalRequest) -> HttpResponse:
     return redirect("users:list")
 
 
-def _after_reset(request: PortalRequest, user: User) -> HttpResponse:
+def _after_reset(request: PortalRequest, user: User, invitation: Invitation | None) -> HttpResponse:
+    if invitation and not invitation.emailed:
+        return _link_page(request, user, invitation)
     if user == request.user:  # this session has ended with the others
         messages.success(request, "Your MFA was reset. Sign in to set it up again.")
         return redirect("users:sign_in")
-    messages.success(request, f"MFA was reset for {user.name}, and all their sessions were ended.")
+    link = f" A link to set a new password is being sent to {user.email}." if invitation else ""
+    messages.success(
+        request, f"MFA was reset for {user.name}, and all their sessions were ended.{link}"
+    )
     return redirect("users:list")
 
 
@@ -179,6 +190,11 @@ def _invite(request: PortalRequest, user: User) -> HttpResponse:
     if invitation.emailed:
         messages.success(request, f"A link to set a password is being sent to {user.email}.")
         return redirect("users:list")
+    return _link_page(request, user, invitation)
+
+
+def _link_page(request: PortalRequest, user: User, invitation: Invitation) -> HttpResponse:
+    """Show a link to set a password, this once."""
     context = {"account": user, "password_link": invitation.link}
     return render(request, "users/invited.html", context)
 

@@ -1,10 +1,13 @@
-"""``manage.py audit``: verify the log, export it, prune it, print the keys of its checkpoints."""
+"""``manage.py audit``: verify the log, export it, prune it, write its verifier, print or make keys."""
 
 import datetime as dt
 import json
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
@@ -15,19 +18,31 @@ from audit.integrity.records import log_records
 from audit.integrity.retention import PruneRefused, prune_log
 from audit.integrity.verification import verify_log
 from audit.services import record
-from audit.verify_export import lines_of, parse_expected
+from audit.verify_export.archive import verifier_archive
+from audit.verify_export.command import parse_expected, read_saved
+from audit.verify_export.report import lines_of
+from audit.verify_export.signed_notes import make_signing_key
 
 
 class Command(BaseCommand):
     help = (
         "verify: verify the chain of the audit log and report tampering. "
-        "export: write the whole log as JSON Lines, for audit/verify_export.py. "
-        "prune: remove old events and leave a signed stub. key: print the keys that verify checkpoints."
+        "export: write the whole log as JSON Lines. verifier: write the program that verifies an export. "
+        "prune: remove old events and leave a signed stub. key: print the keys of the checkpoints' MACs. "
+        "make-key: make a key that signs checkpoints."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
         verify = verbs.add_parser("verify", help="verify the chain")
+        verify.add_argument(
+            "--checkpoint",
+            action="append",
+            default=[],
+            type=Path,
+            metavar="FILE",
+            help="signed checkpoints saved elsewhere, to prove that nothing before them changed",
+        )
         verify.add_argument("--expect", metavar="NUMBER:HASH", help="a checkpoint saved earlier")
         export = verbs.add_parser("export", help="write the whole log")
         export.add_argument("file", type=Path, help="the file to create")
@@ -35,21 +50,47 @@ class Command(BaseCommand):
         prune.add_argument(
             "--before", type=dt.date.fromisoformat, required=True, metavar="YYYY-MM-DD"
         )
-        verbs.add_parser("key", help="print the keys for verify_export.py --key")
+        verifier = verbs.add_parser("verifier", help="write the verifier of exports, one file")
+        verifier.add_argument("file", type=Path, help="the file to create")
+        verbs.add_parser("key", help="print the keys for the verifier's --key")
+        make_key = verbs.add_parser("make-key", help="make a key that signs checkpoints")
+        make_key.add_argument(
+            "file", type=Path, help="the file to create, for AUDIT_SIGNING_KEY_FILE"
+        )
 
     def handle(self, *args: object, **options: object) -> None:
-        getattr(self, f"_{options['verb']}")(**options)
+        getattr(self, f"_{str(options['verb']).replace('-', '_')}")(**options)
 
-    def _verify(self, *, expect: str | None = None, **options: object) -> None:
+    def _verify(
+        self, *, checkpoint: Sequence[Path] = (), expect: str | None = None, **options: object
+    ) -> None:
         try:
-            expected = parse_expected(expect)
-        except ValueError as error:
+            expected, saved = parse_expected(expect), read_saved(checkpoint)
+        except (OSError, ValueError) as error:
             raise CommandError(str(error)) from None
         write_checkpoints(timezone.now())
-        report = verify_log(expected=expected)
+        report = verify_log(expected=expected, saved=saved)
         self.stdout.writelines(f"{line}\n" for line in lines_of(report))
         if not report.ok:
             sys.exit(1)
+
+    def _make_key(self, *, file: Path, **options: object) -> None:
+        """Create a file that only its owner can read, and print the public key."""
+        key = make_signing_key(settings.PORTAL_ID)
+        try:
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as error:
+            raise CommandError(f"Cannot write {file}: {error.strerror}") from None
+        with os.fdopen(descriptor, "w") as lines:
+            lines.write(f"{key}\n")
+        self.stdout.write(f"{key.public_key}")
+
+    def _verifier(self, *, file: Path, **options: object) -> None:
+        try:
+            file.write_bytes(verifier_archive())
+        except OSError as error:
+            raise CommandError(f"Cannot write {file}: {error.strerror}") from None
+        self.stdout.write(f"Wrote {file}. Run: python {file} export.jsonl")
 
     def _export(self, *, file: Path, **options: object) -> None:
         write_checkpoints(timezone.now())
@@ -75,7 +116,7 @@ class Command(BaseCommand):
         if stub is None:
             self.stdout.write("No events are old enough.")
         else:
-            self.stdout.write(f"Removed. The stub covers {stub.events} events in all.")
+            self.stdout.write(f"Removed {stub.events} events. A signed stub stands for them.")
 
     def _key(self, **options: object) -> None:
         for key_id, key in chain_keys().items():

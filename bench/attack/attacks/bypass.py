@@ -59,7 +59,7 @@ def _try_set_up(client: Client, score: Score) -> None:
 @attack("steps skipped", share=0.02)
 def skipped(campaign: Campaign, score: Score, budget: int) -> None:
     """Send empty and partial forms, and request every protected page, with the window closed."""
-    admin_pages = _admin_pages(campaign)
+    pages = admin_pages(campaign)
 
     def robot(number: int) -> None:
         while score.attempts < budget:
@@ -68,7 +68,7 @@ def skipped(campaign: Campaign, score: Score, budget: int) -> None:
             _request_without_code(client, score)
             client.browser.close()
             admin = campaign.signed_in("ada", f"127.4.2.{number + 1}")
-            _administrate_without_code(admin, score, admin_pages)
+            _administrate_without_code(admin, score, pages)
             admin.browser.close()
 
     run_robots(robot)
@@ -103,7 +103,7 @@ def _request_without_code(client: Client, score: Score) -> None:
         client.browser.post(f"/approvals/AR-{number or 1}/{verb}/", {"reason": "mine"})
 
 
-def _admin_pages(campaign: Campaign) -> list[str]:
+def admin_pages(campaign: Campaign) -> list[str]:
     flow, person = campaign.flows["ledger"]["id"], campaign.people["olga"].id
     return [
         "/admin/", "/admin/users/user/", f"/admin/users/user/{person}/change/", "/admin/auth/group/",

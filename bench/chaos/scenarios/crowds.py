@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 
 import psycopg
 from psycopg import sql
@@ -32,7 +33,7 @@ def workers_race(context: ScenarioContext) -> Verdict:
     return verdict
 
 
-def storm(context: ScenarioContext) -> Verdict:
+def storm(context: ScenarioContext, *, beside: Iterable[str] = ()) -> Verdict:
     """All end in the same second. Of ten, five resist termination and five the clean-up at first."""
     context.environment.workers.stop()
     context.environment.ensure_workers(2)
@@ -51,7 +52,7 @@ def storm(context: ScenarioContext) -> Verdict:
     context.say(f"{len(access.grants)} active, all to end in {ends_at - time.time():.1f} s")
     with Watch(context.environment, access.roles) as watch:
         sleep_until(ends_at)
-        verdict = context.verdict("all end in one second", access, watch, ends_at)
+        verdict = context.verdict("all end in one second", access, watch, ends_at, beside=beside)
     verdict.note = f"{2 * failing} of {len(access.grants)} failed at first"
     return verdict
 

@@ -19,7 +19,7 @@ def killed_while_activating(context: ScenarioContext) -> Verdict:
     kills: dict[str, int] = {}
     for stage in ("begin", "activate"):
         requests.append(context.portal.submit("reader"))
-        boundaries = _count_boundaries(context, stage)
+        boundaries = count_boundaries(context, stage)
         for at in range(1, boundaries + 1):
             requests.append(context.portal.submit("reader"))
             _kill(context, stage, at, kills)
@@ -50,7 +50,7 @@ def killed_while_ending(context: ScenarioContext) -> Verdict:
     context.environment.workers.stop()
     for stage, grant in zip(counts, trial.grants, strict=True):
         context.portal.end([grant])
-        counts[stage] = _count_boundaries(context, stage)
+        counts[stage] = count_boundaries(context, stage)
     context.environment.ensure_workers(2)
     context.portal.wait_ended(trial.grants, TIMEOUT_S)
     context.close(trial)
@@ -116,7 +116,7 @@ def _with_kills(verdict: Verdict, kills: dict[str, int]) -> Verdict:
     return verdict
 
 
-def _count_boundaries(context: ScenarioContext, stage: str) -> int:
+def count_boundaries(context: ScenarioContext, stage: str) -> int:
     """Run a stage undisturbed and return how many boundaries it has."""
     number = context.faults.order(stage, NEVER)
     answer = context.faults.answer(number)

@@ -71,6 +71,14 @@ def test_server_is_identified_every_time(pg_target):
         connection.check_server("1")
 
 
+def test_servers_clock_is_read_every_time(pg_target):
+    times = []
+    for _ in range(3):
+        with connect_as_broker(pg_target.target) as connection:
+            times.append(connection.server_time)
+    assert times[0] < times[1] < times[2]
+
+
 def test_preflight_signs_in_again(pg_target):
     pid(pg_target.target)
     pg_target.ask(f"ALTER ROLE {pg_target.target.user} PASSWORD 'changed'")

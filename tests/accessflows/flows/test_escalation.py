@@ -11,6 +11,7 @@ from accessflows.flows.terms import FlowInput
 from accessflows.flows.validation import check_terms
 from accessflows.models import AccessFlow
 from tests.factories import AccessFlowFactory, GroupFactory, UserFactory
+from tests.forms import post_form
 
 pytestmark = pytest.mark.django_db
 ANY_OF, ALL_OF = AccessFlow.Approval.ANY_OF, AccessFlow.Approval.ALL_OF
@@ -158,7 +159,7 @@ def test_the_form_takes_steps_and_extensions_and_shows_them_again(admin_client, 
         "max_extensions": "3",
         "extension_duration": "30m",
     }
-    page = admin_client.post("/access-flows/new/self-serve/", data, follow=True)
+    page = post_form(admin_client, "/access-flows/new/self-serve/", data, follow=True)
     assert "Access flow saved" in page.content.decode()
     flow = AccessFlow.objects.get()
     assert str(flow.escalation_tiers.get()) == "1. On call after 45 min"
@@ -166,11 +167,13 @@ def test_the_form_takes_steps_and_extensions_and_shows_them_again(admin_client, 
     html = admin_client.get(f"/access-flows/{flow.pk}/edit/").content.decode()
     assert 'value="45 min"' in html
     assert f'<option value="{later.pk}" selected>' in html
-    unwaited = admin_client.post(
-        f"/access-flows/{flow.pk}/edit/", data | {"escalation_wait_1": "", "seen_version": 1}
+    unwaited = post_form(
+        admin_client,
+        f"/access-flows/{flow.pk}/edit/",
+        data | {"escalation_wait_1": "", "seen_version": 1},
     )
     assert "Enter how long to wait" in unwaited.content.decode()
-    overflowing = admin_client.post(
-        "/access-flows/new/self-serve/", data | {"escalation_group_1": "9" * 30}
+    overflowing = post_form(
+        admin_client, "/access-flows/new/self-serve/", data | {"escalation_group_1": "9" * 30}
     )
     assert overflowing.status_code == 422

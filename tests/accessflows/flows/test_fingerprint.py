@@ -25,6 +25,7 @@ def taken(flow):
         {"require_justification": False},
         {"require_approver_reason": True},
         {"allow_self_approval": True},
+        {"allow_delegation": True},
         {"approvals_required": 2},
         {"max_extensions": 1},
         {"extension_duration": timedelta(minutes=30)},

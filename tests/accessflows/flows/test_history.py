@@ -12,7 +12,7 @@ from accessflows.flows.services import change_flow, set_flow_active
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow
 from apono_portal.core.web.client import SYSTEM
-from tests.factories import AccessFlowFactory, UserFactory, take_fingerprint
+from tests.factories import AccessFlowFactory, UserFactory, fresh_window, take_fingerprint
 
 
 @pytest.fixture
@@ -25,7 +25,14 @@ def flow(db, admin_user) -> AccessFlow:
 
 def change(flow: AccessFlow, by: object, **terms: object) -> None:
     changed = replace(FlowInput.of(flow), **terms)
-    change_flow(actor=by, window=None, flow=flow, terms=changed, client_info=SYSTEM)
+    change_flow(
+        actor=by,
+        window=fresh_window(by),
+        flow=flow,
+        terms=changed,
+        seen_version=flow.version,
+        client_info=SYSTEM,
+    )
     flow.refresh_from_db()
 
 
@@ -61,7 +68,13 @@ def test_a_new_address_behind_the_same_name_is_shown(flow):
 
 
 def test_deactivating_is_shown_between_versions(flow, admin_user):
-    set_flow_active(actor=admin_user, window=None, flow=flow, is_active=False, client_info=SYSTEM)
+    set_flow_active(
+        actor=admin_user,
+        window=fresh_window(admin_user),
+        flow=flow,
+        is_active=False,
+        client_info=SYSTEM,
+    )
     change(flow, admin_user, require_mfa=True)
     _, entries = history_page(flow.pk, None)
     shown = [entry.version.version if entry.version else entry.event.event for entry in entries]

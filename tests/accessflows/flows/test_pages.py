@@ -13,6 +13,7 @@ from tests.factories import (
     GroupFactory,
     UserFactory,
 )
+from tests.forms import post_form
 
 CREATE = "/access-flows/new/self-serve/"
 
@@ -40,7 +41,7 @@ def edit(flow):
 
 
 def test_admin_creates_a_flow_that_requires_mfa(admin_client, typed):
-    answer = admin_client.post(CREATE, typed)
+    answer = post_form(admin_client, CREATE, typed)
     flow = AccessFlow.objects.get()
     assert answer.headers["Location"] == f"/access-flows/{flow.pk}/saved/"
     assert (flow.name, flow.require_mfa, flow.version) == ("Orders read-only", True, 1)
@@ -49,7 +50,7 @@ def test_admin_creates_a_flow_that_requires_mfa(admin_client, typed):
 
 
 def test_creating_leaves_event_and_version(admin_client, typed):
-    admin_client.post(CREATE, typed)
+    post_form(admin_client, CREATE, typed)
     flow = AccessFlow.objects.get()
     event = Event.objects.get(event="flow:create")
     assert event.metadata["terms"]["require_mfa"] is True
@@ -57,7 +58,7 @@ def test_creating_leaves_event_and_version(admin_client, typed):
 
 
 def test_page_after_saving_says_so_and_leads_back(admin_client, typed):
-    page = html_of(admin_client.post(CREATE, typed, follow=True))
+    page = html_of(post_form(admin_client, CREATE, typed, follow=True))
     assert "Access flow saved" in page
     assert re.search(r'<a [^>]*href="/access-flows/">Done</a>', page)
 
@@ -78,9 +79,21 @@ def test_type_tile_leads_to_the_form(admin_client):
     assert f'href="{CREATE}"' in page
 
 
+def test_flow_that_requires_mfa_may_demand_more(admin_client, typed):
+    demands = {"mfa_strength": "phishing_resistant", "verify_every_request": "on"}
+    flow = _created(admin_client, typed | demands)
+    assert (flow.mfa_strength, flow.verify_every_request) == ("phishing_resistant", True)
+    page = html_of(admin_client.get(f"/access-flows/{flow.pk}/saved/"))
+    assert "Phishing-resistant (passkey)" in page
+    assert "One request" in page
+    admin_client.post(edit(flow), typed | demands | {"require_mfa": ""})
+    flow.refresh_from_db()
+    assert (flow.mfa_strength, flow.verify_every_request) == ("any", False)
+
+
 def test_edit_turns_mfa_on_and_says_what_changed(admin_client, typed):
     flow = _created(admin_client, typed | {"require_mfa": ""})
-    page = html_of(admin_client.post(edit(flow), typed, follow=True))
+    page = html_of(post_form(admin_client, edit(flow), typed, follow=True))
     flow.refresh_from_db()
     assert flow.require_mfa
     assert re.search(r"Require MFA\s*<span[^>]*><s>Off</s>.*<strong>On</strong>", page)
@@ -98,14 +111,16 @@ def test_edit_shows_what_is_saved(admin_client, typed):
 
 def test_saving_without_a_change_leaves_no_version(admin_client, typed):
     flow = _created(admin_client, typed)
-    admin_client.post(edit(flow), typed)
+    post_form(admin_client, edit(flow), typed)
     flow.refresh_from_db()
     assert flow.version == 1
     assert not Event.objects.filter(event="flow:change").exists()
 
 
 def test_an_error_keeps_everything_typed(admin_client, typed):
-    answer = admin_client.post(CREATE, typed | {"max_duration": "soon", "description": "For you"})
+    answer = post_form(
+        admin_client, CREATE, typed | {"max_duration": "soon", "description": "For you"}
+    )
     page = html_of(answer)
     assert answer.status_code == 422
     for kept in ("Orders read-only", "For you", 'value="soon"', "This is not a duration."):
@@ -117,11 +132,13 @@ def test_an_error_keeps_everything_typed(admin_client, typed):
 
 def test_a_save_over_somebody_elses_save_is_refused(admin_client, typed):
     flow = _created(admin_client, typed)
-    admin_client.post(edit(flow), typed | {"max_duration": "2h", "seen_version": "1"})
-    answer = admin_client.post(edit(flow), typed | {"max_duration": "4h", "seen_version": "1"})
+    post_form(admin_client, edit(flow), typed | {"max_duration": "2h", "seen_version": "1"})
+    answer = post_form(
+        admin_client, edit(flow), typed | {"max_duration": "4h", "seen_version": "1"}
+    )
     flow.refresh_from_db()
     assert answer.status_code == 422
-    assert "Someone else saved this flow" in html_of(answer)
+    assert "Someone else saved this while" in html_of(answer)
     assert flow.max_duration.total_seconds() == 2 * 3600
 
 
@@ -149,7 +166,7 @@ def test_a_save_over_somebody_elses_save_is_refused(admin_client, typed):
     ],
 )
 def test_bad_input_gets_a_sentence(admin_client, typed, field, value, sentence):
-    answer = admin_client.post(CREATE, typed | {field: value})
+    answer = post_form(admin_client, CREATE, typed | {field: value})
     assert answer.status_code == 422
     assert sentence in html_of(answer)
     assert not AccessFlow.objects.exists()
@@ -157,7 +174,7 @@ def test_bad_input_gets_a_sentence(admin_client, typed, field, value, sentence):
 
 def test_names_are_unique_in_any_case(admin_client, typed):
     _created(admin_client, typed)
-    answer = admin_client.post(CREATE, typed | {"name": "ORDERS READ-ONLY"})
+    answer = post_form(admin_client, CREATE, typed | {"name": "ORDERS READ-ONLY"})
     assert "Another access flow has this name" in html_of(answer)
     assert AccessFlow.objects.count() == 1
 
@@ -170,7 +187,7 @@ def test_fields_that_are_not_on_the_form_change_nothing(admin_client, typed):
         "fingerprint": "f" * 64,
         "created_at": "2001-01-01",
     }
-    admin_client.post(edit(flow), typed | smuggled)
+    post_form(admin_client, edit(flow), typed | smuggled)
     flow.refresh_from_db()
     assert (flow.is_active, flow.version) == (True, 1)
     assert flow.fingerprint == fingerprint_of(terms_of(flow))
@@ -178,10 +195,10 @@ def test_fields_that_are_not_on_the_form_change_nothing(admin_client, typed):
 
 def test_a_flow_is_deactivated_and_activated(admin_client):
     flow = AccessFlowFactory()
-    admin_client.post(f"/access-flows/{flow.pk}/deactivate/")
+    post_form(admin_client, f"/access-flows/{flow.pk}/deactivate/")
     flow.refresh_from_db()
     assert not flow.is_active
-    admin_client.post(f"/access-flows/{flow.pk}/activate/")
+    post_form(admin_client, f"/access-flows/{flow.pk}/activate/")
     flow.refresh_from_db()
     assert flow.is_active
     events = Event.objects.order_by("id").values_list("event", flat=True)
@@ -198,7 +215,7 @@ def test_deactivating_confirms_first(admin_client):
 
 def test_deactivating_twice_leaves_one_event(admin_client):
     flow = AccessFlowFactory(is_active=False)
-    admin_client.post(f"/access-flows/{flow.pk}/deactivate/")
+    post_form(admin_client, f"/access-flows/{flow.pk}/deactivate/")
     assert not Event.objects.exists()
 
 
@@ -219,17 +236,17 @@ def test_an_auditor_reads_the_list_and_is_offered_no_change(auditor_client):
 
 
 @pytest.mark.parametrize("path", [CREATE, "/access-flows/{pk}/edit/"])
-def test_an_enrolled_admin_needs_the_open_window(admin_user, admin_client, typed, path):
+def test_an_enrolled_admin_needs_the_open_window(admin_user, signed_in, typed, path):
     flow = AccessFlowFactory()
     AuthenticatorFactory(user=admin_user)
-    answer = admin_client.post(path.format(pk=flow.pk), typed)
+    answer = post_form(signed_in(admin_user), path.format(pk=flow.pk), typed)
     assert answer.status_code == 302
     assert "step-up" in answer.headers["Location"]
     assert not AccessFlow.objects.filter(name="Orders read-only").exists()
 
 
 def test_an_enrolled_admin_with_the_open_window_is_allowed(admin_user, verified, typed):
-    verified(admin_user).post(CREATE, typed)
+    post_form(verified(admin_user), CREATE, typed)
     assert AccessFlow.objects.filter(name="Orders read-only").exists()
 
 
@@ -319,20 +336,22 @@ def test_the_form_makes_as_many_queries_for_ten_users_as_for_many(admin_client, 
 
 
 def _created(client, typed):
-    assert client.post(CREATE, typed).status_code == 302
+    assert post_form(client, CREATE, typed).status_code == 302
     return AccessFlow.objects.get()
 
 
 def test_a_ticket_pattern_is_saved_and_shown_as_a_difference(admin_client, typed):
-    admin_client.post(CREATE, typed | {"ticket_pattern": " OPS-#,  INC####### "})
+    post_form(admin_client, CREATE, typed | {"ticket_pattern": " OPS-#,  INC####### "})
     flow = AccessFlow.objects.get()
     assert (flow.ticket_pattern, flow.require_ticket) == ("OPS-# INC#######", False)
-    page = html_of(admin_client.post(edit(flow), typed | {"require_ticket": "on"}, follow=True))
+    page = html_of(
+        post_form(admin_client, edit(flow), typed | {"require_ticket": "on"}, follow=True)
+    )
     assert "Ticket pattern" in page
     assert "Require a ticket" in page
 
 
 def test_a_pattern_that_is_ambiguous_is_marked(admin_client, typed):
-    answer = admin_client.post(CREATE, typed | {"ticket_pattern": "#1"})
+    answer = post_form(admin_client, CREATE, typed | {"ticket_pattern": "#1"})
     assert answer.status_code == 422
     assert "already matches the digits" in html_of(answer)

@@ -10,7 +10,7 @@ from accessflows.flows.policies import (
     approver_sets,
     can_decide,
     can_request,
-    flow_for,
+    requestable_ids,
 )
 from accessflows.flows.selectors import available_targets, available_targets_of, requesters_of
 from accessflows.models import AccessFlow
@@ -71,16 +71,13 @@ def test_what_is_available_is_the_same_in_the_database_and_in_memory(closed):
     assert (target in available) == (closed is None)
 
 
-def test_a_flow_is_returned_with_whether_it_can_be_requested():
+def test_flows_are_requestable_for_active_users_they_name():
     named, other = UserFactory.create_batch(2)
     missing = UserFactory(is_active=False)
     flow = AccessFlowFactory(requester_users=[named, missing])
-    assert [flow_for(flow.pk, user) for user in (named, other, missing)] == [
-        (flow, True),
-        (flow, False),
-        (flow, False),
-    ]
-    assert flow_for(flow.pk + 1, named) == (None, False)
+    ids = [flow.pk, AccessFlowFactory(requester_users=[other]).pk, flow.pk + 100]
+    assert requestable_ids(ids, named) == {flow.pk}
+    assert requestable_ids(ids, missing) == set()
 
 
 def test_a_flow_whose_integrations_are_disabled_is_not_offered():

@@ -11,7 +11,7 @@ from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow, Integration, Permission, Resource
 from apono_portal.core.web.client import SYSTEM
 from mfa.exceptions import NotAllowed, WindowClosed
-from tests.factories import AccessFlowFactory, AuthenticatorFactory, UserFactory
+from tests.factories import AccessFlowFactory, AuthenticatorFactory, UserFactory, fresh_window
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def terms_for(pair, **changes):
 
 
 def create(actor, terms):
-    return create_flow(actor=actor, window=None, terms=terms, client_info=SYSTEM)
+    return create_flow(actor=actor, window=fresh_window(actor), terms=terms, client_info=SYSTEM)
 
 
 @pytest.mark.parametrize("role", ["member", "auditor"])
@@ -86,9 +86,10 @@ def test_a_flow_can_be_tightened_while_its_target_is_down(pair, checked, admin_u
     Integration.objects.filter(pk=checked.pk).update(port=1)
     saved = change_flow(
         actor=admin_user,
-        window=None,
+        window=fresh_window(admin_user),
         flow=flow,
         terms=FlowInput(**(vars(terms) | {"require_mfa": True})),
+        seen_version=flow.version,
         client_info=SYSTEM,
     )
     assert saved.require_mfa
@@ -101,9 +102,10 @@ def test_a_new_name_keeps_the_fingerprint(pair, admin_user):
     fingerprint = flow.fingerprint
     saved = change_flow(
         actor=admin_user,
-        window=None,
+        window=fresh_window(admin_user),
         flow=flow,
         terms=FlowInput(**(vars(terms) | {"name": "Orders, renamed"})),
+        seen_version=flow.version,
         client_info=SYSTEM,
     )
     assert [one.term for one in last_difference(flow)] == ["Access Flow Name"]

@@ -8,7 +8,9 @@ from accessflows.integrations.scheduled_checks import run_requested_checks
 from accessflows.models import Integration, Permission, Resource
 from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
+from tests.accessflows.connectors.postgresql.test_tls import write_certificate
 from tests.factories import AccessFlowFactory, IntegrationFactory
+from tests.forms import post_form
 
 
 def html_of(answer):
@@ -27,7 +29,7 @@ def typed(integration):
         "broker": integration.broker,
         "password": "",
         "sslmode": integration.sslmode,
-        "sslrootcert": "",
+        "ca_certificates": "",
         "connection_limit": 3,
     }
 
@@ -38,7 +40,7 @@ def path(integration, action=""):
 
 def check(client, integration):
     """Ask for a check, let a worker do it, and return the integration's page."""
-    assert client.post(path(integration, "check/")).status_code == 302
+    assert post_form(client, path(integration, "check/")).status_code == 302
     run_requested_checks(timezone.now())
     return html_of(client.get(path(integration)))
 
@@ -105,7 +107,9 @@ def test_a_password_that_cannot_be_decrypted_is_reported(integration, admin_clie
 
 def test_adding_encrypts_the_password(db, admin_client, typed):
     secret = "s3cret-never-seen"
-    answer = admin_client.post("/integrations/new/", typed | {"name": "two", "password": secret})
+    answer = post_form(
+        admin_client, "/integrations/new/", typed | {"name": "two", "password": secret}
+    )
     added = Integration.objects.get(name="two")
     assert answer.status_code == 302
     assert added.broker_password == secret
@@ -119,8 +123,8 @@ def test_the_password_is_on_no_page(checked, admin_client, page):
 
 
 def test_a_refused_form_does_not_send_the_password_back(integration, admin_client, typed):
-    answer = admin_client.post(
-        path(integration, "edit/"), typed | {"password": "typed-secret", "port": "x"}
+    answer = post_form(
+        admin_client, path(integration, "edit/"), typed | {"password": "typed-secret", "port": "x"}
     )
     assert answer.status_code == 422
     assert "typed-secret" not in html_of(answer)
@@ -128,7 +132,7 @@ def test_a_refused_form_does_not_send_the_password_back(integration, admin_clien
 
 def test_an_empty_password_keeps_the_stored_one(integration, admin_client, typed):
     before = integration.broker_password
-    admin_client.post(path(integration, "edit/"), typed | {"name": "renamed"})
+    post_form(admin_client, path(integration, "edit/"), typed | {"name": "renamed"})
     integration.refresh_from_db()
     assert (integration.name, integration.broker_password) == ("renamed", before)
 
@@ -141,22 +145,54 @@ def test_an_empty_password_keeps_the_stored_one(integration, admin_client, typed
         {"database": "other"},
         {"broker": "other"},
         {"sslmode": "disable"},
-        {"sslrootcert": "/tmp/ca.pem"},
+        {"ca_certificates": "a certificate"},
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_new_address_requires_the_password(integration, admin_client, typed, change):
-    answer = admin_client.post(path(integration, "edit/"), typed | change)
+def test_a_new_address_requires_the_password(integration, admin_client, typed, change, certificate):
+    if "ca_certificates" in change:
+        change = {"ca_certificates": certificate}
+    answer = post_form(admin_client, path(integration, "edit/"), typed | change)
     integration.refresh_from_db()
     assert answer.status_code == 422
     assert "password again" in html_of(answer)
     assert all(getattr(integration, name) != value for name, value in change.items())
 
 
+@pytest.fixture
+def certificate(tmp_path):
+    write_certificate(tmp_path, "127.0.0.1")
+    return (tmp_path / "server.crt").read_text()
+
+
+def test_certificates_are_stored_with_the_integration(admin_client, typed, certificate):
+    posted = typed | {"name": "tls", "password": "x", "ca_certificates": f"Our CA\n{certificate}\n"}
+    post_form(admin_client, "/integrations/new/", posted)
+    integration = Integration.objects.get(name="tls")
+    assert integration.target().ca_certificates == certificate
+    terms = Event.objects.get(event="integration:create").metadata["terms"]
+    assert terms["ca_certificates"].startswith("SHA-256 ")
+
+
+@pytest.mark.parametrize("text", ["/etc/ssl/ca.pem", "-----BEGIN CERTIFICATE-----", "x" * 70_000])
+def test_what_is_no_certificate_is_refused(admin_client, typed, text):
+    posted = typed | {"name": "tls", "password": "x", "ca_certificates": text}
+    assert post_form(admin_client, "/integrations/new/", posted).status_code == 422
+    assert not Integration.objects.filter(name="tls").exists()
+
+
+def test_a_private_key_is_refused(admin_client, typed, certificate, tmp_path):
+    text = certificate + (tmp_path / "server.key").read_text()
+    posted = typed | {"name": "tls", "password": "x", "ca_certificates": text}
+    answer = post_form(admin_client, "/integrations/new/", posted)
+    assert "Paste certificates only" in html_of(answer)
+    assert not Integration.objects.filter(name="tls").exists()
+
+
 def test_a_new_address_must_lead_to_the_same_server(checked, admin_client, typed):
     Integration.objects.filter(pk=checked.pk).update(system_identifier="1234567890")
     moved = typed | {"host": "localhost", "password": checked.broker_password}
-    answer = admin_client.post(path(checked, "edit/"), moved)
+    answer = post_form(admin_client, path(checked, "edit/"), moved)
     assert answer.status_code == 422
     assert "different server" in html_of(answer)
 
@@ -166,7 +202,7 @@ def test_a_new_address_of_the_same_server_is_accepted(checked, admin_client, typ
     resource = checked.resources.get(name="orders")
     flow.targets.create(resource=resource, permission=checked.permissions.get(name="orders_read"))
     moved = typed | {"host": "localhost", "password": checked.broker_password}
-    assert admin_client.post(path(checked, "edit/"), moved).status_code == 302
+    assert post_form(admin_client, path(checked, "edit/"), moved).status_code == 302
     before = flow.fingerprint
     flow.refresh_from_db()
     assert flow.fingerprint != before
@@ -175,7 +211,7 @@ def test_a_new_address_of_the_same_server_is_accepted(checked, admin_client, typ
 
 def test_a_new_address_that_cannot_be_reached_is_not_saved(checked, admin_client, typed):
     moved = typed | {"port": 1, "password": checked.broker_password}
-    answer = admin_client.post(path(checked, "edit/"), moved)
+    answer = post_form(admin_client, path(checked, "edit/"), moved)
     checked.refresh_from_db()
     assert "could not be checked" in html_of(answer)
     assert checked.port != 1
@@ -201,8 +237,10 @@ def test_a_new_address_that_cannot_be_reached_is_not_saved(checked, admin_client
     ],
 )
 def test_bad_input_gets_a_sentence(integration, admin_client, typed, field, value):
-    answer = admin_client.post(
-        "/integrations/new/", typed | {"name": "two", "password": "x" * 12, field: value}
+    answer = post_form(
+        admin_client,
+        "/integrations/new/",
+        typed | {"name": "two", "password": "x" * 12, field: value},
     )
     assert answer.status_code == 422
     assert f'id="id_{field}_error"' in html_of(answer)
@@ -211,7 +249,7 @@ def test_bad_input_gets_a_sentence(integration, admin_client, typed, field, valu
 
 def test_disabling_confirms_first(integration, admin_client):
     assert "revoked within seconds" in html_of(admin_client.get(path(integration, "disable/")))
-    admin_client.post(path(integration, "disable/"))
+    post_form(admin_client, path(integration, "disable/"))
     integration.refresh_from_db()
     assert not integration.is_active
     assert Event.objects.filter(event="integration:disable").count() == 1
@@ -221,7 +259,7 @@ def test_an_auditor_reads_and_changes_nothing(integration, auditor_client):
     assert integration.name in html_of(auditor_client.get("/integrations/"))
     assert "Check now" not in html_of(auditor_client.get(path(integration)))
     for action in ("check/", "disable/", "enable/", "edit/", "password/", "delete/"):
-        assert auditor_client.post(path(integration, action)).status_code == 404
+        assert post_form(auditor_client, path(integration, action)).status_code == 404
 
 
 def test_the_list_makes_as_many_queries_for_ten_as_for_many(admin_client, questions_of):

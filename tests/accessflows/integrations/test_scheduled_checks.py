@@ -10,7 +10,7 @@ from accessflows.integrations.services import set_integration_active
 from accessflows.models import Integration, Permission, Resource
 from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
-from tests.factories import IntegrationFactory, UserFactory
+from tests.factories import IntegrationFactory, UserFactory, fresh_window
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
@@ -75,8 +75,8 @@ def test_of_two_workers_one_checks():
 def test_one_that_is_disabled_is_left_alone():
     integration = IntegrationFactory(health=Integration.Health.UNKNOWN)
     set_integration_active(
-        actor=UserFactory(admin=True),
-        window=None,
+        actor=(admin := UserFactory(admin=True)),
+        window=fresh_window(admin),
         integration=integration,
         is_active=False,
         client_info=SYSTEM,

@@ -7,6 +7,7 @@ from accessflows.integrations.scheduled_checks import run_requested_checks
 from accessflows.models import Integration
 from audit.models import Event
 from tests.fixtures.webhook import new_secret, receiver  # noqa: F401
+from tests.forms import post_form
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +25,7 @@ def typed(receiver, **changes):  # noqa: F811
 
 def test_it_is_added_and_checked(admin_client, receiver):  # noqa: F811
     assert "Signing secret" in admin_client.get("/integrations/new/?kind=webhook").content.decode()
-    admin_client.post("/integrations/new/", typed(receiver))
+    post_form(admin_client, "/integrations/new/", typed(receiver))
     made = Integration.objects.get()
     assert made.broker_password == receiver.secret
     assert receiver.secret not in made.encrypted_password
@@ -47,25 +48,25 @@ def test_it_is_added_and_checked(admin_client, receiver):  # noqa: F811
     ],
 )
 def test_invalid_input_is_refused(admin_client, receiver, field, value, sentence):  # noqa: F811
-    answer = admin_client.post("/integrations/new/", typed(receiver, **{field: value}))
+    answer = post_form(admin_client, "/integrations/new/", typed(receiver, **{field: value}))
     assert answer.status_code == 422
     assert sentence in answer.content.decode()
     assert not Integration.objects.exists()
 
 
 def test_a_new_address_requires_the_secret_and_must_be_the_same_receiver(admin_client, receiver):  # noqa: F811
-    admin_client.post("/integrations/new/", typed(receiver))
+    post_form(admin_client, "/integrations/new/", typed(receiver))
     made = Integration.objects.get()
     run_requested_checks(timezone.now())
     moved = typed(receiver, url=receiver.url + "moved", password="")
-    answer = admin_client.post(f"/integrations/{made.pk}/edit/", moved)
+    answer = post_form(admin_client, f"/integrations/{made.pk}/edit/", moved)
     assert "again" in answer.content.decode()
     wrong = typed(receiver, url=receiver.url + "moved", password=new_secret())
-    answer = admin_client.post(f"/integrations/{made.pk}/edit/", wrong)
+    answer = post_form(admin_client, f"/integrations/{made.pk}/edit/", wrong)
     assert answer.status_code == 422
     assert "could not be checked" in answer.content.decode()
     right = typed(receiver, url=receiver.url + "moved")
-    admin_client.post(f"/integrations/{made.pk}/edit/", right)
+    post_form(admin_client, f"/integrations/{made.pk}/edit/", right)
     made.refresh_from_db()
     assert made.url.endswith("moved")
 
@@ -76,13 +77,13 @@ def test_the_address_is_part_of_the_fingerprint():
 
 
 def test_a_new_secret_is_tested_before_it_replaces_the_old_one(admin_client, receiver):  # noqa: F811
-    admin_client.post("/integrations/new/", typed(receiver))
+    post_form(admin_client, "/integrations/new/", typed(receiver))
     made = Integration.objects.get()
     address = f"/integrations/{made.pk}/password/"
     for wrong in (new_secret(), "no-such-form"):
-        assert admin_client.post(address, {"password": wrong}).status_code == 422
+        assert post_form(admin_client, address, {"password": wrong}).status_code == 422
     made.refresh_from_db()
     assert made.broker_password == receiver.secret
     assert not Event.objects.filter(event="integration:change").exists()
-    assert admin_client.post(address, {"password": receiver.secret}).status_code == 302
+    assert post_form(admin_client, address, {"password": receiver.secret}).status_code == 302
     assert Event.objects.filter(event="integration:change").exists()

@@ -62,6 +62,7 @@ def test_writing_an_event_is_one_statement(django_assert_num_queries):
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("worker_key")
 @pytest.mark.parametrize("table", ["checkpoint", "chainentry", "retentionstub"])
 @pytest.mark.parametrize("verb", ["UPDATE audit_{} SET chain_hash = 'x'", "DELETE FROM audit_{}"])
 def test_the_chain_refuses_change(table, verb):

@@ -11,12 +11,15 @@ from django.utils import timezone
 from audit.events import EventName
 from audit.integrity import retention, triggers
 from audit.integrity.checkpoints import write_checkpoints
+from audit.integrity.records import stub_record
 from audit.integrity.retention import PruneRefused, delete_covered, prune_log
 from audit.integrity.verification import verify_log
 from audit.models import ChainEntry, Checkpoint, Event, RetentionStub
 from audit.services import record
+from audit.verify_export.formats import GENESIS, hash_of
+from audit.verify_export.signed_notes import SigningKey, checkpoint_text, stub_text
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("worker_key")]
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -58,12 +61,27 @@ def test_the_chain_continues_when_everything_was_removed():
     assert verify_log().ok
 
 
-def test_a_second_stub_stands_for_both():
-    prune_log(before=MARCH)
+def test_a_second_stub_continues_the_first():
+    first = prune_log(before=MARCH)
     stub = prune_log(before=MARCH + timedelta(days=31))
-    assert stub.events == 9
-    assert stub.first_at == datetime(2026, 1, 10, tzinfo=UTC)
-    assert verify_log().ok
+    assert (stub.first_position, stub.through_position, stub.events) == (7, 9, 3)
+    assert stub.previous_chain_hash == first.chain_hash
+    report = verify_log()
+    assert report.ok
+    assert [note[18:26] for note in report.notes[:2]] == ["6 events", "3 events"]
+
+
+def test_without_the_workers_key_nothing_is_removed(settings):
+    settings.AUDIT_SIGNING_KEY = ""
+    with pytest.raises(PruneRefused, match="AUDIT_SIGNING_KEY"):
+        prune_log(before=MARCH)
+    assert Event.objects.count() == 12
+
+
+def test_a_stub_does_not_count_without_a_public_key(settings):
+    prune_log(before=MARCH)
+    settings.AUDIT_SIGNING_KEY, settings.AUDIT_PUBLIC_KEYS = "", []
+    assert "no public key" in verify_log().findings[0].sentence
 
 
 def test_a_checkpoint_with_a_newer_event_stays_whole(log):
@@ -137,7 +155,7 @@ def test_events_covered_by_a_stub_cannot_be_edited(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [("events", 1), ("chain_hash", "0" * 64), ("mac", "0" * 64)]
+    ("column", "value"), [("events", 1), ("chain_hash", "0" * 64), ("note", "none")]
 )
 def test_an_edited_stub_is_found(column, value):
     prune_log(before=MARCH)
@@ -146,24 +164,65 @@ def test_an_edited_stub_is_found(column, value):
     assert "forged" in [finding.kind for finding in verify_log().findings]
 
 
-def test_a_stub_inserted_to_hide_a_deletion_is_found():
-    """An attacker with the database alone can write a stub and delete what it covers, but not sign it."""
+def forged_stub(key: SigningKey | None = None, **fields: object) -> RetentionStub:
+    """Insert a stub, as consistent as an attacker can make it without a key, and delete what it covers."""
     checkpoint = Checkpoint.objects.get(number=2)
-    RetentionStub.objects.create(
-        through_position=6,
-        through_checkpoint=2,
-        events=6,
-        chain_hash=checkpoint.chain_hash,
-        checkpoint_hash=checkpoint.hash,
-        first_at=MARCH,
-        last_at=MARCH,
-        removed_at=MARCH,
-        key_id="t1",
-        hash=checkpoint.hash,
-        mac=checkpoint.mac,
-    )
+    values = {
+        "first_position": 1,
+        "through_position": 6,
+        "through_checkpoint": 2,
+        "events": 6,
+        "previous_chain_hash": GENESIS,
+        "chain_hash": checkpoint.chain_hash,
+        "checkpoint_hash": checkpoint.hash,
+        "first_at": MARCH,
+        "last_at": MARCH,
+        "removed_at": MARCH,
+        "note": "",
+    }
+    stub = RetentionStub(**{**values, **fields})
+    stub.hash = hash_of("stub", stub_record(stub))
+    if key:
+        stub.note = key.sign(stub_text(key.name, {**stub_record(stub), "hash": stub.hash}))
+    stub.save(force_insert=True)
     delete_covered()
-    assert {finding.kind for finding in verify_log().findings} == {"forged"}
+    return stub
+
+
+def test_a_stub_without_a_signature_is_found():
+    forged_stub()
+    [finding] = verify_log().findings
+    assert (finding.kind, "no known key" in finding.sentence) == ("forged", True)
+
+
+def test_a_stub_signed_with_another_key_is_found():
+    forged_stub(SigningKey("portal.test/audit-log", b"x" * 32))
+    assert "no known key" in verify_log().findings[0].sentence
+
+
+def test_a_stub_that_does_not_continue_the_one_before_is_found(worker_key):
+    prune_log(before=datetime(2026, 2, 1, tzinfo=UTC))
+    forged_stub(worker_key, first_position=4, events=3)
+    assert "does not fit" in verify_log().findings[0].sentence
+
+
+def test_a_genuine_signature_of_another_stub_is_found():
+    genuine = prune_log(before=datetime(2026, 2, 1, tzinfo=UTC))
+    checkpoint = Checkpoint.objects.get(number=2)
+    forged_stub(
+        first_position=4,
+        events=3,
+        previous_chain_hash=genuine.chain_hash,
+        chain_hash=checkpoint.chain_hash,
+        note=genuine.note,
+    )
+    assert "for something else" in verify_log().findings[0].sentence
+
+
+def test_a_checkpoint_is_no_signature_of_a_stub(worker_key):
+    checkpoint = Checkpoint.objects.get(number=2)
+    forged_stub(note=worker_key.sign(checkpoint_text(worker_key.name, 6, checkpoint.chain_hash)))
+    assert "for something else" in verify_log().findings[0].sentence
 
 
 def test_the_command_prunes(capsys):
@@ -198,7 +257,7 @@ def test_the_command_refuses_an_invalid_checkpoint(expect):
 
 
 def test_the_command_writes_a_file_that_verifies_with_the_key_it_prints(tmp_path, capsys):
-    from audit.verify_export import main
+    from audit.verify_export.command import main
 
     file, keys = tmp_path / "log.jsonl", tmp_path / "keys"
     call_command("audit", "export", str(file))

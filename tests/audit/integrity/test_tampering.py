@@ -12,7 +12,6 @@ from django.db import connection
 from django.utils import timezone
 
 from apono_portal.core.crypto.keyring import chain_keys
-from audit import verify_export
 from audit.events import EventName
 from audit.integrity import triggers
 from audit.integrity.checkpoints import write_checkpoints
@@ -20,11 +19,12 @@ from audit.integrity.records import checkpoint_record, event_record, log_records
 from audit.integrity.verification import verify_log
 from audit.models import ChainEntry, Checkpoint, Event
 from audit.services import record
-from audit.verify_export import FIELDS, GENESIS, Report, chain_hash_of, hash_of
+from audit.verify_export.archive import FILENAME, verifier_archive
+from audit.verify_export.formats import FIELDS, GENESIS, chain_hash_of, hash_of
+from audit.verify_export.report import Finding, Report
 
 pytestmark = pytest.mark.django_db
 
-SCRIPT = Path(verify_export.__file__)
 Findings = list[tuple[str, str]]
 
 
@@ -64,7 +64,9 @@ def exported(tmp_path) -> Callable[..., Report]:
 
 def by_script(path: Path, *, key: bool = True, expect: str = "") -> Report:
     """Run the script in a Python without packages; return its output as a report."""
-    command = [sys.executable, "-I", "-S", str(SCRIPT), str(path)]
+    program = path.with_name(FILENAME)
+    program.write_bytes(verifier_archive())
+    command = [sys.executable, "-I", "-S", str(program), str(path)]
     for key_id, secret in chain_keys().items() if key else ():
         command += ["--key", f"{key_id}:{secret.hex()}"]
     command += ["--expect", expect] if expect else []
@@ -74,7 +76,7 @@ def by_script(path: Path, *, key: bool = True, expect: str = "") -> Report:
     assert answer.returncode == (1 if findings else 0)
     report = Report()
     for kind, sentence in findings:
-        report.add(verify_export.Finding(kind.lower(), sentence))
+        report.add(Finding(kind.lower(), sentence))
     return report
 
 

@@ -22,7 +22,8 @@ from audit.log.export import escape_formula, export_lines
 from audit.log.selectors import EventFilter
 from audit.models import Event
 from audit.services import record
-from audit.verify_export import FIELDS, Verifier, hash_of, records_in
+from audit.verify_export.formats import FIELDS, hash_of, records_in
+from audit.verify_export.verifier import Verifier
 
 pytestmark = pytest.mark.django_db
 
@@ -157,6 +158,7 @@ def test_a_filtered_export_verifies_row_by_row(auditor_client, member_user):
     assert not check(text.replace("Aegis", "Other", 1)).ok
 
 
+@pytest.mark.usefixtures("worker_key")
 def test_a_filtered_export_verifies_across_a_stub(auditor_client):
     record(event=EventName.SESSION_SIGN_IN, actor=None)
     write_checkpoints(timezone.now())

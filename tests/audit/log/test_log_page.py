@@ -1,6 +1,6 @@
 """The Audit Log page: rows, filters in the URL, keyset pagination, rows that open in place."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
@@ -18,6 +18,7 @@ from audit.log.selectors import EventFilter, filter_events
 from audit.models import ChainEntry, Event
 from audit.services import record
 
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HERE = ClientInfo("192.0.2.7", "Firefox")
 
 
@@ -86,6 +87,34 @@ def test_pages_follow_each_other_without_a_gap(auditor_client):
     back = auditor_client.get(f"/audit-log/?after={second.context['page'].newer_than}")
     assert rows_of(back) == numbers[:PAGE_SIZE]
     assert back.context["page"].newer_than is None
+
+
+@pytest.mark.parametrize("words", ["", "&actor=fox", "&actor=rare"])
+def test_a_range_of_days_is_listed_by_time(auditor_client, admin_user, monkeypatch, words):
+    """Clocks of web processes differ, so ids do not follow times."""
+    monkeypatch.setattr("audit.log.selectors.SCAN_LIMIT", 40)
+    monkeypatch.setattr("audit.log.selectors.MAX_CANDIDATES", 30)
+    expected = []
+    for n in range(3 * PAGE_SIZE):
+        with time_machine.travel(NOON + timedelta(minutes=(n * 7) % 75), tick=False):
+            name = "Rare" if n % 4 == 0 else "Common"
+            [pk] = written(1, actor_label=f"Fox {name}")
+        if "rare" not in words or name == "Rare":
+            expected.append(((n * 7) % 75, pk))
+    written(PAGE_SIZE, actor_label="Fox Rare")
+    with time_machine.travel(NOON - timedelta(days=2), tick=False):
+        written(1, actor_label="Fox Rare")
+    page = f"/audit-log/?since={NOON:%Y-%m-%d}&until={NOON:%Y-%m-%d}{words}"
+    listed, place, last = [], "", None
+    while place is not None:
+        last = auditor_client.get(page + place)
+        listed += rows_of(last)
+        older = last.context["page"].older_than
+        place = f"&before={older}" if older else None
+    assert listed == [pk for _, pk in sorted(expected, reverse=True)]
+    if newer := last.context["page"].newer_than:
+        start = len(listed) - len(rows_of(last)) - PAGE_SIZE
+        assert rows_of(auditor_client.get(f"{page}&after={newer}")) == listed[start:][:PAGE_SIZE]
 
 
 def test_new_events_do_not_shift_a_page(auditor_client):

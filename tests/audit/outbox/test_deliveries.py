@@ -143,6 +143,24 @@ def test_a_delivery_claimed_by_another_worker_is_skipped(delivery, monkeypatch):
     assert delivery.attempts == 1
 
 
+def test_a_delivery_that_another_worker_is_sending_is_not_sent_twice(db):
+    """Both read two rows. While one sends the first, the other claims the second."""
+    first, second = enqueued(), enqueued()
+    sent = []
+
+    def claim_and_send_for_long(delivery: Delivery) -> None:
+        sent.append(delivery.pk)
+        raise SystemExit
+
+    def send_while_another_claims(delivery: Delivery) -> None:
+        sent.append(delivery.pk)
+        with pytest.raises(SystemExit):
+            deliver_due(timezone.now(), send=claim_and_send_for_long)
+
+    deliver_due(timezone.now(), send=send_while_another_claims)
+    assert sent == [first.pk, second.pk]
+
+
 def test_one_failure_does_not_delay_the_others(db, monkeypatch):
     first, second = enqueued(), enqueued()
     real = mail.EmailMessage.send

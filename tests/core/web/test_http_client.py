@@ -147,7 +147,12 @@ def test_host_is_looked_up_once(certificate: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(socket, "getaddrinfo", counting)
     with server(over_tls(certificate, answering(ANSWER, []))) as port:
-        assert post(f"https://localhost:{port}/", b"{}", {}, ca_file=str(certificate)).status == 200
+        assert (
+            post(
+                f"https://localhost:{port}/", b"{}", {}, ca_certificates=certificate.read_text()
+            ).status
+            == 200
+        )
     assert looked_up.count("localhost") == 1
 
 
@@ -157,7 +162,11 @@ def test_certificate_of_a_named_authority_is_trusted(
     _localhost_is_ipv4(monkeypatch)
     with server(over_tls(certificate, answering(ANSWER, []))) as port:
         response = post(
-            f"https://localhost:{port}/", b"{}", {}, ca_file=str(certificate), max_bytes=9
+            f"https://localhost:{port}/",
+            b"{}",
+            {},
+            ca_certificates=certificate.read_text(),
+            max_bytes=9,
         )
     assert (response.status, response.content) == (200, b"hello")
 
@@ -179,12 +188,12 @@ def test_certificate_of_another_host_is_refused(certificate: Path) -> None:
         server(over_tls(certificate, answering(ANSWER, []))) as port,
         pytest.raises(RequestFailed, match="TLS certificate"),
     ):
-        post(f"https://127.0.0.1:{port}/", b"{}", {}, ca_file=str(certificate))
+        post(f"https://127.0.0.1:{port}/", b"{}", {}, ca_certificates=certificate.read_text())
 
 
-def test_missing_ca_file_is_a_sentence() -> None:
-    with pytest.raises(RequestFailed, match="CA certificate file cannot be read"):
-        post("https://127.0.0.1:1/", b"{}", {}, ca_file="/no/such/file")
+def test_invalid_ca_certificates_are_a_sentence() -> None:
+    with pytest.raises(RequestFailed, match="CA certificates cannot be read"):
+        post("https://127.0.0.1:1/", b"{}", {}, ca_certificates="not a certificate")
 
 
 @pytest.mark.parametrize("beginning", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"])

@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
+from mfa.enrolment.recovery_codes import replace_recovery_codes
 from mfa.enrolment.services import MAX_AUTHENTICATORS, begin_set_up
 from mfa.exceptions import LastMethod, MethodNotFound, NotAllowed, TooManyMethods, WindowClosed
 from mfa.methods.services import remove_method, rename_method, vouch_for_passkey
@@ -104,6 +105,16 @@ def test_user_with_only_a_passkey_can_be_reset(person):
     PasskeyFactory(user=person)
     reset_mfa_from_console(user=person, reason="Lost", operator="root")
     assert not Passkey.objects.exists()
+
+
+def test_recovery_code_of_a_user_with_passkeys_only_opens_the_window(person, signed_in):
+    PasskeyFactory(user=person)
+    [code, *_] = replace_recovery_codes(user_id=person.pk)
+    browser = signed_in(person)
+    assert browser.post("/account/step-up/?with=recovery", {"code": code}).status_code == 302
+    page = browser.get("/account/security/")
+    assert page.wsgi_request.mfa.is_open
+    assert "Verified with Recovery code" in page.content.decode()
 
 
 def vouch(actor, user, key, window=None):

@@ -13,7 +13,7 @@ from mfa.exceptions import InvalidReason, NotAllowed, NotLockedOut, WindowClosed
 from mfa.models import Outcome, TrustedBrowser, Verification
 from mfa.verification.lockouts import lift_lockout, month_lockouts
 from mfa.verification.throttle_scope import ThrottleScope, scope_label
-from tests.factories import AuthenticatorFactory, UserFactory, code_for
+from tests.factories import AuthenticatorFactory, UserFactory, code_for, fresh_window
 from tests.mfa.conftest import HERE, wrong_for
 
 REASON = "Password changed, owner confirmed by phone."
@@ -32,7 +32,8 @@ def fail(user, count: int, scope: str = "unknown", every=timedelta(hours=6)) -> 
     )
 
 
-def lift(actor, user, reason=REASON, window=None):
+def lift(actor, user, reason=REASON, window="fresh"):
+    window = fresh_window(actor) if window == "fresh" else window
     lift_lockout(actor=actor, user=user, reason=reason, window=window, client_info=HERE)
 
 
@@ -132,7 +133,7 @@ def test_admin_with_mfa_needs_the_window(clock, person, device, admin):
     AuthenticatorFactory(user=admin)
     fail(person, 100)
     with pytest.raises(WindowClosed):
-        lift(admin, person)
+        lift(admin, person, window=None)
 
 
 def test_lifting_needs_a_reason(clock, person, device, admin):

@@ -19,7 +19,7 @@ def browser_of(user, cookie: str) -> TrustedBrowser | None:
     request.user = type(user).objects.select_related("mfa_state").get(pk=user.pk)
     request.session = type("Session", (dict,), {"session_key": "k"})()
     request.COOKIES[cookie_name(user.pk)] = cookie
-    return throttle_scope_of(request).trusted_browser(user.pk, request.user.mfa_epoch)
+    return throttle_scope_of(request, request.user).trusted_browser(user.pk, request.user.mfa_epoch)
 
 
 def test_cookie_identifies_the_trusted_browser(clock, person, device, enter):

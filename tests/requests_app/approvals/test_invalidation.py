@@ -17,6 +17,7 @@ from tests.factories import (
     DecisionFactory,
     GroupFactory,
     UserFactory,
+    fresh_window,
 )
 
 pytestmark = pytest.mark.django_db
@@ -40,8 +41,8 @@ def approved(approver, status=Status.GRANTING, *, require_mfa=True, **terms):
 
 def reset(user):
     reset_mfa_of_user(
-        actor=UserFactory(admin=True),
-        window=None,
+        actor=(admin := UserFactory(admin=True)),
+        window=fresh_window(admin),
         user=user,
         reason="Phone stolen",
         revoke_access=False,

@@ -16,7 +16,13 @@ from requests_app.exceptions import RequestRefused
 from requests_app.grants.credentials import reveal_credential
 from requests_app.grants.revocation import revoke_ineligible
 from requests_app.models import AccessRequest, GrantState, Status
-from tests.factories import AccessFlowFactory, AccessRequestFactory, GrantFactory, UserFactory
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    GrantFactory,
+    UserFactory,
+    fresh_window,
+)
 from tests.fixtures.submission import submit_request
 from tests.requests_app.conftest import RealFlow, settle
 
@@ -63,6 +69,15 @@ def test_without_a_reason_nothing_is_deleted(admin_client, used, reason):
     assert AccessFlow.objects.filter(pk=used.pk).exists()
 
 
+def test_deletion_is_not_taken_for_tampering(admin_client, used):
+    forged = AccessRequest.objects.filter(status=Status.GRANTING)
+    forged.update(mac="")
+    admin_client.post(address(used), {"reason": "Orders moved away"})
+    requests = AccessRequest.objects.exclude(status=Status.EXPIRED)
+    authentic = {request.status: request.is_authentic for request in requests}
+    assert authentic == {"active": True, "granting": False, "pending_approval": True}
+
+
 def test_deletion_is_recorded_with_counts_and_terms(admin_client, admin_user, used):
     page = admin_client.post(address(used), {"reason": "Orders moved away"}, follow=True)
     assert "3 grants that were active through it are being revoked" in page.content.decode()
@@ -93,7 +108,8 @@ def test_versions_stay_and_can_be_read(auditor_client, admin_client, admin_user,
 
 def test_the_second_of_two_deletions_is_refused(admin_user, used):
     twin = AccessFlow.objects.get(pk=used.pk)
-    arguments = {"actor": admin_user, "window": None, "reason": "Moved", "client_info": SYSTEM}
+    window = fresh_window(admin_user)
+    arguments = {"actor": admin_user, "window": window, "reason": "Moved", "client_info": SYSTEM}
     delete_flow(flow=used, **arguments)
     with pytest.raises(RequestRefused, match="already been deleted"):
         delete_flow(flow=twin, **arguments)
@@ -106,7 +122,8 @@ def test_submission_during_deletion_is_refused(monkeypatch, admin_user):
         pytest.skip("SQLite lets one writer in at a time, so nothing comes in between.")
     irma = UserFactory()
     flow = AccessFlowFactory(requester_users=[irma], targets=1)
-    arguments = {"actor": admin_user, "window": None, "reason": "Moved", "client_info": SYSTEM}
+    window = fresh_window(admin_user)
+    arguments = {"actor": admin_user, "window": window, "reason": "Moved", "client_info": SYSTEM}
     save = AccessRequest.save
 
     def save_late(row: AccessRequest, **options: object) -> None:
@@ -135,7 +152,11 @@ def test_an_open_session_is_terminated_and_removal_proven(real_flow: RealFlow, a
     credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
     session = real_flow.pg.log_in(credential)
     delete_flow(
-        actor=admin_user, window=None, flow=real_flow.flow, reason="Moved", client_info=SYSTEM
+        actor=admin_user,
+        window=fresh_window(admin_user),
+        flow=real_flow.flow,
+        reason="Moved",
+        client_info=SYSTEM,
     )
     settle()
     with pytest.raises(psycopg.OperationalError):

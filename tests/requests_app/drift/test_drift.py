@@ -10,7 +10,7 @@ from django.utils import timezone
 from accessflows.connectors.registry import connector_for
 from audit.models import Event
 from requests_app.drift.scan import due_for_scan, scan_target
-from requests_app.grants.credentials import reveal_credential
+from requests_app.grants.credentials import reset_credential, reveal_credential
 from requests_app.models import AccessRequest, Drift, Grant, GrantState, Status, TargetScan
 from tests.factories import sign
 from tests.fixtures.postgres import every_version
@@ -210,3 +210,23 @@ def test_a_target_with_many_logins_is_scanned_in_batches(real_flow, monkeypatch)
     real_flow.pg.ask(f"DROP ROLE {grants[2].login}")
     look(real_flow)
     assert Drift.objects.open().get(kind=Kind.DROPPED).login == grants[2].login
+
+
+def test_a_reveal_that_was_cut_off_is_no_drift(real_flow, grant, monkeypatch):
+    """The worker of the page was killed between the record and the call to the target."""
+    connector = type(connector_for("postgresql"))
+
+    def killed(*args, **kwargs):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connector, "issue_credential", staticmethod(killed))
+        with pytest.raises(SystemExit):
+            reveal_credential(actor=real_flow.requester, grant=grant, window=None)
+    grant.refresh_from_db()
+    assert grant.revealed_at is not None
+    assert look(real_flow, times=2) == set()
+    assert not Event.objects.filter(event="grant:drift").exists()
+    reset_credential(actor=real_flow.requester, grant=grant, window=None)
+    real_flow.pg.ask(f"ALTER ROLE {grant.login} NOLOGIN")
+    assert look(real_flow) == {Kind.LOGIN_DISABLED}

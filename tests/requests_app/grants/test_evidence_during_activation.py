@@ -15,7 +15,7 @@ from requests_app.grants import target_access
 from requests_app.grants.activation import begin_activation
 from requests_app.models import GrantState, Status
 from requests_app.worker import steps
-from tests.factories import UserFactory, sign, take_fingerprint
+from tests.factories import UserFactory, fresh_window, sign, take_fingerprint
 from tests.requests_app.conftest import settle
 
 pytestmark = [pytest.mark.target, pytest.mark.django_db]
@@ -32,7 +32,9 @@ def protected(real_flow):
 
 def reset(user) -> None:
     admin = UserFactory(admin=True)
-    reset_mfa(actor=admin, user=user, reason="Phone lost", window=None, client_info=SYSTEM)
+    reset_mfa(
+        actor=admin, user=user, reason="Phone lost", window=fresh_window(admin), client_info=SYSTEM
+    )
 
 
 def assert_nothing_is_open(flow, request) -> None:

@@ -1,6 +1,7 @@
 """A user and an integration can have only so many grants at a time."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -9,6 +10,7 @@ from requests_app.grants.activation import begin_activation
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from tests.factories import AccessFlowFactory, AccessRequestFactory, UserFactory
 from tests.fixtures.submission import submit_request
+from tests.requests_app.test_races import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -71,3 +73,15 @@ def test_grants_that_nobody_can_use_do_not_count(flow, settings):
     begin(flow)
     Grant.objects.update(state=GrantState.CONTAINED)
     assert begin(flow).grants.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_activations_at_once_do_not_exceed_the_limit_of_an_integration(flow, settings):
+    settings.MAX_ACTIVE_GRANTS_PER_INTEGRATION = 1
+    users = flow.requester_users.order_by("pk")
+    for _ in range(3):
+        requests = [AccessRequestFactory(requester=user, flow=flow) for user in users]
+        acts = [partial(begin_activation, request_pk=request.pk) for request in requests]
+        assert not [answer for answer in at_once(*acts) if isinstance(answer, Exception)]
+        assert Grant.objects.count() == 1
+        Grant.objects.all().delete()

@@ -176,5 +176,5 @@ def test_the_banner_names_requests_pending_mfa(user, signed_in):
     client = signed_in(user)
     send(client, protected)
     page = client.get("/requests/").content.decode()
-    assert "Access is waiting for your code" in page
+    assert "Access is waiting for you" in page
     assert f"AR-{AccessRequest.objects.get().pk} Billing" in page

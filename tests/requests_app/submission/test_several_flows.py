@@ -15,6 +15,7 @@ from requests_app.submission.step_up import step_up
 from tests.factories import (
     AccessFlowFactory,
     AuthenticatorFactory,
+    GroupFactory,
     UserFactory,
     code_for,
 )
@@ -46,6 +47,23 @@ def strict(user):
         approver_users=[UserFactory()],
         max_duration=timedelta(hours=2),
     )
+
+
+def test_the_preview_of_more_flows_needs_no_more_statements(user, strict, verified, questions_of):
+    client, flows, counts = verified(user), [strict], []
+    for _ in range(2):
+        flows += [
+            AccessFlowFactory(
+                requester_users=[user],
+                targets=1,
+                approval="any_of",
+                approver_groups=[GroupFactory(members=[UserFactory()])],
+            )
+            for _ in range(len(flows))
+        ]
+        targets = "".join(f"target={flow.targets.get().pk}&" for flow in flows)
+        counts.append(questions_of(client, f"{NEW}?{targets}duration=1h"))
+    assert counts[0] == counts[1]
 
 
 def submit(user, *flows, hours=1, window=None):

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accessflows.flows.choices import format_pair
 from accessflows.models import AccessFlow
+from bench.speed.query_report import MAX_STATEMENTS
 from mfa.models import Verification
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest
@@ -170,6 +171,35 @@ def test_every_flow_is_shown_accepted_ones_first():
         person=person, target=pair_of(shut), duration=timedelta(hours=1), now=timezone.now()
     )
     assert [case.flow.name for case in cases] == ["B", "A"]
+
+
+def manual_flow(person):
+    """A protected flow with an approver group, a named approver and an escalation tier."""
+    flow = AccessFlowFactory(
+        requester_users=[person],
+        require_mfa=True,
+        approval="any_of",
+        approver_groups=[GroupFactory(members=[UserFactory()])],
+        approver_users=[UserFactory()],
+    )
+    group = GroupFactory(members=[UserFactory()])
+    flow.escalation_tiers.create(position=1, wait=timedelta(minutes=30), group=group)
+    return flow
+
+
+def test_more_flows_need_no_more_statements(verified, auditor_user, questions_of):
+    person, client = UserFactory(), verified(auditor_user)
+    denied = AccessFlowFactory(targets=1)
+    target = denied.targets.get()
+    page = f"{PAGE}?person={person.email}&target={pair_of(denied)}&duration=1h"
+    counts = []
+    for number in (1, 3):
+        for _ in range(number):
+            flow = manual_flow(person)
+            flow.targets.create(resource=target.resource, permission=target.permission)
+        counts.append(questions_of(client, page))
+    assert counts[0] == counts[1] <= MAX_STATEMENTS
+    assert client.get(page).content.decode().count("Would be accepted") == 4
 
 
 @pytest.mark.parametrize(

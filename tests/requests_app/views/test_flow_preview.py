@@ -47,7 +47,12 @@ def flow(irma) -> AccessFlow:
 def typed(flow: AccessFlow, **changes: object) -> dict[str, object]:
     """The form of a flow as the browser posts it."""
     target = flow.targets.get()
+    toggles = ("require_mfa", "require_ticket", "require_approver_reason", "allow_self_approval")
+    lists = ("requester_groups", "approver_groups", "approver_users", "available_days")
     return {
+        **dict.fromkeys(toggles, "off"),
+        **dict.fromkeys(lists, ""),
+        "seen_version": flow.version,
         "name": flow.name,
         "requester_users": list(flow.requester_users.values_list("pk", flat=True)),
         "targets": [f"{target.resource_id}:{target.permission_id}"],

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apono_portal.users.models import User
+from mfa.models import Strength
 from requests_app.models import AccessRequest, Decision, Status
 from tests.factories import (
     AccessFlowFactory,
@@ -17,8 +18,9 @@ from tests.factories import (
     AuthenticatorFactory,
     UserFactory,
     code_for,
+    take_fingerprint,
 )
-from tests.mfa.conftest import freshly_signed_in
+from tests.mfa.conftest import freshly_signed_in, soft_passkey
 
 pytestmark = pytest.mark.django_db
 STEP_UP = "/account/step-up/"
@@ -94,6 +96,34 @@ def test_a_new_approver_records_it_with_the_code_that_turns_mfa_on(signed_in):
     done = browser.post("/account/security/authenticator/confirm/", form)
     assert f"{request.reference} was approved." in done.content.decode()
     assert Decision.objects.get().verification.scope == "set_up"
+
+
+def test_a_code_records_no_decision_on_a_passkey_only_flow_but_keeps_it(authenticator, signed_in):
+    request, browser = ask(authenticator.user), signed_in(authenticator.user)
+    strong(request)
+    page = choose(browser, request)
+    assert "This flow needs a passkey" in page.content.decode()
+    form = {"code": code_for(authenticator), "decision": token_on(page)}
+    led = browser.post(STEP_UP, form, follow=True)
+    assert "Your decision was not recorded yet." in led.content.decode()
+    assert not Decision.objects.exists()
+    passkey = soft_passkey(authenticator.user)
+    answer = passkey.sign(browser.post("/account/passkey/options/").content.decode())
+    form = {"credential": answer, "decision": token_on(led)}
+    done = browser.post(STEP_UP, form, follow=True)
+    assert f"{request.reference} was approved." in done.content.decode()
+    assert Decision.objects.get().verification.method == "passkey"
+
+
+def strong(request: AccessRequest) -> None:
+    """Have the flow accept passkeys only, and the request be one of its own."""
+    request.flow.mfa_strength = Strength.PHISHING_RESISTANT
+    request.flow.save()
+    take_fingerprint(request.flow)
+    request.flow_fingerprint = request.flow.fingerprint
+    request.mfa_strength = Strength.PHISHING_RESISTANT
+    request.verified_method = "passkey"
+    request.sign().save()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from accessflows.connectors.postgresql import cleaning
 from accessflows.connectors.registry import connector_for
 from audit.models import Event
 from requests_app.grants.leases import claim
-from requests_app.grants.proof import record_removals
+from requests_app.grants.proof import record_never_created, record_removals
 from requests_app.grants.revocation import revoke_access
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from requests_app.worker.reconciler import Stage, WorkQueue, work
@@ -128,3 +128,13 @@ def test_a_proof_without_its_lease_is_not_stored():
     assert record_removals(proven={grant: PROOF}, lease="mine") == []
     assert states([grant]) == [GrantState.CONTAINED]
     assert not Event.objects.filter(event="grant:prove").exists()
+
+
+def test_a_proof_does_not_cover_a_login_that_a_suspended_worker_made_meanwhile():
+    proven = GrantFactory(state=GrantState.CONTAINED, lease_by="mine", login_oid=1)
+    never_created = GrantFactory(state=GrantState.REVOKING, lease_by="mine")
+    Grant.objects.update(login_oid=2)
+    assert record_removals(proven={proven: PROOF}, lease="mine") == []
+    record_never_created(grant=never_created, lease="mine")
+    assert states([proven, never_created]) == [GrantState.CONTAINED, GrantState.REVOKING]
+    assert (proven.lease_by, never_created.lease_by, never_created.contained_at) == ("", "", None)

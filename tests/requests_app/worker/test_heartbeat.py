@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from apono_portal.observability.metrics import PortalCollector
+from audit.verify_export.signed_notes import SigningKey
 from requests_app.models import Status, WorkerHeartbeat
 from requests_app.worker.heartbeat import Heartbeat
 from requests_app.worker.loop import Worker
@@ -97,4 +98,15 @@ def test_metric_counts_workers():
 def test_readyz_tells_whether_a_worker_runs(client):
     assert client.get("/readyz").json() == {"status": "ok", "worker": "none"}
     Heartbeat("w").beat(timezone.now())
-    assert client.get("/readyz").json() == {"status": "ok", "worker": "running"}
+    details = {"status": "ok", "worker": "running", "signing_key": "missing"}
+    assert client.get("/readyz").json() == details
+
+
+@pytest.mark.django_db(transaction=True)
+def test_readyz_tells_whether_workers_can_sign_checkpoints(client, settings):
+    settings.AUDIT_SIGNING_KEY = str(SigningKey("portal.test/audit-log", b"w" * 32))
+    Heartbeat("w").beat(timezone.now())
+    assert client.get("/readyz").json()["signing_key"] == "present"
+    settings.AUDIT_SIGNING_KEY = ""
+    Heartbeat("other").beat(timezone.now())
+    assert client.get("/readyz").json()["signing_key"] == "missing"

@@ -3,7 +3,7 @@
 import pytest
 
 from accessflows.connectors import idle_pool
-from requests_app.grants.target_access import integrations_with_access, keep_connection
+from requests_app.grants.target_access import integrations_with_access, keep_connections
 from requests_app.models import Grant, GrantState
 from tests.factories import GrantFactory
 
@@ -27,7 +27,7 @@ def test_integration_is_in_use_until_its_grants_are_contained(grant):
 def test_unreachable_target_stops_nothing(grant):
     idle_pool.connections.is_enabled = True
     try:
-        keep_connection(grant.integration_id)
+        keep_connections(grant.integration_id)
         assert idle_pool.connections.close_idle(early=True) == 0
     finally:
         idle_pool.connections.stop()

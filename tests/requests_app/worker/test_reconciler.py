@@ -110,10 +110,12 @@ def test_a_stopping_worker_leaves_the_rest_of_a_queue():
 
 def test_the_next_turn_is_at_the_next_expiry():
     later, sooner = (GrantFactory().request for _ in range(2))
-    AccessRequest.objects.filter(pk=sooner.pk).update(ends_at=timezone.now())
-    assert next_due_at() < later.ends_at
+    now = timezone.now()
+    AccessRequest.objects.filter(pk=sooner.pk).update(ends_at=now + timedelta(seconds=1))
+    assert next_due_at(now) < later.ends_at
+    assert next_due_at(now + timedelta(seconds=1)) == later.ends_at
     AccessRequest.objects.update(status=Status.REJECTED)
-    assert next_due_at() is None
+    assert next_due_at(now) is None
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from django.utils import timezone
 from audit.models import Event
 from requests_app.grants.credentials import reveal_credential
 from requests_app.grants.revocation import revoke_access
-from requests_app.models import GrantState
+from requests_app.models import Grant, GrantState
 from requests_app.worker.deadline_watchdog import DeadlineWatchdog, terminated_sessions
 from requests_app.worker.reconciler import is_urgent
 from tests.factories import AccessRequestFactory, GrantFactory
@@ -50,6 +50,23 @@ def test_a_session_is_terminated_on_time_without_a_query(real_flow, grant):
     grant.refresh_from_db()
     assert grant.state == GrantState.ACTIVE
     assert terminated_sessions.count(grant.pk) == 1
+
+
+@pytest.mark.target
+def test_the_thread_terminates_a_session_on_time(real_flow, grant):
+    """The database is well, so the thread contains nothing: that is left to the worker's steps."""
+    credential = reveal_credential(actor=real_flow.requester, grant=grant, window=None)
+    ends_at = timezone.now() + timedelta(seconds=0.5)
+    Grant.objects.update(deadline=ends_at)
+    watchdog = DeadlineWatchdog(interval_s=60)
+    watchdog.refresh(timezone.now())
+    with real_flow.pg.log_in(credential) as session:
+        real_flow.pg.ask(f"ALTER ROLE {grant.login} VALID UNTIL '{ends_at.isoformat()}'")
+        watchdog.start()
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("SELECT pg_sleep(5)")
+    assert timezone.now() - ends_at < timedelta(seconds=2)
+    watchdog.stop()
 
 
 @pytest.mark.target

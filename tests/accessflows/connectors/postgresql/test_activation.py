@@ -231,6 +231,8 @@ def test_prepared_transactions_that_the_broker_cannot_roll_back_refuse(
     pg = PgTarget(server, provision_target(server, "broker-password"), pg_version)
     if pg_version >= 16:
         postgresql.activate(pg.target, pg.spec())
+        pg.ask("DROP OWNED BY orders_read", database="orders_staging")
+        pg.ask("GRANT CONNECT ON DATABASE orders, orders_staging TO orders_read")
         pg.ask("REVOKE CONNECT ON DATABASE orders_staging FROM portal_broker")
     with pytest.raises(TargetRefused, match="Set max_prepared_transactions to 0"):
         postgresql.activate(pg.target, pg.spec())

@@ -270,6 +270,36 @@ def test_locked_table_makes_cleaning_wait_briefly_and_try_again(building: Grant)
     assert building.proof_holds()
 
 
+def test_rights_end_although_an_accomplice_holds_a_lock(building: Grant, bystander: Any) -> None:
+    """Whoever goes on reading a table keeps it from being reassigned, but not its trigger at work."""
+    pg = building.pg
+    pg.ask("GRANT TRIGGER ON sales.customers TO orders_build", database="orders")
+    with building.log_in() as session:
+        session.execute("CREATE TABLE sales.copy (name text)")
+        session.execute("GRANT SELECT ON sales.copy TO PUBLIC")
+        session.execute(
+            "CREATE FUNCTION sales.spy() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql"
+            " AS $$BEGIN INSERT INTO sales.copy VALUES (NEW.name); RETURN NEW; END$$"
+        )
+        session.execute(
+            "CREATE TRIGGER spy BEFORE UPDATE ON sales.customers"
+            " FOR EACH ROW EXECUTE FUNCTION sales.spy()"
+        )
+    building.contain()
+    impatient = replace(pg.target, lock_timeout_s=1)
+    with pg.admin("orders") as accomplice, accomplice.transaction():
+        accomplice.execute("LOCK TABLE sales.copy IN ACCESS SHARE MODE")
+        with pytest.raises(TargetUnavailable, match="lock timeout"):
+            postgresql.clean(impatient, building.identity)
+        pg.ask("UPDATE sales.customers SET name = name WHERE id = 1", database="orders")
+        assert pg.ask("SELECT count(*) FROM sales.copy", database="orders") == [(0,)]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            bystander.execute("SELECT FROM sales.copy")
+    building.clean()
+    pg.ask("DROP TRIGGER spy ON sales.customers", database="orders")
+    pg.ask("REVOKE TRIGGER ON sales.customers FROM orders_build", database="orders")
+
+
 def test_trigger_of_the_grantee_on_anothers_table_is_listed_and_disarmed(
     building: Grant,
 ) -> None:

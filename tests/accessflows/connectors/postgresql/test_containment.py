@@ -1,5 +1,7 @@
 """After containment nobody can use the grant, in whatever state it was."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from accessflows.connectors.errors import ConnectorError, TargetMismatch, TargetUnavailable
+from accessflows.connectors.postgresql import backend_sessions
 from accessflows.connectors.postgresql.names import lock_key
 from accessflows.connectors.registry import connector_for
 from tests.accessflows.connectors.conftest import Grant, MakeGrant
@@ -49,6 +52,21 @@ def test_busy_session_is_terminated(grant: Grant) -> None:
             continue
         grant.contain()
         assert isinstance(busy.exception(timeout=5), psycopg.OperationalError)
+
+
+def test_session_that_does_not_end_is_not_contained(
+    grant: Grant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backend that the operating system has stopped stands for one that hangs in a system call."""
+    monkeypatch.setattr(backend_sessions, "_WAIT_S", 0.3)
+    with grant.log_in() as session:
+        os.kill(session.info.backend_pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(TargetUnavailable, match=r"1 session.* still open"):
+                grant.contain()
+        finally:
+            os.kill(session.info.backend_pid, signal.SIGCONT)
+    assert grant.contain().sessions_terminated <= 1
 
 
 def test_session_that_set_the_capability_role_is_terminated(grant: Grant) -> None:
@@ -306,6 +324,24 @@ def test_somebody_elses_lock_on_one_role_stops_no_other(make_grant: MakeGrant) -
     assert failed == [False, True, False]
     assert all(is_dead(session) for session in sessions)
     assert grants[1].contain()
+
+
+def test_roles_that_stay_locked_delay_no_other(make_grant: MakeGrant) -> None:
+    *locked, other = [make_grant() for _ in range(4)]
+    pg = other.pg
+    with pg.admin() as holder, ThreadPoolExecutor(1) as pool:
+        holder.execute("BEGIN")
+        for grant in locked:
+            holder.execute(f"ALTER ROLE {grant.role} CONNECTION LIMIT 2")
+        began = time.monotonic()
+        identities = [grant.identity for grant in [*locked, other]]
+        containing = pool.submit(postgresql.contain_many, pg.target, identities)
+        while pg.ask("SELECT 1 FROM pg_roles WHERE rolcanlogin AND rolname = %s", [other.role]):
+            time.sleep(0.01)
+        disabled_after_s = time.monotonic() - began
+        containing.result()
+        holder.execute("ROLLBACK")
+    assert disabled_after_s < (time.monotonic() - began) / 2
 
 
 @pytest.fixture

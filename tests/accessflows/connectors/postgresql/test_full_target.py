@@ -67,7 +67,7 @@ def grant(small_server: PgTarget) -> Grant:
 @pytest.fixture
 def filled(grant: Grant) -> Iterator[Grant]:
     """All slots are taken: the grantee's, then an application's."""
-    postgresql.keep_connection(grant.pg.target)
+    postgresql.keep_connections(grant.pg.target, ["orders"])
     with ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(grant.log_in())
@@ -86,7 +86,7 @@ def test_connection_that_is_due_for_replacement_is_kept(
 ) -> None:
     monkeypatch.setattr(broker, "_MAX_AGE_S", -1)
     for _ in range(3):
-        postgresql.keep_connection(filled.pg.target)
+        postgresql.keep_connections(filled.pg.target, ["orders"])
     assert filled.contain().sessions_terminated == 2
 
 
@@ -110,9 +110,20 @@ def test_cleaning_does_not_take_the_connection_for_urgent_calls(filled: Grant) -
     assert filled.contain().sessions_terminated == 2
 
 
+def test_each_database_with_access_has_a_connection_of_its_own(filled: Grant) -> None:
+    for database in ("orders", "postgres"):
+        with broker.connect_as_broker(filled.pg.target, database=database, urgent=True):
+            pass
+    with (
+        pytest.raises(TargetUnavailable, match="no free connection"),
+        broker.connect_as_broker(filled.pg.target, database="billing", urgent=True),
+    ):
+        pass
+
+
 def test_sockets_that_never_sign_in_delay_nothing(grant: Grant) -> None:
     session = grant.log_in()
-    postgresql.keep_connection(grant.pg.target)
+    postgresql.keep_connections(grant.pg.target, ["orders"])
     address = grant.credential.host, grant.credential.port
     with ExitStack() as stack:
         for _ in range(3 * MAX_CONNECTIONS):

@@ -86,14 +86,16 @@ def turn_tls_on(server: PostgresServer) -> None:
 
 def test_genuine_server_is_accepted(tls_server: PgTarget) -> None:
     target = tls_server.with_target(
-        sslmode="verify-full", sslrootcert=str(tls_server.server.home / "server.crt")
+        sslmode="verify-full", ca_certificates=(tls_server.server.home / "server.crt").read_text()
     )
     assert postgresql.discover(target).databases
 
 
 def test_server_with_another_certificate_is_refused(tls_server: PgTarget, tmp_path: Path) -> None:
     write_certificate(tmp_path, "127.0.0.1")
-    target = tls_server.with_target(sslmode="verify-full", sslrootcert=str(tmp_path / "server.crt"))
+    target = tls_server.with_target(
+        sslmode="verify-full", ca_certificates=(tmp_path / "server.crt").read_text()
+    )
     with pytest.raises(TargetRefused, match=r"certificate .* can't be verified"):
         postgresql.discover(target)
 
@@ -102,7 +104,7 @@ def test_server_whose_certificate_names_another_host_is_refused(tls_server: PgTa
     target = tls_server.with_target(
         host="localhost",
         sslmode="verify-full",
-        sslrootcert=str(tls_server.server.home / "server.crt"),
+        ca_certificates=(tls_server.server.home / "server.crt").read_text(),
     )
     with pytest.raises(TargetRefused, match=r"certificate .* can't be verified"):
         postgresql.discover(target)

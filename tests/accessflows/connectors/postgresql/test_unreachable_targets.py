@@ -163,7 +163,7 @@ def test_rotated_broker_password_is_a_refusal(pg_target: PgTarget) -> None:
 
 def test_target_without_tls_is_refused_when_tls_is_required(pg_target: PgTarget) -> None:
     for mode in ("require", "verify-ca", "verify-full"):
-        target = pg_target.with_target(sslmode=mode, sslrootcert="", password=SECRET)
+        target = pg_target.with_target(sslmode=mode, ca_certificates="", password=SECRET)
         error = outcome(every_call(pg_target, target)["activate"])
         assert isinstance(error, TargetRefused), mode
         assert "TLS" in error.sentence
@@ -184,7 +184,7 @@ def test_target_without_tls_is_refused_when_tls_is_required(pg_target: PgTarget)
         {"database": "no_such_database"},
         {"database": "host=192.0.2.1"},
         {"sslmode": "nonsense"},
-        {"sslmode": "verify-full", "sslrootcert": "/no/such/file"},
+        {"sslmode": "verify-full", "ca_certificates": "not a certificate"},
         {"password": ""},
         {"password": "\x00"},
         {"password": "\ud800"},

@@ -1,131 +1,44 @@
-"""The format of audit log exports, and their verifier.
+"""The verifier: checks the records of an export, or of the log itself, in their order."""
 
-    python verify_export.py export.jsonl [--key FILE] [--expect NUMBER:HASH]
-
-Needs only the standard library, so it can be given to an auditor along with an export. The portal
-itself signs and verifies with the functions below; the format is described nowhere else.
-
-* An event's digest is the SHA-256 of ``event``, a line feed and its fields as canonical JSON: keys
-  sorted, no spaces, everything beyond ASCII escaped.
-* A chained event has a position, counted from 1 without gaps. Its chain hash is the SHA-256 of the
-  previous chain hash (64 zeros before the first), its position and its digest, one to a line.
-* A checkpoint covers a run of positions. It holds the chain hash of the last, the hash of the previous
-  checkpoint and ``settled_id``, up to which no event is missing. Its hash is the SHA-256 of its fields
-  likewise; its MAC is HMAC-SHA-256 (RFC 2104) of that hash, under a key outside the database.
-* A stub stands for the beginning of a chain that retention removed, hashed and MACed like a checkpoint.
-
-Without the key the verifier finds whatever is inconsistent. A log rewritten from some event to the end
-is detected with the key, or with the hash of a checkpoint saved earlier (``--expect``).
-"""
-
-import argparse
-import hashlib
 import hmac
-import json
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-Record = dict[str, Any]
-
-FORMAT = "apono-audit-1"
-GENESIS = "0" * 64
-_FIELD_NAMES = {
-    "event": "id at event actor_id actor_label target_type target_id target_label request_id "
-    "request_label address user_agent metadata",
-    "checkpoint": "number first_position last_position settled_id created_at chain_hash "
-    "previous_hash key_id",
-    "stub": "through_position through_checkpoint events chain_hash checkpoint_hash first_at last_at "
-    "removed_at key_id",
-}
-FIELDS = {kind: tuple(names.split()) for kind, names in _FIELD_NAMES.items()}
-KNOWN_FIELDS = {
-    *FIELDS["event"],
-    *["kind", "position", "digest", "chain_hash", "previous_chain_hash"],
-}
-MAX_FINDINGS = 1000
-MAX_COMPARED = 200  # mismatches that are compared with each other to find moved events
-
-
-def digest_of(event: Mapping[str, object]) -> str:
-    return hash_of("event", event)
-
-
-def chain_hash_of(previous: str, position: int, digest: str) -> str:
-    return hashlib.sha256(f"{previous}\n{position}\n{digest}".encode()).hexdigest()
-
-
-def mac_of(key: bytes, hashed: str) -> str:
-    return hmac.new(key, hashed.encode(), hashlib.sha256).hexdigest()
-
-
-def hash_of(kind: str, values: Mapping[str, object]) -> str:
-    """Return the digest of an event, or the hash of a checkpoint or stub."""
-    fields = {name: values[name] for name in FIELDS[kind]}
-    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(f"{kind}\n{text}".encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A difference from what was recorded: edited, deleted, inserted, moved, forged or truncated."""
-
-    kind: str
-    sentence: str
-    event_id: int | None = None
-    position: int | None = None
-
-    def __str__(self) -> str:
-        return f"{self.kind.upper()}: {self.sentence}"
-
-
-@dataclass
-class Report:
-    """The result of a verification. ``last_checkpoint`` is number and hash of the last one seen."""
-
-    events: int = 0
-    chained: int = 0
-    pending: int = 0
-    whole: bool = True
-    last_checkpoint: tuple[int, str] = (0, GENESIS)
-    last_event_id: int | None = None
-    findings: list[Finding] = field(default_factory=list)
-    more_findings: int = 0
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        return not self.findings
-
-    def add(self, finding: Finding) -> None:
-        if len(self.findings) < MAX_FINDINGS:
-            self.findings.append(finding)
-        else:
-            self.more_findings += 1
-
-
-@dataclass(frozen=True)
-class Mismatch:
-    """A position whose event is missing or does not fit, kept until all of them are compared."""
-
-    kind: str
-    record: Record
-    previous: str | None = None
-
-    @property
-    def event_id(self) -> int:
-        return int(self.record["event_id" if self.kind == "missing" else "id"])
+from audit.verify_export.formats import (
+    FORMAT,
+    GENESIS,
+    KNOWN_FIELDS,
+    Record,
+    chain_hash_of,
+    digest_of,
+    hash_of,
+    mac_of,
+)
+from audit.verify_export.mismatches import MAX_COMPARED, Mismatch, classify, is_same, name_of
+from audit.verify_export.report import MAX_FINDINGS, Finding, Report
+from audit.verify_export.saved_checkpoints import CheckpointComparison
+from audit.verify_export.signed_notes import CheckpointNote, PublicKey
 
 
 class Verifier:
-    """Checks the records of an export in their order, in bounded memory."""
+    """Checks the records of an export in their order, in bounded memory.
 
-    def __init__(self, keys: Mapping[str, bytes], expected: tuple[int, str] | None = None) -> None:
+    ``keys`` check the MACs of checkpoints, ``public_keys`` the signatures of workers. ``saved`` are
+    signed checkpoints kept elsewhere.
+    """
+
+    def __init__(
+        self,
+        keys: Mapping[str, bytes],
+        expected: tuple[int, str] | None = None,
+        *,
+        public_keys: Sequence[PublicKey] = (),
+        saved: Sequence[CheckpointNote] = (),
+    ) -> None:
         self.report = Report()
         self._keys = keys
+        self._signed = CheckpointComparison(self.report, public_keys, saved)
+        self._recomputed: str | None = GENESIS  # from the events alone; None after a missing one
         self._expected = expected
         self._position = 0
         self._chain_hash: str | None = GENESIS
@@ -144,6 +57,7 @@ class Verifier:
             "event": self._event,
             "missing": self._event,
             "checkpoint": self._checkpoint,
+            "signed_checkpoint": self._signed_checkpoint,
             "end": self._end,
             "unreadable": self._unreadable,
         }
@@ -176,18 +90,28 @@ class Verifier:
         self._declared_events = record["events"]
 
     def _stub(self, record: Record, following: int | None) -> None:
-        if self._position or self.report.last_checkpoint[0]:
-            self._find("moved", "The retention stub is not at the beginning.")
+        """Take a stub for the positions that follow the stub before it, at the beginning of the log."""
+        first, through = record["first_position"], record["through_position"]
+        if first != self._position + 1 or self.report.chained or self._covered != self._position:
+            self._find("moved", "A retention stub is not at the beginning.")
             return
-        if record["hash"] != hash_of("stub", record):
-            self._find("forged", "The retention stub was changed.")
-        self._check_mac(record, "The retention stub")
-        self._position = self._covered = record["through_position"]
-        self._chain_hash = record["chain_hash"]
+        if record["hash"] != hash_of("stub", record) or record["events"] != through - first + 1:
+            self._find(
+                "forged", f"The retention stub for positions {first} to {through} was changed."
+            )
+        elif record["previous_chain_hash"] != self._chain_hash:
+            self._find("forged", f"The retention stub from position {first} does not fit.")
+        self._signed.check_stub(record)
+        self._position = self._covered = through
+        self._chain_hash = self._recomputed = record["chain_hash"]
+        self._signed.reach(through, self._recomputed)
         self.report.last_checkpoint = (record["through_checkpoint"], record["checkpoint_hash"])
         self.report.notes.append(
             f"Retention removed {record['events']} events up to {record['last_at']}."
         )
+
+    def _signed_checkpoint(self, record: Record, following: int | None) -> None:
+        self._signed.check_record(record, self._position, self._recomputed)
 
     def _event(self, record: Record, following: int | None) -> None:
         if record["kind"] == "event":
@@ -217,8 +141,11 @@ class Verifier:
             self._take(record)
 
     def _take(self, record: Record) -> None:
-        self._check(record, self._chain_hash)
+        digest = self._check(record, self._chain_hash)
         self._position, self._chain_hash = record["position"], record["chain_hash"]
+        if self._recomputed is not None:
+            self._recomputed = digest and chain_hash_of(self._recomputed, self._position, digest)
+        self._signed.reach(self._position, self._recomputed)
         self._event_id = record.get("id", record.get("event_id"))
         if early := self._early.pop(self._position + 1, None):
             self._take(early)
@@ -232,6 +159,7 @@ class Verifier:
             until = min([position, *(early for early in self._early if early > expected)])
             self._gaps.append((expected, until - 1, self._event_id))
             self._position, self._chain_hash = until - 1, None
+            self._recomputed = None
             self._irregular = True
 
     def _late(self, record: Record, position: int) -> None:
@@ -242,19 +170,22 @@ class Verifier:
                 self._check(record, None)
                 self._find_moved(record, position, f"is after position {self._position}")
                 return
-        self._find("inserted", f"{_name(record)} repeats position {position}.", record)
+        self._find("inserted", f"{name_of(record)} repeats position {position}.", record)
 
-    def _check(self, record: Record, previous: str | None) -> None:
-        """Compare a record with its digest, and its digest with its chain hash."""
+    def _check(self, record: Record, previous: str | None) -> str | None:
+        """Compare a record with its digest, and that with its chain hash; return the event's digest."""
         self.report.chained += 1
         if record["kind"] == "missing":
             self._add_mismatch(Mismatch("missing", record, previous))
-        elif set(record) - KNOWN_FIELDS or digest_of(record) != record["digest"]:
+            return None
+        digest = digest_of(record)
+        if set(record) - KNOWN_FIELDS or digest != record["digest"]:
             self._add_mismatch(Mismatch("content", record, previous))
         elif previous is not None and (
-            chain_hash_of(previous, record["position"], record["digest"]) != record["chain_hash"]
+            chain_hash_of(previous, record["position"], digest) != record["chain_hash"]
         ):
             self._add_mismatch(Mismatch("chain", record, previous))
+        return digest
 
     def _add_mismatch(self, mismatch: Mismatch) -> None:
         self._irregular = True
@@ -308,7 +239,7 @@ class Verifier:
         elif hmac.compare_digest(mac_of(key, record["hash"]), str(record["mac"])):
             self._newest_mac_valid = True
         else:
-            self._find("forged", f"{name} was not signed by the portal: its MAC is wrong.")
+            self._find("forged", f"{name} was not written by the portal: its MAC is wrong.")
 
     def _finish(self) -> None:
         if self.report.whole:
@@ -324,6 +255,7 @@ class Verifier:
                 )
                 self._find("inserted", sentence)
         self._classify_mismatches()
+        self._signed.finish(self._position, whole=self.report.whole)
         self._finish_notes()
 
     def _find_gap(self, first: int, last: int, after: int | None) -> None:
@@ -334,9 +266,9 @@ class Verifier:
     def _classify_mismatches(self) -> None:
         compared = self._mismatches[:MAX_COMPARED]
         for mismatch in self._mismatches:
-            if mismatch.kind == "missing" and any(_same(other, mismatch) for other in compared):
+            if mismatch.kind == "missing" and any(is_same(other, mismatch) for other in compared):
                 continue  # the event that holds its content is reported as moved
-            self._find(*_classify(mismatch, compared), record=mismatch.record)
+            self._find(*classify(mismatch, compared), record=mismatch.record)
 
     def _finish_notes(self) -> None:
         report, declared = self.report, self._declared_events
@@ -355,12 +287,12 @@ class Verifier:
                 "whose hashes were recomputed, can be found only in an export without filters."
             )
         elif not self._keys:
-            report.notes.append("No key was given: signatures of checkpoints were not checked.")
+            report.notes.append("No key was given: the MACs of checkpoints were not checked.")
         elif not self._newest_mac_valid:
             self._find("forged", "The newest checkpoint was signed with a key that was not given.")
 
     def _find_moved(self, record: Record, position: int, place: str) -> None:
-        sentence = f"{_name(record)} {place}; it was recorded at position {position}."
+        sentence = f"{name_of(record)} {place}; it was recorded at position {position}."
         self._find("moved", sentence, record)
 
     def _find(
@@ -370,42 +302,6 @@ class Verifier:
         event_id = record.get("id", record.get("event_id"))
         self._irregular = True
         self.report.add(Finding(kind, sentence, event_id, record.get("position", position)))
-
-
-def _name(record: Record) -> str:
-    return f"Event {record.get('id', record.get('event_id'))}"
-
-
-def _same(event: Mismatch, entry: Mismatch) -> bool:
-    """Return whether the event is what was recorded at that entry, under another id."""
-    kinds = (event.kind in {"content", "unchained"}, entry.kind in {"content", "missing"})
-    if event is entry or not all(kinds):
-        return False
-    return digest_of({**event.record, "id": entry.event_id}) == str(entry.record["digest"])
-
-
-def _classify(mismatch: Mismatch, others: list[Mismatch]) -> tuple[str, str]:
-    name, position = _name(mismatch.record), mismatch.record.get("position")
-    if entry := next((other for other in others if _same(mismatch, other)), None):
-        return "moved", f"{name} holds what was recorded as event {entry.event_id}."
-    if mismatch.kind == "missing":
-        return "deleted", f"{name}, recorded at position {position}, is missing."
-    if mismatch.kind == "unchained":
-        return "inserted", f"{name} was inserted among events already in the chain."
-    if mismatch.kind == "content":
-        return "edited", f"{name}, at position {position}, is not what was recorded there."
-    if entry := next((other for other in others if _belongs(mismatch, other)), None):
-        was = entry.record["position"]
-        return "moved", f"{name} is at position {position}; it was recorded at position {was}."
-    return "edited", f"{name} or the event before position {position} was changed, with its hashes."
-
-
-def _belongs(mismatch: Mismatch, entry: Mismatch) -> bool:
-    """Return whether an event with the right content and a wrong chain hash belongs to that entry."""
-    if entry is mismatch or entry.kind != "chain" or entry.previous is None:
-        return False
-    position, digest = entry.record["position"], mismatch.record["digest"]
-    return chain_hash_of(entry.previous, position, digest) == str(entry.record["chain_hash"])
 
 
 def with_next_position(records: Iterable[Record]) -> Iterator[tuple[Record, int | None]]:
@@ -421,83 +317,3 @@ def with_next_position(records: Iterable[Record]) -> Iterator[tuple[Record, int 
             yield waiting.popleft(), None
     while waiting:
         yield waiting.popleft(), None
-
-
-def records_in(lines: Iterable[bytes]) -> Iterator[Record]:
-    """Parse JSON Lines. A line that cannot be read becomes a record that says so."""
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line, object_pairs_hook=_unique_keys, parse_constant=_refuse)
-            if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
-                raise ValueError("not a record of an export")
-        except (ValueError, RecursionError) as error:
-            record = {"kind": "unreadable", "line": number, "why": str(error)}
-        yield record
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> Record:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        raise ValueError("duplicate key")
-    return record
-
-
-def _refuse(text: str) -> None:
-    raise ValueError(f"{text} is not JSON")
-
-
-def parse_keys(texts: Iterable[str]) -> dict[str, bytes]:
-    """Return ``{key id: key}`` from ``id:hex`` texts, or files with one on each line."""
-    keys = {}
-    for text in texts:
-        entries = Path(text).read_text() if Path(text).is_file() else text
-        for entry in entries.split():
-            key_id, _, encoded = entry.partition(":")
-            keys[key_id] = bytes.fromhex(encoded)
-    return keys
-
-
-def parse_expected(text: str | None) -> tuple[int, str] | None:
-    if text is None:
-        return None
-    number, _, hashed = text.partition(":")
-    if len(hashed) != 64:
-        raise ValueError("--expect takes NUMBER:HASH, with the whole hash")
-    return int(number), hashed
-
-
-def lines_of(report: Report) -> Iterator[str]:
-    """Yield the report as lines of text."""
-    yield from map(str, report.findings)
-    if report.more_findings:
-        yield f"... and {report.more_findings} more."
-    yield from report.notes
-    yield f"{report.events} events: {report.chained} in the chain, {report.pending} newer."
-    if report.whole:
-        number, hashed = report.last_checkpoint
-        yield f"Verified through event {report.last_event_id}. Last checkpoint: {number}:{hashed}"
-    yield "No tampering found." if report.ok else f"{len(report.findings)} findings."
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Verify an export of the audit log.")
-    parser.add_argument("export", help="the JSON Lines file; - for standard input")
-    parser.add_argument("--key", action="append", default=[], help="id:hex, or a file of them")
-    parser.add_argument("--expect", metavar="NUMBER:HASH", help="a checkpoint saved earlier")
-    options = parser.parse_args(arguments)
-    try:
-        verifier = Verifier(parse_keys(options.key), parse_expected(options.expect))
-        if options.export == "-":
-            report = verifier.run(records_in(sys.stdin.buffer))
-        else:
-            with Path(options.export).open("rb") as lines:
-                report = verifier.run(records_in(lines))
-    except (OSError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    sys.stdout.writelines(f"{line}\n" for line in lines_of(report))
-    return 0 if report.ok else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from audit.verify_export import (
+from audit.verify_export.command import main
+from audit.verify_export.formats import (
     FORMAT,
     GENESIS,
     Record,
-    Report,
-    Verifier,
     chain_hash_of,
     hash_of,
     mac_of,
-    main,
     records_in,
 )
+from audit.verify_export.report import Report
+from audit.verify_export.verifier import Verifier
 
 KEYS = {"k1": b"k" * 32}
 AT = "2026-05-31T14:18:09.000000+00:00"

@@ -1,0 +1,236 @@
+"""What a capability role gave to others or set for itself, compared before and after a grant, and undone.
+
+On 15 and older, a grantee can become the capability role; on any version, one whose capability role owns objects or
+has grant options can give others access as that role. Such rights belong to the capability role, so cleaning
+up after the login does not find them.
+"""
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import structlog
+from psycopg import errors, sql
+from psycopg.rows import DictRow
+
+from accessflows.connectors.errors import TargetRefused
+from accessflows.connectors.postgresql import setup_sql
+from accessflows.connectors.postgresql.cleaning import reassign_owned
+from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
+from accessflows.connectors.postgresql.errors import quote
+from accessflows.connectors.postgresql.permission_queries import (
+    DATABASES,
+    ENTRIES,
+    GRANT_OPTIONS,
+    MAY_BECOME,
+    MAY_READ_PASSWORDS,
+    OID,
+    OWNED,
+    PASSWORDS,
+    SETTINGS,
+)
+from accessflows.connectors.postgresql.permissions import (
+    name_refusal,
+    raise_if_refused,
+    reachable_roles,
+    roles_refusal,
+)
+from accessflows.connectors.protocol import PermissionEntry, PermissionState, Target
+
+log = structlog.get_logger(__name__)
+
+MAX_ENTRIES = 5000
+MAX_OBJECTS = 200  # per database
+
+
+_readers: defaultdict[Target, threading.Lock] = defaultdict(threading.Lock)
+
+
+@contextmanager
+def reading(target: Target) -> Iterator[None]:
+    """Let one thread at a time read a target, so that a worker has one connection per database for it."""
+    with _readers[target]:
+        yield
+
+
+def read_permission(
+    target: Target, permission: str, *, system_identifier: str = ""
+) -> PermissionState:
+    """Return what the roles of a permission have given to others or set, in every database."""
+    with connect_as_broker(target) as connection:
+        connection.check_server(system_identifier)
+        with reading(target):
+            return permission_state(connection, permission)
+
+
+def permission_state(connection: BrokerConnection, permission: str) -> PermissionState:
+    """Like `read_permission`, over a connection to the maintenance database."""
+    target = connection.target
+    oids = [row["oid"] for row in connection.rows(*reachable_roles(permission))]
+    entries = _entries(connection, target.database, SETTINGS, oids)
+    if connection.row(MAY_READ_PASSWORDS)["ok"]:
+        entries += _entries(connection, target.database, PASSWORDS, oids)
+    entries += _entries(connection, target.database, ENTRIES, oids, shared=True)
+    entries += _entries(connection, target.database, OWNED, oids, limit=MAX_OBJECTS)
+    for database in databases_of(connection, permission, oids):
+        if database != target.database:
+            with connect_as_broker(target, database=database) as other:
+                other.check_server(connection.system_identifier)
+                entries += _entries(other, database, ENTRIES, oids)
+                entries += _entries(other, database, OWNED, oids, limit=MAX_OBJECTS)
+    if len(entries) > MAX_ENTRIES:
+        raise TargetRefused(
+            f"{permission} owns or has given others more than {MAX_ENTRIES} objects and rights, too many to compare "
+            "afterwards. Use a narrower role."
+        )
+    return PermissionState(tuple(entries))
+
+
+def check_permission(target: Target, permission: str, *, allow_delegation: bool = False) -> None:
+    """Raise TargetRefused if this permission must not be granted on this target."""
+    with connect_as_broker(target) as connection:
+        raise_if_refused(name_refusal(permission))
+        rows = connection.rows(*reachable_roles(permission))
+        raise_if_refused(roles_refusal(permission, rows))
+        if not allow_delegation:
+            raise_if_refused(delegation_refusal(connection, permission, rows))
+
+
+def delegation_refusal(
+    connection: BrokerConnection, permission: str, rows: Sequence[DictRow]
+) -> str:
+    """Return why a flow that does not allow delegation must not grant this role, or an empty string."""
+    reason = delegation_of(connection, permission, rows)
+    return f"{reason} Use a narrower role, or allow this on the access flow." if reason else ""
+
+
+def delegation_of(connection: BrokerConnection, permission: str, rows: Sequence[DictRow]) -> str:
+    """Return how grantees could give others access, or an empty string.
+
+    `rows` is the result of `reachable_roles`.
+    """
+    for row in rows:
+        if row["owns"]:
+            reason = (
+                "owns objects or default privileges, so grantees could give others access to them"
+            )
+            return f"{_named(permission, row['name'])} {reason}."
+    oids = [row["oid"] for row in rows]
+    database = connection.target.database
+    granted = grant_options(connection, oids, shared=True)
+    for name in databases_of(connection, permission, oids):
+        if name != database and not granted:
+            with connect_as_broker(connection.target, database=name) as other:
+                granted = grant_options(other, oids)
+    for role, right in granted.values():
+        reason = f"has {right} WITH GRANT OPTION, so grantees could give it to others"
+        return f"{_named(permission, role)} {reason}."
+    return ""
+
+
+def grant_options(
+    connection: BrokerConnection, oids: Sequence[int], *, shared: bool = False
+) -> dict[int, tuple[str, str]]:
+    """Return, by OID, name and one right of every role that may grant it, in the connected database."""
+    rows = connection.rows(GRANT_OPTIONS, {"oids": list(oids), "shared": shared})
+    return {row["oid"]: (row["role"], row["granted"]) for row in rows}
+
+
+def databases_of(connection: BrokerConnection, permission: str, oids: Sequence[int]) -> list[str]:
+    """Return the databases in which the roles have rights; refuse those that only grantees can connect to."""
+    rows = connection.rows(DATABASES, {"oids": list(oids), "permission": permission})
+    for row in rows:
+        if not row["readable"]:
+            raise TargetRefused(
+                f"The broker can't connect to {row['name']}, where {permission} has rights. "
+                "Grant it CONNECT on that database."
+            )
+    return [row["name"] for row in rows]
+
+
+def undo_permission_changes(
+    target: Target,
+    permission: str,
+    changes: Iterable[PermissionEntry],
+    *,
+    system_identifier: str = "",
+) -> None:
+    """Undo changes as the role that made them, one transaction per database. Safe to repeat."""
+    by_database: dict[str, list[PermissionEntry]] = defaultdict(list)
+    for change in changes:
+        by_database[change.database].append(change)
+    for database, entries in by_database.items():
+        with connect_as_broker(target, database=database) as connection:
+            connection.check_server(system_identifier)
+            try:
+                with connection.transaction():
+                    _undo(connection, permission, entries)
+            except (errors.InsufficientPrivilege, errors.InvalidGrantOperation) as error:
+                raise TargetRefused(_by_hand(permission, database, entries, error)) from None
+        log.info("permission_changes_undone", permission=permission, count=len(entries))
+
+
+def _undo(
+    connection: BrokerConnection, permission: str, entries: Sequence[PermissionEntry]
+) -> None:
+    """The broker becomes a member for this transaction only, which nobody else ever sees."""
+    usage = "SET" if connection.has_membership_options else "MEMBER"
+    member = connection.row(MAY_BECOME, {"role": permission, "usage": usage})["ok"]
+    name = sql.Identifier(permission)
+    if not member:
+        options = " WITH INHERIT TRUE, SET TRUE" if connection.has_membership_options else ""
+        connection.run([sql.SQL("GRANT {} TO CURRENT_USER").format(name) + sql.SQL(options)])
+    for role in dict.fromkeys(entry.role for entry in entries):
+        own = [entry for entry in entries if entry.role == role]
+        connection.run([sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role))])
+        for entry in own:
+            if entry.undo:
+                connection.execute(entry.undo.encode())
+        connection.execute("RESET ROLE")
+        if any(entry.kind == "object" for entry in own):
+            oid = connection.row(OID, {"role": role})["oid"]
+            reassign_owned(connection, oid, role)
+    if not member:
+        connection.run([sql.SQL("REVOKE {} FROM CURRENT_USER").format(name)])
+
+
+def _entries(
+    connection: BrokerConnection,
+    database: str,
+    query: sql.SQL | sql.Composed,
+    oids: Sequence[int],
+    *,
+    shared: bool = False,
+    limit: int = MAX_ENTRIES + 1,
+) -> list[PermissionEntry]:
+    values = {"oids": list(oids), "shared": shared, "limit": limit}
+    return [
+        PermissionEntry(
+            key=f"{database}:{row['key']}",
+            database=database,
+            role=row["role"],
+            kind=row["kind"],
+            text=row["text"],
+            undo=row["undo"],
+        )
+        for row in connection.rows(query, values)
+    ]
+
+
+def _named(permission: str, role: str) -> str:
+    return permission if role == permission else f"{permission}, as a member of {role},"
+
+
+def _by_hand(
+    permission: str, database: str, entries: Sequence[PermissionEntry], error: errors.Error
+) -> str:
+    statements = [
+        f"SET ROLE {setup_sql.identifier(entry.role)}; {entry.undo}; RESET ROLE;"
+        for entry in entries
+        if entry.undo
+    ]
+    return (
+        f"The broker can't undo what grantees of {permission} did in {database} "
+        f"({quote(error.diag.message_primary)}). Ask a superuser to run there: {' '.join(statements)}"
+    )

@@ -1,0 +1,55 @@
+"""Messages to a syslog server (RFC 5424): over UDP, TCP (RFC 6587) or TLS (RFC 5425)."""
+
+import os
+import socket
+import ssl
+from contextlib import suppress
+from datetime import UTC, datetime
+from urllib.parse import SplitResult, urlsplit
+
+PRIORITY = 13 * 8 + 5  # log audit, notice
+TIMEOUT_S = 5.0
+DEFAULT_PORTS = {"udp": 514, "tcp": 514, "tls": 6514}
+
+
+def parse_server(text: str) -> SplitResult:
+    """Parse ``tls://host:port``, or raise ValueError with a sentence."""
+    url = urlsplit(text)
+    if url.scheme not in DEFAULT_PORTS or not url.hostname or url.path not in {"", "/"}:
+        raise ValueError("A syslog server is udp://host:port, tcp://host:port or tls://host:port.")
+    return url
+
+
+def send_message(server: str, message: str, *, app: str, message_id: str, at: datetime) -> None:
+    """Send one message; raise OSError if it was not accepted. UDP never says whether it was."""
+    url = parse_server(server)
+    address = (str(url.hostname), url.port or DEFAULT_PORTS[url.scheme])
+    line = _format(message, app, message_id, at)
+    if url.scheme == "udp":
+        family, kind, protocol, _, target = socket.getaddrinfo(*address, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as channel:
+            channel.sendto(line, target)
+        return
+    with socket.create_connection(address, TIMEOUT_S) as channel:
+        if url.scheme == "tls":
+            context = ssl.create_default_context()
+            with context.wrap_socket(channel, server_hostname=address[0]) as secured:
+                _send_counted(secured, line)
+        else:
+            _send_counted(channel, line)
+
+
+def _format(message: str, app: str, message_id: str, at: datetime) -> bytes:
+    stamp = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    header = f"<{PRIORITY}>1 {stamp} {socket.gethostname()} {app} {os.getpid()} {message_id} -"
+    return f"{header} \ufeff{message}".encode()
+
+
+def _send_counted(channel: socket.socket, line: bytes) -> None:
+    """Send with the length in front, and wait until the server closes too: then it has read it."""
+    channel.sendall(f"{len(line)} ".encode() + line)
+    if not isinstance(channel, ssl.SSLSocket):
+        channel.shutdown(socket.SHUT_WR)
+    with suppress(TimeoutError):
+        channel.settimeout(0.5)
+        channel.recv(1)

@@ -1,0 +1,111 @@
+"""How many sign-ins a process handles at once, and the answers to refused passwords."""
+
+from collections.abc import Callable
+from functools import cache
+from math import ceil
+from typing import cast
+
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+
+from apono_portal.core.web.client import ClientInfo
+from apono_portal.users import sign_in_devices
+from apono_portal.users.exceptions import PasswordsBlocked, PasswordsBusy
+from apono_portal.users.hashers import Line
+from apono_portal.users.services import record_lockout
+from apono_portal.users.sessions import SessionStore
+
+# In each process. Strangers cannot take the turns of browsers in which their owner signed in before.
+STRANGERS = Line(at_once=1, waiting=1, wait_s=0.5)
+OWNERS = Line(at_once=1, waiting=4, wait_s=5.0)
+
+
+POLL_HEADER = "X-Poll"  # static/js/poll.js
+
+
+class IdleTimeoutMiddleware:
+    """Keep a session alive while its user does something. A page that polls is not somebody's doing."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if request.user.is_authenticated and POLL_HEADER not in request.headers:
+            cast(SessionStore, request.session).postpone_idle_timeout()
+        return response
+
+
+class SignInLineMiddleware:
+    """Let few sign-ins in at once, and refuse the others before anything is looked up or rendered.
+
+    So the pages stay quick however many passwords are tried.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+        self._path = reverse("users:sign_in")
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method != "POST" or request.path_info != self._path:
+            return self.get_response(request)
+        try:
+            _ = request.body  # before the turn, which a slow sender must not hold
+        except UnreadablePostError:
+            return HttpResponse(status=400)
+        is_known = sign_in_devices.is_known_for_sign_in(request)
+        try:
+            with (OWNERS if is_known else STRANGERS).turn():
+                return self.get_response(request)
+        except PasswordsBusy as busy:
+            return busy_response(busy)
+
+
+class PasswordRefusalMiddleware:
+    """429 until when no password is accepted, 503 while too many are being compared."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, PasswordsBusy):
+            return busy_response(exception)
+        return _blocked(request, exception) if isinstance(exception, PasswordsBlocked) else None
+
+
+def busy_response(busy: PasswordsBusy) -> HttpResponse:
+    page = _busy_page()
+    headers = {
+        "Retry-After": str(busy.retry_after_s),
+        "Content-Length": str(len(page)),
+    }
+    return HttpResponse(page, status=503, headers=headers)
+
+
+@cache
+def _busy_page() -> bytes:
+    """Render once: a flood of sign-ins gets nothing else."""
+    return render_to_string("503.html").encode()
+
+
+def _blocked(request: HttpRequest, blocked: PasswordsBlocked) -> HttpResponse:
+    if blocked.is_new:
+        record_lockout(
+            email="" if blocked.whole_network else _email_of(request),
+            client_info=ClientInfo.of(request),
+        )
+    response = render(request, "429.html", {"retry_at": blocked.until}, status=429)
+    wait_s = (blocked.until - timezone.now()).total_seconds()
+    response["Retry-After"] = str(max(ceil(wait_s), 1))
+    return response
+
+
+def _email_of(request: HttpRequest) -> str:
+    """Return whose password was tried: the user's own, or the email entered at sign-in."""
+    return request.user.email if request.user.is_authenticated else request.POST.get("username", "")

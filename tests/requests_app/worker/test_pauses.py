@@ -1,0 +1,119 @@
+"""An idle worker pauses for long, and still acts on time."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from apono_portal.core.db.changes import ChangeDetector
+from requests_app.models import AccessRequest, GrantState, Status
+from requests_app.worker import loop
+from requests_app.worker.deadline_watchdog import DeadlineWatchdog
+from requests_app.worker.loop import MAX_PAUSE_SECONDS, Worker
+from tests.factories import AccessRequestFactory, GrantFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+INTERVAL_S = 10
+
+
+@contextmanager
+def pausing_worker() -> Iterator[None]:
+    """A worker that has made its first turns and would make the next only after `INTERVAL_S`."""
+    worker, paused = Worker("w", interval_s=INTERVAL_S), threading.Event()
+    pause = worker._pause
+
+    def pause_and_tell(pause_s: float) -> None:
+        if pause_s > 1:
+            paused.set()
+        pause(pause_s)
+
+    worker._pause = pause_and_tell  # type: ignore[method-assign]
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        assert paused.wait(10)
+        yield
+    finally:
+        worker.stop()
+        thread.join(10)
+
+
+def seconds_until(condition) -> float:
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < INTERVAL_S
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def test_request_is_noticed_within_a_second():
+    with pausing_worker():
+        request = AccessRequestFactory()
+        assert seconds_until(lambda: request.grants.exists()) < 1
+
+
+def test_access_expires_on_time():
+    grant = GrantFactory()
+    ends_at = timezone.now() + timedelta(seconds=2)
+    AccessRequest.objects.update(ends_at=ends_at)
+    with pausing_worker():
+        active = AccessRequest.objects.filter(pk=grant.request_id, status=Status.ACTIVE)
+        seconds_until(lambda: not active.exists())
+        assert timezone.now() - ends_at < timedelta(seconds=0.5)
+
+
+def test_change_that_was_not_noticed_waits_for_the_longest_pause(monkeypatch):
+    monkeypatch.setattr(ChangeDetector, "has_changes", lambda self: False)
+    monkeypatch.setattr(loop, "MAX_PAUSE_SECONDS", 1.5)
+    monkeypatch.setattr(loop, "REFRESH_INTERVAL", timedelta(0))
+    with pausing_worker():
+        request = AccessRequestFactory()
+        assert seconds_until(lambda: request.grants.exists()) < 3
+
+
+def test_running_worker_caches_deadlines_and_watches_them(monkeypatch):
+    watched = threading.Event()
+    grant = GrantFactory(login_oid=1)
+
+    def check_deadlines(watchdog: DeadlineWatchdog) -> None:
+        if [deadline.grant_id for deadline in watchdog._cache.deadlines] == [grant.pk]:
+            watched.set()
+
+    monkeypatch.setattr(DeadlineWatchdog, "_check_deadlines", check_deadlines)
+    with pausing_worker():
+        assert watched.wait(INTERVAL_S)
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    """One that does not run, and whose last change is long ago."""
+    worker = Worker("w", interval_s=1)
+    worker._changes.has_changes = lambda: False  # type: ignore[method-assign]
+    worker._changed_at = time.monotonic() - 60
+    yield worker
+    worker._shut_down()
+
+
+def test_idle_worker_pauses_long(worker):
+    assert worker._turn() == MAX_PAUSE_SECONDS
+
+
+@pytest.mark.parametrize("state", [GrantState.REVOKING, GrantState.CONTAINED])
+def test_worker_with_work_in_progress_does_not(state, worker):
+    """Another worker may hold it, and die."""
+    GrantFactory(state=state, lease_by="another", lease_until=timezone.now() + timedelta(hours=1))
+    assert worker._turn() <= 1
+
+
+def test_worker_that_put_off_its_periodic_tasks_does_not(worker):
+    worker._turn()
+    assert worker._turn() <= 1
+
+
+def test_change_is_followed_by_a_turn_that_reads_the_deadlines_again(worker):
+    worker._changes.has_changes = lambda: True
+    assert worker._turn() <= loop.REFRESH_INTERVAL.total_seconds()

@@ -1,0 +1,75 @@
+"""What a grantee gave to others as the permission's role is recorded, undone, and part of the proof."""
+
+import pytest
+from django.utils import timezone
+
+from accessflows.models import AccessFlow
+from audit.models import Event
+from requests_app.grants.proof_text import proof_lines
+from requests_app.grants.revocation import revoke_access
+from requests_app.models import Grant, GrantState, Status
+from tests.factories import take_fingerprint
+from tests.requests_app.conftest import settle
+
+pytestmark = [pytest.mark.django_db, pytest.mark.target]
+
+DEFAULTS = "ALTER DEFAULT PRIVILEGES FOR ROLE orders_read GRANT SELECT ON TABLES TO PUBLIC"
+TAKEN_BACK = DEFAULTS.replace("GRANT", "REVOKE").replace(" TO ", " FROM ")
+GRANTABLE = "GRANT SELECT ON sales.orders TO orders_read WITH GRANT OPTION"
+PLAIN = "REVOKE GRANT OPTION FOR SELECT ON sales.orders FROM orders_read CASCADE"
+
+
+def end(grant: Grant, requester: object) -> Grant:
+    revoke_access(actor=requester, request=grant.request)
+    settle()
+    grant.refresh_from_db()
+    return grant
+
+
+def test_a_change_is_recorded_undone_and_proven(real_flow):
+    grant = real_flow.active_grant()
+    grant.refresh_from_db()
+    assert grant.permission_state == []
+    real_flow.pg.ask(DEFAULTS, database="orders")
+    try:
+        end(grant, real_flow.requester)
+        assert grant.state == GrantState.REMOVED
+        assert grant.permission_changes == [
+            {
+                "database": "orders",
+                "kind": "default privileges",
+                "text": "SELECT on future tables to PUBLIC",
+            }
+        ]
+        event = Event.objects.get(event="grant:find_permission_changes")
+        assert event.metadata["given_to_others"] == grant.permission_changes
+        assert dict(proof_lines(grant.proof))["Permission"] == (
+            "As before activation. Undone: SELECT on future tables to PUBLIC"
+        )
+        assert real_flow.pg.ask(
+            "SELECT count(*) FROM pg_default_acl WHERE defaclrole = 'orders_read'::regrole",
+            database="orders",
+        ) == [(0,)]
+    finally:
+        real_flow.pg.ask(TAKEN_BACK, database="orders")
+
+
+def test_without_a_change_the_proof_says_so(real_flow):
+    grant = end(real_flow.active_grant(), real_flow.requester)
+    assert dict(proof_lines(grant.proof))["Permission"] == "As before activation"
+
+
+def test_only_a_flow_that_allows_it_grants_what_can_be_passed_on(real_flow):
+    real_flow.pg.ask(GRANTABLE, database="orders")
+    try:
+        refused = real_flow.request()
+        settle()
+        refused.refresh_from_db()
+        assert refused.status == Status.FAILED
+        assert "WITH GRANT OPTION" in refused.message
+        AccessFlow.objects.filter(pk=real_flow.flow.pk).update(allow_delegation=True)
+        real_flow.flow.refresh_from_db()
+        take_fingerprint(real_flow.flow)
+        assert real_flow.active_grant().deadline > timezone.now()
+    finally:
+        real_flow.pg.ask(PLAIN, database="orders")
