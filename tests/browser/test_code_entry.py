@@ -104,12 +104,12 @@ def test_two_clicks_send_one_code_and_two_tabs_are_no_attack(signed_in_page, aut
     other.goto(STEP_UP)
     code = code_for(authenticator)
     code_field(page).fill(code)
+    box = page.get_by_role("button", name="Verify").bounding_box()
     held: list[Route] = []
     page.route(f"**{STEP_UP}", lambda route: held.append(route))
     for _ in range(2):  # the second click comes while the first one's answer is on its way
-        page.get_by_role("button", name="Verify").click(no_wait_after=True)
+        page.mouse.click(box["x"] + 5, box["y"] + 5)
         page.wait_for_timeout(150)
-    page.unroute(f"**{STEP_UP}")
     assert len(held) == 1
     held[0].continue_()
     expect(page.get_by_text("Verified for one hour.")).to_be_visible()
