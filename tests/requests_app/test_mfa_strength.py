@@ -119,9 +119,8 @@ def test_new_passkey_does_not_cover_it_until_it_counts_or_is_vouched_for(person)
     window = by_passkey(person, **new_passkey())
     assert ask(person, flow, window).status == Status.PENDING_MFA
     admin = UserFactory(admin=True)
-    vouch_for_passkey(
-        actor=admin, user=person, pk=Passkey.objects.get().pk, window=None, client_info=SYSTEM
-    )
+    pk = Passkey.objects.get().pk
+    vouch_for_passkey(actor=admin, user=person, pk=pk, window=by_code(admin), client_info=SYSTEM)
     assert ask(person, flow, window).status == Status.GRANTING
 
 

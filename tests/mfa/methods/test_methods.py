@@ -129,7 +129,7 @@ def test_admin_vouches_for_another_users_passkey_only(clock, person):
     own = PasskeyFactory(user=admin, created_at=timezone.now())
     with pytest.raises(MethodNotFound):
         vouch(admin, admin, own, window_of(VerificationFactory(user=admin)))
-    vouch(UserFactory(admin=True), person, key)
+    vouch(admin, person, key, window_of(VerificationFactory(user=admin)))
     key.refresh_from_db()
     assert (key.is_new, key.is_authentic) == (False, True)
     assert Event.objects.get(event=EventName.MFA_VOUCH_PASSKEY).target_id == str(person.pk)
