@@ -49,11 +49,13 @@ class CheckpointSigner:
 
     def __call__(self, now: datetime) -> int:
         """Sign the end of the chain if it is time. Returns how many checkpoints were signed."""
+        if signing_key() is None:
+            return 0
         if self._refused_at and timedelta(0) <= now - self._refused_at < RETRY_PERIOD:
             return 0
         latest, chain = latest_signed_checkpoint(), chain_end()
         end = Head(chain.position, chain.chain_hash)
-        if signing_key() is None or not _is_due(latest, end, now):
+        if not _is_due(latest, end, now):
             return 0
         try:
             if latest and latest.size > end.size:

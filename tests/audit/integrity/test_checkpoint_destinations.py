@@ -10,7 +10,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from audit.integrity.checkpoint_destinations import destinations, send_checkpoints
+from audit.integrity import checkpoint_destinations
+from audit.integrity.checkpoint_destinations import LEASE, destinations, send_checkpoints
 from audit.models import CheckpointDestination, SignedCheckpoint
 from audit.verify_export.signed_notes import SigningKey, checkpoint_text, read_checkpoints
 from tests.fixtures.posts import Inbox
@@ -65,6 +66,14 @@ def test_a_failure_is_shown_and_retried_later(file, tmp_path):
     assert send_checkpoints(now + timedelta(seconds=31)) == 1
     row.refresh_from_db()
     assert (row.attempts, row.last_error, row.size) == (0, "", 4)
+
+
+def test_a_worker_that_dies_while_it_sends_is_taken_over(file):
+    signed(4)
+    now = timezone.now()
+    assert checkpoint_destinations._claim(destinations()[0], now)
+    assert send_checkpoints(now) == 0
+    assert send_checkpoints(now + LEASE + timedelta(seconds=5)) == 1
 
 
 def test_a_clock_that_went_back_does_not_hold_it_up(file):

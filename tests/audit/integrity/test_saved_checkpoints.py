@@ -93,6 +93,19 @@ def test_an_edited_event_in_a_rebuilt_chain_is_seen(verify, sql, rebuild_chain):
     assert "Saved checkpoints that match: 0 of 2." in printed
 
 
+def test_an_edited_event_that_a_worker_chained_again_is_seen(verify, sql):
+    """Needs no key at all: without the chain's rows, the next worker makes them anew."""
+    signer = CheckpointSigner()
+    chain(3)
+    assert signer(timezone.now()) == 1
+    sql(EDIT_FIRST)
+    for table in ("chainentry", "checkpoint", "signedcheckpoint", "chainstate"):
+        sql(f"DELETE FROM audit_{table}")
+    chain(1)
+    assert signer(timezone.now()) == 0  # it remembers what it signed
+    assert "FORGED: The saved checkpoint of 4 events does not match this log" in verify()
+
+
 def test_without_a_saved_checkpoint_the_one_in_the_log_shows_it(verify, sql, rebuild_chain, capsys):
     sql(EDIT_FIRST)
     rebuild_chain()
