@@ -49,11 +49,11 @@ def make_group(name: str, size: int, everyone: Group, *, is_verified: bool) -> l
     )  # fmt: skip
     windows = make_windows(users) if is_verified else {}
     sessions = [make_session(user, windows.get(user.pk)) for user in users]
-    Session.objects.bulk_create(sessions)
+    Session.objects.bulk_create(session for _, session in sessions)
     return [
-        {"session": session.pk, "secret": secret_of[user.pk],
+        {"session": key, "secret": secret_of[user.pk],
          "trusted": [cookie_name(user.pk), signed_cookie(user.pk, nonces[user.pk])]}
-        for user, session in zip(users, sessions, strict=True)
+        for user, (key, _) in zip(users, sessions, strict=True)
     ]  # fmt: skip
 
 
@@ -80,7 +80,8 @@ def make_windows(users: list[User]) -> dict[int, dict[str, Any]]:
     return windows
 
 
-def make_session(user: User, window: dict[str, Any] | None) -> Session:
+def make_session(user: User, window: dict[str, Any] | None) -> tuple[str, Session]:
+    """Return a session's key, which is the cookie, and the row to store."""
     store = SessionStore()
     data = {
         "_auth_user_id": str(user.pk),
@@ -90,7 +91,7 @@ def make_session(user: User, window: dict[str, Any] | None) -> Session:
         **({SESSION_KEY: window} if window else {}),
     }
     store._session_key = store._get_new_session_key()
-    return store.create_model_instance(data)
+    return store._session_key, store.create_model_instance(data)
 
 
 def make_flow(everyone: Group) -> int:
