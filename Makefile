@@ -3,7 +3,8 @@
 #   make run     the portal with demo data, on http://localhost:8000 (PORT=8080 make run moves it)
 #   make test    all tests, on SQLite and on PostgreSQL, with a real browser
 #   make check   what CI runs: format, lint, types, migrations, deployment checks, tests
-#   make attack  the attack campaign, on a portal of its own (ATTEMPTS=2000 make attack is a short run)
+#   make attack  the attack campaign, on a portal of its own (ATTEMPTS=2000 make attack is a short run), then
+#                hostile grantees on every version of PostgreSQL found (POSTGRES=15 uses one)
 #   make attack-mutants   break one rule at a time and check that the campaign notices
 #   make chaos   fault injection: kill workers, stop servers, expire 500 grants at once (GRANTS=50 make chaos is a
 #                short run, POSTGRES=15 uses another version)
@@ -77,9 +78,11 @@ ATTEMPTS ?= 100000
 
 attack: .venv/ready-to-test
 	@$(PY) -m bench.attack --attempts $(ATTEMPTS)
+	@$(PY) -m bench.attack.grantee $(if $(POSTGRES),--version $(POSTGRES))
 
 attack-mutants: .venv/ready-to-test
 	@$(PY) -m bench.attack.mutants
+	@$(PY) -m bench.attack.grantee.mutants $(if $(POSTGRES),--version $(POSTGRES))
 
 chaos: .venv/ready-to-test
 	@$(PY) -m bench.chaos --grants $(GRANTS) $(if $(POSTGRES),--version $(POSTGRES))

@@ -128,7 +128,7 @@ class Client:
     def reveal(self, number: str) -> dict[str, str]:
         """Have the credential shown; empty if it is not."""
         try:
-            form = self.request_page(number).form(action="/credentials/")
+            form = self.request_page(number).form(action="credentials/")
         except LookupError:
             return {}
         return credential_on(self.browser.submit(form))
@@ -137,8 +137,9 @@ class Client:
         """Have a new password made in place of the one that was shown; empty if it is not."""
         return credential_on(self.browser.post(f"/requests/AR-{number}/credentials/reset/"))
 
-    def end(self, number: str) -> Response:
-        return self.browser.post(f"/requests/AR-{number}/end/")
+    def end(self, number: str) -> bool:
+        """Revoke one's own access; return whether the portal took it."""
+        return self.browser.post(f"/requests/AR-{number}/revoke/").status == 302
 
     def cancel(self, number: str) -> Response:
         return self.browser.post(f"/requests/AR-{number}/cancel/")

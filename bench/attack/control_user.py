@@ -77,5 +77,4 @@ class ControlUser(threading.Thread):
         self._campaign.judge.add_rightful(credential.get("user", ""))
         if not credential or not self._campaign.target.can_read(credential):
             return self._fail(f"AR-{number} gave no working credential")
-        client.end(number)
-        return True
+        return client.end(number) or self._fail(f"AR-{number} could not be revoked")

@@ -145,7 +145,11 @@ class Attempt:
     def read(self) -> Iterator[str]:
         """Yield what the accomplice reads, in the open session and in a new one."""
         queries = [DATA, self.tactic.reads.format(tag=self.tag)] if self.tactic.reads else [DATA]
-        with self.sign_in_accomplice() as session:
+        try:
+            session = self.sign_in_accomplice()
+        except psycopg.OperationalError:  # every connection is taken
+            return
+        with session:
             readers = [session]
             if (
                 self._accomplice

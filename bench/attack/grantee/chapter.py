@@ -20,7 +20,7 @@ from bench.portal_data import add_flow, add_integration
 from requests_app.models import Grant, GrantState
 
 USABLE_S = 2.0
-ACTIVE_TIMEOUT_S = 120
+ACTIVE_TIMEOUT_S = 300
 THREADS = 8
 FIRST_BATCH_S = 90.0
 ENDS = ("revoked", "expired")
@@ -61,7 +61,7 @@ class Chapter:
     environment: Environment
     portal: GranteePortal
     say: Callable[[str], None]
-    removed_timeout_s: float = 90
+    removed_timeout_s: float = 240
     activation_s: float = FIRST_BATCH_S  # what the last batch took until its tactics were done
 
     def run(self, only: Sequence[str] = ("",), ends: Sequence[str] = ENDS) -> list[Result]:
