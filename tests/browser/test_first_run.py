@@ -52,8 +52,6 @@ def test_from_the_first_sign_in_to_a_credential_that_ends(arrive):
     admin, requester = arrive("admin"), arrive("requester")
     admin.set_up_mfa()
     short, short_session = open_access_for_a_minute(requester)
-    requester.set_up_mfa()
-    admin.open_window()
     create_a_flow_and_protect_it(admin)
     first, second = park_two_requests(requester)
     release_both_with_the_code_that_turns_mfa_on(requester, first, second)
