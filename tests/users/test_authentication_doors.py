@@ -65,7 +65,7 @@ PAGES = [
     Page("mfa:add_passkey", {}),
     Page("mfa:passkey_registration_options", {}),
     Page("mfa:new_recovery_codes", {}),
-    Page("mfa:remove_method", {}, lambda user: ["app", Authenticator.objects.get(user=user).pk]),
+    Page("mfa:remove_method", {}, lambda user: ["code", Authenticator.objects.get(user=user).pk]),
     Page("mfa:recovery_codes", {}),
     Page("mfa:forget_browser", {}, lambda user: [user.trusted_browsers.get().pk]),
     Page("mfa:lift_lockout", {"reason": "Mine"}, _itself),
