@@ -1,6 +1,6 @@
 # The commands of this repository. Needs Python 3.11 to 3.13, git and make; nothing else.
 #
-#   make run     the portal with demo data, on http://127.0.0.1:8000 (PORT=8080 make run moves it)
+#   make run     the portal with demo data, on http://localhost:8000 (PORT=8080 make run moves it)
 #   make test    all tests, on SQLite and on PostgreSQL, with a real browser
 #   make check   what CI runs: format, lint, types, migrations, deployment checks, tests
 #   make attack  the attack campaign, on a portal of its own (ATTEMPTS=2000 make attack is a short run), then

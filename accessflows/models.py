@@ -21,6 +21,7 @@ from accessflows.querysets import (
 from accessflows.tickets import MAX_PATTERN_LENGTH
 from apono_portal.core.crypto import encryption
 from apono_portal.core.formatting.durations import MAX_DURATION, format_duration
+from mfa.models import Strength
 
 SUMMARY_LENGTH = 3  # names or resources shown in the list of flows
 
@@ -209,6 +210,10 @@ class AccessFlow(models.Model):
 
     name = models.CharField("Access Flow Name", max_length=80, unique=True)
     require_mfa = models.BooleanField("Require MFA", default=False)
+    mfa_strength = models.CharField(
+        "accepted methods", max_length=24, choices=Strength.choices, default=Strength.ANY
+    )
+    verify_every_request = models.BooleanField("verify for every request", default=False)
     description = models.CharField(max_length=200, blank=True)
     requester_users = models.ManyToManyField(
         settings.AUTH_USER_MODEL, blank=True, related_name="requestable_flows"
@@ -250,6 +255,11 @@ class AccessFlow(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(max_duration__gt=timedelta(0)), name="flow_duration_positive"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(require_mfa=True)
+                | models.Q(mfa_strength=Strength.ANY, verify_every_request=False),
+                name="flow_strength_needs_mfa",
             ),
             models.CheckConstraint(
                 condition=models.Q(max_duration__lte=MAX_DURATION), name="flow_duration_has_limit"

@@ -124,6 +124,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "apono_portal.health.HealthMiddleware",
+    "apono_portal.core.web.portal_host.PortalHostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -242,10 +243,13 @@ OTP_TOTP_THROTTLE_FACTOR = 0  # mfa/verification/rate_limits.py limits attempts
 OTP_TOTP_ISSUER = env.str("MFA_ISSUER", default=PORTAL_NAME)
 MFA_WINDOW = timedelta(hours=1)
 MFA_STEP_UP_URL = "requests:step_up"
+MFA_CONFIRM_PASSWORD_URL = "requests:confirm_password"
 MFA_RECENT_SIGN_IN = timedelta(minutes=15)
 MFA_SET_UP_LIFETIME = timedelta(minutes=30)
 MFA_RECOVERY_CODES = env.bool("MFA_RECOVERY_CODES", default=True)
 MFA_ADMINS_MUST_ENROL = env.bool("MFA_ADMINS_MUST_ENROL", default=True)
+# How long a new passkey does not count for flows that demand one, unless an admin vouches for it.
+MFA_NEW_PASSKEY_WAIT = timedelta(hours=env.int("MFA_NEW_PASSKEY_HOURS", default=24))
 
 # --- Requests and grants ----------------------------------------------------------------------
 PENDING_MFA_LIFETIME = timedelta(hours=env.int("PENDING_MFA_HOURS", default=4))

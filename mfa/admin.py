@@ -12,7 +12,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from audit.admin import ReadOnlyAdmin
 from audit.models import Event
-from mfa.models import Authenticator, MfaState, TrustedBrowser, Verification
+from mfa.models import Authenticator, MfaState, Passkey, TrustedBrowser, Verification
 
 admin.site.unregister(TOTPDevice)
 
@@ -37,6 +37,25 @@ class AuthenticatorAdmin(UserRowAdmin):
     list_filter = ("confirmed",)
 
 
+@admin.register(Passkey)
+class PasskeyAdmin(UserRowAdmin):
+    fields = (
+        "user",
+        "name",
+        "is_device_bound",
+        "is_backed_up",
+        "aaguid",
+        "sign_count",
+        "rp_id",
+        "created_at",
+        "last_used_at",
+        "vouched_at",
+        "vouched_by_label",
+    )
+    list_display = ("user", "name", "is_device_bound", "created_at", "last_used_at")
+    list_filter = ("is_device_bound",)
+
+
 @admin.register(MfaState)
 class MfaStateAdmin(UserRowAdmin):
     fields = ("user", "epoch", "lockout_lifted_at")
@@ -51,7 +70,17 @@ class TrustedBrowserAdmin(UserRowAdmin):
 
 @admin.register(Verification)
 class VerificationAdmin(UserRowAdmin):
-    fields = ("user", "at", "outcome", "device_name", "scope", "epoch", "address", "user_agent")
-    list_display = ("at", "user", "outcome", "device_name", "scope", "address")
-    list_filter = ("outcome",)
+    fields = (
+        "user",
+        "at",
+        "outcome",
+        "method",
+        "device_name",
+        "scope",
+        "epoch",
+        "address",
+        "user_agent",
+    )
+    list_display = ("at", "user", "outcome", "method", "device_name", "scope", "address")
+    list_filter = ("outcome", "method")
     date_hierarchy = "at"

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import WARNING, CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
@@ -37,7 +38,7 @@ def check_rows(
     databases: Sequence[str] | None = None,
     **kwargs: Any,
 ) -> list[CheckMessage]:
-    """Find TOTP keys in plain text. Runs with ``manage.py check --database default``."""
+    """Find TOTP keys in plain text, and passkeys of another host. Runs with ``manage.py check --database default``."""
     from mfa.models import Authenticator
 
     errors: list[CheckMessage] = []
@@ -49,7 +50,21 @@ def check_rows(
             message = f"{count} TOTP keys in database {alias!r} are not encrypted."
             hint = "Delete these rows; their owners set up MFA again."
             errors.append(Error(message, hint=hint, id="mfa.E020"))
+        errors += _lost_passkeys(alias)
     return errors
+
+
+def _lost_passkeys(alias: str) -> Iterator[CheckMessage]:
+    """Warn of passkeys that browsers do not offer at the portal's host name."""
+    from mfa.models import Passkey
+
+    host = (urlsplit(settings.PORTAL_URL).hostname or "").lower()
+    if Passkey._meta.db_table not in connections[alias].introspection.table_names():
+        return
+    if count := Passkey.objects.using(alias).exclude(rp_id=host).count():
+        message = f"{count} passkeys in database {alias!r} belong to another host name than {host}."
+        hint = "Set PORTAL_URL back, or have their owners add new ones."
+        yield CheckMessage(WARNING, message, hint=hint, id="mfa.W023")
 
 
 def _sessions() -> Iterator[Finding]:

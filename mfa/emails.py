@@ -10,9 +10,11 @@ from django.utils import timezone
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.models import Event
 from audit.outbox.deliveries import enqueue_email
+from mfa.models import RecoveryCode
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
+    from mfa.models import Passkey
 
 NOT_YOU = "If this wasn't you, change your password and contact an account admin immediately."
 
@@ -26,6 +28,63 @@ def turned_on(*, event: Event, user: "User", client_info: ClientInfo) -> None:
         NOT_YOU,
         client_info=client_info,
     )
+
+
+def method_added(*, event: Event, user: "User", name: str, client_info: ClientInfo) -> None:
+    _send(
+        user,
+        event,
+        "An authenticator app was added",
+        f"The authenticator app “{name}” was added to your account.",
+        NOT_YOU,
+        client_info=client_info,
+    )
+
+
+def method_removed(*, event: Event, user: "User", name: str, client_info: ClientInfo) -> None:
+    _send(
+        user,
+        event,
+        "An MFA method was removed",
+        f"“{name}” was removed from your account and no longer works.",
+        NOT_YOU,
+        client_info=client_info,
+    )
+
+
+def passkey_added(
+    *, event: Event, user: "User", passkey: "Passkey", client_info: ClientInfo
+) -> None:
+    _send(
+        user,
+        event,
+        "A passkey was added",
+        f"The passkey “{passkey.name}” was added to your account. It counts for access that needs a "
+        f"passkey from {timezone.localtime(passkey.counts_from):%-d %B %Y, %H:%M}.",
+        NOT_YOU,
+        client_info=client_info,
+    )
+
+
+def passkey_vouched_for(*, event: Event, user: "User", passkey: "Passkey", by: str) -> None:
+    _send(
+        user,
+        event,
+        "Your new passkey counts now",
+        f"{by} vouched for your passkey “{passkey.name}”. It counts for access that needs a passkey.",
+        NOT_YOU,
+    )
+
+
+def passkey_suspected(*, event: Event, user: "User", passkey: "Passkey") -> None:
+    """Notify the user and the account admins that a passkey may have a copy."""
+    what = (
+        f"The passkey “{passkey.name}” was refused: its counter did not go up, so someone may have "
+        "a copy of it."
+    )
+    _send(user, event, "A passkey was refused", what, "Remove it and add a new one. " + NOT_YOU)
+    for admin in _other_admins(user):
+        _send(admin, event, f"A passkey of {user.name} was refused", f"{user}: {what}")
 
 
 def reset(
@@ -120,12 +179,15 @@ def recovery_codes_made(*, event: Event, user: "User", client_info: ClientInfo) 
 def recovery_code_used(
     *, event: Event, user: "User", client_info: ClientInfo, codes_left: int
 ) -> None:
+    few = codes_left <= RecoveryCode.FEW
+    generate = "Generate new ones under Security & Privacy before you run out."
     _send(
         user,
         event,
-        "A recovery code was used",
+        f"A recovery code was used, {codes_left} left" if few else "A recovery code was used",
         "One of your recovery codes was used in place of your authenticator app. "
         f"Codes left: {codes_left}.",
+        *([generate] if few else []),
         NOT_YOU,
         client_info=client_info,
     )

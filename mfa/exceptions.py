@@ -13,17 +13,55 @@ class MfaError(Exception):
 class WindowClosed(MfaError):
     """A fresh verification is needed first."""
 
-    message = "Enter a six-digit code first, then try again."
+    message = "Verify first, then try again."
+
+
+class PasskeyRequired(WindowClosed):
+    """A window is open, or may be, but this flow accepts passkeys only."""
+
+    message = "This flow needs a passkey. A code does not count for it."
+
+
+class OwnVerificationRequired(WindowClosed):
+    """The flow demands a verification for every request, and this one has been used."""
+
+    message = "This flow needs a verification for every request. Verify again."
+
+
+class PasskeysUnavailable(MfaError):
+    message = "Passkeys do not work at this address."
+
+
+class MalformedPasskey(MfaError):
+    """The answer of the browser cannot be read. It is not an attempt and is not counted."""
+
+    message = "That didn't work. Try again or enter a code."
+
+
+class PasskeyRefused(MfaError):
+    message = "This passkey could not be added. Try again."
+
+
+class TooManyMethods(MfaError):
+    message = "You have as many of these as the portal keeps. Remove one first."
+
+
+class MethodNotFound(MfaError):
+    message = "That method is no longer on your list."
+
+
+class LastMethod(MfaError):
+    message = "This is your last method. Ask an account admin to reset your MFA."
+
+
+class TooManyChallenges(MfaError):
+    message = "Too many attempts. Try again in 15 minutes."
 
 
 class MalformedCode(MfaError):
     """The text cannot be a code. It is not an attempt and is not counted."""
 
     message = "Enter the six digits your authenticator app shows."
-
-
-class AlreadyEnrolled(MfaError):
-    message = "MFA is already on. Only an account admin can reset it."
 
 
 class NotEnrolled(MfaError):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib import messages
@@ -10,14 +10,27 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.utils.http import escape_leading_slashes, url_has_allowed_host_and_scheme
 
+from apono_portal.core.web.next_page import url_with_next
 from apono_portal.core.web.types import PortalRequest
-from mfa.exceptions import NotAllowed, NotEnrolled, WindowClosed
+from mfa.exceptions import (
+    NotAllowed,
+    NotEnrolled,
+    OwnVerificationRequired,
+    PasskeyRequired,
+    WindowClosed,
+)
 from mfa.verification.window import WindowState
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
 ADMIN_SITE = "admin"
+# What the verification page offers, or asks for again, in its address.
+PASSKEY, AGAIN = "passkey", "again"
+NEEDS: dict[type, str] = {
+    PasskeyRequired: PASSKEY,
+    OwnVerificationRequired: AGAIN,
+}
 SAFE_METHODS = {"GET", "HEAD"}
 
 
@@ -50,19 +63,23 @@ class VerifiedWindowMiddleware:
             raise Http404 from exception
         needs_set_up = isinstance(exception, NotEnrolled) and not request.mfa.enrolled
         if isinstance(exception, WindowClosed) or needs_set_up:
-            return redirect_to_verify(request)
+            return redirect_to_verify(request, exception)
         return None
 
 
-def redirect_to_verify(request: PortalRequest) -> HttpResponse:
-    """Send the user to enter a code, and back afterwards; to set up MFA first if not enrolled."""
+def redirect_to_verify(request: PortalRequest, refusal: Exception | None = None) -> HttpResponse:
+    """Send the user to verify, and back afterwards; to set up MFA first if not enrolled.
+
+    ``refusal`` is what a service demands beyond an open window.
+    """
     if not request.mfa.enrolled:
         messages.warning(request, _set_up_first(request.user))
-        return HttpResponseRedirect(resolve_url("mfa:security"))
+        return HttpResponseRedirect(url_with_next("mfa:security", return_url(request)))
     if request.method not in SAFE_METHODS:
-        messages.warning(request, "Nothing was changed. Enter a code, then submit the form again.")
-    query = urlencode({"next": return_url(request)})
-    return HttpResponseRedirect(f"{resolve_url(settings.MFA_STEP_UP_URL)}?{query}")
+        messages.warning(request, "Nothing was changed. Verify, then submit the form again.")
+    needs = {"needs": NEEDS[type(refusal)]} if type(refusal) in NEEDS else {}
+    url = url_with_next(settings.MFA_STEP_UP_URL, return_url(request), **needs)
+    return HttpResponseRedirect(url)
 
 
 def _set_up_first(user: "User") -> str:

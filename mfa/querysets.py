@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from django.db import models
 
 if TYPE_CHECKING:
-    from mfa.models import Authenticator, TrustedBrowser, Verification  # noqa: F401
+    from mfa.models import Authenticator, Passkey, TrustedBrowser, Verification  # noqa: F401
 
 ONE_DAY = timedelta(days=1)
 
@@ -19,6 +19,11 @@ class AuthenticatorQuerySet(models.QuerySet["Authenticator"]):
         return self.filter(confirmed=False)
 
     def of(self, user_id: int) -> "AuthenticatorQuerySet":
+        return self.filter(user_id=user_id)
+
+
+class PasskeyQuerySet(models.QuerySet["Passkey"]):
+    def of(self, user_id: int) -> "PasskeyQuerySet":
         return self.filter(user_id=user_id)
 
 

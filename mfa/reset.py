@@ -9,7 +9,15 @@ from audit.events import EventName
 from audit.services import record
 from mfa import emails
 from mfa.exceptions import NotEnrolled
-from mfa.models import Authenticator, MfaState, RecoveryCode, TrustedBrowser
+from mfa.methods.selectors import is_enrolled
+from mfa.models import (
+    Authenticator,
+    MfaState,
+    Passkey,
+    PasskeyChallenge,
+    RecoveryCode,
+    TrustedBrowser,
+)
 from mfa.verification.evidence import require_admin_evidence
 from mfa.verification.locking import lock_state, lock_states, raise_epoch
 from mfa.verification.policies import clean_reason, require_account_admin
@@ -29,7 +37,7 @@ def reset_mfa(
     revoke_access: bool = False,
     require_new_password: bool = False,
 ) -> None:
-    """Remove a user's authenticator, end all their sessions and void their evidence, at once.
+    """Remove all of a user's methods, end all their sessions and void their evidence, at once.
 
     ``window`` is the actor's own. ``revoke_access`` and ``require_new_password`` are only recorded and
     reported here; the caller does both in the same transaction. Raises `NotAllowed`, `InvalidReason`,
@@ -76,10 +84,11 @@ def reset_mfa_from_console(*, user: "User", reason: str, operator: str) -> None:
 
 
 def _remove(state: MfaState) -> None:
-    devices = Authenticator.objects.select_for_update().of(state.user_id)
-    if not any(device.confirmed for device in devices):
+    if not is_enrolled(state.user_id):
         raise NotEnrolled("This user has not set up MFA, so there is nothing to reset.")
     Authenticator.objects.of(state.user_id).delete()
+    Passkey.objects.of(state.user_id).delete()
+    PasskeyChallenge.objects.filter(user_id=state.user_id).delete()
     RecoveryCode.objects.filter(user_id=state.user_id).delete()
     TrustedBrowser.objects.filter(user_id=state.user_id).delete()
     raise_epoch(state)

@@ -90,6 +90,7 @@ def evidence_fields(evidence: Verification | None) -> dict[str, Any]:
     return {
         "verification": evidence,
         "verified_at": evidence.at if evidence else None,
+        "verified_method": evidence.method if evidence else "",
         "verified_with": evidence.device_name if evidence else "",
         "verified_scope": evidence.scope if evidence else "",
         "verified_from": evidence.address if evidence else None,

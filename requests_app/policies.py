@@ -15,6 +15,7 @@ from requests_app.models import AccessRequest, Decision, Grant, GrantState, Stat
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
+DECISION = "decision"  # what an approver's verification is used for
 NOT_AUTHENTIC = (
     "The stored request is not the one that the portal wrote: it was changed in the database. "
     "Tell an account admin, and request access again."
@@ -62,9 +63,13 @@ def void_reason(request: AccessRequest, decision: Decision) -> str:
     if not request.require_mfa:
         return ""
     state = MfaState.objects.filter(pk=decision.approver_id or 0).first()
-    if state is not None and is_evidence_valid(verification=decision.verification, state=state):
+    if state is not None and is_evidence_valid(
+        verification=decision.verification,
+        state=state,
+        requirement=request.mfa_requirement(DECISION),
+    ):
         return ""
-    return "The approver's MFA was reset."
+    return "The approver's MFA was reset, or no longer counts for this flow."
 
 
 def approval_gap(request: AccessRequest) -> str:

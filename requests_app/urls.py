@@ -1,4 +1,4 @@
-"""URLs of access, requests, approvals, activity and the six-digit code."""
+"""URLs of access, requests, approvals, activity, MFA set-up and the six-digit code."""
 
 from django.urls import path
 
@@ -12,6 +12,7 @@ from requests_app.views import (
     insights,
     integration_deletion,
     logins,
+    set_up,
     simulator,
     step_up,
     submission,
@@ -48,4 +49,9 @@ urlpatterns = [
     path("logins/<str:name>/", logins.login, name="login"),
     path("insights/", insights.insights, name="insights"),
     path("account/step-up/", step_up.enter_code, name="step_up"),
+    path("account/security/authenticator/", set_up.set_up, name="set_up"),
+    path("account/security/authenticator/confirm/", set_up.confirm, name="confirm_set_up"),
+    path(
+        "account/security/authenticator/password/", set_up.confirm_password, name="confirm_password"
+    ),
 ]

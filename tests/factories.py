@@ -19,7 +19,7 @@ from apono_portal.core.crypto import encryption
 from apono_portal.notifications.kinds import WEBHOOK_KINDS
 from apono_portal.notifications.models import Webhook
 from apono_portal.users.models import Role, User
-from mfa.models import Authenticator, MfaState, Outcome, Verification
+from mfa.models import Authenticator, Method, MfaState, Outcome, Passkey, Verification
 from mfa.verification.window import Window
 from requests_app.lifecycle import sign_request
 from requests_app.models import (
@@ -228,8 +228,37 @@ def sign(*rows) -> None:
         row.sign().save(update_fields=["mac"])
 
 
+class PasskeyFactory(SignedFactory):
+    """A device-bound passkey that counts, unless it is new."""
+
+    class Meta:
+        model = Passkey
+
+    user = factory.SubFactory(UserFactory)
+    name = "Security key"
+    credential_id = factory.LazyFunction(lambda: secrets.token_urlsafe(32))
+    public_key = "cHVibGlj"
+    sign_count = 0
+    user_handle = "aGFuZGxl"
+    rp_id = "localhost"
+    is_device_bound = True
+    is_backed_up = False
+    created_at = factory.LazyFunction(lambda: timezone.now() - timedelta(days=2))
+
+    @classmethod
+    def _create(cls, model_class, *args, **kwargs):
+        MfaState.objects.get_or_create(user=kwargs["user"])
+        return super()._create(model_class, *args, **kwargs)
+
+
 class VerificationFactory(SignedFactory):
-    """A success with the person's confirmed authenticator, which is made if there is none."""
+    """A success with the person's confirmed authenticator, which is made if there is none.
+
+    ``passkey=...`` makes it one with that passkey.
+    """
+
+    class Params:
+        passkey = None
 
     class Meta:
         model = Verification
@@ -243,7 +272,13 @@ class VerificationFactory(SignedFactory):
         return MfaState.objects.get_or_create(user=self.user)[0].epoch
 
     @factory.lazy_attribute
+    def method(self):
+        return Method.PASSKEY if self.passkey else Method.CODE
+
+    @factory.lazy_attribute
     def device_id(self):
+        if self.passkey:
+            return self.passkey.pk
         device = Authenticator.objects.confirmed().filter(user=self.user).first()
         return (device or AuthenticatorFactory(user=self.user)).pk
 
@@ -306,6 +341,11 @@ class AccessRequestFactory(factory.django.DjangoModelFactory):
             return None
         return VerificationFactory(user=self.requester)
 
+    mfa_strength = factory.SelfAttribute("flow.mfa_strength")
+    verify_every_request = factory.SelfAttribute("flow.verify_every_request")
+    verified_method = factory.LazyAttribute(
+        lambda r: r.verification.method if r.verification else ""
+    )
     verified_at = factory.LazyAttribute(lambda r: r.verification.at if r.verification else None)
     verified_with = factory.LazyAttribute(
         lambda r: r.verification.device_name if r.verification else ""

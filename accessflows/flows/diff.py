@@ -6,11 +6,14 @@ from datetime import timedelta
 from accessflows.flows.terms import Terms
 from accessflows.models import AccessFlow
 from apono_portal.core.formatting.durations import format_duration
+from mfa.models import Strength
 
 _LABELS = {
     "name": "Access Flow Name",
     "description": "Description",
     "require_mfa": "Require MFA",
+    "mfa_strength": "Accepted methods",
+    "verify_every_request": "Verify for every request",
     "requester_groups": "Groups who can request",
     "requester_users": "Users who can request",
     "targets": "Resources and permissions",
@@ -90,4 +93,6 @@ def _text(term: str, value: object) -> str:
         return format_duration(timedelta(seconds=value))
     if term == "approval" and value in AccessFlow.Approval.values:
         return str(AccessFlow.Approval(value).label)
+    if term == "mfa_strength" and value in Strength.values:
+        return str(Strength(value).label)
     return str(value) if value not in (None, "") else "None"

@@ -26,7 +26,13 @@ Item = dict[str, object]
 _IGNORED = {"name", "description", "label", "availability"}
 # Terms added in later releases. At their default they are left out, so that an upgrade invalidates no
 # pending request.
-_ADDED_LATER = {"ticket_pattern": "", "require_ticket": False, "allow_delegation": False}
+_ADDED_LATER = {
+    "ticket_pattern": "",
+    "require_ticket": False,
+    "allow_delegation": False,
+    "mfa_strength": "any",
+    "verify_every_request": False,
+}
 
 
 def terms_of(flow: AccessFlow) -> Terms:
@@ -135,6 +141,8 @@ def _plain(source: AccessFlow | FlowInput) -> Terms:
         "name": source.name,
         "description": source.description,
         "require_mfa": source.require_mfa,
+        "mfa_strength": str(source.mfa_strength),
+        "verify_every_request": source.verify_every_request,
         "max_duration_s": int(source.max_duration.total_seconds()),
         "max_extensions": source.max_extensions,
         "extension_duration_s": int(source.extension_duration.total_seconds()),

@@ -26,6 +26,7 @@ from accessflows.form_fields import (
 )
 from accessflows.models import AccessFlow, Integration
 from accessflows.querysets import AccessFlowQuerySet
+from mfa.models import Strength
 
 MAX_NAME_LENGTH = 80
 
@@ -80,6 +81,18 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
     require_mfa = Switch(
         label="Require MFA",
         help_text="Requesters verify before approvers are notified. One verification lasts 60 minutes.",
+    )
+    mfa_strength = forms.ChoiceField(
+        label="Accepted methods",
+        choices=Strength.choices,
+        initial=Strength.ANY,
+        required=False,
+        widget=forms.RadioSelect(attrs={"class": "segmented"}),
+        help_text="A code can be relayed by a fake sign-in page; a passkey works on this portal only.",
+    )
+    verify_every_request = Switch(
+        label="Verify for every request",
+        help_text="Otherwise one verification counts for an hour.",
     )
     description = forms.CharField(
         label="Description", max_length=200, required=False, help_text="Shown to requesters."
@@ -160,6 +173,15 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         fields["requester_users"].queryset = user_choices(flow, "requestable")
         fields["approver_users"].queryset = user_choices(flow, "decidable")
         fields["targets"].choices = target_choices(flow)
+
+    def clean(self) -> dict[str, Any]:
+        """Drop what Require MFA has shown and hidden again."""
+        values = super().clean() or self.cleaned_data
+        if not values.get("require_mfa") or not values.get("mfa_strength"):
+            values["mfa_strength"] = Strength.ANY
+        if not values.get("require_mfa"):
+            values["verify_every_request"] = False
+        return values
 
     def terms(self) -> FlowInput:
         """Return the input of a valid form."""

@@ -12,7 +12,7 @@ from accessflows.flows.policies import NAMED_USERS
 from accessflows.flows.selectors import active_users_among, requesters_of
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow, Permission
-from mfa.models import Authenticator
+from mfa.methods.selectors import not_enrolled_condition
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -33,9 +33,7 @@ def impact_of(flow: AccessFlow) -> Impact:
 
 
 def impact_on(requesters: "QuerySet[User]") -> Impact:
-    enrolled = Authenticator.objects.confirmed().filter(user__in=requesters.values("pk"))
-    count = requesters.count()
-    return Impact(count, count - enrolled.values("user").distinct().count())
+    return Impact(requesters.count(), requesters.filter(not_enrolled_condition()).count())
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,17 @@
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from accessflows.models import AccessFlow
-from mfa.models import Authenticator
+from mfa.methods.selectors import not_enrolled_condition
+from mfa.models import Authenticator, Passkey
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
 
 MAX_USERS = 10**9  # more than there are
-
-
-def enrolled() -> Exists:
-    """Return the condition that a user has set up MFA."""
-    return Exists(Authenticator.objects.confirmed().filter(user=OuterRef("pk")))
 
 
 def lacking_required_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
@@ -27,8 +23,9 @@ def lacking_required_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
     of the groups.
     """
     named, members = _requesters_of_protected_flows()
-    lookups = {
+    lookups: dict[str, QuerySet[Any]] = {
         "authenticator": Authenticator.objects.confirmed().order_by(),
+        "passkey": Passkey.objects.order_by(),
         "named": named,
         "member": members,
     }
@@ -36,7 +33,9 @@ def lacking_required_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
         name: Subquery(rows.filter(user=OuterRef("pk")).values("pk")[:1])
         for name, rows in lookups.items()
     }
-    lacking = users.alias(**matches).filter(Q(authenticator__isnull=True), is_active=True)
+    lacking = users.alias(**matches).filter(
+        Q(authenticator__isnull=True, passkey__isnull=True), is_active=True
+    )
     return lacking.filter(Q(named__isnull=False) | Q(member__isnull=False))
 
 
@@ -45,7 +44,8 @@ def rare_lacking_required_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
 
     The slice has PostgreSQL gather those without an authenticator first, and look up only their flows.
     """
-    active = get_user_model()._default_manager.filter(~enrolled(), is_active=True).order_by()
+    everyone = get_user_model()._default_manager
+    active = everyone.filter(not_enrolled_condition(), is_active=True).order_by()
     return lacking_required_mfa(users.filter(pk__in=active.values("pk")[:MAX_USERS]))
 
 
@@ -53,7 +53,7 @@ def all_lacking_required_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
     """Return the same users gathered set by set, to count them."""
     named, members = _requesters_of_protected_flows()
     requesters = named.values("user").union(members.values("user"), all=True)
-    return users.filter(~enrolled(), is_active=True, pk__in=requesters)
+    return users.filter(not_enrolled_condition(), is_active=True, pk__in=requesters)
 
 
 def _requesters_of_protected_flows() -> tuple[QuerySet[Any], QuerySet[Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from accessflows.availability import Availability
 from accessflows.models import AccessFlow
+from mfa.models import Strength
 
 Terms = dict[str, Any]  # all terms of a flow as JSON values
 
@@ -21,6 +22,8 @@ class FlowInput:
     name: str
     description: str = ""
     require_mfa: bool = False
+    mfa_strength: str = Strength.ANY
+    verify_every_request: bool = False
     requester_users: frozenset[int] = frozenset()
     requester_groups: frozenset[int] = frozenset()
     targets: frozenset[tuple[int, int]]
@@ -67,6 +70,8 @@ PLAIN_FIELDS = (
     "name",
     "description",
     "require_mfa",
+    "mfa_strength",
+    "verify_every_request",
     "max_duration",
     "max_extensions",
     "extension_duration",

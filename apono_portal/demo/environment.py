@@ -40,7 +40,7 @@ def demo_environment(folder: Path, port: int) -> dict[str, str]:
         stored = _generate(database)
     environment = {
         **stored,
-        "PORTAL_URL": f"http://127.0.0.1:{port}",
+        "PORTAL_URL": f"http://localhost:{port}",  # an IP address has no passkeys
         "WEBHOOK_NETWORKS": "127.0.0.0/8,::1/128",
         "AUDIT_PUBLIC_KEYS": _public_key(folder / SIGNING_KEY, stored["PORTAL_ID"]),
     }

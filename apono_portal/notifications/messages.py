@@ -98,14 +98,18 @@ def _handled(notification: Notification) -> Message:
     )
 
 
+def _what_is_needed(request: AccessRequest) -> str:
+    return "passkey" if request.mfa_requirement().needs_passkey else "code"
+
+
 def _code_needed(notification: Notification) -> Message:
     request = notification.subject_request
     until = format_instant(request.pending_until)
     return Message(
-        f"{request.reference} is waiting for your code",
+        f"{request.reference} is waiting for your {_what_is_needed(request)}",
         [
             notification.reason,
-            f"Sign in and enter a code by {until} to continue. Nothing you entered is lost.",
+            f"Sign in and verify by {until} to continue. Nothing you entered is lost.",
         ],
         absolute_url("requests:step_up"),
     )

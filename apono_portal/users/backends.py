@@ -15,12 +15,12 @@ from apono_portal.core.db.compiled_query import CompiledQuery
 from apono_portal.users.exceptions import PasswordsBusy
 from apono_portal.users.models import User
 from apono_portal.users.password_limits import PasswordAttempt
-from mfa.verification.window import with_authenticator
+from mfa.verification.window import with_methods
 from requests_app.selectors import with_pending_mfa
 
 
 def _with_what_pages_show(users: QuerySet[User]) -> QuerySet[User]:
-    return with_pending_mfa(with_is_approver(with_authenticator(users)))
+    return with_pending_mfa(with_is_approver(with_methods(users)))
 
 
 _user_of_request = CompiledQuery(
@@ -32,7 +32,7 @@ _user_of_request = CompiledQuery(
 
 
 class EmailBackend(ModelBackend):
-    """Loads the user with MFA state, authenticator, and whether approvals or requests may wait for them."""
+    """Loads the user with MFA state, methods, and whether approvals or requests may wait for them."""
 
     def authenticate(
         self,

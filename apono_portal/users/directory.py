@@ -7,12 +7,12 @@ from django.db.models import Q, Value
 from django.db.models.functions import Concat
 
 from accessflows.flows.mfa_requirement import (
-    enrolled,
     lacking_required_mfa,
     rare_lacking_required_mfa,
 )
 from apono_portal.users.models import User
 from apono_portal.users.selectors import with_mfa_and_groups
+from mfa.methods.selectors import enrolled_condition, not_enrolled_condition
 
 if TYPE_CHECKING:
     from apono_portal.users.managers import UserQuerySet
@@ -49,7 +49,9 @@ class DirectoryFilter:
             lacking_mfa = lacking_required_mfa if scan else rare_lacking_required_mfa
             users = lacking_mfa(users)  # type: ignore[assignment]
         elif self.mfa:
-            users = users.filter(enrolled() if self.mfa == "set_up" else ~enrolled())
+            users = users.filter(
+                enrolled_condition() if self.mfa == "set_up" else not_enrolled_condition()
+            )
         return users.matching(self.text, lookup="word_scan" if scan else "word_search")
 
 

@@ -18,7 +18,7 @@ from apono_portal.users.models import Role, User
 from apono_portal.users.selectors import locked_out_users
 from mfa.enrolment.recovery_codes import parse_recovery_code
 from mfa.exceptions import MalformedCode
-from mfa.verification.evidence import is_enrolled
+from mfa.methods.selectors import is_enrolled
 from mfa.verification.policies import MAX_REASON_LENGTH
 from mfa.verification.services import is_six_digits
 

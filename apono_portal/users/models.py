@@ -102,6 +102,13 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.is_account_admin
 
     @property
+    def mfa_methods(self) -> str:
+        """Return the kinds of method set up, such as "Passkey", of a user read by `with_methods`."""
+        kinds = {"authenticator_id": "authenticator app", "passkey_id": "passkey"}
+        names = [kind for name, kind in kinds.items() if getattr(self, name, None) is not None]
+        return " and ".join(names).capitalize()
+
+    @property
     def mfa_epoch(self) -> int:
         try:
             return self.mfa_state.epoch

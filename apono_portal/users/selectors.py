@@ -11,22 +11,25 @@ from apono_portal.users.models import User
 from apono_portal.users.password_limits import PERIOD
 from audit.events import EventName
 from audit.models import Event
-from mfa.models import Authenticator, Verification
+from mfa.models import Verification
 from mfa.verification.lockouts import users_locked_out
+from mfa.verification.window import with_methods
 from requests_app.models import LIVE, AccessRequest
 
 
 def with_mfa_and_groups(users: UserQuerySet) -> UserQuerySet:
-    """Add ``authenticator_id`` and ``last_verified_at``, and prefetch groups.
+    """Add one authenticator and passkey and ``last_verified_at``, and prefetch groups.
 
     With EXISTS, PostgreSQL would read all authenticators to tell which users of one page have one.
     """
-    authenticators = Authenticator.objects.confirmed().filter(user=OuterRef("pk"))
     successes = Verification.objects.passed().filter(user=OuterRef("pk")).order_by("-at")
-    return users.annotate(
-        authenticator_id=Subquery(authenticators.order_by("pk").values("pk")[:1]),
-        last_verified_at=Subquery(successes.values("at")[:1]),
-    ).prefetch_related(Prefetch("groups", Group.objects.order_by("name")))
+    return (
+        with_methods(users)
+        .annotate(
+            last_verified_at=Subquery(successes.values("at")[:1]),
+        )
+        .prefetch_related(Prefetch("groups", Group.objects.order_by("name")))
+    )
 
 
 def locked_out_users(now: datetime, user_ids: Collection[int] | None = None) -> set[int]:

@@ -1,6 +1,7 @@
 """URLs of sign-in, passwords, users and groups."""
 
 from django.urls import path
+from django.views.generic import RedirectView
 
 from apono_portal.users.views import groups, passwords, sign_in, users
 
@@ -10,12 +11,23 @@ urlpatterns = [
     path("sign-out/", sign_in.sign_out, name="sign_out"),
     path("theme/", sign_in.theme, name="theme"),
     path("account/password/", passwords.change, name="password"),
+    # Where password managers look for it (W3C, A Well-Known URL for Changing Passwords).
+    path(
+        ".well-known/change-password",
+        RedirectView.as_view(pattern_name="users:password"),
+        name="well_known_password",
+    ),
     path("set-password/<uidb64>/<token>/", passwords.SetPassword.as_view(), name="set_password"),
     path("users/", users.directory, name="list"),
     path("users/new/", users.create, name="create"),
     path("users/remind/", users.remind, name="remind"),
     path("users/<int:pk>/", users.edit, name="edit"),
     path("users/<int:pk>/reset-mfa/", users.reset_mfa, name="reset_mfa"),
+    path(
+        "users/<int:pk>/passkeys/<int:passkey_pk>/vouch/",
+        users.vouch_for_passkey,
+        name="vouch_for_passkey",
+    ),
     path("users/<int:pk>/invite/", users.invite, name="invite"),
     path("users/<int:pk>/deactivate/", users.deactivate, name="deactivate"),
     path("users/<int:pk>/reactivate/", users.reactivate, name="reactivate"),

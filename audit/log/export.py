@@ -38,6 +38,7 @@ COLUMNS = (
     "user_agent",
     "mfa_verification",
     "mfa_at",
+    "mfa_method",
     "mfa_with",
     "mfa_from",
     "metadata",
@@ -208,15 +209,15 @@ class EvidenceLookup:
             self._verifications.popitem(last=False)
 
     def of(self, event: Event) -> list[object]:
-        """Return id, time, authenticator and address of the verification, or None for each."""
+        """Return id, time, method, authenticator and address of the verification, or None for each."""
         number = _verification_of(event)
-        return [number, *self._verifications.get(number or 0, [None, None, None])]
+        return [number, *self._verifications.get(number or 0, [None, None, None, None])]
 
     def _remember(self, events: Iterable[Event]) -> None:
         for event in events:
             if (number := _verification_of(event)) is not None:
-                authenticator = event.metadata.get("authenticator")
-                self._verifications[number] = [event.at.isoformat(), authenticator, event.address]
+                about = [event.metadata.get(name) for name in ("method", "authenticator")]
+                self._verifications[number] = [event.at.isoformat(), *about, event.address]
 
 
 def _verification_of(event: Event) -> int | None:

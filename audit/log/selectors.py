@@ -5,16 +5,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import DateTimeField, ExpressionWrapper, F
+from django.db.models import DateTimeField, ExpressionWrapper, F, Subquery, Value
+from django.db.models.functions import Coalesce
 
-from apono_portal.core.db.keyset import Page, count_text, following, page_of, total_text
+from apono_portal.core.db.keyset import MAX_ID, Page, count_text, following, page_of, total_text
 from audit.events import EventName
 from audit.models import Event
 from audit.querysets import EventQuerySet
 
 SCAN_LIMIT = 10_000  # events compared one by one
 MAX_CANDIDATES = 500  # events that the index over words found
-DAWN = datetime.min.replace(tzinfo=UTC)
+DAWN, DUSK = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 GRANT = "requests_app.grant"
 
 
@@ -101,29 +102,33 @@ def page_of_events(filters: EventFilter, *, before: int | None, after: int | Non
     if not filters.words:
         return page_of(filter_events(filters), **place.keys())
     page = page_of(_next_events(filters, place), **place.keys())
-    if not place.is_full(page):
-        page = page_of(_next_indexed(filters, place), **place.keys())
-    if not place.is_full(page):
-        page = page_of(_unindexed(filter_events(filters)), **place.keys(indexed=False))
-    return page
+    if place.is_full(page):
+        return page
+    pks = _next_indexed(filters, place)
+    page = page_of(_filter_by_scan(filters).filter(pk__in=pks), **place.keys())
+    if place.is_full(page) or len(pks) < MAX_CANDIDATES:
+        return page
+    return page_of(_unindexed(filter_events(filters)), **place.keys(indexed=False))
 
 
 def _next_events(filters: EventFilter, place: Place) -> EventQuerySet:
     """Return those with the words among the next `SCAN_LIMIT` events of the other filters."""
-    column = "at" if place.by_time else "pk"
     others = following(_filter_by_scan(filters.without_words), **place.keys())
-    last = others.values_list(column, flat=True)[SCAN_LIMIT : SCAN_LIMIT + 1].first()
+    column = "at" if place.by_time else "pk"
+    if place.after is None:
+        side, end = "gte", DAWN if place.by_time else 0
+    else:
+        side, end = "lte", DUSK if place.by_time else MAX_ID
+    last = Subquery(others.values(column)[SCAN_LIMIT : SCAN_LIMIT + 1])
     matching = _filter_by_scan(filters)
-    side = "gte" if place.after is None else "lte"
-    return matching if last is None else matching.filter(**{f"{column}__{side}": last})
+    return matching.filter(**{f"{column}__{side}": Coalesce(last, Value(end))})
 
 
-def _next_indexed(filters: EventFilter, place: Place) -> EventQuerySet:
-    """Return those that match among the next `MAX_CANDIDATES` that the index over words finds."""
+def _next_indexed(filters: EventFilter, place: Place) -> list[int]:
+    """Return the ids of the next `MAX_CANDIDATES` events that the index over words finds."""
     indexed = _filter_by_scan(filters.without_words).matching_words(filters.words)
     candidates = following(_unindexed(indexed), **place.keys(indexed=False))
-    pks = list(candidates.values_list("pk", flat=True)[:MAX_CANDIDATES])
-    return _filter_by_scan(filters).filter(pk__in=pks)
+    return list(candidates.values_list("pk", flat=True)[:MAX_CANDIDATES])
 
 
 def _unindexed(events: EventQuerySet) -> EventQuerySet:

@@ -55,9 +55,9 @@ RULES = (
              "    device.last_t = -1\n    if device.verify_token(code):")]),
     Rule("the code that turns MFA on is used", ("turned MFA on",), [
         Edit("mfa/enrolment/services.py",
-             '    device.save(update_fields=["confirmed", "name"])',
+             '    device.save(update_fields=["confirmed", "name"])\n    raise_epoch(',
              "    device.last_t = -1\n"
-             '    device.save(update_fields=["confirmed", "name", "last_t"])')]),
+             '    device.save(update_fields=["confirmed", "name", "last_t"])\n    raise_epoch(')]),
     Rule("a recovery code is used once", ("recovery codes",), [
         Edit("mfa/enrolment/recovery_codes.py",
              "codes.filter(used_at=None).update(used_at=attempt.now) == 1",
@@ -80,8 +80,8 @@ RULES = (
         Edit("mfa/verification/trusted_browsers.py",
              "    except signing.BadSignature:\n        return \"\"\n",
              "    except signing.BadSignature:\n        return cookie[:32]\n"),
-        Edit("mfa/verification/attempts.py", "scope=scope_label(browser, recovery=is_recovery)",
-             "scope=scope_label(browser, recovery=is_recovery) if browser else scope.nonce_hash or \"unknown\"")]),
+        Edit("mfa/verification/attempts.py", "scope=scope_label(browser, recovery=method == Method.RECOVERY)",
+             "scope=scope_label(browser, recovery=method == Method.RECOVERY) if browser else scope.nonce_hash or \"unknown\"")]),
     Rule("the session's key changes with the code", ("stale and copied",), [
         Edit("mfa/verification/window.py", "    request.session.cycle_key()\n", "")]),
     Rule("forms carry a CSRF token", ("cross-site",), [
@@ -102,15 +102,15 @@ RULES = (
         Edit("requests_app/policies.py", "        and grant.request.requester_id == user.pk\n", "")]),
     Rule("the credential requires a window", ("credentials without a window",), [
         Edit("requests_app/grants/credentials.py",
-             "    if request.require_mfa:\n        require_evidence(user=actor, window=window)\n",
+             "        require_evidence(user=actor, window=window, requirement=requirement)\n",
              "")]),
     Rule("approvers of protected flows need a window", ("decisions without a window",), [
         Edit("requests_app/approvals/services.py",
-             "require_evidence(user=actor, window=window) if request.require_mfa else None",
+             "_evidence(request, actor, window) if request.require_mfa else None",
              "None"),
         Edit("requests_app/policies.py",  # an approval without evidence does not count
-             "if state is not None and is_evidence_valid(verification=decision.verification, state=state):",
-             "if True:")]),
+             "    if state is not None and is_evidence_valid(\n        verification=decision.verification,",
+             "    if True or is_evidence_valid(\n        verification=decision.verification,")]),
     Rule("nobody approves their own request", ("decisions without a window",), [
         Edit("accessflows/flows/policies.py",
              "if not user.is_active or (user == requester and not flow.allow_self_approval):",
@@ -121,22 +121,23 @@ RULES = (
         Edit("requests_app/querysets.py", "return self.filter(_decidable_by(user)).exclude(own)",
              "return self.filter(_decidable_by(user))")]),
     Rule("a protected request waits for the code", ("steps skipped", "32 requests without"), [
-        Edit("requests_app/submission/evaluation.py", "needs_verification = flow.require_mfa and not verified",
+        Edit("requests_app/submission/evaluation.py", "needs_verification = flow.require_mfa and not evaluation.is_covered",
              "needs_verification = False"),
         Edit("requests_app/submission/services.py",
-             '"require_mfa": flow.require_mfa,\n        "approval"',
-             '"require_mfa": False,\n        "approval"')]),
+             '"require_mfa": flow.require_mfa,\n        "mfa_strength"',
+             '"require_mfa": False,\n        "mfa_strength"')]),
     Rule("users request only what a flow offers them", ("tampering",), [
         Edit("accessflows/querysets.py",
              "return self.active().filter(pk__in=self.ids_requestable_by(user))",
              "return self.active()")]),
     Rule("enrolled users cannot set up again", ("enrolling",), [
         Edit("mfa/enrolment/services.py",
-             "        if any(device.confirmed for device in devices):\n"
-             "            raise AlreadyEnrolled\n",
-             ""),
-        Edit("mfa/enrolment/services.py",
-             "    if any(device.confirmed for device in devices):\n        raise AlreadyEnrolled\n",
+             "    lock_state(user.pk)\n    if is_enrolled(user.pk):\n        require_evidence(",
+             "    lock_state(user.pk)\n    if is_enrolled(user.pk) and window:\n        require_evidence("),
+        Edit("mfa/enrolment/services.py", "    is_further = is_enrolled(user.pk)\n",
+             "    is_further = is_enrolled(user.pk) and window is not None\n"),
+        Edit("requests_app/views/set_up.py",
+             "    if request.mfa.enrolled and not request.mfa.is_open:\n        raise WindowClosed\n",
              "")]),
     Rule("Django admin requires a window", ("steps skipped",), [
         Edit("mfa/middleware.py", "return match is not None and ADMIN_SITE in match.namespaces",
@@ -150,7 +151,7 @@ RULES = (
              "    if verification is None and settings.MFA_ADMINS_MUST_ENROL:\n",
              "    verification = None\n    if False:\n")]),
     Rule("redirects stay on the portal", ("open redirects",), [
-        Edit("requests_app/views/responses.py", '    return next_url if is_safe else ""',
+        Edit("apono_portal/core/web/next_page.py", '    return next_url if is_safe else ""',
              "    return next_url")]),
     Rule("deactivated users are signed out", ("survival",), [
         Edit("apono_portal/users/backends.py",

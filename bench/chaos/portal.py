@@ -69,8 +69,9 @@ class Portal:
         pks = [request.pk for request in requests]
         active = AccessRequest.objects.filter(pk__in=pks, status=Status.ACTIVE)
         if not wait_until(lambda: active.count() == len(pks), timeout_s=timeout_s):
-            others = AccessRequest.objects.filter(pk__in=pks).exclude(status=Status.ACTIVE)[:3]
-            raise InvalidRun(f"Not active: {[(r.reference, r.status, r.message) for r in others]}")
+            others = AccessRequest.objects.filter(pk__in=pks).exclude(status=Status.ACTIVE)
+            fields = ("pk", "status", "message", "grants__attempts", "grants__last_error")
+            raise InvalidRun(f"Not active: {list(others.values_list(*fields))}")
         grants = Grant.objects.filter(request__in=pks)
         return list(grants.select_related("request", "integration").order_by("pk"))
 

@@ -106,13 +106,18 @@ def set_up_mfa(tour: Tour, requester: Person) -> None:
     page = requester.page
     text = "As soon as one active flow requires MFA, users without an authenticator see it on every page."
     tour.take(page, "banner", "The banner leads to Set Up MFA", text)
-    text = "By QR code, typed key, or a link on the same phone, with any authenticator app."
+    text = (
+        "By QR code, typed key, or a link on the same phone, with any authenticator app. The code that "
+        "turns MFA on verifies for an hour and releases what waits for it."
+    )
     heading = "An authenticator in two minutes"
     requester.set_up_mfa(before_the_code=lambda: tour.take(page, "set-up", heading, text))
 
 
 def request_access(tour: Tour, requester: Person) -> None:
     page = requester.page
+    page.goto("/account/security/")
+    page.get_by_role("button", name="Close window").click()
     requester.go_to("New Request")
     page.get_by_role("checkbox", name="billing billing_write via Billing read-write").check()
     page.get_by_label("Duration").fill("2h")
@@ -132,8 +137,6 @@ def request_access(tour: Tour, requester: Person) -> None:
 def approve(tour: Tour, approver: Person) -> None:
     page = approver.page
     approver.set_up_mfa()
-    page.goto("/account/step-up/")
-    approver.verify()
     approver.go_to("Approvals")
     page.get_by_role("link", name="Irma Solberg").first.click()
     expect(page.get_by_role("button", name="Approve")).to_be_visible()

@@ -7,7 +7,7 @@ the request is included.
 import argparse
 import time
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from bench.environment import temporary_folder
 from bench.report import Figure, quantile
@@ -51,9 +51,6 @@ def _signed_in(page: Page, stack: Stack) -> Person:
     person = Person(page, account["email"], account["password"])
     person.sign_in()
     person.set_up_mfa()
-    page.goto("/account/step-up/")
-    person.verify()
-    expect(page.get_by_role("heading", name="My Access", level=1)).to_be_visible()
     return person
 
 

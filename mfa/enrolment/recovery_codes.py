@@ -3,17 +3,23 @@
 import hashlib
 import re
 import secrets
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
+from django.utils.dateformat import format as date_format
 
 from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.services import record
 from mfa import emails
 from mfa.exceptions import MalformedCode, RecoveryCodesDisabled
-from mfa.models import Outcome, RecoveryCode
+from mfa.methods.selectors import is_enrolled
+from mfa.models import Method, Outcome, RecoveryCode
 from mfa.verification.attempts import (
     Attempt,
     VerificationResult,
@@ -38,6 +44,26 @@ PATTERN = re.compile(rf"[{ALPHABET}]{{{CODE_LENGTH}}}")
 MALFORMED = "Enter one of your recovery codes: four groups of five characters."
 
 
+@dataclass(frozen=True, slots=True)
+class CodeSheet:
+    """New recovery codes as they are shown once, copied, downloaded and printed."""
+
+    codes: list[str]
+    account: str
+    made_at: datetime
+
+    @property
+    def heading(self) -> str:
+        made_at = date_format(timezone.localtime(self.made_at), "j F Y, H:i")
+        return f"{settings.PORTAL_NAME} · {self.account} · {made_at}"
+
+    @property
+    def download(self) -> str:
+        """Return the text file as a link: the server keeps nothing to serve it from."""
+        text = "\r\n".join([f"Recovery codes: {self.heading}", "", *self.codes, ""])
+        return f"data:text/plain;charset=utf-8,{quote(text)}"
+
+
 def verify_recovery_code(
     *, user: "User", code: str, scope: ThrottleScope, client_info: ClientInfo
 ) -> VerificationResult:
@@ -49,10 +75,10 @@ def verify_recovery_code(
     if not settings.MFA_RECOVERY_CODES:
         raise RecoveryCodesDisabled
     code_hash = hash_recovery_code(user.pk, code)
-    attempt = begin_attempt(user, scope, client_info, is_recovery=True)
+    attempt = begin_attempt(user, scope, client_info, method=Method.RECOVERY)
     if refusal := refuse_locked_out(attempt):
         return refusal
-    if attempt.device is None:
+    if not is_enrolled(user.pk):
         return refuse_without_device(attempt)
     outcome = _spend(attempt, code_hash)
     if outcome != Outcome.OK:

@@ -4,7 +4,7 @@ Services begin an attempt, check a code, and call `succeed` or `fail`, all in on
 failure is an outcome, never an exception: nothing that must be remembered is rolled back.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import takewhile
@@ -19,7 +19,16 @@ from audit.events import EventName
 from audit.models import Event
 from audit.services import record
 from mfa import emails
-from mfa.models import Authenticator, MfaState, Outcome, RecoveryCode, TrustedBrowser, Verification
+from mfa.models import (
+    Authenticator,
+    Method,
+    MfaState,
+    Outcome,
+    Passkey,
+    RecoveryCode,
+    TrustedBrowser,
+    Verification,
+)
 from mfa.verification.locking import lock_state
 from mfa.verification.rate_limits import (
     MAX_SESSION_FAILURES,
@@ -38,20 +47,26 @@ EVENTS = {
     Outcome.OK: EventName.MFA_VERIFY,
     Outcome.BAD: EventName.MFA_REFUSE,
     Outcome.REPLAY: EventName.MFA_REFUSE,
+    Outcome.REPEATED: EventName.MFA_REPEAT,
     Outcome.NO_DEVICE: EventName.MFA_REFUSE,
     Outcome.THROTTLED: EventName.MFA_THROTTLE,
+    Outcome.REFUSED: EventName.MFA_REFUSE,
 }
 MESSAGES = {
     Outcome.OK: "Verified.",
     Outcome.BAD: "Incorrect code. Check that your phone sets its clock automatically.",
     Outcome.REPLAY: "This code was already used. Wait for the next one.",
+    Outcome.REPEATED: "That code was just used. Wait up to 30 seconds for the next one.",
     Outcome.THROTTLED: "Too many incorrect codes. Try again later.",
     Outcome.NO_DEVICE: "MFA is not set up. Set it up first.",
+    Outcome.REFUSED: "That didn't work. Try again or enter a code.",
 }
 
 
-_locked_device = CompiledQuery(
-    lambda user_id: Authenticator.objects.select_for_update().of(user_id).confirmed(),
+_locked_devices = CompiledQuery(
+    lambda user_id: (
+        Authenticator.objects.select_for_update().of(user_id).confirmed().order_by("pk")
+    ),
     BigIntegerField(),
 )
 _recent_failures = CompiledQuery(
@@ -80,22 +95,33 @@ _latest_in_session = CompiledQuery(
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt under the lock: who, with what, on which budget, from where."""
+    """One attempt under the lock: who, with what, on which budget, from where.
+
+    ``device`` is what was verified with, and for a wrong code the only authenticator there is.
+    """
 
     user: "User"
     state: MfaState
-    device: Authenticator | None
+    device: Authenticator | Passkey | None
     client_info: ClientInfo
     scope: str
     browser: TrustedBrowser | None = None
     session_ref: str = ""
-    is_recovery: bool = False
+    method: Method = Method.CODE
+    devices: tuple[Authenticator, ...] = ()
     now: datetime = field(default_factory=timezone.now)
 
     @cached_property
     def earlier_failures(self) -> list[datetime]:
         """Return when this scope's failures before this attempt were, newest first."""
         return recent_failures(self.state.user_id, self.scope, self.now)
+
+    @property
+    def is_recovery(self) -> bool:
+        return self.method == Method.RECOVERY
+
+    def made_with(self, device: Authenticator | Passkey) -> "Attempt":
+        return replace(self, device=device)
 
     def locked_until(self, failures: list[datetime]) -> datetime | None:
         return locked_until(failures, self.now, month_since=self.state.lockout_lifted_at)
@@ -110,6 +136,7 @@ class Attempt:
             scope=self.scope,
             session_ref=self.session_ref,
             epoch=self.state.epoch,
+            method=self.method,
             device_id=self.device.pk if self.device else None,
             device_name=Verification.RECOVERY_CODE if self.is_recovery else device_name,
             address=self.client_info.address,
@@ -133,6 +160,7 @@ class Attempt:
         return self.record(
             EVENTS[outcome],
             outcome=outcome.value,
+            method=self.method.value,
             authenticator=verification.device_name,
             verification=verification.pk,
             **metadata,
@@ -169,21 +197,22 @@ class VerificationResult:
 
 
 def begin_attempt(
-    user: "User", scope: ThrottleScope, client_info: ClientInfo, *, is_recovery: bool = False
+    user: "User", scope: ThrottleScope, client_info: ClientInfo, *, method: Method = Method.CODE
 ) -> Attempt:
-    """Lock the user's MFA state, then the authenticator, and read the scope under the lock."""
+    """Lock the user's MFA state, then the authenticators, and read the scope under the lock."""
     state = lock_state(user.pk)
-    device = _locked_device.first(user.pk)
+    devices = () if method == Method.PASSKEY else tuple(_locked_devices(user.pk))
     browser = scope.trusted_browser(state.user_id, state.epoch)
     return Attempt(
         user,
         state,
-        device,
+        devices[0] if len(devices) == 1 else None,
         client_info,
-        scope=scope_label(browser, recovery=is_recovery),
+        scope=scope_label(browser, recovery=method == Method.RECOVERY),
         browser=browser,
         session_ref=scope.session_ref,
-        is_recovery=is_recovery,
+        method=method,
+        devices=devices,
     )
 
 
@@ -206,6 +235,20 @@ def refuse_without_device(attempt: Attempt) -> VerificationResult:
     recent = ledger.filter(outcome=Outcome.NO_DEVICE).since(attempt.now - SHORT.period)
     row = recent.order_by("-id").first()
     return VerificationResult(attempt, row or _write_refusal(attempt, Outcome.NO_DEVICE))
+
+
+def refuse_repeated(attempt: Attempt, last_success: int | None) -> VerificationResult | None:
+    """Refuse a used code without counting it, if the session that used it enters it again.
+
+    That is a slip, as after a double click, and no attack: the code stays used, and whoever repeats
+    it learns nothing new. None if another session verified last. One row for each success.
+    """
+    ledger = Verification.objects.filter(user_id=attempt.state.user_id)
+    success = ledger.passed().only("pk").order_by("-pk").first()
+    if success is None or success.pk != last_success:
+        return None
+    row = ledger.filter(outcome=Outcome.REPEATED, pk__gt=success.pk).first()
+    return VerificationResult(attempt, row or _write_refusal(attempt, Outcome.REPEATED))
 
 
 def succeed(attempt: Attempt) -> VerificationResult:

@@ -8,10 +8,12 @@ from django.db.models import BigIntegerField
 from django.utils import timezone
 
 from apono_portal.core.db.compiled_query import CompiledQuery
-from mfa.exceptions import NotEnrolled, WindowClosed
-from mfa.models import Authenticator, MfaState, Verification
+from mfa.exceptions import NotEnrolled, PasskeyRequired, WindowClosed
+from mfa.methods.selectors import is_enrolled
+from mfa.models import MfaState, Verification
 from mfa.verification.locking import lock_state
 from mfa.verification.policies import is_window_valid
+from mfa.verification.strength import ANY_METHOD, Requirement, claim
 from mfa.verification.window import Window
 
 if TYPE_CHECKING:
@@ -24,17 +26,21 @@ _verification = CompiledQuery(
 )
 
 
-def require_evidence(*, user: "User", window: Window | None) -> Verification:
+def require_evidence(
+    *, user: "User", window: Window | None, requirement: Requirement = ANY_METHOD
+) -> Verification:
     """Return the success that opened the window, or raise `WindowClosed`.
 
     Call it inside the transaction of what it permits: the user's state stays locked until that
-    commits, so no reset slips in between.
+    commits, so no reset slips in between. Raises `PasskeyRequired` and `OwnVerificationRequired`, too,
+    where the window is not enough for the requirement.
     """
     with transaction.atomic(savepoint=False):
         state = lock_state(user.pk)
         verification = _success_behind(window, state) if window else None
     if verification is None:
-        raise WindowClosed
+        raise PasskeyRequired if requirement.needs_passkey else WindowClosed
+    claim(requirement, verification)
     return verification
 
 
@@ -45,11 +51,6 @@ def _success_behind(window: Window, state: MfaState) -> Verification | None:
     ):
         return None
     return verification
-
-
-def is_enrolled(user_id: int) -> bool:
-    """Return whether a user has set up MFA. Services that depend on it hold the lock of the state."""
-    return Authenticator.objects.of(user_id).confirmed().exists()
 
 
 def require_evidence_if_enrolled(*, user: "User", window: Window | None) -> Verification | None:

@@ -20,7 +20,14 @@ from mfa.verification.attempts import recent_failures
 from mfa.verification.evidence import require_admin_evidence
 from mfa.verification.locking import lock_states
 from mfa.verification.policies import clean_reason, require_account_admin
-from mfa.verification.rate_limits import LIMITS, MONTH, SHORT, locked_until
+from mfa.verification.rate_limits import (
+    LIMITS,
+    MONTH,
+    SHORT,
+    Limit,
+    limit_reached,
+    locked_until,
+)
 from mfa.verification.throttle_scope import RECOVERY_SCOPE, ThrottleScope, scope_label
 from mfa.verification.window import Window
 
@@ -63,6 +70,21 @@ def locked_out_until(
     browser = scope.trusted_browser(user.pk, state.epoch)
     failures = recent_failures(user.pk, scope_label(browser, recovery=is_recovery), now)
     return locked_until(failures, now, month_since=state.lockout_lifted_at)
+
+
+def limit_behind_lockout(
+    user: "User", scope: ThrottleScope | None, *, is_recovery: bool = False
+) -> Limit | None:
+    """Return the limit that this browser has reached, None if it is not locked out.
+
+    Without a scope it is the limit of setting up.
+    """
+    state, now = MfaState.objects.get(user_id=user.pk), timezone.now()
+    label = Verification.SET_UP_SCOPE
+    if scope is not None:
+        label = scope_label(scope.trusted_browser(user.pk, state.epoch), recovery=is_recovery)
+    failures = recent_failures(user.pk, label, now)
+    return limit_reached(failures, now, month_since=state.lockout_lifted_at)
 
 
 def users_locked_out(now: datetime, user_ids: Collection[int] | None = None) -> set[int]:

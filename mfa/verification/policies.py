@@ -8,7 +8,8 @@ from django.db.models import BigIntegerField
 
 from apono_portal.core.db.compiled_query import CompiledQuery
 from mfa.exceptions import InvalidReason, NotAllowed
-from mfa.models import Authenticator, MfaState, Outcome, Verification
+from mfa.models import Authenticator, Method, MfaState, Outcome, Passkey, Verification
+from mfa.verification.strength import ANY_METHOD, Requirement, meets
 from mfa.verification.window import Window
 
 if TYPE_CHECKING:
@@ -16,15 +17,25 @@ if TYPE_CHECKING:
 
 MAX_REASON_LENGTH = 500
 
-_device_in_use = CompiledQuery(
+_authenticator_in_use = CompiledQuery(
     lambda pk, user_id: Authenticator.objects.of(user_id).confirmed().filter(pk=pk),
+    BigIntegerField(),
+    BigIntegerField(),
+)
+_passkey_in_use = CompiledQuery(
+    lambda pk, user_id: Passkey.objects.of(user_id).filter(pk=pk).order_by(),
     BigIntegerField(),
     BigIntegerField(),
 )
 
 
-def is_evidence_valid(*, verification: Verification | None, state: MfaState) -> bool:
-    """Return whether a success still counts: same user, same epoch, authenticator still in use.
+def is_evidence_valid(
+    *,
+    verification: Verification | None,
+    state: MfaState,
+    requirement: Requirement = ANY_METHOD,
+) -> bool:
+    """Return whether a success still counts: same user, same epoch, method still in use and enough.
 
     It does not look at the hour: what was permitted within it stays permitted afterwards.
     """
@@ -34,7 +45,17 @@ def is_evidence_valid(*, verification: Verification | None, state: MfaState) -> 
         return False
     if verification.user_id != state.user_id or verification.epoch != state.epoch:
         return False
-    return _device_in_use.first(verification.device_id, state.user_id) is not None
+    return is_method_in_use(verification) and meets(requirement, verification)
+
+
+def is_method_in_use(verification: Verification) -> bool:
+    """Return whether the user still has what they verified with. A reset voids recovery codes' too."""
+    if verification.method == Method.RECOVERY:
+        return True
+    if verification.method == Method.PASSKEY:
+        passkey = _passkey_in_use.first(verification.device_id, verification.user_id)
+        return passkey is not None and passkey.is_authentic
+    return _authenticator_in_use.first(verification.device_id, verification.user_id) is not None
 
 
 def is_window_valid(
@@ -46,7 +67,7 @@ def is_window_valid(
     """
     return (
         (window.verification_id, window.device_id, window.verified_at)
-        == (verification.pk, verification.device_id, verification.at)
+        == (verification.pk, verification.device_id or 0, verification.at)
         and verification.user.is_active
         and window.belongs_to(verification.user, state.epoch)
         and window.is_open_at(now)

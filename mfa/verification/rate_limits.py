@@ -2,7 +2,8 @@
 
 Five in 15 minutes, 20 a day, 100 in 30 days. Three codes are accepted at any time (now and one step
 either side), so a guesser who holds the password succeeds with at most 20 x 3/10^6 = 6e-5 a day and
-100 x 3/10^6 = 3e-4 in 30 days.
+100 x 3/10^6 = 3e-4 in 30 days. A code is compared with every app of a user, of which there are at
+most three, so two or three of them make it two or three times that.
 """
 
 from collections.abc import Sequence
@@ -14,11 +15,12 @@ from datetime import datetime, timedelta
 class Limit:
     failures: int
     period: timedelta
+    period_text: str
 
 
-SHORT = Limit(5, timedelta(minutes=15))
-DAY = Limit(20, timedelta(days=1))
-MONTH = Limit(100, timedelta(days=30))
+SHORT = Limit(5, timedelta(minutes=15), "15 minutes")
+DAY = Limit(20, timedelta(days=1), "24 hours")
+MONTH = Limit(100, timedelta(days=30), "30 days")
 LIMITS = (SHORT, DAY, MONTH)
 MAX_SESSION_FAILURES = 5
 
@@ -35,6 +37,15 @@ def locked_until(
     ends = [_end_of(limit, failures, month_since) for limit in LIMITS]
     latest = max((end for end in ends if end is not None), default=None)
     return latest if latest is not None and latest > now else None
+
+
+def limit_reached(
+    failures: Sequence[datetime], now: datetime, *, month_since: datetime | None = None
+) -> Limit | None:
+    """Return the limit that locks the scope out the longest, None if it accepts codes now."""
+    until = locked_until(failures, now, month_since=month_since)
+    ends = {_end_of(limit, failures, month_since): limit for limit in LIMITS}
+    return ends[until] if until is not None else None
 
 
 def is_month_limit_reached(

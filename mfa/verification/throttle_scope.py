@@ -12,6 +12,7 @@ from django.utils.crypto import salted_hmac
 
 from mfa.models import TrustedBrowser, Verification
 from mfa.verification.trusted_browsers import find_trusted_browser, nonce_hash_of
+from mfa.verification.window import stored_window
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -21,17 +22,23 @@ RECOVERY_SCOPE = "recovery"
 
 @dataclass(frozen=True, slots=True)
 class ThrottleScope:
-    """The browser and the session an attempt comes from, as hashes of their cookies."""
+    """The browser and the session an attempt comes from, as hashes of their cookies.
+
+    ``last_success`` is the verification that opened the session's window, if any.
+    """
 
     nonce_hash: str = ""
     session_ref: str = ""
+    last_success: int | None = None
 
     def trusted_browser(self, user_id: int, epoch: int) -> TrustedBrowser | None:
         return find_trusted_browser(user_id, epoch, self.nonce_hash)
 
 
 def throttle_scope_of(request: HttpRequest, user: "User") -> ThrottleScope:
-    return ThrottleScope(nonce_hash_of(request, user.pk), session_ref_of(request))
+    window = stored_window(request)
+    last_success = window.verification_id if window and window.user_id == user.pk else None
+    return ThrottleScope(nonce_hash_of(request, user.pk), session_ref_of(request), last_success)
 
 
 def scope_label(browser: TrustedBrowser | None, *, recovery: bool = False) -> str:

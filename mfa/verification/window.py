@@ -8,11 +8,11 @@ It is stored in the server-side session and counts only while everything it was 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.conf import settings
 from django.contrib.auth import logout
-from django.db.models import BigIntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import BigIntegerField, Exists, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -22,24 +22,33 @@ from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.types import PortalRequest
 from audit.events import EventName
 from audit.services import record
-from mfa.models import Authenticator, Verification
+from mfa.methods.selectors import is_enrolled
+from mfa.models import Authenticator, Method, Passkey, Verification
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
 SESSION_KEY = "mfa_window"
+Users = TypeVar("Users", bound=QuerySet[Any])
 
-_authenticator_of = CompiledQuery(
-    lambda user_id: Authenticator.objects.of(user_id).confirmed(), BigIntegerField()
+_authenticators = Authenticator.objects.confirmed().filter(
+    pk=OuterRef("device_id"), user=OuterRef("user_id")
 )
+_passkeys = Passkey.objects.filter(pk=OuterRef("device_id"), user=OuterRef("user_id"))
 _success = CompiledQuery(
-    lambda pk: Verification.objects.passed().filter(pk=pk).order_by(), BigIntegerField()
+    lambda pk: (
+        Verification.objects.passed()
+        .filter(pk=pk)
+        .annotate(authenticator_in_use=Exists(_authenticators), passkey_in_use=Exists(_passkeys))
+        .order_by()
+    ),
+    BigIntegerField(),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One success, as the session stores it.
+    """One success, as the session stores it. ``device_id`` is 0 where a recovery code has none.
 
     ``auth`` is the user's session hash at that time, so that any password change voids it.
     """
@@ -68,28 +77,28 @@ class Window:
         )
 
 
-def with_authenticator(users: "QuerySet[User]") -> "QuerySet[User]":
-    """Annotate users with their confirmed authenticator, for the `WindowState` of a request."""
+def with_methods(users: Users) -> Users:
+    """Annotate users with one of their authenticators and passkeys, for the `WindowState` of a request."""
     devices = Authenticator.objects.confirmed().filter(user=OuterRef("pk")).order_by("pk")
+    passkeys = Passkey.objects.filter(user=OuterRef("pk")).order_by("pk")
     return users.annotate(
         authenticator_id=Subquery(devices.values("pk")[:1]),
-        authenticator_name=Subquery(devices.values("name")[:1]),
+        passkey_id=Subquery(passkeys.values("pk")[:1]),
     )
 
 
-def authenticator_of(user: "User", *, fresh: bool = False) -> tuple[int, str] | None:
-    """Return id and name of the user's confirmed authenticator, as read with the user unless ``fresh``."""
+def is_enrolled_user(user: "User", *, fresh: bool = False) -> bool:
+    """Return whether the user has a method, as read with the user (`with_methods`) unless ``fresh``."""
     if fresh or not hasattr(user, "authenticator_id"):
-        device = _authenticator_of.first(user.pk)
-        return (device.pk, device.name) if device else None
-    pk = getattr(user, "authenticator_id", None)
-    return (pk, getattr(user, "authenticator_name", "")) if pk is not None else None
+        return is_enrolled(user.pk)
+    methods = (user.authenticator_id, getattr(user, "passkey_id", None))
+    return any(pk is not None for pk in methods)
 
 
 class WindowState:
     """``request.mfa``: whether the user is enrolled, and the window if it is open.
 
-    The authenticator is read with the user (`with_authenticator`), a stored window costs one query.
+    What they enrolled is read with the user (`with_methods`), a stored window costs one query.
     After a change within the request, ``fresh`` reads both from the database.
     """
 
@@ -97,25 +106,32 @@ class WindowState:
         self._request = request
         self._fresh = fresh
 
-    @property
+    @cached_property
     def enrolled(self) -> bool:
-        return self._authenticator is not None
+        return self._user is not None and is_enrolled_user(self._user, fresh=self._fresh)
+
+    @property
+    def window(self) -> Window | None:
+        return self._state[0]
+
+    @property
+    def verification(self) -> Verification | None:
+        """Return the success behind the open window. Pages show it; services check it again."""
+        return self._state[1]
 
     @cached_property
-    def window(self) -> Window | None:
-        window, device, user = stored_window(self._request), self._authenticator, self._user
-        if window is None or device is None or user is None:
-            return None
+    def _state(self) -> tuple[Window | None, Verification | None]:
+        window, user = stored_window(self._request), self._user
+        if window is None or user is None or not self.enrolled:
+            return None, None
         if not window.belongs_to(user, user.mfa_epoch) or not window.is_open_at(timezone.now()):
-            return None
-        if window.device_id != device[0]:
-            return None
+            return None, None
         success = _success.first(window.verification_id)
-        if success is None:
-            return None
-        proof = (success.user_id, success.device_id, success.epoch, success.at)
+        if success is None or not _is_in_use(success):
+            return None, None
+        proof = (success.user_id, success.device_id or 0, success.epoch, success.at)
         claim = (window.user_id, window.device_id, window.epoch, window.verified_at)
-        return window if proof == claim else None
+        return (window, success) if proof == claim else (None, None)
 
     @property
     def is_open(self) -> bool:
@@ -133,16 +149,15 @@ class WindowState:
         return -((timezone.now() - self.window.closes_at) // timedelta(minutes=1))
 
     @property
-    def authenticator_name(self) -> str:
-        return self._authenticator[1] if self._authenticator else ""
-
-    @property
     def _user(self) -> "User | None":
         return self._request.user if self._request.user.is_authenticated else None
 
-    @cached_property
-    def _authenticator(self) -> tuple[int, str] | None:
-        return authenticator_of(self._user, fresh=self._fresh) if self._user else None
+
+def _is_in_use(success: Verification) -> bool:
+    if success.method == Method.RECOVERY:
+        return True
+    kind = "passkey" if success.method == Method.PASSKEY else "authenticator"
+    return bool(getattr(success, f"{kind}_in_use"))
 
 
 def open_window(request: PortalRequest, verification: Verification) -> None:

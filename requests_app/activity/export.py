@@ -77,6 +77,7 @@ def _row(request: AccessRequest) -> Row:
         "status": request.status,
         "status_since": utc_timestamp(request.status_changed_at),
         "mfa_required": request.require_mfa,
+        "mfa_strength": request.mfa_strength,
         **_mfa(request),
         "mfa_verification": request.verification_id,
         "approval": request.approval,
@@ -96,6 +97,7 @@ def _row(request: AccessRequest) -> Row:
 def _mfa(verified: AccessRequest | Extension) -> Row:
     return {
         "mfa_verified_at": _instant_or_none(verified.verified_at),
+        "mfa_method": verified.verified_method,
         "mfa_with": verified.verified_with,
         "mfa_scope": verified.verified_scope,
         "mfa_from": verified.verified_from,
@@ -110,6 +112,7 @@ def _decision(decision: Decision) -> Row:
         "at": utc_timestamp(decision.at),
         "reason": decision.reason,
         "mfa_verified_at": _instant_or_none(verification.at) if verification else None,
+        "mfa_method": verification.method if verification else "",
         "mfa_with": verification.device_name if verification else "",
     }
 

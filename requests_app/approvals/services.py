@@ -10,6 +10,7 @@ from accessflows.models import AccessFlow
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.services import record
+from mfa.models import Verification
 from mfa.verification.evidence import require_evidence
 from mfa.verification.locking import lock_state
 from mfa.verification.window import Window
@@ -25,7 +26,7 @@ from requests_app.lifecycle import (
     transition,
 )
 from requests_app.models import AccessRequest, Decision, Status
-from requests_app.policies import has_decided, ineligibility_reason
+from requests_app.policies import DECISION, has_decided, ineligibility_reason
 from requests_app.submission.validation import clean_reason
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _create_decision(
 ) -> Decision:
     needs_reason = verdict == REJECT or flow.require_approver_reason
     reason = clean_reason(reason, required=needs_reason)
-    evidence = require_evidence(user=actor, window=window) if request.require_mfa else None
+    evidence = _evidence(request, actor, window) if request.require_mfa else None
     decision = Decision(
         request=request,
         approver=actor,
@@ -126,6 +127,12 @@ def _create_decision(
     )
     decision.sign().save(force_insert=True)
     return decision
+
+
+def _evidence(request: AccessRequest, actor: "User", window: Window | None) -> Verification:
+    """Return the approver's evidence, which must be as strong as the requester's."""
+    requirement = request.mfa_requirement(DECISION)
+    return require_evidence(user=actor, window=window, requirement=requirement)
 
 
 def _apply(

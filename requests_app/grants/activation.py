@@ -22,6 +22,7 @@ from requests_app.lifecycle import (
 from requests_app.models import AccessRequest, Grant, GrantState, RequestedTarget, Status
 from requests_app.policies import NOT_AUTHENTIC, approval_gap, grants_gap, ineligibility_reason
 
+VERIFY_AGAIN = "MFA was reset or changed after this request was verified."
 NOT_IN_TIME = "Access could not be provisioned in time. Request access again."
 
 
@@ -175,9 +176,11 @@ def _evidence_gap(request: AccessRequest, state: MfaState | None) -> str:
     """Return why the requester's evidence no longer holds, or "". Needs the lock on ``state``."""
     if not request.require_mfa:
         return ""
-    if state is not None and is_evidence_valid(verification=request.verification, state=state):
+    if state is not None and is_evidence_valid(
+        verification=request.verification, state=state, requirement=request.mfa_requirement()
+    ):
         return ""
-    return "MFA was reset before access was active. Request access again."
+    return "MFA was reset or changed before access was active. Request access again."
 
 
 def _cancel(request: AccessRequest, sentence: str) -> AccessRequest:
@@ -198,8 +201,8 @@ def _await_mfa_again(request: AccessRequest) -> AccessRequest:
         to=Status.PENDING_MFA,
         event=EventName.REQUEST_AWAIT_MFA,
         actor=None,
-        metadata={"reason": "MFA was reset after this request was verified."},
-        message="MFA was reset after this request was verified. Verify again to continue.",
+        metadata={"reason": VERIFY_AGAIN},
+        message=f"{VERIFY_AGAIN} Verify again to continue.",
         pending_until=pending_until(Status.PENDING_MFA, timezone.now()),
         **evidence_fields(None),
     )

@@ -10,8 +10,10 @@ from accessflows.connectors.protocol import Credential, GrantIdentity
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.services import record
+from mfa.models import Strength
 from mfa.verification.evidence import require_evidence
 from mfa.verification.locking import lock_state
+from mfa.verification.strength import Requirement
 from mfa.verification.window import Window
 from requests_app.evidence_checks import tampering_recorded
 from requests_app.exceptions import Conflict, RequestRefused
@@ -121,7 +123,8 @@ def _lock_revealable(
     if grant.deadline <= timezone.now():
         raise Conflict("This access has expired. Request it again if you still need it.")
     if request.require_mfa:
-        require_evidence(user=actor, window=window)
+        requirement = Requirement(Strength(request.mfa_strength))
+        require_evidence(user=actor, window=window, requirement=requirement)
     return grant, identity
 
 

@@ -18,7 +18,7 @@ from accessflows.connectors.errors import ConnectorError, TargetUnavailable
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from audit.services import record
-from mfa.models import MfaState
+from mfa.models import MfaState, Verification
 from mfa.verification.evidence import require_evidence
 from mfa.verification.locking import lock_state
 from mfa.verification.policies import is_evidence_valid
@@ -157,7 +157,7 @@ def _request_extension(
             )
         if sentence := extension_conflict(request, now):
             raise Conflict(sentence)
-        evidence = require_evidence(user=actor, window=window) if request.require_mfa else None
+        evidence = _evidence(request, actor, window) if request.require_mfa else None
         extension = Extension(
             request=request,
             number=request.extensions_used + 1,
@@ -179,6 +179,16 @@ def _request_extension(
             client_info=client_info,
         )
     return extension
+
+
+def _evidence(request: AccessRequest, actor: "User", window: Window | None) -> Verification:
+    requirement = request.mfa_requirement(_action(request.extensions_used + 1))
+    return require_evidence(user=actor, window=window, requirement=requirement)
+
+
+def _action(number: int) -> str:
+    """Return what the verification of an extension is used for."""
+    return f"extension {number}"
 
 
 def _extend_on_target(grant: Grant, to_end: datetime) -> datetime:
@@ -235,9 +245,12 @@ def _obstacle(extension: Extension, request: AccessRequest, state: MfaState | No
         return sentence
     if not extension.require_mfa:
         return ""
-    if state is not None and is_evidence_valid(verification=extension.verification, state=state):
+    requirement = request.mfa_requirement(_action(extension.number))
+    if state is not None and is_evidence_valid(
+        verification=extension.verification, state=state, requirement=requirement
+    ):
         return ""
-    return "MFA was reset after the extension was requested."
+    return "MFA was reset or changed after the extension was requested."
 
 
 def _retry_later(extension: Extension, sentence: str) -> Extension:

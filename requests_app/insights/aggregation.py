@@ -37,6 +37,7 @@ ATTACKS = {
 }
 VERIFICATIONS = (EventName.MFA_VERIFY, EventName.MFA_REFUSE, EventName.MFA_THROTTLE)
 OUTCOME = KeyTextTransform("outcome", "metadata")
+METHOD = KeyTextTransform("method", "metadata")
 # Upper bounds of the delay between deadline and revocation, in seconds.
 DELAYS = {"punctual": 5, "minute": 60, "five_minutes": 300, "later": math.inf}
 BATCH_SIZE = 1000
@@ -48,10 +49,12 @@ def figures_between(start: datetime, end: datetime) -> Figures:
     counted = events.filter(event__in=[*OUTCOMES.values(), *ATTACKS.values()])
     by_event = _count_by(counted, "event")
     outcomes = events.filter(event__in=VERIFICATIONS).annotate(outcome=OUTCOME)
+    successes = events.filter(event=EventName.MFA_VERIFY).annotate(method=METHOD)
     return {
         "requests": {name: by_event.get(event.value, 0) for name, event in OUTCOMES.items()},
         "attacks": {name: by_event.get(event.value, 0) for name, event in ATTACKS.items()},
         "verifications": _count_by(outcomes, "outcome"),
+        "methods": _count_by(successes, "method"),
         "time_to_access": _time_to_access(events),
         "revocations": _revocations(events),
         "flows": _requests_by_flow(events),

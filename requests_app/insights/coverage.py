@@ -3,7 +3,8 @@
 from django.contrib.auth import get_user_model
 from django.db.models import Count
 
-from accessflows.flows.mfa_requirement import all_lacking_required_mfa, enrolled
+from accessflows.flows.mfa_requirement import all_lacking_required_mfa
+from mfa.methods.selectors import enrolled_condition
 from requests_app.insights.aggregation import Figures
 
 MAX_GROUPS = 8
@@ -14,7 +15,7 @@ def coverage_now() -> Figures:
     users = get_user_model()._default_manager.filter(is_active=True)
     return {
         "users": users.count(),
-        "enrolled": users.filter(enrolled()).count(),
+        "enrolled": users.filter(enrolled_condition()).count(),
         "lacking": all_lacking_required_mfa(users).count(),
         "groups": _groups(),
     }
@@ -27,7 +28,7 @@ def _groups() -> list[tuple[str, int, int]]:
     sizes = active.values("group", "group__name").annotate(size=Count("user"))
     largest = list(sizes.order_by("-size", "group__name")[:MAX_GROUPS])
     enrolled_members = active.filter(
-        group__in=[row["group"] for row in largest], user__totpdevice__confirmed=True
+        enrolled_condition("user"), group__in=[row["group"] for row in largest]
     )
     with_mfa = dict(
         enrolled_members.values_list("group").annotate(count=Count("user", distinct=True))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from accessflows.models import AccessFlow
+from mfa.models import Method
 from requests_app.insights.aggregation import Figures
 from requests_app.insights.charts import (
     Axes,
@@ -32,7 +33,9 @@ VERIFICATIONS = {
     "replay": "Already used",
     "throttled": "Locked out",
     "no_device": "Not set up",
+    "refused": "Passkey refused",
 }
+METHODS = dict(Method.choices)
 ATTACKS = {
     "sign_in_refused": "Sign-ins refused",
     "sign_in_blocked": "Sign-ins blocked",
@@ -100,6 +103,7 @@ class Insights:
     coverage: Figures | None
     requests: Bars
     verifications: Bars
+    methods: list[Share]
     attacks: list[Share]
     lockouts: int
     time_to_access: TimeToAccess
@@ -126,6 +130,7 @@ def insights_between(first: date, last: date) -> Insights:
         verifications=bars_of(
             days, VERIFICATIONS, _parts(figures, "verifications"), what="codes entered"
         ),
+        methods=_shares(METHODS, _sum(figures, "methods")),
         attacks=_shares(ATTACKS, attacks),
         lockouts=sum(attacks[name] for name in LOCKOUTS),
         time_to_access=_time_to_access(days, _parts(figures, "time_to_access")),

@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apono_portal.core.crypto.authenticity import AuthenticatedRow
-from mfa.models import Verification
+from mfa.models import Method, Verification
 from requests_app.models.requests import AccessRequest
 
 
@@ -43,6 +43,7 @@ class Extension(AuthenticatedRow):
         Verification, null=True, blank=True, on_delete=models.SET_NULL, related_name="extensions"
     )
     verified_at = models.DateTimeField(null=True, blank=True)
+    verified_method = models.CharField(max_length=8, choices=Method.choices, blank=True)
     verified_with = models.CharField(max_length=64, blank=True)
     verified_scope = models.CharField(max_length=32, blank=True)
     verified_from = models.GenericIPAddressField(null=True, blank=True)

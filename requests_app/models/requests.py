@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from accessflows.models import AccessFlow, FlowTarget, Integration
 from apono_portal.core.crypto.authenticity import AuthenticatedRow
-from mfa.models import Verification
+from mfa.models import Method, Strength, Verification
+from mfa.verification.strength import Requirement
 from requests_app.querysets import AccessRequestQuerySet
 
 
@@ -49,6 +50,8 @@ class AccessRequest(AuthenticatedRow):
         "flow_id",
         "flow_fingerprint",
         "require_mfa",
+        "mfa_strength",
+        "verify_every_request",
         "verification_id",
         "duration",
         "extension_duration",
@@ -73,6 +76,8 @@ class AccessRequest(AuthenticatedRow):
     flow_version = models.PositiveIntegerField()
     flow_fingerprint = models.CharField(max_length=64)
     require_mfa = models.BooleanField()
+    mfa_strength = models.CharField(max_length=24, choices=Strength.choices, default=Strength.ANY)
+    verify_every_request = models.BooleanField(default=False)
     approval = models.CharField(max_length=16, choices=AccessFlow.Approval.choices)
     approvals_required = models.PositiveSmallIntegerField(default=1)
     escalation_tier = models.PositiveSmallIntegerField(default=0)
@@ -105,6 +110,7 @@ class AccessRequest(AuthenticatedRow):
         related_name="access_requests",
     )
     verified_at = models.DateTimeField(null=True, blank=True)
+    verified_method = models.CharField(max_length=8, choices=Method.choices, blank=True)
     verified_with = models.CharField(max_length=64, blank=True)
     verified_scope = models.CharField(max_length=32, blank=True)
     verified_from = models.GenericIPAddressField(null=True, blank=True)
@@ -155,6 +161,14 @@ class AccessRequest(AuthenticatedRow):
                 name="request_protected_needs_evidence",
             ),
             models.CheckConstraint(
+                condition=~Q(
+                    mfa_strength=Strength.PHISHING_RESISTANT,
+                    status__in=["pending_approval", "granting", "active"],
+                )
+                | Q(verified_method=Method.PASSKEY),
+                name="request_strong_needs_passkey",
+            ),
+            models.CheckConstraint(
                 condition=~Q(status__in=["pending_mfa", "pending_approval", "granting"])
                 | Q(pending_until__isnull=False),
                 name="request_pending_has_deadline",
@@ -176,6 +190,11 @@ class AccessRequest(AuthenticatedRow):
     @property
     def reference(self) -> str:
         return f"AR-{self.pk}"
+
+    def mfa_requirement(self, action: str = "") -> Requirement:
+        """Return what a verification must be to permit this request, or an ``action`` on it."""
+        purpose = f"{self.reference} {action}".strip() if self.verify_every_request else ""
+        return Requirement(Strength(self.mfa_strength), purpose)
 
     @property
     def target_keys(self) -> list[tuple[int | None, str, str]]:

@@ -126,6 +126,10 @@ class PendingMfaRow(RequestSummary):
     elsewhere: str
     left_out: bool
 
+    @property
+    def needs_passkey(self) -> bool:
+        return self.request.mfa_requirement().needs_passkey
+
 
 @dataclass(frozen=True)
 class Step:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from accessflows.flows.policies import FlowApprovers, is_met_by, requestable_ids
 from accessflows.flows.selectors import available_now, targets_by_flow
 from accessflows.models import AccessFlow, FlowTarget
+from mfa.models import Strength, Verification
+from mfa.verification.strength import Requirement, meets
 from requests_app.exceptions import RequestRefused
 from requests_app.grants.limits import GrantCounts
 from requests_app.lifecycle import next_status
@@ -44,6 +46,7 @@ class Evaluation:
     ticket: str = ""
     is_allowed: bool = False
     needs_verification: bool = False
+    is_covered: bool = False
     status_after_mfa: Status | None = None
 
     @property
@@ -81,11 +84,11 @@ class Circumstances:
 
 
 def evaluate(
-    *, requester: "User", selection: Selection, verified: bool, now: datetime
+    *, requester: "User", selection: Selection, verification: Verification | None, now: datetime
 ) -> Evaluation:
-    """Evaluate a selection of one flow; ``verified`` says whether the requester's window is open."""
+    """Evaluate a selection of one flow; ``verification`` is the one behind the open window."""
     [evaluation] = evaluate_all(
-        requester=requester, selections=[selection], verified=verified, now=now
+        requester=requester, selections=[selection], verification=verification, now=now
     )
     return evaluation
 
@@ -94,7 +97,7 @@ def evaluate_all(
     *,
     requester: "User",
     selections: Sequence[Selection],
-    verified: bool,
+    verification: Verification | None,
     now: datetime,
     stored: Mapping[int, list[FlowTarget]] | None = None,
 ) -> list[Evaluation]:
@@ -106,7 +109,7 @@ def evaluate_all(
         stored = targets_by_flow({selection.flows[0].pk for selection in selections})
     circumstances = Circumstances(requester, stored)
     return [
-        _evaluate(selection, stored, circumstances, verified=verified, now=now)
+        _evaluate(selection, stored, circumstances, verification=verification, now=now)
         for selection in selections
     ]
 
@@ -116,7 +119,7 @@ def _evaluate(
     stored: Mapping[int, list[FlowTarget]],
     circumstances: Circumstances,
     *,
-    verified: bool,
+    verification: Verification | None,
     now: datetime,
 ) -> Evaluation:
     flow_id = selection.flows[0].pk
@@ -133,11 +136,19 @@ def _evaluate(
     evaluation.collect_refusal(lambda: _check_limits(evaluation, circumstances.grants))
     evaluation.collect_refusal(lambda: check_duration(selection.duration, flow))
     _evaluate_text(evaluation, flow)
-    evaluation.needs_verification = flow.require_mfa and not verified
+    evaluation.is_covered = flow.require_mfa and is_covered(flow, verification)
+    evaluation.needs_verification = flow.require_mfa and not evaluation.is_covered
     if evaluation.needs_verification:
         evaluation.collect_refusal(lambda: check_pending_mfa_limit(circumstances.pending_mfa))
     evaluation.status_after_mfa = next_status(flow)
     return evaluation
+
+
+def is_covered(flow: AccessFlow, verification: Verification | None) -> bool:
+    """Whether the window permits a request through the flow without a verification of its own."""
+    if verification is None or flow.verify_every_request:
+        return False
+    return meets(Requirement(Strength(flow.mfa_strength)), verification)
 
 
 def is_approvable(flow: AccessFlow, approvers: FlowApprovers, requester: "User") -> bool:

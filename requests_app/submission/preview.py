@@ -9,6 +9,7 @@ from accessflows.models import AccessFlow
 from accessflows.tickets import pattern_example
 from apono_portal.core.formatting.datetimes import relative_datetime
 from apono_portal.core.formatting.durations import format_duration
+from mfa.models import Strength
 from requests_app.lifecycle import pending_until
 from requests_app.models import Status
 from requests_app.submission.evaluation import Evaluation, is_approvable
@@ -74,7 +75,7 @@ def preview_lines(
         ]
     lines = _ticket(flow)
     if flow.require_mfa:
-        lines.append(_mfa(window, needs_verification=evaluation.needs_verification))
+        lines.append(_mfa(flow, window, needs_verification=evaluation.needs_verification))
     duration = evaluation.selection.duration
     is_immediate = evaluation.status == Status.GRANTING
     until = f", until {relative_datetime(now + duration)}" if is_immediate else ""
@@ -109,12 +110,16 @@ def _ticket(flow: AccessFlow) -> list[PreviewLine]:
     return [PreviewLine("", "i-ledger", "Ticket (optional)", example)] if example else []
 
 
-def _mfa(window: WindowLike, *, needs_verification: bool) -> PreviewLine:
+def _mfa(flow: AccessFlow, window: WindowLike, *, needs_verification: bool) -> PreviewLine:
     if not window.enrolled:
         detail = "Set it up first; the request waits for you."
         return PreviewLine("you", "i-shield-alert", "MFA required", detail)
+    if needs_verification and flow.mfa_strength == Strength.PHISHING_RESISTANT:
+        detail = "You use a passkey on the next page. A code does not count for this flow."
+        return PreviewLine("you", "i-passkey", "Passkey required", detail)
     if needs_verification:
-        detail = "You enter a six-digit code on the next page."
+        again = " This flow asks for every request." if flow.verify_every_request else ""
+        detail = f"You verify on the next page.{again}"
         return PreviewLine("you", "i-shield-alert", "MFA required", detail)
     left = window.minutes_left
     detail = f"Valid for {left} more minute{'' if left == 1 else 's'}."

@@ -33,7 +33,8 @@ def submit_requests(
 ) -> list[AccessRequest]:
     """Create a request for each flow of the selection, all or none.
 
-    A request is Pending MFA if its own flow requires MFA and the window is closed. Everything the
+    A request is Pending MFA if its own flow requires MFA and the window is closed, or not enough for
+    that flow. Everything the
     requester may not choose comes from that flow as stored now. Raises `RequestRefused` with the
     form field.
     """
@@ -63,8 +64,7 @@ def _create(
     selection: Selection, actor: "User", evidence: Verification | None, client_info: ClientInfo
 ) -> AccessRequest:
     now = timezone.now()
-    verified = evidence is not None
-    evaluation = evaluate(requester=actor, selection=selection, verified=verified, now=now)
+    evaluation = evaluate(requester=actor, selection=selection, verification=evidence, now=now)
     flow, status = evaluation.flow, evaluation.status
     if flow is None or status is None:
         raise evaluation.refusals[0]
@@ -79,7 +79,7 @@ def _create(
         pending_until=pending_until(status, now),
         escalates_at=next_escalation(flow, status, 0, now),
         **_flow_snapshot(flow, evaluation.flow_targets),
-        **evidence_fields(evidence if flow.require_mfa else None),
+        **evidence_fields(evidence if evaluation.is_covered else None),
     )
     targets = RequestedTarget.objects.bulk_create(
         RequestedTarget.of(request, target) for target in evaluation.targets
@@ -95,6 +95,8 @@ def _flow_snapshot(flow: AccessFlow, targets: list[FlowTarget]) -> dict[str, obj
         "flow_version": flow.version,
         "flow_fingerprint": compute_fingerprint(flow, targets),
         "require_mfa": flow.require_mfa,
+        "mfa_strength": flow.mfa_strength,
+        "verify_every_request": flow.verify_every_request,
         "approval": flow.approval,
         "approvals_required": flow.approvals_required,
         "max_extensions": flow.max_extensions,
@@ -118,6 +120,7 @@ def _record(
             "targets": [str(target) for target in targets],
             "duration_s": int(request.duration.total_seconds()),
             "require_mfa": request.require_mfa,
+            "mfa_strength": request.mfa_strength,
             "justification": request.justification,
             "ticket": request.ticket,
             "verification": request.verification_id,

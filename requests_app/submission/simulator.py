@@ -17,7 +17,7 @@ from accessflows.flows.policies import FlowApprovers, approvers_of
 from accessflows.flows.selectors import targets_by_flow
 from accessflows.models import AccessFlow, FlowTarget
 from apono_portal.core.formatting.datetimes import person as name_in
-from mfa.verification.window import authenticator_of, with_authenticator
+from mfa.verification.window import is_enrolled_user, with_methods
 from requests_app.forms import DurationField
 from requests_app.submission.evaluation import Evaluation, evaluate_all, is_approvable
 from requests_app.submission.preview import preview_request
@@ -55,7 +55,7 @@ class SimulatorForm(forms.Form):
         target.choices = [("", "Select a target"), *_target_choices()]
 
     def clean_person(self) -> "User":
-        users = with_authenticator(get_user_model()._default_manager.all())
+        users = with_methods(get_user_model()._default_manager.all())
         user: User | None = users.filter(email__iexact=self.cleaned_data["person"].strip()).first()
         if user is None:
             raise forms.ValidationError("No user has this email.")
@@ -101,10 +101,10 @@ def simulate(*, person: "User", target: str, duration: timedelta, now: datetime)
         if (row.resource_id, row.permission_id) == (resource, permission)
     ]
     evaluations = evaluate_all(
-        requester=person, selections=selections, verified=False, now=now, stored=stored
+        requester=person, selections=selections, verification=None, now=now, stored=stored
     )
     approvers = approvers_of(targets[0].flow for targets in stored.values())
-    window = SimulatedWindow(enrolled=authenticator_of(person) is not None)
+    window = SimulatedWindow(enrolled=is_enrolled_user(person))
     cases = [
         _case(evaluation, approvers[evaluation.selection.flows[0].pk], person, window, now)
         for evaluation in evaluations

@@ -1,4 +1,4 @@
-"""Step-up: verifying a code and releasing the user's pending requests."""
+"""Verifying, at step-up or when MFA is set up, and releasing the user's pending requests."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -11,10 +11,15 @@ from apono_portal.core.db.compiled_query import CompiledQuery
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from mfa.enrolment.recovery_codes import verify_recovery_code
+from mfa.enrolment.services import SetUpResult, confirm_set_up
+from mfa.exceptions import WindowClosed
 from mfa.models import Verification
+from mfa.passkeys.verification import verify_passkey
 from mfa.verification.attempts import VerificationResult, record_success
 from mfa.verification.services import verify_code
+from mfa.verification.strength import claim
 from mfa.verification.throttle_scope import ThrottleScope
+from mfa.verification.window import Window
 from requests_app.lifecycle import (
     evidence_fields,
     next_escalation,
@@ -40,48 +45,99 @@ _locked_pending_requests = CompiledQuery(
 def step_up(
     *,
     user: "User",
-    code: str,
     scope: ThrottleScope,
+    code: str = "",
+    passkey: str = "",
     client_info: ClientInfo = SYSTEM,
     recovery: bool = False,
     leave_out: Collection[int] = (),
     shown: Collection[int] | None = None,
 ) -> tuple[VerificationResult, list[AccessRequest]]:
-    """Verify a code and, if it is correct, release the user's pending requests.
+    """Verify a code, or the answer of a ``passkey``, and release the user's pending requests.
 
-    Those in ``leave_out`` stay pending. A page that lists them says which it has ``shown``: a later
-    request, maybe made by someone with a stolen password, stays pending too. One transaction: there
-    is no verification without its releases. A wrong code is an outcome, not an exception, so that
-    it is never rolled back.
+    Those in ``leave_out`` stay pending, and those whose flow demands more. A page that lists them says
+    which it has ``shown``: a later request, maybe made by someone with a stolen password, stays pending
+    too. One transaction: there is no verification without its releases. A wrong code is an outcome,
+    not an exception, so that it is never rolled back.
     """
     with transaction.atomic():
-        if recovery:
-            result = verify_recovery_code(
-                user=user, code=code, scope=scope, client_info=client_info
-            )
-        else:
-            result = verify_code(user=user, code=code, scope=scope, client_info=client_info)
+        result = _verify(user, scope, client_info, code=code, passkey=passkey, recovery=recovery)
         if not result.ok:
             return result, []
-        pending = _locked_pending_requests(user.pk)
-        released = [
-            request
-            for request in pending
-            if request.pk not in leave_out
-            and (shown is None or request.pk in shown)
-            and _release(request, user, result.verification, client_info)
-        ]
-        metadata = {"requests": [request.reference for request in released]}
-        if left_out := [request.reference for request in pending if request.pk in leave_out]:
-            metadata["left_out"] = left_out
-        record_success(result, **metadata)
-        return result, released
+        return result, _release_pending(result, leave_out, shown)
+
+
+def set_up_mfa(
+    *,
+    user: "User",
+    device_id: int | None,
+    code: str,
+    name: str = "",
+    window: Window | None = None,
+    client_info: ClientInfo = SYSTEM,
+    leave_out: Collection[int] = (),
+    shown: Collection[int] = (),
+) -> tuple[SetUpResult, list[AccessRequest]]:
+    """Confirm an authenticator; the code that turns MFA on releases what the page has ``shown``.
+
+    One transaction, as `step_up`. Raises as `confirm_set_up` does.
+    """
+    with transaction.atomic():
+        result = confirm_set_up(
+            user=user,
+            device_id=device_id,
+            code=code,
+            name=name,
+            window=window,
+            client_info=client_info,
+        )
+        if result.success is None:
+            return result, []
+        return result, _release_pending(result.success, leave_out, shown)
+
+
+def _release_pending(
+    result: VerificationResult, leave_out: Collection[int], shown: Collection[int] | None
+) -> list[AccessRequest]:
+    """Release the pending requests with a success and record both."""
+    user, client_info = result.attempt.user, result.attempt.client_info
+    pending = _locked_pending_requests(user.pk)
+    released = [
+        request
+        for request in pending
+        if request.pk not in leave_out
+        and (shown is None or request.pk in shown)
+        and _release(request, user, result.verification, client_info)
+    ]
+    metadata = {"requests": [request.reference for request in released]}
+    if left_out := [request.reference for request in pending if request.pk in leave_out]:
+        metadata["left_out"] = left_out
+    record_success(result, **metadata)
+    return released
+
+
+def _verify(
+    user: "User",
+    scope: ThrottleScope,
+    client_info: ClientInfo,
+    *,
+    code: str,
+    passkey: str,
+    recovery: bool,
+) -> VerificationResult:
+    if passkey:
+        return verify_passkey(user=user, response=passkey, scope=scope, client_info=client_info)
+    verify = verify_recovery_code if recovery else verify_code
+    return verify(user=user, code=code, scope=scope, client_info=client_info)
 
 
 def _release(
     request: AccessRequest, user: "User", verification: Verification, client_info: ClientInfo
 ) -> bool:
-    """Release a locked request. Let it lapse or cancel it, with the reason, where it may not go on."""
+    """Release a locked request. Let it lapse or cancel it, with the reason, where it may not go on.
+
+    It stays pending where its flow demands a passkey, or a verification of its own.
+    """
     now = timezone.now()
     if request.pending_until is not None and request.pending_until <= now:
         transition(
@@ -102,6 +158,10 @@ def _release(
             message=sentence,
         )
         return False
+    try:
+        claim(request.mfa_requirement(), verification)
+    except WindowClosed:
+        return False
     to = next_status(request.flow, request)
     tier = request.escalation_tier
     escalates_at = next_escalation(request.flow, to, tier, now) if request.flow else None
@@ -111,7 +171,11 @@ def _release(
         event=EventName.REQUEST_RELEASE,
         actor=user,
         client_info=client_info,
-        metadata={"verification": verification.pk, "with": verification.device_name},
+        metadata={
+            "verification": verification.pk,
+            "with": verification.device_name,
+            "method": verification.method,
+        },
         pending_until=pending_until(to, now),
         escalates_at=escalates_at,
         message="",

@@ -25,7 +25,7 @@ from requests_app.models import AccessRequest, Grant, WorkerHeartbeat
 from requests_app.presenters.request import progress_token, request_page, request_rows
 from requests_app.presenters.timeline import timeline_of
 from requests_app.selectors import access_overview, events_of, own_requests, request_details
-from requests_app.views.responses import conflict_response, verify_for_request
+from requests_app.views.responses import conflict_response, sentence_of, verify_for_request
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -83,8 +83,8 @@ def _show_credential(
             window=request.mfa.window,
             client_info=ClientInfo.of(request),
         )
-    except WindowClosed:
-        messages.info(request, "Enter a code, then reveal the credential.")
+    except WindowClosed as error:
+        messages.info(request, sentence_of(error, "Verify, then reveal the credential."))
         return verify_for_request(request, grant.request)
     except (Conflict, RequestRefused) as refusal:
         return conflict_response(request, refusal.sentence, grant.request)

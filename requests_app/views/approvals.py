@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.types import PortalRequest
 from mfa.exceptions import WindowClosed
+from mfa.verification.strength import is_usable
 from requests_app.approvals.review import approver_reason, requester_history, review_digest
 from requests_app.approvals.selectors import (
     MAX_QUEUE_ROWS,
@@ -22,10 +23,21 @@ from requests_app.approvals.services import decide_request
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.forms import DecisionForm
 from requests_app.models import AccessRequest, Decision, Status
+from requests_app.policies import DECISION
 from requests_app.presenters.request import DecisionRow, Evidence, RequestSummary
-from requests_app.views.responses import conflict_response, verify_for_request
+from requests_app.views.kept_decision import (
+    forget_decision,
+    keep_decision,
+    kept_decision,
+    outcome_of,
+)
+from requests_app.views.responses import (
+    conflict_response,
+    needs_of,
+    sentence_of,
+    verify_for_request,
+)
 
-DRAFT_REASON = "draft-reason-{pk}"
 MAX_DECISIONS = 50
 
 
@@ -77,26 +89,25 @@ def _decide(
             client_info=ClientInfo.of(request),
             **form.cleaned_data,
         )
-    except WindowClosed:
-        draft = DRAFT_REASON.format(pk=access_request.pk)
-        request.session[draft] = form.cleaned_data["reason"][:1000]
-        messages.warning(request, "Enter your code to record this decision.")
+    except WindowClosed as error:
+        keep_decision(request, access_request, verdict, form.cleaned_data)
+        if sentence := sentence_of(error, ""):
+            messages.warning(request, sentence)
         return verify_for_request(request, access_request, page="decide")
     except RequestRefused as refusal:
         form.add_error(refusal.field or None, refusal.sentence)
         return _review(request, queue_of(request.user), access_request, form, status=422)
     except Conflict as refusal:
         return conflict_response(request, refusal.sentence, access_request)
-    messages.success(request, _outcome(decided, verdict))
+    forget_decision(request)
+    messages.success(request, outcome_of(decided, verdict))
     return redirect("requests:approvals")
 
 
-def _outcome(decided: AccessRequest, verdict: Decision.Verdict) -> str:
-    if verdict == Decision.Verdict.REJECT:
-        return f"{decided.reference} was rejected."
-    if decided.status == Status.PENDING_APPROVAL:
-        return f"You approved {decided.reference}. It is waiting for other approvers."
-    return f"{decided.reference} was approved. Access is being provisioned."
+def _is_window_enough(request: PortalRequest, reviewed: AccessRequest) -> bool:
+    verification = request.mfa.verification
+    requirement = reviewed.mfa_requirement(DECISION)
+    return verification is not None and is_usable(requirement, verification)
 
 
 def _get_request_to_decide(request: PortalRequest, pk: int) -> AccessRequest:
@@ -119,11 +130,11 @@ def _review(
     now = timezone.now()
     history = requester_history(reviewed, request.user, now)
     prefetch_related_objects([reviewed, *queue, *history.latest], "targets")
-    rights = rights_of(reviewed)
+    rights, decision = rights_of(reviewed), kept_decision(request)
     initial = {
         "fingerprint": reviewed.flow_fingerprint,
         "digest": review_digest(reviewed, rights),
-        "reason": request.session.pop(DRAFT_REASON.format(pk=reviewed.pk), ""),
+        "reason": decision.reason if decision and decision.request_id == reviewed.pk else "",
     }
     context: dict[str, object] = {
         "queue": [RequestSummary(access_request) for access_request in queue],
@@ -135,6 +146,7 @@ def _review(
         "history": history,
         "latest": [RequestSummary(access_request) for access_request in history.latest],
         "form": form or DecisionForm(initial=initial),
-        "needs_code": reviewed.require_mfa and not request.mfa.is_open,
+        "needs_code": reviewed.require_mfa and not _is_window_enough(request, reviewed),
+        "needs": needs_of([reviewed]),
     }
     return render(request, "requests_app/approvals.html", context, status=status)

@@ -13,7 +13,7 @@ from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.extension import extend_access
 from requests_app.models import Extension
 from requests_app.views.access import get_visible_request
-from requests_app.views.responses import conflict_response, verify_for_request
+from requests_app.views.responses import conflict_response, sentence_of, verify_for_request
 
 
 @require_POST
@@ -27,8 +27,8 @@ def extend(request: PortalRequest, pk: int) -> HttpResponse:
             window=request.mfa.window,
             client_info=ClientInfo.of(request),
         )
-    except WindowClosed:
-        messages.info(request, "Enter a code, then extend.")
+    except WindowClosed as error:
+        messages.info(request, sentence_of(error, "Verify, then extend."))
         return verify_for_request(request, access_request)
     except (Conflict, RequestRefused) as refusal:
         return conflict_response(request, refusal.sentence, access_request)

@@ -1,12 +1,14 @@
 """Responses shared by several pages: a conflict, and the way to the code and back."""
 
-from urllib.parse import urlencode
+from collections.abc import Iterable
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render, resolve_url
-from django.utils.http import url_has_allowed_host_and_scheme
 
+from apono_portal.core.web.next_page import url_with_next
 from apono_portal.core.web.types import PortalRequest
+from mfa.exceptions import WindowClosed
+from mfa.middleware import AGAIN, PASSKEY
 from requests_app.models import AccessRequest
 
 
@@ -21,21 +23,32 @@ def conflict_response(
 def verify_for_request(
     request: PortalRequest, access_request: AccessRequest, page: str = "detail"
 ) -> HttpResponse:
-    """Redirect to the code, or to MFA set-up, and back to a page of this request."""
-    return redirect_to_verification(request, resolve_url(f"requests:{page}", pk=access_request.pk))
+    """Redirect to the verification, or to MFA set-up, and back to a page of this request."""
+    next_url = resolve_url(f"requests:{page}", pk=access_request.pk)
+    return redirect_to_verification(request, next_url, needs=needs_of([access_request]))
 
 
-def redirect_to_verification(request: PortalRequest, next_url: str) -> HttpResponse:
-    """Redirect to the code, or to MFA set-up, and back to a page of the portal."""
+def redirect_to_verification(
+    request: PortalRequest, next_url: str, *, needs: str = ""
+) -> HttpResponse:
+    """Redirect to the verification, or to MFA set-up, and back to a page of the portal.
+
+    ``needs`` is what the page shall offer, as `needs_of` returns it.
+    """
     if not request.mfa.enrolled:
-        return redirect("mfa:security")
-    return redirect(f"{resolve_url('requests:step_up')}?{urlencode({'next': next_url})}")
+        return redirect(url_with_next("mfa:security", next_url))
+    query = {"needs": needs} if needs else {}
+    return redirect(url_with_next("requests:step_up", next_url, **query))
 
 
-def safe_next(request: HttpRequest) -> str:
-    """Return the ``next`` page of the form or the address if it is one of the portal's, else ""."""
-    next_url = request.POST.get("next") or request.GET.get("next") or ""
-    is_safe = url_has_allowed_host_and_scheme(
-        next_url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
-    return next_url if is_safe else ""
+def needs_of(requests: Iterable[AccessRequest]) -> str:
+    """Return "passkey" where no code helps any of the requests, "again" where an open window doesn't."""
+    requirements = [request.mfa_requirement() for request in requests]
+    if all(requirement.needs_passkey for requirement in requirements):
+        return PASSKEY
+    return AGAIN if any(requirement.purpose for requirement in requirements) else ""
+
+
+def sentence_of(refusal: WindowClosed, otherwise: str) -> str:
+    """Return what to tell the user: what the flow demands, if an open window is not enough."""
+    return otherwise if type(refusal) is WindowClosed else f"{refusal} {otherwise}".strip()

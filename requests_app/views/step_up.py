@@ -1,34 +1,40 @@
-"""The step-up page: entering a code although signed in."""
+"""The step-up page: verifying, by code or passkey, although signed in."""
 
 import re
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
 from django.db.models import prefetch_related_objects
 from django.forms import Form
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect, render, resolve_url
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from apono_portal.core.formatting.datetimes import relative_datetime
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.next_page import safe_next, url_with_next
 from apono_portal.core.web.types import PortalRequest
 from mfa.enrolment.forms import RecoveryCodeForm
+from mfa.exceptions import MfaError
+from mfa.models import Verification
 from mfa.verification.attempts import VerificationResult
 from mfa.verification.forms import CodeForm
-from mfa.verification.lockouts import locked_out_until
+from mfa.verification.lockouts import limit_behind_lockout, locked_out_until
+from mfa.verification.strength import shortfall
 from mfa.verification.throttle_scope import throttle_scope_of
 from mfa.verification.trusted_browsers import set_browser_cookie
 from mfa.verification.window import end_session, open_window
 from requests_app.models import AccessRequest
+from requests_app.presenters.method_choice import method_choice
 from requests_app.presenters.request import pending_mfa_rows
 from requests_app.selectors import names_of, pending_mfa_requests
 from requests_app.submission.pending_mfa import submitted_elsewhere
 from requests_app.submission.step_up import step_up
-from requests_app.views.responses import safe_next
+from requests_app.views.kept_decision import kept_decision_row, record_kept_decision
 
 UNPROCESSABLE, TOO_MANY = 422, 429
 REQUEST_ID = re.compile(r"[0-9]{1,18}")
@@ -38,8 +44,10 @@ REQUEST_ID = re.compile(r"[0-9]{1,18}")
 @require_http_methods(["GET", "HEAD", "POST"])
 def enter_code(request: PortalRequest) -> HttpResponse:
     if not request.mfa.enrolled:
-        messages.warning(request, "Set up MFA first, then enter a code.")
-        return redirect("mfa:security")
+        messages.warning(request, "Set up MFA first.")
+        return redirect(url_with_next("mfa:security", safe_next(request)))
+    if request.method == "POST" and request.POST.get("credential"):
+        return _use_passkey(request)
     recovery = settings.MFA_RECOVERY_CODES and request.GET.get("with") == "recovery"
     form = (RecoveryCodeForm if recovery else CodeForm)(request.POST or None)
     scope = throttle_scope_of(request, request.user)
@@ -53,31 +61,67 @@ def enter_code(request: PortalRequest) -> HttpResponse:
         scope=scope,
         client_info=ClientInfo.of(request),
         recovery=recovery,
-        leave_out=_left_out_ids(request),
-        shown=_shown_ids(request),
+        leave_out=left_out_ids(request),
+        shown=shown_ids(request),
     )
     if result.ok:
         return _succeed(request, result, released)
     return _fail(request, form, result, recovery=recovery)
 
 
+def _use_passkey(request: PortalRequest) -> HttpResponse:
+    """Verify the answer of a passkey. A refusal locks nobody out: a signature cannot be guessed."""
+    try:
+        result, released = step_up(
+            user=request.user,
+            passkey=request.POST["credential"],
+            scope=throttle_scope_of(request, request.user),
+            client_info=ClientInfo.of(request),
+            leave_out=left_out_ids(request),
+            shown=shown_ids(request),
+        )
+    except MfaError as error:
+        return _passkey_failed(request, str(error))
+    if result.ok:
+        return _succeed(request, result, released)
+    return _passkey_failed(request, result.message)
+
+
+def _passkey_failed(request: PortalRequest, sentence: str) -> HttpResponse:
+    locked_until = locked_out_until(request.user, throttle_scope_of(request, request.user))
+    return _page(
+        request,
+        CodeForm(),
+        locked_until,
+        recovery=False,
+        status=UNPROCESSABLE,
+        passkey_error=sentence,
+    )
+
+
 def _succeed(
     request: PortalRequest, result: VerificationResult, released: list[AccessRequest]
 ) -> HttpResponse:
     """Open the window and continue: where the user came from, else to what was released."""
-    next_url = safe_next(request)
+    next_url = continue_verified(request, result, released)
+    response = redirect(next_url or "requests:my_access")
+    set_browser_cookie(response, request.user, result.browser_cookie)
+    return response
+
+
+def continue_verified(
+    request: PortalRequest, result: VerificationResult, released: list[AccessRequest]
+) -> str:
+    """Open the window, record a kept decision, and return where to continue, "" for nowhere."""
     open_window(request, result.verification)
     names = ", ".join(pending.reference for pending in released)
     messages.success(request, f"Verified for one hour.{f' Released: {names}.' if names else ''}")
     _warn_of_later_requests(request)
-    if next_url:
-        response = redirect(next_url)
-    elif len(released) == 1:
-        response = redirect("requests:detail", pk=released[0].pk)
-    else:
-        response = redirect("requests:my_access")
-    set_browser_cookie(response, request.user, result.browser_cookie)
-    return response
+    _explain_what_waits(request, result.verification)
+    next_url = record_kept_decision(request) or safe_next(request)
+    if not next_url and len(released) == 1:
+        next_url = resolve_url("requests:detail", pk=released[0].pk)
+    return next_url
 
 
 def _fail(
@@ -107,20 +151,26 @@ def _page(
     *,
     recovery: bool,
     status: int,
+    passkey_error: str = "",
 ) -> HttpResponse:
     pending = pending_mfa_requests(request.user)
     prefetch_related_objects(pending, "targets")
     request.pending_mfa_names = names_of(pending)
-    elsewhere = submitted_elsewhere(pending, ClientInfo.of(request))
+    scope = throttle_scope_of(request, request.user)
+    choice = method_choice(request.user.pk, pending, needs=request.GET.get("needs", ""))
+    limit = None
+    if locked_until:
+        limit = limit_behind_lockout(request.user, scope, is_recovery=recovery)
     context = {
         "form": form,
         "recovery": recovery,
-        "next": safe_next(request),
         "locked_until": locked_until,
-        "pending_mfa": pending_mfa_rows(pending, elsewhere, _left_out_ids(request)),
-        "shown": ",".join(str(item.pk) for item in pending),
-        "any_elsewhere": bool(elsewhere),
         "recovery_codes_on": settings.MFA_RECOVERY_CODES,
+        "limit": limit,
+        "other_ways": bool(choice.passkeys) or recovery or settings.MFA_RECOVERY_CODES,
+        "passkey_error": passkey_error,
+        "choice": choice,
+        **waiting_for_code(request, pending),
     }
     response = render(request, "requests_app/step_up.html", context, status=status)
     if locked_until:
@@ -129,12 +179,43 @@ def _page(
     return response
 
 
-def _left_out_ids(request: PortalRequest) -> set[int]:
+def waiting_for_code(
+    request: PortalRequest, pending: list[AccessRequest], *, leave_out_elsewhere: bool = False
+) -> dict[str, Any]:
+    """Return the context of what a verification releases and records, and where it leads.
+
+    ``leave_out_elsewhere``: requests submitted in another browser are left out unless chosen.
+    """
+    elsewhere = submitted_elsewhere(pending, ClientInfo.of(request))
+    left_out = left_out_ids(request)
+    if leave_out_elsewhere and request.method != "POST":
+        left_out = set(elsewhere)
+    return {
+        "next": safe_next(request),
+        "pending_mfa": pending_mfa_rows(pending, elsewhere, left_out),
+        "shown": ",".join(str(item.pk) for item in pending),
+        "any_elsewhere": bool(elsewhere),
+        "kept_decision": kept_decision_row(request),
+        "leave_out_decision": "leave_out_decision" in request.POST,
+    }
+
+
+def _explain_what_waits(request: PortalRequest, verification: Verification) -> None:
+    """Say why requests the page listed are still pending: their flow demands more."""
+    shown, left_out = shown_ids(request), left_out_ids(request)
+    for pending in pending_mfa_requests(request.user):
+        if pending.pk in left_out or (shown is not None and pending.pk not in shown):
+            continue
+        if sentence := shortfall(pending.mfa_requirement(), verification):
+            messages.warning(request, f"{pending.reference} stays pending. {sentence}")
+
+
+def left_out_ids(request: PortalRequest) -> set[int]:
     """Return the ids of the requests that the user chose not to release."""
     return {int(pk) for pk in request.POST.getlist("leave_out") if REQUEST_ID.fullmatch(pk)}
 
 
-def _shown_ids(request: PortalRequest) -> set[int] | None:
+def shown_ids(request: PortalRequest) -> set[int] | None:
     """Return the ids of the requests listed under the code; None if no list was sent."""
     shown = request.POST.get("shown")
     if shown is None:
@@ -144,7 +225,7 @@ def _shown_ids(request: PortalRequest) -> set[int] | None:
 
 def _warn_of_later_requests(request: PortalRequest) -> None:
     """Name requests made since the page was shown, so that their owner looks at them."""
-    shown = _shown_ids(request)
+    shown = shown_ids(request)
     if shown is None:
         return
     pending = AccessRequest.objects.waiting_for_code_of(request.user).order_by("pk")

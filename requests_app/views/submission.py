@@ -33,7 +33,7 @@ from requests_app.submission.selection import (
     selection_of_request,
 )
 from requests_app.submission.services import submit_requests
-from requests_app.views.responses import redirect_to_verification
+from requests_app.views.responses import needs_of, redirect_to_verification
 
 DEFAULT_DURATION = "1h"
 USUAL_DURATIONS = ("30 min", "1 h", "2 h", "4 h", "8 h")
@@ -136,7 +136,7 @@ def _redirect_after_submission(
     else:
         next_url = resolve_url("requests:detail", pk=requests[0].pk)
     if pending_mfa:
-        return redirect_to_verification(request, next_url)
+        return redirect_to_verification(request, next_url, needs=needs_of(pending_mfa))
     if len(requests) == 1:
         sentence = {
             Status.PENDING_APPROVAL: f"{requests[0].reference} was sent to its approvers.",
@@ -202,7 +202,9 @@ def _previews(request: PortalRequest, selection: Selection) -> list[dict[str, An
     parts = selection.per_flow()
     if not parts:
         return []
-    evaluations = evaluate_all(requester=user, selections=parts, verified=window.is_open, now=now)
+    evaluations = evaluate_all(
+        requester=user, selections=parts, verification=window.verification, now=now
+    )
     approvers = approvers_of(evaluation.flow for evaluation in evaluations if evaluation.flow)
     previews = []
     for evaluation in evaluations:

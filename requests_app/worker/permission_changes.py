@@ -11,33 +11,40 @@ NOT_UNDONE = (
 )
 
 
+States = dict[str, PermissionState]  # by permission
+
+
 def undo_permission_changes(
-    grant: Grant, lease: str, connector: Connector, target: Target, identity: GrantIdentity
+    grant: Grant,
+    lease: str,
+    connector: Connector,
+    target: Target,
+    identity: GrantIdentity,
+    states: States,
 ) -> None:
     """Store, then undo what the permission's role gave to others since the grant was activated.
 
-    Before the login is cleaned: the role may have granted rights to the login itself.
+    Before the login is cleaned: the role may have granted rights to the login itself. ``states`` are those
+    already read for others that are cleaned now; the proof reads them again.
     """
-    if grant.permission_state is None:
+    name, before, server = grant.permission, grant.permission_state, identity.system_identifier
+    if before is None:
         return
-    server = identity.system_identifier
-    state = connector.read_permission(target, grant.permission, system_identifier=server)
-    if changes := state.changes_since(grant.permission_state):
+    if name not in states:
+        states[name] = connector.read_permission(target, name, system_identifier=server)
+    if changes := states[name].changes_since(before):
         save_permission_changes(grant, lease, changes)
-        connector.undo_permission_changes(
-            target, grant.permission, changes, system_identifier=server
-        )
+        connector.undo_permission_changes(target, name, changes, system_identifier=server)
+        del states[name]
 
 
-def read_permissions(
-    grants: Collection[Grant], connector: Connector, target: Target
-) -> dict[str, PermissionState]:
+def read_permissions(grants: Collection[Grant], connector: Connector, target: Target) -> States:
     """Return the state of each permission of grants on one target, read once each."""
     names = {grant.permission for grant in grants if grant.permission_state is not None}
     return {name: connector.read_permission(target, name) for name in sorted(names)}
 
 
-def has_changed(grant: Grant, states: dict[str, PermissionState]) -> bool:
+def has_changed(grant: Grant, states: States) -> bool:
     """Whether anything is left of what was given to others since the grant was activated."""
     before = grant.permission_state
     return before is not None and bool(states[grant.permission].changes_since(before))

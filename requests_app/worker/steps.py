@@ -29,6 +29,7 @@ from requests_app.policies import allows_delegation
 from requests_app.worker.deadline_watchdog import terminated_sessions
 from requests_app.worker.permission_changes import (
     NOT_UNDONE,
+    States,
     has_changed,
     read_permissions,
     undo_permission_changes,
@@ -109,9 +110,10 @@ def clean(grants: list[Grant], lease: str) -> None:
         _retry(grants, lease, "clean", error)
         return
     cleaned: dict[Grant, GrantIdentity] = {}
+    states: States = {}
     for number, grant in enumerate(grants):
         try:
-            if identity := _clean_one(grant, lease, connector, target):
+            if identity := _clean_one(grant, lease, connector, target, states):
                 cleaned[grant] = identity
         except ConnectorError as error:
             _retry([grant], lease, "clean", error)
@@ -123,12 +125,12 @@ def clean(grants: list[Grant], lease: str) -> None:
 
 
 def _clean_one(
-    grant: Grant, lease: str, connector: Connector, target: Target
+    grant: Grant, lease: str, connector: Connector, target: Target, states: States
 ) -> GrantIdentity | None:
     """Clean up one grant. None if another worker holds it by now."""
     with connector_errors():
         identity = _identity_of(grant)
-        undo_permission_changes(grant, lease, connector, target, identity)
+        undo_permission_changes(grant, lease, connector, target, identity, states)
         save_owned_objects(grant, lease, connector.find_owned_objects(target, identity))
         if not renew([grant], lease):
             return None

@@ -2,7 +2,8 @@
 //
 // <dd data-copy="host">db.example</dd>
 //
-// The value is the element's text (or an input's value). Without script the value stays selectable.
+// The value is the element's text (or an input's value); data-copy-compact: without spaces. Without script it stays
+// selectable. [data-copy-file] copies the file of the link beside it, [data-print] prints.
 
 const region = document.createElement("p");
 region.className = "sr-only";
@@ -27,7 +28,8 @@ function addButton(source) {
   button.setAttribute("aria-label", `Copy ${name}`);
   button.append(icon("copy"));
   button.addEventListener("click", async () => {
-    const text = (source.value ?? source.innerText).trim();
+    const shown = (source.value ?? source.innerText).trim();
+    const text = "copyCompact" in source.dataset ? shown.replace(/\s/g, "") : shown;
     try {
       await navigator.clipboard.writeText(text);
     } catch {
@@ -46,4 +48,18 @@ function addButton(source) {
 
 for (const source of document.querySelectorAll("[data-copy]")) {
   if (navigator.clipboard) addButton(source);
+}
+
+for (const button of document.querySelectorAll("[data-copy-file]")) {
+  button.hidden = !navigator.clipboard;
+  button.addEventListener("click", async () => {
+    const file = button.parentElement.querySelector("a[download]").href;
+    await navigator.clipboard.writeText(decodeURIComponent(file.slice(file.indexOf(",") + 1)));
+    region.textContent = button.lastElementChild.textContent = "Copied";
+  });
+}
+
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
 }

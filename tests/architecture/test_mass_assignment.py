@@ -27,7 +27,7 @@ def url_of(world: World, name: str) -> str:
     else:
         about = "group" if "group" in action else "person"
     run = world.numbers["canary" if "canary" in action else "check"]
-    own = {"pk": world.numbers[about], "run_pk": run}
+    own = {"pk": world.numbers[about], "run_pk": run, "kind": "passkey"}
     return reverse(name, kwargs={**VIEWS[name], **{k: own[k] for k in VIEWS[name] if k in own}})
 
 

@@ -14,6 +14,7 @@ NOT_A_WRITE = {
     "mfa.require_account_admin": "refuses those who are no admins",
     "mfa.require_admin_evidence": "reads the evidence of an admin who is enrolled, or refuses",
     "mfa.parse_code": "parses",
+    "mfa.find_method": "reads",
     "mfa.is_six_digits": "the same",
     "mfa.check_code": "is a part of verify_code, which records the outcome",
     "mfa.pending_set_up": "reads",

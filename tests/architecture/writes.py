@@ -41,9 +41,11 @@ FLOW_TERMS = {
         "name",
         "require_approver_reason",
         "require_justification",
+        "mfa_strength",
         "require_mfa",
         "require_ticket",
         "ticket_pattern",
+        "verify_every_request",
         "version",
     )
 }
@@ -82,6 +84,7 @@ WRITES: dict[str, set[str]] = {
     "users:reactivate": {"User.is_active"},
     "users:create_group": {"Group +", "User_groups +"},
     "users:edit_group": {"Group.name", "User_groups +", "User_groups -"},
+    "mfa:passkey_registration_options": {"PasskeyChallenge +", "MfaState +"},
     "mfa:recovery_codes": {"RecoveryCode +", "RecoveryCode -", "Delivery +"},
     "notifications:choose": {"EmailOptOut +", "EmailOptOut -"},
     "flows:create": {"AccessFlow +", "FlowVersion +", *(f"{name} +" for name in OF_A_FLOW)},

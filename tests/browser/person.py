@@ -40,7 +40,7 @@ class Person:
     def set_up_mfa(self, before_the_code: Callable[[], None] = lambda: None) -> None:
         """From the banner to an authenticator that is on, by camera."""
         page = self.page
-        self.hand.press(page.get_by_role("link", name="Set Up MFA"))
+        self.hand.press(page.get_by_role("link", name="Set Up MFA").first)
         expect(page.get_by_role("heading", name="Security & Privacy", level=1)).to_be_visible()
         self.hand.press(page.get_by_role("button", name="Set up"))
         dialog = page.get_by_role("dialog", name="Multi-Factor Authentication")
@@ -49,7 +49,8 @@ class Person:
         self._write_code(dialog.get_by_label("Six-digit code", exact=True))
         self.hand.press(dialog.get_by_role("button", name="Turn on MFA"))
         expect(page.get_by_role("heading", name="MFA is on")).to_be_visible()
-        self.hand.press(page.get_by_role("link", name="Done"))
+        self.hand.tick(page.get_by_label("I have saved these codes"))
+        self.hand.press(page.get_by_role("button", name="Done"))
         expect(page.get_by_role("link", name="Set Up MFA")).to_have_count(0)
 
     def open_window(self) -> None:

@@ -56,9 +56,10 @@ def test_from_the_first_sign_in_to_a_credential_that_ends(arrive):
     admin.open_window()
     create_a_flow_and_protect_it(admin)
     first, second = park_two_requests(requester)
-    release_both_with_one_code(requester, first, second)
+    release_both_with_the_code_that_turns_mfa_on(requester, first, second)
     use_and_end(requester, first)
     ask_again_without_a_code(requester)
+    ask_again_with_a_code(requester)
     decide(arrive("approver"), requester)
     expire(requester, short, short_session)
     reset_mfa(admin, requester)
@@ -101,12 +102,12 @@ def open_access_for_a_minute(requester: Person) -> tuple[str, psycopg.Connection
 
 
 def park_two_requests(requester: Person) -> tuple[str, str]:
-    """With a closed window each request is pending_mfa and the code is asked for."""
+    """Without MFA each request is pending_mfa, and the page to set it up comes next."""
     page = requester.page
     references = []
     for justification in ("Check order 117", "Check order 118"):
         requester.ask_for("Orders read-only", "orders orders_read", "1h", justification)
-        expect(page.get_by_label("Six-digit code", exact=True)).to_be_visible()
+        expect(page.get_by_role("heading", name="Security & Privacy", level=1)).to_be_visible()
         requester.go_to("My Requests")
         newest = page.get_by_role("link", name="View AR-").first
         references.append(newest.get_attribute("aria-label").removeprefix("View "))
@@ -115,11 +116,11 @@ def park_two_requests(requester: Person) -> tuple[str, str]:
     return references[0], references[1]
 
 
-def release_both_with_one_code(requester: Person, first: str, second: str) -> None:
-    requester.page.goto("/account/step-up/")
-    requester.verify()
+def release_both_with_the_code_that_turns_mfa_on(
+    requester: Person, first: str, second: str
+) -> None:
+    requester.set_up_mfa()
     for reference in (first, second):
-        expect(requester.page).not_to_have_url("**/account/step-up/")
         requester.open_request(reference)
         requester.wait_for_status("Active")
 
@@ -188,8 +189,20 @@ def ask_again_without_a_code(requester: Person) -> None:
     requester.wait_for_status("Active")
 
 
+def ask_again_with_a_code(requester: Person) -> None:
+    """The window is closed: the request waits for a code."""
+    page = requester.page
+    page.goto("/account/security/")
+    requester.hand.press(page.get_by_role("button", name="Close window"))
+    expect(page.get_by_text("Not verified", exact=True)).to_be_visible()
+    requester.ask_for("Orders read-only", "orders orders_read", "30m", "And once more")
+    requester.verify()
+    expect(page.get_by_text("Released: AR-")).to_be_visible()
+    requester.wait_for_status("Active")
+
+
 def decide(approver: Person, requester: Person) -> None:
-    """An approver, freshly verified too, lets one request through and turns another down."""
+    """An approver, verified by turning MFA on, lets one request through and turns another down."""
     references = []
     for justification in ("Mend invoice 7", "Mend all invoices"):
         requester.ask_for("Billing read-write", "billing billing_write", "1h", justification)
@@ -199,10 +212,6 @@ def decide(approver: Person, requester: Person) -> None:
 
     page, queue = approver.page, re.compile("/approvals/$")
     approver.set_up_mfa()
-    approver.go_to("Approvals")
-    approver.hand.press(page.get_by_role("link", name="Enter code"))
-    approver.verify()
-    expect(page.get_by_role("heading", name="Approvals", level=1)).to_be_visible()
     page.goto(f"/approvals/{approved}/")
     approver.hand.press(page.get_by_role("button", name="Approve"))
     expect(page).to_have_url(queue)
@@ -252,7 +261,7 @@ def read_the_record(auditor: Person, first: str, second: str) -> None:
         expect(rows.get_by_role("rowheader", name=told).first).to_be_visible()
     auditor.hand.write(page.get_by_role("searchbox", name="Actor", exact=True), "Irma Solberg")
     auditor.hand.press(page.get_by_role("button", name="Apply"))
-    auditor.hand.press(page.get_by_role("link", name="Details of event").first)
+    auditor.hand.press(page.get_by_role("link", name="Details of event").last)
     details = page.locator("tr.details")
     for told in ("Irma Solberg", "requester@demo.example", "127.0.0.1", "Authenticator"):
         expect(details.get_by_text(told).first).to_be_visible()

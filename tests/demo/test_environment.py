@@ -33,8 +33,8 @@ def test_keys_are_random_and_readable_by_their_owner_only(tmp_path: Path):
 def test_keys_persist_when_the_port_changes(tmp_path: Path):
     first = demo_environment(tmp_path, 8000)
     second = demo_environment(tmp_path, 8080)
-    assert first.pop("PORTAL_URL") == "http://127.0.0.1:8000"
-    assert second.pop("PORTAL_URL") == "http://127.0.0.1:8080"
+    assert first.pop("PORTAL_URL") == "http://localhost:8000"
+    assert second.pop("PORTAL_URL") == "http://localhost:8080"
     assert first == second
 
 

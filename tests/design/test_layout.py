@@ -61,7 +61,7 @@ def test_the_way_here_begins_with_the_group_of_the_page(layout: str, area: str) 
     [
         ({"enrolled": False, "is_open": False}, 1, "MFA not set up"),
         ({"enrolled": True, "is_open": False}, 0, "MFA not verified"),
-        ({"enrolled": True, "is_open": False}, 2, "Enter code · 2 requests pending"),
+        ({"enrolled": True, "is_open": False}, 2, "Verify · 2 requests pending"),
         ({"enrolled": True, "is_open": True, "minutes_left": 42}, 0, "MFA verified · 42 min left"),
         ({"enrolled": True, "is_open": True, "minutes_left": 6}, 0, "MFA verified · 6 min left"),
     ],

@@ -1,7 +1,10 @@
 """Users with and without MFA, and ways to enter codes."""
 
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
+import cbor2
 import pytest
 import time_machine
 from django.conf import settings
@@ -14,11 +17,13 @@ from apono_portal.users.models import User
 from mfa.enrolment.reauthentication import SIGNED_IN_AT
 from mfa.enrolment.recovery_codes import verify_recovery_code
 from mfa.models import Authenticator, TrustedBrowser
+from mfa.passkeys.verification import begin_verification, verify_passkey
 from mfa.verification.attempts import VerificationResult, record_success
 from mfa.verification.services import verify_code
 from mfa.verification.throttle_scope import ThrottleScope
 from mfa.verification.window import open_window
-from tests.factories import AuthenticatorFactory, UserFactory, code_for
+from tests.factories import AuthenticatorFactory, PasskeyFactory, UserFactory, code_for
+from tests.passkey import SoftPasskey, encode
 
 HERE = ClientInfo("192.0.2.7", "Firefox of the tests")
 START = 1_800_000_000  # the beginning of a step of 30 seconds
@@ -111,3 +116,36 @@ def opened_browser(device: Authenticator, signed_in: Callable[[User], Client]) -
     request.session.save()
     client.cookies[settings.SESSION_COOKIE_NAME] = request.session.session_key
     return client
+
+
+def soft_passkey(user: User, *, days_old: int = 2, synced: bool = False) -> SoftPasskey:
+    """A passkey of the user's, added through the row that the portal would have written."""
+    soft = SoftPasskey(synced=synced, user_handle="aGFuZGxl")
+    numbers = soft.key.public_key().public_numbers()
+    x, y = numbers.x.to_bytes(32), numbers.y.to_bytes(32)
+    PasskeyFactory(
+        user=user,
+        name="Security key",
+        credential_id=encode(soft.credential_id),
+        public_key=encode(cbor2.dumps({1: 2, 3: -7, -1: 1, -2: x, -3: y})),
+        is_device_bound=not synced,
+        created_at=timezone.now() - timedelta(days=days_old),
+    )
+    return soft
+
+
+def sign_in_with_passkey(
+    user: User, passkey: SoftPasskey, session_ref: str = "session", **kwargs: Any
+) -> VerificationResult:
+    """Run a whole ceremony in one session."""
+    options = begin_verification(user=user, session_ref=session_ref)
+    return enter_passkey(user, passkey.sign(options, **kwargs), session_ref)
+
+
+def enter_passkey(user: User, response: str, session_ref: str = "session") -> VerificationResult:
+    scope = ThrottleScope(session_ref=session_ref)
+    with transaction.atomic():
+        result = verify_passkey(user=user, response=response, scope=scope, client_info=HERE)
+        if result.ok:
+            record_success(result)
+    return result

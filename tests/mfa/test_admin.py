@@ -67,7 +67,7 @@ def test_with_a_closed_window_every_page_leads_to_the_code(admin_device, signed_
 
 def test_admin_without_mfa_is_led_to_set_up(db, signed_in):
     answer = signed_in(UserFactory(admin=True)).get("/admin/")
-    assert answer.headers["Location"] == "/account/security/"
+    assert answer.headers["Location"] == "/account/security/?next=%2Fadmin%2F"
 
 
 def test_open_window_lets_in(verified):

@@ -13,6 +13,7 @@ from django.core.management.base import CommandError, SystemCheckError
 
 from mfa.checks import check_rows, check_settings
 from mfa.models import Authenticator
+from tests.factories import PasskeyFactory
 
 ROOT = Path(__file__).resolve().parents[2]
 ENFORCER = "mfa.middleware.VerifiedWindowMiddleware"
@@ -147,6 +148,13 @@ def test_unencrypted_key_is_found(device):
     Authenticator.objects.update(key="6a" * 20)
     found = check_rows(None, databases=["default"])
     assert [problem.id for problem in found] == ["mfa.E020"]
+
+
+def test_passkeys_of_another_host_are_warned_of(person, settings):
+    PasskeyFactory(user=person)
+    assert check_rows(None, databases=["default"]) == []
+    settings.PORTAL_URL = "https://access.example.org"
+    assert [problem.id for problem in check_rows(None, databases=["default"])] == ["mfa.W023"]
 
 
 def test_rows_are_left_alone_when_no_database_is_named(device):

@@ -71,7 +71,7 @@ def test_what_looks_like_another_host_stays_a_path_here(device, petra):
 
 def test_user_without_mfa_is_sent_to_set_up(petra):
     answer = petra.post(CODES)
-    assert answer.headers["Location"] == "/account/security/"
+    assert answer.headers["Location"] == "/account/security/?next=%2F"
 
 
 def test_open_window_passes(device, signed_in):
@@ -85,7 +85,7 @@ def test_admin_page_asks_an_admin_with_mfa_for_the_code(admin_device, signed_in)
 
 def test_admin_page_sends_an_admin_without_mfa_to_set_it_up(admin_user, signed_in):
     answer = signed_in(admin_user).get(LOCKOUTS, follow=True)
-    assert answer.redirect_chain == [("/account/security/", 302)]
+    assert answer.redirect_chain == [("/account/security/?next=%2Fmfa-lockouts%2F", 302)]
     assert "Account admins need MFA" in answer.content.decode()
 
 
@@ -137,7 +137,7 @@ def messages_of(browser, address: str = "/account/security/") -> list[str]:
 
 def test_refused_form_says_that_nothing_was_changed(device, petra):
     petra.post(CODES)
-    assert messages_of(petra) == ["Nothing was changed. Enter a code, then submit the form again."]
+    assert messages_of(petra) == ["Nothing was changed. Verify, then submit the form again."]
 
 
 def test_refused_page_does_not_mention_a_form(admin_device, signed_in):
@@ -173,7 +173,7 @@ def test_window_that_closed_meanwhile_leads_to_the_code(device, petra):
 
 def test_user_reset_meanwhile_is_sent_to_set_up(petra, person):
     answer = MIDDLEWARE.process_exception(request_by(petra, person), NotEnrolled())
-    assert answer.headers["Location"] == "/account/security/"
+    assert answer.headers["Location"] == "/account/security/?next=%2Fsomewhere%2F"
 
 
 def test_another_users_missing_mfa_sends_nobody_to_set_up(device, petra):

@@ -1,6 +1,7 @@
 """Security & Privacy and set-up, in a browser without JavaScript."""
 
 import re
+from urllib.parse import unquote
 
 import pyotp
 import pytest
@@ -8,6 +9,7 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
+from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Event
 from mfa.models import Authenticator, Outcome, RecoveryCode, TrustedBrowser, Verification
@@ -51,7 +53,7 @@ def test_from_set_up_to_mfa_is_on(petra, person):
     assert done.status_code == 200
     assert "MFA is on" in text_of(done)
     assert Authenticator.objects.confirmed().get(user=person).name == "Aegis"
-    assert "Add Authentication App" not in text_of(petra.get(SECURITY))
+    assert "MFA is on" in text_of(petra.get(SECURITY))
 
 
 def test_dialog_has_its_labels_link_key_and_picture(petra):
@@ -72,13 +74,28 @@ def test_session_of_set_up_stays_and_the_others_end(petra, person, signed_in):
     assert other.get(SECURITY).status_code == 302
 
 
-def test_set_up_opens_no_window_and_its_code_opens_none(petra):
+def test_set_up_opens_the_window_and_its_code_opens_no_other(petra, person, signed_in):
     code = pyotp.TOTP(begun(petra)).now()
     petra.post(CONFIRM, {"code": code})
-    assert "Not verified<" in text_of(petra.get(SECURITY))
-    refused = petra.post(STEP_UP, {"code": code})
+    assert "Verified until" in text_of(petra.get(SECURITY))
+    elsewhere = signed_in(User.objects.get(pk=person.pk))
+    refused = elsewhere.post(STEP_UP, {"code": code})
     assert refused.status_code == 422
     assert "already used" in text_of(refused)
+    assert "Not verified<" in text_of(elsewhere.get(SECURITY))
+
+
+def test_same_code_again_in_the_session_that_used_it_is_no_attack(petra):
+    code = pyotp.TOTP(begun(petra)).now()
+    petra.post(CONFIRM, {"code": code})
+    for _ in range(7):
+        refused = petra.post(STEP_UP, {"code": code})
+    assert refused.status_code == 422
+    assert "That code was just used. Wait up to 30 seconds for the next one." in text_of(refused)
+    assert "You are verified until" in text_of(refused)
+    assert not Verification.objects.failures().exists()
+    assert Event.objects.filter(event=EventName.MFA_REPEAT).count() == 1
+    assert not Event.objects.filter(event=EventName.MFA_REFUSE).exists()
 
 
 def test_recovery_codes_are_shown_once(petra):
@@ -168,7 +185,8 @@ def test_wrong_codes_lead_to_a_lockout_that_says_until_when(petra):
         petra.post(CONFIRM, {"code": "000000"})
     held = petra.post(CONFIRM, {"code": "000000"})
     assert held.status_code == 429
-    assert "Try again at" in text_of(held)
+    for words in ("Try again at", "5 were entered within 15 minutes.", "The time here is"):
+        assert words in text_of(held)
 
 
 def test_old_sign_in_is_asked_for_the_password(person, signed_in):
@@ -257,6 +275,41 @@ def test_new_recovery_codes_are_shown_once_and_void_the_old(device, signed_in):
     assert "no-store" in shown.headers["Cache-Control"]
 
 
+def test_new_recovery_codes_take_a_confirmation_and_an_open_window(device, petra, signed_in):
+    asked = opened_browser(device, signed_in).get("/account/security/recovery-codes/new/")
+    assert "Generate new recovery codes?" in text_of(asked)
+    assert not RecoveryCode.objects.exists()
+    for method, address in (("get", "new/"), ("post", "")):
+        refused = getattr(petra, method)(f"/account/security/recovery-codes/{address}")
+        assert refused.headers["Location"].startswith(STEP_UP)
+    assert not RecoveryCode.objects.exists()
+
+
+@pytest.mark.parametrize(("left", "few"), [(4, False), (3, True), (0, True)])
+def test_page_warns_when_few_recovery_codes_are_left(device, petra, person, left, few):
+    RecoveryCode.objects.bulk_create(
+        RecoveryCode(user=person, code_hash=f"{number}") for number in range(left)
+    )
+    text = text_of(petra.get(SECURITY))
+    assert f"{left} of 10 left" in text
+    assert (f"</svg>{left} left</span>" in text) is few
+
+
+@pytest.mark.parametrize("next_url", ["https://evil.example/", "//evil.example/", "javascript:0"])
+def test_codes_saved_continues_within_the_portal_only(petra, next_url):
+    answer = petra.get("/account/security/recovery-codes/saved/", {"next": next_url})
+    assert answer.headers["Location"] == SECURITY
+
+
+def test_download_has_all_codes_and_no_address_of_the_server(petra, person):
+    done = text_of(petra.post(CONFIRM, {"code": pyotp.TOTP(begun(petra)).now()}))
+    codes = re.findall(r"<code class=\"mono\">([a-z2-7-]{23})</code>", done)
+    [link] = re.findall(r'href="(data:text/plain[^"]+)" download="recovery-codes.txt"', done)
+    lines = unquote(link.partition(",")[2]).splitlines()
+    assert person.email in lines[0]
+    assert lines[2:] == codes
+
+
 def test_setting_hides_recovery_codes(device, signed_in, settings):
     settings.MFA_RECOVERY_CODES = False
     browser = opened_browser(device, signed_in)
@@ -326,7 +379,8 @@ def test_after_set_up_the_session_keeps_nothing_of_what_was_before(petra):
     session[SESSION_KEY] = {"of": "another authenticator"}
     session.save()
     petra.post(CONFIRM, {"code": code})
-    assert not {SET_UP_KEY, SESSION_KEY} & set(petra.session.keys())
+    assert SET_UP_KEY not in petra.session
+    assert petra.session[SESSION_KEY]["verification_id"] == Verification.objects.get().pk
 
 
 def test_page_costs_the_same_for_a_long_history(
@@ -366,3 +420,29 @@ def test_recovery_code_opens_the_window(device, signed_in):
     other = signed_in(device.user)
     other.post(f"{STEP_UP}?with=recovery", {"code": codes[0]})
     assert "Verified until" in text_of(other.get(SECURITY))
+
+
+def test_lockout_page_says_why_until_when_and_what_to_do(device, petra, enter):
+    for _ in range(5):
+        enter("000000")
+    text = text_of(petra.get(STEP_UP))
+    for words in (
+        "5 were entered within 15 minutes.",
+        "Try again at",
+        "Check that your phone sets its clock automatically.",
+        "You can use another method now.",
+        "change it and contact an account admin",
+    ):
+        assert words in text
+    assert "can lift this lockout" not in text
+    assert "Too many" not in text_of(petra.get(f"{STEP_UP}?with=recovery"))
+
+
+def test_lockout_of_a_month_names_who_can_lift_it(device, petra, person):
+    now = timezone.now()
+    Verification.objects.bulk_create(
+        Verification(user=person, outcome=Outcome.BAD, epoch=0, at=now) for _ in range(100)
+    )
+    text = text_of(petra.get(STEP_UP))
+    assert "100 were entered within 30 days." in text
+    assert "An account admin can lift this lockout." in text

@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.contrib.auth.hashers import make_password
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apono_portal.users.middleware import STRANGERS, SignInLineMiddleware
@@ -236,7 +238,9 @@ def test_failures_are_deleted_after_the_period(client, petra):
 def test_blocked_attempts_are_refused_before_anything_is_hashed(client, petra, monkeypatch):
     fail(client, 10)
     monkeypatch.setattr("django.contrib.auth.backends.ModelBackend.authenticate", None)
-    response = submit(client)
+    with CaptureQueriesContext(connection) as queries:
+        response = submit(client)
+    assert [query["sql"].split()[0] for query in queries] == ["SELECT"]
     assert response.status_code == 429
     assert 890 <= int(response.headers["Retry-After"]) <= 900
 

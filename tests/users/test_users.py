@@ -54,7 +54,7 @@ def test_green_check_marks_users_with_mfa(admin_client):
     enrolled = UserFactory(name="Petra Person")
     AuthenticatorFactory(user=enrolled)
     page = html_of(admin_client.get("/users/", {"q": "Petra"}))
-    assert 'role="img" aria-label="MFA set up"' in page
+    assert 'role="img" aria-label="MFA set up: Authenticator app"' in page
     assert 'aria-label="Reset MFA for Petra Person"' in page
     page = html_of(admin_client.get("/users/", {"q": "Without"}))
     assert "Not set up" in page

@@ -22,7 +22,6 @@ from accessflows.connectors.postgresql.connection import BrokerConnection, conne
 from accessflows.connectors.postgresql.errors import WILL_RETRY
 from accessflows.connectors.postgresql.names import Marker, check_name
 from accessflows.connectors.postgresql.permission_state import (
-    delegation_refusal,
     permission_state,
     reading,
 )
@@ -110,9 +109,7 @@ def _state_before(connection: BrokerConnection, spec: GrantSpec) -> PermissionSt
     reachable = connection.rows(*reachable_roles(spec.permission))
     raise_if_refused(roles_refusal(spec.permission, reachable))
     with reading(connection.target):
-        if not spec.allow_delegation:
-            raise_if_refused(delegation_refusal(connection, spec.permission, reachable))
-        return permission_state(connection, spec.permission)
+        return permission_state(connection, spec.permission, allow_delegation=spec.allow_delegation)
 
 
 def locate(target: Target, spec: GrantSpec) -> GrantIdentity | None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import LiteralString, TypeVar, cast
 
 import psycopg
+import structlog
 from psycopg import pq, sql
 from psycopg.abc import PQGen
 from psycopg.conninfo import make_conninfo
@@ -36,6 +37,7 @@ MEMBERSHIP_OPTIONS_SINCE = 160000  # GRANT role ... WITH INHERIT, SET, ADMIN
 _REQUIRE_AUTH_SINCE = 160000  # libpq
 _SYSTEM_CERTIFICATES_SINCE = 160000  # libpq
 _STALLED_TRANSACTION_S = 5
+APPLICATION_NAME = "apono-portal"
 _MAX_AGE_S = 300.0
 _REPLACEMENT_RETRY_S = 30.0
 _IDLE_S = 150.0  # longer than the interval between two scans of a target
@@ -43,6 +45,8 @@ MAX_KEPT_DATABASES = 8  # by each worker, besides the maintenance database
 _POLL_S = 0.1  # how often a waiting connection checks its deadline
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 # The first statements on every connection. With an empty search_path the broker never calls what a grantee
 # may have planted in a schema (PostgreSQL manual, "Writing SECURITY DEFINER Functions Safely").
@@ -57,6 +61,12 @@ _IDENTIFY = sql.SQL(
     " current_setting('server_version_num')::int AS version,"
     " (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,"
     " pg_is_in_recovery() AS standby"
+)
+
+_END_STALLED = sql.SQL(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user"
+    " AND application_name = %(name)s AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+    " AND wait_event = 'ClientRead' AND state_change < clock_timestamp() - make_interval(secs => %(stalled_s)s)"
 )
 
 Statement = LiteralString | sql.SQL | sql.Composed
@@ -202,12 +212,23 @@ def keep_connections(target: Target, databases: Iterable[str]) -> None:
     others = sorted(set(databases) - {target.database})[:MAX_KEPT_DATABASES]
     for database in [target.database, *others]:
         try:
-            with connect_as_broker(target, database=database, urgent=True):
-                pass
+            with connect_as_broker(target, database=database, urgent=True) as connection:
+                if database == target.database:
+                    _end_stalled_transactions(connection)
         except ConnectorError as error:
             failure = failure or error
     if failure:
         raise failure
+
+
+def _end_stalled_transactions(connection: BrokerConnection) -> None:
+    """End the broker's own transactions whose client is suspended: their locks would stop activations.
+
+    The server does it by itself, but not after a pipeline, whose last message stops the timer.
+    """
+    values = {"name": APPLICATION_NAME, "stalled_s": 3 * _STALLED_TRANSACTION_S}
+    if ended := connection.rows(_END_STALLED, values):
+        log.warning("stalled_transactions_ended", number=len(ended))
 
 
 def _from_pool(key: Key) -> BrokerConnection | None:
@@ -284,7 +305,7 @@ def conninfo_for(target: Target, database: str) -> str:
         "connect_timeout": str(max(2, target.connect_timeout_s)),  # libpq treats 1 as 2
         "tcp_user_timeout": str(target.statement_timeout_s * 1000),
         "client_encoding": "UTF8",
-        "application_name": "apono-portal",
+        "application_name": APPLICATION_NAME,
     }
     verified = target.sslmode == "verify-full"
     if target.ca_certificates:

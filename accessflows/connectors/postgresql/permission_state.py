@@ -14,11 +14,15 @@ import structlog
 from psycopg import errors, sql
 from psycopg.rows import DictRow
 
-from accessflows.connectors.errors import TargetRefused
+from accessflows.connectors.errors import TargetRefused, TargetUnavailable
 from accessflows.connectors.postgresql import setup_sql
 from accessflows.connectors.postgresql.cleaning import reassign_owned
-from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
-from accessflows.connectors.postgresql.errors import quote
+from accessflows.connectors.postgresql.connection import (
+    BrokerConnection,
+    Query,
+    connect_as_broker,
+)
+from accessflows.connectors.postgresql.errors import WILL_RETRY, quote
 from accessflows.connectors.postgresql.permission_queries import (
     DATABASES,
     ENTRIES,
@@ -64,27 +68,60 @@ def read_permission(
             return permission_state(connection, permission)
 
 
-def permission_state(connection: BrokerConnection, permission: str) -> PermissionState:
-    """Like `read_permission`, over a connection to the maintenance database."""
+def permission_state(
+    connection: BrokerConnection, permission: str, *, allow_delegation: bool = True
+) -> PermissionState:
+    """Like `read_permission`, over a connection to the maintenance database.
+
+    Unless `allow_delegation`, refuses a permission with which grantees could give others access.
+    """
     target = connection.target
-    oids = [row["oid"] for row in connection.rows(*reachable_roles(permission))]
-    entries = _entries(connection, target.database, SETTINGS, oids)
-    if connection.row(MAY_READ_PASSWORDS)["ok"]:
-        entries += _entries(connection, target.database, PASSWORDS, oids)
-    entries += _entries(connection, target.database, ENTRIES, oids, shared=True)
-    entries += _entries(connection, target.database, OWNED, oids, limit=MAX_OBJECTS)
-    for database in databases_of(connection, permission, oids):
+    rows = connection.rows(*reachable_roles(permission))
+    if not allow_delegation:
+        raise_if_refused(_as_refusal(_ownership(permission, rows)))
+    oids = [row["oid"] for row in rows]
+    databases = databases_of(connection, permission, oids)
+    entries = _entries_about_roles(connection, oids)
+    entries += _read(connection, permission, oids, allow_delegation=allow_delegation)
+    for database in databases:
         if database != target.database:
             with connect_as_broker(target, database=database) as other:
                 other.check_server(connection.system_identifier)
-                entries += _entries(other, database, ENTRIES, oids)
-                entries += _entries(other, database, OWNED, oids, limit=MAX_OBJECTS)
+                entries += _read(other, permission, oids, allow_delegation=allow_delegation)
     if len(entries) > MAX_ENTRIES:
         raise TargetRefused(
-            f"{permission} owns or has given others more than {MAX_ENTRIES} objects and rights, too many to compare "
-            "afterwards. Use a narrower role."
+            f"{permission} owns or has given others more than {MAX_ENTRIES} objects and rights, too many "
+            "to compare afterwards. Use a narrower role."
         )
     return PermissionState(tuple(entries))
+
+
+def _entries_about_roles(
+    connection: BrokerConnection, oids: Sequence[int]
+) -> list[PermissionEntry]:
+    """Return settings, and passwords if the broker may see whether there are any."""
+    values = {"oids": list(oids), "limit": MAX_ENTRIES + 1}
+    settings, [may_read] = connection.pipeline([(SETTINGS, values), (MAY_READ_PASSWORDS, None)])
+    passwords = connection.rows(PASSWORDS, values) if may_read["ok"] else []
+    return _entries(connection.target.database, [*settings, *passwords])
+
+
+def _read(
+    connection: BrokerConnection, permission: str, oids: Sequence[int], *, allow_delegation: bool
+) -> list[PermissionEntry]:
+    """Return what was given to others in the connected database, in one round trip."""
+    database = connection.raw.info.dbname
+    values = {"oids": list(oids), "shared": database == connection.target.database}
+    queries: list[Query] = [
+        (ENTRIES, {**values, "limit": MAX_ENTRIES + 1}),
+        (OWNED, {**values, "limit": MAX_OBJECTS}),
+    ]
+    if not allow_delegation:
+        queries.append((GRANT_OPTIONS, values))
+    entries, owned, *granted = connection.pipeline(queries)
+    for row in granted[0] if granted else ():
+        raise_if_refused(_as_refusal(_grant_option(permission, row["role"], row["granted"])))
+    return _entries(database, [*entries, *owned])
 
 
 def check_permission(target: Target, permission: str, *, allow_delegation: bool = False) -> None:
@@ -94,15 +131,7 @@ def check_permission(target: Target, permission: str, *, allow_delegation: bool 
         rows = connection.rows(*reachable_roles(permission))
         raise_if_refused(roles_refusal(permission, rows))
         if not allow_delegation:
-            raise_if_refused(delegation_refusal(connection, permission, rows))
-
-
-def delegation_refusal(
-    connection: BrokerConnection, permission: str, rows: Sequence[DictRow]
-) -> str:
-    """Return why a flow that does not allow delegation must not grant this role, or an empty string."""
-    reason = delegation_of(connection, permission, rows)
-    return f"{reason} Use a narrower role, or allow this on the access flow." if reason else ""
+            raise_if_refused(_as_refusal(delegation_of(connection, permission, rows)))
 
 
 def delegation_of(connection: BrokerConnection, permission: str, rows: Sequence[DictRow]) -> str:
@@ -110,12 +139,8 @@ def delegation_of(connection: BrokerConnection, permission: str, rows: Sequence[
 
     `rows` is the result of `reachable_roles`.
     """
-    for row in rows:
-        if row["owns"]:
-            reason = (
-                "owns objects or default privileges, so grantees could give others access to them"
-            )
-            return f"{_named(permission, row['name'])} {reason}."
+    if reason := _ownership(permission, rows):
+        return reason
     oids = [row["oid"] for row in rows]
     database = connection.target.database
     granted = grant_options(connection, oids, shared=True)
@@ -124,9 +149,26 @@ def delegation_of(connection: BrokerConnection, permission: str, rows: Sequence[
             with connect_as_broker(connection.target, database=name) as other:
                 granted = grant_options(other, oids)
     for role, right in granted.values():
-        reason = f"has {right} WITH GRANT OPTION, so grantees could give it to others"
-        return f"{_named(permission, role)} {reason}."
+        return _grant_option(permission, role, right)
     return ""
+
+
+def _ownership(permission: str, rows: Sequence[DictRow]) -> str:
+    for row in rows:
+        if row["owns"]:
+            return (
+                f"{_named(permission, row['name'])} owns objects or default privileges, so grantees could "
+                "give others access to them."
+            )
+    return ""
+
+
+def _grant_option(permission: str, role: str, right: str) -> str:
+    return f"{_named(permission, role)} has {right} WITH GRANT OPTION, so grantees could give it to others."
+
+
+def _as_refusal(reason: str) -> str:
+    return f"{reason} Use a narrower role, or allow this on the access flow." if reason else ""
 
 
 def grant_options(
@@ -168,6 +210,10 @@ def undo_permission_changes(
                     _undo(connection, permission, entries)
             except (errors.InsufficientPrivilege, errors.InvalidGrantOperation) as error:
                 raise TargetRefused(_by_hand(permission, database, entries, error)) from None
+            except errors.UniqueViolation:
+                raise TargetUnavailable(
+                    f"Another worker undoes changes of {permission} at the same time. {WILL_RETRY}"
+                ) from None
         log.info("permission_changes_undone", permission=permission, count=len(entries))
 
 
@@ -195,16 +241,7 @@ def _undo(
         connection.run([sql.SQL("REVOKE {} FROM CURRENT_USER").format(name)])
 
 
-def _entries(
-    connection: BrokerConnection,
-    database: str,
-    query: sql.SQL | sql.Composed,
-    oids: Sequence[int],
-    *,
-    shared: bool = False,
-    limit: int = MAX_ENTRIES + 1,
-) -> list[PermissionEntry]:
-    values = {"oids": list(oids), "shared": shared, "limit": limit}
+def _entries(database: str, rows: Sequence[DictRow]) -> list[PermissionEntry]:
     return [
         PermissionEntry(
             key=f"{database}:{row['key']}",
@@ -214,7 +251,7 @@ def _entries(
             text=row["text"],
             undo=row["undo"],
         )
-        for row in connection.rows(query, values)
+        for row in rows
     ]
 
 

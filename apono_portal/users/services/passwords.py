@@ -26,8 +26,9 @@ from audit.outbox.deliveries import enqueue_email
 from audit.services import record
 from mfa import emails
 from mfa.enrolment.recovery_codes import verify_any_code
+from mfa.methods.selectors import is_enrolled
 from mfa.verification.attempts import VerificationResult, record_success
-from mfa.verification.evidence import is_enrolled, require_evidence_if_enrolled
+from mfa.verification.evidence import require_evidence_if_enrolled
 from mfa.verification.locking import advance_epoch, lock_state
 from mfa.verification.throttle_scope import ThrottleScope
 from mfa.verification.window import Window

@@ -7,7 +7,6 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accessflows.flows.mfa_requirement import enrolled
 from accessflows.permissions import require_admin
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.users.exceptions import UserError
@@ -16,6 +15,7 @@ from apono_portal.users.models import User
 from audit.events import EventName
 from audit.services import record
 from mfa import emails
+from mfa.methods.selectors import not_enrolled_condition
 from mfa.verification.window import Window
 
 MIN_INTERVAL = timedelta(days=1)
@@ -51,4 +51,4 @@ def send_mfa_reminders(
 def _due(actor: User, reminded_before: datetime) -> UserQuerySet:
     """Return the users to remind, but for the actor, who sees the banner."""
     long_ago = Q(mfa_reminded_at=None) | Q(mfa_reminded_at__lt=reminded_before)
-    return User.objects.active().filter(~enrolled(), long_ago).exclude(pk=actor.pk)
+    return User.objects.active().filter(not_enrolled_condition(), long_ago).exclude(pk=actor.pk)

@@ -1,7 +1,7 @@
 """The Users tab: directory, adding, changing, deactivating, resetting MFA."""
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -23,8 +23,9 @@ from apono_portal.users.forms import (
 from apono_portal.users.models import User
 from apono_portal.users.selectors import live_requests_of, locked_out_users
 from apono_portal.users.services.passwords import Invitation
-from mfa.exceptions import MfaError, WindowClosed
-from mfa.models import Authenticator
+from mfa.exceptions import MethodNotFound, MfaError, WindowClosed
+from mfa.methods.selectors import is_enrolled, methods_of
+from mfa.methods.services import vouch_for_passkey as vouch_for_passkey_of
 
 
 @readers_only
@@ -120,7 +121,7 @@ def reactivate(request: PortalRequest, pk: int) -> HttpResponse:
 def reset_mfa(request: PortalRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
     form = ResetMfaForm(request.POST if request.method == "POST" else None)
-    if not Authenticator.objects.confirmed().filter(user=user).exists():
+    if not is_enrolled(user.pk):
         messages.info(request, f"{user.name} has not set up MFA, so there is nothing to reset.")
         return redirect("users:list")
     if form.is_bound and form.is_valid():
@@ -136,6 +137,18 @@ def reset_mfa(request: PortalRequest, pk: int) -> HttpResponse:
     context = {"account": user, "form": form, "live_requests": live_requests_of(user).count()}
     status = 422 if form.errors else 200
     return render(request, "users/reset_mfa.html", context, status=status)
+
+
+@admins_only
+@require_POST
+def vouch_for_passkey(request: PortalRequest, pk: int, passkey_pk: int) -> HttpResponse:
+    user = get_object_or_404(User, pk=pk)
+    try:
+        passkey = vouch_for_passkey_of(**action_context(request), user=user, pk=passkey_pk)
+    except MethodNotFound as error:
+        raise Http404 from error
+    messages.success(request, f"{passkey} counts for access that needs a passkey now.")
+    return redirect("users:edit", pk=user.pk)
 
 
 @admins_only
@@ -187,5 +200,6 @@ def _link_page(request: PortalRequest, user: User, invitation: Invitation) -> Ht
 
 
 def _form_page(request: PortalRequest, form: UserForm, *, user: User | None) -> HttpResponse:
-    context = {"form": form, "account": user}
+    methods = methods_of(user.pk) if user else []
+    context = {"form": form, "account": user, "methods": methods, "is_self": user == request.user}
     return render(request, "users/form.html", context, status=422 if form.errors else 200)

@@ -82,11 +82,12 @@ def at_the_same_moment(campaign: Campaign, score: Score, budget: int) -> None:
 
 @attack("replay of the code that turned MFA on", share=0.0005)
 def of_set_up(campaign: Campaign, score: Score, budget: int) -> None:
-    """The confirming code is used: it opens no window, in this session or another."""
+    """The confirming code is used: it opens the window of its own session, once, and no other."""
     for person in campaign.not_enrolled[:3]:
         campaign.changed.add(person.email)
         owner = campaign.signed_in(person)
         enrolled, code, _ = enrol(owner)
+        owner.browser.post(f"{SECURITY}close-window/")
         thief = campaign.signed_in(enrolled, "127.3.0.3")
         for client in (owner, thief):
             _replay(score, client, code, "the code that turned MFA on")

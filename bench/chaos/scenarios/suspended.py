@@ -24,7 +24,7 @@ def suspended_while_activating(context: ScenarioContext) -> Verdict:
     requests += [context.portal.submit("reader") for _ in range(total)]
     numbers = _suspend(context, boundaries)
     context.environment.ensure_workers(2)
-    grants = context.portal.wait_active(requests, TIMEOUT_S)
+    grants = context.portal.wait_active(requests, 2 * TIMEOUT_S)
     credentials = context.portal.reveal(grants)
     sessions = [judge.sign_in(context.environment, item) for item in credentials]
     access = ActiveAccess(grants, credentials, sessions)

@@ -6,10 +6,13 @@ from contextlib import ExitStack
 from dataclasses import replace
 from unittest import mock
 
+import psycopg
 import pytest
+from psycopg.sql import SQL
 
 from accessflows.connectors import idle_pool
 from accessflows.connectors.errors import TargetMismatch, TargetRefused
+from accessflows.connectors.postgresql import connection as connection_module
 from accessflows.connectors.postgresql.connection import connect_as_broker
 from accessflows.connectors.registry import connector_for
 
@@ -110,3 +113,22 @@ def test_few_are_kept_for_a_key(pg_target):
         for _ in range(idle_pool.MAX_PER_KEY + 1):
             stack.enter_context(connect_as_broker(pg_target.target))
     assert idle_pool.connections.close_idle(early=True) == idle_pool.MAX_PER_KEY
+
+
+def test_transaction_of_a_suspended_worker_is_ended(pg_target, monkeypatch):
+    """Its last message was a pipeline's, after which the server waits for ever."""
+    monkeypatch.setattr(connection_module, "_STALLED_TRANSACTION_S", 0.1)
+    with connect_as_broker(pg_target.target) as suspended:
+        suspended.pipeline([(SQL("BEGIN"), None), (SQL("SELECT pg_advisory_xact_lock(1)"), None)])
+        time.sleep(0.5)
+        postgresql.keep_connections(pg_target.target, [])
+        with pytest.raises(psycopg.OperationalError):
+            suspended.execute("SELECT 1")
+        suspended.raw.close()
+
+
+def test_connection_that_waits_outside_a_transaction_is_kept(pg_target, monkeypatch):
+    monkeypatch.setattr(connection_module, "_STALLED_TRANSACTION_S", 0)
+    with connect_as_broker(pg_target.target) as idle:
+        postgresql.keep_connections(pg_target.target, [])
+        assert idle.row("SELECT 1 AS one") == {"one": 1}

@@ -12,7 +12,7 @@ from accessflows.flows.validation import check_terms
 from accessflows.models import AccessFlow
 from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
-from tests.factories import AccessFlowFactory, UserFactory
+from tests.factories import AccessFlowFactory, UserFactory, fresh_window
 
 pytestmark = pytest.mark.django_db
 
@@ -53,7 +53,14 @@ def test_the_preview_says_how_access_could_be_passed_on(flow):
 
 def test_allowing_it_is_recorded_and_shown_on_the_form(flow, admin_client, admin_user):
     terms = terms_of(flow, allow_delegation=True)
-    change_flow(actor=admin_user, window=None, flow=flow, terms=terms, client_info=SYSTEM)
+    change_flow(
+        actor=admin_user,
+        window=fresh_window(admin_user),
+        flow=flow,
+        terms=terms,
+        seen_version=flow.version,
+        client_info=SYSTEM,
+    )
     changes = Event.objects.get(event="flow:change").metadata["changes"]
     term = "Allow permissions that can give others access"
     assert {"term": term, "before": "Off", "after": "On"} in changes

@@ -79,6 +79,18 @@ def test_type_tile_leads_to_the_form(admin_client):
     assert f'href="{CREATE}"' in page
 
 
+def test_flow_that_requires_mfa_may_demand_more(admin_client, typed):
+    demands = {"mfa_strength": "phishing_resistant", "verify_every_request": "on"}
+    flow = _created(admin_client, typed | demands)
+    assert (flow.mfa_strength, flow.verify_every_request) == ("phishing_resistant", True)
+    page = html_of(admin_client.get(f"/access-flows/{flow.pk}/saved/"))
+    assert "Phishing-resistant (passkey)" in page
+    assert "One request" in page
+    admin_client.post(edit(flow), typed | demands | {"require_mfa": ""})
+    flow.refresh_from_db()
+    assert (flow.mfa_strength, flow.verify_every_request) == ("any", False)
+
+
 def test_edit_turns_mfa_on_and_says_what_changed(admin_client, typed):
     flow = _created(admin_client, typed | {"require_mfa": ""})
     page = html_of(post_form(admin_client, edit(flow), typed, follow=True))

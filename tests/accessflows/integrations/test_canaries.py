@@ -39,7 +39,7 @@ def test_it_passes_on_a_real_target_and_leaves_nothing(checked, pg_target, admin
     assert "Waiting for a worker" in page
     run_requested_canaries(timezone.now())
     run = CanaryRun.objects.get()
-    assert (run.state, len(run.steps)) == (State.PASSED, 8), run.steps
+    assert (run.state, len(run.steps)) == (State.PASSED, 10), run.steps
     assert pg_target.grant_roles() == []
     shown = admin_client.get(reverse("integrations:canary", args=[checked.pk, run.pk]))
     assert shown.content.decode().count("chip chip-green") >= 9

@@ -7,6 +7,7 @@ from accessflows.models import Integration
 from apono_portal.core.web.client import SYSTEM
 from audit.models import Event
 from tests.factories import IntegrationFactory
+from tests.forms import post_form
 
 pytestmark = pytest.mark.django_db
 
@@ -61,10 +62,14 @@ def test_another_server_that_accepts_it_is_rejected(checked, admin_client):
 def test_a_wrong_one_typed_into_the_whole_form_replaces_nothing(checked, admin_client):
     form = {name: getattr(checked, name) for name in ("name", "kind", "host", "port", "database")}
     form |= {"broker": checked.broker, "sslmode": checked.sslmode, "connection_limit": 3}
-    answer = admin_client.post(f"/integrations/{checked.pk}/edit/", form | {"password": "wrong-1"})
+    url = f"/integrations/{checked.pk}/edit/"
+    answer = post_form(
+        admin_client, url, form | {"password": "wrong-1", "terminate_sessions_on_reset": "on"}
+    )
     before = checked.broker_password
     checked.refresh_from_db()
     assert answer.status_code == 422
+    assert "could not be checked" in html_of(answer) or "did not accept" in html_of(answer)
     assert checked.broker_password == before
 
 

@@ -81,6 +81,16 @@ def test_owner_gets_an_email_with_how_many_are_left(person, codes):
     assert codes[0] not in mail.outbox[0].body
 
 
+def test_email_asks_for_new_codes_when_few_are_left(person, codes):
+    for code in codes[:7]:
+        enter_recovery_code(person, code)
+    deliver_due(timezone.now())
+    used = [message for message in mail.outbox if "was used" in message.subject]
+    few = ["Generate new ones" in " ".join(message.body.split()) for message in used]
+    assert few == [False] * 6 + [True]
+    assert "3 left" in used[-1].subject
+
+
 def test_owner_gets_an_email_about_new_ones(person, device, enter):
     window = window_of(person, enter(code_for(device)).verification)
     codes = make_recovery_codes(user=person, window=window, client_info=HERE)

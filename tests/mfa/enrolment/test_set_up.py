@@ -4,22 +4,28 @@ from datetime import timedelta
 
 import pytest
 from django.core import mail
+from django.db import transaction
 from django.utils import timezone
 
 from audit.events import EventName
 from audit.models import Event
 from audit.outbox.deliveries import deliver_due
 from mfa.enrolment.services import begin_set_up, confirm_set_up, pending_set_up
-from mfa.exceptions import AlreadyEnrolled, MalformedCode, PasswordNotRecent, SetUpExpired
+from mfa.exceptions import MalformedCode, PasswordNotRecent, SetUpExpired, WindowClosed
 from mfa.models import Authenticator, MfaState, Outcome, RecoveryCode, Verification
+from mfa.verification.attempts import record_success
 from mfa.verification.locking import advance_epoch
+from mfa.verification.policies import is_evidence_valid
 from tests.factories import AuthenticatorFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE, wrong_for
 
 
-def begin(user, signed_in_ago=timedelta(0)):
+def begin(user, signed_in_ago=timedelta(0), device_id=None):
     device = begin_set_up(
-        user=user, password_proven_at=timezone.now() - signed_in_ago, client_info=HERE
+        user=user,
+        password_proven_at=timezone.now() - signed_in_ago,
+        client_info=HERE,
+        device_id=device_id,
     )
     device.secret = device.bin_key
     return device
@@ -27,7 +33,11 @@ def begin(user, signed_in_ago=timedelta(0)):
 
 def confirm(user, device, code=None, **changes):
     given = {"device_id": device.pk, "code": code or code_for(device)} | changes
-    return confirm_set_up(user=user, client_info=HERE, **given)
+    with transaction.atomic():
+        result = confirm_set_up(user=user, client_info=HERE, **given)
+        if result.success:
+            record_success(result.success)
+    return result
 
 
 def test_begin_makes_an_encrypted_unconfirmed_key(clock, person):
@@ -47,6 +57,22 @@ def test_begin_again_replaces_the_key(clock, person):
     assert first.secret != second.secret
 
 
+def test_begin_again_in_the_same_session_keeps_the_key(clock, person):
+    first = begin(person)
+    clock.shift(29 * 60)
+    assert begin(person, device_id=first.pk).secret == first.secret
+    clock.shift(60)
+    assert begin(person, device_id=first.pk).secret != first.secret
+    assert Authenticator.objects.count() == 1
+
+
+def test_begin_never_hands_out_a_key_of_another_session_or_user(clock, person):
+    other = begin(UserFactory())
+    first = begin(person)
+    for device_id in (None, 0, other.pk):
+        assert begin(person, device_id=device_id).secret not in {first.secret, other.secret}
+
+
 def test_begin_needs_a_recent_sign_in(clock, person):
     for started in (None, timedelta(minutes=15), timedelta(days=1), timedelta(seconds=-1)):
         with pytest.raises(PasswordNotRecent):
@@ -58,8 +84,8 @@ def test_begin_needs_a_recent_sign_in(clock, person):
     assert begin(person, timedelta(minutes=14, seconds=59))
 
 
-def test_begin_is_refused_once_enrolled(clock, person, device):
-    with pytest.raises(AlreadyEnrolled):
+def test_begin_needs_an_open_window_once_enrolled(clock, person, device):
+    with pytest.raises(WindowClosed):
         begin(person)
     assert Authenticator.objects.get() == device
 
@@ -86,13 +112,32 @@ def test_confirming_code_is_spent(clock, person, enter):
     assert enter(code).outcome == Outcome.REPLAY
 
 
-def test_confirming_is_no_evidence(clock, person):
-    assert confirm(person, begin(person)).ok
+def test_confirming_is_a_verification_like_any_other(clock, person):
+    device = begin(person)
+    result = confirm(person, device)
+    [success] = Verification.objects.passed()
+    assert success == result.success.verification
+    assert success.is_authentic
+    assert (success.device_id, success.scope, success.address) == (
+        device.pk,
+        Verification.SET_UP_SCOPE,
+        HERE.address,
+    )
+    state = MfaState.objects.get(user=person)
+    assert is_evidence_valid(verification=success, state=state)
+    verified = Event.objects.get(event=EventName.MFA_VERIFY)
+    assert verified.metadata["verification"] == success.pk
+
+
+def test_a_refused_confirmation_is_no_evidence(clock, person):
+    device = begin(person)
+    confirm(person, device, wrong_for(device))
     assert not Verification.objects.passed().exists()
+    assert not Event.objects.filter(event=EventName.MFA_VERIFY).exists()
 
 
 def test_browser_of_set_up_is_trusted_from_the_start(clock, person):
-    assert confirm(person, begin(person)).browser_cookie
+    assert confirm(person, begin(person)).success.browser_cookie
 
 
 def test_wrong_code_leaves_it_off(clock, person):
@@ -130,7 +175,7 @@ def test_empty_or_malformed_code_never_turns_it_on(clock, person, code):
 def test_enrolled_person_cannot_confirm_another_key(clock, person, device):
     """Whoever steals a session cannot add an authenticator of their own beside the owner's."""
     planted = AuthenticatorFactory(user=person, confirmed=False)
-    with pytest.raises(AlreadyEnrolled):
+    with pytest.raises(WindowClosed):
         confirm(person, planted)
     assert not Authenticator.objects.get(pk=planted.pk).confirmed
 

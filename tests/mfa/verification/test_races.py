@@ -11,7 +11,7 @@ from django.db import connections
 from apono_portal.core.web.client import SYSTEM
 from mfa.enrolment.recovery_codes import replace_recovery_codes
 from mfa.enrolment.services import begin_set_up, confirm_set_up
-from mfa.exceptions import AlreadyEnrolled, MfaError
+from mfa.exceptions import MfaError, SetUpExpired
 from mfa.models import Authenticator, MfaState, Outcome, RecoveryCode, Verification
 from mfa.reset import reset_mfa_from_console
 from mfa.verification.locking import lock_state
@@ -99,7 +99,7 @@ def test_set_up_confirmed_at_once_turns_on_once():
         )
     )
     assert Counter(results)[Outcome.OK] == 1
-    assert Counter(results)[AlreadyEnrolled] == THREADS - 1
+    assert Counter(results)[SetUpExpired] == THREADS - 1
     assert Authenticator.objects.of(device.user.pk).get().confirmed
 
 

@@ -11,6 +11,7 @@ from mfa.verification.rate_limits import (
     MONTH,
     SHORT,
     is_month_limit_reached,
+    limit_reached,
     locked_until,
 )
 
@@ -97,3 +98,22 @@ def test_chance_of_a_guesser_is_what_the_page_of_promises_says():
     accepted_codes = 3  # this step and one either side
     assert most_guesses(1) * accepted_codes / 10**6 <= 6e-5
     assert most_guesses(30) * accepted_codes / 10**6 <= 3e-4
+
+
+@pytest.mark.parametrize(
+    ("count", "every", "limit"),
+    [
+        (4, timedelta(minutes=1), None),
+        (5, timedelta(minutes=1), SHORT),
+        (20, timedelta(minutes=30), DAY),
+        (100, timedelta(hours=6), MONTH),
+        (100, timedelta(seconds=1), MONTH),
+    ],
+)
+def test_the_limit_that_locks_out_the_longest_is_named(count, every, limit):
+    assert limit_reached(failures(count, every), NOW) == limit
+
+
+def test_a_lifted_limit_is_not_named():
+    lifted = NOW - timedelta(hours=1)
+    assert limit_reached(failures(100, timedelta(hours=6)), NOW, month_since=lifted) is None

@@ -17,7 +17,7 @@ def browser_of(user, cookie: str) -> TrustedBrowser | None:
     """The trusted browser that a request with this cookie comes from."""
     request = RequestFactory().get("/")
     request.user = type(user).objects.select_related("mfa_state").get(pk=user.pk)
-    request.session = type("Session", (), {"session_key": "k"})()
+    request.session = type("Session", (dict,), {"session_key": "k"})()
     request.COOKIES[cookie_name(user.pk)] = cookie
     return throttle_scope_of(request, request.user).trusted_browser(user.pk, request.user.mfa_epoch)
 

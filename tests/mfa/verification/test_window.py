@@ -19,7 +19,7 @@ from mfa.verification.window import (
     end_session,
     open_window,
     stored_window,
-    with_authenticator,
+    with_methods,
 )
 from tests.factories import AuthenticatorFactory, UserFactory, VerificationFactory, code_for
 from tests.mfa.conftest import START, wrong_for
@@ -246,14 +246,13 @@ def test_page_costs_one_query(opened, django_assert_num_queries):
     with django_assert_num_queries(1):
         state = request.mfa
         assert (state.enrolled, state.is_open, bool(state.expires_at)) == (True, True, True)
-        name = state.authenticator_name
+        name = state.verification.device_name
     assert name == Authenticator.objects.get().name
 
 
-def test_user_without_an_authenticator_has_no_authenticator_name(person):
+def test_user_without_a_method_is_not_enrolled(person):
     for user in (fresh(person), EmailBackend().get_user(person.pk)):
-        state = request_of(user).mfa
-        assert (state.enrolled, state.authenticator_name) == (False, "")
+        assert not request_of(user).mfa.enrolled
 
 
 def test_window_opened_after_a_set_up_in_the_same_request_is_open(person):
@@ -266,8 +265,8 @@ def test_window_opened_after_a_set_up_in_the_same_request_is_open(person):
 
 
 def test_user_brings_the_authenticator_along(person, device):
-    [user] = with_authenticator(User.objects.filter(pk=person.pk))
-    assert (user.authenticator_id, user.authenticator_name) == (device.pk, device.name)
+    [user] = with_methods(User.objects.filter(pk=person.pk))
+    assert (user.authenticator_id, user.passkey_id) == (device.pk, None)
 
 
 def test_authenticator_read_before_a_set_up_does_not_hide_it(person):

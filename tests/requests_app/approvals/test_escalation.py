@@ -133,3 +133,16 @@ def test_timeline_shows_the_escalation(signed_in):
         escalate_due(now=timezone.now())
         page = signed_in(request.requester).get(reverse("requests:detail", args=[request.pk]))
     assert f"<strong>Escalated</strong> to {group}" in page.content.decode()
+
+
+def test_the_navigation_counts_for_everyone_who_may_decide(signed_in):
+    """Users of whom no flow says that they approve are not counted for: each kind must be known."""
+    named, later, nobody = UserFactory.create_batch(3)
+    request = pending_request([later], approver_users=[named])
+    AccessRequest.objects.filter(pk=request.pk).update(escalation_tier=1)
+    [group] = request.flow.approver_groups.all()
+    counts = [
+        signed_in(user).get("/requests/").context["nav"]["approvals"]
+        for user in (named, group.user_set.get(), later, nobody)
+    ]
+    assert counts == [1, 1, 1, 0]

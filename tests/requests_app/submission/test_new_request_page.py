@@ -51,8 +51,10 @@ def test_a_request_pending_mfa_redirects_to_verification(user, signed_in):
 def test_a_request_pending_mfa_without_mfa_redirects_to_set_up(user, signed_in):
     protected = AccessFlowFactory(require_mfa=True, requester_users=[user], targets=1)
     answer = send(signed_in(user), protected)
-    assert answer.headers["Location"] == reverse("mfa:security")
-    assert AccessRequest.objects.get().status == Status.PENDING_MFA
+    request = AccessRequest.objects.get()
+    next_url = f"?next=%2Frequests%2FAR-{request.pk}%2F"
+    assert answer.headers["Location"] == reverse("mfa:security") + next_url
+    assert request.status == Status.PENDING_MFA
 
 
 def test_a_request_waiting_for_approvers_says_so(user, signed_in):
@@ -174,5 +176,5 @@ def test_the_banner_names_requests_pending_mfa(user, signed_in):
     client = signed_in(user)
     send(client, protected)
     page = client.get("/requests/").content.decode()
-    assert "Access is waiting for your code" in page
+    assert "Access is waiting for you" in page
     assert f"AR-{AccessRequest.objects.get().pk} Billing" in page

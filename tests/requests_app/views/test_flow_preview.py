@@ -47,7 +47,13 @@ def flow(irma) -> AccessFlow:
 def typed(flow: AccessFlow, **changes: object) -> dict[str, object]:
     """The form of a flow as the browser posts it."""
     target = flow.targets.get()
-    toggles = ("require_mfa", "require_ticket", "require_approver_reason", "allow_self_approval")
+    toggles = (
+        "require_mfa",
+        "require_ticket",
+        "require_approver_reason",
+        "allow_self_approval",
+        "allow_delegation",
+    )
     lists = ("requester_groups", "approver_groups", "approver_users", "available_days")
     return {
         **dict.fromkeys(toggles, "off"),

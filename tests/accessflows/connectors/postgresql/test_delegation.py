@@ -1,12 +1,13 @@
 """What a grantee gives to others as the capability role: refused unless accepted, found and undone."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import LiteralString
 
 import psycopg
 import pytest
 
-from accessflows.connectors.errors import TargetRefused
+from accessflows.connectors.errors import TargetRefused, TargetUnavailable
 from accessflows.connectors.protocol import PermissionEntry
 from accessflows.connectors.registry import connector_for
 from tests.accessflows.connectors.conftest import Grant, MakeGrant
@@ -237,6 +238,25 @@ def test_broker_keeps_no_membership_after_undoing(owning: Grant) -> None:
         session.execute("GRANT INSERT ON own.stock TO app")
     end(owning, before)
     assert pg.ask(memberships) == kept
+
+
+def test_two_workers_undo_the_same_changes(owning: Grant) -> None:
+    pg = owning.pg
+    before = keys_of(pg, "orders_owner")
+    with owning.log_in() as session:
+        session.execute("GRANT INSERT ON own.stock TO app")
+    changes = postgresql.read_permission(pg.target, "orders_owner").changes_since(before)
+    with ThreadPoolExecutor(4) as pool:
+        undone = [
+            pool.submit(
+                postgresql.undo_permission_changes, pg.target, "orders_owner", changes
+            ).exception
+            for _ in range(4)
+        ]
+        failures = [failure for exception in undone if (failure := exception())]
+    assert len(failures) < 4
+    assert all(isinstance(failure, TargetUnavailable) for failure in failures), failures
+    assert keys_of(pg, "orders_owner") == before
 
 
 def test_what_only_a_superuser_can_undo_leads_to_the_sql_that_does(owning: Grant) -> None:

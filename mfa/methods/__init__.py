@@ -1,0 +1,1 @@
+"""The methods a user has: authenticator apps and passkeys."""

@@ -1,0 +1,14 @@
+"""A new name for a method."""
+
+from django import forms
+
+
+class NameForm(forms.Form):
+    """The name that its owner recognizes."""
+
+    name = forms.CharField(
+        label="Name",
+        max_length=64,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        error_messages={"required": "Enter a name that you recognize."},
+    )

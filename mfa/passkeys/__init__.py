@@ -1,0 +1,1 @@
+"""Passkeys (WebAuthn): adding one, and verifying with one."""

@@ -1,0 +1,95 @@
+"""What a protected action demands of a verification beyond being fresh, and whether one meets it."""
+
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from mfa.exceptions import OwnVerificationRequired, PasskeyRequired, WindowClosed
+from mfa.models import Method, Passkey, Strength, Verification
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What an access flow demands.
+
+    ``strength`` is the weakest method accepted. With ``purpose``, the verification counts for that one
+    action only, and for nothing else that demands its own.
+    """
+
+    strength: Strength = Strength.ANY
+    purpose: str = ""
+
+    @property
+    def needs_passkey(self) -> bool:
+        return self.strength == Strength.PHISHING_RESISTANT
+
+
+ANY_METHOD = Requirement()
+
+
+def meets(requirement: Requirement, verification: Verification) -> bool:
+    """Return whether a valid success counts for what it is to permit, or did permit."""
+    try:
+        _check(requirement, verification, allow_unused=False)
+    except WindowClosed:
+        return False
+    return True
+
+
+def claim(requirement: Requirement, verification: Verification) -> None:
+    """Use a success for what it is to permit, in the caller's transaction and under the user's lock.
+
+    Raises `PasskeyRequired` and `OwnVerificationRequired`.
+    """
+    _check(requirement, verification, allow_unused=True)
+    if requirement.purpose and not verification.used_for:
+        verification.used_for = requirement.purpose
+        verification.sign().save(update_fields=["used_for", "mac"])
+
+
+def shortfall(requirement: Requirement, verification: Verification) -> str:
+    """Return why `claim` would refuse the verification, or ""."""
+    try:
+        _check(requirement, verification, allow_unused=True)
+    except WindowClosed as refusal:
+        return str(refusal)
+    return ""
+
+
+def is_usable(requirement: Requirement, verification: Verification) -> bool:
+    """Return whether `claim` would accept the verification."""
+    return not shortfall(requirement, verification)
+
+
+def is_phishing_resistant(verification: Verification) -> bool:
+    """Return whether it was made with a passkey of the user's that counts by now."""
+    if verification.method != Method.PASSKEY:
+        return False
+    passkey = (
+        Passkey.objects.of(verification.user_id).filter(pk=verification.device_id or 0).first()
+    )
+    return passkey is not None and passkey.is_authentic and _counted(passkey, verification)
+
+
+def _counted(passkey: Passkey, verification: Verification) -> bool:
+    if passkey.vouched_at is not None:
+        return passkey.vouched_at <= timezone.now()
+    return passkey.counts_from <= verification.at
+
+
+def _check(requirement: Requirement, verification: Verification, *, allow_unused: bool) -> None:
+    if requirement.needs_passkey and not is_phishing_resistant(verification):
+        raise _passkey_required(verification)
+    if not requirement.purpose or verification.used_for == requirement.purpose:
+        return
+    if verification.used_for or not allow_unused:
+        raise OwnVerificationRequired
+
+
+def _passkey_required(verification: Verification) -> PasskeyRequired:
+    if verification.method != Method.PASSKEY:
+        return PasskeyRequired()
+    return PasskeyRequired(
+        "This passkey is too new for this flow. Wait until it counts, or ask an account admin to "
+        "vouch for it."
+    )

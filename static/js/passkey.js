@@ -1,0 +1,65 @@
+// Runs a passkey ceremony: fetches options, has the browser make or use a passkey, and submits the
+// button's form with the answer in its hidden field "credential". Without script the button stays hidden
+// and the sentence that says so stays shown.
+
+const FAILED = "That didn’t work. Try again, or use another method.";
+const MESSAGES = {
+  InvalidStateError: "This passkey is already on your account.",
+  SecurityError: "Passkeys do not work at this address.",
+};
+const OLD = "This browser is too old for passkeys here. Update it, or use another method.";
+
+async function fetchOptions(button) {
+  const token = button.form.elements.namedItem("csrfmiddlewaretoken").value;
+  const response = await fetch(button.dataset.options, {
+    method: "POST",
+    headers: { "X-CSRFToken": token, Accept: "application/json" },
+  });
+  const options = await response.json();
+  if (!response.ok) throw new Error(options.error);
+  return options;
+}
+
+async function runCeremony(button) {
+  const options = await fetchOptions(button);
+  if (button.dataset.passkey === "create") {
+    const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options);
+    return navigator.credentials.create({ publicKey });
+  }
+  const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
+  return navigator.credentials.get({ publicKey });
+}
+
+function messageOf(error) {
+  if (error instanceof DOMException) return MESSAGES[error.name] ?? FAILED;
+  return error instanceof Error && error.constructor === Error ? error.message : FAILED;
+}
+
+for (const button of document.querySelectorAll("button[data-passkey]")) {
+  const status = button.form.querySelector("[data-passkey-status]");
+  button.hidden = false;
+  button.form.querySelector("[data-passkey-unscripted]").hidden = true;
+  const show = (text) => {
+    status.textContent = text;
+    status.hidden = !text;
+  };
+  if (!window.PublicKeyCredential?.parseRequestOptionsFromJSON) {
+    button.disabled = true;
+    show(OLD);
+    continue;
+  }
+  button.form.querySelector("details[data-passkey-fold]")?.removeAttribute("open");
+  button.addEventListener("click", async () => {
+    show("");
+    button.disabled = true;
+    try {
+      const credential = await runCeremony(button);
+      button.form.elements.namedItem("credential").value = JSON.stringify(credential);
+      button.form.submit();
+    } catch (error) {
+      show(messageOf(error));
+      button.disabled = false;
+      button.focus();
+    }
+  });
+}
