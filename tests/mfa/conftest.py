@@ -23,7 +23,7 @@ from mfa.verification.services import verify_code
 from mfa.verification.throttle_scope import ThrottleScope
 from mfa.verification.window import open_window
 from tests.factories import AuthenticatorFactory, PasskeyFactory, UserFactory, code_for
-from tests.passkey import SoftPasskey, encode
+from bench.software_passkey import SoftPasskey, encode
 
 HERE = ClientInfo("192.0.2.7", "Firefox of the tests")
 START = 1_800_000_000  # the beginning of a step of 30 seconds

@@ -17,7 +17,7 @@ from mfa.passkeys.verification import begin_verification
 from mfa.verification.window import Window
 from tests.factories import PasskeyFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE, sign_in_with_passkey, soft_passkey
-from tests.passkey import SoftPasskey
+from bench.software_passkey import SoftPasskey
 
 
 @pytest.fixture

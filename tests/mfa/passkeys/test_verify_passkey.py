@@ -15,7 +15,7 @@ from mfa.passkeys.challenges import issue_challenge
 from mfa.passkeys.verification import begin_verification
 from tests.factories import UserFactory
 from tests.mfa.conftest import enter_passkey, sign_in_with_passkey, soft_passkey
-from tests.passkey import SoftPasskey, encode
+from bench.software_passkey import SoftPasskey, encode
 
 WAYS = 8
 
