@@ -76,5 +76,5 @@ def add_passkey(owner: Client, passkey: SoftPasskey, name: str = "Security key")
 
 def vouch_for_passkey(admin: Client, person: Person) -> Response:
     """Let a person's newest passkey count at once for flows that demand one."""
-    form = admin.browser.get(f"/users/{person.id}/").form(action="/vouch/")
+    form = admin.browser.get(f"/users/{person.id}/").form(action="vouch/")
     return admin.browser.submit(form)

@@ -197,8 +197,8 @@ RULES = (
     Rule("a new passkey waits", ("a new one before it counts",), [
         Edit("mfa/verification/strength.py", "return passkey.counts_from <= verification.at", "return True")]),
     Rule("a code does not count where a passkey is demanded", ("downgrade to a code, on approval",), [
-        Edit("mfa/verification/strength.py", "if requirement.needs_passkey and not is_phishing_resistant(verification):",
-             "if False:")]),
+        Edit("mfa/verification/strength.py", "    if not requirement.needs_passkey:\n",
+             "    if True:\n")]),
     Rule("rows that permit access are authentic", ("writing to the database",), [
         Edit("apono_portal/core/crypto/authenticity.py",
              "return key_id in row_keys() and hmac.compare_digest(self.mac, self._mac_under(key_id))", "return True")]),
