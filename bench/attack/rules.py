@@ -176,7 +176,9 @@ RULES = (
     Rule("a passkey's answer is for the portal's origin", ("relayed from another origin",), [
         Edit("mfa/passkeys/verification.py", "expected_origin=party.origin", "expected_origin=client_data.origin")]),
     Rule("a passkey's challenge is used once", ("eight ways at once",), [
-        Edit("mfa/passkeys/challenges.py", "        used_at=None,\n", "")]),
+        Edit("mfa/passkeys/challenges.py", "        used_at=None,\n", ""),
+        Edit("apono_portal/users/sessions.py", "            raise UpdateError\n",
+             "            super().save(must_create=True)\n")]),
     Rule("a passkey's challenge belongs to one session", ("challenges of something else",), [
         Edit("mfa/passkeys/challenges.py",
              "        session_ref=session_ref,\n        purpose=purpose,\n        challenge=bytes_to_base64url(challenge),\n",

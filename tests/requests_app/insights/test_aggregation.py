@@ -55,7 +55,7 @@ def test_requests_count_by_outcome():
 def test_verifications_count_by_method():
     for method, times in {"code": 3, "passkey": 2, "recovery": 1}.items():
         record_event("mfa:verify", times=times, metadata={"method": method})
-    record_event("mfa:fail", metadata={"method": "passkey", "outcome": "refused"})
+    record_event("mfa:refuse", metadata={"method": "passkey"})
     assert figures()["methods"] == {"code": 3, "passkey": 2, "recovery": 1}
 
 
