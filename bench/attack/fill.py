@@ -19,7 +19,11 @@ APPROVERS = ("pia", "paul")
 NAMED = (*ROLES, *APPROVERS, "olga", "otto", "oona")
 NOT_ENROLLED = 12
 APPROVED_FLOWS = ("payroll", "refunds", "signing")
-PASSKEY_FLOWS = ("treasury", "signing")
+STRENGTHS = {
+    "treasury": Strength.PHISHING_RESISTANT,
+    "signing": Strength.PHISHING_RESISTANT,
+    "escrow": Strength.DEVICE_BOUND,
+}
 
 
 def fill(accounts: int, address: dict[str, Any]) -> dict[str, Any]:
@@ -56,7 +60,7 @@ def make_flows(admin: User, integration: Integration) -> dict[str, dict[str, int
         flow = add_flow(
             admin, integration, name=name.capitalize(), resource=name, permission=f"{name}_reader",
             max_duration=timedelta(hours=1), require_mfa=True,
-            mfa_strength=Strength.PHISHING_RESISTANT if name in PASSKEY_FLOWS else Strength.ANY,
+            mfa_strength=STRENGTHS.get(name, Strength.ANY),
             requester_groups=frozenset({groups["Board" if name == "vault" else "Everyone"].pk}),
             approval=AccessFlow.Approval.ANY_OF if is_approved else AccessFlow.Approval.AUTOMATIC,
             approver_groups=frozenset({groups["Approvers"].pk} if is_approved else ()),

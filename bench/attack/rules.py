@@ -198,6 +198,10 @@ RULES = (
              "")]),
     Rule("a new passkey waits", ("a new one before it counts",), [
         Edit("mfa/verification/strength.py", "return passkey.counts_from <= verification.at", "return True")]),
+    Rule("a synced passkey is no device-bound one", ("a synced one where",), [
+        Edit("mfa/verification/strength.py",
+             "if passkey is None or (requirement.needs_device_bound and not passkey.is_device_bound):",
+             "if passkey is None:")]),
     Rule("a code does not count where a passkey is demanded", ("downgrade to a code, on approval",), [
         Edit("mfa/verification/strength.py", "    if not requirement.needs_passkey:\n",
              "    if True:\n")]),

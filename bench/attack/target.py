@@ -15,7 +15,7 @@ from apono_portal.demo.postgres_server import PostgresServer
 from bench.environment import connect
 
 BROKER = "portal_broker"
-FORBIDDEN = ("ledger", "payroll", "vault", "treasury")
+FORBIDDEN = ("ledger", "payroll", "vault", "treasury", "escrow")
 RIGHTFUL = ("orders", "refunds", "signing")
 
 

@@ -190,6 +190,25 @@ def too_new(campaign: Campaign, score: Score, budget: int) -> None:
         _expect(thief, score, "Pending MFA", "a new passkey covered a request")
 
 
+@attack("passkey: a synced one where a device-bound one is demanded", share=0.0002)
+def synced(campaign: Campaign, score: Score, budget: int) -> None:
+    """It releases nothing and covers nothing; and it cannot say later that it is device-bound."""
+    holder = new_holder(campaign, synced=True)
+    client = campaign.signed_in(holder.person)
+    client.request_access("escrow")
+    holder.use(client)
+    score.add_attempts()
+    _expect(client, score, "Pending MFA", "a synced passkey released a request")
+    client.request_access("escrow")
+    score.add_attempts()
+    _expect(client, score, "Pending MFA", "a synced passkey covered a request")
+    holder.passkey.synced = False
+    liar = campaign.signed_in(holder.person)
+    score.add_attempts()
+    if holder.use(liar):
+        score.add_success("a passkey added as synced was taken for a device-bound one")
+
+
 @attack("passkey: downgrade to a code, on submission and release", share=0.0005)
 def downgrade_of_requests(campaign: Campaign, score: Score, budget: int) -> None:
     """Windows opened by a code or a recovery code, and a code for what waits already."""
