@@ -201,6 +201,8 @@ def test_pages_say_that_a_synced_passkey_does_not_count(person, signed_in):
     page = browser.get("/account/step-up/?needs=device_bound").content.decode()
     assert "This flow needs a device-bound passkey" in page
     assert "You have no device-bound passkey yet" in page
+    preview = browser.get(f"/requests/new/?target={flow.targets.get().pk}").content.decode()
+    assert "Device-bound passkey required" in preview
     ask(person, plain)
     mixed = browser.get("/account/step-up/?needs=passkey").content.decode()
     assert f"{request.reference}</strong> can be released with a device-bound passkey only" in mixed
