@@ -25,8 +25,9 @@ from apono_portal.demo.postgres_server import PostgresServer
 from tests.chromium import NoChromium, ensure_chromium
 
 # PostgreSQL repeats what may depend on the database: nothing that is seen in a browser, and nothing
-# that does not use the portal's database. Targets of several versions are for the first run.
-NOT_REPEATED = ("accessflows/connectors", "design", "architecture")
+# that does not use the portal's database. Targets of several versions and the demo, which has a
+# database of its own, are for the first run.
+NOT_REPEATED = ("accessflows/connectors", "architecture", "demo", "design")
 RUNS = {
     "sqlite": ["-n3", "-m", "not server"],
     "postgresql": ["-n2", "-m", "not browser and not anywhere", "--needs-database"]
