@@ -87,18 +87,17 @@ def page_of_grants(
     grants: GrantQuerySet, *, before: Place | None, after: Place | None
 ) -> GrantPage:
     """Return the page that ends sooner than ``before``, later than ``after``, or the first."""
-    place = after or before
-    if place is None:
-        beyond = grants.order_by("deadline", "pk")
-    else:
+    related = grants.select_related("request").prefetch_related("request__decisions")
+    if place := after or before:
         beyond = following(
-            grants,
+            related,
             before=before.pk if before and not after else None,
             after=after.pk if after else None,
             leading=("deadline", place.deadline),
         )
-    related = beyond.select_related("request").prefetch_related("request__decisions")
-    rows = list(related[: PAGE_SIZE + 1])
+    else:
+        beyond = related.order_by("deadline", "pk")
+    rows = list(beyond[: PAGE_SIZE + 1])
     has_more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE]
     if before and not after:
         has_sooner, has_later, rows = has_more, True, rows[::-1]

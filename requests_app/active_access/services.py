@@ -48,7 +48,9 @@ def revoke_selected_access(
         unchanged = [request for request in requests if request.status not in ENDABLE]
         if not revocable:
             raise Conflict("Nothing was changed: this access has already ended.")
-        revoke_or_cancel_all(revocable, actor=actor, client_info=client_info, reason=reason)
+        revoke_or_cancel_all(
+            requests=revocable, actor=actor, client_info=client_info, reason=reason
+        )
     return RevocationOutcome(revocable, unchanged)
 
 
@@ -76,7 +78,9 @@ def revoke_everything_on(
         for start in range(0, len(pks), BATCH_SIZE):
             requests = lock_requests(pks[start : start + BATCH_SIZE]).values()
             revocable = [request for request in requests if request.status in ENDABLE]
-            revoke_or_cancel_all(revocable, actor=actor, client_info=client_info, reason=reason)
+            revoke_or_cancel_all(
+                requests=revocable, actor=actor, client_info=client_info, reason=reason
+            )
             revoked += len(revocable)
         if not revoked:
             raise Conflict(f"Nothing was changed: nobody has access on {integration.name} now.")

@@ -198,13 +198,13 @@ def _lock_revocable(actor: "User", request: AccessRequest) -> AccessRequest:
 def _revoke_or_cancel(
     request: AccessRequest, *, actor: "User | None", client_info: ClientInfo, reason: str = ""
 ) -> AccessRequest:
-    revoke_or_cancel_all([request], actor=actor, client_info=client_info, reason=reason)
+    revoke_or_cancel_all(requests=[request], actor=actor, client_info=client_info, reason=reason)
     return request
 
 
 def revoke_or_cancel_all(
-    requests: Collection[AccessRequest],
     *,
+    requests: Collection[AccessRequest],
     actor: "User | None",
     client_info: ClientInfo,
     reason: str = "",
