@@ -65,13 +65,12 @@ def revoke_everything_on(
     """Start to revoke all access on an integration, and return of how many requests.
 
     Everything or nothing, in batches of one transaction: hundreds take less than a second. Requests
-    that are pending stay. Raises `Conflict` if nothing is active.
+    that are pending stay. Raises `Conflict` if nothing is active: a second admin, who waits for the
+    locks on the first requests, then records no second emergency.
     """
     reason = clean_reason(reason, required=True)
     with transaction.atomic():
         require_admin(actor=actor, window=window)
-        # A second admin waits here. Without `no_key`, workers that add a grant would wait as well.
-        integration = Integration.objects.select_for_update(no_key=True).get(pk=integration.pk)
         access = access_on(integration)
         pks = list(revocable_on(integration).order_by("pk").values_list("pk", flat=True))
         revoked = 0
