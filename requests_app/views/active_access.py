@@ -144,6 +144,10 @@ def revoke_on_integration(request: PortalRequest, pk: int) -> HttpResponse:
                 "Open sessions are terminated.",
             )
             return redirect("requests:active_access")
-    context = {"form": form, "integration": integration, "access": access_on(integration)}
+    access = access_on(integration)
+    if not access.requests:
+        messages.warning(request, f"Nobody has access on {integration.name} now.")
+        return redirect("requests:active_access")
+    context = {"form": form, "integration": integration, "access": access}
     status = 422 if form.errors else 200
     return render(request, "requests_app/revoke_integration.html", context, status=status)
