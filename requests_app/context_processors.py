@@ -1,7 +1,5 @@
 """What every page shows of requests: counts in the navigation, the MFA banner, overdue revocations."""
 
-from typing import TYPE_CHECKING
-
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -10,9 +8,6 @@ from requests_app.approvals.selectors import count_waiting_for
 from requests_app.grants.status import overdue_summary
 from requests_app.models import WorkerHeartbeat
 from requests_app.selectors import names_of, pending_mfa_requests
-
-if TYPE_CHECKING:
-    pass
 
 
 def navigation(request: HttpRequest) -> dict[str, object]:

@@ -175,12 +175,12 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         fields["targets"].choices = target_choices(flow)
 
     def clean(self) -> dict[str, Any]:
-        """Drop what Require MFA has shown and hidden again."""
+        """Drop what Require MFA has shown and hidden again; with it on, nothing may be missing."""
         values = super().clean() or self.cleaned_data
-        if not values.get("require_mfa") or not values.get("mfa_strength"):
-            values["mfa_strength"] = Strength.ANY
         if not values.get("require_mfa"):
-            values["verify_every_request"] = False
+            values |= {"mfa_strength": Strength.ANY, "verify_every_request": False}
+        elif values.get("mfa_strength") == "":
+            self.add_error("mfa_strength", "Choose which methods are accepted.")
         return values
 
     def terms(self) -> FlowInput:

@@ -1,6 +1,7 @@
 """Verifying, at step-up or when MFA is set up, and releasing the user's pending requests."""
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -134,29 +135,12 @@ def _verify(
 def _release(
     request: AccessRequest, user: "User", verification: Verification, client_info: ClientInfo
 ) -> bool:
-    """Release a locked request. Let it lapse or cancel it, with the reason, where it may not go on.
+    """Release a locked request, unless it ends instead.
 
     It stays pending where its flow demands a passkey, or a verification of its own.
     """
     now = timezone.now()
-    if request.pending_until is not None and request.pending_until <= now:
-        transition(
-            request,
-            to=Status.LAPSED,
-            event=EventName.REQUEST_LAPSE,
-            actor=None,
-            message="No code was entered in time.",
-        )
-        return False
-    if sentence := ineligibility_reason(request):
-        transition(
-            request,
-            to=Status.CANCELLED,
-            event=EventName.REQUEST_CANCEL,
-            actor=None,
-            metadata={"reason": sentence},
-            message=sentence,
-        )
+    if _has_ended(request, now):
         return False
     try:
         claim(request.mfa_requirement(), verification)
@@ -182,3 +166,27 @@ def _release(
         **evidence_fields(verification),
     )
     return True
+
+
+def _has_ended(request: AccessRequest, now: datetime) -> bool:
+    """Let a request lapse that waited too long, or cancel it, with the reason, if it may not go on."""
+    if request.pending_until is not None and request.pending_until <= now:
+        transition(
+            request,
+            to=Status.LAPSED,
+            event=EventName.REQUEST_LAPSE,
+            actor=None,
+            message="No code was entered in time.",
+        )
+        return True
+    if sentence := ineligibility_reason(request):
+        transition(
+            request,
+            to=Status.CANCELLED,
+            event=EventName.REQUEST_CANCEL,
+            actor=None,
+            metadata={"reason": sentence},
+            message=sentence,
+        )
+        return True
+    return False

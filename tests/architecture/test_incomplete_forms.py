@@ -22,6 +22,7 @@ def flow_form() -> tuple[str, dict[str, object]]:
     return f"/access-flows/{flow.pk}/edit/", {
         "name": "Changed",
         "require_mfa": "on",
+        "mfa_strength": "any",
         "requester_users": flow.requester_users.get().pk,
         "targets": pair,
         "max_duration": "8h",
@@ -62,7 +63,10 @@ def preferences_form() -> tuple[str, dict[str, object]]:
 
 
 FORMS = {
-    "flow": (flow_form, {"seen_version", "require_mfa", "require_ticket", "requester_groups"}),
+    "flow": (
+        flow_form,
+        {"seen_version", "require_mfa", "mfa_strength", "require_ticket", "requester_groups"},
+    ),
     "user": (user_form, {"seen", "groups"}),
     "group": (group_form, {"seen", "members"}),
     "integration": (integration_form, {"seen", "terminate_sessions_on_reset"}),

@@ -75,7 +75,7 @@ def take_over(campaign: Campaign, score: Score, budget: int) -> None:
     """A user with an open window makes somebody else's access theirs, or becomes somebody else."""
     owner, thief = (
         campaign.verified(campaign.next_owner()),
-        campaign.verified(campaign.next_victim()),
+        campaign.verified(campaign.next_owner()),
     )
     active = activate(owner, "orders")
     _execute(campaign, "UPDATE requests_app_accessrequest SET requester_id = %(thief)s WHERE id = %(active)s",

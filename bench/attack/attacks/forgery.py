@@ -68,10 +68,10 @@ def _forged_origins(token: str) -> list[tuple[str | None, dict[str, str]]]:
     return [
         (None, {}),
         (secrets.token_hex(16), {}),
-        (None, {"ClientInfo": "https://evil.example"}),
-        (None, {"ClientInfo": "null"}),
-        ("", {"ClientInfo": "http://127.0.0.1"}),
-        (None, {"ClientInfo": "http://127.0.0.1.evil.example", "Referer": "http://127.0.0.1/"}),
+        (None, {"Origin": "https://evil.example"}),
+        (None, {"Origin": "null"}),
+        ("", {"Origin": "http://127.0.0.1"}),
+        (None, {"Origin": "http://127.0.0.1.evil.example", "Referer": "http://127.0.0.1/"}),
         (token[::-1], {"Referer": "https://evil.example/"}),
     ]
 

@@ -198,7 +198,11 @@ class Chapter:
                 result.successes.append(f"not removed: {grant.state} {grant.last_error}")
             if attempt.tactic.stays and attempt.credential.role not in grant.last_error:
                 result.successes.append("a superuser has to clean up, and is not told")
-            texts.append(json.dumps([grant.owned_objects, grant.proof, grant.last_error]))
+            texts.append(
+                json.dumps(
+                    [grant.owned_objects, grant.permission_changes, grant.proof, grant.last_error]
+                )
+            )
             mine = {record for record in added if _is_of(record, attempt)}
             result.successes += [f"left: {one}" for one in mine if not _is_named(one, texts[-1])]
             charged |= mine

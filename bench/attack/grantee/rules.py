@@ -32,7 +32,7 @@ RULES = (
     Rule("what is left is listed", ("a copy for everybody",), [
         Edit("requests_app/worker/steps.py", "        save_owned_objects(grant, lease, connector.find_owned_objects(target, identity))\n", "")]),
     Rule("what the capability role gave to others is undone", ("default privileges of the capability role",), [
-        Edit("requests_app/worker/steps.py", "        undo_permission_changes(grant, lease, connector, target, identity)\n", "")]),
+        Edit("requests_app/worker/steps.py", "        undo_permission_changes(grant, lease, connector, target, identity, states)\n", "")]),
     Rule("nobody becomes the capability role", ("SET ROLE to the capability role",), [
         Edit(f"{_POSTGRESQL}activation.py", "WITH INHERIT TRUE, SET FALSE, ADMIN FALSE", "WITH INHERIT TRUE, SET TRUE, ADMIN FALSE"),
         Edit(f"{_POSTGRESQL}activation.py", "inherit, may_set = (True, False)", "inherit, may_set = (True, True)")]),

@@ -24,6 +24,7 @@ def typed(choice, member_user):
     return {
         "name": "Orders read-only",
         "require_mfa": "on",
+        "mfa_strength": "any",
         "requester_users": [member_user.pk],
         "targets": [choice],
         "max_duration": "8h",
@@ -86,7 +87,7 @@ def test_flow_that_requires_mfa_may_demand_more(admin_client, typed):
     page = html_of(admin_client.get(f"/access-flows/{flow.pk}/saved/"))
     assert "Phishing-resistant (passkey)" in page
     assert "One request" in page
-    admin_client.post(edit(flow), typed | demands | {"require_mfa": ""})
+    post_form(admin_client, edit(flow), typed | demands | {"require_mfa": ""})
     flow.refresh_from_db()
     assert (flow.mfa_strength, flow.verify_every_request) == ("any", False)
 

@@ -51,7 +51,7 @@ def test_only_while_the_grant_is_active(state):
 @pytest.mark.parametrize("status", [Status.GRANTING, Status.REVOKING, Status.FAILED])
 def test_only_while_the_request_is_active(status):
     grant = ready()
-    AccessRequest.objects.update(status=status)
+    AccessRequest.objects.update(status=status, pending_until=grant.deadline)
     with pytest.raises(Conflict):
         reveal(grant)
 

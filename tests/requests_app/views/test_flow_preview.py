@@ -48,6 +48,7 @@ def typed(flow: AccessFlow, **changes: object) -> dict[str, object]:
     """The form of a flow as the browser posts it."""
     target = flow.targets.get()
     toggles = (
+        "verify_every_request",
         "require_mfa",
         "require_ticket",
         "require_approver_reason",
@@ -57,6 +58,7 @@ def typed(flow: AccessFlow, **changes: object) -> dict[str, object]:
     lists = ("requester_groups", "approver_groups", "approver_users", "available_days")
     return {
         **dict.fromkeys(toggles, "off"),
+        "mfa_strength": "any",
         **dict.fromkeys(lists, ""),
         "seen_version": flow.version,
         "name": flow.name,

@@ -38,7 +38,7 @@ def own_target(pg_target: PgTarget) -> Iterator[Target]:
 def test_documented_sql_makes_a_target_that_passes_the_canary(own_target: Target) -> None:
     checks = list(postgresql.canary(own_target, DATABASE, ROLE, portal_id="test"))
     assert [check.sentence for check in checks if not check.ok] == []
-    assert len(checks) == 8
+    assert len(checks) == 10
 
 
 def test_documented_sql_gives_the_broker_no_access_to_data(
