@@ -22,6 +22,14 @@ class PasskeyRequired(WindowClosed):
     message = "This flow needs a passkey. A code does not count for it."
 
 
+class DeviceBoundRequired(PasskeyRequired):
+    """A code or a synced passkey may have opened the window, but this flow accepts neither."""
+
+    message = (
+        "This flow needs a device-bound passkey. Codes and synced passkeys do not count for it."
+    )
+
+
 class OwnVerificationRequired(WindowClosed):
     """The flow demands a verification for every request, and this one has been used."""
 

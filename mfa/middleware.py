@@ -13,6 +13,7 @@ from django.utils.http import escape_leading_slashes, url_has_allowed_host_and_s
 from apono_portal.core.web.next_page import url_with_next
 from apono_portal.core.web.types import PortalRequest
 from mfa.exceptions import (
+    DeviceBoundRequired,
     NotAllowed,
     NotEnrolled,
     OwnVerificationRequired,
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
 
 ADMIN_SITE = "admin"
 # What the verification page offers, or asks for again, in its address.
-PASSKEY, AGAIN = "passkey", "again"
+PASSKEY, DEVICE_BOUND, AGAIN = "passkey", "device_bound", "again"
 NEEDS: dict[type, str] = {
     PasskeyRequired: PASSKEY,
+    DeviceBoundRequired: DEVICE_BOUND,
     OwnVerificationRequired: AGAIN,
 }
 SAFE_METHODS = {"GET", "HEAD"}

@@ -227,10 +227,14 @@ class Method(models.TextChoices):
 
 
 class Strength(models.TextChoices):
-    """Which methods a flow accepts."""
+    """Which methods a flow accepts, the weakest first.
+
+    A device-bound passkey never leaves the device it was made on; a synced one does.
+    """
 
     ANY = "any", "Any method"
     PHISHING_RESISTANT = "phishing_resistant", "Phishing-resistant (passkey)"
+    DEVICE_BOUND = "device_bound", "Device-bound passkey"
 
 
 class Verification(AuthenticatedRow):

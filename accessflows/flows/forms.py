@@ -87,8 +87,9 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         choices=Strength.choices,
         initial=Strength.ANY,
         required=False,
-        widget=forms.RadioSelect(attrs={"class": "segmented"}),
-        help_text="A code can be relayed by a fake sign-in page; a passkey works on this portal only.",
+        widget=forms.RadioSelect(attrs={"class": "segmented words"}),
+        help_text="A code can be relayed by a fake sign-in page; a passkey works on this portal only. "
+        "A synced passkey is copied to other devices of its owner; a device-bound one is not.",
     )
     verify_every_request = Switch(
         label="Verify for every request",

@@ -21,8 +21,8 @@ MAX_CHANCE_DAY, MAX_CHANCE_MONTH = 6e-5, 3e-4
 CONTROL_USERS = (("olga", "127.0.0.10"), ("otto", "127.0.0.11"), ("oona", "127.0.0.12"))
 FEW_ACCOUNTS = 200  # with fewer, settings are compared after each attack
 # In this order. Attacks that move the clock come last: targets keep their own.
-MODULES = ("passwords", "guessing", "sessions", "bypass", "authentication", "tampering", "races", "foreign_ids",
-           "forgery", "replay", "database_writer", "closed_window", "slow_guessing")  # fmt: skip
+MODULES = ("passwords", "guessing", "sessions", "bypass", "authentication", "tampering", "races", "passkeys",
+           "foreign_ids", "forgery", "replay", "database_writer", "closed_window", "slow_guessing")  # fmt: skip
 
 
 class ControlsFailed(SystemExit):

@@ -3,9 +3,10 @@
 import re
 from dataclasses import replace
 
-from bench.attack.client import SECURITY, Client, text_of
+from bench.attack.client import ADD_PASSKEY, SECURITY, Client, text_of
 from bench.attack.people import Person
 from bench.browser import Form, Response
+from bench.software_passkey import SoftPasskey
 
 SET_UP = f"{SECURITY}authenticator/"
 _SECRET = re.compile(r"secret=([A-Z2-7]{32})")
@@ -63,3 +64,17 @@ def decision_form(approver: Client, number: str) -> Form:
 def approve(approver: Client, form: Form, number: str) -> Response:
     fields = form.filled(reason="Agreed with the team, OPS-7.")
     return approver.browser.post(f"/approvals/AR-{number}/approve/", fields)
+
+
+def add_passkey(owner: Client, passkey: SoftPasskey, name: str = "Security key") -> Response:
+    """Add a passkey through an open window. Raise LookupError if there are no options for it."""
+    if not (options := owner.registration_options()):
+        raise LookupError("The portal gave no options for a new passkey")
+    answer = passkey.register(options)
+    return owner.browser.post(ADD_PASSKEY, {"credential": answer, "name": name})
+
+
+def vouch_for_passkey(admin: Client, person: Person) -> Response:
+    """Let a person's newest passkey count at once for flows that demand one."""
+    form = admin.browser.get(f"/users/{person.id}/").form(action="vouch/")
+    return admin.browser.submit(form)

@@ -14,6 +14,8 @@ MAX_BUSY = 100
 SIGN_IN = "/sign-in/"
 SECURITY = "/account/security/"
 STEP_UP = "/account/step-up/"
+ADD_PASSKEY = "/account/security/passkey/"
+PASSKEY_OPTIONS = "/account/passkey/options/"
 JUSTIFICATION = "Look into the failed import of last night, OPS-7."
 
 
@@ -85,6 +87,19 @@ class Client:
 
     def submit_code(self, code: str, **more: str) -> Response:
         return self.browser.post(STEP_UP, {"code": code, **more})
+
+    def passkey_options(self) -> str:
+        """Return the options for the use of a passkey, "" if there are none."""
+        response = self.browser.post(PASSKEY_OPTIONS)
+        return response.text if response.status == 200 else ""
+
+    def registration_options(self) -> str:
+        """Return the options for a new passkey, "" if there are none."""
+        response = self.browser.post(f"{ADD_PASSKEY}options/")
+        return response.text if response.status == 200 else ""
+
+    def submit_passkey(self, answer: str) -> Response:
+        return self.browser.post(STEP_UP, {"credential": answer})
 
     def verify(self) -> bool:
         """Enter the oldest unused right code and return whether the window is open.

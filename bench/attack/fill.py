@@ -11,13 +11,19 @@ from accessflows.models import AccessFlow, Integration
 from apono_portal.users.models import Role, User
 from bench.attack.target import FORBIDDEN, RIGHTFUL
 from bench.portal_data import add_flow, add_integration, enrol
+from mfa.models import Strength
 
 ROLES = {"ada": Role.ADMIN, "abel": Role.ADMIN, "nora": Role.ADMIN, "arthur": Role.AUDITOR}
 WITHOUT_MFA = ("Newcomer", "Nora")  # names that begin so
 APPROVERS = ("pia", "paul")
 NAMED = (*ROLES, *APPROVERS, "olga", "otto", "oona")
 NOT_ENROLLED = 12
-APPROVED_FLOWS = ("payroll", "refunds")
+APPROVED_FLOWS = ("payroll", "refunds", "signing")
+STRENGTHS = {
+    "treasury": Strength.PHISHING_RESISTANT,
+    "signing": Strength.PHISHING_RESISTANT,
+    "escrow": Strength.DEVICE_BOUND,
+}
 
 
 def fill(accounts: int, address: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +50,7 @@ def fill(accounts: int, address: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_flows(admin: User, integration: Integration) -> dict[str, dict[str, int]]:
-    """Make protected flows. Payroll and refunds need an approver; only the board may request the vault."""
+    """Make protected flows, as the names above say. Only the board may request the vault."""
     groups = {name: Group.objects.create(name=name) for name in ("Everyone", "Board", "Approvers")}
     groups["Everyone"].user_set.set(User.objects.filter(role=Role.MEMBER))
     groups["Approvers"].user_set.set(User.objects.filter(email__in=map(email_of, APPROVERS)))
@@ -54,6 +60,7 @@ def make_flows(admin: User, integration: Integration) -> dict[str, dict[str, int
         flow = add_flow(
             admin, integration, name=name.capitalize(), resource=name, permission=f"{name}_reader",
             max_duration=timedelta(hours=1), require_mfa=True,
+            mfa_strength=STRENGTHS.get(name, Strength.ANY),
             requester_groups=frozenset({groups["Board" if name == "vault" else "Everyone"].pk}),
             approval=AccessFlow.Approval.ANY_OF if is_approved else AccessFlow.Approval.AUTOMATIC,
             approver_groups=frozenset({groups["Approvers"].pk} if is_approved else ()),

@@ -14,6 +14,7 @@ from apono_portal.demo.postgres_server import PostgresServer
 from bench.attack.people import UsedSteps
 from bench.attack.target import BROKER, TargetSystem
 from bench.browser import Browser
+from bench.software_passkey import ORIGIN
 
 
 @dataclass
@@ -63,7 +64,7 @@ class Portal:
         environment = base.portal_environment(
             self.servers.portal, self.database, self.keys, PYTHONPATH=str(self.source),
             DJANGO_SETTINGS_MODULE="bench.attack.settings", WORKER_INTERVAL_S="0.3", LOG_LEVEL="ERROR",
-            ATTACK_CLOCK=str(self._clock_file),
+            ATTACK_CLOCK=str(self._clock_file), PORTAL_URL=ORIGIN, ALLOWED_HOSTS=f"{base.HOST},localhost",
         )  # fmt: skip
         log = self.servers.home / f"{self.database}.log"
         self.application = base.Application(environment, log, self.source)

@@ -173,6 +173,38 @@ RULES = (
     Rule("an IPv6 /64 is one network", ("one IPv6 network",), [
         Edit("apono_portal/users/password_limits.py", "ip_network((int(parsed), 64)", "ip_network((int(parsed), 128)"),
         Edit("apono_portal/users/password_limits.py", "\nACCOUNT_LIMIT = 30", "\nACCOUNT_LIMIT = 3000")]),
+    Rule("a passkey's answer is for the portal's origin", ("relayed from another origin",), [
+        Edit("mfa/passkeys/verification.py", "expected_origin=party.origin", "expected_origin=client_data.origin")]),
+    Rule("a passkey's challenge is used once", ("eight ways at once",), [
+        Edit("mfa/passkeys/challenges.py", "        used_at=None,\n", ""),
+        Edit("apono_portal/users/sessions.py", "            raise UpdateError\n",
+             "            super().save(must_create=True)\n")]),
+    Rule("a passkey's challenge belongs to one session", ("challenges of something else",), [
+        Edit("mfa/passkeys/challenges.py",
+             "        session_ref=session_ref,\n        purpose=purpose,\n        challenge=bytes_to_base64url(challenge),\n",
+             "        purpose=purpose,\n        challenge=bytes_to_base64url(challenge),\n")]),
+    Rule("a passkey's challenge is for one purpose", ("challenges of something else",), [
+        Edit("mfa/passkeys/challenges.py",
+             "        purpose=purpose,\n        challenge=bytes_to_base64url(challenge),\n",
+             "        challenge=bytes_to_base64url(challenge),\n")]),
+    Rule("a passkey's challenge expires", ("expired challenges",), [
+        Edit("mfa/passkeys/challenges.py", "        created_at__gt=now - PasskeyChallenge.LIFETIME,\n", "")]),
+    Rule("a passkey is added through an open window", ("adding one with a stolen session",), [
+        Edit("mfa/passkeys/registration.py",
+             "    if is_enrolled(user.pk):\n        require_evidence(user=user, window=window)\n",
+             "    if is_enrolled(user.pk):\n        pass\n"),
+        Edit("mfa/passkeys/views.py",
+             "    if request.mfa.enrolled and not request.mfa.is_open:\n        return redirect_to_verify(request)\n",
+             "")]),
+    Rule("a new passkey waits", ("a new one before it counts",), [
+        Edit("mfa/verification/strength.py", "return passkey.counts_from <= verification.at", "return True")]),
+    Rule("a synced passkey is no device-bound one", ("a synced one where",), [
+        Edit("mfa/verification/strength.py",
+             "if passkey is None or (requirement.needs_device_bound and not passkey.is_device_bound):",
+             "if passkey is None:")]),
+    Rule("a code does not count where a passkey is demanded", ("downgrade to a code, on approval",), [
+        Edit("mfa/verification/strength.py", "    if not requirement.needs_passkey:\n",
+             "    if True:\n")]),
     Rule("rows that permit access are authentic", ("writing to the database",), [
         Edit("apono_portal/core/crypto/authenticity.py",
              "return key_id in row_keys() and hmac.compare_digest(self.mac, self._mac_under(key_id))", "return True")]),

@@ -15,8 +15,8 @@ from apono_portal.demo.postgres_server import PostgresServer
 from bench.environment import connect
 
 BROKER = "portal_broker"
-FORBIDDEN = ("ledger", "payroll", "vault")
-RIGHTFUL = ("orders", "refunds")
+FORBIDDEN = ("ledger", "payroll", "vault", "treasury", "escrow")
+RIGHTFUL = ("orders", "refunds", "signing")
 
 
 @dataclass(frozen=True)

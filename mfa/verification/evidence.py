@@ -8,7 +8,7 @@ from django.db.models import BigIntegerField
 from django.utils import timezone
 
 from apono_portal.core.db.compiled_query import CompiledQuery
-from mfa.exceptions import NotEnrolled, PasskeyRequired, WindowClosed
+from mfa.exceptions import NotEnrolled
 from mfa.methods.selectors import is_enrolled
 from mfa.models import MfaState, Verification
 from mfa.verification.locking import lock_state
@@ -39,7 +39,7 @@ def require_evidence(
         state = lock_state(user.pk)
         verification = _success_behind(window, state) if window else None
     if verification is None:
-        raise PasskeyRequired if requirement.needs_passkey else WindowClosed
+        raise requirement.refusal()
     claim(requirement, verification)
     return verification
 

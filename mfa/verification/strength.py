@@ -4,7 +4,12 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from mfa.exceptions import OwnVerificationRequired, PasskeyRequired, WindowClosed
+from mfa.exceptions import (
+    DeviceBoundRequired,
+    OwnVerificationRequired,
+    PasskeyRequired,
+    WindowClosed,
+)
 from mfa.models import Method, Passkey, Strength, Verification
 
 
@@ -21,7 +26,17 @@ class Requirement:
 
     @property
     def needs_passkey(self) -> bool:
-        return self.strength == Strength.PHISHING_RESISTANT
+        return self.strength != Strength.ANY
+
+    @property
+    def needs_device_bound(self) -> bool:
+        return self.strength == Strength.DEVICE_BOUND
+
+    def refusal(self) -> WindowClosed:
+        """Return the refusal of whoever has no fresh verification that is strong enough."""
+        if self.needs_device_bound:
+            return DeviceBoundRequired()
+        return PasskeyRequired() if self.needs_passkey else WindowClosed()
 
 
 ANY_METHOD = Requirement()
@@ -61,14 +76,23 @@ def is_usable(requirement: Requirement, verification: Verification) -> bool:
     return not shortfall(requirement, verification)
 
 
-def is_phishing_resistant(verification: Verification) -> bool:
-    """Return whether it was made with a passkey of the user's that counts by now."""
-    if verification.method != Method.PASSKEY:
+def is_strong_enough(requirement: Requirement, verification: Verification) -> bool:
+    """Return whether it was made with a passkey of the user's that counts by now, where one is demanded."""
+    if not requirement.needs_passkey:
+        return True
+    passkey = _passkey_of(verification)
+    if passkey is None or (requirement.needs_device_bound and not passkey.is_device_bound):
         return False
+    return _counted(passkey, verification)
+
+
+def _passkey_of(verification: Verification) -> Passkey | None:
+    if verification.method != Method.PASSKEY:
+        return None
     passkey = (
         Passkey.objects.of(verification.user_id).filter(pk=verification.device_id or 0).first()
     )
-    return passkey is not None and passkey.is_authentic and _counted(passkey, verification)
+    return passkey if passkey is not None and passkey.is_authentic else None
 
 
 def _counted(passkey: Passkey, verification: Verification) -> bool:
@@ -78,18 +102,21 @@ def _counted(passkey: Passkey, verification: Verification) -> bool:
 
 
 def _check(requirement: Requirement, verification: Verification, *, allow_unused: bool) -> None:
-    if requirement.needs_passkey and not is_phishing_resistant(verification):
-        raise _passkey_required(verification)
+    if not is_strong_enough(requirement, verification):
+        raise _refusal(requirement, verification)
     if not requirement.purpose or verification.used_for == requirement.purpose:
         return
     if verification.used_for or not allow_unused:
         raise OwnVerificationRequired
 
 
-def _passkey_required(verification: Verification) -> PasskeyRequired:
-    if verification.method != Method.PASSKEY:
-        return PasskeyRequired()
-    return PasskeyRequired(
+def _refusal(requirement: Requirement, verification: Verification) -> WindowClosed:
+    """Return why a verification is not strong enough: the method, or a passkey that is too new."""
+    passkey = _passkey_of(verification)
+    is_kind_wrong = requirement.needs_device_bound and passkey and not passkey.is_device_bound
+    if passkey is None or is_kind_wrong:
+        return requirement.refusal()
+    return type(requirement.refusal())(
         "This passkey is too new for this flow. Wait until it counts, or ask an account admin to "
         "vouch for it."
     )

@@ -162,7 +162,7 @@ class AccessRequest(AuthenticatedRow):
             ),
             models.CheckConstraint(
                 condition=~Q(
-                    mfa_strength=Strength.PHISHING_RESISTANT,
+                    mfa_strength__in=[Strength.PHISHING_RESISTANT, Strength.DEVICE_BOUND],
                     status__in=["pending_approval", "granting", "active"],
                 )
                 | Q(verified_method=Method.PASSKEY),

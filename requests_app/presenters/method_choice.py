@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mfa.methods.selectors import UserMethod, methods_of
-from mfa.middleware import AGAIN, PASSKEY
-from mfa.models import Method
+from mfa.middleware import AGAIN, DEVICE_BOUND, PASSKEY
+from mfa.models import Method, Strength
 from mfa.passkeys.relying_party import unavailable_reason
 from requests_app.models import AccessRequest
 
@@ -14,7 +14,8 @@ from requests_app.models import AccessRequest
 class MethodChoice:
     """The methods a user can verify with here, the last used first.
 
-    ``passkey_only`` are the references of pending requests that no code releases.
+    ``passkey_only`` are the references of pending requests that no code releases, and
+    ``device_bound_only`` of those that no synced passkey releases either.
     """
 
     passkeys: tuple[UserMethod, ...]
@@ -22,12 +23,17 @@ class MethodChoice:
     is_passkey_first: bool
     needs: str
     passkey_only: tuple[str, ...]
+    device_bound_only: tuple[str, ...]
     passkeys_unavailable: str
 
     @property
     def shows_code(self) -> bool:
         """Whether a code field is shown: not where nothing but a passkey helps."""
-        return self.needs != PASSKEY and bool(self.apps)
+        return not self.is_passkey_page and bool(self.apps)
+
+    @property
+    def is_passkey_page(self) -> bool:
+        return self.needs in {PASSKEY, DEVICE_BOUND}
 
     @property
     def is_code_folded(self) -> bool:
@@ -36,20 +42,34 @@ class MethodChoice:
     @property
     def asks_again(self) -> bool:
         """Whether the page asks although the window is open."""
-        return self.needs in {PASSKEY, AGAIN} or bool(self.passkey_only)
-
-    @property
-    def counting(self) -> tuple[UserMethod, ...]:
-        return tuple(row for row in self.passkeys if row.passkey and not row.passkey.is_new)
+        return bool(self.needs) or self.demands_passkey
 
     @property
     def demands_passkey(self) -> bool:
-        return self.needs == PASSKEY or bool(self.passkey_only)
+        return self.is_passkey_page or bool(self.passkey_only or self.device_bound_only)
+
+    @property
+    def demands_device_bound(self) -> bool:
+        return self.needs == DEVICE_BOUND or bool(self.device_bound_only)
+
+    @property
+    def suitable(self) -> tuple[UserMethod, ...]:
+        """Passkeys of the kind that is demanded, new ones included."""
+        demanded = self.demands_device_bound
+        return tuple(
+            row
+            for row in self.passkeys
+            if row.passkey and (row.passkey.is_device_bound or not demanded)
+        )
+
+    @property
+    def counting(self) -> tuple[UserMethod, ...]:
+        return tuple(row for row in self.suitable if row.passkey and not row.passkey.is_new)
 
     @property
     def newest(self) -> UserMethod | None:
         """A passkey that does not count yet for what demands one, where none counts."""
-        return self.passkeys[0] if self.passkeys and not self.counting else None
+        return self.suitable[0] if self.suitable and not self.counting else None
 
 
 def method_choice(user_id: int, pending: Sequence[AccessRequest], *, needs: str) -> MethodChoice:
@@ -60,9 +80,12 @@ def method_choice(user_id: int, pending: Sequence[AccessRequest], *, needs: str)
         passkeys=passkeys,
         apps=tuple(m for m in methods if m.kind == Method.CODE),
         is_passkey_first=bool(methods) and methods[0].kind == Method.PASSKEY,
-        needs=needs if needs in {PASSKEY, AGAIN} else "",
-        passkey_only=tuple(
-            request.reference for request in pending if request.mfa_requirement().needs_passkey
-        ),
+        needs=needs if needs in {PASSKEY, DEVICE_BOUND, AGAIN} else "",
+        passkey_only=_references(pending, Strength.PHISHING_RESISTANT),
+        device_bound_only=_references(pending, Strength.DEVICE_BOUND),
         passkeys_unavailable=unavailable,
     )
+
+
+def _references(pending: Sequence[AccessRequest], strength: Strength) -> tuple[str, ...]:
+    return tuple(request.reference for request in pending if request.mfa_strength == strength)

@@ -130,6 +130,10 @@ class PendingMfaRow(RequestSummary):
     def needs_passkey(self) -> bool:
         return self.request.mfa_requirement().needs_passkey
 
+    @property
+    def needs_device_bound(self) -> bool:
+        return self.request.mfa_requirement().needs_device_bound
+
 
 @dataclass(frozen=True)
 class Step:

@@ -10,6 +10,7 @@ from accessflows.tickets import pattern_example
 from apono_portal.core.formatting.datetimes import relative_datetime
 from apono_portal.core.formatting.durations import format_duration
 from mfa.models import Strength
+from mfa.verification.strength import Requirement
 from requests_app.lifecycle import pending_until
 from requests_app.models import Status
 from requests_app.submission.evaluation import Evaluation, is_approvable
@@ -114,9 +115,9 @@ def _mfa(flow: AccessFlow, window: WindowLike, *, needs_verification: bool) -> P
     if not window.enrolled:
         detail = "Set it up first; the request waits for you."
         return PreviewLine("you", "i-shield-alert", "MFA required", detail)
-    if needs_verification and flow.mfa_strength == Strength.PHISHING_RESISTANT:
-        detail = "You use a passkey on the next page. A code does not count for this flow."
-        return PreviewLine("you", "i-passkey", "Passkey required", detail)
+    requirement = Requirement(Strength(flow.mfa_strength))
+    if needs_verification and requirement.needs_passkey:
+        return _passkey(requirement)
     if needs_verification:
         again = " This flow asks for every request." if flow.verify_every_request else ""
         detail = f"You verify on the next page.{again}"
@@ -124,6 +125,16 @@ def _mfa(flow: AccessFlow, window: WindowLike, *, needs_verification: bool) -> P
     left = window.minutes_left
     detail = f"Valid for {left} more minute{'' if left == 1 else 's'}."
     return PreviewLine("ok", "i-shield-check", "MFA required: already verified", detail)
+
+
+def _passkey(requirement: Requirement) -> PreviewLine:
+    if requirement.needs_device_bound:
+        detail = (
+            "You use it on the next page. Codes and synced passkeys do not count for this flow."
+        )
+        return PreviewLine("you", "i-passkey", "Device-bound passkey required", detail)
+    detail = "You use a passkey on the next page. A code does not count for this flow."
+    return PreviewLine("you", "i-passkey", "Passkey required", detail)
 
 
 def _approval(

@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render, resolve_url
 from apono_portal.core.web.next_page import url_with_next
 from apono_portal.core.web.types import PortalRequest
 from mfa.exceptions import WindowClosed
-from mfa.middleware import AGAIN, PASSKEY
+from mfa.middleware import AGAIN, DEVICE_BOUND, PASSKEY
 from requests_app.models import AccessRequest
 
 
@@ -42,8 +42,10 @@ def redirect_to_verification(
 
 
 def needs_of(requests: Iterable[AccessRequest]) -> str:
-    """Return "passkey" where no code helps any of the requests, "again" where an open window doesn't."""
+    """Return the passkey that all of the requests demand, "again" where an open window doesn't help."""
     requirements = [request.mfa_requirement() for request in requests]
+    if all(requirement.needs_device_bound for requirement in requirements):
+        return DEVICE_BOUND
     if all(requirement.needs_passkey for requirement in requirements):
         return PASSKEY
     return AGAIN if any(requirement.purpose for requirement in requirements) else ""

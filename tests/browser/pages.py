@@ -18,6 +18,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "requests:new",
         "requests:step_up",
         "mfa:security",
+        "mfa:add_passkey",
         "mfa:new_recovery_codes",
         "notifications:choose",
         "users:password",
@@ -83,14 +84,19 @@ NO_PAGE = {
         "users:remind",
         "users:sign_out",
         "users:theme",
+        "users:vouch_for_passkey",
     ),
     "is for programs": (
         "healthz",
         "readyz",
         "metrics",
+        "audit:checkpoint",
         "audit:export_progress",
         "audit:export_csv",
         "audit:export_jsonl",
+        "audit:verifier",
+        "mfa:passkey_options",
+        "mfa:passkey_registration_options",
         "requests:activity_csv",
         "requests:activity_jsonl",
     ),
@@ -125,6 +131,9 @@ def pages_of(world: World) -> Iterator[tuple[str, str]]:
     for request in world.requests.values():
         yield "requester", reverse("requests:detail", args=[request.pk])
     yield "requester", reverse("requests:again", args=[world.requests["expired"].pk])
+    for name in ("mfa:rename_method", "mfa:remove_method"):
+        yield "requester", reverse(name, args=["passkey", world.passkey.pk])
+    yield "requester", reverse("requests:login", args=["jit_abc"])
     yield "approver", reverse("requests:decide", args=[world.decidable.pk])
     yield from (("admin", address) for address in _admin_pages(world))
 

@@ -9,11 +9,19 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.utils import timezone
 from playwright.sync_api import BrowserContext, CDPSession, Page, expect
 
+from apono_portal.users.models import User
 from mfa.models import Passkey, Strength, Verification
 from requests_app.models import AccessRequest, Status
-from tests.factories import PASSWORD, AccessFlowFactory, UserFactory
+from tests.factories import (
+    PASSWORD,
+    AccessFlowFactory,
+    AccessRequestFactory,
+    PasskeyFactory,
+    UserFactory,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECURITY = "/account/security/"
@@ -164,15 +172,63 @@ def test_what_only_a_browser_answers(arrive):
     assert Passkey.objects.get().sign_count > 1
 
 
-def test_synced_passkey_and_a_page_without_script(arrive):
+def strictest_request(user: User) -> AccessRequest:
+    """A request that waits for a device-bound passkey."""
+    flow = AccessFlowFactory(
+        require_mfa=True,
+        mfa_strength=Strength.DEVICE_BOUND,
+        requester_users=[user],
+        targets=1,
+    )
+    return AccessRequestFactory(requester=user, flow=flow, status=Status.PENDING_MFA)
+
+
+def test_admin_demands_device_bound_passkeys_and_vouches_for_one(arrive, settings):
+    """The flow form with the strength control, and the page of a user with a new passkey."""
+    admin, user = UserFactory(admin=True), UserFactory()
+    other = PasskeyFactory(user=user, created_at=timezone.now())
+    page = arrive(admin.email, SECURITY, viewport={"width": 390, "height": 800})
+    authenticator_of(page)
+    add_passkey(page, "Laptop")
+    expect(page.get_by_role("heading", name="MFA is on")).to_be_visible()
+    page.goto(STEP_UP)
+    page.get_by_role("button", name="Use a passkey").click()
+    page.wait_for_url(lambda url: urlsplit(url).path == "/")
+    page.goto("/access-flows/new/self-serve/")
+    page.get_by_role("switch", name="Require MFA").check()
+    page.get_by_role("radio", name="Device-bound passkey").check()
+    assert_accessible(page)
+    page.goto(f"/users/{user.pk}/")
+    expect(page.get_by_role("button", name=f"Vouch for {other.name}")).to_be_visible()
+    assert_accessible(page)
+
+
+def test_synced_passkey_and_a_page_without_script(arrive, settings):
+    """The pages of a passkey's life at 390 pixels; its synced kind is refused where it does not count."""
+    settings.MFA_NEW_PASSKEY_WAIT *= 0
     user = UserFactory()
-    page = arrive(user.email, SECURITY)
+    request = strictest_request(user)
+    page = arrive(user.email, SECURITY, viewport={"width": 390, "height": 800})
     authenticator_of(page, defaultBackupEligibility=True, defaultBackupState=True)
+    page.goto("/account/security/passkey/")
+    assert_accessible(page)
     add_passkey(page, "Phone and tablet")
     expect(page.get_by_role("heading", name="MFA is on")).to_be_visible()
     page.goto(SECURITY)
     expect(page.get_by_text("Synced")).to_be_visible()
     assert Passkey.objects.get().is_backed_up
+    page.goto(f"{STEP_UP}?needs=device_bound")
+    expect(
+        page.get_by_role("heading", name="This flow needs a device-bound passkey")
+    ).to_be_visible()
+    assert_accessible(page)
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.get_by_text("stays pending.")).to_be_visible()
+    request.refresh_from_db()
+    assert request.status == Status.PENDING_MFA
+    for step in ("rename", "remove"):
+        page.goto(f"{SECURITY}methods/passkey/{Passkey.objects.get().pk}/{step}/")
+        assert_accessible(page)
     plain = arrive(user.email, SECURITY, java_script_enabled=False)
     plain.goto(STEP_UP)
     expect(plain.get_by_role("button", name="Use a passkey")).to_be_hidden()

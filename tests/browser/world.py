@@ -22,6 +22,7 @@ from tests.factories import (
     GrantFactory,
     GroupFactory,
     IntegrationFactory,
+    PasskeyFactory,
     UserFactory,
     VerificationFactory,
 )
@@ -68,6 +69,7 @@ class World:
         }
         for role in ("admin", "requester", "approver", "waiting"):
             AuthenticatorFactory(user=self.people[role], name="Aegis on Pixel 8")
+        self.passkey = PasskeyFactory(user=self.people["requester"], name="Work laptop of 2026")
         self.owners = owners
 
     def _flows(self) -> None:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.users.models import User
+from bench.software_passkey import SoftPasskey, encode
 from mfa.enrolment.reauthentication import SIGNED_IN_AT
 from mfa.enrolment.recovery_codes import verify_recovery_code
 from mfa.models import Authenticator, TrustedBrowser
@@ -23,7 +24,6 @@ from mfa.verification.services import verify_code
 from mfa.verification.throttle_scope import ThrottleScope
 from mfa.verification.window import open_window
 from tests.factories import AuthenticatorFactory, PasskeyFactory, UserFactory, code_for
-from tests.passkey import SoftPasskey, encode
 
 HERE = ClientInfo("192.0.2.7", "Firefox of the tests")
 START = 1_800_000_000  # the beginning of a step of 30 seconds

@@ -10,12 +10,18 @@ from django.utils import timezone
 from accessflows.flows.fingerprint import compute_fingerprint
 from apono_portal.core.web.client import SYSTEM
 from mfa.enrolment.recovery_codes import replace_recovery_codes
-from mfa.exceptions import OwnVerificationRequired, PasskeyRequired
+from mfa.exceptions import (
+    DeviceBoundRequired,
+    OwnVerificationRequired,
+    PasskeyRequired,
+    WindowClosed,
+)
 from mfa.methods.services import vouch_for_passkey
 from mfa.models import Passkey, Strength, Verification
 from mfa.passkeys.verification import begin_verification
 from mfa.verification.throttle_scope import ThrottleScope
 from requests_app.approvals.services import APPROVE, decide_request
+from requests_app.exceptions import RequestRefused
 from requests_app.grants.activation import begin_activation, confirm_activation
 from requests_app.grants.credentials import reveal_credential
 from requests_app.grants.extension import extend_access
@@ -40,6 +46,7 @@ from tests.requests_app.conftest import window_of
 
 pytestmark = pytest.mark.django_db
 STRONG = {"require_mfa": True, "mfa_strength": Strength.PHISHING_RESISTANT}
+DEVICE_BOUND = {"require_mfa": True, "mfa_strength": Strength.DEVICE_BOUND}
 OWN = {"require_mfa": True, "verify_every_request": True}
 
 
@@ -93,11 +100,15 @@ def new_passkey():
 def test_both_terms_are_in_the_fingerprint(person):
     prints = [compute_fingerprint(flow_for(person, name="A", require_mfa=True))]
     flow = person.requestable_flows.get()
-    for change in ({"mfa_strength": Strength.PHISHING_RESISTANT}, {"verify_every_request": True}):
+    for change in (
+        {"mfa_strength": Strength.PHISHING_RESISTANT},
+        {"mfa_strength": Strength.DEVICE_BOUND},
+        {"verify_every_request": True},
+    ):
         for name, value in change.items():
             setattr(flow, name, value)
         prints.append(compute_fingerprint(flow))
-    assert len(set(prints)) == 3
+    assert len(set(prints)) == 4
 
 
 def test_database_refuses_strength_without_require_mfa(person):
@@ -160,6 +171,66 @@ def test_database_refuses_to_grant_a_strong_request_without_a_passkey(person):
     with pytest.raises(IntegrityError), transaction.atomic():
         AccessRequest.objects.update(status=Status.GRANTING, verified_at=timezone.now())
     assert status_of(request) == Status.PENDING_MFA
+
+
+def test_synced_passkey_does_not_cover_a_device_bound_flow(person):
+    flow = flow_for(person, **DEVICE_BOUND)
+    for window in (by_code(person), by_passkey(person, is_device_bound=False)):
+        assert ask(person, flow, window).status == Status.PENDING_MFA
+    assert ask(person, flow, by_passkey(person)).status == Status.GRANTING
+
+
+def test_each_flow_of_a_selection_gets_the_passkey_it_demands(person):
+    """A synced passkey releases what accepts it; the strictest waits for a device-bound one."""
+    strong, strictest = (
+        ask(person, flow_for(person, **STRONG)),
+        ask(person, flow_for(person, **DEVICE_BOUND)),
+    )
+    assert use_passkey(person, soft_passkey(person, synced=True))[1] == [strong]
+    assert status_of(strictest) == Status.PENDING_MFA
+    assert use_passkey(person, soft_passkey(person))[1] == [strictest]
+
+
+def test_pages_say_that_a_synced_passkey_does_not_count(person, signed_in):
+    soft_passkey(person, synced=True)
+    flow, plain = flow_for(person, **DEVICE_BOUND), flow_for(person, **STRONG)
+    request = ask(person, flow)
+    browser = signed_in(person)
+    detail = browser.get(f"/requests/{request.reference}/").content.decode()
+    assert "needs=device_bound" in detail
+    page = browser.get("/account/step-up/?needs=device_bound").content.decode()
+    assert "This flow needs a device-bound passkey" in page
+    assert "You have no device-bound passkey yet" in page
+    preview = browser.get(f"/requests/new/?target={flow.targets.get().pk}").content.decode()
+    assert "Device-bound passkey required" in preview
+    ask(person, plain)
+    mixed = browser.get("/account/step-up/?needs=passkey").content.decode()
+    assert f"{request.reference}</strong> can be released with a device-bound passkey only" in mixed
+    assert mixed.count("Needs a device-bound passkey") == 1
+
+
+def test_new_device_bound_passkey_waits_too(person):
+    flow = flow_for(person, **DEVICE_BOUND)
+    assert ask(person, flow, by_passkey(person, **new_passkey())).status == Status.PENDING_MFA
+
+
+def test_synced_passkey_is_seen_by_activation_approval_and_reveal(person):
+    approver = UserFactory()
+    flow = flow_for(person, approval="any_of", approver_users=[approver], **DEVICE_BOUND)
+    request = ask(person, flow, by_passkey(person))
+    synced = by_passkey(approver, is_device_bound=False)
+    with pytest.raises(DeviceBoundRequired):
+        decide(request, approver, synced)
+    assert decide(request, approver, by_passkey(approver)).status == Status.GRANTING
+    weak = VerificationFactory(
+        user=person, passkey=PasskeyFactory(user=person, is_device_bound=False)
+    )
+    AccessRequest.objects.update(verification=weak)
+    sign(request)  # as somebody who holds the keys could
+    assert begin_activation(request_pk=request.pk).status == Status.PENDING_MFA
+    grant = active_grant(person, flow, by_passkey(person))
+    with pytest.raises(DeviceBoundRequired):
+        reveal_credential(actor=person, grant=grant, window=window_of(weak))
 
 
 @pytest.mark.parametrize("begun", [False, True])
@@ -227,14 +298,20 @@ def test_approval_by_code_counts_for_nothing(waiting):
     assert approval_gap(request)
 
 
-@pytest.fixture
-def active(person):
-    flow = flow_for(person, max_extensions=2, **STRONG)
-    evidence = VerificationFactory(user=person, passkey=PasskeyFactory(user=person))
+def active_grant(person, flow, window):
+    """Active access on a target that does not answer."""
     request = AccessRequestFactory(
-        requester=person, flow=flow, status=Status.ACTIVE, verification=evidence
+        requester=person,
+        flow=flow,
+        status=Status.ACTIVE,
+        verification=Verification.objects.get(pk=window.verification_id),
     )
     return GrantFactory(request=request, login="jit_x", login_oid=1, system_identifier="1")
+
+
+@pytest.fixture
+def active(person):
+    return active_grant(person, flow_for(person, max_extensions=2, **STRONG), by_passkey(person))
 
 
 def test_reveal_and_extension_need_a_passkey(person, active):
@@ -258,6 +335,19 @@ def test_flow_may_ask_for_every_request(person):
     assert Verification.objects.get(pk=result.verification.pk).used_for == first.reference
     assert status_of(second) == Status.PENDING_MFA
     assert begin_activation(request_pk=first.pk).grants.exists()
+
+
+def test_reveal_needs_an_open_window_and_no_verification_of_its_own(person):
+    """Also where the flow asks for every request: this one had its own. The target does not answer."""
+    grant = active_grant(person, flow_for(person, **OWN), by_code(person))
+    later = by_code(person)
+    with pytest.raises(RequestRefused, match="was not revealed"):
+        reveal_credential(actor=person, grant=grant, window=later)
+    assert Verification.objects.get(pk=later.verification_id).used_for == ""
+    hour_ago = VerificationFactory(user=person, at=timezone.now() - timedelta(hours=1))
+    for window in (None, window_of(hour_ago)):
+        with pytest.raises(WindowClosed):
+            reveal_credential(actor=person, grant=grant, window=window)
 
 
 def test_verification_of_another_request_does_not_count(person):

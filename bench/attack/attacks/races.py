@@ -52,7 +52,7 @@ def approvals(campaign: Campaign, score: Score, budget: int) -> None:
         twins = [(approver.twin(), form) for approver, form in forms * (RACERS // 2)]
         run_at_once(lambda a=a, f=f, n=number: approve(a, f, n) for a, f in twins)
         score.add_attempts(RACERS - 1)
-        _wait_until_active(owner, number)
+        wait_until_active(owner, number)
         if campaign.target.count("refunds") - before > 1:
             score.add_success("one approved request made several logins")
         owner.end(number)
@@ -105,11 +105,11 @@ def activate(owner: Client, name: str) -> str:
     """Request access through an open window, wait until it is active, and return its number."""
     owner.request_access(name)
     number = owner.newest_request()
-    _wait_until_active(owner, number)
+    wait_until_active(owner, number)
     return number
 
 
-def _wait_until_active(owner: Client, number: str) -> None:
+def wait_until_active(owner: Client, number: str) -> None:
     if not wait_until(lambda: owner.status_of(number) == "Active", timeout_s=TIMEOUT_S):
         raise InvalidRun(f"AR-{number} is {owner.status_of(number)!r}, not Active")
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from audit.events import EventName
 from audit.models import Event
 from audit.outbox.deliveries import deliver_due
+from bench.software_passkey import SoftPasskey
 from mfa.exceptions import PasskeyRefused, PasswordNotRecent, TooManyMethods, WindowClosed
 from mfa.models import MfaState, Passkey, PasskeyChallenge, RecoveryCode
 from mfa.passkeys.registration import MAX_PASSKEYS, add_passkey, begin_registration
@@ -17,7 +18,6 @@ from mfa.passkeys.verification import begin_verification
 from mfa.verification.window import Window
 from tests.factories import PasskeyFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE, sign_in_with_passkey, soft_passkey
-from tests.passkey import SoftPasskey
 
 
 @pytest.fixture

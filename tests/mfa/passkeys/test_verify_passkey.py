@@ -9,13 +9,13 @@ from django.db import connections
 
 from audit.events import EventName
 from audit.models import Event
+from bench.software_passkey import SoftPasskey, encode
 from mfa.exceptions import MalformedPasskey, NotEnrolled, PasskeysUnavailable, TooManyChallenges
 from mfa.models import Method, Outcome, Passkey, PasskeyChallenge, Verification
 from mfa.passkeys.challenges import issue_challenge
 from mfa.passkeys.verification import begin_verification
 from tests.factories import UserFactory
 from tests.mfa.conftest import enter_passkey, sign_in_with_passkey, soft_passkey
-from tests.passkey import SoftPasskey, encode
 
 WAYS = 8
 

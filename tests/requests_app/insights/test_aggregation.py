@@ -52,6 +52,13 @@ def test_requests_count_by_outcome():
     assert figures()["requests"] == expected
 
 
+def test_verifications_count_by_method():
+    for method, times in {"code": 3, "passkey": 2, "recovery": 1}.items():
+        record_event("mfa:verify", times=times, metadata={"method": method})
+    record_event("mfa:refuse", metadata={"method": "passkey"})
+    assert figures()["methods"] == {"code": 3, "passkey": 2, "recovery": 1}
+
+
 def test_day_includes_its_first_instant_but_not_the_next_days():
     for at in (DAY - timedelta(microseconds=1), DAY, DAY + timedelta(days=1)):
         record_event("request:reject", at=at)

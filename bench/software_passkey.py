@@ -58,7 +58,9 @@ class SoftPasskey:
     ) -> str:
         request = json.loads(options)
         data = self._data(rp_id or request["rpId"], 0, user_verified=user_verified)
-        client = _client_data("webauthn.get", request["challenge"], origin, cross_origin)
+        client = _client_data(
+            "webauthn.get", request["challenge"], origin, cross_origin=cross_origin
+        )
         signed = data + hashlib.sha256(client).digest()
         return self._answer(
             clientDataJSON=encode(client),
@@ -77,7 +79,7 @@ class SoftPasskey:
         return json.dumps({"id": name, "rawId": name, "type": "public-key", "response": response})
 
 
-def _client_data(kind: str, challenge: str, origin: str, cross_origin: bool = False) -> bytes:
+def _client_data(kind: str, challenge: str, origin: str, *, cross_origin: bool = False) -> bytes:
     data = {"type": kind, "challenge": challenge, "origin": origin, "crossOrigin": cross_origin}
     return json.dumps(data).encode()
 
