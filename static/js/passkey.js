@@ -1,6 +1,6 @@
 // Runs a passkey ceremony: fetches options, has the browser make or use a passkey, and submits the
-// button's form with the answer in its hidden field "credential". Without script the button stays hidden
-// and the sentence that says so stays shown.
+// button's form with the answer in its hidden field "credential". Without script the style sheet hides
+// the button and shows a sentence instead.
 
 const FAILED = "That didn’t work. Try again, or use another method.";
 const MESSAGES = {
@@ -37,8 +37,6 @@ function messageOf(error) {
 
 for (const button of document.querySelectorAll("button[data-passkey]")) {
   const status = button.form.querySelector("[data-passkey-status]");
-  button.hidden = false;
-  button.form.querySelector("[data-passkey-unscripted]").hidden = true;
   const show = (text) => {
     status.textContent = text;
     status.hidden = !text;
@@ -48,7 +46,6 @@ for (const button of document.querySelectorAll("button[data-passkey]")) {
     show(OLD);
     continue;
   }
-  button.form.querySelector("details[data-passkey-fold]")?.removeAttribute("open");
   button.addEventListener("click", async () => {
     show("");
     button.disabled = true;
