@@ -50,6 +50,7 @@ class EventName(models.TextChoices):
     INTEGRATION_CHANGE = "integration:change", "Integration changed"
     INTEGRATION_CHECK = "integration:check", "Integration checked"
     INTEGRATION_DISCOVER = "integration:discover", "Resources discovered"
+    INTEGRATION_REVOKE_ALL = "integration:revoke_all", "All access on integration revoked"
     INTEGRATION_DISABLE = "integration:disable", "Integration disabled"
     INTEGRATION_CANARY = "integration:canary", "Canary run"
     INTEGRATION_DELETE = "integration:delete", "Integration deleted"

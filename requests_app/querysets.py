@@ -79,6 +79,10 @@ class GrantQuerySet(models.QuerySet["Grant"]):
         """Grants not proven removed from their target."""
         return self.exclude(state="removed")
 
+    def uncontained(self) -> "GrantQuerySet":
+        """Grants that somebody can use, or will be able to, and those not contained yet."""
+        return self.live().filter(state__in=["activating", "active", "revoking"])
+
     def unleased(self) -> "GrantQuerySet":
         """Grants no worker holds, by the database's clock."""
         return self.filter(Q(lease_until=None) | Q(lease_until__lt=Now()))

@@ -4,6 +4,7 @@ from django.urls import path
 
 from requests_app.views import (
     access,
+    active_access,
     activity,
     approvals,
     extension,
@@ -35,6 +36,13 @@ urlpatterns = [
     path("approvals/AR-<int:pk>/", approvals.decide, name="decide"),
     path("approvals/AR-<int:pk>/approve/", approvals.approve, name="approve"),
     path("approvals/AR-<int:pk>/reject/", approvals.reject, name="reject"),
+    path("active-access/", active_access.active_access, name="active_access"),
+    path("active-access/revoke/", active_access.revoke, name="revoke_selected"),
+    path(
+        "active-access/integrations/<int:pk>/revoke/",
+        active_access.revoke_on_integration,
+        name="revoke_integration",
+    ),
     path("activity/", activity.activity, name="activity"),
     path("activity/export.csv", activity.export, {"file_format": "csv"}, name="activity_csv"),
     path("activity/export.jsonl", activity.export, {"file_format": "jsonl"}, name="activity_jsonl"),

@@ -18,7 +18,6 @@ from requests_app.lifecycle import (
     conflict_on,
     lock_request,
     take_batch,
-    transition,
     transition_all,
 )
 from requests_app.models import (
@@ -33,7 +32,8 @@ from requests_app.policies import can_revoke
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
-_REVOCABLE = [*PENDING, Status.GRANTING, Status.ACTIVE]
+ENDABLE = (Status.GRANTING, Status.ACTIVE)
+_REVOCABLE = [*PENDING, *ENDABLE]
 _FINAL_EVENTS = {
     Status.EXPIRED: EventName.REQUEST_EXPIRE,
     Status.REVOKED: EventName.REQUEST_REVOKE,
@@ -50,7 +50,7 @@ def revoke_access(
     """Start to revoke access now; also stops an activation."""
     with transaction.atomic():
         request = _lock_revocable(actor, request)
-        if request.status not in {Status.GRANTING, Status.ACTIVE}:
+        if request.status not in ENDABLE:
             raise conflict_on(request)
         return _revoke_or_cancel(request, actor=actor, client_info=client_info)
 
@@ -198,13 +198,28 @@ def _lock_revocable(actor: "User", request: AccessRequest) -> AccessRequest:
 def _revoke_or_cancel(
     request: AccessRequest, *, actor: "User | None", client_info: ClientInfo, reason: str = ""
 ) -> AccessRequest:
-    """Revoke what may exist on a target; cancel what does not."""
-    now = timezone.now()
-    actor_label = str(actor) if actor else ""
+    revoke_or_cancel_all(requests=[request], actor=actor, client_info=client_info, reason=reason)
+    return request
+
+
+def revoke_or_cancel_all(
+    *,
+    requests: Collection[AccessRequest],
+    actor: "User | None",
+    client_info: ClientInfo,
+    reason: str = "",
+) -> None:
+    """Revoke what may exist on a target, cancel what does not, of locked requests."""
+    provisioned = set(
+        Grant.objects.filter(request__in=requests).order_by().values_list("request_id", flat=True)
+    )
     metadata = {"reason": reason} if reason else {}
-    if request.status in PENDING or not request.grants.exists():
-        return transition(
-            request,
+    actor_label = str(actor) if actor else ""
+    for status in _REVOCABLE:
+        same = [request for request in requests if request.status == status]
+        exists = [r for r in same if status not in PENDING and r.pk in provisioned]
+        transition_all(
+            [request for request in same if request not in exists],
             to=Status.CANCELLED,
             event=EventName.REQUEST_CANCEL,
             actor=actor,
@@ -212,21 +227,20 @@ def _revoke_or_cancel(
             metadata=metadata,
             message=reason,
             revoked_by_label=actor_label,
-            ended_at=now,
+            ended_at=timezone.now(),
         )
-    transition(
-        request,
-        to=Status.REVOKING,
-        event=EventName.REQUEST_BEGIN_REVOCATION,
-        actor=actor,
-        client_info=client_info,
-        metadata=metadata,
-        message=reason,
-        final_status=Status.REVOKED,
-        revoked_by_label=actor_label,
-    )
-    mark_revoking([request])
-    return request
+        transition_all(
+            exists,
+            to=Status.REVOKING,
+            event=EventName.REQUEST_BEGIN_REVOCATION,
+            actor=actor,
+            client_info=client_info,
+            metadata=metadata,
+            message=reason,
+            final_status=Status.REVOKED,
+            revoked_by_label=actor_label,
+        )
+        mark_revoking(exists)
 
 
 def _revoke_each(

@@ -103,6 +103,11 @@ class Grant(AuthenticatedRow):
             models.Index(
                 fields=["deadline"], name="grant_not_removed", condition=~Q(state="removed")
             ),
+            models.Index(
+                fields=["integration", "deadline"],
+                name="grant_not_removed_from",
+                condition=~Q(state="removed"),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(

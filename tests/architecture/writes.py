@@ -110,6 +110,8 @@ WRITES: dict[str, set[str]] = {
     "integrations:disable": {"Integration.is_active"},
     "requests:new": {"AccessRequest +", "RequestedTarget +", "MfaState +"},
     "requests:revoke": ENDING,
+    "requests:revoke_selected": ENDING,
+    "requests:revoke_integration": ENDING,
     "requests:cancel": ENDING,
     "requests:approve": {"Decision +", "MfaState +", *STATUS, "AccessRequest.pending_until"},
     "requests:reject": {"Decision +", "MfaState +", *STATUS},

@@ -27,6 +27,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
     "waiting": ("requests:step_up", "requests:my_access"),
     "approver": ("requests:approvals",),
     "auditor": (
+        "requests:active_access",
         "requests:activity",
         "requests:insights",
         "requests:simulator",
@@ -37,6 +38,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "integrations:list",
     ),
     "admin": (
+        "requests:active_access",
         "users:list",
         "users:create",
         "users:groups",
@@ -149,6 +151,9 @@ def _admin_pages(world: World) -> Iterator[str]:
         yield reverse(f"integrations:{name}", args=[integration.pk])
     yield reverse("requests:delete_integration", args=[integration.pk])
     yield reverse("requests:server_gone", args=[integration.pk])
+    yield reverse("requests:revoke_integration", args=[integration.pk])
+    active = world.requests["active"].pk
+    yield f"{reverse('requests:revoke_selected')}?request={active}"
     yield reverse("integrations:canary", args=[integration.pk, world.canary.pk])
 
 

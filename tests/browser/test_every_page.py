@@ -70,7 +70,7 @@ def names_visited(addresses: list[str]) -> set[str]:
     found = set()
     for address in addresses:
         if address != "/nothing-here/":
-            found.add(resolve(address).view_name)
+            found.add(resolve(address.partition("?")[0]).view_name)
     return found
 
 

@@ -17,6 +17,7 @@ from audit.models import Event
 from mfa.reset import reset_mfa
 from mfa.verification.locking import advance_epoch
 from mfa.verification.throttle_scope import ThrottleScope
+from requests_app.active_access.services import revoke_everything_on
 from requests_app.approvals.services import decide_request
 from requests_app.exceptions import Conflict
 from requests_app.grants.activation import begin_activation
@@ -299,3 +300,26 @@ def test_reset_and_activation_at_once_never_activate_on_void_evidence():
         request.refresh_from_db()
         opened = request.grants.exists()
         assert request.status == (Status.GRANTING if opened else Status.PENDING_MFA)
+
+
+def test_of_two_admins_who_revoke_everything_at_once_one_does():
+    admins = {
+        admin: fresh_window(admin) for admin in (UserFactory(admin=True), UserFactory(admin=True))
+    }
+    first = GrantFactory()
+    for _ in range(2):
+        request = AccessRequestFactory(flow=first.request.flow, status=Status.ACTIVE)
+        GrantFactory(request=request)
+
+    def revoke_as(admin):
+        return lambda: revoke_everything_on(
+            actor=admin,
+            window=admins[admin],
+            integration=first.integration,
+            reason="The ledger leaks",
+            client_info=SYSTEM,
+        )
+
+    assert one_wins(at_once(*map(revoke_as, admins))) == 3
+    assert Event.objects.filter(event=EventName.INTEGRATION_REVOKE_ALL).count() == 1
+    assert Event.objects.filter(event=EventName.REQUEST_BEGIN_REVOCATION).count() == 3

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Max, Min, Q
@@ -64,8 +65,8 @@ def page_of(
 def following(
     queryset: models.QuerySet[models.Model, Row],
     *,
-    before: int | None,
-    after: int | None,
+    before: int | UUID | None,
+    after: int | UUID | None,
     order: str = "pk",
     leading: Leading | None = None,
 ) -> models.QuerySet[models.Model, Row]:

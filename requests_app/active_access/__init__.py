@@ -1,0 +1,1 @@
+"""The Active Access page: who has access to what now, and revoking it."""
