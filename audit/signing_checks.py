@@ -35,7 +35,5 @@ def check_public_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) ->
     message = (
         "AUDIT_PUBLIC_KEYS is empty, so the audit log has no checkpoints that others can verify."
     )
-    hint = (
-        "Run `manage.py audit make-key FILE`, give the file to workers and the public key to all."
-    )
+    hint = "Run `manage.py audit make-key FILE`, give the file to workers and the public key to every process."
     return [checks.Warning(message, hint=hint, id="audit.W001")]

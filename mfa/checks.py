@@ -62,8 +62,8 @@ def _lost_passkeys(alias: str) -> Iterator[CheckMessage]:
     if Passkey._meta.db_table not in connections[alias].introspection.table_names():
         return
     if count := Passkey.objects.using(alias).exclude(rp_id=host).count():
-        message = f"{count} passkeys in database {alias!r} belong to another host name than {host}."
-        hint = "Set PORTAL_URL back, or have their owners add new ones."
+        message = f"{count} passkeys in database {alias!r} belong to a host name other than {host}."
+        hint = "Restore the former PORTAL_URL, or have the owners add new passkeys."
         yield CheckMessage(WARNING, message, hint=hint, id="mfa.W023")
 
 

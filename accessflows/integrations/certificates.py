@@ -24,7 +24,7 @@ def parse_certificates(text: str) -> str:
         certificates = x509.load_pem_x509_certificates(text.encode())
     except ValueError:
         raise InvalidCertificates(
-            "Paste certificates in PEM format: certificate begins with -----BEGIN CERTIFICATE-----."
+            "Paste certificates in PEM format. Each begins with -----BEGIN CERTIFICATE-----."
         ) from None
     return "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in certificates)
 

@@ -101,7 +101,9 @@ def _audit_log(now: datetime) -> Iterator[Gauge]:
     )
     signed = latest_signed_checkpoint()
     unsigned = (checkpoint.last_position if checkpoint else 0) - (signed.size if signed else 0)
-    yield Gauge("portal_events_not_signed", "Events after the last signed one.", max(unsigned, 0))
+    yield Gauge(
+        "portal_events_not_signed", "Events after the last signed checkpoint.", max(unsigned, 0)
+    )
     yield Gauge(
         "portal_signed_checkpoint_age_seconds",
         "Age of the last signed checkpoint.",

@@ -111,9 +111,9 @@ def _signed_head(latest: SignedCheckpoint | None) -> Head | None:
         [checkpoint] = read_checkpoints(latest.note)
         key = require_signature(checkpoint.note, public_keys())
     except ValueError as error:
-        raise ChainRewritten(f"{latest} does not count: {error}.") from None
+        raise ChainRewritten(f"{latest} is not valid: {error}.") from None
     if (checkpoint.origin, checkpoint.size) != (key.name, latest.size):
-        raise ChainRewritten(f"{latest} holds the signature of another.")
+        raise ChainRewritten(f"{latest} has the signature of another checkpoint.")
     return Head(checkpoint.size, checkpoint.chain_hash)
 
 
@@ -151,7 +151,7 @@ def _require_signed_stub(stub: RetentionStub) -> None:
     try:
         key = require_signature(stub.note, public_keys())
     except InvalidNote as error:
-        raise ChainRewritten(f"A retention stub does not count: {error}.") from None
+        raise ChainRewritten(f"A retention stub is not valid: {error}.") from None
     fields = {**stub_record(stub), "hash": stub.hash}
     if stub.note.rpartition("\n\n")[0] + "\n" != stub_text(key.name, fields):
-        raise ChainRewritten("A retention stub holds the signature of another.")
+        raise ChainRewritten("A retention stub has the signature of another stub.")

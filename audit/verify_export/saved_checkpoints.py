@@ -30,7 +30,7 @@ class CheckpointComparison:
         self._saved: dict[int, list[CheckpointNote]] = defaultdict(list)
         for checkpoint in saved:
             if keys and (why := self._signature_gap(checkpoint)):
-                self._find("forged", f"{_name(checkpoint.size)} does not count: {why}.")
+                self._find("forged", f"{_name(checkpoint.size)} is not accepted: {why}.")
             else:
                 self._saved[checkpoint.size].append(checkpoint)
 
@@ -54,7 +54,7 @@ class CheckpointComparison:
         elif checkpoint.size != position or chain_hash not in (None, checkpoint.chain_hash):
             self._find("forged", f"{name} does not match the events before it.")
         elif self._keys and (why := self._signature_gap(checkpoint)):
-            self._find("forged", f"{name} does not count: {why}.")
+            self._find("forged", f"{name} is not accepted: {why}.")
         elif chain_hash is not None:
             self._signed_through = position
 
@@ -63,7 +63,7 @@ class CheckpointComparison:
         why = self._note_gap(record["note"], lambda origin: stub_text(origin, record))
         if why:
             span = f"{record['first_position']} to {record['through_position']}"
-            self._find("forged", f"The retention stub for positions {span} does not count: {why}.")
+            self._find("forged", f"The retention stub for positions {span} is not accepted: {why}.")
         for position in [
             size
             for size in self._saved
@@ -92,7 +92,7 @@ class CheckpointComparison:
     def _add_notes(self, position: int) -> None:
         notes = self._report.notes
         if self._number and len(self._matching) == self._number:
-            what = f"Nothing in the first {max(self._matching)} events was changed since."
+            what = f"Nothing in the first {max(self._matching)} events has changed since."
             notes.append(f"Saved checkpoints that match: {self._number} of {self._number}. {what}")
         elif self._number:
             notes.append(f"Saved checkpoints that match: {len(self._matching)} of {self._number}.")

@@ -61,11 +61,11 @@ class _PostgreSQLCanary(Canary):
         kinds = canary_objects.create_all(
             self.session, self.spec.permission, self.spec.grant_id.hex[:8]
         )
-        return f"It left behind what it can create: {', '.join(kinds)}."
+        return f"Objects left behind: {', '.join(kinds)}."
 
     def remove_objects(self) -> str:
         count = canary_objects.remove_all(self.target, self.spec.resource)
-        return f"The graveyard role has none of them anymore. Removed: {count}."
+        return f"The graveyard role owns none of them anymore. Removed: {count}."
 
     def contain(self) -> str:
         sentence = super().contain()

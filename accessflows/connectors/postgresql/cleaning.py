@@ -162,7 +162,7 @@ def _clean_database(
         except errors.InsufficientPrivilege as error:
             raise TargetRefused(
                 f"The broker can't clean up after {role.name} in {database} "
-                f"({quote(error.diag.message_primary)}). Nobody can use it. Ask a superuser to run there: "
+                f"({quote(error.diag.message_primary)}). Nobody can use it. Ask a superuser to run this there: "
                 f"REASSIGN OWNED BY {setup_sql.identifier(role.name)} TO {GRAVEYARD_ROLE}; "
                 f"DROP OWNED BY {setup_sql.identifier(role.name)};"
             ) from None
@@ -217,6 +217,6 @@ def _require_no_dependency(connection: BrokerConnection, role: Role) -> None:
     if locations:
         raise TargetRefused(
             f"Others granted {role.name} rights by hand that the broker can't revoke, in "
-            f"{', '.join(locations)}. Nobody can use them. Ask a superuser to run there: "
+            f"{', '.join(locations)}. Nobody can use them. Ask a superuser to run this there: "
             f"DROP OWNED BY {setup_sql.identifier(role.name)};"
         )

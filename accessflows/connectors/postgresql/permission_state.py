@@ -90,8 +90,8 @@ def permission_state(
                 entries += _read(other, permission, oids, allow_delegation=allow_delegation)
     if len(entries) > MAX_ENTRIES:
         raise TargetRefused(
-            f"{permission} owns or has given others more than {MAX_ENTRIES} objects and rights, too many "
-            "to compare afterwards. Use a narrower role."
+            f"{permission} owns too many objects or has given others too many rights to compare afterwards "
+            f"(more than {MAX_ENTRIES}). Use a narrower role."
         )
     return PermissionState(tuple(entries))
 
@@ -212,7 +212,7 @@ def undo_permission_changes(
                 raise TargetRefused(_by_hand(permission, database, entries, error)) from None
             except errors.UniqueViolation:
                 raise TargetUnavailable(
-                    f"Another worker undoes changes of {permission} at the same time. {WILL_RETRY}"
+                    f"Another worker is already undoing changes made by {permission}. {WILL_RETRY}"
                 ) from None
         log.info("permission_changes_undone", permission=permission, count=len(entries))
 
@@ -269,5 +269,5 @@ def _by_hand(
     ]
     return (
         f"The broker can't undo what grantees of {permission} did in {database} "
-        f"({quote(error.diag.message_primary)}). Ask a superuser to run there: {' '.join(statements)}"
+        f"({quote(error.diag.message_primary)}). Ask a superuser to run this there: {' '.join(statements)}"
     )

@@ -190,12 +190,12 @@ def _version(connection: BrokerConnection) -> Check:
 
 def _passwords(connection: BrokerConnection) -> Check:
     """Before version 16, a grantee can become the capability role and set a password for it."""
-    name = "Passwords of permissions"
+    name = "Capability role passwords"
     if connection.row(MAY_READ_PASSWORDS)["ok"]:
         return Check.passed(name, "The broker can see passwords set for capability roles.")
     return Check.failed(
         name,
-        "The broker can't see whether a grantee set a password for a capability role. Grant it this.",
+        "The broker can't see whether a grantee set a password for a capability role. Grant it this privilege.",
         setup_sql.passwords_sql(connection.target.user),
     )
 

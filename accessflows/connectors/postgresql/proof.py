@@ -20,7 +20,7 @@ METHOD = (
 )
 METHOD_OF_REUSE = (
     "Read from the target: pg_roles has no role of this name. The OID belongs to another role, which has neither "
-    "name nor marker of this login, as after a restore from an older backup."
+    "this login's name nor its marker, as after a restore from an older backup."
 )
 
 _ROLES = sql.SQL(

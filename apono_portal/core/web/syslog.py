@@ -16,7 +16,9 @@ def parse_server(text: str) -> SplitResult:
     """Parse ``tls://host:port``, or raise ValueError with a sentence."""
     url = urlsplit(text)
     if url.scheme not in DEFAULT_PORTS or not url.hostname or url.path not in {"", "/"}:
-        raise ValueError("A syslog server is udp://host:port, tcp://host:port or tls://host:port.")
+        raise ValueError(
+            "Enter a syslog server as udp://host:port, tcp://host:port or tls://host:port."
+        )
     return url
 
 

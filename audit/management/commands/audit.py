@@ -28,8 +28,8 @@ class Command(BaseCommand):
     help = (
         "verify: verify the chain of the audit log and report tampering. "
         "export: write the whole log as JSON Lines. verifier: write the program that verifies an export. "
-        "prune: remove old events and leave a signed stub. key: print the keys of the checkpoints' MACs. "
-        "make-key: make a key that signs checkpoints."
+        "prune: remove old events and leave a signed stub. key: print the keys for the checkpoints' MACs. "
+        "make-key: create a key that signs checkpoints."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -50,10 +50,10 @@ class Command(BaseCommand):
         prune.add_argument(
             "--before", type=dt.date.fromisoformat, required=True, metavar="YYYY-MM-DD"
         )
-        verifier = verbs.add_parser("verifier", help="write the verifier of exports, one file")
+        verifier = verbs.add_parser("verifier", help="write the export verifier, a single file")
         verifier.add_argument("file", type=Path, help="the file to create")
         verbs.add_parser("key", help="print the keys for the verifier's --key")
-        make_key = verbs.add_parser("make-key", help="make a key that signs checkpoints")
+        make_key = verbs.add_parser("make-key", help="create a key that signs checkpoints")
         make_key.add_argument(
             "file", type=Path, help="the file to create, for AUDIT_SIGNING_KEY_FILE"
         )
@@ -116,7 +116,7 @@ class Command(BaseCommand):
         if stub is None:
             self.stdout.write("No events are old enough.")
         else:
-            self.stdout.write(f"Removed {stub.events} events. A signed stub stands for them.")
+            self.stdout.write(f"Removed {stub.events} events. A signed stub takes their place.")
 
     def _key(self, **options: object) -> None:
         for key_id, key in chain_keys().items():

@@ -78,7 +78,7 @@ def verify(saved, tmp_path, worker_key, capsys) -> Callable[..., str]:
 def test_an_untouched_log_matches(verify):
     printed = verify()
     assert "Saved checkpoints that match: 2 of 2." in printed
-    assert "Nothing in the first 8 events was changed since." in printed
+    assert "Nothing in the first 8 events has changed since." in printed
     assert "Signed checkpoints in the log cover 8 of 10 events." in printed
     assert "No tampering found." in printed
 
@@ -163,7 +163,7 @@ def test_101_events_deleted_behind_a_forged_stub_are_seen(verify, worker_key):
     assert delete_covered() == 101
     chain(3)
     printed = verify()
-    assert "FORGED: The retention stub for positions 1 to 101 does not count" in printed
+    assert "FORGED: The retention stub for positions 1 to 101 is not accepted" in printed
 
 
 def test_retention_leaves_a_saved_checkpoint_without_its_events(verify, settings):
@@ -183,20 +183,20 @@ def test_a_checkpoint_at_the_end_of_what_was_removed_is_compared(verify, sql, wo
     prune_log(before=timezone.now())
     assert "Saved checkpoints that match: 1 of 1." in verify(file)
     file.write_text(note.replace("\n10\n", "\n9\n"))
-    assert "FORGED: The saved checkpoint of 9 events does not count" in verify(file)
+    assert "FORGED: The saved checkpoint of 9 events is not accepted" in verify(file)
 
 
 def test_a_checkpoint_of_another_portal_does_not_count(verify, tmp_path):
     other = SigningKey("elsewhere/audit-log", b"x" * 32)
     file = tmp_path / "other.txt"
     file.write_text(other.sign(checkpoint_text(other.name, 4, "ab" * 32)))
-    assert "does not count: no known key signed it" in verify(file)
+    assert "is not accepted: no known key signed it" in verify(file)
 
 
 def test_an_origin_other_than_the_keys_name_does_not_count(verify, tmp_path, worker_key):
     file = tmp_path / "other.txt"
     file.write_text(worker_key.sign(checkpoint_text("elsewhere", 4, "ab" * 32)))
-    assert "does not count: its signature is for something else" in verify(file)
+    assert "is not accepted: its signature is for something else" in verify(file)
 
 
 @pytest.mark.parametrize("text", ["", "nothing"])

@@ -37,5 +37,5 @@ def test_unknown_certificate_is_refused(certificate: Path) -> None:  # noqa: F81
 
 @pytest.mark.parametrize("text", ["", "host:514", "http://host", "udp://", "tls://host/path"])
 def test_text_that_is_no_server_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="A syslog server is"):
+    with pytest.raises(ValueError, match="Enter a syslog server as"):
         parse_server(text)

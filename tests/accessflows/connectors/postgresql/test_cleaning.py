@@ -139,7 +139,7 @@ def test_right_given_by_a_superuser_leads_to_the_sql_that_ends_it(
     pg = grant.pg
     pg.ask(f"GRANT {right} ON ledger.invoices TO {grant.role}", database="billing")
     grant.contain()
-    with pytest.raises(TargetRefused, match="Ask a superuser to run there") as end:
+    with pytest.raises(TargetRefused, match="Ask a superuser to run this there") as end:
         grant.clean()
     pg.ask(end.value.sentence.rpartition("run there: ")[2], database="billing")
     grant.clean()

@@ -270,7 +270,7 @@ def test_what_only_a_superuser_can_undo_leads_to_the_sql_that_does(owning: Grant
         postgresql.undo_permission_changes(pg.target, "orders_owner", changes)
         return
     pg.ask("REVOKE ADMIN OPTION FOR orders_owner FROM portal_broker")
-    with pytest.raises(TargetRefused, match="Ask a superuser to run there") as refused:
+    with pytest.raises(TargetRefused, match="Ask a superuser to run this there") as refused:
         postgresql.undo_permission_changes(pg.target, "orders_owner", changes)
     pg.ask(refused.value.sentence.rpartition("run there: ")[2], database="orders")
     assert postgresql.read_permission(pg.target, "orders_owner").changes_since(before) == []
