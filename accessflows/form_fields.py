@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 
 from accessflows.exceptions import InvalidInput, Refused
 
-INCOMPLETE = "This form was sent incompletely. Reload the page and try again."
+INCOMPLETE = "This form was incomplete. Reload the page and try again."
 UNKNOWN_CHOICE = "One of your choices no longer exists. Choose again."
 
 

@@ -59,8 +59,8 @@ def passkey_added(
         user,
         event,
         "A passkey was added",
-        f"The passkey “{passkey.name}” was added to your account. It counts for access that needs a "
-        f"passkey from {timezone.localtime(passkey.counts_from):%-d %B %Y, %H:%M}.",
+        f"The passkey “{passkey.name}” was added to your account. From "
+        f"{timezone.localtime(passkey.counts_from):%-d %B %Y, %H:%M} it can be used for access that requires a passkey.",
         NOT_YOU,
         client_info=client_info,
     )
@@ -70,8 +70,8 @@ def passkey_vouched_for(*, event: Event, user: "User", passkey: "Passkey", by: s
     _send(
         user,
         event,
-        "Your new passkey counts now",
-        f"{by} vouched for your passkey “{passkey.name}”. It counts for access that needs a passkey.",
+        "Your new passkey is accepted now",
+        f"{by} vouched for your passkey “{passkey.name}”. It can now be used for access that requires a passkey.",
         NOT_YOU,
     )
 
@@ -79,12 +79,12 @@ def passkey_vouched_for(*, event: Event, user: "User", passkey: "Passkey", by: s
 def passkey_suspected(*, event: Event, user: "User", passkey: "Passkey") -> None:
     """Notify the user and the account admins that a passkey may have a copy."""
     what = (
-        f"The passkey “{passkey.name}” was refused: its counter did not go up, so someone may have "
+        f"The passkey “{passkey.name}” was refused: its counter did not increase, so someone may have "
         "a copy of it."
     )
     _send(user, event, "A passkey was refused", what, "Remove it and add a new one. " + NOT_YOU)
     for admin in _other_admins(user):
-        _send(admin, event, f"A passkey of {user.name} was refused", f"{user}: {what}")
+        _send(admin, event, f"{user.name}'s passkey was refused", f"{user}: {what}")
 
 
 def reset(

@@ -19,21 +19,21 @@ class WindowClosed(MfaError):
 class PasskeyRequired(WindowClosed):
     """A window is open, or may be, but this flow accepts passkeys only."""
 
-    message = "This flow needs a passkey. A code does not count for it."
+    message = "This flow requires a passkey. Codes are not accepted."
 
 
 class DeviceBoundRequired(PasskeyRequired):
     """A code or a synced passkey may have opened the window, but this flow accepts neither."""
 
     message = (
-        "This flow needs a device-bound passkey. Codes and synced passkeys do not count for it."
+        "This flow requires a device-bound passkey. Codes and synced passkeys are not accepted."
     )
 
 
 class OwnVerificationRequired(WindowClosed):
     """The flow demands a verification for every request, and this one has been used."""
 
-    message = "This flow needs a verification for every request. Verify again."
+    message = "This flow requires a verification for every request. Verify again."
 
 
 class PasskeysUnavailable(MfaError):
@@ -51,7 +51,7 @@ class PasskeyRefused(MfaError):
 
 
 class TooManyMethods(MfaError):
-    message = "You have as many of these as the portal keeps. Remove one first."
+    message = "You have reached the maximum number. Remove one first."
 
 
 class MethodNotFound(MfaError):
@@ -74,7 +74,9 @@ class MalformedCode(MfaError):
 
 class NotEnrolled(MfaError):
     message = "MFA is not set up. Set it up under Security & Privacy first."
-    admins = "Account admins need MFA before they change anything. It takes about two minutes."
+    admins = (
+        "Account admins must set up MFA before they can make changes. It takes about two minutes."
+    )
 
 
 class PasswordNotRecent(MfaError):

@@ -69,7 +69,7 @@ def void_reason(request: AccessRequest, decision: Decision) -> str:
         requirement=request.mfa_requirement(DECISION),
     ):
         return ""
-    return "The approver's MFA was reset, or no longer counts for this flow."
+    return "The approver's MFA was reset, or is no longer accepted by this flow."
 
 
 def approval_gap(request: AccessRequest) -> str:

@@ -88,12 +88,12 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         initial=Strength.ANY,
         required=False,
         widget=forms.RadioSelect(attrs={"class": "segmented words"}),
-        help_text="A code can be relayed by a fake sign-in page; a passkey works on this portal only. "
-        "A synced passkey is copied to other devices of its owner; a device-bound one is not.",
+        help_text="A fake sign-in page can relay a code; a passkey works on this portal only. "
+        "A synced passkey is copied to its owner's other devices; a device-bound one is not.",
     )
     verify_every_request = Switch(
         label="Verify for every request",
-        help_text="Otherwise one verification counts for an hour.",
+        help_text="Otherwise, one verification is valid for an hour.",
     )
     description = forms.CharField(
         label="Description", max_length=200, required=False, help_text="Shown to requesters."

@@ -13,6 +13,6 @@ class PasskeyForm(forms.Form):
         max_length=64,
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": DEFAULT_NAME}),
-        help_text="For example MacBook or security key.",
+        help_text="For example, MacBook or security key.",
     )
     credential = forms.CharField(widget=forms.HiddenInput)

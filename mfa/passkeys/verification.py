@@ -81,11 +81,11 @@ def verify_passkey(
         return _refuse(attempt, "The challenge is unknown, used or expired.")
     passkey = _passkey_of(user, credential, party)
     if passkey is None:
-        return _refuse(attempt, "The passkey is not one of this user's.")
+        return _refuse(attempt, "The passkey does not belong to this user.")
     attempt = attempt.made_with(passkey)
     verified = _verify(credential, client_data, challenge, passkey, party)
     if verified is None:
-        return _refuse(attempt, "The signature does not prove what it should.")
+        return _refuse(attempt, "The response could not be verified.")
     if not _is_count_plausible(passkey.sign_count, verified.new_sign_count):
         return _alarm(attempt, passkey, verified.new_sign_count)
     _mark_used(attempt, passkey, verified)
@@ -157,7 +157,7 @@ def _alarm(attempt: Attempt, passkey: Passkey, new_count: int) -> VerificationRe
         count=new_count,
     )
     emails.passkey_suspected(event=event, user=attempt.user, passkey=passkey)
-    return _refuse(attempt, "The count of the passkey did not go up.")
+    return _refuse(attempt, "The passkey's counter did not increase.")
 
 
 def _refuse(attempt: Attempt, reason: str) -> VerificationResult:

@@ -117,6 +117,6 @@ def _refusal(requirement: Requirement, verification: Verification) -> WindowClos
     if passkey is None or is_kind_wrong:
         return requirement.refusal()
     return type(requirement.refusal())(
-        "This passkey is too new for this flow. Wait until it counts, or ask an account admin to "
+        "This passkey is too new for this flow. Wait until it is accepted, or ask an account admin to "
         "vouch for it."
     )

@@ -43,7 +43,7 @@ def proof_facts(proof: Mapping[str, object]) -> str:
 
 def _undone(proof: Mapping[str, Any]) -> str:
     number = len(proof.get("permission_changes", []))
-    return f"{number} rights given to others undone" if number else ""
+    return f"rights given to others undone: {number}" if number else ""
 
 
 def _answer(proof: Mapping[str, Any], key: str, yes: str, no: str) -> str:

@@ -119,8 +119,8 @@ def _mfa(flow: AccessFlow, window: WindowLike, *, needs_verification: bool) -> P
     if needs_verification and requirement.needs_passkey:
         return _passkey(requirement)
     if needs_verification:
-        again = " This flow asks for every request." if flow.verify_every_request else ""
-        detail = f"You verify on the next page.{again}"
+        again = " This flow requires it for every request." if flow.verify_every_request else ""
+        detail = f"You'll verify on the next page.{again}"
         return PreviewLine("you", "i-shield-alert", "MFA required", detail)
     left = window.minutes_left
     detail = f"Valid for {left} more minute{'' if left == 1 else 's'}."
@@ -129,11 +129,9 @@ def _mfa(flow: AccessFlow, window: WindowLike, *, needs_verification: bool) -> P
 
 def _passkey(requirement: Requirement) -> PreviewLine:
     if requirement.needs_device_bound:
-        detail = (
-            "You use it on the next page. Codes and synced passkeys do not count for this flow."
-        )
+        detail = "You'll use it on the next page. Codes and synced passkeys are not accepted."
         return PreviewLine("you", "i-passkey", "Device-bound passkey required", detail)
-    detail = "You use a passkey on the next page. A code does not count for this flow."
+    detail = "You'll use it on the next page. Codes are not accepted."
     return PreviewLine("you", "i-passkey", "Passkey required", detail)
 
 

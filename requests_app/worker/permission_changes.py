@@ -6,9 +6,7 @@ from accessflows.connectors.protocol import Connector, GrantIdentity, Permission
 from requests_app.grants.records import save_permission_changes
 from requests_app.models import Grant
 
-NOT_UNDONE = (
-    "Rights that users of this permission gave to others remain. The portal will undo them again."
-)
+NOT_UNDONE = "Rights that users of this permission gave to others remain. The portal will try again to undo them."
 
 
 States = dict[str, PermissionState]  # by permission

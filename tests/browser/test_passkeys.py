@@ -128,7 +128,7 @@ def test_from_the_first_passkey_to_a_released_strong_request(arrive, settings):
     page.goto(f"/requests/new/?target={target.pk}")
     page.get_by_label("Justification").fill("OPS-1")
     page.get_by_role("button", name="Request").last.click()
-    expect(page.get_by_role("heading", name="This flow needs a passkey")).to_be_visible()
+    expect(page.get_by_role("heading", name="This flow requires a passkey")).to_be_visible()
     expect(page.get_by_label("Six-digit code")).to_have_count(0)
     assert_accessible(page)
     authenticator.verify_user(False)
@@ -219,7 +219,7 @@ def test_synced_passkey_and_a_page_without_script(arrive, settings):
     assert Passkey.objects.get().is_backed_up
     page.goto(f"{STEP_UP}?needs=device_bound")
     expect(
-        page.get_by_role("heading", name="This flow needs a device-bound passkey")
+        page.get_by_role("heading", name="This flow requires a device-bound passkey")
     ).to_be_visible()
     assert_accessible(page)
     page.get_by_role("button", name="Use a passkey").click()

@@ -86,7 +86,7 @@ def test_admin_page_asks_an_admin_with_mfa_for_the_code(admin_device, signed_in)
 def test_admin_page_sends_an_admin_without_mfa_to_set_it_up(admin_user, signed_in):
     answer = signed_in(admin_user).get(LOCKOUTS, follow=True)
     assert answer.redirect_chain == [("/account/security/?next=%2Fmfa-lockouts%2F", 302)]
-    assert "Account admins need MFA" in answer.content.decode()
+    assert "Account admins must set up MFA" in answer.content.decode()
 
 
 def test_admin_page_lets_an_admin_in_who_has_verified(admin_device, signed_in):

@@ -199,14 +199,14 @@ def test_pages_say_that_a_synced_passkey_does_not_count(person, signed_in):
     detail = browser.get(f"/requests/{request.reference}/").content.decode()
     assert "needs=device_bound" in detail
     page = browser.get("/account/step-up/?needs=device_bound").content.decode()
-    assert "This flow needs a device-bound passkey" in page
+    assert "This flow requires a device-bound passkey" in page
     assert "You have no device-bound passkey yet" in page
     preview = browser.get(f"/requests/new/?target={flow.targets.get().pk}").content.decode()
     assert "Device-bound passkey required" in preview
     ask(person, plain)
     mixed = browser.get("/account/step-up/?needs=passkey").content.decode()
     assert f"{request.reference}</strong> can be released with a device-bound passkey only" in mixed
-    assert mixed.count("Needs a device-bound passkey") == 1
+    assert mixed.count("Requires a device-bound passkey") == 1
 
 
 def test_new_device_bound_passkey_waits_too(person):

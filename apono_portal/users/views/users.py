@@ -147,7 +147,7 @@ def vouch_for_passkey(request: PortalRequest, pk: int, passkey_pk: int) -> HttpR
         passkey = vouch_for_passkey_of(**action_context(request), user=user, pk=passkey_pk)
     except MethodNotFound as error:
         raise Http404 from error
-    messages.success(request, f"{passkey} counts for access that needs a passkey now.")
+    messages.success(request, f"{passkey} can now be used for access that requires a passkey.")
     return redirect("users:edit", pk=user.pk)
 
 

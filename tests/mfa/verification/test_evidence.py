@@ -153,7 +153,7 @@ def test_admin_with_mfa_needs_the_window(db):
 
 
 def test_admin_without_mfa_is_refused(db):
-    with pytest.raises(NotEnrolled, match="Account admins need MFA"):
+    with pytest.raises(NotEnrolled, match="Account admins must set up MFA"):
         require_admin_evidence(actor=UserFactory(admin=True), window=None)
 
 

@@ -102,7 +102,7 @@ def test_a_code_records_no_decision_on_a_passkey_only_flow_but_keeps_it(authenti
     request, browser = ask(authenticator.user), signed_in(authenticator.user)
     strong(request)
     page = choose(browser, request)
-    assert "This flow needs a passkey" in page.content.decode()
+    assert "This flow requires a passkey" in page.content.decode()
     form = {"code": code_for(authenticator), "decision": token_on(page)}
     led = browser.post(STEP_UP, form, follow=True)
     assert "Your decision was not recorded yet." in led.content.decode()
