@@ -108,7 +108,7 @@ def set_up_mfa(tour: Tour, requester: Person) -> None:
     tour.take(page, "banner", "The banner leads to Set Up MFA", text)
     text = (
         "By QR code, typed key, or a link on the same phone, with any authenticator app. The code that "
-        "turns MFA on verifies for an hour and releases what waits for it."
+        "turns MFA on verifies for an hour and releases the requests waiting for it."
     )
     heading = "An authenticator in two minutes"
     requester.set_up_mfa(before_the_code=lambda: tour.take(page, "set-up", heading, text))
