@@ -205,7 +205,7 @@ def test_pages_say_that_a_synced_passkey_does_not_count(person, signed_in):
     assert "Device-bound passkey required" in preview
     ask(person, plain)
     mixed = browser.get("/account/step-up/?needs=passkey").content.decode()
-    assert f"{request.reference}</strong> can be released with a device-bound passkey only" in mixed
+    assert f"{request.reference}</strong> can only be released with a device-bound passkey" in mixed
     assert mixed.count("Requires a device-bound passkey") == 1
 
 
