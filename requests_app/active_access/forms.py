@@ -48,8 +48,8 @@ class ActiveAccessForm(forms.Form):
     integration = _text_filter("Integration")
     permission = _text_filter("Resource or permission")
     ends = forms.ChoiceField(
-        label="End",
-        choices=[("", "Any end"), *((key, label) for key, (label, _) in ENDS.items())],
+        label="End time",
+        choices=[("", "Any end time"), *((key, label) for key, (label, _) in ENDS.items())],
         required=False,
         error_messages={"invalid_choice": "Unknown choice. Choose one from the list."},
     )

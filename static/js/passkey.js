@@ -1,4 +1,4 @@
-// Runs a passkey ceremony: fetches options, has the browser make or use a passkey, and submits the
+// Runs a passkey ceremony: fetches options, has the browser create or use a passkey, and submits the
 // button's form with the answer in its hidden field "credential". Without script the style sheet hides
 // the button and shows a sentence instead.
 
