@@ -128,6 +128,8 @@ def _clean_one(
     grant: Grant, lease: str, connector: Connector, target: Target, states: States
 ) -> GrantIdentity | None:
     """Clean up one grant. None if another worker holds it by now."""
+    if not renew([grant], lease):
+        return None
     with connector_errors():
         identity = _identity_of(grant)
         undo_permission_changes(grant, lease, connector, target, identity, states)

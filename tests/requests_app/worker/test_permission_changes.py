@@ -1,15 +1,20 @@
 """What a grantee gave to others as the permission's role is recorded, undone, and part of the proof."""
 
+from collections.abc import Iterator
+
 import pytest
 from django.utils import timezone
 
 from accessflows.models import AccessFlow
 from audit.models import Event
+from requests_app.grants.leases import claim
 from requests_app.grants.proof_text import proof_lines
 from requests_app.grants.revocation import revoke_access
 from requests_app.models import Grant, GrantState, Status
+from requests_app.worker import steps
+from requests_app.worker.reconciler import Stage, WorkQueue, work
 from tests.factories import take_fingerprint
-from tests.requests_app.conftest import settle
+from tests.requests_app.conftest import WORKER, RealFlow, settle
 
 pytestmark = [pytest.mark.django_db, pytest.mark.target]
 
@@ -17,6 +22,19 @@ DEFAULTS = "ALTER DEFAULT PRIVILEGES FOR ROLE orders_read GRANT SELECT ON TABLES
 TAKEN_BACK = DEFAULTS.replace("GRANT", "REVOKE").replace(" TO ", " FROM ")
 GRANTABLE = "GRANT SELECT ON sales.orders TO orders_read WITH GRANT OPTION"
 PLAIN = "REVOKE GRANT OPTION FOR SELECT ON sales.orders FROM orders_read CASCADE"
+GIVE = "SET ROLE orders_read; GRANT SELECT ON sales.orders TO PUBLIC; RESET ROLE"
+GIVEN = "SELECT count(*) FROM information_schema.table_privileges WHERE grantor = 'orders_read'"
+
+
+@pytest.fixture
+def passing_on(real_flow: RealFlow) -> Iterator[RealFlow]:
+    """A flow whose grantees can pass on what they may read."""
+    AccessFlow.objects.filter(pk=real_flow.flow.pk).update(allow_delegation=True)
+    real_flow.flow.refresh_from_db()
+    take_fingerprint(real_flow.flow)
+    real_flow.pg.ask(GRANTABLE, database="orders")
+    yield real_flow
+    real_flow.pg.ask(PLAIN, database="orders")
 
 
 def end(grant: Grant, requester: object) -> Grant:
@@ -73,3 +91,24 @@ def test_only_a_flow_that_allows_it_grants_what_can_be_passed_on(real_flow):
         assert real_flow.active_grant().deadline > timezone.now()
     finally:
         real_flow.pg.ask(PLAIN, database="orders")
+
+
+def test_a_worker_that_lost_its_lease_undoes_nothing(passing_on):
+    grant = passing_on.active_grant()
+    revoke_access(actor=passing_on.requester, request=grant.request)
+    work(WorkQueue(Stage.CONTAIN, grant.integration_id), WORKER)
+    lease, stale = claim(
+        "suspended",
+        integration_id=grant.integration_id,
+        state=GrantState.CONTAINED,
+        limit=1,
+        duration=Stage.CLEAN.lease,
+        now=timezone.now(),
+    )
+    Grant.objects.update(lease_by="", lease_until=None)
+    settle()
+    grant.refresh_from_db()
+    assert (grant.state, stale) == (GrantState.REMOVED, [grant])
+    passing_on.pg.ask(GIVE, database="orders")
+    steps.clean(stale, lease)
+    assert passing_on.pg.ask(GIVEN, database="orders") == [(1,)]
