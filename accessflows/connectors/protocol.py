@@ -140,6 +140,11 @@ class PermissionState(JsonRecord):
             if entry.key not in known and not (entry.kind == "object" and owned_before)
         ]
 
+    def keys_in_all(self, others: Iterable[Collection[str]]) -> list[str]:
+        """Return the keys, without those that changed since any of the other states."""
+        changed = {change.key for before in others for change in self.changes_since(before)}
+        return [key for key in self.keys if key not in changed]
+
 
 @dataclass(frozen=True)
 class Activation(JsonRecord):

@@ -1,9 +1,10 @@
 """Activation: from an approved request to active access."""
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from accessflows.connectors.protocol import Activation
+from accessflows.connectors.protocol import Activation, PermissionState
 from audit.events import EventName
 from audit.services import record
 from mfa.models import MfaState
@@ -96,7 +97,7 @@ def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bo
             state=GrantState.ACTIVE,
             activated_at=now,
             enforced_until=activation.valid_until,
-            permission_state=activation.permission_state.keys,
+            permission_state=_state_before(grant, request, activation.permission_state),
             **RELEASED,
         )
         if not activated:
@@ -118,6 +119,25 @@ def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bo
         )
         _activate_when_complete(request)
     return True
+
+
+def _state_before(grant: Grant, request: AccessRequest, state: PermissionState) -> list[str]:
+    """Return the keys of what the permission's role had given to others by itself.
+
+    Whatever was added since another grant of the permission was activated may come from its grantee, so it
+    is undone with this grant as well. That includes grants removed since this activation began: the target
+    was read before they were. Their own states are stored before anybody can use them.
+    """
+    if not state.entries:
+        return []
+    began_at = grant.deadline - request.duration
+    others = Grant.objects.filter(
+        ~Q(state=GrantState.REMOVED) | Q(removed_at__gt=began_at),
+        integration=grant.integration_id,
+        permission=grant.permission,
+    ).exclude(pk=grant.pk)
+    states = others.order_by().values_list("permission_state", flat=True).distinct()
+    return state.keys_in_all(before for before in states if before is not None)
 
 
 def fail_activation(*, grant: Grant, sentence: str) -> None:

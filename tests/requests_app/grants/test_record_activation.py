@@ -1,12 +1,18 @@
 """Activation is recorded on its grant only; with the last one the request is active."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 import time_machine
 from django.utils import timezone
 
-from accessflows.connectors.protocol import Activation, GrantIdentity
+from accessflows.connectors.protocol import (
+    Activation,
+    GrantIdentity,
+    PermissionEntry,
+    PermissionState,
+)
 from accessflows.models import AccessFlow
 from apono_portal.users.models import User
 from audit.events import EventName
@@ -106,6 +112,54 @@ def test_the_request_is_active_with_its_last_grant_until_the_first_deadline(cloc
     assert request.ends_at == sooner
     assert request.remind_at == reminder_time(request.starts_at, sooner)
     assert request.pending_until is None
+
+
+def state_after(first: Grant, *keys: str) -> list[str]:
+    """Activate another grant on the same integration; return what counts as given before it."""
+    grant = begun().grants.get()
+    Grant.objects.filter(pk=grant.pk).update(integration=first.integration, permission="read")
+    grant.refresh_from_db()
+    entries = tuple(PermissionEntry(key, "db", "read", key.split(":")[1], key, "") for key in keys)
+    activation = replace(made_for(grant), permission_state=PermissionState(entries))
+    record_activation(grant=grant, lease=WORKER, activation=activation)
+    grant.refresh_from_db()
+    return grant.permission_state
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "stored"),
+    [
+        (["db:right:1"], ["db:right:1", "db:right:2"], ["db:right:1"]),
+        ([], ["db:object:1"], []),
+        (["db:object:1"], ["db:object:2"], ["db:object:2"]),  # of a role that owned some before
+        (None, ["db:right:1"], ["db:right:1"]),
+    ],
+)
+def test_what_another_grantee_may_have_given_did_not_exist_before(before, now, stored):
+    first = begun().grants.get()
+    assert note(first)
+    Grant.objects.update(permission="read", permission_state=before)
+    assert state_after(first, *now) == stored
+
+
+@pytest.mark.parametrize(("after_s", "stored"), [(1, []), (0, ["db:right:1"])])
+def test_what_a_grant_removed_during_the_activation_gave_did_not_exist(after_s, stored):
+    first = begun().grants.get()
+    assert note(first)
+    Grant.objects.update(
+        permission="read",
+        permission_state=[],
+        state=GrantState.REMOVED,
+        removed_at=timezone.now() + timedelta(seconds=after_s),
+    )
+    assert state_after(first, "db:right:1") == stored
+
+
+def test_grants_of_another_permission_are_not_compared():
+    first = begun().grants.get()
+    assert note(first)
+    Grant.objects.update(permission="write", permission_state=[])
+    assert state_after(first, "db:right:1") == ["db:right:1"]
 
 
 def test_other_grants_are_not_changed():

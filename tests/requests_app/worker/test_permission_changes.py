@@ -93,6 +93,27 @@ def test_only_a_flow_that_allows_it_grants_what_can_be_passed_on(real_flow):
         real_flow.pg.ask(PLAIN, database="orders")
 
 
+def test_what_two_grantees_give_in_turn_outlives_neither(passing_on):
+    first = passing_on.active_grant()
+    passing_on.pg.ask(GIVE, database="orders")
+    second = passing_on.active_grant()
+    end(first, passing_on.requester)
+    assert passing_on.pg.ask(GIVEN, database="orders") == [(0,)]
+    passing_on.pg.ask(GIVE, database="orders")
+    end(second, passing_on.requester)
+    assert second.state == GrantState.REMOVED
+    assert passing_on.pg.ask(GIVEN, database="orders") == [(0,)]
+
+
+def test_what_was_given_before_both_stays(passing_on):
+    passing_on.pg.ask(GIVE, database="orders")
+    first, second = passing_on.active_grant(), passing_on.active_grant()
+    end(first, passing_on.requester)
+    end(second, passing_on.requester)
+    assert second.permission_changes == []
+    assert passing_on.pg.ask(GIVEN, database="orders") == [(1,)]
+
+
 def test_a_worker_that_lost_its_lease_undoes_nothing(passing_on):
     grant = passing_on.active_grant()
     revoke_access(actor=passing_on.requester, request=grant.request)
