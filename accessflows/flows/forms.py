@@ -151,7 +151,9 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
     allow_delegation = Switch(
         label="Allow permissions that can give others access",
         help_text="For permissions that own objects or have rights WITH GRANT OPTION. Whatever their users give "
-        "to others is reported and revoked when their access ends. Changes to the objects themselves stay.",
+        "to others is reported and revoked when their access ends. Changes to the objects themselves stay. The end of "
+        "one user's access also revokes what others gave meanwhile: users of the same permission, and superusers "
+        "where the permission owns the objects.",
     )
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=0)
 
