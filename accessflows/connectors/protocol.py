@@ -119,13 +119,18 @@ class PermissionEntry(JsonRecord):
 
 @dataclass(frozen=True, slots=True)
 class PermissionState(JsonRecord):
-    """All such entries of one permission. Empty for targets on which grantees cannot make any."""
+    """All such entries of one permission. Empty for targets on which grantees cannot make any.
+
+    `roles` are the permission's role and those it is a member of. Their keys start with a colon, where those
+    of entries have a database.
+    """
 
     entries: tuple[PermissionEntry, ...] = ()
+    roles: tuple[str, ...] = ()
 
     @property
     def keys(self) -> list[str]:
-        return sorted(entry.key for entry in self.entries)
+        return sorted([*(entry.key for entry in self.entries), *map(_role_key, self.roles)])
 
     def changes_since(self, before: Collection[str]) -> list[PermissionEntry]:
         """Return the entries whose keys are not in `before`.
@@ -140,10 +145,19 @@ class PermissionState(JsonRecord):
             if entry.key not in known and not (entry.kind == "object" and owned_before)
         ]
 
-    def keys_in_all(self, others: Iterable[Collection[str]]) -> list[str]:
-        """Return the keys, without those that changed since any of the other states."""
-        changed = {change.key for before in others for change in self.changes_since(before)}
+    def keys_unchanged_since(self, others: Iterable[Collection[str]]) -> list[str]:
+        """Return the keys, without those of what the same roles have added since any of the other states."""
+        changed = {
+            change.key
+            for before in map(frozenset, others)
+            for change in self.changes_since(before)
+            if _role_key(change.role) in before
+        }
         return [key for key in self.keys if key not in changed]
+
+
+def _role_key(role: str) -> str:
+    return f":role:{role}"
 
 
 @dataclass(frozen=True)

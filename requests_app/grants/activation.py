@@ -124,20 +124,19 @@ def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bo
 def _state_before(grant: Grant, request: AccessRequest, state: PermissionState) -> list[str]:
     """Return the keys of what the permission's role had given to others by itself.
 
-    Whatever was added since another grant of the permission was activated may come from its grantee, so it
+    Whatever was added since another grant of the same roles was activated may come from its grantee, so it
     is undone with this grant as well. That includes grants removed since this activation began: the target
     was read before they were. Their own states are stored before anybody can use them.
     """
     if not state.entries:
-        return []
+        return state.keys
     began_at = grant.deadline - request.duration
     others = Grant.objects.filter(
         ~Q(state=GrantState.REMOVED) | Q(removed_at__gt=began_at),
         integration=grant.integration_id,
-        permission=grant.permission,
     ).exclude(pk=grant.pk)
     states = others.order_by().values_list("permission_state", flat=True).distinct()
-    return state.keys_in_all(before for before in states if before is not None)
+    return state.keys_unchanged_since(before for before in states if before is not None)
 
 
 def fail_activation(*, grant: Grant, sentence: str) -> None:

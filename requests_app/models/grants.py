@@ -52,8 +52,9 @@ class Grant(AuthenticatedRow):
     The row is written, with its deadline, before anything is done on the target. ``extending_to`` is
     the end requested by an open extension, ``enforced_until`` the end the target itself enforces.
     ``revealed_at`` is written before the target is called, ``password_set_at`` once it has confirmed.
-    ``permission_state`` are the keys of what the permission's role had given to others at activation,
-    None if unknown, and ``permission_changes`` what was added until the end.
+    ``permission_state`` are the keys of the permission's roles and of what they had given to others before
+    this and other grants were activated, None if unknown; ``permission_changes`` is what was added until
+    the end.
     The worker ``lease_by`` holds the row until ``lease_until``, by the database's clock.
     """
 

@@ -93,7 +93,7 @@ def permission_state(
             f"{permission} owns too many objects or has given others too many rights to compare afterwards "
             f"(more than {MAX_ENTRIES}). Use a narrower role."
         )
-    return PermissionState(tuple(entries))
+    return PermissionState(tuple(entries), roles=tuple(row["name"] for row in rows))
 
 
 def _entries_about_roles(

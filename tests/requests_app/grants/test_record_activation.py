@@ -36,6 +36,7 @@ from tests.factories import (
 
 pytestmark = pytest.mark.django_db
 WORKER = "worker-of-the-tests"
+READ, READ_KEY = "read", ":role:read"
 
 
 @pytest.fixture(autouse=True)
@@ -120,10 +121,10 @@ def state_after(first: Grant, *keys: str) -> list[str]:
     Grant.objects.filter(pk=grant.pk).update(integration=first.integration, permission="read")
     grant.refresh_from_db()
     entries = tuple(PermissionEntry(key, "db", "read", key.split(":")[1], key, "") for key in keys)
-    activation = replace(made_for(grant), permission_state=PermissionState(entries))
+    activation = replace(made_for(grant), permission_state=PermissionState(entries, (READ,)))
     record_activation(grant=grant, lease=WORKER, activation=activation)
     grant.refresh_from_db()
-    return grant.permission_state
+    return [key for key in grant.permission_state if key != READ_KEY]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,8 @@ def state_after(first: Grant, *keys: str) -> list[str]:
 def test_what_another_grantee_may_have_given_did_not_exist_before(before, now, stored):
     first = begun().grants.get()
     assert note(first)
-    Grant.objects.update(permission="read", permission_state=before)
+    state = None if before is None else [*before, READ_KEY]
+    Grant.objects.update(permission="read", permission_state=state)
     assert state_after(first, *now) == stored
 
 
@@ -148,18 +150,22 @@ def test_what_a_grant_removed_during_the_activation_gave_did_not_exist(after_s, 
     assert note(first)
     Grant.objects.update(
         permission="read",
-        permission_state=[],
+        permission_state=[READ_KEY],
         state=GrantState.REMOVED,
         removed_at=timezone.now() + timedelta(seconds=after_s),
     )
     assert state_after(first, "db:right:1") == stored
 
 
-def test_grants_of_another_permission_are_not_compared():
+@pytest.mark.parametrize(
+    ("roles", "stored"),
+    [([":role:write"], ["db:right:1"]), ([":role:write", READ_KEY], [])],
+)
+def test_grants_of_another_permission_are_compared_if_they_share_the_role(roles, stored):
     first = begun().grants.get()
     assert note(first)
-    Grant.objects.update(permission="write", permission_state=[])
-    assert state_after(first, "db:right:1") == ["db:right:1"]
+    Grant.objects.update(permission="write", permission_state=roles)
+    assert state_after(first, "db:right:1") == stored
 
 
 def test_other_grants_are_not_changed():

@@ -47,7 +47,7 @@ def end(grant: Grant, requester: object) -> Grant:
 def test_a_change_is_recorded_undone_and_proven(real_flow):
     grant = real_flow.active_grant()
     grant.refresh_from_db()
-    assert grant.permission_state == []
+    assert grant.permission_state == [":role:orders_read"]
     real_flow.pg.ask(DEFAULTS, database="orders")
     try:
         end(grant, real_flow.requester)
@@ -103,6 +103,25 @@ def test_what_two_grantees_give_in_turn_outlives_neither(passing_on):
     end(second, passing_on.requester)
     assert second.state == GrantState.REMOVED
     assert passing_on.pg.ask(GIVEN, database="orders") == [(0,)]
+
+
+def test_what_grantees_of_two_permissions_give_through_one_role_outlives_neither(passing_on):
+    pg, target = passing_on.pg, passing_on.flow.targets.get()
+    pg.ask("CREATE ROLE orders_team; GRANT orders_read TO orders_team")
+    pg.ask(f"GRANT orders_team TO {pg.target.user} WITH ADMIN OPTION")
+    try:
+        first = passing_on.active_grant()
+        pg.ask(GIVE, database="orders")
+        type(target.permission).objects.update(name="orders_team")
+        take_fingerprint(passing_on.flow)
+        second = passing_on.active_grant()
+        end(first, passing_on.requester)
+        pg.ask(GIVE, database="orders")
+        end(second, passing_on.requester)
+        assert (second.state, second.permission) == (GrantState.REMOVED, "orders_team")
+        assert pg.ask(GIVEN, database="orders") == [(0,)]
+    finally:
+        pg.ask("DROP ROLE orders_team")
 
 
 def test_what_was_given_before_both_stays(passing_on):
