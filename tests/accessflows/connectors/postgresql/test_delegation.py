@@ -174,7 +174,7 @@ def test_default_privileges_of_an_ordinary_permission_are_undone(
 ) -> None:
     grant = make_grant(permission=reader)
     before = keys_of(pg_target, reader)
-    assert before == []
+    assert before == [":role:orders_look"]
     with grant.log_in() as session:
         session.execute(DEFAULTS.format(reader).encode())
     with pytest.raises(TargetRefused, match="default privileges"):
@@ -272,7 +272,7 @@ def test_what_only_a_superuser_can_undo_leads_to_the_sql_that_does(owning: Grant
     pg.ask("REVOKE ADMIN OPTION FOR orders_owner FROM portal_broker")
     with pytest.raises(TargetRefused, match="Ask a superuser to run this there") as refused:
         postgresql.undo_permission_changes(pg.target, "orders_owner", changes)
-    pg.ask(refused.value.sentence.rpartition("run there: ")[2], database="orders")
+    pg.ask(refused.value.sentence.rpartition("run this there: ")[2], database="orders")
     assert postgresql.read_permission(pg.target, "orders_owner").changes_since(before) == []
 
 
