@@ -141,7 +141,7 @@ def test_right_given_by_a_superuser_leads_to_the_sql_that_ends_it(
     grant.contain()
     with pytest.raises(TargetRefused, match="Ask a superuser to run this there") as end:
         grant.clean()
-    pg.ask(end.value.sentence.rpartition("run there: ")[2], database="billing")
+    pg.ask(end.value.sentence.rpartition("run this there: ")[2], database="billing")
     grant.clean()
     assert grant.proof_holds()
 
@@ -156,7 +156,7 @@ def test_schema_that_the_graveyard_cannot_use_leads_to_the_sql_that_ends_it(
     building.contain()
     with pytest.raises(TargetRefused, match="permission denied for schema sales") as end:
         building.clean()
-    pg.ask(end.value.sentence.rpartition("run there: ")[2], database="orders")
+    pg.ask(end.value.sentence.rpartition("run this there: ")[2], database="orders")
     building.clean()
     assert building.proof_holds()
 
