@@ -106,6 +106,7 @@ def test_a_code_records_no_decision_on_a_passkey_only_flow_but_keeps_it(authenti
     form = {"code": code_for(authenticator), "decision": token_on(page)}
     led = browser.post(STEP_UP, form, follow=True)
     assert "Your decision was not recorded yet." in led.content.decode()
+    assert "Recorded as soon as you verify with a passkey." in led.content.decode()
     assert not Decision.objects.exists()
     passkey = soft_passkey(authenticator.user)
     answer = passkey.sign(browser.post("/account/passkey/options/").content.decode())
