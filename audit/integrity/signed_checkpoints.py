@@ -16,7 +16,7 @@ from audit.integrity.records import CHUNK_SIZE, latest_stub, stub_record
 from audit.integrity.signing_keys import public_keys, signing_key
 from audit.models import ChainEntry, RetentionStub, SignedCheckpoint
 from audit.services import record
-from audit.verify_export.formats import GENESIS, chain_hash_of
+from audit.verify_export.formats import GENESIS, chain_hash_of, count_of
 from audit.verify_export.signed_notes import (
     InvalidNote,
     checkpoint_text,
@@ -59,7 +59,9 @@ class CheckpointSigner:
             return 0
         try:
             if latest and latest.size > end.size:
-                raise ChainRewritten(f"The log has {end.size} events, fewer than were signed.")
+                raise ChainRewritten(
+                    f"The log has {count_of(end.size, 'event')}, fewer than were signed."
+                )
             if signed := self._signed or _signed_head(latest):
                 _require_continuation(signed, end)
         except ChainRewritten as rewritten:

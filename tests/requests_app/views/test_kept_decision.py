@@ -130,7 +130,7 @@ def test_passkey_during_a_lockout_records_and_releases_what_is_chosen(authentica
     flow = AccessFlowFactory(require_mfa=True, requester_users=[user], targets=1)
     waiting = AccessRequestFactory(requester=user, flow=flow, status=Status.PENDING_MFA)
     request, browser = ask(user), signed_in(user)
-    passkey = soft_passkey(user)
+    soft_passkey(user)
     lock_out(authenticator.user)
     text = choose(browser, request).content.decode()
     assert "Try again at" in text
