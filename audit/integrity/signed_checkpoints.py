@@ -1,7 +1,8 @@
 """Signed checkpoints: a worker signs the end of the chain regularly, with a key that only workers have.
 
-It never signs a chain that does not continue the one it signed before. So somebody who rewrites the log
-with the web's keys and the database is noticed by the worker, and by whoever kept a checkpoint.
+It never signs a chain that does not continue the one it signed before. Where nothing was signed yet, the
+chain must lead from its beginning, or from a signed stub. So somebody who rewrites the log with the web's
+keys and the database is noticed by the worker, and by whoever kept a checkpoint.
 """
 
 from datetime import datetime, timedelta
@@ -62,8 +63,7 @@ class CheckpointSigner:
                 raise ChainRewritten(
                     f"The log has {count_of(end.size, 'event')}, fewer than were signed."
                 )
-            if signed := self._signed or _signed_head(latest):
-                _require_continuation(signed, end)
+            _require_continuation(self._signed or _signed_head(latest) or Head(), end)
         except ChainRewritten as rewritten:
             self._refuse(str(rewritten), now)
             return 0
