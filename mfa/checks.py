@@ -47,7 +47,7 @@ def check_rows(
             continue
         rows = Authenticator.objects.using(alias).exclude(key__startswith=f"{encryption.VERSION}.")
         if count := rows.count():
-            message = f"{count} TOTP keys in database {alias!r} are not encrypted."
+            message = f"Unencrypted TOTP keys in database {alias!r}: {count}."
             hint = "Delete these rows; their owners set up MFA again."
             errors.append(Error(message, hint=hint, id="mfa.E020"))
         errors += _lost_passkeys(alias)
@@ -62,7 +62,7 @@ def _lost_passkeys(alias: str) -> Iterator[CheckMessage]:
     if Passkey._meta.db_table not in connections[alias].introspection.table_names():
         return
     if count := Passkey.objects.using(alias).exclude(rp_id=host).count():
-        message = f"{count} passkeys in database {alias!r} belong to a host name other than {host}."
+        message = f"Passkeys in database {alias!r} of a host name other than {host}: {count}."
         hint = "Restore the former PORTAL_URL, or have the owners add new passkeys."
         yield CheckMessage(WARNING, message, hint=hint, id="mfa.W023")
 

@@ -151,7 +151,7 @@ def month_limit_reached(*, event: Event, user: "User", is_trusted_browser: bool)
             event,
             f"{user.name} is locked out",
             f"100 incorrect codes were entered for {user} within 30 days. Someone may know this "
-            "user's password. Have it changed first, then lift the lockout under MFA lockouts.",
+            "user's password. Have it changed first, then lift the lockout under MFA Lockouts.",
         )
 
 

@@ -1,4 +1,4 @@
-"""URLs of Security & Privacy, and of MFA lockouts."""
+"""URLs of Security & Privacy, and of MFA Lockouts."""
 
 from django.urls import path
 

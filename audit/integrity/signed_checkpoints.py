@@ -1,7 +1,8 @@
 """Signed checkpoints: a worker signs the end of the chain regularly, with a key that only workers have.
 
-It never signs a chain that does not continue the one it signed before. So somebody who rewrites the log
-with the web's keys and the database is noticed by the worker, and by whoever kept a checkpoint.
+It never signs a chain that does not continue the one it signed before. Where nothing was signed yet, the
+chain must lead from its beginning, or from a signed stub. So somebody who rewrites the log with the web's
+keys and the database is noticed by the worker, and by whoever kept a checkpoint.
 """
 
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from audit.integrity.records import CHUNK_SIZE, latest_stub, stub_record
 from audit.integrity.signing_keys import public_keys, signing_key
 from audit.models import ChainEntry, RetentionStub, SignedCheckpoint
 from audit.services import record
-from audit.verify_export.formats import GENESIS, chain_hash_of
+from audit.verify_export.formats import GENESIS, chain_hash_of, count_of
 from audit.verify_export.signed_notes import (
     InvalidNote,
     checkpoint_text,
@@ -59,9 +60,10 @@ class CheckpointSigner:
             return 0
         try:
             if latest and latest.size > end.size:
-                raise ChainRewritten(f"The log has {end.size} events, fewer than were signed.")
-            if signed := self._signed or _signed_head(latest):
-                _require_continuation(signed, end)
+                raise ChainRewritten(
+                    f"The log has {count_of(end.size, 'event')}, fewer than were signed."
+                )
+            _require_continuation(self._signed or _signed_head(latest) or Head(), end)
         except ChainRewritten as rewritten:
             self._refuse(str(rewritten), now)
             return 0

@@ -7,6 +7,7 @@ from django.db import models
 from django.utils import timezone
 
 from apono_portal.core.formatting.datetimes import person
+from audit.verify_export.formats import count_of
 
 
 class ChainEntry(models.Model):
@@ -60,7 +61,7 @@ class SignedCheckpoint(models.Model):
         ordering = ["-size"]
 
     def __str__(self) -> str:
-        return f"Signed checkpoint of {self.size} events"
+        return f"Signed checkpoint of {count_of(self.size, 'event')}"
 
 
 class CheckpointDestination(models.Model):
@@ -103,7 +104,7 @@ class RetentionStub(models.Model):
         ordering = ["-through_position"]
 
     def __str__(self) -> str:
-        return f"Stub of {self.events} events"
+        return f"Stub of {count_of(self.events, 'event')}"
 
 
 class ChainState(models.Model):

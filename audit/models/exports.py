@@ -18,4 +18,4 @@ class ExportProgress(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
-        return f"{self.rows} rows exported"
+        return f"Rows exported: {self.rows}"

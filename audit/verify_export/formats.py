@@ -25,6 +25,11 @@ KNOWN_FIELDS = {
 }
 
 
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 event", "2 events"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def digest_of(event: Mapping[str, object]) -> str:
     return hash_of("event", event)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from audit.verify_export.formats import GENESIS
+from audit.verify_export.formats import GENESIS, count_of
 
 MAX_FINDINGS = 1000
 
@@ -48,12 +48,13 @@ class Report:
 
 def lines_of(report: Report) -> Iterator[str]:
     """Yield the report as lines of text."""
+    findings = len(report.findings)
     yield from map(str, report.findings)
     if report.more_findings:
         yield f"... and {report.more_findings} more."
     yield from report.notes
-    yield f"{report.events} events: {report.chained} in the chain, {report.pending} newer."
+    yield f"{count_of(report.events, 'event')}: {report.chained} in the chain, {report.pending} newer."
     if report.whole:
         number, hashed = report.last_checkpoint
         yield f"Verified through event {report.last_event_id}. Last checkpoint: {number}:{hashed}"
-    yield "No tampering found." if report.ok else f"{len(report.findings)} findings."
+    yield "No tampering found." if report.ok else f"{count_of(findings, 'finding')}."

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from audit.verify_export.formats import Record
+from audit.verify_export.formats import Record, count_of
 from audit.verify_export.report import Finding, Report
 from audit.verify_export.signed_notes import (
     CheckpointNote,
@@ -48,7 +48,7 @@ class CheckpointComparison:
     def check_record(self, record: Record, position: int, chain_hash: str | None) -> None:
         """Check a signed checkpoint that the log holds itself."""
         [checkpoint] = read_checkpoints(record["note"])
-        name = f"The signed checkpoint of {checkpoint.size} events"
+        name = f"The signed checkpoint of {count_of(checkpoint.size, 'event')}"
         if checkpoint.note != record["note"]:
             self._find("forged", f"{name} was changed.")
         elif checkpoint.size != position or chain_hash not in (None, checkpoint.chain_hash):
@@ -86,20 +86,22 @@ class CheckpointComparison:
                 self._find("deleted", f"{_name(size)} is not confirmed: events are missing.")
             else:
                 what = f"but this log has {position}: events were removed from its end"
-                self._find("truncated", f"A saved checkpoint has {size} events, {what}.")
+                self._find(
+                    "truncated", f"A saved checkpoint has {count_of(size, 'event')}, {what}."
+                )
         self._add_notes(position)
 
     def _add_notes(self, position: int) -> None:
         notes = self._report.notes
         if self._number and len(self._matching) == self._number:
-            what = f"Nothing in the first {max(self._matching)} events has changed since."
+            first = count_of(max(self._matching), "event")
+            what = f"Nothing in the first {first} has changed since."
             notes.append(f"Saved checkpoints that match: {self._number} of {self._number}. {what}")
         elif self._number:
             notes.append(f"Saved checkpoints that match: {len(self._matching)} of {self._number}.")
         if self._signed_through:
-            notes.append(
-                f"Signed checkpoints in the log cover {self._signed_through} of {position} events."
-            )
+            events = count_of(position, "event")
+            notes.append(f"Signed checkpoints in the log cover {self._signed_through} of {events}.")
         elif position:
             notes.append("No signed checkpoint in the log covers its events.")
         if not self._keys and (self._number or self._signed_through):
@@ -127,4 +129,4 @@ class CheckpointComparison:
 
 
 def _name(size: int) -> str:
-    return f"The saved checkpoint of {size} events"
+    return f"The saved checkpoint of {count_of(size, 'event')}"

@@ -10,6 +10,7 @@ from audit.verify_export.formats import (
     KNOWN_FIELDS,
     Record,
     chain_hash_of,
+    count_of,
     digest_of,
     hash_of,
     mac_of,
@@ -107,7 +108,7 @@ class Verifier:
         self._signed.reach(through, self._recomputed)
         self.report.last_checkpoint = (record["through_checkpoint"], record["checkpoint_hash"])
         self.report.notes.append(
-            f"Retention removed {record['events']} events up to {record['last_at']}."
+            f"Retention removed {count_of(record['events'], 'event')} up to {record['last_at']}."
         )
 
     def _signed_checkpoint(self, record: Record, following: int | None) -> None:
@@ -275,9 +276,8 @@ class Verifier:
         if declared is None:
             self._find("truncated", "The last line is missing: the file was cut off or changed.")
         elif declared != report.events and report.ok:
-            self._find(
-                "truncated", f"The export declares {declared} events but contains {report.events}."
-            )
+            events = count_of(declared, "event")
+            self._find("truncated", f"The export declares {events} but contains {report.events}.")
         if self._expected:
             missing = f"Checkpoint {self._expected[0]}, saved earlier, is missing"
             self._find("truncated", f"{missing}; the last is {report.last_checkpoint[0]}.")

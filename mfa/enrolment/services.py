@@ -49,7 +49,6 @@ class SetUpResult:
     locked_until: datetime | None = None
     success: VerificationResult | None = None
     recovery_codes: list[str] = field(default_factory=list)
-    is_further: bool = False
 
     @property
     def ok(self) -> bool:
@@ -178,7 +177,7 @@ def _add(attempt: Attempt, device: Authenticator, name: str) -> SetUpResult:
         metadata={"method": Method.CODE.value, "name": name},
     )
     emails.method_added(event=event, user=attempt.user, name=name, client_info=attempt.client_info)
-    return SetUpResult(Outcome.OK, is_further=True)
+    return SetUpResult(Outcome.OK)
 
 
 def _turn_on(attempt: Attempt, device: Authenticator, name: str) -> SetUpResult:

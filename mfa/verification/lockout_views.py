@@ -1,4 +1,4 @@
-"""MFA lockouts: who is locked out by the 30-day limit, for account admins."""
+"""MFA Lockouts: who is locked out by the 30-day limit, for account admins."""
 
 from django.contrib import messages
 from django.contrib.auth import get_user_model

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
 
 from mfa.methods.selectors import UserMethod, methods_of
 from mfa.middleware import AGAIN, DEVICE_BOUND, PASSKEY
@@ -15,7 +18,8 @@ class MethodChoice:
     """The methods a user can verify with here, the last used first.
 
     ``passkey_only`` are the references of pending requests that no code releases, and
-    ``device_bound_only`` of those that no synced passkey releases either.
+    ``device_bound_only`` of those that no synced passkey releases either. ``verifies_every_request``
+    says whether the flow of one of them does.
     """
 
     passkeys: tuple[UserMethod, ...]
@@ -25,6 +29,7 @@ class MethodChoice:
     passkey_only: tuple[str, ...]
     device_bound_only: tuple[str, ...]
     passkeys_unavailable: str
+    verifies_every_request: bool
 
     @property
     def shows_code(self) -> bool:
@@ -67,6 +72,11 @@ class MethodChoice:
         return tuple(row for row in self.suitable if row.passkey and not row.passkey.is_new)
 
     @property
+    def new_passkey_hours(self) -> int:
+        """The hours before a new passkey counts for what demands one."""
+        return int(settings.MFA_NEW_PASSKEY_WAIT / timedelta(hours=1))
+
+    @property
     def newest(self) -> UserMethod | None:
         """A passkey that does not count yet for what demands one, where none counts."""
         return self.suitable[0] if self.suitable and not self.counting else None
@@ -84,6 +94,7 @@ def method_choice(user_id: int, pending: Sequence[AccessRequest], *, needs: str)
         passkey_only=_references(pending, Strength.PHISHING_RESISTANT),
         device_bound_only=_references(pending, Strength.DEVICE_BOUND),
         passkeys_unavailable=unavailable,
+        verifies_every_request=any(request.verify_every_request for request in pending),
     )
 
 

@@ -34,9 +34,8 @@ def submit_requests(
     """Create a request for each flow of the selection, all or none.
 
     A request is Pending MFA if its own flow requires MFA and the window is closed, or not enough for
-    that flow. Everything the
-    requester may not choose comes from that flow as stored now. Raises `RequestRefused` with the
-    form field.
+    that flow. Everything the requester may not choose comes from that flow as stored now. Raises
+    `RequestRefused` with the form field.
     """
     if not selection.targets:
         raise RequestRefused("Select at least one target.", field="targets")

@@ -176,7 +176,7 @@ def _has_ended(request: AccessRequest, now: datetime) -> bool:
             to=Status.LAPSED,
             event=EventName.REQUEST_LAPSE,
             actor=None,
-            message="No code was entered in time.",
+            message="MFA was not verified in time.",
         )
         return True
     if sentence := ineligibility_reason(request):

@@ -165,6 +165,7 @@ def _page(
         "form": form,
         "recovery": recovery,
         "locked_until": locked_until,
+        "nothing_verifies": locked_until and (recovery or not choice.passkeys),
         "recovery_codes_on": settings.MFA_RECOVERY_CODES,
         "limit": limit,
         "other_ways": bool(choice.passkeys) or recovery or settings.MFA_RECOVERY_CODES,

@@ -90,6 +90,7 @@ class Worker:
         self._wake = threading.Event()
         self._has_scanned = False
         self._connected_at = 0.0
+        self._due_at: datetime | None = None  # the next deadline
         self._stopping = False
 
     def stop(self) -> None:
@@ -139,11 +140,16 @@ class Worker:
         return not self._stopping
 
     def _pause(self, pause_s: float) -> None:
-        """Wait for the next turn, or for what another process commits."""
+        """Wait for the next turn, or for what another process commits.
+
+        A deadline also ends the pause when the clock is set forward past it.
+        """
         began = time.monotonic()
         until = began + pause_s
         while not self._stopping and (left_s := until - time.monotonic()) > 0:
             if self._wake.wait(min(left_s, POLL_SECONDS)):
+                return
+            if self._due_at and self._due_at <= timezone.now():
                 return
             if left_s <= POLL_SECONDS:
                 continue
@@ -232,10 +238,11 @@ class Worker:
         longest_s = refresh_s if refresh_s > 0 else MAX_PAUSE_SECONDS
         if not is_idle:
             longest_s = self._interval_s
-        at = next_due_at(now)
-        if at is None:
+        self._due_at = next_due_at(now)
+        if self._due_at is None:
             return longest_s
-        return min(longest_s, max(MIN_PAUSE_SECONDS, (at - timezone.now()).total_seconds()))
+        due_s = (self._due_at - timezone.now()).total_seconds()
+        return min(longest_s, max(MIN_PAUSE_SECONDS, due_s))
 
     def _dispatch(
         self, pool: ThreadPoolExecutor, key: WorkQueue | str, task: Callable[[], object]

@@ -191,6 +191,21 @@ def test_each_flow_of_a_selection_gets_the_passkey_it_demands(person):
     assert use_passkey(person, soft_passkey(person))[1] == [strictest]
 
 
+@pytest.mark.parametrize(
+    ("hours", "sentence"), [(48, "accepted after 48 hours, or"), (1, "accepted after 1 hour, or")]
+)
+def test_page_says_when_a_new_passkey_is_accepted(person, signed_in, settings, hours, sentence):
+    AuthenticatorFactory(user=person)
+    ask(person, flow_for(person, **STRONG))
+    browser = signed_in(person)
+    settings.MFA_NEW_PASSKEY_WAIT = timedelta(hours=hours)
+    assert sentence in browser.get("/account/step-up/").content.decode()
+    settings.MFA_NEW_PASSKEY_WAIT = timedelta(0)
+    page = browser.get("/account/step-up/").content.decode()
+    assert "You have no passkey yet" in page
+    assert "A new passkey is accepted" not in page
+
+
 def test_pages_say_that_a_synced_passkey_does_not_count(person, signed_in):
     soft_passkey(person, synced=True)
     flow, plain = flow_for(person, **DEVICE_BOUND), flow_for(person, **STRONG)
@@ -335,6 +350,19 @@ def test_flow_may_ask_for_every_request(person):
     assert Verification.objects.get(pk=result.verification.pk).used_for == first.reference
     assert status_of(second) == Status.PENDING_MFA
     assert begin_activation(request_pk=first.pk).grants.exists()
+
+
+def test_page_says_that_one_verification_is_not_enough_for_every_request(person, signed_in):
+    soft_passkey(person)
+    ask(person, flow_for(person, require_mfa=True))
+    browser, exception = signed_in(person), "except where a flow requires"
+    plain = browser.get("/account/step-up/").content.decode()
+    assert "This releases 1 pending request<" in plain
+    assert exception not in plain
+    ask(person, flow_for(person, **OWN))
+    mixed = browser.get("/account/step-up/").content.decode()
+    assert "2 requests waiting for you" in mixed
+    assert mixed.count(exception) == 2
 
 
 def test_reveal_needs_an_open_window_and_no_verification_of_its_own(person):

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 PRIORITY = 13 * 8 + 5  # log audit, notice
 TIMEOUT_S = 5.0
+REFUSAL_S = 0.5
 DEFAULT_PORTS = {"udp": 514, "tcp": 514, "tls": 6514}
 
 
@@ -23,7 +24,10 @@ def parse_server(text: str) -> SplitResult:
 
 
 def send_message(server: str, message: str, *, app: str, message_id: str, at: datetime) -> None:
-    """Send one message; raise OSError if it was not accepted. UDP never says whether it was."""
+    """Send one message; raise OSError if it was not accepted.
+
+    Only TCP confirms that the server read it. TLS shows that the server is genuine, UDP nothing.
+    """
     url = parse_server(server)
     address = (str(url.hostname), url.port or DEFAULT_PORTS[url.scheme])
     line = _format(message, app, message_id, at)
@@ -37,8 +41,10 @@ def send_message(server: str, message: str, *, app: str, message_id: str, at: da
             context = ssl.create_default_context()
             with context.wrap_socket(channel, server_hostname=address[0]) as secured:
                 _send_counted(secured, line)
+                _wait_for_refusal(secured)
         else:
             _send_counted(channel, line)
+            _wait_for_end(channel)
 
 
 def _format(message: str, app: str, message_id: str, at: datetime) -> bytes:
@@ -48,10 +54,19 @@ def _format(message: str, app: str, message_id: str, at: datetime) -> bytes:
 
 
 def _send_counted(channel: socket.socket, line: bytes) -> None:
-    """Send with the length in front, and wait until the server closes too: then it has read it."""
+    """Send with the length in front."""
     channel.sendall(f"{len(line)} ".encode() + line)
-    if not isinstance(channel, ssl.SSLSocket):
-        channel.shutdown(socket.SHUT_WR)
+
+
+def _wait_for_end(channel: socket.socket) -> None:
+    """Wait until the server closes too: then it has read everything."""
+    channel.shutdown(socket.SHUT_WR)
+    channel.settimeout(TIMEOUT_S)
+    channel.recv(1)
+
+
+def _wait_for_refusal(secured: ssl.SSLSocket) -> None:
+    """Raise OSError if the server soon refuses the connection. Silence confirms nothing."""
+    secured.settimeout(REFUSAL_S)
     with suppress(TimeoutError):
-        channel.settimeout(0.5)
-        channel.recv(1)
+        secured.recv(1)

@@ -20,6 +20,7 @@ from audit.integrity.verification import verify_log
 from audit.services import record
 from audit.verify_export.archive import verifier_archive
 from audit.verify_export.command import parse_expected, read_saved
+from audit.verify_export.formats import count_of
 from audit.verify_export.report import lines_of
 from audit.verify_export.signed_notes import make_signing_key
 
@@ -116,7 +117,8 @@ class Command(BaseCommand):
         if stub is None:
             self.stdout.write("No events are old enough.")
         else:
-            self.stdout.write(f"Removed {stub.events} events. A signed stub takes their place.")
+            removed = count_of(stub.events, "event")
+            self.stdout.write(f"Removed {removed}. A signed stub remains.")
 
     def _key(self, **options: object) -> None:
         for key_id, key in chain_keys().items():

@@ -166,6 +166,40 @@ def test_a_forged_stub_does_not_hide_what_was_signed(signer, sql):
     assert "A retention stub is not valid" in alarms()[0]
 
 
+def test_a_first_start_signs_a_log_that_exists(worker_key):
+    chain(3)
+    chain(2)
+    assert CheckpointSigner()(timezone.now()) == 1
+    assert sizes() == [5]
+
+
+def test_a_first_start_signs_a_log_that_was_pruned(worker_key):
+    chain(3)
+    prune_log(before=timezone.now())
+    chain(1)
+    assert CheckpointSigner()(timezone.now()) == 1
+    assert alarms() == []
+
+
+@pytest.mark.parametrize("note", ["", "none"])
+def test_a_new_worker_refuses_a_stub_that_no_worker_signed(signer, sql, note):
+    chain(2)
+    prune_log(before=timezone.now())
+    chain(1)
+    sql("UPDATE audit_retentionstub SET note = %s", note)
+    assert sizes() == []
+    assert CheckpointSigner()(timezone.now()) == 0
+    assert "A retention stub is not valid" in alarms()[0]
+
+
+def test_a_new_worker_refuses_a_log_without_its_beginning(signer, sql):
+    chain(2)
+    sql("DELETE FROM audit_signedcheckpoint")
+    sql("DELETE FROM audit_chainentry WHERE position = 1")
+    assert CheckpointSigner()(timezone.now()) == 0
+    assert alarms() == ["The chain is broken at position 1."]
+
+
 def test_a_former_key_still_verifies(signer, settings, worker_key):
     settings.AUDIT_SIGNING_KEY = str(OTHER)
     settings.AUDIT_PUBLIC_KEYS = [str(OTHER.public_key), str(worker_key.public_key)]

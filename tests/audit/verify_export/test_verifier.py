@@ -17,7 +17,7 @@ from audit.verify_export.formats import (
     mac_of,
     records_in,
 )
-from audit.verify_export.report import Report
+from audit.verify_export.report import Finding, Report, lines_of
 from audit.verify_export.verifier import Verifier
 
 KEYS = {"k1": b"k" * 32}
@@ -79,6 +79,13 @@ def test_an_untouched_export_verifies(lines):
         120,
         5,
     )
+
+
+def test_one_of_something_is_not_many() -> None:
+    lines = list(lines_of(Report(events=1, findings=[Finding("edited", "One.")])))
+    assert lines[1].startswith("1 event: ")
+    assert lines[-1] == "1 finding."
+    assert next(iter(lines_of(Report(events=2)))).startswith("2 events: ")
 
 
 @pytest.mark.parametrize(("event_id", "before"), [(105, 115), (115, 105), (107, 108), (108, 107)])

@@ -1,19 +1,21 @@
 """Syslog over TLS: to a server whose certificate is trusted, and to no other."""
 
 import socket
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from apono_portal.core.web import syslog
 from apono_portal.core.web.syslog import parse_server, send_message
 from tests.core.web.test_http_client import certificate, over_tls, server  # noqa: F401
 
 AT = datetime(2026, 5, 31, 14, 18, 9, 250_000, tzinfo=UTC)
 
 
-def send(port: int) -> None:
-    send_message(f"tls://localhost:{port}", "hello", app="portal", message_id="test", at=AT)
+def send(port: int, scheme: str = "tls") -> None:
+    send_message(f"{scheme}://localhost:{port}", "hello", app="portal", message_id="test", at=AT)
 
 
 def test_message_over_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
@@ -33,6 +35,19 @@ def test_unknown_certificate_is_refused(certificate: Path) -> None:  # noqa: F81
 
     with server(over_tls(certificate, read)) as port, pytest.raises(OSError, match="CERTIFICATE"):
         send(port)
+
+
+def test_tcp_server_that_never_reads_took_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(syslog, "TIMEOUT_S", 0.2)
+    is_over = threading.Event()
+
+    def never_read(line: socket.socket) -> None:
+        is_over.wait(10)
+
+    with server(never_read) as port:
+        with pytest.raises(TimeoutError):
+            send(port, "tcp")
+        is_over.set()
 
 
 @pytest.mark.parametrize("text", ["", "host:514", "http://host", "udp://", "tls://host/path"])

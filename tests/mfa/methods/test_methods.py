@@ -41,7 +41,7 @@ def test_new_phone_needs_no_admin(person, device, window, enter):
     result, _ = set_up_mfa(
         user=person, device_id=begun.pk, code=code_for(begun), name="New", window=window
     )
-    assert (result.ok, result.is_further, result.recovery_codes) == (True, True, [])
+    assert (result.ok, result.success, result.recovery_codes) == (True, None, [])
     assert MfaState.objects.get().epoch == 0
     assert require_evidence(user=person, window=window)
     change(person, remove_method, device, window)

@@ -1,4 +1,4 @@
-"""MFA lockouts: admins see who is locked out by the 30-day limit and lift it with a reason."""
+"""MFA Lockouts: admins see who is locked out by the 30-day limit and lift it with a reason."""
 
 from datetime import timedelta
 
@@ -23,6 +23,7 @@ def locked_out(person):
 
 def test_page_names_user_scope_and_times(locked_out, admin_client):
     text = admin_client.get("/mfa-lockouts/").content.decode()
+    assert "<h1>MFA Lockouts</h1>" in text
     assert locked_out.name in text
     assert "New browsers, codes" in text
     assert f"Lift lockout for {locked_out.name}" in text

@@ -144,6 +144,7 @@ def test_a_code_after_the_deadline_lapses_instead(authenticator):
         result, released = enter(authenticator)
     assert result.ok
     assert (released, stands(request)) == ([], Status.LAPSED)
+    assert request.message == "MFA was not verified in time."
 
 
 def test_approvals_given_before_a_reset_still_count(authenticator):

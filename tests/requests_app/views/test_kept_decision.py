@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apono_portal.users.models import User
-from mfa.models import Strength
+from mfa.models import Outcome, Strength, Verification
 from requests_app.models import AccessRequest, Decision, Status
 from tests.factories import (
     AccessFlowFactory,
@@ -106,6 +106,7 @@ def test_a_code_records_no_decision_on_a_passkey_only_flow_but_keeps_it(authenti
     form = {"code": code_for(authenticator), "decision": token_on(page)}
     led = browser.post(STEP_UP, form, follow=True)
     assert "Your decision was not recorded yet." in led.content.decode()
+    assert "Recorded as soon as you verify with a passkey." in led.content.decode()
     assert not Decision.objects.exists()
     passkey = soft_passkey(authenticator.user)
     answer = passkey.sign(browser.post("/account/passkey/options/").content.decode())
@@ -113,6 +114,37 @@ def test_a_code_records_no_decision_on_a_passkey_only_flow_but_keeps_it(authenti
     done = browser.post(STEP_UP, form, follow=True)
     assert f"{request.reference} was approved." in done.content.decode()
     assert Decision.objects.get().verification.method == "passkey"
+
+
+def lock_out(user: User) -> None:
+    """Record as many incorrect codes as a day allows."""
+    now = timezone.now()
+    Verification.objects.bulk_create(
+        Verification(user=user, outcome=Outcome.BAD, at=now - timedelta(minutes=n), epoch=0)
+        for n in range(1, 21)
+    )
+
+
+def test_passkey_during_a_lockout_records_and_releases_what_is_chosen(authenticator, signed_in):
+    user = authenticator.user
+    flow = AccessFlowFactory(require_mfa=True, requester_users=[user], targets=1)
+    waiting = AccessRequestFactory(requester=user, flow=flow, status=Status.PENDING_MFA)
+    request, browser = ask(user), signed_in(user)
+    soft_passkey(user)
+    lock_out(authenticator.user)
+    text = choose(browser, request).content.decode()
+    assert "Try again at" in text
+    assert 'name="decision"' in text
+    assert f'name="leave_out" value="{waiting.pk}"' in text
+    assert "This releases 1 pending request<" in text
+
+
+def test_nothing_can_be_chosen_during_a_lockout_without_a_passkey(authenticator, signed_in):
+    request, browser = ask(authenticator.user), signed_in(authenticator.user)
+    lock_out(authenticator.user)
+    text = choose(browser, request).content.decode()
+    assert "Try again at" in text
+    assert 'name="decision"' not in text
 
 
 def strong(request: AccessRequest) -> None:

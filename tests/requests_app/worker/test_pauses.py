@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.utils import timezone
 
 from apono_portal.core.db.changes import ChangeDetector
@@ -96,6 +97,16 @@ def worker() -> Iterator[Worker]:
     worker._changed_at = time.monotonic() - 60
     yield worker
     worker._shut_down()
+
+
+def test_pause_ends_when_the_clock_jumps_past_the_next_deadline(worker):
+    grant, now, began = GrantFactory(), timezone.now(), time.monotonic()
+    AccessRequest.objects.filter(pk=grant.request_id).update(ends_at=now + timedelta(seconds=8))
+    pause_s = worker._pause_s(now, is_idle=True)
+    assert pause_s > 7
+    with time_machine.travel(now + timedelta(seconds=9)):
+        worker._pause(pause_s)
+    assert time.monotonic() - began < 2
 
 
 def test_idle_worker_pauses_long(worker):
