@@ -79,8 +79,12 @@ class LinkPasswordForm(NewPasswordForm):
 
 
 class ChangePasswordForm(NewPasswordForm, PasswordChangeForm):
-    """The same with the current password, whose failures count towards the sign-in limit."""
+    """The same with the current password, whose failures count towards the sign-in limit.
 
+    ``checked_user`` has the hash that the current password was compared with.
+    """
+
+    checked_user: User
     field_order = ["old_password", "new_password1", "new_password2"]
 
     @classmethod
@@ -102,8 +106,10 @@ class ChangePasswordForm(NewPasswordForm, PasswordChangeForm):
 
     def clean_old_password(self) -> str:
         password: str = self.cleaned_data["old_password"]
-        if authenticate(self.request, username=self.user.email, password=password) is None:
+        checked = authenticate(self.request, username=self.user.email, password=password)
+        if checked is None:
             raise ValidationError("Incorrect password.", code="password_incorrect")
+        self.checked_user = checked
         return password
 
 
