@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.conf import settings
 from django.contrib.auth import logout
-from django.db.models import BigIntegerField, Exists, OuterRef, QuerySet, Subquery
+from django.db.models import BigIntegerField, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -39,7 +39,10 @@ _success = CompiledQuery(
     lambda pk: (
         Verification.objects.passed()
         .filter(pk=pk)
-        .annotate(authenticator_in_use=Exists(_authenticators), passkey_in_use=Exists(_passkeys))
+        .annotate(
+            authenticator_in_use=Subquery(_authenticators.values("pk")[:1]),
+            passkey_in_use=Subquery(_passkeys.values("pk")[:1]),
+        )
         .order_by()
     ),
     BigIntegerField(),

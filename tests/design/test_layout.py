@@ -37,7 +37,15 @@ def navigation(page: str) -> list[str]:
 
 
 MEMBER = ["My Access", "My Requests", "New Request", "Approvals"]
-ADMIN = ["Access Flows", "Integrations", "Users", "Activity", "Insights", "Audit Log"]
+ADMIN = [
+    "Access Flows",
+    "Active Access",
+    "Integrations",
+    "Users",
+    "Activity",
+    "Insights",
+    "Audit Log",
+]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 
 from apono_portal.core.web.client import SYSTEM
 from mfa.enrolment.recovery_codes import replace_recovery_codes
@@ -91,13 +91,15 @@ def test_set_up_begun_at_once_leaves_one_key():
 def test_set_up_confirmed_at_once_turns_on_once():
     device = AuthenticatorFactory(confirmed=False)
     code = code_for(device)
-    results = at_once(
-        lambda _: (
-            confirm_set_up(
+
+    def confirm(_: int) -> Outcome:
+        with transaction.atomic():
+            result = confirm_set_up(
                 user=device.user, device_id=device.pk, code=code, client_info=SYSTEM
-            ).outcome
-        )
-    )
+            )
+        return result.outcome
+
+    results = at_once(confirm)
     assert Counter(results)[Outcome.OK] == 1
     assert Counter(results)[SetUpExpired] == THREADS - 1
     assert Authenticator.objects.of(device.user.pk).get().confirmed
