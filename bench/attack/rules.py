@@ -83,7 +83,8 @@ RULES = (
         Edit("mfa/verification/attempts.py", "scope=scope_label(browser, recovery=method == Method.RECOVERY)",
              "scope=scope_label(browser, recovery=method == Method.RECOVERY) if browser else scope.nonce_hash or \"unknown\"")]),
     Rule("the session's key changes with the code", ("stale and copied",), [
-        Edit("mfa/verification/window.py", "    request.session.cycle_key()\n", "")]),
+        Edit("mfa/verification/window.py", "    request.session.cycle_key()\n    request.session[SESSION_KEY]",
+             "    request.session[SESSION_KEY]")]),
     Rule("forms carry a CSRF token", ("cross-site",), [
         Edit("apono_portal/settings.py", '    "django.middleware.csrf.CsrfViewMiddleware",\n', ""),
         Edit("mfa/checks.py", 'yield 18, "Forms sent by other sites are accepted.", f"Add {CSRF}."',
