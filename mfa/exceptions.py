@@ -59,7 +59,7 @@ class MethodNotFound(MfaError):
 
 
 class LastMethod(MfaError):
-    message = "This is your last method. Ask an account admin to reset your MFA."
+    message = "No other method of yours works here. Ask an account admin to reset your MFA."
 
 
 class TooManyChallenges(MfaError):

@@ -34,11 +34,12 @@ def security(request: PortalRequest) -> HttpResponse:
     user = request.user
     browsers = list(TrustedBrowser.objects.trusted_by(user.pk, user.mfa_epoch))
     methods = methods_of(user.pk)
+    usable = [method for method in methods if method.is_usable]
     nonce_hash = trusted_browsers.nonce_hash_of(request, user.pk)
     codes_left = count_recovery_codes(user.pk)
     context = {
         "methods": methods,
-        "is_only_method": len(methods) == 1,
+        "last_method": usable[0] if len(usable) == 1 else None,
         "passkeys_unavailable": unavailable_reason(),
         "browsers": browsers,
         "this_browser": next((b.pk for b in browsers if b.nonce_hash == nonce_hash), None),

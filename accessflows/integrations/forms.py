@@ -16,6 +16,7 @@ from accessflows.integrations.certificates import (
 from accessflows.integrations.services import integration_digest
 from accessflows.integrations.terms import ADDRESS_FIELDS, OTHER_FIELDS, IntegrationInput
 from accessflows.models import Integration, Permission, Resource
+from apono_portal.core.formatting.printable import validate_printable
 from apono_portal.core.web.ssrf_guard import AddressRefused, check_url
 
 
@@ -37,7 +38,10 @@ class _SettingsForm(forms.Form):
     """Fields and behaviour that all kinds of integrations share."""
 
     name = forms.CharField(
-        label="Name", max_length=80, help_text="Shown to requesters, for example orders-prod."
+        label="Name",
+        max_length=80,
+        validators=[validate_printable],
+        help_text="Shown to requesters, for example orders-prod.",
     )
     ca_certificates = forms.CharField(
         label="CA certificates",

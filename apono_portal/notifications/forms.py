@@ -6,6 +6,7 @@ from django import forms
 from django.db.models import BigIntegerField
 
 from accessflows.form_fields import ChoicesField, SeenField, Switch
+from apono_portal.core.formatting.printable import validate_printable
 from apono_portal.notifications.kinds import (
     ADMIN_KINDS,
     APPROVER_KINDS,
@@ -55,7 +56,10 @@ class WebhookForm(forms.Form):
     """A webhook. Its address can be replaced, but never shown."""
 
     name = forms.CharField(
-        label="Name", max_length=80, help_text="Shown in the list of deliveries."
+        label="Name",
+        max_length=80,
+        validators=[validate_printable],
+        help_text="Shown in the list of deliveries.",
     )
     url = forms.CharField(
         label="Address",

@@ -16,10 +16,11 @@ from django.urls import reverse
 
 from accessflows.acting import action_context
 from accessflows.form_fields import RowsField, SeenField
+from apono_portal.core.formatting.printable import validate_printable
 from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import services
 from apono_portal.users.exceptions import UserError
-from apono_portal.users.forms import GroupForm, clean_printable
+from apono_portal.users.forms import GroupForm
 from apono_portal.users.models import User
 from audit.admin import AuditedAdmin
 
@@ -69,7 +70,9 @@ class UserAdminForm(UserModelForm):
         self.fields["seen"].initial = services.user_digest(self.instance)
 
     def clean_name(self) -> str:
-        return clean_printable(self.cleaned_data["name"])
+        name: str = self.cleaned_data["name"]
+        validate_printable(name)
+        return name
 
 
 @admin.register(User)
@@ -110,7 +113,9 @@ class GroupAdminForm(GroupModelForm):
             self.fields["seen"].initial = services.group_digest(self.instance)
 
     def clean_name(self) -> str:
-        return clean_printable(self.cleaned_data["name"])
+        name: str = self.cleaned_data["name"]
+        validate_printable(name)
+        return name
 
 
 @admin.register(Group)

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accessflows.form_fields import RowsField, SeenField, Toggle
+from apono_portal.core.formatting.printable import validate_printable
 from apono_portal.users.directory import DirectoryFilter
 from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import Role, User
@@ -79,8 +80,12 @@ class LinkPasswordForm(NewPasswordForm):
 
 
 class ChangePasswordForm(NewPasswordForm, PasswordChangeForm):
-    """The same with the current password, whose failures count towards the sign-in limit."""
+    """The same with the current password, whose failures count towards the sign-in limit.
 
+    ``checked_user`` has the hash that the current password was compared with.
+    """
+
+    checked_user: User
     field_order = ["old_password", "new_password1", "new_password2"]
 
     @classmethod
@@ -102,8 +107,10 @@ class ChangePasswordForm(NewPasswordForm, PasswordChangeForm):
 
     def clean_old_password(self) -> str:
         password: str = self.cleaned_data["old_password"]
-        if authenticate(self.request, username=self.user.email, password=password) is None:
+        checked = authenticate(self.request, username=self.user.email, password=password)
+        if checked is None:
             raise ValidationError("Incorrect password.", code="password_incorrect")
+        self.checked_user = checked
         return password
 
 
@@ -156,7 +163,7 @@ class DirectoryFilterForm(forms.Form):
 class UserForm(forms.Form):
     """Name, role and groups of a user."""
 
-    name = forms.CharField(label="Name", max_length=64)
+    name = forms.CharField(label="Name", max_length=64, validators=[validate_printable])
     role = forms.ChoiceField(
         label="Role",
         choices=Role.choices,
@@ -169,9 +176,6 @@ class UserForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         cast(RowsField, self.fields["groups"]).queryset = Group.objects.order_by("name")
-
-    def clean_name(self) -> str:
-        return clean_printable(self.cleaned_data["name"])
 
 
 class ChangeUserForm(UserForm):
@@ -191,15 +195,12 @@ class NewUserForm(UserForm):
 class GroupForm(forms.Form):
     """Name and members of a group."""
 
-    name = forms.CharField(label="Name", max_length=150)
+    name = forms.CharField(label="Name", max_length=150, validators=[validate_printable])
     members = RowsField(label="Members", help_text="An empty group matches nobody.")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         cast(RowsField, self.fields["members"]).queryset = User.objects.order_by("name", "email")
-
-    def clean_name(self) -> str:
-        return clean_printable(self.cleaned_data["name"])
 
 
 class ChangeGroupForm(GroupForm):
@@ -217,10 +218,3 @@ class ResetMfaForm(forms.Form):
     )
     revoke_access = Toggle(label="Also revoke active access")
     require_new_password = Toggle(label="Also require a new password")
-
-
-def clean_printable(text: str) -> str:
-    """Return the text, or raise ValidationError if it has characters nobody can see."""
-    if not text.isprintable():
-        raise ValidationError("Remove line breaks and invisible characters.")
-    return text

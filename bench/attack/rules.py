@@ -83,7 +83,8 @@ RULES = (
         Edit("mfa/verification/attempts.py", "scope=scope_label(browser, recovery=method == Method.RECOVERY)",
              "scope=scope_label(browser, recovery=method == Method.RECOVERY) if browser else scope.nonce_hash or \"unknown\"")]),
     Rule("the session's key changes with the code", ("stale and copied",), [
-        Edit("mfa/verification/window.py", "    request.session.cycle_key()\n", "")]),
+        Edit("mfa/verification/window.py", "    request.session.cycle_key()\n    request.session[SESSION_KEY]",
+             "    request.session[SESSION_KEY]")]),
     Rule("forms carry a CSRF token", ("cross-site",), [
         Edit("apono_portal/settings.py", '    "django.middleware.csrf.CsrfViewMiddleware",\n', ""),
         Edit("mfa/checks.py", 'yield 18, "Forms sent by other sites are accepted.", f"Add {CSRF}."',
@@ -132,8 +133,8 @@ RULES = (
              "return self.active()")]),
     Rule("enrolled users cannot set up again", ("enrolling",), [
         Edit("mfa/enrolment/services.py",
-             "    lock_state(user.pk)\n    if is_enrolled(user.pk):\n        require_evidence(",
-             "    lock_state(user.pk)\n    if is_enrolled(user.pk) and window:\n        require_evidence("),
+             "    evidence = require_evidence_if_enrolled(user=user, window=window)\n",
+             "    evidence = require_evidence(user=user, window=window) if window else None\n"),
         Edit("mfa/enrolment/services.py", "    is_further = is_enrolled(user.pk)\n",
              "    is_further = is_enrolled(user.pk) and window is not None\n"),
         Edit("requests_app/views/set_up.py",
@@ -166,8 +167,7 @@ RULES = (
              "    if request.mfa.enrolled and not request.mfa.is_open:\n        return _verify_first(request)\n    data",
              "    data"),
         Edit("apono_portal/users/services/passwords.py",
-             "        require_evidence_if_enrolled(user=user, window=window)\n        _save_password(user, password, client_info, how=\"with the current one\")",
-             "        _save_password(user, password, client_info, how=\"with the current one\")")]),
+             "        require_evidence_if_enrolled(user=current, window=window)\n", "")]),
     Rule("admins set up MFA before they change anything", ("an admin without MFA",), [
         Edit("apono_portal/settings.py", 'env.bool("MFA_ADMINS_MUST_ENROL", default=True)', "False")]),
     Rule("an IPv6 /64 is one network", ("one IPv6 network",), [
@@ -191,8 +191,8 @@ RULES = (
         Edit("mfa/passkeys/challenges.py", "        created_at__gt=now - PasskeyChallenge.LIFETIME,\n", "")]),
     Rule("a passkey is added through an open window", ("adding one with a stolen session",), [
         Edit("mfa/passkeys/registration.py",
-             "    if is_enrolled(user.pk):\n        require_evidence(user=user, window=window)\n",
-             "    if is_enrolled(user.pk):\n        pass\n"),
+             "    evidence = require_evidence_if_enrolled(user=user, window=window)\n",
+             "    evidence = None\n"),
         Edit("mfa/passkeys/views.py",
              "    if request.mfa.enrolled and not request.mfa.is_open:\n        return redirect_to_verify(request)\n",
              "")]),

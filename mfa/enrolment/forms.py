@@ -2,6 +2,7 @@
 
 from django import forms
 
+from apono_portal.core.formatting.printable import validate_printable
 from mfa.enrolment.recovery_codes import MALFORMED, parse_recovery_code
 from mfa.enrolment.services import DEFAULT_NAME
 from mfa.exceptions import MalformedCode
@@ -14,6 +15,7 @@ class SetUpForm(CodeForm):
     name = forms.CharField(
         label="Name this authenticator",
         max_length=64,
+        validators=[validate_printable],
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": DEFAULT_NAME}),
     )

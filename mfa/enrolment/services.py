@@ -26,7 +26,7 @@ from mfa.verification.attempts import (
     refuse_locked_out,
     succeed,
 )
-from mfa.verification.evidence import require_evidence
+from mfa.verification.evidence import require_evidence, require_evidence_if_enrolled
 from mfa.verification.locking import lock_state, raise_epoch
 from mfa.verification.services import check_code, parse_code
 from mfa.verification.window import Window
@@ -156,10 +156,8 @@ def _is_current(device: Authenticator, device_id: int | None) -> bool:
 def _require_may_set_up(
     user: "User", window: Window | None, password_proven_at: datetime | None
 ) -> None:
-    lock_state(user.pk)
-    if is_enrolled(user.pk):
-        require_evidence(user=user, window=window)
-    elif not is_password_recent(password_proven_at, timezone.now()):
+    evidence = require_evidence_if_enrolled(user=user, window=window)
+    if evidence is None and not is_password_recent(password_proven_at, timezone.now()):
         raise PasswordNotRecent
     if Authenticator.objects.of(user.pk).confirmed().count() >= MAX_AUTHENTICATORS:
         raise TooManyMethods

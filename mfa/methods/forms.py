@@ -2,6 +2,8 @@
 
 from django import forms
 
+from apono_portal.core.formatting.printable import validate_printable
+
 
 class NameForm(forms.Form):
     """The name that its owner recognizes."""
@@ -9,6 +11,7 @@ class NameForm(forms.Form):
     name = forms.CharField(
         label="Name",
         max_length=64,
+        validators=[validate_printable],
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
         error_messages={"required": "Enter a name that you recognize."},
     )

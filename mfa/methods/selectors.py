@@ -6,6 +6,7 @@ from datetime import datetime
 from django.db.models import Exists, F, OuterRef, Q
 
 from mfa.models import Authenticator, Method, Passkey
+from mfa.passkeys.relying_party import is_offered
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,11 @@ class UserMethod:
     @property
     def label(self) -> str:
         return self.kind.label
+
+    @property
+    def is_usable(self) -> bool:
+        """Return whether it works at the portal's address; a passkey is bound to one host name."""
+        return self.passkey is None or is_offered(self.passkey.rp_id)
 
 
 def enrolled_condition(user: str = "pk") -> Q:

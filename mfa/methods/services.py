@@ -50,12 +50,14 @@ def remove_method(
 ) -> None:
     """Remove a method of the user's; what was verified with it and is not active yet counts no more.
 
-    Raises `WindowClosed`, `MethodNotFound`, and `LastMethod`: only a reset turns MFA off.
+    Raises `WindowClosed`, `MethodNotFound`, and `LastMethod` if no other method works here: only a
+    reset turns MFA off.
     """
     with transaction.atomic():
         require_evidence(user=user, window=window)
         method = find_method(user_id=user.pk, kind=kind, pk=pk)
-        if len(methods_of(user.pk)) == 1:
+        others = (other for other in methods_of(user.pk) if (other.kind, other.pk) != (kind, pk))
+        if not any(other.is_usable for other in others):
             raise LastMethod
         event = record(
             event=EventName.MFA_REMOVE_METHOD,

@@ -2,6 +2,7 @@
 
 from django import forms
 
+from apono_portal.core.formatting.printable import validate_printable
 from mfa.passkeys.registration import DEFAULT_NAME
 
 
@@ -11,6 +12,7 @@ class PasskeyForm(forms.Form):
     name = forms.CharField(
         label="Name this passkey",
         max_length=64,
+        validators=[validate_printable],
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": DEFAULT_NAME}),
         help_text="For example, MacBook or security key.",

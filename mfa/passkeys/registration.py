@@ -33,13 +33,13 @@ from mfa import emails
 from mfa.enrolment.reauthentication import is_password_recent
 from mfa.enrolment.recovery_codes import replace_recovery_codes
 from mfa.exceptions import PasskeyRefused, PasswordNotRecent, TooManyMethods
-from mfa.methods.selectors import is_enrolled, methods_of
+from mfa.methods.selectors import methods_of
 from mfa.models import MfaState, Passkey, PasskeyChallenge
 from mfa.passkeys.challenges import Purpose, issue_challenge, use_challenge
 from mfa.passkeys.descriptors import descriptors
 from mfa.passkeys.relying_party import RelyingParty, relying_party
 from mfa.passkeys.responses import PARSE_ERRORS, read_registration
-from mfa.verification.evidence import require_evidence
+from mfa.verification.evidence import require_evidence_if_enrolled
 from mfa.verification.locking import lock_state, raise_epoch
 from mfa.verification.window import Window
 
@@ -135,10 +135,8 @@ def add_passkey(
 def _require_may_add(
     user: "User", window: Window | None, password_proven_at: datetime | None
 ) -> None:
-    lock_state(user.pk)
-    if is_enrolled(user.pk):
-        require_evidence(user=user, window=window)
-    elif not is_password_recent(password_proven_at, timezone.now()):
+    evidence = require_evidence_if_enrolled(user=user, window=window)
+    if evidence is None and not is_password_recent(password_proven_at, timezone.now()):
         raise PasswordNotRecent
     if Passkey.objects.of(user.pk).count() >= MAX_PASSKEYS:
         raise TooManyMethods

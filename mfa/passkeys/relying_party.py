@@ -30,6 +30,11 @@ def relying_party() -> RelyingParty:
     return RelyingParty(host, settings.PORTAL_NAME, f"{address.scheme}://{host}{port}")
 
 
+def is_offered(rp_id: str) -> bool:
+    """Return whether browsers offer a passkey with this id at the portal's address."""
+    return not unavailable_reason() and rp_id == relying_party().rp_id
+
+
 def unavailable_reason() -> str:
     """Return why browsers offer no passkeys at the portal's address, or ""."""
     address = urlsplit(settings.PORTAL_URL)

@@ -21,7 +21,7 @@ from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from mfa import emails
 from mfa.exceptions import NotEnrolled
-from mfa.models import Method, Outcome, Passkey, PasskeyChallenge, Verification
+from mfa.models import Authenticator, Method, Outcome, Passkey, PasskeyChallenge, Verification
 from mfa.passkeys.challenges import Purpose, issue_challenge, use_challenge
 from mfa.passkeys.descriptors import descriptors
 from mfa.passkeys.relying_party import RelyingParty, relying_party
@@ -44,7 +44,7 @@ def begin_verification(*, user: "User", session_ref: str) -> str:
     party = relying_party()
     passkeys = list(Passkey.objects.of(user.pk).filter(rp_id=party.rp_id))
     if not passkeys:
-        raise NotEnrolled("You have no passkey. Add one under Security & Privacy first.")
+        raise NotEnrolled(_way_without_passkey(user.pk))
     with transaction.atomic():
         challenge = issue_challenge(
             user_id=user.pk, session_ref=session_ref, purpose=Purpose.VERIFY
@@ -57,6 +57,18 @@ def begin_verification(*, user: "User", session_ref: str) -> str:
         user_verification=UserVerificationRequirement.REQUIRED,
     )
     return options_to_json(options)
+
+
+def _way_without_passkey(user_id: int) -> str:
+    """Return what a user without a passkey for this address can do, "" if MFA is not set up."""
+    if Authenticator.objects.of(user_id).confirmed().exists():
+        return (
+            "You have no passkey for this address. Verify with a code, then add one under "
+            "Security & Privacy."
+        )
+    if Passkey.objects.of(user_id).exists():
+        return "Your passkeys don't work at this address. Ask an account admin to reset your MFA."
+    return ""
 
 
 def verify_passkey(

@@ -56,11 +56,14 @@ def _success_behind(window: Window, state: MfaState) -> Verification | None:
 def require_evidence_if_enrolled(*, user: "User", window: Window | None) -> Verification | None:
     """Demand an open window of a user who has set up MFA, and nothing of one who has not.
 
-    For what changes how somebody signs in: a password alone must not be enough for that.
+    For what changes how somebody signs in: a password alone must not be enough for that. A window is
+    checked in any case: whoever has one was enrolled, and a reset since then has closed it.
     """
     with transaction.atomic():
         lock_state(user.pk)
-        return require_evidence(user=user, window=window) if is_enrolled(user.pk) else None
+        if window is None and not is_enrolled(user.pk):
+            return None
+        return require_evidence(user=user, window=window)
 
 
 def require_admin_evidence(*, actor: "User", window: Window | None) -> Verification | None:

@@ -182,7 +182,9 @@ def open_window(request: PortalRequest, verification: Verification) -> None:
 
 
 def close_window(request: PortalRequest) -> None:
-    request.session.pop(SESSION_KEY, None)
+    """Close the window of this session, whose new key keeps a request under way from saving it again."""
+    if request.session.pop(SESSION_KEY, None) is not None:
+        request.session.cycle_key()
     request.mfa = WindowState(request, fresh=True)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.contrib.auth.tokens import default_token_generator
 from django.test import Client
 from django.urls import reverse
 
@@ -110,7 +111,7 @@ SERVICES: dict[str, Callable[[User], Any]] = {
         user=user, window=None, password=NEW, client_info=SYSTEM
     ),
     "set the password by link": lambda user: services.set_password(
-        user=user, password=NEW, client_info=SYSTEM
+        user=user, token=default_token_generator.make_token(user), password=NEW, client_info=SYSTEM
     ),
     "make recovery codes": lambda user: make_recovery_codes(
         user=user, window=None, client_info=SYSTEM
@@ -215,7 +216,8 @@ def test_link_of_a_user_without_mfa_asks_for_no_code(db):
 def test_a_link_issued_before_the_set_up_needs_a_code_after_it(db):
     user = UserFactory()
     client, form = open_link(user)
+    token = default_token_generator.make_token(user)
     AuthenticatorFactory(user=user)
     assert client.post(form, NEW_TWICE).status_code == 422
     with pytest.raises(MalformedCode):
-        services.set_password(user=user, password=NEW, client_info=SYSTEM)
+        services.set_password(user=user, token=token, password=NEW, client_info=SYSTEM)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.contrib.auth.tokens import default_token_generator
 from django.core import mail
 from django.utils import timezone
 
@@ -208,7 +209,8 @@ def signs_in(petra):
 
 
 def changes_password(petra):
-    services.set_password(user=petra, password=NEW, client_info=SYSTEM)
+    token = default_token_generator.make_token(petra)
+    services.set_password(user=petra, token=token, password=NEW, client_info=SYSTEM)
 
 
 @pytest.mark.parametrize("meanwhile", [deactivates, signs_in, changes_password])

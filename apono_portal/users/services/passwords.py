@@ -35,6 +35,8 @@ from mfa.verification.window import Window
 
 PASSWORD_LINK = "password_link"
 UNKNOWN_BROWSER = ThrottleScope()
+ACCOUNT_CHANGED = "Your password or account has changed. Sign in again."
+LINK_VOID = "This link no longer works. Ask an account admin for a new one."
 
 
 def change_password(
@@ -42,16 +44,21 @@ def change_password(
 ) -> None:
     """Set the password of a user who has just entered the current one.
 
-    Raises `WindowClosed` for an enrolled user without an open window.
+    ``user`` has the hash that it was compared with. Raises `WindowClosed` for an enrolled user without
+    an open window, and `UserError` if the password or the account has changed since.
     """
     with transaction.atomic():
-        require_evidence_if_enrolled(user=user, window=window)
-        _save_password(user, password, client_info, how="with the current one")
+        current = _lock_user(user)
+        if not current.is_active or current.password != user.password:
+            raise UserError(ACCOUNT_CHANGED)
+        require_evidence_if_enrolled(user=current, window=window)
+        _save_password(current, password, client_info, how="with the current one")
 
 
 def set_password(
     *,
     user: User,
+    token: str,
     password: str,
     client_info: ClientInfo,
     code: str = "",
@@ -60,10 +67,13 @@ def set_password(
     """Set the password of a user who opened a link (`invite_user`), which stops working.
 
     Whoever holds a link to an enrolled user's account also needs a code: without a correct one nothing
-    is set. Returns how the code was verified, None if none was needed. Raises `MalformedCode`.
+    is set. Returns how the code was verified, None if none was needed. Raises `MalformedCode`, and
+    `UserError` if the link's ``token`` no longer counts.
     """
     with transaction.atomic():
-        lock_state(user.pk)
+        user = _lock_user(user)
+        if not user.is_active or not default_token_generator.check_token(user, token):
+            raise UserError(LINK_VOID)
         result = None
         if is_enrolled(user.pk):
             result = verify_any_code(user=user, code=code, scope=scope, client_info=client_info)
@@ -132,6 +142,12 @@ def link_to_set_password(user: User) -> str:
     uid = urlsafe_base64_encode(force_bytes(user.pk))
     token = default_token_generator.make_token(user)
     return absolute_url("users:set_password", uid, token)
+
+
+def _lock_user(user: User) -> User:
+    """Return the user as stored now. No reset, deactivation or other new password comes in between."""
+    lock_state(user.pk)
+    return User.objects.get(pk=user.pk)
 
 
 def _save_password(user: User, password: str, client_info: ClientInfo, *, how: str) -> None:

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import services, session_state, sign_in_devices
+from apono_portal.users.exceptions import UserError
 from apono_portal.users.forms import ChangePasswordForm, LinkPasswordForm
 from apono_portal.users.models import User
 from mfa.exceptions import WindowClosed
@@ -39,13 +40,16 @@ def change(request: PortalRequest) -> HttpResponse:
         return render(request, "users/password.html", {"form": form}, status=status)
     try:
         services.change_password(
-            user=user,
+            user=form.checked_user,
             window=request.mfa.window,
             password=form.cleaned_data["new_password1"],
             client_info=ClientInfo.of(request),
         )
     except WindowClosed:  # since the request began
         return _verify_first(request)
+    except UserError as error:
+        form.add_error(None, error.sentence)
+        return render(request, "users/password.html", {"form": form}, status=422)
     request.user = User.objects.select_related("mfa_state").get(pk=user.pk)
     update_session_auth_hash(request, request.user)
     session_state.stamp_session(request)
@@ -75,13 +79,18 @@ class SetPassword(auth_views.PasswordResetConfirmView):
         return user if user is not None and user.is_active else None
 
     def form_valid(self, form: Any) -> HttpResponse:
-        result = services.set_password(
-            user=form.user,
-            password=form.cleaned_data["new_password1"],
-            code=form.cleaned_data.get("code", ""),
-            scope=throttle_scope_of(self.request, form.user),
-            client_info=ClientInfo.of(self.request),
-        )
+        try:
+            result = services.set_password(
+                user=form.user,
+                token=self.request.session[INTERNAL_RESET_SESSION_TOKEN],
+                password=form.cleaned_data["new_password1"],
+                code=form.cleaned_data.get("code", ""),
+                scope=throttle_scope_of(self.request, form.user),
+                client_info=ClientInfo.of(self.request),
+            )
+        except UserError:  # since the request began
+            self.validlink = False
+            return self.render_to_response(self.get_context_data())
         if result is not None and not result.ok:
             return self._refuse_code(form, result)
         del self.request.session[INTERNAL_RESET_SESSION_TOKEN]

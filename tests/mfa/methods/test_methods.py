@@ -73,6 +73,26 @@ def test_last_method_is_not_removed(person, device, window):
     assert Authenticator.objects.get() == device
 
 
+def test_passkey_of_another_address_does_not_replace_the_last_method(
+    person, device, window, settings, signed_in
+):
+    key = PasskeyFactory(user=person)
+    former = PasskeyFactory(user=person, rp_id="former.example")
+    change(person, remove_method, key, window)
+    with pytest.raises(LastMethod):
+        change(person, remove_method, device, window)
+    page = signed_in(person).get("/account/security/").content.decode()
+    assert f"/account/security/methods/code/{device.pk}/remove/" not in page
+    assert page.count("Does not work at this portal") == 1
+    change(person, remove_method, former, window)
+    PasskeyFactory(user=person)
+    settings.PORTAL_URL = "http://127.0.0.1"
+    with pytest.raises(LastMethod):
+        change(person, remove_method, device, window)
+    settings.PORTAL_URL = "http://localhost"
+    change(person, remove_method, device, window)
+
+
 @pytest.mark.parametrize(
     ("service", "values"), [(remove_method, {}), (rename_method, {"name": "x"})]
 )

@@ -11,10 +11,12 @@ from audit.events import EventName
 from audit.models import Event
 from audit.outbox.deliveries import deliver_due
 from bench.software_passkey import SoftPasskey
+from mfa.enrolment.services import begin_set_up
 from mfa.exceptions import PasskeyRefused, PasswordNotRecent, TooManyMethods, WindowClosed
 from mfa.models import MfaState, Passkey, PasskeyChallenge, RecoveryCode
 from mfa.passkeys.registration import MAX_PASSKEYS, add_passkey, begin_registration
 from mfa.passkeys.verification import begin_verification
+from mfa.reset import reset_mfa_from_console
 from mfa.verification.window import Window
 from tests.factories import PasskeyFactory, UserFactory, code_for
 from tests.mfa.conftest import HERE, sign_in_with_passkey, soft_passkey
@@ -62,6 +64,19 @@ def test_first_passkey_turns_mfa_on(clock, person):
     assert MfaState.objects.get().epoch == 1
     assert Event.objects.get(event=EventName.MFA_SET_UP).metadata["device_bound"]
     assert sign_in_with_passkey(person, soft).ok
+
+
+def test_passkey_that_waited_while_mfa_was_reset_is_not_the_first_one(person, window):
+    answer = SoftPasskey().register(options_for(person, window))
+    reset_mfa_from_console(user=person, reason="Lost", operator="root")
+    with pytest.raises(WindowClosed):
+        add(person, answer, window)
+    with pytest.raises(WindowClosed):
+        options_for(person, window)
+    with pytest.raises(WindowClosed):
+        begin_set_up(
+            user=person, password_proven_at=timezone.now(), client_info=HERE, window=window
+        )
 
 
 def test_further_passkey_leaves_the_others_alone(person, window):

@@ -14,7 +14,7 @@ from mfa.exceptions import MalformedPasskey, NotEnrolled, PasskeysUnavailable, T
 from mfa.models import Method, Outcome, Passkey, PasskeyChallenge, Verification
 from mfa.passkeys.challenges import issue_challenge
 from mfa.passkeys.verification import begin_verification
-from tests.factories import UserFactory
+from tests.factories import PasskeyFactory, UserFactory
 from tests.mfa.conftest import enter_passkey, sign_in_with_passkey, soft_passkey
 
 WAYS = 8
@@ -178,7 +178,15 @@ def test_session_gets_thirty_challenges_in_fifteen_minutes(person, passkey, cloc
 
 
 def test_user_without_a_passkey_gets_no_challenge(person, device):
-    with pytest.raises(NotEnrolled):
+    with pytest.raises(NotEnrolled, match="Verify with a code, then add one"):
+        begin_verification(user=person, session_ref="s")
+
+
+def test_user_whose_passkeys_are_of_another_address_needs_a_reset(person):
+    with pytest.raises(NotEnrolled, match="MFA is not set up"):
+        begin_verification(user=person, session_ref="s")
+    PasskeyFactory(user=person, rp_id="former.example")
+    with pytest.raises(NotEnrolled, match="Ask an account admin to reset your MFA"):
         begin_verification(user=person, session_ref="s")
 
 

@@ -4,12 +4,14 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import RequestFactory
 from django.utils.functional import SimpleLazyObject
 
 from apono_portal.users.backends import EmailBackend
 from apono_portal.users.models import User
+from apono_portal.users.sessions import SessionStore as PortalStore
 from mfa.models import Authenticator, MfaState, Outcome, Verification
 from mfa.verification.locking import advance_epoch
 from mfa.verification.window import (
@@ -108,6 +110,20 @@ def test_closing_it_closes_it(opened):
     opened.session.save()
     assert not opened.mfa.is_open
     assert not again(opened).mfa.is_open
+
+
+def test_request_that_began_before_does_not_bring_it_back(opened, person):
+    here = request_of(person, PortalStore())
+    here.session.update(opened.session)
+    here.session.save()
+    stale = PortalStore(here.session.session_key)
+    stale["word"] = "late"
+    close_window(here)
+    here.session.save()
+    with pytest.raises(UpdateError):
+        stale.save()
+    assert SESSION_KEY not in PortalStore(here.session.session_key)
+    assert not PortalStore(stale.session_key).items()
 
 
 def test_new_epoch_closes_it(opened, person):
