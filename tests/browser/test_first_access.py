@@ -137,9 +137,9 @@ def test_one_code_and_seven_clicks_lead_to_access(arrive):
 def a_new_requester(requester: Newcomer) -> None:
     requester.join()
     requester.request_access()
-    request = AccessRequest.objects.latest("pk")
     requester.set_up_mfa()
     expect(requester.page.get_by_text("1 request is waiting for this code")).to_be_visible()
+    request = AccessRequest.objects.latest("pk")
     look_at(requester.page, "dark", 390)
     requester.page.go_back()  # and again: what the phone scanned stays right
     requester.page.get_by_role("button", name="Set up").click()
