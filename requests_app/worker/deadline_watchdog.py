@@ -109,6 +109,15 @@ class DeadlineWatchdog:
     def database_lost(self) -> None:
         self._database_is_lost = True
 
+    def seconds_to_refresh(self, changed_at: datetime, now: datetime) -> float | None:
+        """Return when `refresh` reads again after a change; None if it has read the change."""
+        last = self._refreshed_at
+        if last is None or last > now:  # the clock was set back
+            return 0
+        if changed_at <= last:
+            return None
+        return max(0, (last + REFRESH_INTERVAL - now).total_seconds())
+
     def refresh(self, now: datetime) -> None:
         """Cache the deadlines to come, every `REFRESH_INTERVAL` at most."""
         last = self._refreshed_at

@@ -21,7 +21,7 @@ from requests_app.drift.scan import due_for_scan, scan_target
 from requests_app.grants.revocation import expire_due
 from requests_app.grants.target_access import integrations_with_access, keep_connections
 from requests_app.lifecycle import BATCH_SIZE
-from requests_app.worker.deadline_watchdog import REFRESH_INTERVAL, DeadlineWatchdog
+from requests_app.worker.deadline_watchdog import DeadlineWatchdog
 from requests_app.worker.heartbeat import Heartbeat
 from requests_app.worker.reconciler import (
     Stage,
@@ -78,7 +78,7 @@ class Worker:
         self._silent_s = 0.0
         self._heartbeat = Heartbeat(name)
         self._changes = ChangeDetector()
-        self._changed_at = time.monotonic()
+        self._changed_at = timezone.now()
         self._monitor = threading.Thread(target=self._exit_when_silent, name="monitor", daemon=True)
         self._periodic_tasks = (self._housekeeping, *periodic_tasks)
         self._opened: set[BaseDatabaseWrapper] = set()
@@ -182,7 +182,7 @@ class Worker:
     def _turn(self) -> float:
         """Dispatch what is due, and return the seconds until the next turn."""
         if self._changes.has_changes():
-            self._changed_at = time.monotonic()
+            self._changed_at = timezone.now()
         close_old_connections()
         now = timezone.now()
         self._heartbeat.beat(now)
@@ -232,12 +232,12 @@ class Worker:
     def _pause_s(self, now: datetime, *, is_idle: bool) -> float:
         """Return the seconds to the next deadline, and no more than an idle or busy worker may pause.
 
-        A change is followed by a turn in which the watchdog reads the deadlines again.
+        After a change it ends as soon as the watchdog may read the deadlines again.
         """
-        refresh_s = self._changed_at + REFRESH_INTERVAL.total_seconds() - time.monotonic()
-        longest_s = refresh_s if refresh_s > 0 else MAX_PAUSE_SECONDS
-        if not is_idle:
-            longest_s = self._interval_s
+        longest_s = MAX_PAUSE_SECONDS if is_idle else self._interval_s
+        refresh_s = self._watchdog.seconds_to_refresh(self._changed_at, now)
+        if refresh_s is not None:
+            longest_s = min(longest_s, max(refresh_s, self._interval_s))
         self._due_at = next_due_at(now)
         if self._due_at is None:
             return longest_s

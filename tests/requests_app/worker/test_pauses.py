@@ -13,7 +13,7 @@ from django.utils import timezone
 from apono_portal.core.db.changes import ChangeDetector
 from requests_app.models import AccessRequest, GrantState, Status
 from requests_app.worker import loop
-from requests_app.worker.deadline_watchdog import DeadlineWatchdog
+from requests_app.worker.deadline_watchdog import REFRESH_INTERVAL, DeadlineWatchdog
 from requests_app.worker.loop import MAX_PAUSE_SECONDS, Worker
 from tests.factories import AccessRequestFactory, GrantFactory
 
@@ -70,7 +70,6 @@ def test_access_expires_on_time():
 def test_change_that_was_not_noticed_waits_for_the_longest_pause(monkeypatch):
     monkeypatch.setattr(ChangeDetector, "has_changes", lambda self: False)
     monkeypatch.setattr(loop, "MAX_PAUSE_SECONDS", 1.5)
-    monkeypatch.setattr(loop, "REFRESH_INTERVAL", timedelta(0))
     with pausing_worker():
         request = AccessRequestFactory()
         assert seconds_until(lambda: request.grants.exists()) < 3
@@ -94,7 +93,8 @@ def worker() -> Iterator[Worker]:
     """One that does not run, and whose last change is long ago."""
     worker = Worker("w", interval_s=1)
     worker._changes.has_changes = lambda: False  # type: ignore[method-assign]
-    worker._changed_at = time.monotonic() - 60
+    worker._changed_at = timezone.now() - timedelta(seconds=60)
+    worker._watchdog.refresh(timezone.now())
     yield worker
     worker._shut_down()
 
@@ -127,4 +127,12 @@ def test_worker_that_put_off_its_periodic_tasks_does_not(worker):
 
 def test_change_is_followed_by_a_turn_that_reads_the_deadlines_again(worker):
     worker._changes.has_changes = lambda: True
-    assert worker._turn() <= loop.REFRESH_INTERVAL.total_seconds()
+    assert worker._turn() <= REFRESH_INTERVAL.total_seconds()
+
+
+def test_a_later_change_does_not_delay_that_turn(worker):
+    """A grant was activated since the deadlines were read, and something else changed just now."""
+    now = timezone.now()
+    worker._watchdog._refreshed_at = now - REFRESH_INTERVAL + timedelta(seconds=2)
+    worker._changed_at = now
+    assert 1 < worker._pause_s(now, is_idle=True) <= 2

@@ -70,8 +70,6 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-# A known gap, see docs/endings.md: it passes on a busy machine and fails on a quiet one.
-@pytest.mark.xfail(strict=False, reason="a database that falls silent right after an activation")
 def test_access_ends_on_time_and_is_recorded_by_the_next_worker(real_flow, proxy):
     with worker(proxy) as first:
         until(WorkerHeartbeat.objects.exists)
