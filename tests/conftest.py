@@ -20,6 +20,7 @@ from audit.integrity import triggers
 pytest_plugins = ["tests.fixtures.postgres"]
 
 DATABASE_FOLDERS = (
+    "attack/test_database_writer",
     "audit/",
     "core/db/",
     "mfa/verification/",

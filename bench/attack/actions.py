@@ -10,6 +10,7 @@ from bench.software_passkey import SoftPasskey
 
 SET_UP = f"{SECURITY}authenticator/"
 _SECRET = re.compile(r"secret=([A-Z2-7]{32})")
+_METHOD = re.compile(rf"{SECURITY}methods/\w+/\d+/")
 _RECOVERY_CODE = re.compile(r"\b([a-z2-7]{5}(?:-[a-z2-7]{5}){3})\b")
 
 
@@ -54,6 +55,14 @@ def enrol(owner: Client) -> tuple[Person, str, list[str]]:
     if page.status != 200:
         raise LookupError(f"MFA could not be turned on: {page.status}")
     return person, code, recovery_codes_on(page)
+
+
+def method_addresses(owner: Client) -> list[str]:
+    """Return where one's own authenticators and passkeys are renamed and removed."""
+    addresses = sorted(set(_METHOD.findall(owner.browser.get(SECURITY).text)))
+    if not addresses:
+        raise LookupError(f"{owner.person.email} has no authenticator on the page")
+    return addresses
 
 
 def decision_form(approver: Client, number: str) -> Form:

@@ -2,7 +2,7 @@
 
 import secrets
 
-from bench.attack.actions import SET_UP, begin_set_up
+from bench.attack.actions import SET_UP, begin_set_up, method_addresses
 from bench.attack.attacks.bypass import admin_pages
 from bench.attack.campaign import Campaign, attack
 from bench.attack.client import SECURITY, Client
@@ -34,10 +34,10 @@ def _change_everything(thief: Client, score: Score) -> None:
         ("/account/password/", passwords),
         ("/account/password/", {**passwords, "code": thief.wrong_code()}),
         (SET_UP, {}),
-        (SET_UP + "password/", {"password": thief.person.password}),
-        (SET_UP + "remove/", {}),
-        (SET_UP + "confirm/", {"code": thief.wrong_code(), "name": "mine"}),
-        (SECURITY + "recovery-codes/", {}),
+        (f"{SET_UP}password/", {"password": thief.person.password}),
+        (f"{SET_UP}confirm/", {"code": thief.wrong_code(), "name": "mine"}),
+        *((f"{method}remove/", {}) for method in method_addresses(thief)),
+        (f"{SECURITY}recovery-codes/", {}),
         (f"/users/{thief.person.id}/reset-mfa/", {"reason": "Lost phone.", "new_password": "on"}),
         (f"/users/{thief.person.id}/invite/", {}),
     ):

@@ -18,7 +18,7 @@ from bench.environment import InvalidRun, connect, wait_until
 SETTLED = {"Failed", "Cancelled", "Pending MFA", "Pending Approval", "Lapsed", "Expired", "Revoked"}
 GENUINE = "(SELECT max(id) FROM mfa_verification WHERE user_id = %(owner)s AND outcome = 'ok')"
 _GRANTED = "status = 'granting', pending_until = now() + interval '1 hour'"
-_VERIFIED = f"verification_id = {GENUINE}, verified_at = now()"
+_VERIFIED = f"verification_id = {GENUINE}, verified_at = now(), verified_method = 'code'"
 
 # On %(pending)s, a thief's request of a protected flow without a verification, with the help of %(active)s and
 # of other rows of %(owner)s. Each is one attempt.
@@ -29,9 +29,9 @@ EDITS = (
     (f"UPDATE requests_app_accessrequest SET {_GRANTED}, {_VERIFIED}, mac = (SELECT mac FROM"
     " requests_app_accessrequest WHERE id = %(active)s) WHERE id = %(pending)s"),
     f"UPDATE requests_app_accessrequest SET {_GRANTED}, {_VERIFIED}, requester_id = %(owner)s WHERE id = %(pending)s",
-    ("WITH copy AS (INSERT INTO mfa_verification (mac, user_id, at, outcome, scope, session_ref, epoch, device_id,"
-    " device_name, address, user_agent) SELECT mac, %(thief)s, at, outcome, scope, session_ref, epoch, device_id,"
-    f" device_name, address, user_agent FROM mfa_verification WHERE id = {GENUINE} RETURNING id)"
+    ("WITH copy AS (INSERT INTO mfa_verification SELECT (jsonb_populate_record(genuine, jsonb_build_object("
+    "'user_id', %(thief)s::bigint, 'id', nextval(pg_get_serial_sequence('mfa_verification', 'id'))))).*"
+    f" FROM mfa_verification genuine WHERE id = {GENUINE} RETURNING id)"
     f" UPDATE requests_app_accessrequest SET {_GRANTED}, verification_id = (SELECT id FROM copy), verified_at = now()"
     " WHERE id = %(pending)s"),
     f"UPDATE mfa_verification SET user_id = %(thief)s, at = now() WHERE id = {GENUINE}",
@@ -119,10 +119,10 @@ def _with_session_key(campaign: Campaign, sign_in: Callable[[], Client]) -> tupl
 
 
 def _execute(campaign: Campaign, statement: str, rows: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """Run a statement as the portal's own account. A refusal by the database is none by the portal."""
+    """Run a statement as the portal's own account. A constraint may refuse it, too."""
     with connect(campaign.portal.servers.portal, campaign.portal.database) as connection:
         try:
             cursor = psycopg.ClientCursor(connection).execute(statement, rows or None)
             return cursor.fetchall() if cursor.description else []
-        except psycopg.IntegrityError:
+        except psycopg.errors.CheckViolation:
             return []

@@ -44,10 +44,14 @@ class Holder:
         client.submit_passkey(self.passkey.sign(client.passkey_options()))
         return client.window_is_open()
 
-    def use_in_new_session(self, campaign: Campaign) -> Client:
-        client = campaign.signed_in(self.person)
+    def verify(self, client: Client) -> None:
+        """Use the passkey where it must be accepted."""
         if not self.use(client):
             raise InvalidRun(f"{self.person.email} could not verify with a passkey")
+
+    def use_in_new_session(self, campaign: Campaign) -> Client:
+        client = campaign.signed_in(self.person)
+        self.verify(client)
         return client
 
 
@@ -65,14 +69,14 @@ def new_holder(campaign: Campaign, person: Person | None = None, *, synced: bool
 def relay(campaign: Campaign, score: Score, budget: int) -> None:
     """A page elsewhere passes the portal's challenge on, and the owner's passkey signs it there."""
     holder = new_holder(campaign)
-    answers = [{"origin": origin} for origin in OTHER_ORIGINS] + list(MADE_OTHERWISE)
-    while score.attempts < max(budget, len(answers)):
+    changes = [{"origin": origin} for origin in OTHER_ORIGINS] + list(MADE_OTHERWISE)
+    while score.attempts < max(budget, len(changes)):
         thief = campaign.signed_in(holder.person, "127.4.5.1")
-        for made in answers:
+        for change in changes:
             score.add_attempts()
-            thief.submit_passkey(holder.passkey.sign(thief.passkey_options(), **made))
+            thief.submit_passkey(holder.passkey.sign(thief.passkey_options(), **change))
             if thief.window_is_open():
-                score.add_success(f"a passkey's answer made with {made} opened the window")
+                score.add_success(f"a passkey's answer made with {change} opened the window")
                 return
     holder.use_in_new_session(campaign)
 
@@ -104,7 +108,7 @@ def replay(campaign: Campaign, score: Score, budget: int) -> None:
 def challenges(campaign: Campaign, score: Score, budget: int) -> None:
     """Another session's, another person's, another purpose's, and one that nobody issued."""
     victim, thief = new_holder(campaign), new_holder(campaign)
-    while score.attempts < max(budget, 5):
+    while score.attempts < max(budget, 6):
         stolen = campaign.signed_in(victim.person, "127.4.5.2")
         mine = campaign.signed_in(thief.person, "127.4.5.2")
         owner = victim.use_in_new_session(campaign)
@@ -121,9 +125,9 @@ def challenges(campaign: Campaign, score: Score, budget: int) -> None:
             ("with another person's passkey", stolen, thief.passkey, stolen.passkey_options()),
             ("with another key", stolen, copy, stolen.passkey_options()),
         )
-        for name, client, passkey, asked in cases:
+        for name, client, passkey, challenge in cases:
             score.add_attempts()
-            client.submit_passkey(passkey.sign(asked))
+            client.submit_passkey(passkey.sign(challenge))
             if client.window_is_open():
                 score.add_success(f"the window was opened by a challenge {name}")
                 return
@@ -183,8 +187,7 @@ def too_new(campaign: Campaign, score: Score, budget: int) -> None:
         add_passkey(thief, holder.passkey, THIEFS)
         score.add_attempts(2)
         thief.request_access("treasury")
-        if not holder.use(thief):
-            raise InvalidRun("A new passkey did not open the window")
+        holder.verify(thief)
         _expect(thief, score, "Pending MFA", "a new passkey released a request")
         thief.request_access("treasury")
         _expect(thief, score, "Pending MFA", "a new passkey covered a request")
@@ -196,7 +199,7 @@ def synced(campaign: Campaign, score: Score, budget: int) -> None:
     holder = new_holder(campaign, synced=True)
     client = campaign.signed_in(holder.person)
     client.request_access("escrow")
-    holder.use(client)
+    holder.verify(client)
     score.add_attempts()
     _expect(client, score, "Pending MFA", "a synced passkey released a request")
     client.request_access("escrow")

@@ -162,8 +162,7 @@ class Chapter:
 
     @staticmethod
     def _read(attempt: Attempt, name: str, result: Result) -> None:
-        is_copied_by_trigger = "trigger" in attempt.tactic.name  # until it is cleaned up
-        if name in attempt.read() and not is_copied_by_trigger:
+        if name in attempt.read() and not attempt.tactic.copies:
             result.successes.append("new data was read by an accomplice")
 
     def _wait_removed(self, attempts: Iterable[Attempt]) -> None:

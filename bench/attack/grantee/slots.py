@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from bench.attack.grantee.tactics import DATA, Tactic
+from bench.attack.grantee.tactics import Tactic
 from bench.environment import HOST
 
 if TYPE_CHECKING:
@@ -23,13 +23,6 @@ def fill_as_accomplice(attempt: "Attempt") -> None:
             attempt.hold(attempt.sign_in_accomplice())
 
 
-def fill_both_databases(attempt: "Attempt") -> None:
-    fill_as_accomplice(attempt)
-    with suppress(psycopg.OperationalError):
-        while True:
-            attempt.hold(attempt.sign_in_accomplice(dbname="postgres"))
-
-
 def fill_without_signing_in(attempt: "Attempt") -> None:
     """Open sockets and say nothing. The server gives each a process until it has no more to give."""
     attempt.sessions.append(attempt.sign_in())
@@ -42,4 +35,3 @@ TACTICS = (
     Tactic("every connection taken by an application", act=fill_as_accomplice),
     Tactic("every connection taken by sockets that never sign in", act=fill_without_signing_in),
 )
-GRANTS = Tactic("every connection taken by grants that reconnect", (DATA,), repeats=True)

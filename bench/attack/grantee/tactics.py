@@ -29,8 +29,8 @@ class Tactic:
     The session stays open after ``sql``, whose last statement the server refuses on the versions
     ``refused``. With ``runs`` it goes on running; with ``repeats`` everything is done again and again in
     new sessions, past the end too. ``reads`` is how the accomplice reads data past the end.
-    ``act`` is what SQL cannot do. With ``delays``, cleaning up waits for the accomplice; with ``stays``,
-    for a superuser.
+    ``act`` is what SQL cannot do. With ``copies``, new data is copied until cleaning up. With ``delays``,
+    cleaning up waits for the accomplice; with ``stays``, for a superuser.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Tactic:
     repeats: bool = False
     reads: str = ""
     act: "Callable[[Attempt], None] | None" = None
+    copies: bool = False
     delays: bool = False
     stays: bool = False
 
@@ -165,13 +166,13 @@ LEFTOVERS = (
     Tactic("a materialized view", (f"CREATE MATERIALIZED VIEW sales.{{tag}}_copy AS {DATA}",
            "GRANT SELECT ON sales.{tag}_copy TO PUBLIC"), BUILD, reads=_READ_COPY),
     Tactic("a SECURITY DEFINER function", (_FUNCTION,), BUILD, reads=_CALL),
-    Tactic("a trigger that copies new rows", _TRIGGER, BUILD, reads=_READ_COPY),
+    Tactic("a trigger that copies new rows", _TRIGGER, BUILD, reads=_READ_COPY, copies=True),
     Tactic("a trigger, and an accomplice who holds a lock on the copy", (
-        *_TRIGGER, ACCOMPLICE + "BEGIN", ACCOMPLICE + _READ_COPY), BUILD, reads=_READ_COPY, delays=True),
+        *_TRIGGER, ACCOMPLICE + "BEGIN", ACCOMPLICE + _READ_COPY), BUILD, reads=_READ_COPY, copies=True, delays=True),
     Tactic("a trigger that copies new rows to the accomplice", (
         ACCOMPLICE + "CREATE TABLE public.{tag}_copy (name text)", ACCOMPLICE + "GRANT INSERT ON public.{tag}_copy TO PUBLIC",
         *(line.replace("sales.{tag}_copy", "public.{tag}_copy").replace("SECURITY DEFINER", "") for line in _TRIGGER[2:])),
-        BUILD, reads="SELECT name FROM public.{tag}_copy"),
+        BUILD, reads="SELECT name FROM public.{tag}_copy", copies=True),
     Tactic("a view, and an accomplice who holds a lock on it", (
         f"CREATE VIEW sales.{{tag}}_view AS {DATA}", "GRANT SELECT ON sales.{tag}_view TO PUBLIC",
         ACCOMPLICE + "BEGIN", ACCOMPLICE + "SELECT name FROM sales.{tag}_view"),

@@ -1,0 +1,43 @@
+"""The campaign's forgeries fit the tables: a statement that fails would attack nothing."""
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from psycopg.errors import CheckViolation
+
+from bench.attack.attacks.database_writer import EDITS
+from requests_app.models import AccessRequest, RequestedTarget, Status
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    GrantFactory,
+    UserFactory,
+    VerificationFactory,
+)
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="written for PostgreSQL"),
+]
+
+
+@pytest.fixture
+def rows() -> dict[str, int]:
+    owner, thief = UserFactory.create_batch(2)
+    flow = AccessFlowFactory(require_mfa=True, requester_users=[owner, thief], targets=1)
+    verification = VerificationFactory(user=owner)
+    active = AccessRequestFactory(
+        flow=flow, requester=owner, status=Status.ACTIVE, verification=verification
+    )
+    GrantFactory(request=active)
+    pending = AccessRequestFactory(flow=flow, requester=thief, status=Status.PENDING_MFA)
+    return {"owner": owner.pk, "thief": thief.pk, "active": active.pk, "pending": pending.pk}
+
+
+@pytest.mark.parametrize("statement", EDITS, ids=range(len(EDITS)))
+def test_only_the_bare_status_breaks_a_check(rows: dict[str, int], statement: str) -> None:
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement, rows)
+            assert cursor.rowcount == 1
+    except IntegrityError as error:
+        assert (statement, type(error.__cause__)) == (EDITS[0], CheckViolation)
