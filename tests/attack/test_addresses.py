@@ -1,4 +1,4 @@
-"""The pages that people use in the campaign are there: a page that moved would let attacks on it succeed at nothing."""
+"""The pages of the campaign exist: attacks on one that moved would succeed at nothing."""
 
 import re
 from pathlib import Path
@@ -6,22 +6,42 @@ from pathlib import Path
 import pytest
 from django.urls import resolve
 
-from bench.attack import actions, client, judge
+import bench.attack
+from bench.attack import actions, client
+from bench.attack.attacks import foreign_ids
 
-ADDRESS = re.compile(r'f?"(/[a-z-]+/(?:[^" ?(]*/)?)"')
-ADDRESSES = sorted(
-    {
-        re.sub(r"\{[^}]*\}", "1", address)
-        for module in (actions, client, judge)
-        for address in ADDRESS.findall(Path(module.__file__).read_text())
-    }
-)
+BASES = {
+    "{SET_UP}": actions.SET_UP,
+    "{SECURITY}": client.SECURITY,
+    "{ADD_PASSKEY}": client.ADD_PASSKEY,
+    "{STEP_UP}": client.STEP_UP,
+}
+VALUES = {"{kind}": "code", "{query}": ""}
+ADDRESS = re.compile(rf"""f?"((?:/[a-z-]+/|{"|".join(map(re.escape, BASES))})[^" ?\\]*)[?"]""")
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
+def _read_addresses() -> set[str]:
+    addresses = {f"/requests/AR-1/{verb}/" for verb in foreign_ids.VERBS}
+    for module in Path(bench.attack.__file__).parent.rglob("*.py"):
+        for address in ADDRESS.findall(module.read_text().replace('action="', "")):
+            for name, value in (BASES | VALUES).items():
+                address = address.replace(name, value)
+            addresses.add(re.sub(r"\{(?!verb)[^}]*\}", "1", address))
+    return {address for address in addresses if "{verb}" not in address}
+
+
+ADDRESSES = _read_addresses()
+
+
+@pytest.mark.parametrize("address", sorted(ADDRESSES))
 def test_a_page_of_the_campaign_exists(address: str) -> None:
     resolve(address)
 
 
-def test_addresses_are_read() -> None:
-    assert "/requests/AR-1/revoke/" in ADDRESSES
+def test_addresses_are_read_in_all_their_spellings() -> None:
+    assert {
+        "/requests/AR-1/revoke/",
+        "/account/security/authenticator/confirm/",
+        "/account/security/methods/code/1/remove/",
+        "/account/step-up/",
+    } <= ADDRESSES

@@ -50,9 +50,7 @@ def _tamper(campaign: Campaign, client: Client, score: Score) -> None:
         if response.status == 302 and not is_harmless:
             score.add_success(f"a request was accepted with {change}")
     number = client.newest_request()
-    for verb, more in itertools.product(
-        ("", "edit/", "cancel/", "revoke/", "extend/"), ({}, EXTRA)
-    ):
+    for verb, more in itertools.product(("", "cancel/", "revoke/", "extend/"), ({}, EXTRA)):
         if verb == "cancel/" and not more:
             continue  # withdrawing one's own request is no attack
         score.add_attempts()
