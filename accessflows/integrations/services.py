@@ -68,8 +68,9 @@ def change_integration(
     seen: str,
     client_info: ClientInfo,
 ) -> Integration:
-    """Save an integration. ``seen`` is `integration_digest` of what was edited. A new address must lead to the same server, and needs the password again.
+    """Save an integration. A new address must lead to the same server, and needs the password again.
 
+    ``seen`` is `integration_digest` of what was edited.
     Access granted on a server is revoked there, so an integration stays with its server; and the broker's
     password is never sent to an address typed by somebody who does not know it.
     """
@@ -223,14 +224,12 @@ def _update_flow_versions(integration: Integration, *, changed_by: "User") -> No
 
 
 def integration_digest(integration: Integration) -> str:
-    """Return the digest of what can be changed of an integration."""
-    return digest_of(
-        {name: getattr(integration, name) for name in (*OTHER_FIELDS, *ADDRESS_FIELDS)}
-    )
+    """Return the digest of what can be changed of an integration, but for its password."""
+    return digest_of(_values(integration))
 
 
-def _values(terms: IntegrationInput) -> dict[str, object]:
-    return {name: getattr(terms, name) for name in (*OTHER_FIELDS, *ADDRESS_FIELDS)}
+def _values(source: Integration | IntegrationInput) -> dict[str, object]:
+    return {name: getattr(source, name) for name in (*OTHER_FIELDS, *ADDRESS_FIELDS)}
 
 
 def _audited(terms: IntegrationInput) -> dict[str, object]:
