@@ -50,8 +50,8 @@ def main() -> int:
     try:
         os.environ["CHROMIUM"] = ensure_chromium()
         with temporary_folder() as folder, ThreadPoolExecutor() as pool:
-            RUNS["postgresql"].append(f"--repeat={'all' if options.repeat_all else 'some'}")
-            run = partial(run_tests, folder=folder, workers=options.workers)
+            repeat = "all" if options.repeat_all else "some"
+            run = partial(run_tests, folder=folder, workers=options.workers, repeat=repeat)
             results = list(pool.map(run, options.databases or RUNS))
     except (NoChromium, DemoError) as error:
         print(error, file=sys.stderr)
@@ -70,10 +70,13 @@ def temporary_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def run_tests(database: str, *, folder: Path, workers: str | None) -> tuple[int, list[str]]:
+def run_tests(
+    database: str, *, folder: Path, workers: str | None, repeat: str
+) -> tuple[int, list[str]]:
     """Run pytest on one database, its output as it comes. Returns its exit code and its summary."""
     command = [sys.executable, "-m", "pytest", "-q", "-rsfE", "--dist=worksteal", *RUNS[database]]
     command += ["-n", workers] if workers else []
+    command += [f"--repeat={repeat}"] if database == "postgresql" else []
     lines: list[str] = []
     with (
         database_environment(database, folder) as environment,

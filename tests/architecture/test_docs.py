@@ -1,4 +1,4 @@
-"""Paths, tests and settings that the documents name exist."""
+"""Paths and settings that the documents name exist."""
 
 import re
 
@@ -6,21 +6,16 @@ import pytest
 
 from tests.architecture.sources import ROOT
 
-MISSION = ROOT / "docs" / "mission.md"
+DOCUMENTS = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
 PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.\w+)`")
-TEST = re.compile(r"`(test_\w+)`")
+RESULTS = "bench/results/"  # written by a run
 VARIABLE = re.compile(r"""(?:env\.\w+|required)\(\s*"([A-Z_0-9]+)\"""")
 
 
-@pytest.mark.parametrize("path", sorted(set(PATH.findall(MISSION.read_text()))))
-def test_a_path_the_mission_names_exists(path):
-    assert (ROOT / path).is_file()
-
-
-@pytest.mark.parametrize("name", sorted(set(TEST.findall(MISSION.read_text()))))
-def test_a_test_the_mission_names_exists(name):
-    files = (ROOT / "tests").rglob("test_*.py")
-    assert any(f"def {name}(" in file.read_text() for file in files)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_paths_a_document_names_exist(document):
+    paths = {path for path in PATH.findall(document.read_text()) if not path.startswith(RESULTS)}
+    assert [path for path in sorted(paths) if not (ROOT / path).is_file()] == []
 
 
 def test_the_readme_names_every_setting_and_no_other():

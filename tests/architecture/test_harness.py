@@ -8,6 +8,10 @@ from django.template import engines
 from audit.events import EventName
 from audit.models import Event
 from audit.services import record
+from tests.architecture.sources import ROOT
+from tests.conftest import DATABASE_FOLDERS
+from tests.fixtures.missing import skip_unless_ci
+from tests.run import NOT_REPEATED
 from tests.undefined import UndefinedInTemplate
 
 
@@ -49,3 +53,18 @@ def test_a_default_may_stand_in_for_an_undefined_variable():
     assert "System" in engines["django"].from_string('{{ missing|default:"System" }}System').render(
         {}
     )
+
+
+def test_what_is_missing_fails_in_ci(monkeypatch):
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match="no such program"):
+        skip_unless_ci("no such program")
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception):
+        skip_unless_ci("no such program")
+
+
+def test_folders_that_decide_what_is_repeated_exist():
+    tests = [path.relative_to(ROOT / "tests").as_posix() for path in ROOT.glob("tests/**/*.py")]
+    for prefix in (*DATABASE_FOLDERS, *NOT_REPEATED):
+        assert any(path.startswith(prefix) for path in tests), prefix

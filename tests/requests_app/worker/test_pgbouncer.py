@@ -13,6 +13,7 @@ from django.db import connection
 from apono_portal.core.db.changes import ChangeDetector
 from requests_app.models import AccessRequest, Status
 from tests.factories import AuthenticatorFactory, code_for
+from tests.fixtures.missing import skip_unless_ci
 from tests.fixtures.pgbouncer import find_pgbouncer, running_pgbouncer
 from tests.requests_app.conftest import settle
 from tests.requests_app.worker.test_killed_worker import ROOT, environment
@@ -30,7 +31,7 @@ def behind_pgbouncer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         pytest.skip("the portal's database is not PostgreSQL")
     program = find_pgbouncer()
     if program is None:
-        pytest.skip("PgBouncer is not installed")
+        skip_unless_ci("PgBouncer is not installed.")
     settings = connection.settings_dict
     with running_pgbouncer(program, tmp_path, settings) as port:
         options = {k: v for k, v in settings["OPTIONS"].items() if k != "options"}

@@ -17,6 +17,7 @@ from accessflows.connectors.registry import connector_for
 from apono_portal.demo.errors import DemoError
 from apono_portal.demo.postgres_server import PostgresServer, available_versions
 from apono_portal.demo.target import provision_target
+from tests.fixtures.missing import skip_unless_ci
 from tests.fixtures.postgres import PgTarget, StartServer
 
 postgresql = connector_for("postgresql")
@@ -63,15 +64,10 @@ def tls_server(start_postgres: StartServer) -> Iterator[PgTarget]:
         yield PgTarget(server, provision_target(server, "broker"), version)
         server.stop()
         return
-    missing = "No PostgreSQL with TLS was found. Install the system's postgresql package."
-    if os.environ.get("CI"):
-        pytest.fail(missing)
-    pytest.skip(missing)
+    skip_unless_ci("No PostgreSQL with TLS was found. Install the system's postgresql package.")
 
 
 def turn_tls_on(server: PostgresServer) -> None:
-    import os
-
     owner = server.data.stat()
     key = server.home / "server.key"
     os.chown(key, owner.st_uid, owner.st_gid)
