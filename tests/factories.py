@@ -285,15 +285,19 @@ class VerificationFactory(SignedFactory):
 
 def fresh_window(user: User) -> Window:
     """A window the user has just opened, as the services of admins need it."""
-    success = VerificationFactory(user=user)
-    fresh = User.objects.select_related("mfa_state").get(pk=user.pk)
+    return window_of(VerificationFactory(user=user))
+
+
+def window_of(verification: Verification) -> Window:
+    """The window that a success opens."""
+    user = User.objects.select_related("mfa_state").get(pk=verification.user_id)
     return Window(
         user_id=user.pk,
-        device_id=success.device_id,
-        epoch=success.epoch,
-        verified_at=success.at,
-        verification_id=success.pk,
-        auth=fresh.get_session_auth_hash(),
+        device_id=verification.device_id,
+        epoch=verification.epoch,
+        verified_at=verification.at,
+        verification_id=verification.pk,
+        auth=user.get_session_auth_hash(),
     )
 
 

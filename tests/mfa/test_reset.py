@@ -18,9 +18,8 @@ from mfa.reset import reset_mfa
 from mfa.verification.policies import is_evidence_valid
 from mfa.verification.services import verify_code
 from mfa.verification.throttle_scope import ThrottleScope
-from tests.factories import AuthenticatorFactory, UserFactory, code_for, fresh_window
+from tests.factories import AuthenticatorFactory, UserFactory, code_for, fresh_window, window_of
 from tests.mfa.conftest import HERE
-from tests.mfa.verification.test_evidence import window_of
 
 REASON = "Lost phone, confirmed by video call."
 
@@ -38,7 +37,7 @@ def reset(actor, user, *, reason=REASON, window="fresh", **changes):
 def verified_window(user):
     device = AuthenticatorFactory(user=user)
     result = verify_code(user=user, code=code_for(device), scope=ThrottleScope(), client_info=HERE)
-    return window_of(user, result.verification)
+    return window_of(result.verification)
 
 
 def mails():
@@ -95,7 +94,7 @@ def test_nobody_else_may(person, device, role):
 
 
 def test_person_may_not_reset_themselves(person, device, enter):
-    window = window_of(person, enter(code_for(device)).verification)
+    window = window_of(enter(code_for(device)).verification)
     with pytest.raises(NotAllowed):
         reset(person, person, window=window)
 

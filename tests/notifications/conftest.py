@@ -16,11 +16,10 @@ from audit.outbox.deliveries import deliver_due
 from mfa.verification.window import Window
 from requests_app.approvals.services import decide_request
 from requests_app.models import AccessRequest, Decision
-from tests.factories import AccessFlowFactory, UserFactory, VerificationFactory
+from tests.factories import AccessFlowFactory, UserFactory, VerificationFactory, window_of
 from tests.fixtures.mail import mail_server  # noqa: F401
 from tests.fixtures.posts import inbox  # noqa: F401
 from tests.fixtures.submission import submit_request
-from tests.requests_app.conftest import window_of
 
 
 def run_fan_out() -> int:

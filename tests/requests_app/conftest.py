@@ -8,7 +8,6 @@ from django.utils import timezone
 
 from accessflows.models import AccessFlow, Integration
 from apono_portal.users.models import User
-from mfa.models import Verification
 from mfa.verification.window import Window
 from requests_app.models import AccessRequest, Grant
 from tests.factories import (
@@ -19,6 +18,7 @@ from tests.factories import (
     UserFactory,
     VerificationFactory,
     take_fingerprint,
+    window_of,
 )
 from tests.fixtures.postgres import (  # noqa: F401
     PgTarget,
@@ -30,19 +30,6 @@ from tests.fixtures.postgres import (  # noqa: F401
 from tests.fixtures.worker import sweep
 
 WORKER = "worker-of-the-tests"
-
-
-def window_of(verification: Verification) -> Window:
-    """The window that a success opens."""
-    user = User.objects.select_related("mfa_state").get(pk=verification.user_id)
-    return Window(
-        user_id=user.pk,
-        device_id=verification.device_id,
-        epoch=verification.epoch,
-        verified_at=verification.at,
-        verification_id=verification.pk,
-        auth=user.get_session_auth_hash(),
-    )
 
 
 @pytest.fixture

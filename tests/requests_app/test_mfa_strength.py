@@ -39,10 +39,10 @@ from tests.factories import (
     VerificationFactory,
     code_for,
     sign,
+    window_of,
 )
 from tests.fixtures.submission import submit_request
 from tests.mfa.conftest import soft_passkey
-from tests.requests_app.conftest import window_of
 
 pytestmark = pytest.mark.django_db
 STRONG = {"require_mfa": True, "mfa_strength": Strength.PHISHING_RESISTANT}

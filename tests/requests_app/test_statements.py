@@ -19,6 +19,7 @@ from tests.factories import (
     UserFactory,
     VerificationFactory,
     code_for,
+    window_of,
 )
 from tests.fixtures.submission import submit_request
 
@@ -59,15 +60,11 @@ def test_a_right_code_takes_few_statements(signed_in, device, past):
 
 @pytest.mark.parametrize("past", [0, 40])
 def test_a_protected_request_takes_few_statements(device, past):
-    from mfa.verification.window import Window
-
     success = VerificationFactory(user=device.user, device_id=device.pk)
     flow = AccessFlowFactory(require_mfa=True, requester_users=[device.user], targets=1)
     UserFactory.create_batch(past // 10)
     AccessRequestFactory.create_batch(past // 10, requester=device.user, flow=flow, verification=success)  # fmt: skip
-    device.user.refresh_from_db()
-    auth = device.user.get_session_auth_hash()
-    window = Window(device.user_id, device.pk, success.epoch, success.at, success.pk, auth)
+    window = window_of(success)
     targets = list(flow.targets.values_list("pk", flat=True))
     with CaptureQueriesContext(connection) as asked:
         made = submit_request(

@@ -16,9 +16,8 @@ from requests_app.grants.extension import extend_access
 from requests_app.grants.revocation import cancel_request, revoke_access
 from requests_app.models import Decision, Grant
 from requests_app.submission.step_up import step_up
-from tests.factories import AuthenticatorFactory, code_for
+from tests.factories import AuthenticatorFactory, code_for, window_of
 from tests.fixtures.submission import submit_request
-from tests.requests_app.conftest import window_of
 from tests.stateful.truth import ExpectedRequest, ExtensionRequest, Person, Proof
 from tests.stateful.workers import WorkerActions
 

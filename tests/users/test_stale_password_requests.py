@@ -17,8 +17,8 @@ from tests.factories import (
     UserFactory,
     VerificationFactory,
     code_for,
+    window_of,
 )
-from tests.requests_app.conftest import window_of
 
 NEW = "another-horse-battery-staple"
 

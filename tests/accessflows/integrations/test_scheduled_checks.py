@@ -74,8 +74,9 @@ def test_of_two_workers_one_checks():
 
 def test_one_that_is_disabled_is_left_alone():
     integration = IntegrationFactory(health=Integration.Health.UNKNOWN)
+    admin = UserFactory(admin=True)
     set_integration_active(
-        actor=(admin := UserFactory(admin=True)),
+        actor=admin,
         window=fresh_window(admin),
         integration=integration,
         is_active=False,

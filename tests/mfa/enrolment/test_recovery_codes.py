@@ -21,9 +21,8 @@ from mfa.exceptions import MalformedCode, RecoveryCodesDisabled, WindowClosed
 from mfa.models import Outcome, RecoveryCode
 from mfa.verification.evidence import require_evidence
 from mfa.verification.throttle_scope import ThrottleScope
-from tests.factories import AuthenticatorFactory, UserFactory, code_for
+from tests.factories import AuthenticatorFactory, UserFactory, code_for, window_of
 from tests.mfa.conftest import HERE, enter_recovery_code, wrong_for
-from tests.mfa.verification.test_evidence import window_of
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def test_recovery_code_is_evidence_and_says_so(person, device, codes):
     assert result.ok
     assert result.verification.device_name == "Recovery code"
     assert result.verification.device_id == device.pk
-    window = window_of(person, result.verification)
+    window = window_of(result.verification)
     assert require_evidence(user=person, window=window) == result.verification
 
 
@@ -92,7 +91,7 @@ def test_email_asks_for_new_codes_when_few_are_left(person, codes):
 
 
 def test_owner_gets_an_email_about_new_ones(person, device, enter):
-    window = window_of(person, enter(code_for(device)).verification)
+    window = window_of(enter(code_for(device)).verification)
     codes = make_recovery_codes(user=person, window=window, client_info=HERE)
     deliver_due(timezone.now())
     told = [message for message in mail.outbox if "recovery codes" in message.subject.lower()]
@@ -112,7 +111,7 @@ def test_new_ones_need_the_open_window_and_void_the_old(person, device, codes, e
     with pytest.raises(WindowClosed):
         make_recovery_codes(user=person, window=None, client_info=HERE)
     assert count_recovery_codes(user_id=person.pk) == 10
-    window = window_of(person, enter(code_for(device)).verification)
+    window = window_of(enter(code_for(device)).verification)
     fresh = make_recovery_codes(user=person, window=window, client_info=HERE)
     assert enter_recovery_code(person, codes[0]).outcome == Outcome.BAD
     assert enter_recovery_code(person, fresh[0]).ok
@@ -128,7 +127,7 @@ def test_five_wrong_ones_end_the_session(person, codes):
 
 def test_code_opens_an_hour_and_no_more(person, codes):
     with time_machine.travel(1_800_000_000, tick=False) as clock:
-        window = window_of(person, enter_recovery_code(person, codes[0]).verification)
+        window = window_of(enter_recovery_code(person, codes[0]).verification)
         clock.shift(3600)
         with pytest.raises(WindowClosed):
             require_evidence(user=person, window=window)

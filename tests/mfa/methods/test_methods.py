@@ -19,9 +19,9 @@ from tests.factories import (
     UserFactory,
     VerificationFactory,
     code_for,
+    window_of,
 )
 from tests.mfa.conftest import HERE, wrong_for
-from tests.requests_app.conftest import window_of
 
 
 @pytest.fixture

@@ -18,21 +18,13 @@ from mfa.passkeys.registration import MAX_PASSKEYS, add_passkey, begin_registrat
 from mfa.passkeys.verification import begin_verification
 from mfa.reset import reset_mfa_from_console
 from mfa.verification.window import Window
-from tests.factories import PasskeyFactory, UserFactory, code_for
+from tests.factories import PasskeyFactory, UserFactory, code_for, window_of
 from tests.mfa.conftest import HERE, sign_in_with_passkey, soft_passkey
 
 
 @pytest.fixture
 def window(clock, person, device, enter) -> Window:
-    verification = enter(code_for(device)).verification
-    return Window(
-        user_id=person.pk,
-        device_id=device.pk,
-        epoch=verification.epoch,
-        verified_at=verification.at,
-        verification_id=verification.pk,
-        auth=person.get_session_auth_hash(),
-    )
+    return window_of(enter(code_for(device)).verification)
 
 
 def options_for(user, window=None, session_ref="s", password_age=timedelta(minutes=1)):

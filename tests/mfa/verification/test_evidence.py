@@ -13,25 +13,13 @@ from mfa.verification.locking import advance_epoch, lock_state
 from mfa.verification.policies import is_evidence_valid
 from mfa.verification.trusted_browsers import forget_browser
 from mfa.verification.window import Window
-from tests.factories import AuthenticatorFactory, UserFactory, code_for
+from tests.factories import AuthenticatorFactory, UserFactory, code_for, window_of
 from tests.mfa.conftest import HERE, wrong_for
 
 
 @pytest.fixture
 def window(clock, person, device, enter) -> Window:
-    return window_of(person, enter(code_for(device)).verification)
-
-
-def window_of(user, verification) -> Window:
-    fresh = type(user).objects.select_related("mfa_state").get(pk=user.pk)
-    return Window(
-        user_id=user.pk,
-        device_id=verification.device_id,
-        epoch=verification.epoch,
-        verified_at=verification.at,
-        verification_id=verification.pk,
-        auth=fresh.get_session_auth_hash(),
-    )
+    return window_of(enter(code_for(device)).verification)
 
 
 def refused(user, window) -> bool:
@@ -99,7 +87,7 @@ def test_without_its_row_on_the_ledger_it_is_refused(person, window):
 
 
 def test_failed_attempt_is_no_evidence(person, device, enter):
-    assert refused(person, window_of(person, enter(wrong_for(device)).verification))
+    assert refused(person, window_of(enter(wrong_for(device)).verification))
 
 
 def test_browser_is_forgotten_only_with_an_open_window(person, window):

@@ -21,9 +21,8 @@ from mfa.reset import reset_mfa, reset_mfa_from_console
 from mfa.verification.evidence import require_admin_evidence, require_evidence
 from mfa.verification.locking import advance_epoch, lock_states
 from mfa.verification.trusted_browsers import forget_browser
-from tests.factories import AuthenticatorFactory, UserFactory, VerificationFactory
+from tests.factories import AuthenticatorFactory, UserFactory, VerificationFactory, window_of
 from tests.mfa.conftest import HERE, enter_code, enter_recovery_code
-from tests.mfa.verification.test_evidence import window_of
 
 Action = Callable[[Any, Any], Any]
 ACTIONS: dict[str, Action] = {
@@ -59,7 +58,7 @@ ACTIONS: dict[str, Action] = {
 @pytest.mark.parametrize("action", ACTIONS)
 def test_lock_comes_first(action):
     user = UserFactory(admin=True)
-    window = window_of(user, VerificationFactory(user=user))
+    window = window_of(VerificationFactory(user=user))
     replace_recovery_codes(user_id=user.pk)
     captured = CaptureQueriesContext(connections["default"])
     with captured as queries, suppress(MfaError):  # permitted or not is not the subject

@@ -19,8 +19,8 @@ from requests_app.grants.extension import extend_access, retry_extensions
 from requests_app.grants.reminders import reminder_time
 from requests_app.grants.revocation import expire_due, revoke_access
 from requests_app.models import AccessRequest, Drift, Extension, Grant, GrantState, Status
-from tests.factories import UserFactory, VerificationFactory, sign, take_fingerprint
-from tests.requests_app.conftest import WORKER, settle, window_of
+from tests.factories import UserFactory, VerificationFactory, sign, take_fingerprint, window_of
+from tests.requests_app.conftest import WORKER, settle
 
 pytestmark = [pytest.mark.target, pytest.mark.django_db]
 HALF_AN_HOUR = timedelta(minutes=30)
