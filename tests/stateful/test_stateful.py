@@ -122,7 +122,7 @@ def test_random_actions_keep_the_two_promises(monkeypatch, settings):
 
 
 PROFILE = settings(
-    max_examples=MANY or (10 if connection.vendor == "sqlite" else 5),
+    max_examples=MANY or (14 if connection.vendor == "sqlite" else 6),
     stateful_step_count=40,
     derandomize=not MANY,
     phases=[Phase.generate, Phase.shrink] if MANY else [Phase.generate],

@@ -81,7 +81,7 @@ def really(person, flow, duration, window):
 def test_the_evaluation_is_what_happens(open_window_of):
     chance = random.Random(20261125)
     outcomes = set()
-    for _ in range(24):
+    for _ in range(40):
         person, flow, duration = world(chance)
         for window in (None, open_window_of(person)):
             selection = select(flow, [flow.targets.get().pk], duration)
