@@ -71,8 +71,8 @@ def pytest_collection_finish() -> None:
 def _needs_database(item: pytest.Item) -> bool:
     """Whether it asks for one by mark or fixture; a stack brings one of its own."""
     fixtures = set(getattr(item, "fixturenames", ()))
-    wanted = {"db", "transactional_db", "django_db_setup", "live_server", "stack"}
-    return item.get_closest_marker("django_db") is not None or bool(fixtures & wanted)
+    with_database = {"db", "transactional_db", "django_db_setup", "live_server", "stack"}
+    return item.get_closest_marker("django_db") is not None or bool(fixtures & with_database)
 
 
 def _may_depend_on_database(item: pytest.Item) -> bool:
@@ -176,9 +176,9 @@ def questions_of() -> Callable[[Client, str], int]:
     """``questions_of(client, address)`` is how often a page asks the database."""
 
     def count(client: Client, address: str) -> int:
-        with CaptureQueriesContext(connections["default"]) as asked:
+        with CaptureQueriesContext(connections["default"]) as queries:
             assert client.get(address).status_code == 200
-        return len(asked)
+        return len(queries)
 
     return count
 

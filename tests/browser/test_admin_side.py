@@ -58,8 +58,8 @@ def go_to(page: Page, name: str) -> None:
 
 
 def violations(page: Page) -> list[str]:
-    found = Axe().run(page).response["violations"]
-    return [f"{rule['id']}: {node['html'][:120]}" for rule in found for node in rule["nodes"]]
+    violations = Axe().run(page).response["violations"]
+    return [f"{rule['id']}: {node['html'][:120]}" for rule in violations for node in rule["nodes"]]
 
 
 def test_an_admin_finds_reminds_and_deactivates(signed_in_as, settings):

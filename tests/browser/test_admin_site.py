@@ -66,17 +66,17 @@ def test_its_pages_are_accessible_in_both_themes(admin_page, live_server, watch,
         "history": f"accessflows/accessflow/{flow.pk}/history/",
         "flow": f"accessflows/accessflow/{flow.pk}/change/",
     }
-    found = {}
+    violations = {}
     for name, place in places.items():
         page.goto(f"{live_server.url}/admin/{place}")
         look(page, f"admin-{name}-{theme}-{width}")
         rules = Axe().run(page).response["violations"]
-        found[name] = [
+        violations[name] = [
             f"{r['id']}: {n['html'][:120]}"
             for r in rules
             for n in r["nodes"]
             if r["id"] not in OF_DJANGO
         ]
-    assert found == {key: [] for key in places}
+    assert violations == {key: [] for key in places}
     expect(page.get_by_text("Orders write").first).to_be_visible()
-    watch.troubles[:] = [each for each in watch.troubles if OF_JQUERY not in each]
+    watch.troubles[:] = [trouble for trouble in watch.troubles if OF_JQUERY not in trouble]

@@ -44,40 +44,44 @@ def troubles_of(page: Page) -> list[str]:
     """What is wrong with the page as it stands, once it is drawn."""
     page.evaluate("new Promise(go => requestAnimationFrame(() => requestAnimationFrame(go)))")
     options = {"runOnly": TAGS, "resultTypes": ["violations"]}  # what passes is not sent here
-    found = Axe().run(page, options=options).response["violations"]
-    said = [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
+    violations = Axe().run(page, options=options).response["violations"]
+    troubles = [
+        f"{rule['id']}: {node['html'][:160]}" for rule in violations for node in rule["nodes"]
+    ]
     over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    return said + ([f"scrolls sideways by {over} pixels"] if over > 0 else [])
+    return troubles + ([f"scrolls sideways by {over} pixels"] if over > 0 else [])
 
 
 def look_at(page: Page, url: str, name: str, looks: list[tuple[str, int]]) -> list[str]:
-    said: list[str] = []
+    troubles: list[str] = []
     for theme, width in looks:
         page.emulate_media(color_scheme=theme)
         page.set_viewport_size({"width": width, "height": 900})
         page.goto(url)
-        said += [f"{name} {theme} {width} shifts by {moved}" for moved in page.evaluate(SHIFTS)]
-        said += [f"{name} {theme} {width}: {trouble}" for trouble in troubles_of(page)]
+        troubles += [f"{name} {theme} {width} shifts by {moved}" for moved in page.evaluate(SHIFTS)]
+        troubles += [f"{name} {theme} {width}: {trouble}" for trouble in troubles_of(page)]
         if width in ROOMY:
-            said += [f"{name} {theme} {width}: {each}" for each in page.evaluate(STICKS_OUT)]
+            troubles += [
+                f"{name} {theme} {width}: {element}" for element in page.evaluate(STICKS_OUT)
+            ]
         if LOOKS:
             shown = f"{name}-{theme}-{width}.png"
             page.screenshot(path=str(Path(LOOKS) / shown), full_page=True)
-    return said
+    return troubles
 
 
 def names_visited(addresses: list[str]) -> set[str]:
-    found = set()
+    names = set()
     for address in addresses:
         if address != "/nothing-here/":
-            found.add(resolve(address.partition("?")[0]).view_name)
-    return found
+            names.add(resolve(address.partition("?")[0]).view_name)
+    return names
 
 
 @pytest.mark.parametrize("part", range(2))
 def test_every_page_is_accessible_and_fits(new_context, live_server, part: int) -> None:
     world = World.made()
-    said: list[str] = []
+    troubles: list[str] = []
     all_of_them = list(pages_of(world))
     halfway = len(all_of_them) // 2
     mine = all_of_them[:halfway] if part == 0 else all_of_them[halfway:]
@@ -87,12 +91,13 @@ def test_every_page_is_accessible_and_fits(new_context, live_server, part: int) 
             context.add_cookies([world.cookie(role, live_server.url)])
         page = context.new_page()
         page.goto(live_server.url + "/sign-in/")  # a browser that has just started seeks its fonts
-        for number, (_, address) in enumerate(each for each in mine if each[0] == role):
+        addresses = [address for visitor, address in mine if visitor == role]
+        for number, address in enumerate(addresses):
             name = f"{role or 'stranger'}-{number}-{address.strip('/').replace('/', '.')}"[:80]
             looks = ALL_LOOKS if FULL else [IN_TURN[number % 2]]
-            said += look_at(page, live_server.url + address, name, looks)
+            troubles += look_at(page, live_server.url + address, name, looks)
         context.close()
-    assert not said, "\n".join(said)
+    assert not troubles, "\n".join(troubles)
 
 
 def test_every_address_is_a_page_that_is_looked_at_or_none() -> None:

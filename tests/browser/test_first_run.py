@@ -253,15 +253,15 @@ def read_the_record(auditor: Person, first: str, second: str) -> None:
     auditor.go_to("Audit Log")
     rows = page.get_by_role("table").first
     seen = ("MFA reset", "Access revoked", "Access expired", "Credential revealed", "MFA verified")
-    for told in seen:
-        auditor.hand.choose(page.get_by_label("Action"), told)
+    for text in seen:
+        auditor.hand.choose(page.get_by_label("Action"), text)
         auditor.hand.press(page.get_by_role("button", name="Apply"))
-        expect(rows.get_by_role("rowheader", name=told).first).to_be_visible()
+        expect(rows.get_by_role("rowheader", name=text).first).to_be_visible()
     auditor.hand.write(page.get_by_role("searchbox", name="Actor", exact=True), "Irma Solberg")
     auditor.hand.press(page.get_by_role("button", name="Apply"))
     auditor.hand.press(page.get_by_role("link", name="Details of event").last)
     details = page.locator("tr.details")
-    for told in ("Irma Solberg", "requester@demo.example", "127.0.0.1", "Authenticator"):
-        expect(details.get_by_text(told).first).to_be_visible()
+    for text in ("Irma Solberg", "requester@demo.example", "127.0.0.1", "Authenticator"):
+        expect(details.get_by_text(text).first).to_be_visible()
     for reference in (first, second):
         expect(details.get_by_role("link", name=reference, exact=True)).to_be_visible()

@@ -51,8 +51,8 @@ def browser_of(page: Page, live_server, signed_in, verified) -> Callable[[User],
 
 
 def violations(page: Page) -> list[str]:
-    found = Axe().run(page).response["violations"]
-    return [f"{rule['id']}: {node['html'][:120]}" for rule in found for node in rule["nodes"]]
+    violations = Axe().run(page).response["violations"]
+    return [f"{rule['id']}: {node['html'][:120]}" for rule in violations for node in rule["nodes"]]
 
 
 def look(page: Page, name: str) -> None:

@@ -98,21 +98,21 @@ class World:
     def _requests(self) -> None:
         requester = self.people["requester"]
         for status in Status.values:
-            asked = AccessRequestFactory(
+            request = AccessRequestFactory(
                 requester=requester,
                 flow=self.flow,
                 status=status,
                 justification=LONG_REASON,
                 duration=timedelta(hours=4),
             )
-            self.requests[status] = asked
-            record(event=EventName.REQUEST_SUBMIT, actor=requester, target=asked, request=asked)
+            self.requests[status] = request
+            record(event=EventName.REQUEST_SUBMIT, actor=requester, target=request, request=request)
             if status in LIVE_GRANTS:
-                GrantFactory(request=asked, state=LIVE_GRANTS[Status(status)], login="jit_abc")
+                GrantFactory(request=request, state=LIVE_GRANTS[Status(status)], login="jit_abc")
             if status == Status.REJECTED:
                 word = VerificationFactory(user=self.people["approver"])
                 DecisionFactory(
-                    request=asked,
+                    request=request,
                     approver=self.people["approver"],
                     verdict="reject",
                     reason="One invoice at a time.",

@@ -146,8 +146,8 @@ def test_no_command_starts_with_an_unsafe_setting(settings):
 def test_unencrypted_key_is_found(device):
     assert check_rows(None, databases=["default"]) == []
     Authenticator.objects.update(key="6a" * 20)
-    found = check_rows(None, databases=["default"])
-    assert [problem.id for problem in found] == ["mfa.E020"]
+    findings = check_rows(None, databases=["default"])
+    assert [finding.id for finding in findings] == ["mfa.E020"]
 
 
 def test_passkeys_of_another_host_are_warned_of(person, settings):

@@ -125,10 +125,10 @@ def test_pages_with_secrets_are_stored_nowhere(petra):
 
 def test_secret_is_in_no_session_and_no_address(petra):
     secret = begun(petra)
-    kept = str(dict(petra.session.items()))
-    assert "_auth_user_id" in kept
-    assert secret not in kept
-    assert Authenticator.objects.get().bin_key.hex() not in kept
+    session = str(dict(petra.session.items()))
+    assert "_auth_user_id" in session
+    assert secret not in session
+    assert Authenticator.objects.get().bin_key.hex() not in session
 
 
 def test_looking_at_the_page_changes_nothing(petra):
@@ -192,9 +192,9 @@ def test_wrong_codes_lead_to_a_lockout_that_says_until_when(petra):
 def test_old_sign_in_is_asked_for_the_password(person, signed_in):
     browser = signed_in(person)
     assert browser.post(SET_UP).headers["Location"] == AGAIN
-    asked = browser.get(AGAIN)
-    assert asked.status_code == 200
-    assert not asked.context["form"].errors
+    page = browser.get(AGAIN)
+    assert page.status_code == 200
+    assert not page.context["form"].errors
     assert not Authenticator.objects.exists()
     wrong = browser.post(AGAIN, {"password": "not it"})
     assert wrong.status_code == 422
@@ -276,8 +276,8 @@ def test_new_recovery_codes_are_shown_once_and_void_the_old(device, signed_in):
 
 
 def test_new_recovery_codes_take_a_confirmation_and_an_open_window(device, petra, signed_in):
-    asked = opened_browser(device, signed_in).get("/account/security/recovery-codes/new/")
-    assert "Generate new recovery codes?" in text_of(asked)
+    page = opened_browser(device, signed_in).get("/account/security/recovery-codes/new/")
+    assert "Generate new recovery codes?" in text_of(page)
     assert not RecoveryCode.objects.exists()
     for method, address in (("get", "new/"), ("post", "")):
         refused = getattr(petra, method)(f"/account/security/recovery-codes/{address}")

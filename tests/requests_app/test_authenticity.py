@@ -269,11 +269,11 @@ def test_audit_verification_names_rows_that_the_log_does_not_know():
     request = GrantFactory(request=request_of(Status.ACTIVE)).request
     DecisionFactory(request=request)
     Decision.objects.update(mac="")
-    found = [finding.sentence for finding in verify_log().findings]
+    sentences = [finding.sentence for finding in verify_log().findings]
     pks = [Verification.objects.first().pk, Decision.objects.get().pk, Grant.objects.get().pk]
     for name, pk in zip(("Verification", "Decision", "Grant"), pks, strict=True):
-        assert f"{name} {pk} is not in the audit log." in found
-    assert any("its MAC is not valid" in sentence for sentence in found)
+        assert f"{name} {pk} is not in the audit log." in sentences
+    assert any("its MAC is not valid" in sentence for sentence in sentences)
 
 
 def test_recorded_rows_are_recognised_in_every_batch(monkeypatch):

@@ -66,9 +66,9 @@ def at_once(*acts: Callable[[], object]) -> list[object]:
 
 
 def one_wins(answers):
-    lost = [each for each in answers if isinstance(each, Conflict)]
+    lost = [answer for answer in answers if isinstance(answer, Conflict)]
     assert len(lost) == len(answers) - 1, answers
-    return next(each for each in answers if not isinstance(each, Conflict))
+    return next(answer for answer in answers if not isinstance(answer, Conflict))
 
 
 def waiting(approvers):
@@ -131,7 +131,7 @@ def test_two_workers_expire_a_request_once():
     requests = [GrantFactory().request for _ in range(6)]
     AccessRequest.objects.update(ends_at=timezone.now())
     counts = at_once(*[lambda: expire_due(now=timezone.now())] * 2)
-    counts = [each for each in counts if isinstance(each, int)]
+    counts = [count for count in counts if isinstance(count, int)]
     while sum(counts) < len(requests):
         counts.append(expire_due(now=timezone.now()))
     assert sum(counts) == len(requests)

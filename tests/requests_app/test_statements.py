@@ -30,8 +30,8 @@ MAX_FOR_A_REQUEST = 14
 ROUND_IT = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE SAVEPOINT")
 
 
-def statements(asked):
-    return [each["sql"] for each in asked if not each["sql"].startswith(ROUND_IT)]
+def statements(queries):
+    return [query["sql"] for query in queries if not query["sql"].startswith(ROUND_IT)]
 
 
 @pytest.fixture
@@ -52,10 +52,10 @@ def test_a_right_code_takes_few_statements(signed_in, device, past):
     )
     AccessRequestFactory.create_batch(past // 20, requester=device.user, status=Status.EXPIRED)
     client = known_to(signed_in(device.user), device)
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as queries:
         answer = client.post(reverse("requests:step_up"), {"code": code_for(device)})
     assert answer.status_code == 302
-    assert len(statements(asked)) <= MAX_FOR_A_CODE
+    assert len(statements(queries)) <= MAX_FOR_A_CODE
 
 
 @pytest.mark.parametrize("past", [0, 40])
@@ -66,7 +66,7 @@ def test_a_protected_request_takes_few_statements(device, past):
     AccessRequestFactory.create_batch(past // 10, requester=device.user, flow=flow, verification=success)  # fmt: skip
     window = window_of(success)
     targets = list(flow.targets.values_list("pk", flat=True))
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as queries:
         made = submit_request(
             actor=device.user,
             flow=flow,
@@ -77,4 +77,4 @@ def test_a_protected_request_takes_few_statements(device, past):
         )
     assert made.status == Status.GRANTING
     assert AccessRequest.objects.get(pk=made.pk).verification == success
-    assert len(statements(asked)) <= MAX_FOR_A_REQUEST
+    assert len(statements(queries)) <= MAX_FOR_A_REQUEST

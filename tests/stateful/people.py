@@ -58,8 +58,8 @@ class PeopleActions(WorkerActions):
         if kind == "used":
             return person.last_code
         if kind == "other's":
-            others = [each.authenticator for each in self.people.values() if each is not person]
-            return next((code_for(each) for each in others if each), "123456")
+            others = [other.authenticator for other in self.people.values() if other is not person]
+            return next((code_for(other) for other in others if other), "123456")
         if kind == "right" and right:
             return right
         return f"{(int(right or 0) + 1) % 1_000_000:06d}"
@@ -78,8 +78,9 @@ class PeopleActions(WorkerActions):
                 window=person.window,
             )
         except RequestRefused:
-            pending_mfa = [each for each in self.expected.values() if each.status == "pending_mfa"]
-            full = sum(each.person is person for each in pending_mfa) >= MAX_PENDING_MFA
+            requests = self.expected.values()
+            pending_mfa = [request for request in requests if request.status == "pending_mfa"]
+            full = sum(request.person is person for request in pending_mfa) >= MAX_PENDING_MFA
             assert not may or minutes > longest or full
             return
         assert may
@@ -191,7 +192,7 @@ class PeopleActions(WorkerActions):
         """Do what a request waits for: its owner's code, another's approval, the worker's turn."""
         request = self.request(which, "pending_mfa")
         owner = self.expected[request.pk].person
-        others = [n for n, each in enumerate(self.people.values()) if each is not owner]
+        others = [n for n, person in enumerate(self.people.values()) if person is not owner]
         if self.expected[request.pk].status == "pending_mfa":
             self.enter_code(list(self.people.values()).index(owner), "right")
         self.every_status_came_by_the_table()
@@ -200,6 +201,7 @@ class PeopleActions(WorkerActions):
             self.work()
         if works and enters:
             self.every_status_came_by_the_table()
-            owners = [each.person for each in self.expected.values() if each.status == "active"]
+            requests = self.expected.values()
+            owners = [request.person for request in requests if request.status == "active"]
             for person in owners[:1]:
                 self.reveal_and_sign_in(list(self.people.values()).index(person), 0, proves=True)

@@ -155,8 +155,8 @@ class HonestTarget:
         return login if login and login.identity == identity else None
 
     def locate(self, target: Target, spec: GrantSpec) -> GrantIdentity | None:
-        found = self._ask(lambda: self.logins.get(spec.role_name))
-        return found.identity if isinstance(found, Login) else None
+        login = self._ask(lambda: self.logins.get(spec.role_name))
+        return login.identity if isinstance(login, Login) else None
 
     def issue_credential(
         self, target: Target, spec: GrantSpec, identity: GrantIdentity
@@ -173,7 +173,7 @@ class HonestTarget:
     def contain_many(
         self, target: Target, identities: Sequence[GrantIdentity]
     ) -> dict[GrantIdentity, Containment | ConnectorError]:
-        return self._ask(lambda: {each: self._contain(each) for each in identities})  # type: ignore[return-value]
+        return self._ask(lambda: {identity: self._contain(identity) for identity in identities})  # type: ignore[return-value]
 
     def _contain(self, identity: GrantIdentity) -> Containment:
         login = self._login(identity)
@@ -206,7 +206,7 @@ class HonestTarget:
     def prove_many(
         self, target: Target, identities: Sequence[GrantIdentity]
     ) -> dict[GrantIdentity, Proof | ConnectorError]:
-        return self._ask(lambda: {each: self._prove(each) for each in identities})  # type: ignore[return-value]
+        return self._ask(lambda: {identity: self._prove(identity) for identity in identities})  # type: ignore[return-value]
 
     def _prove(self, identity: GrantIdentity) -> Proof:
         gone = identity.role_name not in self.logins

@@ -21,7 +21,7 @@ postgresql = connector_for("postgresql")
 
 
 @pytest.fixture(autouse=True)
-def kept() -> Iterator[None]:
+def pool() -> Iterator[None]:
     idle_pool.connections.is_enabled = True
     yield
     idle_pool.connections.stop()

@@ -124,8 +124,8 @@ def test_an_error_keeps_everything_typed(admin_client, typed):
     )
     page = html_of(answer)
     assert answer.status_code == 422
-    for kept in ("Orders read-only", "For you", 'value="soon"', "This is not a duration."):
-        assert kept in page
+    for text in ("Orders read-only", "For you", 'value="soon"', "This is not a duration."):
+        assert text in page
     assert re.search(r'name="require_mfa"[^>]*checked', page)
     assert re.search(r'name="targets"[^>]*checked', page)
     assert not AccessFlow.objects.exists()

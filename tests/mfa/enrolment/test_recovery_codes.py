@@ -94,9 +94,9 @@ def test_owner_gets_an_email_about_new_ones(person, device, enter):
     window = window_of(enter(code_for(device)).verification)
     codes = make_recovery_codes(user=person, window=window, client_info=HERE)
     deliver_due(timezone.now())
-    told = [message for message in mail.outbox if "recovery codes" in message.subject.lower()]
-    assert [message.to for message in told] == [[person.email]]
-    assert not any(code in told[0].body for code in codes)
+    messages = [message for message in mail.outbox if "recovery codes" in message.subject.lower()]
+    assert [message.to for message in messages] == [[person.email]]
+    assert not any(code in messages[0].body for code in codes)
 
 
 def test_setting_switches_them_off(person, codes, settings):

@@ -221,9 +221,9 @@ def test_change_of_password_ends_a_set_up(clock, person):
 
 def test_ten_recovery_codes_come_with_it_and_only_hashes_stay(clock, person):
     codes = confirm(person, begin(person)).recovery_codes
-    kept = set(RecoveryCode.objects.values_list("code_hash", flat=True))
-    assert len(set(codes)) == len(kept) == 10
-    assert not kept.intersection(codes)
+    hashes = set(RecoveryCode.objects.values_list("code_hash", flat=True))
+    assert len(set(codes)) == len(hashes) == 10
+    assert not hashes.intersection(codes)
 
 
 def test_setting_switches_recovery_codes_off(clock, person, settings):

@@ -38,15 +38,15 @@ def test_one_failure_below_a_limit_locks_nothing_out(limit):
 @pytest.mark.parametrize("limit", LIMITS)
 def test_limit_locks_out_until_its_oldest_failure_is_old(limit):
     spread = limit.period / (limit.failures + 1)
-    found = failures(limit.failures, spread)
-    assert locked_until(found, NOW) == found[-1] + limit.period
+    times = failures(limit.failures, spread)
+    assert locked_until(times, NOW) == times[-1] + limit.period
 
 
 def test_lockout_ends_to_the_instant():
-    found = failures(SHORT.failures, timedelta(0))
+    times = failures(SHORT.failures, timedelta(0))
     end = NOW + SHORT.period
-    assert locked_until(found, end - timedelta(microseconds=1)) == end
-    assert locked_until(found, end) is None
+    assert locked_until(times, end - timedelta(microseconds=1)) == end
+    assert locked_until(times, end) is None
 
 
 def test_latest_lockout_counts():
@@ -61,24 +61,24 @@ def test_clock_that_goes_back_frees_no_budget():
 
 
 def test_lifting_counts_the_thirty_days_anew_and_nothing_else():
-    found = failures(MONTH.failures, timedelta(hours=6))
-    assert is_month_limit_reached(found, NOW)
-    assert not is_month_limit_reached(found, NOW, month_since=NOW)
-    assert not is_month_limit_reached(found, NOW + MONTH.period)
+    times = failures(MONTH.failures, timedelta(hours=6))
+    assert is_month_limit_reached(times, NOW)
+    assert not is_month_limit_reached(times, NOW, month_since=NOW)
+    assert not is_month_limit_reached(times, NOW + MONTH.period)
     quick = failures(SHORT.failures, timedelta(seconds=1))
     assert locked_until(quick, NOW, month_since=NOW) is not None
 
 
 def test_thirty_days_are_over_to_the_instant():
-    found = failures(MONTH.failures, timedelta(0))
-    assert is_month_limit_reached(found, NOW + MONTH.period - timedelta(microseconds=1))
-    assert not is_month_limit_reached(found, NOW + MONTH.period)
+    times = failures(MONTH.failures, timedelta(0))
+    assert is_month_limit_reached(times, NOW + MONTH.period - timedelta(microseconds=1))
+    assert not is_month_limit_reached(times, NOW + MONTH.period)
 
 
 def test_what_failed_at_the_instant_of_the_lifting_is_lifted_and_what_came_after_is_not():
-    found = failures(MONTH.failures, timedelta(0))
-    assert not is_month_limit_reached(found, NOW, month_since=NOW)
-    assert is_month_limit_reached(found, NOW, month_since=NOW - timedelta(microseconds=1))
+    times = failures(MONTH.failures, timedelta(0))
+    assert not is_month_limit_reached(times, NOW, month_since=NOW)
+    assert is_month_limit_reached(times, NOW, month_since=NOW - timedelta(microseconds=1))
 
 
 def most_guesses(days: int) -> int:

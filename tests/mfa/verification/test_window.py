@@ -240,10 +240,10 @@ def test_failure_row_put_in_its_place_opens_nothing(clock, opened, device, enter
 
 
 def test_session_holds_no_secret(opened, device):
-    kept = str(dict(opened.session.items()))
-    assert device.key not in kept
-    assert device.secret.hex() not in kept
-    assert code_for(device) not in kept
+    session = str(dict(opened.session.items()))
+    assert device.key not in session
+    assert device.secret.hex() not in session
+    assert code_for(device) not in session
 
 
 def test_stranger_costs_no_query(db, django_assert_num_queries):

@@ -203,8 +203,8 @@ def test_a_target_with_many_logins_is_scanned_in_batches(real_flow, monkeypatch)
     *grants, forgotten = [real_flow.active_grant() for _ in range(6)]
     forget(forgotten)
     assert look(real_flow) == {Kind.UNKNOWN}
-    for each in grants:
-        real_flow.pg.ask(f"COMMENT ON ROLE {each.login} IS NULL")
+    for grant in grants:
+        real_flow.pg.ask(f"COMMENT ON ROLE {grant.login} IS NULL")
     assert look(real_flow) == {Kind.UNKNOWN, Kind.UNMARKED}
     assert Drift.objects.open().filter(kind=Kind.UNMARKED).count() == len(grants)
     real_flow.pg.ask(f"DROP ROLE {grants[2].login}")

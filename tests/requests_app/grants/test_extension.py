@@ -329,7 +329,7 @@ def test_a_target_moved_by_a_failed_extension_is_drift(flow):
     with time_machine.travel(timezone.now() + timedelta(seconds=3), tick=True):
         for pk in due_for_scan(timezone.now(), all_targets=True):
             scan_target(pk, WORKER)
-    assert [each.kind for each in Drift.objects.all()] == [Drift.Kind.DEADLINE]
+    assert [drift.kind for drift in Drift.objects.all()] == [Drift.Kind.DEADLINE]
 
 
 def test_the_page_extends_and_shows_the_new_end(flow, signed_in):

@@ -37,7 +37,7 @@ def test_only_its_owner(member_user):
     assert not Event.objects.filter(event=EventName.GRANT_RESET).exists()
 
 
-@pytest.mark.parametrize("state", [each for each in GrantState if each != GrantState.ACTIVE])
+@pytest.mark.parametrize("state", [state for state in GrantState if state != GrantState.ACTIVE])
 def test_only_while_the_grant_is_active(state):
     with pytest.raises(Conflict):
         reset(shown(state=state))

@@ -42,7 +42,7 @@ def test_only_its_owner(member_user):
     assert not Event.objects.filter(event=EventName.GRANT_REVEAL).exists()
 
 
-@pytest.mark.parametrize("state", [each for each in GrantState if each != GrantState.ACTIVE])
+@pytest.mark.parametrize("state", [state for state in GrantState if state != GrantState.ACTIVE])
 def test_only_while_the_grant_is_active(state):
     with pytest.raises(Conflict):
         reveal(ready(state=state))
@@ -86,7 +86,7 @@ def test_other_grants_are_not_marked_revealed():
     others = [ready(), ready(revealed_at=shown_at)]
     with pytest.raises(RequestRefused):
         reveal(ready())
-    assert [Grant.objects.get(pk=each.pk).revealed_at for each in others] == [None, shown_at]
+    assert [Grant.objects.get(pk=other.pk).revealed_at for other in others] == [None, shown_at]
 
 
 def test_the_reveal_is_recorded_before_the_call():
@@ -122,9 +122,9 @@ def test_the_page_shows_the_password_and_stores_it_nowhere(real_flow, signed_in,
     for word in ("Host", "Port", "Database", "User", "Password", "Shown once", credential.password):
         assert word in answer.content.decode()
     again = client.get(reverse("requests:detail", args=[grant.request_id])).content.decode()
-    kept = [again, caplog.text, str(dict(client.session.items()))]
-    kept += [str(list(model._default_manager.values())) for model in apps.get_models()]
-    assert not [text for text in kept if credential.password in text]
+    texts = [again, caplog.text, str(dict(client.session.items()))]
+    texts += [str(list(model._default_manager.values())) for model in apps.get_models()]
+    assert not [text for text in texts if credential.password in text]
     with real_flow.pg.log_in(credential) as session:
         assert session.execute("SELECT 1").fetchone() == (1,)
 

@@ -22,7 +22,7 @@ def flow(user):
 
 def form_of(flow, /, **changes):
     data = {
-        "target": [each.pk for each in flow.targets.all()],
+        "target": [target.pk for target in flow.targets.all()],
         "duration": "1h",
         "justification": "Backfill carrier_id, OPS-4821",
     }

@@ -46,7 +46,9 @@ def test_it_requests_the_same_with_a_new_justification(user, flow, signed_in):
     new = newest(old)
     assert (new.duration, new.ticket, new.flow) == (timedelta(hours=3), "OPS-7", flow)
     assert new.justification == "Once more, for the rest"
-    assert {str(each) for each in new.targets.all()} == {str(each) for each in old.targets.all()}
+    assert {str(target) for target in new.targets.all()} == {
+        str(target) for target in old.targets.all()
+    }
 
 
 def test_a_new_justification_is_required(user, flow, signed_in):

@@ -130,7 +130,7 @@ def test_one_code_releases_all(user, lax, strict):
     authenticator = AuthenticatorFactory(user=user)
     submit(user, strict, other)
     step_up(user=user, code=code_for(authenticator), scope=ThrottleScope())
-    assert {each.status for each in AccessRequest.objects.all()} == {
+    assert {request.status for request in AccessRequest.objects.all()} == {
         Status.PENDING_APPROVAL,
         Status.GRANTING,
     }

@@ -85,9 +85,9 @@ def test_the_evidence_is_on_each_request(authenticator):
 def test_the_record_of_the_code_names_what_it_released(authenticator):
     first, second = park(authenticator), park(authenticator)
     enter(authenticator)
-    told = Event.objects.get(event=EventName.MFA_VERIFY)
-    assert told.metadata["requests"] == [first.reference, second.reference]
-    assert told.address == "192.0.2.7"
+    event = Event.objects.get(event=EventName.MFA_VERIFY)
+    assert event.metadata["requests"] == [first.reference, second.reference]
+    assert event.address == "192.0.2.7"
 
 
 def test_a_wrong_code_releases_nothing_and_is_counted(authenticator):
@@ -216,10 +216,11 @@ def test_it_leads_back_to_where_one_came_from(authenticator, signed_in):
 
 
 @pytest.mark.parametrize(
-    "wanted", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil.example"]
+    "destination",
+    ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil.example"],
 )
-def test_it_never_leads_elsewhere(authenticator, signed_in, wanted):
-    answer = post(signed_in(authenticator.user), authenticator, next=wanted)
+def test_it_never_leads_elsewhere(authenticator, signed_in, destination):
+    answer = post(signed_in(authenticator.user), authenticator, next=destination)
     assert answer.headers["Location"] == "/"
 
 
@@ -227,7 +228,7 @@ def test_five_wrong_codes_end_the_session(authenticator, signed_in):
     request = park(authenticator)
     client = signed_in(authenticator.user)
     answers = [post(client, authenticator, wrong(authenticator)) for _ in range(5)]
-    assert [each.status_code for each in answers] == [422] * 4 + [302]
+    assert [answer.status_code for answer in answers] == [422] * 4 + [302]
     assert answers[-1].headers["Location"] == reverse("users:sign_in")
     assert "_auth_user_id" not in client.session
     assert stands(request) == Status.PENDING_MFA
@@ -267,8 +268,8 @@ def test_what_is_left_out_stays_pending_and_is_recorded(authenticator):
         leave_out={odd.pk},
     )
     assert (released, stands(odd)) == ([mine], Status.PENDING_MFA)
-    told = Event.objects.get(event=EventName.MFA_VERIFY)
-    assert told.metadata["left_out"] == [odd.reference]
+    event = Event.objects.get(event=EventName.MFA_VERIFY)
+    assert event.metadata["left_out"] == [odd.reference]
 
 
 def test_only_what_was_left_out_is_recorded_as_left_out(authenticator):
@@ -283,8 +284,8 @@ def test_only_what_was_left_out_is_recorded_as_left_out(authenticator):
         shown={shown.pk, odd.pk},
     )
     assert stands(newcomer) == Status.PENDING_MFA
-    told = Event.objects.get(event=EventName.MFA_VERIFY)
-    assert told.metadata["left_out"] == [odd.reference]
+    event = Event.objects.get(event=EventName.MFA_VERIFY)
+    assert event.metadata["left_out"] == [odd.reference]
 
 
 def test_a_released_request_is_passed_on_when_nobody_decides(authenticator):

@@ -71,7 +71,7 @@ def typed(flow: AccessFlow, **changes: object) -> dict[str, object]:
     }
 
 
-def said(client, address: str, form: dict[str, object]) -> str:
+def preview(client, address: str, form: dict[str, object]) -> str:
     answer = client.post(address, form, **LIVE)
     assert answer.status_code == 200
     return " ".join(re.sub(r"</?(strong|a)[^>]*>", "", answer.content.decode()).split())
@@ -82,21 +82,21 @@ def address(flow: AccessFlow) -> str:
 
 
 def test_it_counts_who_can_ask_and_who_lacks_mfa(admin_client, flow):
-    page = said(admin_client, address(flow), typed(flow, require_mfa="on"))
+    page = preview(admin_client, address(flow), typed(flow, require_mfa="on"))
     assert "2 users can request; 1 of them has not set up MFA and will see" in page
     assert 'id="mfa-impact" hx-swap-oob="true"' in page
 
 
 def test_it_names_who_gains_and_who_loses(admin_client, flow, irma):
     nils = UserFactory(name="Nils Newcomer")
-    page = said(admin_client, address(flow), typed(flow, requester_users=[irma.pk, nils.pk]))
+    page = preview(admin_client, address(flow), typed(flow, requester_users=[irma.pk, nils.pk]))
     assert "1 more user will be able to request: Nils Newcomer" in page
     assert "1 user will no longer be able to request: Petra Person" in page
 
 
 def test_it_names_the_requests_that_become_void(admin_client, flow, irma):
     waiting = irma.access_requests.get()
-    page = said(admin_client, address(flow), typed(flow, require_mfa="on"))
+    page = preview(admin_client, address(flow), typed(flow, require_mfa="on"))
     assert (
         f"1 pending request will be cancelled and must be requested again: {waiting} by Irma"
         in page
@@ -105,22 +105,22 @@ def test_it_names_the_requests_that_become_void(admin_client, flow, irma):
 
 
 def test_another_name_voids_nothing(admin_client, flow):
-    page = said(admin_client, address(flow), typed(flow, name="Orders, renamed"))
+    page = preview(admin_client, address(flow), typed(flow, name="Orders, renamed"))
     assert "No pending request is affected" in page
 
 
 def test_a_form_as_saved_changes_nothing(admin_client, flow):
-    assert "Nothing changed yet" in said(admin_client, address(flow), typed(flow))
+    assert "Nothing changed yet" in preview(admin_client, address(flow), typed(flow))
 
 
 def test_an_approver_group_without_members_is_told(admin_client, flow):
     nobody = GroupFactory(name="Billing owners", members=[UserFactory(is_active=False)])
     form = typed(flow, approval="any_of", approver_groups=[nobody.pk])
-    assert "Billing owners has no active members" in said(admin_client, address(flow), form)
+    assert "Billing owners has no active members" in preview(admin_client, address(flow), form)
 
 
 def test_half_a_form_says_whom_it_reaches_so_far(admin_client, flow):
-    page = said(admin_client, NEW, {"requester_users": typed(flow)["requester_users"]})
+    page = preview(admin_client, NEW, {"requester_users": typed(flow)["requester_users"]})
     assert "Matches 2 active users" in page
     assert "Complete the form to see who can request" in page
 
@@ -141,10 +141,10 @@ def test_without_script_review_says_what_does_not_hold(admin_client, flow):
 
 def test_it_writes_nothing(admin_client, flow):
     before = terms_of(flow)
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as queries:
         admin_client.post(address(flow), typed(flow, require_mfa="on"), **LIVE)
         admin_client.post(NEW, typed(flow, name="Another"))
-    written = [each["sql"] for each in asked if WRITING.match(each["sql"])]
+    written = [query["sql"] for query in queries if WRITING.match(query["sql"])]
     assert written == []
     assert terms_of(AccessFlow.objects.get()) == before
     assert not Event.objects.filter(event__startswith="flow:").exists()
@@ -179,9 +179,9 @@ def test_the_panel_asks_as_often_for_many_people(admin_client, flow, irma):
     form = typed(flow, require_mfa="on")
 
     def questions() -> int:
-        with CaptureQueriesContext(connection) as asked:
-            said(admin_client, address(flow), form)
-        return len(asked)
+        with CaptureQueriesContext(connection) as queries:
+            preview(admin_client, address(flow), form)
+        return len(queries)
 
     few = questions()
     flow.requester_users.add(*UserFactory.create_batch(100))

@@ -105,7 +105,7 @@ def test_each_grant_has_its_own_proof(real_flow, contained):
     assert None not in (gone.identity, there.identity)
     connector.clean(target, gone.identity)
     proofs = connector.prove_many(target, [gone.identity, there.identity])
-    assert [proofs[each].holds for each in (gone.identity, there.identity)] == [True, False]
+    assert [proofs[identity].holds for identity in (gone.identity, there.identity)] == [True, False]
     assert proofs[gone.identity].details == connector.prove(target, gone.identity).details
 
 

@@ -96,9 +96,9 @@ def test_each_deadline_is_handled_once_and_again_if_it_moves(real_flow, grant):
 def test_deadlines_in_one_second_are_each_handled_in_time(real_flow):
     grants = [real_flow.active_grant(duration=timedelta(minutes=5)) for _ in range(3)]
     first = grants[0].deadline
-    for number, each in enumerate(grants):
-        each.deadline = first + number * timedelta(seconds=0.3)
-        each.save()
+    for number, grant in enumerate(grants):
+        grant.deadline = first + number * timedelta(seconds=0.3)
+        grant.save()
     watchdog = DeadlineWatchdog(interval_s=1)
     watchdog.refresh(timezone.now())
     close = first - timedelta(seconds=0.2)

@@ -64,8 +64,8 @@ def test_role_is_created_without_rights_and_without_login(pg_target: PgTarget) -
 def test_deadline_is_the_approved_one(pg_target: PgTarget) -> None:
     spec = pg_target.spec()
     activation = postgresql.activate(pg_target.target, spec)
-    kept = role_row(pg_target, spec.role_name)["rolvaliduntil"]
-    assert kept == activation.valid_until
+    stored = role_row(pg_target, spec.role_name)["rolvaliduntil"]
+    assert stored == activation.valid_until
     assert timedelta(0) <= spec.deadline - activation.valid_until < timedelta(seconds=2)
 
 
@@ -217,10 +217,10 @@ def test_deadline_holds_in_any_server_time_zone(pg_target: PgTarget) -> None:
     try:
         spec = pg_target.spec()
         postgresql.activate(pg_target.target, spec)
-        kept = role_row(pg_target, spec.role_name)["rolvaliduntil"]
+        stored = role_row(pg_target, spec.role_name)["rolvaliduntil"]
     finally:
         pg_target.ask("ALTER ROLE portal_broker RESET timezone")
-    assert abs(kept - spec.deadline) < timedelta(seconds=2)
+    assert abs(stored - spec.deadline) < timedelta(seconds=2)
 
 
 def test_prepared_transactions_that_the_broker_cannot_roll_back_refuse(

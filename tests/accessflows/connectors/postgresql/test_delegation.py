@@ -233,11 +233,11 @@ def test_broker_keeps_no_membership_after_undoing(owning: Grant) -> None:
         "SELECT m.grantor, to_jsonb(m) - 'oid' FROM pg_auth_members m"
         " WHERE roleid = 'orders_owner'::regrole AND member = 'portal_broker'::regrole ORDER BY 1"
     )
-    before, kept = keys_of(pg, "orders_owner"), pg.ask(memberships)
+    before, members = keys_of(pg, "orders_owner"), pg.ask(memberships)
     with owning.log_in() as session:
         session.execute("GRANT INSERT ON own.stock TO app")
     end(owning, before)
-    assert pg.ask(memberships) == kept
+    assert pg.ask(memberships) == members
 
 
 def test_two_workers_undo_the_same_changes(owning: Grant) -> None:
