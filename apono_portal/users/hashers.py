@@ -13,32 +13,32 @@ from django.contrib.auth.hashers import Argon2PasswordHasher
 from apono_portal.users.exceptions import PasswordsBusy
 
 
-class Line:
-    """Lets a number of threads of this process in at once, and a few more wait for a short time."""
+class ConcurrencyLimit:
+    """Lets a number of threads of this process run at once, and a few more wait for a short time."""
 
     def __init__(self, *, at_once: int, waiting: int, wait_s: float) -> None:
-        self._places = BoundedSemaphore(at_once + waiting)
-        self._turns = BoundedSemaphore(at_once)
+        self._admitted = BoundedSemaphore(at_once + waiting)
+        self._running = BoundedSemaphore(at_once)
         self._wait_s = wait_s
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Hold a turn, or raise `PasswordsBusy` if there are too many before this thread."""
-        if not self._places.acquire(blocking=False):
+    def slot(self) -> Iterator[None]:
+        """Hold a slot, or raise `PasswordsBusy` if too many threads run or wait already."""
+        if not self._admitted.acquire(blocking=False):
             raise PasswordsBusy
         try:
-            if not self._turns.acquire(timeout=self._wait_s):
+            if not self._running.acquire(timeout=self._wait_s):
                 raise PasswordsBusy
             try:
                 yield
             finally:
-                self._turns.release()
+                self._running.release()
         finally:
-            self._places.release()
+            self._admitted.release()
 
 
 # All hashes of a process. Each takes 19 MiB.
-HASHES = Line(at_once=3, waiting=8, wait_s=5.0)
+HASHES = ConcurrencyLimit(at_once=3, waiting=8, wait_s=5.0)
 
 
 class PasswordHasher(Argon2PasswordHasher):
@@ -47,9 +47,9 @@ class PasswordHasher(Argon2PasswordHasher):
     parallelism = 1
 
     def encode(self, password: str, salt: str) -> str:
-        with HASHES.turn():
+        with HASHES.slot():
             return super().encode(password, salt)
 
     def verify(self, password: str, encoded: str) -> bool:
-        with HASHES.turn():
+        with HASHES.slot():
             return bool(super().verify(password, encoded))

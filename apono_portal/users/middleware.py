@@ -1,4 +1,4 @@
-"""How many sign-ins a process handles at once, and the answers to refused passwords."""
+"""The idle timeout, how many sign-ins a process handles at once, and the answers to refused passwords."""
 
 from collections.abc import Callable
 from functools import cache
@@ -14,15 +14,13 @@ from django.utils import timezone
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.users import sign_in_devices
 from apono_portal.users.exceptions import PasswordsBlocked, PasswordsBusy
-from apono_portal.users.hashers import Line
+from apono_portal.users.hashers import ConcurrencyLimit
 from apono_portal.users.services import record_lockout
 from apono_portal.users.sessions import SessionStore
 
-# In each process. Strangers cannot take the turns of browsers in which their owner signed in before.
-STRANGERS = Line(at_once=1, waiting=1, wait_s=0.5)
-OWNERS = Line(at_once=1, waiting=4, wait_s=5.0)
-
-
+# In each process. Strangers cannot take the slots of browsers in which their owner signed in before.
+STRANGERS = ConcurrencyLimit(at_once=1, waiting=1, wait_s=0.5)
+OWNERS = ConcurrencyLimit(at_once=1, waiting=4, wait_s=5.0)
 POLL_HEADER = "X-Poll"  # static/js/poll.js
 
 
@@ -39,7 +37,7 @@ class IdleTimeoutMiddleware:
         return response
 
 
-class SignInLineMiddleware:
+class SignInLimitMiddleware:
     """Let few sign-ins in at once, and refuse the others before anything is looked up or rendered.
 
     So the pages stay quick however many passwords are tried.
@@ -53,12 +51,12 @@ class SignInLineMiddleware:
         if request.method != "POST" or request.path_info != self._path:
             return self.get_response(request)
         try:
-            _ = request.body  # before the turn, which a slow sender must not hold
+            _ = request.body  # before the slot, which a slow sender must not hold
         except UnreadablePostError:
             return HttpResponse(status=400)
         is_known = sign_in_devices.is_known_for_sign_in(request)
         try:
-            with (OWNERS if is_known else STRANGERS).turn():
+            with (OWNERS if is_known else STRANGERS).slot():
                 return self.get_response(request)
         except PasswordsBusy as busy:
             return busy_response(busy)

@@ -82,15 +82,14 @@ class PasswordAttempt:
         account = [failure for failure in failures if failure.account == self.account]
         network = [failure for failure in failures if failure.network == self.network]
         both = [failure for failure in account if failure.network == self.network]
-        ends = [_end(network, NETWORK_LIMIT)] if not self.browser else []
-        others = (
-            [_end(account, BROWSER_LIMIT)]
-            if self.browser
-            else [_end(both, ACCOUNT_AND_NETWORK_LIMIT), _end(account, ACCOUNT_LIMIT)]
-        )
-        reached = [end for end in ends + others if end is not None]
-        if reached:
-            raise PasswordsBlocked(max(reached), is_new=is_new, whole_network=not any(others))
+        if self.browser:
+            network_end, account_ends = None, [_end(account, BROWSER_LIMIT)]
+        else:
+            network_end = _end(network, NETWORK_LIMIT)
+            account_ends = [_end(both, ACCOUNT_AND_NETWORK_LIMIT), _end(account, ACCOUNT_LIMIT)]
+        ends = [end for end in (network_end, *account_ends) if end is not None]
+        if ends:
+            raise PasswordsBlocked(max(ends), is_new=is_new, whole_network=not any(account_ends))
 
 
 def account_reference(email: str) -> str:

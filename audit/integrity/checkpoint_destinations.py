@@ -4,6 +4,7 @@ Each destination has a cursor in the database, so that every checkpoint gets the
 order, whichever worker sends it. A file belongs to one machine; each has a cursor of its own.
 """
 
+import errno
 import json
 import os
 import socket
@@ -52,20 +53,22 @@ def destinations() -> list[Destination]:
 
 def send_checkpoints(now: datetime) -> int:
     """Send what each destination has not got yet; return how many were sent. Workers may run it at once."""
+    latest = latest_signed_checkpoint()
+    if latest is None:
+        return 0
     sent, give_up_at = 0, time.monotonic() + BUDGET_SECONDS
     for destination in destinations():
-        if (row := _claim(destination, now)) is not None:
+        if (row := _claim(destination, latest, now)) is not None:
             sent += _send_new(destination, row, now, give_up_at)
     if sent:  # destinations that no worker has served for long are no longer configured
         CheckpointDestination.objects.filter(next_attempt_at__lt=now - STALE_AFTER).delete()
     return sent
 
 
-def _claim(destination: Destination, now: datetime) -> CheckpointDestination | None:
-    """Claim a destination that lacks a checkpoint, by moving its next attempt."""
-    latest = latest_signed_checkpoint()
-    if latest is None:
-        return None
+def _claim(
+    destination: Destination, latest: SignedCheckpoint, now: datetime
+) -> CheckpointDestination | None:
+    """Claim a destination that lacks the latest checkpoint, by moving its next attempt."""
     row, _ = CheckpointDestination.objects.get_or_create(
         name=destination.name, defaults={"size": latest.size - 1, "next_attempt_at": now}
     )
@@ -103,11 +106,16 @@ def _send_new(
 
 
 def append_to_file(checkpoint: SignedCheckpoint) -> None:
+    """Append a checkpoint, whole or not at all: a full disk takes a part without an error."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    line = f"{checkpoint.note}\n".encode()
     try:
         descriptor = os.open(Path(settings.AUDIT_CHECKPOINT_FILE), flags, 0o640)
         try:
-            os.write(descriptor, f"{checkpoint.note}\n".encode())
+            size = os.fstat(descriptor).st_size
+            if os.write(descriptor, line) < len(line):
+                os.ftruncate(descriptor, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

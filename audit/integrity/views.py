@@ -44,10 +44,7 @@ def verifier(request: HttpRequest) -> HttpResponse:
 
 
 def _file(content: bytes, name: str, content_type: str) -> HttpResponse:
-    headers = {
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Cache-Control": "no-store",
-    }
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return HttpResponse(content, content_type=content_type, headers=headers)
 
 

@@ -93,10 +93,7 @@ def download(lines: Iterable[str], *, name: str, file_format: str) -> StreamingH
     return StreamingHttpResponse(
         _chunks(lines),
         content_type=CONTENT_TYPES[file_format],
-        headers={
-            "Content-Disposition": f'attachment; filename="{filename}"',
-            "Cache-Control": "no-store",
-        },
+        headers={"Content-Disposition": f'attachment; filename="{filename}"'},
     )
 
 

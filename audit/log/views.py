@@ -81,4 +81,4 @@ def progress(request: PortalRequest, token: UUID) -> HttpResponse:
         "expected": export.expected,
         "finished": export.finished_at is not None,
     }
-    return JsonResponse(values, headers={"Cache-Control": "no-store"})
+    return JsonResponse(values)

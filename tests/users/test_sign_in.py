@@ -11,7 +11,7 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apono_portal.users.middleware import STRANGERS, SignInLineMiddleware
+from apono_portal.users.middleware import STRANGERS, SignInLimitMiddleware
 from apono_portal.users.models import PasswordFailure
 from audit.models import Event
 from tests.factories import PASSWORD, UserFactory
@@ -246,7 +246,7 @@ def test_blocked_attempts_are_refused_before_anything_is_hashed(client, petra, m
 
 
 def test_a_process_that_compares_enough_passwords_refuses_more(client, petra):
-    with STRANGERS.turn(), STRANGERS._places:
+    with STRANGERS.slot(), STRANGERS._admitted:
         response = submit(client)
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
     assert "Sign-in is busy" in response.content.decode()
@@ -262,18 +262,18 @@ class SlowSender:
 
     def read(self, *args):
         self.was_read = True
-        with STRANGERS.turn():
+        with STRANGERS.slot():
             return b""
 
     def close(self):
         pass
 
 
-def test_a_slow_sender_holds_no_turn():
+def test_a_slow_sender_holds_no_slot():
     sender = SlowSender()
     request = RequestFactory().post(SIGN_IN)
     request._stream = sender
-    SignInLineMiddleware(lambda request: HttpResponse())(request)
+    SignInLimitMiddleware(lambda request: HttpResponse())(request)
     assert sender.was_read
 
 
@@ -281,7 +281,7 @@ def test_the_owners_browser_does_not_wait_behind_strangers(petra):
     owner = Client()
     submit(owner)
     owner.post("/sign-out/")
-    with STRANGERS.turn(), STRANGERS._places:
+    with STRANGERS.slot(), STRANGERS._admitted:
         assert submit(owner).status_code == 302
 
 

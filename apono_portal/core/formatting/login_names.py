@@ -1,4 +1,4 @@
-"""The names of grants' logins on targets: a name tells its grant, and the other way around."""
+"""The names of grants' logins on targets, and the grant of such a name."""
 
 import base64
 import uuid

@@ -3,7 +3,6 @@
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accessflows.acting import action_context
@@ -22,7 +21,6 @@ def webhooks(request: PortalRequest) -> HttpResponse:
     return render(request, "notifications/webhooks.html", {"webhooks": Webhook.objects.all()})
 
 
-@never_cache
 @admins_only
 @require_http_methods(["GET", "POST"])
 def create(request: PortalRequest) -> HttpResponse:
@@ -59,7 +57,6 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
     return _form_page(request, form, webhook=webhook)
 
 
-@never_cache
 @admins_only
 @require_POST
 def replace_secret(request: PortalRequest, pk: int) -> HttpResponse:

@@ -4,7 +4,6 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accessflows.acting import action_context
@@ -44,7 +43,6 @@ def directory(request: PortalRequest) -> HttpResponse:
 
 
 @admins_only
-@never_cache
 @require_http_methods(["GET", "POST"])
 def create(request: PortalRequest) -> HttpResponse:
     form = NewUserForm(request.POST if request.method == "POST" else None)
@@ -81,7 +79,6 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
 
 
 @admins_only
-@never_cache
 @require_POST
 def invite(request: PortalRequest, pk: int) -> HttpResponse:
     return _invite(request, get_object_or_404(User, pk=pk, is_active=True))
@@ -116,7 +113,6 @@ def reactivate(request: PortalRequest, pk: int) -> HttpResponse:
 
 
 @admins_only
-@never_cache
 @require_http_methods(["GET", "POST"])
 def reset_mfa(request: PortalRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)

@@ -1,6 +1,7 @@
 """Signed checkpoints leave the machine: at least once, in order, with failures that admins see."""
 
 import json
+import resource
 import socket
 import ssl
 import threading
@@ -11,8 +12,14 @@ import pytest
 from django.utils import timezone
 
 from audit.integrity import checkpoint_destinations
-from audit.integrity.checkpoint_destinations import LEASE, destinations, send_checkpoints
+from audit.integrity.checkpoint_destinations import (
+    LEASE,
+    append_to_file,
+    destinations,
+    send_checkpoints,
+)
 from audit.models import CheckpointDestination, SignedCheckpoint
+from audit.outbox.deliveries import DeliveryFailed
 from audit.verify_export.signed_notes import SigningKey, checkpoint_text, read_checkpoints
 from tests.fixtures.posts import Inbox
 
@@ -68,10 +75,24 @@ def test_a_failure_is_shown_and_retried_later(file, tmp_path):
     assert (row.attempts, row.last_error, row.size) == (0, "", 4)
 
 
+def test_a_full_disk_takes_no_part_of_a_checkpoint(file):
+    first, second = signed(4), signed(8)
+    append_to_file(SignedCheckpoint.objects.get(size=4))
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(first.encode()) + 20, unlimited[1]))
+    try:
+        with pytest.raises(DeliveryFailed, match="No space left"):
+            append_to_file(SignedCheckpoint.objects.get(size=8))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    append_to_file(SignedCheckpoint.objects.get(size=8))
+    assert [item.note for item in read_checkpoints(file.read_text())] == [first, second]
+
+
 def test_a_worker_that_dies_while_it_sends_is_taken_over(file):
     signed(4)
     now = timezone.now()
-    assert checkpoint_destinations._claim(destinations()[0], now)
+    assert checkpoint_destinations._claim(destinations()[0], SignedCheckpoint.objects.get(), now)
     assert send_checkpoints(now) == 0
     assert send_checkpoints(now + LEASE + timedelta(seconds=5)) == 1
 
