@@ -112,7 +112,7 @@ class DriftQuerySet(models.QuerySet["Drift"]):
 
 class WorkerHeartbeatQuerySet(models.QuerySet["WorkerHeartbeat"]):
     def running(self, now: datetime) -> "WorkerHeartbeatQuerySet":
-        """Workers whose loop made a turn within `WORKER_SILENT_AFTER`."""
+        """Workers whose loop did a round within `WORKER_SILENT_AFTER`."""
         return self.filter(seen_at__gt=now - WORKER_SILENT_AFTER)
 
 

@@ -5,14 +5,17 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accessflows.connectors.protocol import Activation, PermissionState
+from apono_portal.core.web.client import SYSTEM
 from audit.events import EventName
 from audit.services import record
 from mfa.models import MfaState
 from mfa.verification.policies import is_evidence_valid
 from requests_app.approvals.invalidation import remove_voided_approvals, reopen_request
+from requests_app.evidence_checks import record_tampering
 from requests_app.grants.limits import limit_refusal, lock_limits
 from requests_app.grants.records import RELEASED, mark_revoking, reopen_for_cleanup, save_identity
 from requests_app.grants.reminders import reminder_time
+from requests_app.grants.revocation import revoke_or_cancel_all
 from requests_app.lifecycle import (
     evidence_fields,
     lock_request,
@@ -21,7 +24,13 @@ from requests_app.lifecycle import (
     transition,
 )
 from requests_app.models import AccessRequest, Grant, GrantState, RequestedTarget, Status
-from requests_app.policies import NOT_AUTHENTIC, approval_gap, grants_gap, ineligibility_reason
+from requests_app.policies import (
+    GRANT_NOT_AUTHENTIC,
+    NOT_AUTHENTIC,
+    approval_gap,
+    grants_gap,
+    ineligibility_reason,
+)
 
 VERIFY_AGAIN = "MFA was reset or changed after this request was verified."
 NOT_IN_TIME = "Access could not be provisioned in time. Request access again."
@@ -66,6 +75,7 @@ def confirm_activation(*, grant: Grant) -> bool:
     with transaction.atomic():
         request, state = lock_with_state(grant.request_id)
         if request.status != Status.GRANTING:
+            _revoke_stray(grant, request)
             return False
         sentence = (
             grants_gap([grant])
@@ -89,7 +99,9 @@ def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bo
         save_identity(grant, activation.identity)
         now = timezone.now()
         sentence = _mfa_gap(request, state) or (NOT_IN_TIME if grant.deadline <= now else "")
-        if sentence and request.status == Status.GRANTING:
+        if request.status != Status.GRANTING:
+            _revoke_stray(grant, request)
+        elif sentence:
             _fail(request, sentence)
         activated = Grant.objects.filter(
             pk=grant.pk, state=GrantState.ACTIVATING, lease_by=lease, deadline__gt=now
@@ -145,6 +157,25 @@ def fail_activation(*, grant: Grant, sentence: str) -> None:
         request = lock_request(grant.request_id)
         if request.status == Status.GRANTING:
             _fail(request, sentence)
+        else:
+            _revoke_stray(grant, request)
+
+
+def _revoke_stray(grant: Grant, request: AccessRequest) -> None:
+    """Revoke a grant still activating although its request is not, together with the request.
+
+    Both change in one transaction, so somebody wrote to the database. Left as it is, the grant would be
+    leased again at once, for ever, and no other one of its integration would be activated.
+    """
+    if not Grant.objects.filter(pk=grant.pk, state=GrantState.ACTIVATING).exists():
+        return
+    status = request.status
+    revoke_or_cancel_all(
+        requests=[request], actor=None, client_info=SYSTEM, reason=GRANT_NOT_AUTHENTIC
+    )
+    mark_revoking([request])
+    if request.status == status:  # else recorded with the transition
+        record_tampering(request=request, reason=GRANT_NOT_AUTHENTIC, target=grant)
 
 
 def _fail(request: AccessRequest, sentence: str) -> AccessRequest:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -58,7 +59,12 @@ def renew(grants: Iterable[Grant], lease: str) -> bool:
     """Extend a lease between two calls to a target. False if another worker holds a grant by now."""
     pks = [grant.pk for grant in grants]
     leased = Grant.objects.filter(pk__in=pks, lease_by=lease)
-    return leased.update(lease_until=Now() + settings.WORKER_LEASE) == len(pks)
+    return leased.update(lease_until=lease_end()) == len(pks)
+
+
+def lease_end() -> Combinable:
+    """Return the end of a lease renewed now, by the database's clock."""
+    return Now() + settings.WORKER_LEASE
 
 
 def release(grants: Iterable[Grant], lease: str) -> None:

@@ -1,6 +1,6 @@
 """Updates of grant rows between the steps of a worker."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db import transaction
@@ -9,6 +9,7 @@ from django.utils import timezone
 from accessflows.connectors.protocol import GrantIdentity, OwnedObjects, PermissionEntry
 from audit.events import EventName
 from audit.services import record
+from requests_app.grants.leases import lease_end
 from requests_app.models import AccessRequest, Grant, GrantState
 
 MAX_LISTED_OBJECTS = 200  # in one event
@@ -51,45 +52,55 @@ def save_identity(grant: Grant, identity: GrantIdentity) -> None:
         setattr(grant, name, value)
 
 
-def save_permission_changes(grant: Grant, lease: str, changes: Iterable[PermissionEntry]) -> None:
+def save_permission_changes(grant: Grant, lease: str, changes: Iterable[PermissionEntry]) -> bool:
     """Store what the permission's role gave to others meanwhile, before it is undone."""
-    stored = list(grant.permission_changes)
-    listed = [{"database": one.database, "kind": one.kind, "text": one.text} for one in changes]
-    added = [item for item in listed if item not in stored]
-    grant.permission_changes = stored + added
-    if not added:
-        return
-    with transaction.atomic():
-        leased = Grant.objects.filter(pk=grant.pk, lease_by=lease)
-        if leased.update(permission_changes=grant.permission_changes):
-            record(
-                event=EventName.GRANT_FIND_PERMISSION_CHANGES,
-                actor=None,
-                target=grant,
-                request=grant.request,
-                metadata={
-                    "login": grant.login,
-                    "permission": grant.permission,
-                    "given_to_others": added[:MAX_LISTED_OBJECTS],
-                },
-            )
+    items = [{"database": one.database, "kind": one.kind, "text": one.text} for one in changes]
+    return _save_added(
+        grant,
+        lease,
+        field="permission_changes",
+        items=items,
+        event=EventName.GRANT_FIND_PERMISSION_CHANGES,
+        listed_as="given_to_others",
+        permission=grant.permission,
+    )
 
 
-def save_owned_objects(grant: Grant, lease: str, owned_objects: OwnedObjects) -> None:
-    """Store what the login owns, before it is cleaned up; a repeated listing only adds."""
-    stored = list(grant.owned_objects)
-    listed = [item.as_dict() for item in owned_objects.items]
-    added = [item for item in listed if item not in stored]
-    grant.owned_objects = stored + added
-    if not added:
-        return
+def save_owned_objects(grant: Grant, lease: str, owned_objects: OwnedObjects) -> bool:
+    """Store what the login owns, before it is cleaned up."""
+    return _save_added(
+        grant,
+        lease,
+        field="owned_objects",
+        items=[item.as_dict() for item in owned_objects.items],
+        event=EventName.GRANT_FIND_OWNED_OBJECTS,
+        listed_as="left_behind",
+    )
+
+
+def _save_added(
+    grant: Grant,
+    lease: str,
+    *,
+    field: str,
+    items: Iterable[Mapping[str, object]],
+    event: EventName,
+    listed_as: str,
+    **metadata: object,
+) -> bool:
+    """Add items to a list of the grant, record the new ones, and renew the lease.
+
+    False, with nothing stored, if another worker holds the grant by now.
+    """
+    stored = list(getattr(grant, field))
+    added = [item for item in items if item not in stored]
     with transaction.atomic():
         leased = Grant.objects.filter(pk=grant.pk, lease_by=lease)
-        if leased.update(owned_objects=grant.owned_objects):
-            record(
-                event=EventName.GRANT_FIND_OWNED_OBJECTS,
-                actor=None,
-                target=grant,
-                request=grant.request,
-                metadata={"login": grant.login, "left_behind": added[:MAX_LISTED_OBJECTS]},
-            )
+        if not leased.update(lease_until=lease_end(), **{field: stored + added}):
+            return False
+        setattr(grant, field, stored + added)
+        if added:
+            listed = {listed_as: added[:MAX_LISTED_OBJECTS]}
+            metadata = {"login": grant.login, **metadata, **listed}
+            record(event=event, actor=None, target=grant, request=grant.request, metadata=metadata)
+    return True

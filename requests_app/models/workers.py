@@ -6,7 +6,7 @@ from requests_app.querysets import WorkerHeartbeatQuerySet
 
 
 class WorkerHeartbeat(models.Model):
-    """When a worker's loop last made a turn, and whether it can sign audit checkpoints."""
+    """When a worker's loop last did a round, and whether it can sign audit checkpoints."""
 
     name = models.CharField(max_length=64, primary_key=True)
     seen_at = models.DateTimeField()

@@ -103,7 +103,7 @@ class DeadlineWatchdog:
         self._pool.shutdown()
 
     def database_ok(self) -> None:
-        """The worker's turn succeeded, so its own steps contain what expires."""
+        """The worker's round succeeded, so its own steps contain what expires."""
         self._database_ok_at, self._database_is_lost = time.monotonic(), False
 
     def database_lost(self) -> None:

@@ -54,9 +54,9 @@ class Worker:
     Containment and periodic tasks have threads of their own, so that neither a hanging activation nor a
     stuck cleanup delays them. A queue runs once at a time in a worker, so a hanging target holds one thread.
     The watchdog terminates sessions at their deadline, also while the portal's database is lost.
-    A loop that neither makes a turn nor polls for ``max_silence`` ends the process, to be started again; a
-    turn that fails for want of the database counts.
-    There is a turn after every commit, once an interval at most unless it is urgent; at the next deadline;
+    A loop that neither does a round nor polls for ``max_silence`` ends the process, to be started again; a
+    round that fails for want of the database counts.
+    There is a round after every commit, once an interval at most unless it is urgent; at the next deadline;
     once an interval while grants change; and at least every `MAX_PAUSE_SECONDS`.
     ``periodic_tasks`` are called with the current time, once an interval at most, and should return within
     some seconds.
@@ -109,7 +109,7 @@ class Worker:
         while not self._stopping:
             self._silent_s = 0.0
             try:
-                pause_s = self._turn()
+                pause_s = self._do_round()
                 self._watchdog.database_ok()
                 self._pause(pause_s)
             except PortalDatabaseError as error:
@@ -140,7 +140,7 @@ class Worker:
         return not self._stopping
 
     def _pause(self, pause_s: float) -> None:
-        """Wait for the next turn, or for what another process commits.
+        """Wait for the next round, or for what another process commits.
 
         A deadline also ends the pause when the clock is set forward past it.
         """
@@ -179,8 +179,8 @@ class Worker:
             connection.inc_thread_sharing()
             connection.close()
 
-    def _turn(self) -> float:
-        """Dispatch what is due, and return the seconds until the next turn."""
+    def _do_round(self) -> float:
+        """Dispatch what is due, and return the seconds until the next round."""
         if self._changes.has_changes():
             self._changed_at = timezone.now()
         close_old_connections()
@@ -255,7 +255,7 @@ class Worker:
         return True
 
     def _do(self, key: WorkQueue | str, task: Callable[[], object]) -> None:
-        """Run a task with its thread's own connection, and start a turn if it did something."""
+        """Run a task with its thread's own connection, and start a round if it did something."""
         self._opened.add(connections[DEFAULT_DB_ALIAS])
         close_old_connections()
         try:

@@ -132,9 +132,10 @@ def _clean_one(
         return None
     with connector_errors():
         identity = _identity_of(grant)
-        undo_permission_changes(grant, lease, connector, target, identity, states)
-        save_owned_objects(grant, lease, connector.find_owned_objects(target, identity))
-        if not renew([grant], lease):
+        if not undo_permission_changes(grant, lease, connector, target, identity, states):
+            return None
+        owned_objects = connector.find_owned_objects(target, identity)
+        if not save_owned_objects(grant, lease, owned_objects):
             return None
         connector.clean(target, identity)
     return identity

@@ -189,7 +189,7 @@ class PeopleActions(WorkerActions):
     def go_through_with_it(
         self, which: int, who: int, proves: bool, works: bool, enters: bool
     ) -> None:
-        """Do what a request waits for: its owner's code, another's approval, the worker's turn."""
+        """Do what a request waits for: its owner's code, another's approval, a worker's round."""
         request = self.request(which, "pending_mfa")
         owner = self.expected[request.pk].person
         others = [n for n, person in enumerate(self.people.values()) if person is not owner]

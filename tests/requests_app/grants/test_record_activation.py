@@ -26,7 +26,7 @@ from requests_app.grants.activation import (
     record_activation,
 )
 from requests_app.grants.reminders import reminder_time
-from requests_app.models import Decision, Grant, GrantState, Status
+from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
 from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
@@ -210,7 +210,15 @@ def test_a_failed_request_stays_failed():
     assert Event.objects.filter(event=EventName.REQUEST_FAIL).count() == 1
 
 
-# Right before the target is asked
+def test_a_grant_whose_request_was_changed_in_the_database_is_not_activated():
+    grant = begun().grants.get()
+    AccessRequest.objects.update(status=Status.EXPIRED)
+    assert not note(grant)
+    assert (grant.state, grant.lease_by) == (GrantState.REVOKING, "")
+    assert Event.objects.filter(event=EventName.AUDIT_DETECT_TAMPERING).count() == 1
+
+
+# Right before the call to the target
 
 
 def test_confirmation_needs_a_granting_request():

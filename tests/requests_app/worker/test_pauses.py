@@ -23,7 +23,7 @@ INTERVAL_S = 10
 
 @contextmanager
 def pausing_worker() -> Iterator[None]:
-    """A worker that has made its first turns and would make the next only after `INTERVAL_S`."""
+    """A worker that has done its first rounds and would do the next only after `INTERVAL_S`."""
     worker, paused = Worker("w", interval_s=INTERVAL_S), threading.Event()
     pause = worker._pause
 
@@ -110,27 +110,27 @@ def test_pause_ends_when_the_clock_jumps_past_the_next_deadline(worker):
 
 
 def test_idle_worker_pauses_long(worker):
-    assert worker._turn() == MAX_PAUSE_SECONDS
+    assert worker._do_round() == MAX_PAUSE_SECONDS
 
 
 @pytest.mark.parametrize("state", [GrantState.REVOKING, GrantState.CONTAINED])
 def test_worker_with_work_in_progress_does_not(state, worker):
     """Another worker may hold it, and die."""
     GrantFactory(state=state, lease_by="another", lease_until=timezone.now() + timedelta(hours=1))
-    assert worker._turn() <= 1
+    assert worker._do_round() <= 1
 
 
 def test_worker_that_put_off_its_periodic_tasks_does_not(worker):
-    worker._turn()
-    assert worker._turn() <= 1
+    worker._do_round()
+    assert worker._do_round() <= 1
 
 
-def test_change_is_followed_by_a_turn_that_reads_the_deadlines_again(worker):
+def test_change_is_followed_by_a_round_that_reads_the_deadlines_again(worker):
     worker._changes.has_changes = lambda: True
-    assert worker._turn() <= REFRESH_INTERVAL.total_seconds()
+    assert worker._do_round() <= REFRESH_INTERVAL.total_seconds()
 
 
-def test_a_later_change_does_not_delay_that_turn(worker):
+def test_a_later_change_does_not_delay_that_round(worker):
     """A grant was activated since the deadlines were read, and something else changed just now."""
     now = timezone.now()
     worker._watchdog._refreshed_at = now - REFRESH_INTERVAL + timedelta(seconds=2)

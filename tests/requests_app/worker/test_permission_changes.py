@@ -5,8 +5,10 @@ from collections.abc import Iterator
 import pytest
 from django.utils import timezone
 
+from accessflows.connectors.registry import connector_for
 from accessflows.models import AccessFlow
 from audit.models import Event
+from requests_app.grants.activation import record_activation
 from requests_app.grants.leases import claim
 from requests_app.grants.proof_text import proof_lines
 from requests_app.grants.revocation import revoke_access
@@ -133,11 +135,11 @@ def test_what_was_given_before_both_stays(passing_on):
     assert passing_on.pg.ask(GIVEN, database="orders") == [(1,)]
 
 
-def test_a_worker_that_lost_its_lease_undoes_nothing(passing_on):
-    grant = passing_on.active_grant()
+def take(passing_on: RealFlow, grant: Grant) -> tuple[str, list[Grant]]:
+    """Revoke and contain a grant, and lease it for clean-up."""
     revoke_access(actor=passing_on.requester, request=grant.request)
     work(WorkQueue(Stage.CONTAIN, grant.integration_id), WORKER)
-    lease, stale = claim(
+    return claim(
         "suspended",
         integration_id=grant.integration_id,
         state=GrantState.CONTAINED,
@@ -145,10 +147,53 @@ def test_a_worker_that_lost_its_lease_undoes_nothing(passing_on):
         duration=Stage.CLEAN.lease,
         now=timezone.now(),
     )
+
+
+def test_a_worker_that_lost_its_lease_undoes_nothing(passing_on):
+    grant = passing_on.active_grant()
+    lease, stale = take(passing_on, grant)
     Grant.objects.update(lease_by="", lease_until=None)
     settle()
     grant.refresh_from_db()
     assert (grant.state, stale) == (GrantState.REMOVED, [grant])
     passing_on.pg.ask(GIVE, database="orders")
     steps.clean(stale, lease)
+    assert passing_on.pg.ask(GIVEN, database="orders") == [(1,)]
+
+
+def test_a_lease_lost_while_the_permission_is_read_neither_records_nor_undoes(
+    passing_on, monkeypatch
+):
+    grant = passing_on.active_grant()
+    passing_on.pg.ask(GIVE, database="orders")
+    lease, held = take(passing_on, grant)
+    connector = type(connector_for("postgresql"))
+    read = connector.read_permission
+
+    def read_slowly(*args, **kwargs):
+        state = read(*args, **kwargs)
+        Grant.objects.update(lease_by="another")
+        return state
+
+    monkeypatch.setattr(connector, "read_permission", staticmethod(read_slowly))
+    steps.clean(held, lease)
+    grant.refresh_from_db()
+    assert (grant.state, grant.lease_by) == (GrantState.CONTAINED, "another")
+    assert grant.permission_changes == held[0].permission_changes == []
+    assert not Event.objects.filter(event="grant:find_permission_changes").exists()
+    assert passing_on.pg.ask(GIVEN, database="orders") == [(1,)]
+
+
+def test_a_login_made_after_the_proof_undoes_nothing_given_since(passing_on):
+    grant = end(passing_on.active_grant(), passing_on.requester)
+    proof = grant.proof
+    passing_on.pg.ask(GIVE, database="orders")
+    spec = grant.spec(grant.integration, allow_delegation=True)
+    activation = connector_for("postgresql").activate(passing_on.pg.target, spec)
+    assert not record_activation(grant=grant, lease="suspended", activation=activation)
+    settle()
+    grant.refresh_from_db()
+    assert (grant.state, grant.permission_changes) == (GrantState.REMOVED, [])
+    assert grant.proof["checked_at"] > proof["checked_at"]
+    assert passing_on.pg.grant_roles() == []
     assert passing_on.pg.ask(GIVEN, database="orders") == [(1,)]

@@ -15,6 +15,7 @@ from audit.models import Event
 from requests_app.grants.activation import begin_activation, record_activation
 from requests_app.grants.revocation import cancel_request, revoke_access
 from requests_app.models import AccessRequest, Grant, GrantState, Status
+from requests_app.policies import GRANT_NOT_AUTHENTIC
 from requests_app.worker.reconciler import Stage, WorkQueue, next_due_at, work, work_queues
 from tests.factories import (
     AccessFlowFactory,
@@ -46,6 +47,27 @@ def test_an_unreachable_server_is_retried(unanswered):
     assert (grant.state, grant.attempts) == (GrantState.ACTIVATING, 1)
     assert grant.next_attempt_at > timezone.now()
     assert unanswered.status == Status.GRANTING
+
+
+@pytest.mark.parametrize("status", [Status.ACTIVE, Status.EXPIRED, Status.REVOKING])
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_grant_whose_request_was_changed_in_the_database_is_revoked(unanswered, status, is_late):
+    """It would be leased again at once, and no other grant of its integration activated."""
+    grant = unanswered.grants.get()
+    now = timezone.now()
+    AccessRequest.objects.update(status=status, starts_at=now, ends_at=grant.deadline)
+    at = grant.deadline if is_late else now
+    Grant.objects.update(next_attempt_at=now)
+    rounds = iter([True] * 3)
+    with time_machine.travel(at, tick=True):
+        queue = WorkQueue(Stage.ACTIVATE, grant.integration_id)
+        assert work(queue, WORKER, should_continue=lambda: next(rounds, False)) == 1
+    grant.refresh_from_db()
+    assert (grant.state, grant.lease_by) == (GrantState.REVOKING, "")
+    ended = Status.EXPIRED if status == Status.EXPIRED else Status.REVOKING
+    assert AccessRequest.objects.get().status == ended
+    alarm = Event.objects.get(event=EventName.AUDIT_DETECT_TAMPERING)
+    assert alarm.metadata["reason"] == GRANT_NOT_AUTHENTIC
 
 
 def test_a_server_that_stays_down_fails_the_request(unanswered):

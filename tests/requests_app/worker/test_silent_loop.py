@@ -1,4 +1,4 @@
-"""A worker whose loop makes no turn exits, to be started again."""
+"""A worker whose loop does no round exits, to be started again."""
 
 import threading
 from datetime import timedelta
@@ -32,7 +32,7 @@ def test_worker_with_a_hanging_turn_exits(monkeypatch, exits):
         Worker("w", interval_s=0.1, max_silence=timedelta(seconds=0.3)),
         threading.Event(),
     )
-    monkeypatch.setattr(worker, "_turn", lambda: released.wait(10) and 0)
+    monkeypatch.setattr(worker, "_do_round", lambda: released.wait(10) and 0)
     thread = run(worker)
     released.wait(1)
     worker.stop()
@@ -42,11 +42,11 @@ def test_worker_with_a_hanging_turn_exits(monkeypatch, exits):
 
 
 def test_worker_without_its_database_goes_on(monkeypatch, exits):
-    def turn() -> float:
+    def do_round() -> float:
         raise DatabaseError("the server closed the connection")
 
     worker = Worker("w", interval_s=0.1, max_silence=timedelta(seconds=0.3))
-    monkeypatch.setattr(worker, "_turn", turn)
+    monkeypatch.setattr(worker, "_do_round", do_round)
     thread = run(worker)
     threading.Event().wait(1)
     worker.stop()
