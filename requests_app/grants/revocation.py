@@ -76,6 +76,17 @@ def revoke_all_access_of(
     client_info: ClientInfo = SYSTEM,
 ) -> int:
     """Cancel pending requests and revoke access of a user, a flow or an integration."""
+    requests = revocable_requests_of(user=user, flow=flow, integration=integration)
+    return _revoke_each(requests, actor, reason, client_info)
+
+
+def revocable_requests_of(
+    *,
+    user: "User | None" = None,
+    flow: AccessFlow | None = None,
+    integration: Integration | None = None,
+) -> QuerySet[AccessRequest]:
+    """Return what `revoke_all_access_of` cancels or revokes."""
     condition = Q(pk__in=[])
     if user is not None:
         condition |= Q(requester=user)
@@ -83,7 +94,7 @@ def revoke_all_access_of(
         condition |= Q(flow=flow)
     if integration is not None:
         condition |= Q(targets__integration=integration) | Q(grants__integration=integration)
-    return _revoke_each(AccessRequest.objects.filter(condition), actor, reason, client_info)
+    return AccessRequest.objects.filter(condition, status__in=_REVOCABLE)
 
 
 def revoke_ineligible() -> int:
