@@ -56,7 +56,7 @@ def _remove_voided_approvals(user: User, *, revoke_access: bool) -> None:
     a reset and a revocation of many requests could each wait for what the other has locked.
     """
     decided = set(requests_decided_by(user).values_list("pk", flat=True))
-    own = revocable_requests_of(user=user).values_list("pk", flat=True) if revoke_access else ()
+    own = revocable_requests_of(user).values_list("pk", flat=True) if revoke_access else ()
     for pk, request in lock_requests({*decided, *own}).items():
         if pk in decided and request.status == Status.PENDING_APPROVAL:
             remove_voided_approvals(request=request)
