@@ -34,8 +34,10 @@ class CompleteField(forms.Field):
         return super().clean(value)
 
 
-class ToggleInput(forms.CheckboxInput):
-    """A checkbox that is sent when it is off, too. None if it was not sent."""
+class AlwaysSent(forms.Widget):
+    """Mixin of checkboxes that are sent when they are off, too: a hidden field goes before them."""
+
+    value_when_off = ""
 
     def render(
         self,
@@ -44,8 +46,15 @@ class ToggleInput(forms.CheckboxInput):
         attrs: dict[str, Any] | None = None,
         renderer: BaseRenderer | None = None,
     ) -> SafeString:
-        checkbox = super().render(name, value, attrs, renderer)
-        return format_html('<input type="hidden" name="{}" value="off">{}', name, checkbox)
+        checkboxes = super().render(name, value, attrs, renderer)
+        hidden = '<input type="hidden" name="{}" value="{}">{}'
+        return format_html(hidden, name, self.value_when_off, checkboxes)
+
+
+class ToggleInput(AlwaysSent, forms.CheckboxInput):
+    """A checkbox that is sent when it is off, too. None if it was not sent."""
+
+    value_when_off = "off"
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
         values = data.getlist(name) if isinstance(data, QueryDict) else [data.get(name)]
@@ -69,20 +78,10 @@ class Switch(Toggle):
         super().__init__(role="switch", **kwargs)
 
 
-class CheckboxList(forms.CheckboxSelectMultiple):
+class CheckboxList(AlwaysSent, forms.CheckboxSelectMultiple):
     """A list of checkboxes that is sent when none is checked, too. None if it was not sent."""
 
     sends_empty = True  # templates/crispy/layout/choices.html draws the checkboxes itself
-
-    def render(
-        self,
-        name: str,
-        value: Any,
-        attrs: dict[str, Any] | None = None,
-        renderer: BaseRenderer | None = None,
-    ) -> SafeString:
-        checkboxes = super().render(name, value, attrs, renderer)
-        return format_html('<input type="hidden" name="{}" value="">{}', name, checkboxes)
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> list[Any] | None:
         if name not in data:
