@@ -101,8 +101,8 @@ def add_passkey(page: Page, name: str) -> None:
 def assert_accessible(page: Page) -> None:
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-        found = Axe().run(page).response["violations"]
-        assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+        violations = Axe().run(page).response["violations"]
+        assert [(one["id"], one["nodes"][0]["html"]) for one in violations] == []
         over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert over <= 0, f"{page.url} is {over} wider than the screen"
 
