@@ -185,7 +185,7 @@ def recovery_code_used(
         user,
         event,
         f"A recovery code was used, {codes_left} left" if few else "A recovery code was used",
-        "One of your recovery codes was used in place of your authenticator app. "
+        "One of your recovery codes was used in place of your authenticator app or passkey. "
         f"Codes left: {codes_left}.",
         *([generate] if few else []),
         NOT_YOU,

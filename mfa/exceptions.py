@@ -43,7 +43,7 @@ class PasskeysUnavailable(MfaError):
 class MalformedPasskey(MfaError):
     """The answer of the browser cannot be read. It is not an attempt and is not counted."""
 
-    message = "That didn't work. Try again or enter a code."
+    message = "That didn't work. Try again, or use another method."
 
 
 class PasskeyRefused(MfaError):
@@ -96,7 +96,7 @@ class InvalidReason(MfaError):
 
 
 class RecoveryCodesDisabled(MfaError):
-    message = "Recovery codes are turned off. Use your authenticator app."
+    message = "Recovery codes are turned off. Use another method."
 
 
 class BrowserNotFound(MfaError):

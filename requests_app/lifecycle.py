@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from apono_portal.users.models import User
 
 BATCH_SIZE = 100  # requests that change status in one transaction
+LAPSE_REASONS = {
+    Status.PENDING_MFA: "MFA was not verified in time.",
+    Status.PENDING_APPROVAL: "Nobody decided in time.",
+}
 
 ALLOWED: dict[Status, frozenset[Status]] = {
     Status.PENDING_MFA: frozenset(
@@ -155,7 +159,8 @@ def transition_all(
 ) -> None:
     """Change requests from one common status to another, or raise `Conflict`.
 
-    Status, ``changes`` and audit events are written in the caller's transaction, all or none.
+    Status, ``changes`` and audit events are written in the caller's transaction, all or none. A final
+    status sets ``ended_at``.
     """
     if not requests:
         return
@@ -163,7 +168,9 @@ def transition_all(
     for request in requests:
         if request.status != previous or to not in ALLOWED[previous]:
             raise conflict_on(request)
-    changes = {"status": to, "status_changed_at": timezone.now(), **changes}
+    now = timezone.now()
+    ended_at = None if ALLOWED[to] else now
+    changes = {"status": to, "status_changed_at": now, "ended_at": ended_at, **changes}
     pks = [request.pk for request in requests]
     updated = AccessRequest.objects.filter(pk__in=pks, status=previous).update(**changes)
     if updated != len(requests):
@@ -180,6 +187,33 @@ def transition_all(
     if (reason := str(metadata.get("reason"))) in TAMPERING:
         for request in requests:
             record_tampering(request=request, reason=reason)
+
+
+def cancel_ineligible(request: AccessRequest, reason: str) -> AccessRequest:
+    """Cancel a locked request that may not go on."""
+    return transition(
+        request,
+        to=Status.CANCELLED,
+        event=EventName.REQUEST_CANCEL,
+        actor=None,
+        metadata={"reason": reason},
+        message=reason,
+    )
+
+
+def lapse_all(requests: list[AccessRequest]) -> None:
+    """Let locked requests of one pending status lapse."""
+    if not requests:
+        return
+    reason = LAPSE_REASONS[Status(requests[0].status)]
+    transition_all(
+        requests,
+        to=Status.LAPSED,
+        event=EventName.REQUEST_LAPSE,
+        actor=None,
+        metadata={"reason": reason},
+        message=reason,
+    )
 
 
 def sign_request(request: AccessRequest) -> None:

@@ -60,7 +60,7 @@ def with_pending_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
 
 
 def pending_mfa_requests(user: "User") -> list[AccessRequest]:
-    """Return the requests that one correct code would release, oldest first.
+    """Return the user's requests pending MFA, oldest first.
 
     Every page needs them, and most users have none, as the user of a request tells.
     """

@@ -13,9 +13,9 @@ from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.services import record
 from mfa import emails
-from mfa.enrolment.reauthentication import is_password_recent
+from mfa.enrolment.reauthentication import require_recent_proof
 from mfa.enrolment.recovery_codes import replace_recovery_codes
-from mfa.exceptions import PasswordNotRecent, SetUpExpired, TooManyMethods
+from mfa.exceptions import SetUpExpired, TooManyMethods
 from mfa.methods.selectors import is_enrolled
 from mfa.models import Authenticator, Method, Outcome, Verification
 from mfa.verification.attempts import (
@@ -26,7 +26,7 @@ from mfa.verification.attempts import (
     refuse_locked_out,
     succeed,
 )
-from mfa.verification.evidence import require_evidence, require_evidence_if_enrolled
+from mfa.verification.evidence import require_evidence
 from mfa.verification.locking import lock_state, raise_epoch
 from mfa.verification.services import check_code, parse_code
 from mfa.verification.window import Window
@@ -156,9 +156,7 @@ def _is_current(device: Authenticator, device_id: int | None) -> bool:
 def _require_may_set_up(
     user: "User", window: Window | None, password_proven_at: datetime | None
 ) -> None:
-    evidence = require_evidence_if_enrolled(user=user, window=window)
-    if evidence is None and not is_password_recent(password_proven_at, timezone.now()):
-        raise PasswordNotRecent
+    require_recent_proof(user=user, window=window, password_proven_at=password_proven_at)
     if Authenticator.objects.of(user.pk).confirmed().count() >= MAX_AUTHENTICATORS:
         raise TooManyMethods
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 from webauthn import (
     generate_registration_options,
     options_to_json,
@@ -30,16 +29,15 @@ from audit.events import EventName
 from audit.models import Event
 from audit.services import record
 from mfa import emails
-from mfa.enrolment.reauthentication import is_password_recent
+from mfa.enrolment.reauthentication import require_recent_proof
 from mfa.enrolment.recovery_codes import replace_recovery_codes
-from mfa.exceptions import PasskeyRefused, PasswordNotRecent, TooManyMethods
+from mfa.exceptions import PasskeyRefused, TooManyMethods
 from mfa.methods.selectors import methods_of
 from mfa.models import MfaState, Passkey, PasskeyChallenge
 from mfa.passkeys.challenges import Purpose, issue_challenge, use_challenge
 from mfa.passkeys.descriptors import descriptors
 from mfa.passkeys.relying_party import RelyingParty, relying_party
 from mfa.passkeys.responses import PARSE_ERRORS, read_registration
-from mfa.verification.evidence import require_evidence_if_enrolled
 from mfa.verification.locking import lock_state, raise_epoch
 from mfa.verification.window import Window
 
@@ -135,9 +133,7 @@ def add_passkey(
 def _require_may_add(
     user: "User", window: Window | None, password_proven_at: datetime | None
 ) -> None:
-    evidence = require_evidence_if_enrolled(user=user, window=window)
-    if evidence is None and not is_password_recent(password_proven_at, timezone.now()):
-        raise PasswordNotRecent
+    require_recent_proof(user=user, window=window, password_proven_at=password_proven_at)
     if Passkey.objects.of(user.pk).count() >= MAX_PASSKEYS:
         raise TooManyMethods
 

@@ -59,7 +59,7 @@ MESSAGES = {
     Outcome.REPEATED: "That code was just used. Wait up to 30 seconds for the next one.",
     Outcome.THROTTLED: "Too many incorrect codes. Try again later.",
     Outcome.NO_DEVICE: "MFA is not set up. Set it up first.",
-    Outcome.REFUSED: "That didn't work. Try again or enter a code.",
+    Outcome.REFUSED: "That didn't work. Try again, or use another method.",
 }
 
 

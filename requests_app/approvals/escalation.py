@@ -7,7 +7,7 @@ from django.db import transaction
 from accessflows.models import EscalationTier
 from audit.events import EventName
 from audit.services import record
-from requests_app.lifecycle import take_batch, transition
+from requests_app.lifecycle import cancel_ineligible, take_batch
 from requests_app.models import AccessRequest, Status
 from requests_app.policies import ineligibility_reason
 
@@ -24,7 +24,7 @@ def escalate_due(*, now: datetime) -> int:
         requests = list(take_batch(due.order_by("escalates_at")))
         for request in requests:
             if sentence := ineligibility_reason(request):
-                _cancel(request, sentence, now)
+                cancel_ineligible(request, sentence)
             else:
                 _escalate(request, now)
     return len(requests)
@@ -53,16 +53,4 @@ def _escalate(request: AccessRequest, now: datetime) -> None:
             "waited_s": int(first.wait.total_seconds()),
             "until": request.pending_until,
         },
-    )
-
-
-def _cancel(request: AccessRequest, sentence: str, now: datetime) -> None:
-    transition(
-        request,
-        to=Status.CANCELLED,
-        event=EventName.REQUEST_CANCEL,
-        actor=None,
-        metadata={"reason": sentence},
-        message=sentence,
-        ended_at=now,
     )

@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from audit.events import EventName
 from audit.services import record
 from requests_app.evidence_checks import record_tampering
-from requests_app.lifecycle import lock_request, next_escalation, pending_until, transition
+from requests_app.lifecycle import next_escalation, pending_until, transition
 from requests_app.models import AccessRequest, Decision, Status
 from requests_app.policies import TAMPERING, void_reason
 
@@ -46,16 +47,11 @@ def remove_voided_approvals(*, request: AccessRequest) -> list[str]:
     return [decision.approver_label for decision in void]
 
 
-def remove_voided_approvals_of(*, user: "User") -> None:
-    """Delete this user's approvals of requests that still wait, right after an MFA reset.
-
-    Call it inside the transaction of the reset, which locks the user's MFA state.
-    """
-    requests = AccessRequest.objects.filter(
+def requests_decided_by(user: "User") -> QuerySet[AccessRequest]:
+    """Return protected requests that still wait for approval and that this user has decided on."""
+    return AccessRequest.objects.filter(
         status=Status.PENDING_APPROVAL, require_mfa=True, decisions__approver=user
     )
-    for pk in requests.order_by("pk").values_list("pk", flat=True):
-        remove_voided_approvals(request=lock_request(pk))
 
 
 def reopen_request(*, request: AccessRequest, voided: list[str]) -> AccessRequest:

@@ -19,6 +19,7 @@ from requests_app.approvals.review import review_digest
 from requests_app.approvals.selectors import rights_of
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.lifecycle import (
+    cancel_ineligible,
     conflict_on,
     lock_request,
     next_status,
@@ -61,7 +62,7 @@ def decide_request(
         remove_voided_approvals(request=request)
         flow = _check_may_decide(request, actor)
         if sentence := ineligibility_reason(request):
-            _cancel(request, sentence)
+            cancel_ineligible(request, sentence)
         else:
             if fingerprint != request.flow_fingerprint or not _is_current(request, digest):
                 raise Conflict("This page is out of date. Review the request again.")
@@ -92,17 +93,6 @@ def _check_may_decide(request: AccessRequest, actor: "User") -> AccessFlow:
 def _is_current(request: AccessRequest, digest: str | None) -> bool:
     """Is what the page showed still what there is?"""
     return digest is None or digest == review_digest(request, rights_of(request))
-
-
-def _cancel(request: AccessRequest, sentence: str) -> None:
-    transition(
-        request,
-        to=Status.CANCELLED,
-        event=EventName.REQUEST_CANCEL,
-        actor=None,
-        metadata={"reason": sentence},
-        message=sentence,
-    )
 
 
 def _create_decision(

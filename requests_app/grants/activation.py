@@ -17,6 +17,7 @@ from requests_app.grants.records import RELEASED, mark_revoking, reopen_for_clea
 from requests_app.grants.reminders import reminder_time
 from requests_app.grants.revocation import revoke_or_cancel_all
 from requests_app.lifecycle import (
+    cancel_ineligible,
     evidence_fields,
     lock_request,
     lock_with_state,
@@ -50,12 +51,12 @@ def begin_activation(*, request_pk: int) -> AccessRequest:
         if request.pending_until is not None and request.pending_until <= timezone.now():
             return _fail(request, NOT_IN_TIME)
         if sentence := ineligibility_reason(request):
-            return _cancel(request, sentence)
+            return cancel_ineligible(request, sentence)
         voided = remove_voided_approvals(request=request)
         if sentence := approval_gap(request):
             if voided:
                 return reopen_request(request=request, voided=voided)
-            return _cancel(request, sentence)
+            return cancel_ineligible(request, sentence)
         if _evidence_gap(request, state):
             return _await_mfa_again(request)
         targets = list(request.targets.select_related("integration"))
@@ -186,7 +187,6 @@ def _fail(request: AccessRequest, sentence: str) -> AccessRequest:
         actor=None,
         metadata={"reason": sentence},
         message=sentence[:500],
-        ended_at=timezone.now(),
     )
     mark_revoking([request])
     return request
@@ -231,18 +231,6 @@ def _evidence_gap(request: AccessRequest, state: MfaState | None) -> str:
     ):
         return ""
     return "MFA was reset or changed before access was active. Request access again."
-
-
-def _cancel(request: AccessRequest, sentence: str) -> AccessRequest:
-    return transition(
-        request,
-        to=Status.CANCELLED,
-        event=EventName.REQUEST_CANCEL,
-        actor=None,
-        metadata={"reason": sentence},
-        message=sentence,
-        ended_at=timezone.now(),
-    )
 
 
 def _await_mfa_again(request: AccessRequest) -> AccessRequest:

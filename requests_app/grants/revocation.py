@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 
-from accessflows.models import AccessFlow, Integration, Permission, Resource
+from accessflows.models import AccessFlow, Permission, Resource
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from requests_app.exceptions import RequestRefused
@@ -16,6 +15,7 @@ from requests_app.grants.records import mark_revoking
 from requests_app.lifecycle import (
     BATCH_SIZE,
     conflict_on,
+    lapse_all,
     lock_request,
     take_batch,
     transition_all,
@@ -37,10 +37,6 @@ _REVOCABLE = [*PENDING, *ENDABLE]
 _FINAL_EVENTS = {
     Status.EXPIRED: EventName.REQUEST_EXPIRE,
     Status.REVOKED: EventName.REQUEST_REVOKE,
-}
-_LAPSE_REASONS = {
-    Status.PENDING_MFA: "MFA was not verified in time.",
-    Status.PENDING_APPROVAL: "Nobody decided in time.",
 }
 
 
@@ -66,24 +62,16 @@ def cancel_request(
         return _revoke_or_cancel(request, actor=actor, client_info=client_info)
 
 
+def revocable_requests_of(user: "User") -> QuerySet[AccessRequest]:
+    """Return what `revoke_all_access_of` cancels or revokes."""
+    return AccessRequest.objects.filter(requester=user, status__in=_REVOCABLE)
+
+
 def revoke_all_access_of(
-    *,
-    user: "User | None" = None,
-    flow: AccessFlow | None = None,
-    integration: Integration | None = None,
-    actor: "User | None",
-    reason: str,
-    client_info: ClientInfo = SYSTEM,
+    *, user: "User", actor: "User", reason: str, client_info: ClientInfo = SYSTEM
 ) -> int:
-    """Cancel pending requests and revoke access of a user, a flow or an integration."""
-    condition = Q(pk__in=[])
-    if user is not None:
-        condition |= Q(requester=user)
-    if flow is not None:
-        condition |= Q(flow=flow)
-    if integration is not None:
-        condition |= Q(targets__integration=integration) | Q(grants__integration=integration)
-    return _revoke_each(AccessRequest.objects.filter(condition), actor, reason, client_info)
+    """Cancel a user's pending requests and revoke their access, and return of how many requests."""
+    return _revoke_each(revocable_requests_of(user), actor, reason, client_info)
 
 
 def revoke_ineligible() -> int:
@@ -159,19 +147,11 @@ def lapse_overdue(*, now: datetime) -> int:
     lapsed = 0
     if not AccessRequest.objects.overdue_pending(now).exists():
         return lapsed
-    for status, reason in _LAPSE_REASONS.items():
+    for status in PENDING:
         with transaction.atomic():
             overdue = AccessRequest.objects.overdue_pending(now).filter(status=status)
             requests = list(take_batch(overdue.order_by("pending_until")))
-            transition_all(
-                requests,
-                to=Status.LAPSED,
-                event=EventName.REQUEST_LAPSE,
-                actor=None,
-                metadata={"reason": reason},
-                message=reason,
-                ended_at=now,
-            )
+            lapse_all(requests)
             lapsed += len(requests)
     return lapsed
 
@@ -183,7 +163,7 @@ def finish_revocations(*, requests: Collection[AccessRequest]) -> None:
     done = [r for r in requests if r.status == Status.REVOKING and r.pk not in unfinished]
     for status, event in _FINAL_EVENTS.items():
         finished = [request for request in done if request.final_status == status]
-        transition_all(finished, to=status, event=event, actor=None, ended_at=timezone.now())
+        transition_all(finished, to=status, event=event, actor=None)
 
 
 def _lock_revocable(actor: "User", request: AccessRequest) -> AccessRequest:
@@ -227,7 +207,6 @@ def revoke_or_cancel_all(
             metadata=metadata,
             message=reason,
             revoked_by_label=actor_label,
-            ended_at=timezone.now(),
         )
         transition_all(
             exists,

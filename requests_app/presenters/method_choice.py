@@ -15,7 +15,7 @@ from requests_app.models import AccessRequest
 
 @dataclass(frozen=True)
 class MethodChoice:
-    """The methods a user can verify with here, the last used first.
+    """The methods a user can verify with at this address, the last used first.
 
     ``passkey_only`` are the references of pending requests that no code releases, and
     ``device_bound_only`` of those that no synced passkey releases either. ``verifies_every_request``
@@ -37,12 +37,13 @@ class MethodChoice:
         return not self.is_passkey_page and bool(self.apps)
 
     @property
-    def is_passkey_page(self) -> bool:
-        return self.needs in {PASSKEY, DEVICE_BOUND}
+    def is_empty(self) -> bool:
+        """Whether none of the user's methods works at the portal's address."""
+        return not self.passkeys and not self.apps
 
     @property
-    def is_code_folded(self) -> bool:
-        return bool(self.passkeys) and self.is_passkey_first
+    def is_passkey_page(self) -> bool:
+        return self.needs in {PASSKEY, DEVICE_BOUND}
 
     @property
     def asks_again(self) -> bool:
@@ -83,17 +84,15 @@ class MethodChoice:
 
 
 def method_choice(user_id: int, pending: Sequence[AccessRequest], *, needs: str) -> MethodChoice:
-    methods = methods_of(user_id)
-    unavailable = unavailable_reason()
-    passkeys = () if unavailable else tuple(m for m in methods if m.kind == Method.PASSKEY)
+    methods = [method for method in methods_of(user_id) if method.is_usable]
     return MethodChoice(
-        passkeys=passkeys,
+        passkeys=tuple(m for m in methods if m.kind == Method.PASSKEY),
         apps=tuple(m for m in methods if m.kind == Method.CODE),
         is_passkey_first=bool(methods) and methods[0].kind == Method.PASSKEY,
         needs=needs if needs in {PASSKEY, DEVICE_BOUND, AGAIN} else "",
         passkey_only=_references(pending, Strength.PHISHING_RESISTANT),
         device_bound_only=_references(pending, Strength.DEVICE_BOUND),
-        passkeys_unavailable=unavailable,
+        passkeys_unavailable=unavailable_reason(),
         verifies_every_request=any(request.verify_every_request for request in pending),
     )
 

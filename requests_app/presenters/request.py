@@ -1,6 +1,6 @@
 """What pages show of a request, as plain values: time left, progress, MFA evidence, actions."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -220,6 +220,20 @@ def pending_mfa_rows(
         )
         for request in requests
     ]
+
+
+def not_released_by_code(requests: Sequence[AccessRequest]) -> str:
+    """Return which requests pending MFA one code does not release, "" if it releases all."""
+    requirements = [request.mfa_requirement() for request in requests]
+    sentences = []
+    if any(requirement.needs_passkey for requirement in requirements):
+        sentences.append("The code does not release requests that require a passkey.")
+    codes_needed = [r.purpose for r in requirements if r.purpose and not r.needs_passkey]
+    if len(codes_needed) > 1:
+        sentences.append(
+            "It releases only one of those whose flow requires a verification for every request."
+        )
+    return " ".join(sentences)
 
 
 def status_note(request: AccessRequest) -> str:

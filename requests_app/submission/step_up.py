@@ -22,13 +22,15 @@ from mfa.verification.strength import claim
 from mfa.verification.throttle_scope import ThrottleScope
 from mfa.verification.window import Window
 from requests_app.lifecycle import (
+    cancel_ineligible,
     evidence_fields,
+    lapse_all,
     next_escalation,
     next_status,
     pending_until,
     transition,
 )
-from requests_app.models import AccessRequest, Status
+from requests_app.models import AccessRequest
 from requests_app.policies import ineligibility_reason
 
 if TYPE_CHECKING:
@@ -171,22 +173,9 @@ def _release(
 def _has_ended(request: AccessRequest, now: datetime) -> bool:
     """Let a request lapse that waited too long, or cancel it, with the reason, if it may not go on."""
     if request.pending_until is not None and request.pending_until <= now:
-        transition(
-            request,
-            to=Status.LAPSED,
-            event=EventName.REQUEST_LAPSE,
-            actor=None,
-            message="MFA was not verified in time.",
-        )
+        lapse_all([request])
         return True
     if sentence := ineligibility_reason(request):
-        transition(
-            request,
-            to=Status.CANCELLED,
-            event=EventName.REQUEST_CANCEL,
-            actor=None,
-            metadata={"reason": sentence},
-            message=sentence,
-        )
+        cancel_ineligible(request, sentence)
         return True
     return False

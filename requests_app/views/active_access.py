@@ -1,5 +1,7 @@
 """Active Access: who has access to what now, for admins and auditors; admins revoke it."""
 
+from collections.abc import Callable
+
 from django.contrib import messages
 from django.contrib.auth import get_user_model
 from django.http import HttpResponse
@@ -84,22 +86,35 @@ def revoke(request: PortalRequest) -> HttpResponse:
     if not selection.revocable:
         messages.warning(request, _nothing_to_revoke(selected, selection))
         return redirect("requests:active_access")
-    if form.is_bound and form.is_valid():
-        try:
-            outcome = revoke_selected_access(
-                **action_context(request), request_ids=ids, reason=form.cleaned_data["reason"]
-            )
-        except RequestRefused as refusal:
-            form.add_error(refusal.field or None, refusal.sentence)
-        except Conflict as conflict:
-            messages.warning(request, conflict.sentence)
-            return redirect("requests:active_access")
-        else:
-            _report_outcome(request, outcome)
-            return redirect("requests:active_access")
+
+    def revoke_selected(reason: str) -> None:
+        outcome = revoke_selected_access(**action_context(request), request_ids=ids, reason=reason)
+        _report_outcome(request, outcome)
+
+    if _revoke_if_valid(request, form, revoke_selected):
+        return redirect("requests:active_access")
     context = {"form": form, "selection": selection}
     status = 422 if form.errors else 200
     return render(request, "requests_app/revoke_selected.html", context, status=status)
+
+
+def _revoke_if_valid(
+    request: PortalRequest, form: RevocationReasonForm, revoke_for: Callable[[str], None]
+) -> bool:
+    """Revoke with the reason in the form, and return whether to leave the page.
+
+    A refusal goes to the form; where someone else acted first, a message says so.
+    """
+    if not form.is_valid():
+        return False
+    try:
+        revoke_for(form.cleaned_data["reason"])
+    except RequestRefused as refusal:
+        form.add_error(refusal.field or None, refusal.sentence)
+        return False
+    except Conflict as conflict:
+        messages.warning(request, conflict.sentence)
+    return True
 
 
 def _nothing_to_revoke(form: SelectedRequestsForm, selection: Selection) -> str:
@@ -126,24 +141,20 @@ def revoke_on_integration(request: PortalRequest, pk: int) -> HttpResponse:
     """Show how much access on an integration ends and ask for a reason; with one, revoke it all."""
     integration = get_object_or_404(Integration, pk=pk)
     form = RevocationReasonForm(request.POST if request.method == "POST" else None)
-    if form.is_bound and form.is_valid():
-        try:
-            number = revoke_everything_on(
-                **action_context(request), integration=integration, **form.cleaned_data
-            )
-        except RequestRefused as refusal:
-            form.add_error(refusal.field or None, refusal.sentence)
-        except Conflict as conflict:
-            messages.warning(request, conflict.sentence)
-            return redirect("requests:active_access")
-        else:
-            plural = "" if number == 1 else "s"
-            messages.success(
-                request,
-                f"The access of {number:,} request{plural} on {integration.name} is being revoked. "
-                "Open sessions are terminated.",
-            )
-            return redirect("requests:active_access")
+
+    def revoke_everything(reason: str) -> None:
+        number = revoke_everything_on(
+            **action_context(request), integration=integration, reason=reason
+        )
+        plural = "" if number == 1 else "s"
+        messages.success(
+            request,
+            f"The access of {number:,} request{plural} on {integration.name} is being revoked. "
+            "Open sessions are terminated.",
+        )
+
+    if _revoke_if_valid(request, form, revoke_everything):
+        return redirect("requests:active_access")
     access = access_on(integration)
     if not access.requests:
         messages.warning(request, f"Nobody has access on {integration.name} now.")

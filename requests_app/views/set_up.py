@@ -43,6 +43,7 @@ from mfa.verification.attempts import VerificationResult
 from mfa.verification.lockouts import limit_behind_lockout
 from mfa.verification.trusted_browsers import set_browser_cookie
 from requests_app.models import AccessRequest
+from requests_app.presenters.request import not_released_by_code
 from requests_app.selectors import pending_mfa_requests
 from requests_app.submission.step_up import set_up_mfa
 from requests_app.views.step_up import (
@@ -183,11 +184,13 @@ def _dialog(
     status: int = 200,
     locked_until: datetime | None = None,
 ) -> HttpResponse:
+    pending = pending_mfa_requests(request.user)
     context = {
         "form": form,
         "provisioning": provisioning_of(device, request.user.email),
         "locked_until": locked_until,
         "limit": locked_until and limit_behind_lockout(request.user, None),
-        **waiting_for_code(request, pending_mfa_requests(request.user), leave_out_elsewhere=True),
+        "stays_pending": not_released_by_code(pending),
+        **waiting_for_code(request, pending, leave_out_elsewhere=True),
     }
     return render(request, "requests_app/set_up.html", context, status=status)

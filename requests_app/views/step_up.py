@@ -116,7 +116,6 @@ def continue_verified(
     open_window(request, result.verification)
     names = ", ".join(pending.reference for pending in released)
     messages.success(request, f"Verified for one hour.{f' Released: {names}.' if names else ''}")
-    _warn_of_later_requests(request)
     _explain_what_waits(request, result.verification)
     next_url = record_kept_decision(request) or safe_next(request)
     if not next_url and len(released) == 1:
@@ -202,13 +201,25 @@ def waiting_for_code(
 
 
 def _explain_what_waits(request: PortalRequest, verification: Verification) -> None:
-    """Say why requests the page listed are still pending: their flow demands more."""
+    """Say why requests are still pending: their flow demands more, or the page did not list them.
+
+    Those made since the page was shown are named, so that their owner looks at them.
+    """
     shown, left_out = shown_ids(request), left_out_ids(request)
-    for pending in pending_mfa_requests(request.user):
-        if pending.pk in left_out or (shown is not None and pending.pk not in shown):
-            continue
-        if sentence := shortfall(pending.mfa_requirement(), verification):
+    later = []
+    for pending in AccessRequest.objects.waiting_for_code_of(request.user).order_by("pk"):
+        if shown is not None and pending.pk not in shown:
+            later.append(pending.reference)
+        elif pending.pk not in left_out and (
+            sentence := shortfall(pending.mfa_requirement(), verification)
+        ):
             messages.warning(request, f"{pending.reference} stays pending. {sentence}")
+    if later:
+        messages.warning(
+            request,
+            f"Submitted after this page was shown and not released: {', '.join(later)}. If you "
+            "didn't submit it, cancel it and change your password.",
+        )
 
 
 def left_out_ids(request: PortalRequest) -> set[int]:
@@ -222,18 +233,3 @@ def shown_ids(request: PortalRequest) -> set[int] | None:
     if shown is None:
         return None
     return {int(pk) for pk in shown.split(",") if REQUEST_ID.fullmatch(pk)}
-
-
-def _warn_of_later_requests(request: PortalRequest) -> None:
-    """Name requests made since the page was shown, so that their owner looks at them."""
-    shown = shown_ids(request)
-    if shown is None:
-        return
-    pending = AccessRequest.objects.waiting_for_code_of(request.user).order_by("pk")
-    later = [item.reference for item in pending if item.pk not in shown]
-    if later:
-        messages.warning(
-            request,
-            f"Submitted after this page was shown and not released: {', '.join(later)}. If you "
-            "didn't submit it, cancel it and change your password.",
-        )

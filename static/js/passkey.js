@@ -14,6 +14,7 @@ async function fetchOptions(button) {
   const response = await fetch(button.dataset.options, {
     method: "POST",
     headers: { "X-CSRFToken": token, Accept: "application/json" },
+    signal: AbortSignal.timeout(20_000),
   });
   const options = await response.json();
   if (!response.ok) throw new Error(options.error);

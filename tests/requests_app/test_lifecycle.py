@@ -33,6 +33,7 @@ TABLE = {
     (S.REVOKING, S.EXPIRED),
     (S.REVOKING, S.REVOKED),
 }
+FINAL = {S.EXPIRED, S.REVOKED, S.REJECTED, S.LAPSED, S.CANCELLED, S.FAILED}
 EVERY_PAIR = list(product(Status, Status))
 
 
@@ -57,6 +58,16 @@ def test_only_allowed_transitions_happen(came_from, to):
             move(request, to)
     stands_at = AccessRequest.objects.get().status
     assert stands_at == (to if (came_from, to) in TABLE else came_from)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("came_from", "to"), sorted(TABLE))
+def test_a_final_status_has_its_time(came_from, to):
+    request = AccessRequestFactory(status=came_from)
+    AccessRequest.objects.update(ends_at=request.created_at)
+    move(request, to)
+    stored = AccessRequest.objects.get()
+    assert stored.ended_at == (stored.status_changed_at if to in FINAL else None)
 
 
 @pytest.mark.django_db

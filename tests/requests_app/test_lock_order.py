@@ -1,5 +1,6 @@
 """What decides on access locks MFA states first, then the request: one order, so nobody waits in a circle."""
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -10,6 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accessflows.connectors.errors import ConnectorError
+from apono_portal.core.web.client import SYSTEM
+from apono_portal.users.services import reset_mfa_of_user
 from mfa.verification.throttle_scope import ThrottleScope
 from requests_app.approvals.services import decide_request
 from requests_app.exceptions import Conflict, RequestRefused
@@ -22,9 +25,11 @@ from tests.factories import (
     AccessFlowFactory,
     AccessRequestFactory,
     AuthenticatorFactory,
+    DecisionFactory,
     GrantFactory,
     UserFactory,
     code_for,
+    fresh_window,
 )
 from tests.fixtures.submission import submit_request
 
@@ -106,6 +111,36 @@ def test_the_state_is_locked_before_the_request(action):
     locks = [sql for sql in (query["sql"] for query in queries) if _locks(sql)]
     assert locks
     assert STATE in locks[0]
+
+
+@pytest.mark.parametrize("revoke_access", [True, False])
+def test_a_reset_locks_all_it_changes_in_one_pass(revoke_access):
+    admin, user = UserFactory(admin=True), UserFactory()
+    AuthenticatorFactory(user=user)
+    own = AccessRequestFactory(requester=user, status=Status.ACTIVE)
+    GrantFactory(request=own)
+    decided = ask_for(
+        Status.PENDING_APPROVAL, require_mfa=True, approval="any_of", approver_users=[user]
+    )
+    DecisionFactory(request=decided, approver=user)
+    changed = {decided.pk, own.pk} if revoke_access else {decided.pk}
+    with CaptureQueriesContext(connections["default"]) as queries:
+        reset_mfa_of_user(
+            actor=admin,
+            window=fresh_window(admin),
+            user=user,
+            reason="Lost phone",
+            revoke_access=revoke_access,
+            client_info=SYSTEM,
+        )
+    whole_rows = [sql for sql in (query["sql"] for query in queries) if _reads_requests(sql)]
+    [pks] = re.findall(r"IN \(([0-9, ]+)\) ORDER BY", whole_rows[0])
+    assert set(map(int, pks.split(", "))) == changed
+    assert not decided.decisions.exists()
+
+
+def _reads_requests(sql: str) -> bool:
+    return f"FROM {REQUEST}" in sql and "flow_name" in sql
 
 
 def _locks(sql: str) -> bool:

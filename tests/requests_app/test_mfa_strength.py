@@ -202,7 +202,7 @@ def test_page_says_when_a_new_passkey_is_accepted(person, signed_in, settings, h
     assert sentence in browser.get("/account/step-up/").content.decode()
     settings.MFA_NEW_PASSKEY_WAIT = timedelta(0)
     page = browser.get("/account/step-up/").content.decode()
-    assert "You have no passkey yet" in page
+    assert "You have no passkey that works here" in page
     assert "A new passkey is accepted" not in page
 
 
@@ -215,7 +215,7 @@ def test_pages_say_that_a_synced_passkey_does_not_count(person, signed_in):
     assert "needs=device_bound" in detail
     page = browser.get("/account/step-up/?needs=device_bound").content.decode()
     assert "This flow requires a device-bound passkey" in page
-    assert "You have no device-bound passkey yet" in page
+    assert "You have no device-bound passkey that works here" in page
     preview = browser.get(f"/requests/new/?target={flow.targets.get().pk}").content.decode()
     assert "Device-bound passkey required" in preview
     ask(person, plain)

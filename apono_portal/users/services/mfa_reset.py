@@ -7,8 +7,10 @@ from apono_portal.users.models import User
 from apono_portal.users.services.passwords import Invitation, void_password
 from mfa.reset import reset_mfa
 from mfa.verification.window import Window
-from requests_app.approvals.invalidation import remove_voided_approvals_of
-from requests_app.grants.revocation import revoke_all_access_of
+from requests_app.approvals.invalidation import remove_voided_approvals, requests_decided_by
+from requests_app.grants.revocation import revocable_requests_of, revoke_all_access_of
+from requests_app.lifecycle import lock_requests
+from requests_app.models import Status
 
 
 def reset_mfa_of_user(
@@ -37,7 +39,7 @@ def reset_mfa_of_user(
             revoke_access=revoke_access,
             require_new_password=require_new_password,
         )
-        remove_voided_approvals_of(user=user)
+        _remove_voided_approvals(user, revoke_access=revoke_access)
         if revoke_access:
             revoke_all_access_of(
                 user=user, actor=actor, reason="MFA was reset.", client_info=client_info
@@ -45,3 +47,16 @@ def reset_mfa_of_user(
         if not require_new_password:
             return None
         return void_password(actor=actor, user=user, client_info=client_info)
+
+
+def _remove_voided_approvals(user: User, *, revoke_access: bool) -> None:
+    """Delete the user's approvals of requests that still wait, under the locks of all the reset changes.
+
+    One pass in the order of `lock_requests`: with two, for approvals and then for the user's own access,
+    a reset and a revocation of many requests could each wait for what the other has locked.
+    """
+    decided = set(requests_decided_by(user).values_list("pk", flat=True))
+    own = revocable_requests_of(user).values_list("pk", flat=True) if revoke_access else ()
+    for pk, request in lock_requests({*decided, *own}).items():
+        if pk in decided and request.status == Status.PENDING_APPROVAL:
+            remove_voided_approvals(request=request)

@@ -155,24 +155,11 @@ def test_leaving_the_requester_group_revokes_access(status, then):
 
 
 @pytest.mark.parametrize(("status", "then"), LIVE)
-@pytest.mark.parametrize("of", ["user", "flow", "integration"])
-def test_revoking_all_access_of_one_leaves_that_of_others(status, then, of):
+def test_revoking_all_access_of_a_user_leaves_that_of_others(status, then):
     request, other = request_at(status), request_at(status)
-    concerned = {
-        "user": request.requester,
-        "flow": request.flow,
-        "integration": request.targets.get().integration,
-    }
-    ended = revoke_all_access_of(
-        **{of: concerned[of]}, actor=UserFactory(admin=True), reason="Left"
-    )
-    assert (ended, stands(request), stands(other)) == (1, then, status)
-
-
-def test_revoking_all_access_of_nothing_revokes_nothing():
-    request = request_at(Status.ACTIVE)
-    assert revoke_all_access_of(actor=None, reason="Nobody named") == 0
-    assert stands(request) == Status.ACTIVE
+    admin = UserFactory(admin=True)
+    revoked = revoke_all_access_of(user=request.requester, actor=admin, reason="Left")
+    assert (revoked, stands(request), stands(other)) == (1, then, status)
 
 
 def test_eligible_access_is_not_revoked():

@@ -8,7 +8,7 @@ from django.urls import reverse
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Event
-from mfa.models import Verification
+from mfa.models import Strength, Verification
 from requests_app.models import AccessRequest, Status
 from tests.factories import AccessFlowFactory, AccessRequestFactory, UserFactory
 from tests.mfa.conftest import freshly_signed_in
@@ -52,6 +52,30 @@ def test_first_code_releases_what_the_page_lists(newcomer, laptop):
     done = laptop.post(CONFIRM, {"code": code, "shown": page.context["shown"]})
     assert f"Released: {starts.reference}, {waits.reference}." in done.content.decode()
     assert (status_of(starts), status_of(waits)) == (Status.GRANTING, Status.PENDING_APPROVAL)
+
+
+@pytest.mark.parametrize(
+    ("terms", "sentences"),
+    [
+        ([{}], []),
+        ([{}, {"verify_every_request": True}], []),
+        ([{"mfa_strength": Strength.PHISHING_RESISTANT}], ["a passkey"]),
+        ([{"verify_every_request": True}] * 2, ["one of those"]),
+        (
+            [{"mfa_strength": Strength.DEVICE_BOUND}, *[{"verify_every_request": True}] * 2],
+            ["a passkey", "one of those"],
+        ),
+    ],
+)
+def test_page_says_which_requests_the_code_does_not_release(newcomer, laptop, terms, sentences):
+    requests = [park(newcomer, **flow) for flow in terms]
+    page, code = begin(laptop)
+    hint = page.context["stays_pending"]
+    assert [words for words in ("a passkey", "one of those") if words in hint] == sentences
+    assert hint in page.content.decode()
+    assert ("releases the requests you" in page.content.decode()) is not bool(hint)
+    laptop.post(CONFIRM, {"code": code, "shown": page.context["shown"]})
+    assert (Status.PENDING_MFA in map(status_of, requests)) is bool(hint)
 
 
 def test_evidence_of_the_first_code_is_that_of_any_verification(newcomer, laptop):
