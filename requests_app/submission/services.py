@@ -34,7 +34,8 @@ def submit_requests(
     """Create a request for each flow of the selection, all or none.
 
     A request is Pending MFA if its own flow requires MFA and the window is closed, or not enough for
-    that flow. Everything the requester may not choose comes from that flow as stored now. Raises
+    that flow. An API token has no window: a protected request made with one waits for its owner.
+    Everything the requester may not choose comes from that flow as stored now. Raises
     `RequestRefused` with the form field.
     """
     if not selection.targets:
@@ -42,6 +43,7 @@ def submit_requests(
     parts = selection.per_flow()
     try:
         with transaction.atomic():
+            window = None if client_info.token else window
             evidence = _evidence(actor, window)  # locks the requester's MFA state
             return [_create(part, actor, evidence, client_info) for part in parts]
     except IntegrityError:
@@ -74,6 +76,8 @@ def _create(
         duration=selection.duration,
         justification=evaluation.justification,
         ticket=evaluation.ticket,
+        token_id=client_info.token.id if client_info.token else None,
+        token_name=client_info.token.name if client_info.token else "",
         status=status,
         pending_until=pending_until(status, now),
         escalates_at=next_escalation(flow, status, 0, now),

@@ -1,0 +1,4 @@
+"""The errors that operations document."""
+
+ERRORS = frozenset({401, 403, 404, 422, 429})
+CHANGES = ERRORS | {409}
