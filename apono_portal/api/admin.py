@@ -8,7 +8,16 @@ from audit.admin import ReadOnlyAdmin
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(ReadOnlyAdmin):
-    fields = ("user", "name", "prefix", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at")
+    fields = (
+        "user",
+        "name",
+        "prefix",
+        "scopes",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "revoked_at",
+    )
     list_display = ("user", "name", "prefix", "expires_at", "last_used_at", "revoked_at")
     list_select_related = ("user",)
     search_fields = ("user__email", "user__name", "name")

@@ -88,5 +88,7 @@ def _count_call(token: ApiToken) -> None:
             headers={"Retry-After": str(wait_s)},
         )
     if token.last_used_at is None or now - token.last_used_at >= USED_ROUNDED_TO:
-        used = now - timedelta(minutes=now.minute % 5, seconds=now.second, microseconds=now.microsecond)
+        used = now - timedelta(
+            minutes=now.minute % 5, seconds=now.second, microseconds=now.microsecond
+        )
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=used)

@@ -42,7 +42,7 @@ def _repeated(stored: StoredResponse, body_hash: str) -> dict[str, Any]:
         raise Problem(
             409, "key_reused", "This Idempotency-Key was used for another call. Use a new one."
         )
-    body: dict[str, Any] = stored.body
+    body: dict[str, Any] = stored.body or {}
     return body
 
 

@@ -66,9 +66,12 @@ def problem_of(error: Exception) -> Problem:
         return error
     if isinstance(error, WindowClosed):
         return mfa_problem(error, absolute_url("requests:step_up"))
-    if isinstance(error, RequestRefused | Refused):
-        extra = {"field": error.field} if getattr(error, "field", "") else {}
-        return Problem(422, "refused", getattr(error, "sentence", str(error)), extra)
+    if isinstance(error, RequestRefused):
+        return Problem(
+            422, "refused", error.sentence, {"field": error.field} if error.field else {}
+        )
+    if isinstance(error, Refused):
+        return Problem(422, "refused", error.sentence)
     if isinstance(error, Conflict):
         return Problem(409, "conflict", error.sentence)
     if isinstance(error, Http404 | NotAllowed):
@@ -107,8 +110,8 @@ def nowhere(request: HttpRequest, rest: str) -> HttpResponse:
 def install_handlers(api: NinjaAPI) -> None:
     """Answer every refusal as a problem. Anything else is a fault, and Django's to report."""
 
-    def answer(request: HttpRequest, error: Exception) -> HttpResponse:
-        return problem_response(problem_of(error))
+    def answer(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
+        return problem_response(problem_of(error if isinstance(error, Exception) else error()))
 
     for kind in (
         Problem,

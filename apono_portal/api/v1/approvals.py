@@ -51,7 +51,9 @@ def read_approval(request: ApiRequest, request_id: schemas.Id) -> dict[str, Any]
     response={200: schemas.RequestOut, CHANGES: schemas.ProblemOut},
     summary="Approve a request",
 )
-def approve(request: ApiRequest, request_id: schemas.Id, body: schemas.DecisionIn) -> dict[str, Any]:
+def approve(
+    request: ApiRequest, request_id: schemas.Id, body: schemas.DecisionIn
+) -> dict[str, Any]:
     """A flow that requires MFA requires it of approvers, too: approve at the ``step_up_url``."""
     return _decide(request, request_id, body, APPROVE)
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeVar
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import Http404
-from ninja import Query, Router
+from ninja import Router
 from ninja.responses import Status as HttpStatus
 
 from accessflows.flows.forms import FlowFilterForm
@@ -40,9 +40,7 @@ Row = TypeVar("Row", bound=Model)
     tags=["Flows"],
     summary="List access flows",
 )
-def list_flows(
-    request: ApiRequest, q: schemas.Filter = "", page: schemas.PageNumber = 1
-) -> Result:
+def list_flows(request: ApiRequest, q: schemas.Filter = "", page: schemas.PageNumber = 1) -> Result:
     flows = FlowFilterForm({"q": q}).apply(AccessFlow.objects.all())
     rows, next_page = _page(flow_rows(flows), page)
     return {"items": [describe_flow(flow) for flow in rows], "next_page": next_page}
@@ -87,7 +85,7 @@ def list_users(
     role: Role | None = None,
     status: Literal["", "active", "inactive"] = "",
     mfa: Literal["", "set_up", "not_set_up"] = "",
-    cursor: schemas.Cursor = Query(None),
+    cursor: schemas.Cursor = None,
 ) -> Result:
     """In order of name."""
     filters = DirectoryFilter(text=q, role=role or "", status=status, mfa=mfa)

@@ -1,5 +1,6 @@
 """The API's operations together, and its OpenAPI document."""
 
+from functools import cache
 from typing import Any
 
 from django.http import HttpRequest, JsonResponse
@@ -26,6 +27,7 @@ for module in (requests, access, approvals, directory, records):
     api.add_router("", module.router)
 
 
+@cache
 def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document, in which errors are problems (RFC 9457)."""
     document: dict[str, Any] = api.get_openapi_schema(path_prefix="/api/v1/")

@@ -61,14 +61,12 @@ class LogFilters(Schema):
 def list_activity(
     request: ApiRequest,
     filters: Query[ActivityFilters],
-    cursor: schemas.Cursor = Query(None),
+    cursor: schemas.Cursor = None,
 ) -> dict[str, Any]:
     """Newest first, with evidence, decisions and proof."""
     form = _valid(ActivityForm(filters.dict()))
     requests = with_decisions(filter_requests(form.filters))
-    page = page_of(
-        requests.prefetch_related("grants", "extensions"), before=cursor, after=None
-    )
+    page = page_of(requests.prefetch_related("grants", "extensions"), before=cursor, after=None)
     return {
         "items": [activity_export.record_of(listed) for listed in page.rows],
         "next_cursor": page.older_than,
@@ -83,7 +81,9 @@ def list_activity(
     openapi_extra={"responses": {200: FILE}},
 )
 def export_activity(
-    request: ApiRequest, filters: Query[ActivityFilters], file_format: FileFormat = Query("jsonl", alias="format")
+    request: ApiRequest,
+    filters: Query[ActivityFilters],
+    file_format: FileFormat = "jsonl",
 ) -> HttpResponseBase:
     form = _valid(ActivityForm(filters.dict()))
     rows = total_text(filter_requests(form.filters), is_filtered=form.is_filtered)
@@ -99,7 +99,7 @@ def export_activity(
     summary="List audit events",
 )
 def list_events(
-    request: ApiRequest, filters: Query[LogFilters], cursor: schemas.Cursor = Query(None)
+    request: ApiRequest, filters: Query[LogFilters], cursor: schemas.Cursor = None
 ) -> dict[str, Any]:
     """Newest first."""
     form = _valid(LogForm(filters.dict()))
@@ -115,7 +115,9 @@ def list_events(
     openapi_extra={"responses": {200: FILE}},
 )
 def export_events(
-    request: ApiRequest, filters: Query[LogFilters], file_format: FileFormat = Query("jsonl", alias="format")
+    request: ApiRequest,
+    filters: Query[LogFilters],
+    file_format: FileFormat = "jsonl",
 ) -> HttpResponseBase:
     """Without filters, JSON Lines hold the whole chain and can be verified offline."""
     form = _valid(LogForm(filters.dict()))

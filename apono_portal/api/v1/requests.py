@@ -1,12 +1,12 @@
 """The inventory, and the caller's own requests."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from django.core.paginator import Paginator
 from django.http import Http404
 from django.utils import timezone
-from ninja import Header, Query, Router
+from ninja import Header, Router
 from ninja.responses import Status as HttpStatus
 
 from accessflows.flows.catalog import filter_targets, requestable_targets
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 router = Router()
 PAGE_SIZE = 50
 Result = dict[str, Any]
+Key = Annotated[schemas.IdempotencyKey, Header(alias="Idempotency-Key")]
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def dry_run(request: ApiRequest, body: schemas.DryRunIn) -> Result:
 def create_requests(
     request: ApiRequest,
     body: schemas.RequestIn,
-    idempotency_key: schemas.IdempotencyKey = Header(None, alias="Idempotency-Key"),
+    idempotency_key: Key = None,
 ) -> HttpStatus[Result]:
     """Create one request for each flow of the targets, all or none.
 
@@ -147,7 +148,7 @@ def create_requests(
     summary="List your requests",
 )
 def list_requests(
-    request: ApiRequest, status: Status | None = None, cursor: schemas.Cursor = Query(None)
+    request: ApiRequest, status: Status | None = None, cursor: schemas.Cursor = None
 ) -> Result:
     """Newest first. Pass ``next_cursor`` as ``cursor`` for the next page."""
     requests = own_requests(request.auth.user)
@@ -234,7 +235,7 @@ def request_again(
     request: ApiRequest,
     request_id: schemas.Id,
     body: schemas.AgainIn,
-    idempotency_key: schemas.IdempotencyKey = Header(None, alias="Idempotency-Key"),
+    idempotency_key: Key = None,
 ) -> HttpStatus[Result]:
     """Request what a finished request of yours was for, with a new justification."""
     user = request.auth.user

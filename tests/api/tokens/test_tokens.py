@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from apono_portal.api.models import ApiToken
 from apono_portal.api.scopes import Scope
-from apono_portal.api.tokens.selectors import token_in_force
 from apono_portal.api.tokens.secrets import is_well_formed, new_secret
+from apono_portal.api.tokens.selectors import token_in_force
 from apono_portal.core.web.client import SYSTEM
 from apono_portal.users.models import Role
 from apono_portal.users.services import change_user, deactivate_user, reactivate_user

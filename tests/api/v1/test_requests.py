@@ -76,9 +76,7 @@ def test_a_protected_request_waits_although_a_window_is_open(api_of, user, prote
     response = api_of(user).post("/requests", body_for(protected)).json()
     [created] = response["requests"]
     assert created["status"] == "pending_mfa"
-    assert response["step_up_url"] == (
-        f"http://localhost/account/step-up/?request={created['id']}"
-    )
+    assert response["step_up_url"] == (f"http://localhost/account/step-up/?request={created['id']}")
 
 
 def test_the_link_leads_to_the_code_that_releases_it(api_of, user, protected, verified):
