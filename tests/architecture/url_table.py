@@ -90,7 +90,7 @@ URLS: dict[str, Guard] = {
     "api:tokens": Guard.SIGNED_IN,
     "api:create_token": Guard.SIGNED_IN,
     "api:revoke_token": Guard.OWN,
-    "api:confirm_token": Guard.OWN,
+    "api:confirm_token": Guard.SIGNED_IN,
     "api:everybodys_tokens": Guard.ADMIN,
     "api:revoke_as_admin": Guard.ADMIN,
     # access flows
