@@ -15,6 +15,9 @@ from requests_app.exceptions import Conflict, RequestRefused
 
 CONTENT_TYPE = "application/problem+json"
 NOT_FOUND = "There is no such thing, or it is not yours to see."
+# The errors that operations document: of those that read, and of those that change something.
+ERRORS = frozenset({401, 403, 404, 422, 429})
+CHANGES = ERRORS | {409}
 TITLES = {
     400: "Malformed request",
     401: "Not authenticated",

@@ -10,12 +10,11 @@ from ninja import Router
 from accessflows.connectors.protocol import Credential
 from accessflows.models import Integration
 from apono_portal.api.authentication import ApiRequest, BearerToken, client_of
-from apono_portal.api.problems import mfa_problem
+from apono_portal.api.problems import CHANGES, ERRORS, mfa_problem
 from apono_portal.api.scopes import Scope
 from apono_portal.api.tokens.selectors import confirmed_window
 from apono_portal.api.v1 import schemas
 from apono_portal.api.v1.descriptions import confirm_url, describe_grant
-from apono_portal.api.v1.errors import CHANGES, ERRORS
 from mfa.exceptions import WindowClosed
 from requests_app.grants.credentials import reset_credential, reveal_credential
 from requests_app.grants.psql import DEFAULT_SSLMODE, psql_command

@@ -7,11 +7,10 @@ from django.http import Http404
 from ninja import Router
 
 from apono_portal.api.authentication import ApiRequest, BearerToken, client_of
-from apono_portal.api.problems import mfa_problem
+from apono_portal.api.problems import CHANGES, ERRORS, mfa_problem
 from apono_portal.api.scopes import Scope
 from apono_portal.api.v1 import schemas
 from apono_portal.api.v1.descriptions import describe_request
-from apono_portal.api.v1.errors import CHANGES, ERRORS
 from apono_portal.core.web.absolute_urls import absolute_url
 from mfa.exceptions import WindowClosed
 from requests_app.approvals.review import review_digest

@@ -12,11 +12,11 @@ from accessflows.flows.forms import FlowFilterForm
 from accessflows.flows.selectors import flow_rows, integration_rows
 from accessflows.models import AccessFlow
 from apono_portal.api.authentication import ApiRequest, BearerToken, client_of
+from apono_portal.api.problems import ERRORS
 from apono_portal.api.scopes import Scope
 from apono_portal.api.tokens.services import revoke_token
 from apono_portal.api.v1 import schemas
 from apono_portal.api.v1.descriptions import describe_flow, describe_integrations
-from apono_portal.api.v1.errors import ERRORS
 from apono_portal.core.web.absolute_urls import absolute_url
 from apono_portal.users.directory import DirectoryFilter, directory_page
 from apono_portal.users.models import Role, User

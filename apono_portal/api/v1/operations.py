@@ -7,7 +7,7 @@ from django.http import HttpRequest, JsonResponse
 from ninja import NinjaAPI
 
 from apono_portal.api.problems import CONTENT_TYPE, install_handlers
-from apono_portal.api.v1 import access, approvals, directory, records, requests
+from apono_portal.api.v1 import access, approvals, directory, reports, requests
 
 DESCRIPTION = (
     "Everything a user does on the pages, with a token. No code is accepted over a token: a protected "
@@ -23,7 +23,7 @@ api = NinjaAPI(
     openapi_url=None,
 )
 install_handlers(api)
-for module in (requests, access, approvals, directory, records):
+for module in (requests, access, approvals, directory, reports):
     api.add_router("", module.router)
 
 

@@ -13,7 +13,7 @@ from accessflows.flows.catalog import filter_targets, requestable_targets
 from accessflows.flows.policies import FlowApprovers, approvers_of
 from apono_portal.api.authentication import ApiRequest, BearerToken, client_of
 from apono_portal.api.idempotency import once
-from apono_portal.api.problems import Problem, mfa_problem
+from apono_portal.api.problems import CHANGES, ERRORS, Problem, mfa_problem
 from apono_portal.api.scopes import Scope
 from apono_portal.api.tokens.selectors import confirmed_window
 from apono_portal.api.v1 import schemas
@@ -24,7 +24,6 @@ from apono_portal.api.v1.descriptions import (
     describe_target,
     step_up_url,
 )
-from apono_portal.api.v1.errors import CHANGES, ERRORS
 from apono_portal.core.db.keyset import page_of
 from apono_portal.core.formatting.durations import format_duration
 from apono_portal.core.web.absolute_urls import absolute_url

@@ -6,10 +6,9 @@ from django.http import HttpResponseBase
 from ninja import Query, Router, Schema
 
 from apono_portal.api.authentication import ApiRequest, BearerToken, client_of
-from apono_portal.api.problems import Problem
+from apono_portal.api.problems import ERRORS, Problem
 from apono_portal.api.scopes import Scope
 from apono_portal.api.v1 import schemas
-from apono_portal.api.v1.errors import ERRORS
 from apono_portal.core.db.keyset import page_of, total_text
 from audit.log import export as log_export
 from audit.log.forms import LogForm
@@ -20,7 +19,7 @@ from requests_app.activity import export as activity_export
 from requests_app.activity.forms import ActivityForm
 from requests_app.activity.selectors import filter_requests, with_decisions
 
-router = Router(tags=["Records"])
+router = Router(tags=["Reports"])
 READ = BearerToken(Scope.AUDIT_READ, readers_only=True)
 FileFormat = Literal["csv", "jsonl"]
 FilterForm = TypeVar("FilterForm", ActivityForm, LogForm)

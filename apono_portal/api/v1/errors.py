@@ -1,4 +1,0 @@
-"""The errors that operations document."""
-
-ERRORS = frozenset({401, 403, 404, 422, 429})
-CHANGES = ERRORS | {409}
