@@ -1,5 +1,6 @@
 """The API's operations together, and its OpenAPI document."""
 
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -33,6 +34,8 @@ def openapi_document() -> dict[str, Any]:
     document: dict[str, Any] = api.get_openapi_schema(path_prefix="/api/v1/")
     for path in document["paths"].values():
         for operation in path.values():
+            if "requestBody" in operation:  # which may be no JSON
+                operation["responses"][400] = deepcopy(operation["responses"][422])
             for status, response in operation["responses"].items():
                 content = response.get("content", {})
                 if int(status) >= 400 and "application/json" in content:
