@@ -22,6 +22,9 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "mfa:new_recovery_codes",
         "notifications:choose",
         "users:password",
+        "api:tokens",
+        "api:create_token",
+        "api:docs",
     ),
     "newcomer": ("requests:my_access", "requests:list", "requests:new", "mfa:security"),
     "waiting": ("requests:step_up", "requests:my_access"),
@@ -52,6 +55,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "notifications:deliveries",
         "notifications:webhooks",
         "notifications:create_webhook",
+        "api:everybodys_tokens",
         "admin:index",
     ),
 }
@@ -85,8 +89,12 @@ NO_PAGE = {
         "users:sign_out",
         "users:theme",
         "users:vouch_for_passkey",
+        "api:revoke_token",
+        "api:revoke_as_admin",
     ),
     "is for programs": (
+        "api:openapi",
+        "nowhere",
         "healthz",
         "readyz",
         "metrics",
@@ -134,6 +142,8 @@ def pages_of(world: World) -> Iterator[tuple[str, str]]:
     for name in ("mfa:rename_method", "mfa:remove_method"):
         yield "requester", reverse(name, args=["passkey", world.passkey.pk])
     yield "requester", reverse("requests:login", args=["jit_abc"])
+    active = world.requests["active"]
+    yield "requester", reverse("api:confirm_token", args=[world.token.pk, active.pk])
     yield "approver", reverse("requests:decide", args=[world.decidable.pk])
     yield from (("admin", address) for address in _admin_pages(world))
 

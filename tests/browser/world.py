@@ -23,6 +23,7 @@ from tests.factories import (
     GroupFactory,
     IntegrationFactory,
     PasskeyFactory,
+    TokenFactory,
     UserFactory,
     VerificationFactory,
 )
@@ -70,6 +71,7 @@ class World:
         for role in ("admin", "requester", "approver", "waiting"):
             AuthenticatorFactory(user=self.people[role], name="Aegis on Pixel 8")
         self.passkey = PasskeyFactory(user=self.people["requester"], name="Work laptop of 2026")
+        self.token = TokenFactory(user=self.people["requester"], name=f"Laptop of {LONG}"[:64])
         self.owners = owners
 
     def _flows(self) -> None:
