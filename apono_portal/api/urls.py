@@ -34,6 +34,7 @@ pages = [
         name="confirm_token",
     ),
     path("users/tokens/", views.everybodys_tokens, name="everybodys_tokens"),
+    path("users/<int:pk>/tokens/new/", views.create_for_service, name="create_service_token"),
     path("users/tokens/<int:pk>/revoke/", views.revoke_as_admin, name="revoke_as_admin"),
 ]
 client_v1, client_app, client_namespace = client_api.urls
