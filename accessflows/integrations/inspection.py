@@ -69,11 +69,11 @@ def inspect_target(integration: Integration, listener: ProgressListener) -> Insp
 
 def is_different_server(integration: Integration, inventory: Inventory | None) -> bool:
     expected = integration.system_identifier
-    return bool(expected and inventory and inventory.system_identifier != expected)
+    return bool(expected and inventory and inventory.server_id != expected)
 
 
 def _discovered(inventory: Inventory) -> Check:
-    resources, permissions = len(inventory.databases), len(inventory.roles)
+    resources, permissions = len(inventory.resources), len(inventory.permissions)
     return Check.passed(
         "discovered", f"Resources found: {resources}. Permissions found: {permissions}."
     )
@@ -92,11 +92,13 @@ def _read_rights(
     """
     granted = _granted_by_flows(integration)
     rights: Rights = {}
-    resources = sorted(inventory.databases, key=lambda name: name not in granted)[:MAX_RESOURCES]
+    resources = sorted(inventory.resources, key=lambda name: name not in granted)[:MAX_RESOURCES]
     for number, resource in enumerate(resources):
         listener.report_read(number, len(resources))
         roles = [
-            role.name for role in inventory.roles if not role.refusal and resource in role.databases
+            role.name
+            for role in inventory.permissions
+            if not role.refusal and resource in role.resources
         ]
         roles.sort(key=lambda name: name not in granted.get(resource, ()))
         if not roles:
