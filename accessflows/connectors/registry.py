@@ -13,11 +13,12 @@ from accessflows.connectors.protocol import Connector
 log = structlog.get_logger(__name__)
 
 POSTGRESQL = "postgresql"
+VALKEY = "valkey"
 WEBHOOK = "webhook"
 ENTRY_POINTS = "apono_portal.connectors"
 MAX_NAME_LENGTH = 32
 
-_BUILT_IN = (POSTGRESQL, WEBHOOK)
+_BUILT_IN = (POSTGRESQL, VALKEY, WEBHOOK)
 
 
 @cache

@@ -50,6 +50,7 @@ class ProgressListener:
 
 def inspect_target(integration: Integration, listener: ProgressListener) -> Inspection:
     """Inspect a target, and turn failures into failed checks."""
+    checks: list[Check] = []
     try:
         connector, target = connector_for(integration.kind), integration.target()
         checks = connector.preflight(target, portal_id=settings.PORTAL_ID)
@@ -64,7 +65,11 @@ def inspect_target(integration: Integration, listener: ProgressListener) -> Insp
         sentence = "The credential can't be decrypted. Enter it again."
         return Inspection([Check.failed("credential", sentence)], None)
     except ConnectorError as error:
-        return Inspection([Check.failed("reachable", error.sentence)], None)
+        failed = [check for check in checks if not check.ok]
+        known = any(check.sentence == error.sentence for check in failed)
+        return Inspection(
+            checks if known else [*checks, Check.failed("reachable", error.sentence)], None
+        )
 
 
 def is_different_server(integration: Integration, inventory: Inventory | None) -> bool:
