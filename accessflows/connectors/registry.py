@@ -13,12 +13,13 @@ from accessflows.connectors.protocol import Connector
 log = structlog.get_logger(__name__)
 
 POSTGRESQL = "postgresql"
+MARIADB = "mariadb"
 VALKEY = "valkey"
 WEBHOOK = "webhook"
 ENTRY_POINTS = "apono_portal.connectors"
 MAX_NAME_LENGTH = 32
 
-_BUILT_IN = (POSTGRESQL, VALKEY, WEBHOOK)
+_BUILT_IN = (POSTGRESQL, MARIADB, VALKEY, WEBHOOK)
 
 
 @cache

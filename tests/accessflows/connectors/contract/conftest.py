@@ -11,12 +11,13 @@ from accessflows.connectors.registry import connector_for
 from accessflows.connectors.webhook.settings import WebhookSettings
 from apono_portal.demo.postgres_server import available_versions
 from tests.fixtures import postgres as fixtures
+from tests.fixtures.mariadb import mariadb_server, mariadb_subject  # noqa: F401
 from tests.fixtures.postgres import PgTarget
 from tests.fixtures.subjects import Session, Subject
 from tests.fixtures.valkey import valkey_server, valkey_subject  # noqa: F401
 from tests.fixtures.webhook import Receiver, receiver  # noqa: F401
 
-KINDS = ("postgresql", "valkey", "webhook")
+KINDS = ("postgresql", "mariadb", "valkey", "webhook")
 
 provisioned_server = fixtures.provisioned_server
 pg_target = fixtures.pg_target
