@@ -19,7 +19,7 @@ WEBHOOK = "webhook"
 ENTRY_POINTS = "apono_portal.connectors"
 MAX_NAME_LENGTH = 32
 
-_BUILT_IN = (POSTGRESQL, MARIADB, VALKEY, WEBHOOK)
+BUILT_IN = (POSTGRESQL, MARIADB, VALKEY, WEBHOOK)
 
 
 @cache
@@ -29,7 +29,7 @@ def kinds() -> dict[str, ConnectorKind]:
     A package that cannot be loaded is logged and left out, and none replaces one of the portal's own.
     """
     kinds: dict[str, ConnectorKind] = {}
-    for name in _BUILT_IN:
+    for name in BUILT_IN:
         kinds[name] = resolve_name(f"accessflows.connectors.{name}:kind")
     for entry_point in sorted(entry_points(group=ENTRY_POINTS), key=lambda one: one.name):
         try:

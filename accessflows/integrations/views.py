@@ -160,7 +160,14 @@ def check_run(request: PortalRequest, pk: int, run_pk: int) -> HttpResponse:
     runs = CheckRun.objects.select_related("integration")
     run = get_object_or_404(runs, pk=run_pk, integration=pk)
     token = f"{run.state}-{len(run.steps)}-{run.read}" if run.is_open else ""
-    context = {"run": run, "integration": run.integration, "progress_token": token}
+    context = {
+        "run": run,
+        "integration": run.integration,
+        "progress_token": token,
+        "failed_steps": [step for step in run.steps if not step["ok"]],
+        "passed_steps": [step for step in run.steps if step["ok"]],
+        "has_flows": flows_using(run.integration).exists(),
+    }
     return render(request, "accessflows/check_run.html", context)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from accessflows.connectors.errors import ConnectorError, TargetMismatch, TargetRefused
 from accessflows.connectors.mariadb.connection import Broker, placeholders
-from accessflows.connectors.markers import mark_of
+from accessflows.connectors.markers import derive_mark
 from accessflows.connectors.protocol import GrantIdentity, GrantSpec, Membership, grant_id_of
 
 HOST = "%"
@@ -58,9 +58,9 @@ def read_accounts(broker: Broker, names: Sequence[str]) -> dict[str, Account]:
     if not names:
         return {}
     within = placeholders(names)
-    found = defaultdict(list)
+    catalog = defaultdict(list)
     for row in broker.rows(_ACCOUNTS.format(names=within), names):
-        found[row["name"]].append(row)
+        catalog[row["name"]].append(row)
     roles = defaultdict(list)
     for row in broker.rows(_MEMBERSHIPS.format(names=within), names):
         roles[row["name"]].append(Membership(row["role"], admin=row["admin"] == "Y", may_set=False))
@@ -71,9 +71,9 @@ def read_accounts(broker: Broker, names: Sequence[str]) -> dict[str, Account]:
     return {
         name: Account(
             name,
-            tuple(row["host"] for row in found[name]),
-            all(str(row["is_locked"]) in {"true", "1"} for row in found[name]),
-            any(str(row["access"]) != "0" for row in found[name]),
+            tuple(row["host"] for row in catalog[name]),
+            all(str(row["is_locked"]) in {"true", "1"} for row in catalog[name]),
+            any(str(row["access"]) != "0" for row in catalog[name]),
             tuple(roles[name]),
             markers.get(name),
         )
@@ -90,7 +90,7 @@ def require_marker(account: Account, spec: GrantSpec) -> Marker:
     marker = account.marker
     if (
         marker is None
-        or (marker.portal_id, marker.mark) != (spec.portal_id, mark_of(spec.login))
+        or (marker.portal_id, marker.mark) != (spec.portal_id, derive_mark(spec.login))
         or any(host != HOST for host in account.hosts)
     ):
         raise TargetMismatch(

@@ -44,7 +44,7 @@ from accessflows.connectors.mariadb.permissions import (
     discovered_permissions,
     permission_refusal,
 )
-from accessflows.connectors.markers import mark_of
+from accessflows.connectors.markers import derive_mark
 from accessflows.connectors.protocol import (
     AccountListing,
     Activation,
@@ -136,7 +136,7 @@ class MariaDBConnector:
             _require_as_made(read_account(broker, spec.login), spec)
             log.info("grant_activated", login=spec.login, already_existed=account.exists)
             return Activation(
-                GrantIdentity(spec.login, mark_of(spec.login), broker.server_id),
+                GrantIdentity(spec.login, derive_mark(spec.login), broker.server_id),
                 broker.version.split("-")[0],
                 broker.server_time,
                 broker.clock_skew,
@@ -151,7 +151,7 @@ class MariaDBConnector:
             if not account.exists and account.marker is None:
                 return None
             require_marker(account, spec)
-            return GrantIdentity(spec.login, mark_of(spec.login), broker.server_id)
+            return GrantIdentity(spec.login, derive_mark(spec.login), broker.server_id)
 
     def issue_credential(
         self, target: Target, spec: GrantSpec, identity: GrantIdentity
@@ -339,7 +339,7 @@ def _require_adoptable(account: Account, spec: GrantSpec) -> None:
 def _insert_marker(broker: Broker, spec: GrantSpec) -> None:
     broker.run(
         _REMEMBER,
-        (spec.login, spec.portal_id, mark_of(spec.login), spec.deadline.isoformat()),
+        (spec.login, spec.portal_id, derive_mark(spec.login), spec.deadline.isoformat()),
     )
 
 
@@ -498,7 +498,9 @@ def _proof(broker: Broker, account: Account, sessions: int) -> Proof:
 def _managed(account: Account, server_id: str) -> ManagedAccount:
     marker = account.marker
     return ManagedAccount(
-        GrantIdentity(account.name, marker.mark if marker else mark_of(account.name), server_id),
+        GrantIdentity(
+            account.name, marker.mark if marker else derive_mark(account.name), server_id
+        ),
         account.name,
         grant_id_of(account.name) if marker else None,
         marker.portal_id if marker else "",

@@ -128,16 +128,16 @@ def all_roles(broker: Broker) -> list[str]:
 
 def discovered_permissions(broker: Broker) -> tuple[DiscoveredPermission, ...]:
     administered = administered_roles(broker)
-    found = []
+    permissions = []
     for name in all_roles(broker):
         rights = RoleRights(broker, name)
         refusal = rights.refusal(administered)
-        found.append(
+        permissions.append(
             DiscoveredPermission(
                 name, rights.resources(), refusal, "" if refusal else rights.delegation()
             )
         )
-    return tuple(found)
+    return tuple(permissions)
 
 
 def permission_refusal(broker: Broker, permission: str, *, allow_delegation: bool) -> str:

@@ -18,7 +18,7 @@ from accessflows.connectors.errors import (
     TargetRefused,
     TargetUnavailable,
 )
-from accessflows.connectors.markers import mark_of
+from accessflows.connectors.markers import derive_mark
 from accessflows.connectors.protocol import (
     AccountListing,
     Activation,
@@ -114,7 +114,7 @@ class ValkeyConnector:
             _require_as_made(broker, spec)
             log.info("grant_activated", login=spec.login, already_existed=existing is not None)
             return Activation(
-                GrantIdentity(spec.login, mark_of(spec.login), server_id),
+                GrantIdentity(spec.login, derive_mark(spec.login), server_id),
                 broker.version(),
                 broker.now(),
                 skew,
@@ -130,7 +130,7 @@ class ValkeyConnector:
         if account is None:
             return None
         _require_marker(account, spec)
-        return GrantIdentity(spec.login, mark_of(spec.login), server_id)
+        return GrantIdentity(spec.login, derive_mark(spec.login), server_id)
 
     def issue_credential(
         self, target: Target, spec: GrantSpec, identity: GrantIdentity
@@ -352,7 +352,10 @@ def _require_time_left(spec: GrantSpec) -> None:
 
 def _require_marker(account: Account, spec: GrantSpec) -> Marker:
     marker = account.marker
-    if marker is None or (marker.portal_id, marker.mark) != (spec.portal_id, mark_of(spec.login)):
+    if marker is None or (marker.portal_id, marker.mark) != (
+        spec.portal_id,
+        derive_mark(spec.login),
+    ):
         raise TargetMismatch(
             f"An account named {spec.login} exists but was not created for this grant. "
             "It was not touched. Find out who created it and delete it."
@@ -477,7 +480,9 @@ def _managed(account: Account, server_id: str) -> ManagedAccount:
             *([] if is_as_made else [Membership(OTHER_RULES, admin=False, may_set=False)]),
         )
     return ManagedAccount(
-        GrantIdentity(account.name, marker.mark if marker else mark_of(account.name), server_id),
+        GrantIdentity(
+            account.name, marker.mark if marker else derive_mark(account.name), server_id
+        ),
         account.name,
         grant_id_of(account.name) if marker else None,
         marker.portal_id if marker else "",

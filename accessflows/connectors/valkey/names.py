@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote, unquote
 
 from accessflows.connectors.errors import TargetRefused
-from accessflows.connectors.markers import mark_of
+from accessflows.connectors.markers import derive_mark
 from accessflows.connectors.protocol import GrantSpec, grant_id_of
 
 SERVER_ACCOUNT = "apono_server"
@@ -38,7 +38,11 @@ class Marker:
     @classmethod
     def of(cls, spec: GrantSpec, rules: Iterable[str]) -> "Marker":
         return cls(
-            spec.portal_id, spec.deadline, mark_of(spec.login), spec.permission, digest_of(rules)
+            spec.portal_id,
+            spec.deadline,
+            derive_mark(spec.login),
+            spec.permission,
+            digest_of(rules),
         )
 
     def selector(self) -> str:
@@ -71,12 +75,12 @@ def parse_account(line: str) -> Account:
     """Return the account in a line of ACL LIST."""
     _, name, *rules = _RULE.findall(line)
     markers = [marker for rule in rules if (marker := _read_marker(rule))]
-    kept = [rule for rule in rules if not _is_about_sign_in(rule) and _read_marker(rule) is None]
+    others = [rule for rule in rules if not _is_about_sign_in(rule) and _read_marker(rule) is None]
     return Account(
         name,
         can_login="on" in rules,
         has_password=any(rule == "nopass" or rule.startswith("#") for rule in rules),
-        rules=tuple(kept),
+        rules=tuple(others),
         marker=markers[0] if len(markers) == 1 else None,
     )
 
