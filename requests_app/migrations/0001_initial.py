@@ -110,7 +110,7 @@ class Migration(migrations.Migration):
                 ('extending_to', models.DateTimeField(blank=True, null=True)),
                 ('enforced_until', models.DateTimeField(blank=True, null=True)),
                 ('login', models.CharField(blank=True, max_length=63)),
-                ('login_oid', models.BigIntegerField(blank=True, null=True)),
+                ('login_mark', models.CharField(blank=True, max_length=64)),
                 ('system_identifier', models.CharField(blank=True, max_length=32)),
                 ('activated_at', models.DateTimeField(blank=True, null=True)),
                 ('revealed_at', models.DateTimeField(blank=True, null=True)),

@@ -200,7 +200,7 @@ def approver_names(flow: AccessFlow) -> list[str]:
 
 def _group(targets: list[FlowTarget], selected: Collection[int]) -> CatalogGroup:
     resource = targets[0].resource
-    system = f"{resource.integration.name} · {resource.integration.get_kind_display()}"
+    system = f"{resource.integration.name} · {resource.integration.kind_label}"
     return CatalogGroup(resource.name, system, _rows(targets, selected))
 
 

@@ -11,14 +11,15 @@ from typing import Any
 from django.conf import settings
 from django.templatetags.static import static
 
+from accessflows.connectors.postgresql.connection_lines import psql_command
 from accessflows.connectors.protocol import Credential
 from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, Resource
 from apono_portal.api.v1.descriptions import step_up_url
 from apono_portal.users.models import User
-from requests_app.grants.psql import psql_command
 from requests_app.models import AccessRequest, Grant, GrantState, RequestedTarget, Status
 
 Shape = dict[str, Any]
+POSTGRESQL, MARIADB = "postgresql", "mariadb"
 STATUSES = {
     Status.PENDING_MFA: "PendingMFA",
     Status.PENDING_APPROVAL: "Pending",
@@ -68,14 +69,14 @@ def integration_shape(integration: Integration | None, name: str = "") -> Shape:
     return {
         "id": str(integration.pk) if integration else "",
         "type": integration.kind if integration else "",
-        "type_display_name": integration.get_kind_display() if integration else "",
+        "type_display_name": integration.kind_label if integration else "",
         "name": integration.name if integration else name,
         "icons": _icons(),
     }
 
 
 def resource_type_shape(integration: Integration | None) -> Shape:
-    is_database = integration is None or integration.kind == Integration.Kind.POSTGRESQL
+    is_database = integration is None or integration.kind in {POSTGRESQL, MARIADB}
     return {
         "id": resource_type_id(integration),
         "name": "Database" if is_database else "Resource",
@@ -87,7 +88,7 @@ def resource_type_shape(integration: Integration | None) -> Shape:
 
 def resource_type_id(integration: Integration | None) -> str:
     """Return the id of the one type of resources that an integration has."""
-    return f"{integration.kind if integration else Integration.Kind.POSTGRESQL}-resource"
+    return f"{integration.kind if integration else POSTGRESQL}-resource"
 
 
 def resource_shape(resource: Resource) -> Shape:
@@ -174,7 +175,7 @@ def details_shape(grant: Grant, credential: Credential | None) -> Shape:
     values = {
         "host": credential.host,
         "port": str(credential.port),
-        "database": credential.database,
+        "database": credential.resource,
         "username": credential.user,
         "password": credential.password,
     }
@@ -198,7 +199,7 @@ def _shell_command(grant: Grant, credential: Credential) -> str | None:
 
 
 def _is_postgresql(grant: Grant) -> bool:
-    return grant.integration is not None and grant.integration.kind == Integration.Kind.POSTGRESQL
+    return grant.integration is not None and grant.integration.kind == POSTGRESQL
 
 
 def _groups(request: AccessRequest) -> list[Shape]:
