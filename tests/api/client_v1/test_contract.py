@@ -197,7 +197,7 @@ def test_the_list_echoes_the_limit_and_never_a_null_justification(api_of, user, 
 def test_details_are_read_once_and_only_what_was_confirmed(api_of, user):
     flow = AccessFlowFactory(requester_users=[user], targets=1, require_mfa=True)
     active = AccessRequestFactory(requester=user, flow=flow, status=Status.ACTIVE)
-    grant = GrantFactory(request=active, login="apono_x", login_oid=1, system_identifier="1")
+    grant = GrantFactory(request=active, login="apono_x", login_mark="1", system_identifier="1")
     client = api_of(user)
     [listed] = checked(client.get(f"{BASE}/access-sessions"), "/access-sessions")["data"]
     assert listed["credentials"]["status"] == "new"
