@@ -233,7 +233,9 @@ def _values(source: Integration | IntegrationInput) -> dict[str, object]:
     """Return all fields, with every setting that the kind declares."""
     values = {name: getattr(source, name) for name in (*OTHER_FIELDS, *ADDRESS_FIELDS)}
     kind = find_kind(source.kind)
-    settings = kind.settings.of(source.settings).as_dict() if kind else dict(source.settings)
+    settings: dict[str, object] = dict(source.settings)
+    if kind:
+        settings = kind.settings.of(source.settings).as_dict()
     return values | {"settings": settings}
 
 
