@@ -11,6 +11,7 @@ from accessflows.models import AccessFlow, FlowTarget, Integration
 from apono_portal.core.crypto.authenticity import AuthenticatedRow
 from mfa.models import Method, Strength, Verification
 from mfa.verification.strength import Requirement
+from requests_app.models.submissions import Submission
 from requests_app.querysets import AccessRequestQuerySet
 
 
@@ -71,6 +72,9 @@ class AccessRequest(AuthenticatedRow):
     requester_label = models.CharField(max_length=320)
     flow = models.ForeignKey(
         AccessFlow, null=True, on_delete=models.SET_NULL, related_name="access_requests"
+    )
+    submission = models.ForeignKey(
+        Submission, null=True, blank=True, on_delete=models.SET_NULL, related_name="requests"
     )
     flow_name = models.CharField(max_length=80)
     flow_version = models.PositiveIntegerField()

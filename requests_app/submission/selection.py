@@ -78,6 +78,17 @@ class Selection:
         ]
         return hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:32]
 
+    @property
+    def content_digest(self) -> str:
+        """Digest of all that was filled in."""
+        content = [
+            sorted(target.pk for target in self.targets),
+            self.duration.total_seconds(),
+            self.justification,
+            self.ticket,
+        ]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
     def prefetch_approvers(self) -> None:
         prefetch_related_objects(
             list(self.targets), "flow__approver_groups", "flow__approver_users"

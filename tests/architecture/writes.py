@@ -108,7 +108,7 @@ WRITES: dict[str, set[str]] = {
     "integrations:run_canary": {"CanaryRun +"},
     "integrations:enable": {"Integration.is_active"},
     "integrations:disable": {"Integration.is_active"},
-    "requests:new": {"AccessRequest +", "RequestedTarget +", "MfaState +"},
+    "requests:new": {"AccessRequest +", "RequestedTarget +", "MfaState +", "Submission +"},
     "requests:revoke": ENDING,
     "requests:revoke_selected": ENDING,
     "requests:revoke_integration": ENDING,
