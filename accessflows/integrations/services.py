@@ -188,7 +188,7 @@ def _write_change(
     if integration_digest(integration) != seen:
         raise Refused(CHANGED_MEANWHILE)
     before = _values(integration)
-    changes = {
+    changes: dict[str, dict[str, object]] = {
         name: {"from": before[name], "to": value}
         for name, value in _values(terms).items()
         if before[name] != value
@@ -197,7 +197,7 @@ def _write_change(
         setattr(integration, name, change["to"])
     if terms.password:
         integration.encrypted_password = _encrypted(integration, terms.password)
-        changes["password"] = PASSWORD_CHANGE
+        changes["password"] = dict(PASSWORD_CHANGE)
     if "ca_certificates" in changes:
         changes["ca_certificates"] = {
             end: describe_certificates(str(text))
