@@ -154,6 +154,7 @@ TEMPLATES = [
                 "active_access": "requests_app.active_access.tags",
                 "datetimes": "apono_portal.core.formatting.datetimes",
                 "durations": "apono_portal.core.formatting.durations",
+                "target_promises": "accessflows.flows.tags",
             },
             "context_processors": [
                 "django.template.context_processors.request",

@@ -161,6 +161,7 @@ class GrantCard:
     shows_login: bool
     resource_label: str
     promises: Promises | None
+    connection_limit: int
 
 
 @dataclass(frozen=True)
@@ -369,6 +370,9 @@ def _grant_card(grant: Grant, request: AccessRequest, viewer: "User", now: datet
         proof=proof_lines(grant.proof),
         resource_label=kind.resource_label if kind else "Resource",
         promises=kind.promises if kind else None,
+        connection_limit=integration.connection_limit
+        if integration and kind and kind.limits_connections
+        else 0,
         shows_login=viewer.can_read_everything or request.requester_id == viewer.pk,
         can_reveal=is_usable and grant.revealed_at is None,
         can_reset=is_usable and grant.revealed_at is not None,

@@ -66,6 +66,17 @@ _CREATABLE = sql.SQL(
 )
 
 
+# Schemas with objects that a permission has rights on, and that it may not enter.
+_CLOSED_SCHEMAS = sql.SQL(
+    "SELECT n.nspname AS name FROM pg_namespace n WHERE n.nspname !~ '^pg_'"
+    " AND n.nspname <> 'information_schema'"
+    " AND NOT has_schema_privilege(%(permission)s, n.oid, 'USAGE') AND EXISTS ("
+    "   SELECT FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x"
+    "   JOIN pg_roles r ON r.oid = x.grantee"
+    "   WHERE c.relnamespace = n.oid AND pg_has_role(%(permission)s, r.oid, 'USAGE')) ORDER BY 1"
+)
+
+
 def preflight(
     target: Target, permissions: Sequence[str] | None = None, *, portal_id: str | None = None
 ) -> list[Check]:
@@ -246,9 +257,23 @@ def _persistence_checks(
         with connect_as_broker(target, database=database) as connection:
             for permission in permissions:
                 yield _persistence_check(connection, database, permission)
+                yield from _usage_checks(connection, database, permission)
     except ConnectorError as error:
         remedy = setup_sql.connect_sql(database, target.user)
         yield Check.failed(f"Database {database}", error.sentence, remedy)
+
+
+def _usage_checks(connection: BrokerConnection, database: str, permission: str) -> Iterator[Check]:
+    """Check that the rights on objects can be used: without USAGE on their schema they look like rights."""
+    rows = connection.rows(_CLOSED_SCHEMAS, {"permission": permission})
+    schemas = [row["name"] for row in rows]
+    if schemas:
+        yield Check.failed(
+            f"Schemas of {permission} in {database}",
+            f"{permission} has rights on objects in {', '.join(schemas)}, but not USAGE on the schema, so "
+            "they can't be used.",
+            "\n".join(setup_sql.usage_sql(name, permission) for name in schemas),
+        )
 
 
 def _persistence_check(connection: BrokerConnection, database: str, permission: str) -> Check:

@@ -126,6 +126,10 @@ def connect_sql(database: str, role: str) -> str:
     return f"GRANT CONNECT ON DATABASE {identifier(database)} TO {identifier(role)};"
 
 
+def usage_sql(schema: str, role: str) -> str:
+    return f"GRANT USAGE ON SCHEMA {identifier(schema)} TO {identifier(role)};"
+
+
 def close_public_sql(database: str) -> str:
     return f"REVOKE CONNECT, TEMPORARY ON DATABASE {identifier(database)} FROM PUBLIC;"
 
