@@ -4,7 +4,6 @@ Accounts and roles are changed by statements that commit by themselves, and a ki
 later. So every step is read back, and a row in the marker table says first what an account is for.
 """
 
-import hashlib
 import secrets
 import time
 from collections.abc import Iterable, Sequence
@@ -44,6 +43,7 @@ from accessflows.connectors.mariadb.permissions import (
     discovered_permissions,
     permission_refusal,
 )
+from accessflows.connectors.mariadb.setup_commands import native_hash
 from accessflows.connectors.markers import derive_mark
 from accessflows.connectors.protocol import (
     AccountListing,
@@ -348,7 +348,9 @@ def _create(broker: Broker, spec: GrantSpec) -> None:
     statement = "CREATE USER %s@%s IDENTIFIED VIA mysql_native_password USING %s"
     statement += f" WITH MAX_USER_CONNECTIONS {int(spec.connection_limit)} ACCOUNT LOCK"
     try:
-        broker.run(statement, (spec.login, HOST, _hash(secrets.token_urlsafe(PASSWORD_BYTES))))
+        broker.run(
+            statement, (spec.login, HOST, native_hash(secrets.token_urlsafe(PASSWORD_BYTES)))
+        )
     except pymysql.MySQLError as error:
         if code_of(error) != EXISTS_OR_MISSING:
             raise
@@ -380,7 +382,7 @@ def _set_password(broker: Broker, spec: GrantSpec, identity: GrantIdentity) -> C
     _active(broker, identity)
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     statement = "ALTER USER %s@%s IDENTIFIED VIA mysql_native_password USING %s ACCOUNT UNLOCK"
-    broker.run(statement, (identity.name, HOST, _hash(password)))
+    broker.run(statement, (identity.name, HOST, native_hash(password)))
     target = broker.target
     try:
         marker = _active(broker, identity).marker
@@ -510,12 +512,6 @@ def _managed(account: Account, server_id: str) -> ManagedAccount:
         account.has_global_rights,
         account.memberships,
     )
-
-
-def _hash(password: str) -> str:
-    """Return what the server stores, so that the password itself is in none of its logs."""
-    inner = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
-    return "*" + hashlib.sha1(inner, usedforsecurity=False).hexdigest().upper()
 
 
 def _about(statement: str, role: str) -> str:

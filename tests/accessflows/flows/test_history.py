@@ -12,7 +12,13 @@ from accessflows.flows.services import change_flow, set_flow_active
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow
 from apono_portal.core.web.client import SYSTEM
-from tests.factories import AccessFlowFactory, FlowTargetFactory, UserFactory, fresh_window, take_fingerprint
+from tests.factories import (
+    AccessFlowFactory,
+    FlowTargetFactory,
+    UserFactory,
+    fresh_window,
+    take_fingerprint,
+)
 
 
 @pytest.fixture

@@ -218,7 +218,7 @@ def test_discovery_lists_databases_and_capability_roles(
     make_grant()
     inventory = postgresql.discover(pg_target.target)
     assert inventory.resources == ("billing", "orders", "orders_staging", "postgres")
-    roles = {role.name: role.databases for role in inventory.permissions}
+    roles = {role.name: role.resources for role in inventory.permissions}
     assert roles == {
         "billing_read": ("billing",),
         "billing_write": ("billing",),
