@@ -30,6 +30,7 @@ from accessflows.connectors.mariadb.accounts import (
     require_marker,
 )
 from accessflows.connectors.mariadb.connection import (
+    CONNECTION_LOST,
     ENCRYPTED,
     EXISTS_OR_MISSING,
     Broker,
@@ -414,28 +415,38 @@ def _make_role_default(
 
 
 def _contain(broker: Broker, accounts: Sequence[Account]) -> tuple[dict[str, int], dict[str, int]]:
-    """Mark, lock, revoke and kill. Return the sessions there were, and those that are still open."""
+    """Mark, lock, kill and revoke. Return the sessions there were, and those that are still open.
+
+    A step that fails stops none of the next; whether an account is locked is read back. A grant that could
+    not be marked as contained is not: a suspended worker could still reveal it.
+    """
     names = [account.name for account in accounts]
     if not names:
         return {}, {}
     sessions = broker.sessions_of(names)
-    broker.run(_CONTAIN.format(names=placeholders(names)), names)
+    failure = _attempt(broker, _CONTAIN.format(names=placeholders(names)), names)
     for account in accounts:
         for host in account.hosts:
-            broker.run("ALTER USER IF EXISTS %s@%s ACCOUNT LOCK", (account.name, host))
+            _attempt(broker, "ALTER USER IF EXISTS %s@%s ACCOUNT LOCK", (account.name, host))
     left = _kill(broker, names)
     for account in accounts:
         for membership in account.memberships:
-            _revoke(broker, account, membership.name)
+            _attempt(broker, _about(_REVOKE, membership.name), (account.name, HOST))
+    if failure is not None:
+        raise failure
     return sessions, left
 
 
-def _revoke(broker: Broker, account: Account, role: str) -> None:
-    """Revoke a role. A refusal is not fatal: nobody can sign in, and the account is dropped later."""
+def _attempt(broker: Broker, statement: str, values: Sequence[object]) -> pymysql.MySQLError | None:
+    """Run a statement, and return why it failed unless the connection is lost."""
     try:
-        broker.run(_about(_REVOKE, role), (account.name, HOST))
+        broker.run(statement, values)
     except pymysql.MySQLError as error:
-        log.warning("membership_not_revoked", login=account.name, error=code_of(error))
+        if code_of(error) in CONNECTION_LOST:
+            raise
+        log.warning("step_failed", statement=statement.split(" ", 2)[:2], error=code_of(error))
+        return error
+    return None
 
 
 def _kill(broker: Broker, names: Sequence[str]) -> dict[str, int]:
