@@ -63,6 +63,8 @@ class Migration(migrations.Migration):
                 ('final_status', models.CharField(blank=True, choices=[('pending_mfa', 'Pending MFA'), ('pending_approval', 'Pending Approval'), ('granting', 'Granting'), ('active', 'Active'), ('revoking', 'Revoking'), ('expired', 'Expired'), ('revoked', 'Revoked'), ('rejected', 'Rejected'), ('lapsed', 'Lapsed'), ('cancelled', 'Cancelled'), ('failed', 'Failed')], max_length=24)),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
                 ('message', models.CharField(blank=True, max_length=500)),
+                ('token_id', models.BigIntegerField(blank=True, null=True)),
+                ('token_name', models.CharField(blank=True, max_length=64)),
                 ('verified_at', models.DateTimeField(blank=True, null=True)),
                 ('verified_method', models.CharField(blank=True, choices=[('code', 'Authenticator app'), ('passkey', 'Passkey'), ('recovery', 'Recovery code')], max_length=8)),
                 ('verified_with', models.CharField(blank=True, max_length=64)),
