@@ -102,7 +102,7 @@ WRITES: dict[str, set[str]] = {
         *(f"{name} -" for name in OF_A_FLOW),
     },
     "integrations:create": {"Integration +", "CheckRun +"},
-    "integrations:edit": INTEGRATION_TERMS,
+    "integrations:edit": INTEGRATION_TERMS | {"CheckRun +"},
     "integrations:replace_secret": {"Integration.encrypted_password", "Integration.next_check_at"},
     "integrations:check": {"CheckRun +"},
     "integrations:run_canary": {"CanaryRun +"},

@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from accessflows.integrations.checks import check_integration
+from accessflows.integrations.health import health_history
 from accessflows.integrations.scheduled_checks import run_requested_checks
 from accessflows.models import Integration, Permission, Resource
 from apono_portal.core.web.client import SYSTEM
@@ -298,3 +299,13 @@ def test_the_guided_set_up_fills_in_the_broker_it_creates(admin_client, kind):
     assert "no-store" in answer.headers["Cache-Control"]
     password = re.search(r'name="password" value="([^"]+)"', page)[1]
     assert page.count(password) == 1
+
+
+def test_the_health_history_has_one_entry_for_each_change(checked, admin_client):
+    port = checked.port
+    for at in (1, 1, port):
+        Integration.objects.filter(pk=checked.pk).update(port=at)
+        checked.refresh_from_db()
+        check_integration(actor=None, integration=checked, client_info=SYSTEM, requested=True)
+    assert [change.health for change in health_history(checked)] == ["limited", "down", "limited"]
+    assert "Health history" in html_of(admin_client.get(path(checked)))
