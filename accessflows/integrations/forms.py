@@ -118,6 +118,11 @@ class IntegrationForm(forms.Form):
         fields["password"].label = self._kind.credential_label
         for setting in dataclass_fields(self._kind.settings):
             fields[setting.name] = _field_for(setting.metadata[SETTING], str(setting.default))
+        if not self._kind.negotiates_tls:
+            modes = Integration.SslMode.choices
+            fields["sslmode"].choices = [
+                one for one in modes if one[0] != Integration.SslMode.PREFER
+            ]
         if self._kind.uses_url:
             for name in ("host", "port", "broker", "sslmode"):
                 del fields[name]

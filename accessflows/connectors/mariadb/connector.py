@@ -31,7 +31,6 @@ from accessflows.connectors.mariadb.accounts import (
 )
 from accessflows.connectors.mariadb.connection import (
     CONNECTION_LOST,
-    ENCRYPTED,
     EXISTS_OR_MISSING,
     Broker,
     code_of,
@@ -64,6 +63,7 @@ from accessflows.connectors.protocol import (
     Target,
     grant_id_of,
 )
+from accessflows.connectors.tls import is_encrypted
 
 log = structlog.get_logger(__name__)
 
@@ -173,7 +173,7 @@ class MariaDBConnector:
     def connection_lines(
         self, target: Target, spec: GrantSpec, credential: Credential
     ) -> tuple[ConnectionLine, ...]:
-        tls = " --ssl" if target.sslmode in ENCRYPTED else ""
+        tls = " --ssl" if is_encrypted(target) else ""
         where = f"-h {credential.host} -P {credential.port} --protocol=tcp"
         command = f"mariadb {where} -u {credential.user} -p{tls} {_shell(credential.resource)}"
         return (ConnectionLine("Command", command),)

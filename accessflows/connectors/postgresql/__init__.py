@@ -76,4 +76,5 @@ kind = ConnectorKind(
     mark_label="OID",
     resource_label="Database",
     limits_connections=True,
+    negotiates_tls=True,
 )

@@ -28,8 +28,8 @@ from accessflows.connectors.postgresql.requirements import (
 from accessflows.connectors.postgresql.roles import marked_roles
 from accessflows.connectors.postgresql.settings import maintenance_database
 from accessflows.connectors.protocol import LOGIN_PREFIX, Check, Target
+from accessflows.connectors.tls import is_loopback
 
-_LOOPBACK = ("127.", "::1", "localhost", "/")
 _MAX_REMEDY_LINES = 100
 _PERSISTENT_RIGHTS = {"OWNER", "TRIGGER"}
 
@@ -151,7 +151,7 @@ def _server_checks(connection: BrokerConnection) -> Iterator[Check]:
 
 def _encryption(connection: BrokerConnection) -> Check:
     host, mode = connection.target.host, connection.target.sslmode
-    if host.startswith(_LOOPBACK):
+    if host.startswith("/") or is_loopback(host):
         return Check.passed("TLS", "The connection stays on this machine.")
     if mode == "verify-full" and connection.raw.pgconn.ssl_in_use:
         return Check.passed("TLS", "The connection is encrypted and the server is verified.")

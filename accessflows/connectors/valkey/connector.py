@@ -39,6 +39,7 @@ from accessflows.connectors.protocol import (
     Target,
     grant_id_of,
 )
+from accessflows.connectors.tls import is_encrypted
 from accessflows.connectors.valkey import canary, preflight
 from accessflows.connectors.valkey.connection import Broker, connect_as_broker
 from accessflows.connectors.valkey.names import (
@@ -151,7 +152,7 @@ class ValkeyConnector:
     def connection_lines(
         self, target: Target, spec: GrantSpec, credential: Credential
     ) -> tuple[ConnectionLine, ...]:
-        tls = " --tls" if target.sslmode in {"require", "verify-ca", "verify-full"} else ""
+        tls = " --tls" if is_encrypted(target) else ""
         where = f"-h {credential.host} -p {credential.port}"
         command = f"valkey-cli {where} --user {credential.user} --askpass{tls}"
         return (ConnectionLine("Command", command),)
