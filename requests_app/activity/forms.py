@@ -15,6 +15,11 @@ MFA_CHOICES = [
     ("missing", "Required, not verified"),
     ("not_required", "Not required"),
 ]
+BREAK_GLASS_CHOICES = [
+    ("", "With and without break-glass"),
+    ("only", "Break-glass only"),
+    ("to_review", "Break-glass, not reviewed"),
+]
 
 
 def _text_filter(label: str) -> forms.CharField:
@@ -38,6 +43,12 @@ class ActivityForm(forms.Form):
         required=False,
         error_messages={"invalid_choice": "Unknown choice. Choose one from the list."},
     )
+    break_glass = forms.ChoiceField(
+        label="Break-glass",
+        choices=BREAK_GLASS_CHOICES,
+        required=False,
+        error_messages={"invalid_choice": "Unknown choice. Choose one from the list."},
+    )
     requester = _text_filter("Requester")
     flow = _text_filter("Access flow")
     integration = _text_filter("Integration")
@@ -52,6 +63,7 @@ class ActivityForm(forms.Form):
         "until",
         "status",
         "mfa",
+        "break_glass",
         "requester",
         "flow",
         "integration",
@@ -88,6 +100,7 @@ class ActivityForm(forms.Form):
             permission=data["permission"],
             status=data["status"],
             mfa=data["mfa"],
+            break_glass=data["break_glass"],
             request_id=request if isinstance(request, int) else None,
             login=request if isinstance(request, str) else "",
         )

@@ -29,6 +29,7 @@ FLOW_TERMS = {
         "approval",
         "approvals_required",
         "available_days",
+        "break_glass",
         "available_from",
         "available_until",
         "available_zone",
@@ -114,5 +115,8 @@ WRITES: dict[str, set[str]] = {
     "requests:revoke_integration": ENDING,
     "requests:cancel": ENDING,
     "requests:approve": {"Decision +", "MfaState +", *STATUS, "AccessRequest.pending_until"},
+    "requests:justify": {"BreakGlassReview +", "AccessRequest.reviewed_at"},
+    "requests:refuse": {"BreakGlassReview +", "AccessRequest.reviewed_at"},
+    "requests:lift_pause": {"BreakGlassReview.lifted_at", "BreakGlassReview.lifted_by_label"},
     "requests:reject": {"Decision +", "MfaState +", *STATUS},
 }

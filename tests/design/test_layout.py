@@ -40,6 +40,7 @@ MEMBER = ["My Access", "My Requests", "New Request", "Approvals"]
 ADMIN = [
     "Access Flows",
     "Active Access",
+    "Reviews",
     "Integrations",
     "Users",
     "Activity",
