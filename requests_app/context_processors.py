@@ -29,7 +29,7 @@ def navigation(request: HttpRequest) -> dict[str, object]:
             "approvals": approvals,
             "reviews": count_to_review(user),
         },
-        "mfa_banner": mfa_banner(state, pending) if state else None,
+        "mfa_banner": mfa_banner(state, pending, user) if state else None,
         "no_worker": user.can_read_everything
         and not WorkerHeartbeat.objects.running(timezone.now()).exists(),
         "overdue": overdue_summary(timezone.now()) if user.can_read_everything else None,

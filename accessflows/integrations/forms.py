@@ -68,9 +68,10 @@ class _SettingsForm(forms.Form):
         super().__init__(*args, **kwargs)
         if integration:
             self.fields["password"].required = False
-            self.fields[
-                "password"
-            ].help_text = "Required only for a new address. Leave empty to keep the stored one."
+            self.fields["password"].help_text = (
+                "Leave empty to keep the stored one. Required for a new address or other TLS settings: "
+                "both decide who reads the password, so it is sent there only by someone who knows it."
+            )
 
     def _values(self) -> dict[str, Any]:
         return {name: value for name, value in self.cleaned_data.items() if name != "seen"}

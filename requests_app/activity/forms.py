@@ -5,7 +5,7 @@ import datetime as dt
 from django import forms
 
 from apono_portal.core.formatting.login_names import grant_id_of
-from audit.log.forms import MAX_ID, DayField, parse_reference, start_of
+from audit.log.forms import MAX_ID, DayField, QuickRangeField, parse_reference, start_of
 from requests_app.activity.selectors import ActivityFilters
 from requests_app.models import Status
 
@@ -29,6 +29,7 @@ def _text_filter(label: str) -> forms.CharField:
 class ActivityForm(forms.Form):
     """Filters, and the place in the list. All fields are optional."""
 
+    range = QuickRangeField()
     since = DayField(label="From")
     until = DayField(label="Until")
     status = forms.ChoiceField(
@@ -59,6 +60,7 @@ class ActivityForm(forms.Form):
     open = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
 
     FILTERS = (
+        "range",
         "since",
         "until",
         "status",
@@ -87,12 +89,12 @@ class ActivityForm(forms.Form):
 
     @property
     def filters(self) -> ActivityFilters:
-        """The filters of a valid form. ``until`` includes that day, in the portal's time zone."""
+        """The filters of a valid form. ``until`` includes that day, in the time zone of the page."""
         data = self.cleaned_data
         request = data["request"]
         until = data["until"] and data["until"] + dt.timedelta(days=1)
         return ActivityFilters(
-            since=start_of(data["since"]),
+            since=start_of(data["since"]) or data["range"],
             until=start_of(until),
             requester=data["requester"],
             flow=data["flow"],

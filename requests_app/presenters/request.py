@@ -157,6 +157,7 @@ class GrantCard:
     terminates_sessions: bool
     drifts: list[str]
     proof: list[tuple[str, str]]
+    opens_proof: bool
     shows_login: bool
 
 
@@ -363,6 +364,7 @@ def _grant_card(grant: Grant, request: AccessRequest, viewer: "User", now: datet
         sentence=_overdue_sentence(grant) if status.overdue_for else _state_sentence(grant),
         drifts=[drift.sentence for drift in grant.drifts.all() if drift.resolved_at is None],
         proof=proof_lines(grant.proof),
+        opens_proof=viewer.can_read_everything,
         shows_login=viewer.can_read_everything or request.requester_id == viewer.pk,
         can_reveal=is_usable and grant.revealed_at is None,
         can_reset=is_usable and grant.revealed_at is not None,

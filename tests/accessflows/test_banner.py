@@ -23,6 +23,13 @@ def test_everybody_who_has_not_enrolled_sees_it(db, signed_in, role):
     assert banner_in(client)
 
 
+def test_it_says_so_to_those_who_can_request_nothing(member_user, member_client):
+    flow = AccessFlowFactory(require_mfa=True)
+    assert "Some access in this portal requires MFA." in page(member_client)
+    flow.requester_users.add(member_user)
+    assert "Some access you can request requires MFA." in page(member_client)
+
+
 @pytest.mark.parametrize(
     "flow", [{"require_mfa": False}, {"require_mfa": True, "is_active": False}]
 )

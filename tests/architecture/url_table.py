@@ -47,6 +47,7 @@ URLS: dict[str, Guard] = {
     "users:sign_out": Guard.SIGNED_IN,
     "users:theme": Guard.PUBLIC,
     "users:password": Guard.SIGNED_IN,
+    "users:time_zone": Guard.SIGNED_IN,
     "users:well_known_password": Guard.SIGNED_IN,
     "users:list": Guard.READER,
     "users:reset_mfa": Guard.ADMIN,

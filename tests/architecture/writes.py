@@ -79,6 +79,7 @@ WRITES: dict[str, set[str]] = {
         "User_groups +",
         "User_groups -",
     },
+    "users:time_zone": {"User.time_zone"},
     "users:invite": {"Delivery +"},
     "users:remind": {"Delivery +"},
     "users:deactivate": {"MfaState +", "MfaState.epoch", "User.is_active"} | ENDING,

@@ -22,6 +22,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "mfa:new_recovery_codes",
         "notifications:choose",
         "users:password",
+        "users:time_zone",
     ),
     "newcomer": ("requests:my_access", "requests:list", "requests:new", "mfa:security"),
     "waiting": ("requests:step_up", "requests:my_access"),

@@ -137,6 +137,7 @@ def use_and_end(requester: Person, reference: str) -> None:
     requester.open_request(reference)
     assert credential["Password"] not in requester.page.content()
     requester.hand.press(requester.page.get_by_role("button", name="Revoke now"))
+    requester.hand.press(requester.page.get_by_role("button", name="Revoke access"))
     requester.wait_for_status("Revoked")
     assert_over(session, credential)
 

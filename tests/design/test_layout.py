@@ -46,6 +46,8 @@ ADMIN = [
     "Activity",
     "Insights",
     "Audit Log",
+    "Deliveries",
+    "Webhooks",
 ]
 
 
