@@ -16,7 +16,7 @@ MFA_CHOICES = [
     ("not_required", "Not required"),
 ]
 BREAK_GLASS_CHOICES = [
-    ("", "With and without break-glass"),
+    ("", "Any access"),
     ("only", "Break-glass only"),
     ("to_review", "Break-glass, not reviewed"),
 ]

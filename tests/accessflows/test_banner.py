@@ -2,7 +2,12 @@
 
 import pytest
 
-from tests.factories import AccessFlowFactory, AuthenticatorFactory, UserFactory
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    AuthenticatorFactory,
+    UserFactory,
+)
 
 BANNER = ">Set Up MFA</a>"
 
@@ -47,3 +52,13 @@ def test_once_enrolled_it_disappears(member_user, member_client):
 def test_anonymous_visitors_see_none(client, db):
     AccessFlowFactory(require_mfa=True)
     assert BANNER not in client.get("/sign-in/").content.decode()
+
+
+def test_it_is_the_only_amber_notice_about_a_request_that_waits(db, signed_in):
+    flow = AccessFlowFactory(require_mfa=True, targets=1)
+    request = AccessRequestFactory(status="pending_mfa", flow=flow)
+    client = signed_in(request.requester)
+    shown = client.get(f"/requests/{request.reference}/").content.decode()
+    assert BANNER in shown
+    assert "notice-amber" not in shown
+    assert "Waiting for your code" in shown
