@@ -14,6 +14,7 @@ from requests_app.models.requests import (
     Status,
 )
 from requests_app.models.reviews import BreakGlassReview
+from requests_app.models.submissions import Submission
 from requests_app.models.workers import WorkerHeartbeat
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "GrantState",
     "RequestedTarget",
     "Status",
+    "Submission",
     "TargetScan",
     "WorkerHeartbeat",
 ]
