@@ -29,7 +29,7 @@ def seconds(tmp_path, settings) -> float:
     return time.monotonic() - started
 
 
-def test_it_is_sealed_like_the_real_thing_within_seconds(seconds):
+def test_chain_and_rows_verify_like_the_real_thing_within_seconds(seconds):
     assert seconds < 10
     assert verify_log().ok
     assert list(find_unrecorded_rows()) == []
