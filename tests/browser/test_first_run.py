@@ -252,6 +252,7 @@ def reset_mfa(admin: Person, requester: Person) -> None:
 def read_the_record(auditor: Person, first: str, second: str) -> None:
     page = auditor.page
     auditor.go_to("Audit Log")
+    auditor.hand.press(page.get_by_role("link", name="Last 24 hours"))  # without the demo's history
     rows = page.get_by_role("table").first
     seen = ("MFA reset", "Access revoked", "Access expired", "Credential revealed", "MFA verified")
     for text in seen:
