@@ -315,7 +315,9 @@ STORAGES = {
 }
 
 LANGUAGE_CODE = "en-gb"
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")  # of emails, and of pages without a zone of their own
+TIME_ZONE = env.str(
+    "TIME_ZONE", default="UTC"
+)  # of emails, and of pages without a zone of their own
 USE_TZ = True
 USE_I18N = False
 FORMAT_MODULE_PATH = ["apono_portal.formats"]  # 24-hour times
