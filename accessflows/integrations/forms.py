@@ -106,9 +106,10 @@ class IntegrationForm(forms.Form):
         self._declare_fields()
         if integration:
             self.fields["password"].required = False
-            self.fields[
-                "password"
-            ].help_text = "Required only for a new address. Leave empty to keep the stored one."
+            self.fields["password"].help_text = (
+                "Leave empty to keep the stored one. Required for a new address or other TLS settings: "
+                "both decide who reads it, so it is sent there only by someone who knows it."
+            )
 
     def _declare_fields(self) -> None:
         fields: dict[str, Any] = self.fields

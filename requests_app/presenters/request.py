@@ -158,6 +158,7 @@ class GrantCard:
     terminates_sessions: bool
     drifts: list[str]
     proof: list[tuple[str, str]]
+    opens_proof: bool
     shows_login: bool
     resource_label: str
     promises: Promises | None
@@ -368,6 +369,7 @@ def _grant_card(grant: Grant, request: AccessRequest, viewer: "User", now: datet
         sentence=_overdue_sentence(grant) if status.overdue_for else _state_sentence(grant),
         drifts=[drift.sentence for drift in grant.drifts.all() if drift.resolved_at is None],
         proof=proof_lines(grant.proof),
+        opens_proof=viewer.can_read_everything,
         resource_label=kind.resource_label if kind else "Resource",
         promises=kind.promises if kind else None,
         connection_limit=integration.connection_limit
