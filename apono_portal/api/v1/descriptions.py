@@ -46,6 +46,7 @@ def describe_request(request: AccessRequest) -> Description:
         "duration_s": int(request.duration.total_seconds()),
         "justification": request.justification,
         "ticket": request.ticket,
+        "break_glass": request.break_glass,
         "require_mfa": request.require_mfa,
         "verified_at": request.verified_at,
         "token": request.token_name,
@@ -158,6 +159,7 @@ def _flow_summary(flow: AccessFlow) -> Description:
     return {
         "id": flow.pk,
         "name": flow.name,
+        "break_glass": flow.break_glass,
         "require_mfa": flow.require_mfa,
         "mfa_strength": flow.mfa_strength,
         "verify_every_request": flow.verify_every_request,

@@ -50,6 +50,7 @@ class TargetOut(Schema):
 class FlowSummaryOut(Schema):
     id: int
     name: str
+    break_glass: bool
     require_mfa: bool
     mfa_strength: str
     verify_every_request: bool
@@ -141,6 +142,7 @@ class RequestOut(Schema):
     duration_s: int
     justification: str
     ticket: str
+    break_glass: bool
     require_mfa: bool
     verified_at: datetime | None
     token: str = Field(description="Name of the API token it was made with, or empty")
