@@ -15,6 +15,7 @@ from tests.factories import (
     DecisionFactory,
     GrantFactory,
     GroupFactory,
+    TokenFactory,
     UserFactory,
 )
 from tests.forms import post_form
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.anywhere
 
 WRITABLE = {User, Group}
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
-OURS = {"users", "notifications", "auth", "accessflows", "requests_app", "mfa", "audit"}
+OURS = {"api", "users", "notifications", "auth", "accessflows", "requests_app", "mfa", "audit"}
 
 
 def address(model, action, *args):
@@ -44,6 +45,7 @@ def rows(db):
     DecisionFactory()
     GroupFactory()
     AuthenticatorFactory()
+    TokenFactory()
 
 
 def test_only_our_models_are_registered():
