@@ -84,7 +84,10 @@ def _offered_targets(user: "User", requests: Iterable[AccessRequest]) -> dict[Ta
         resource__name__in={target.resource for target in targets},
         permission__name__in={target.permission for target in targets},
     ).values_list("flow", "resource__integration", "resource__name", "permission__name", "pk")
-    return {(flow, integration, *names): str(pk) for flow, integration, *names, pk in rows}
+    return {
+        (flow, integration, resource, permission): str(pk)
+        for flow, integration, resource, permission, pk in rows
+    }
 
 
 def _names_of(request: AccessRequest) -> list[TargetNames]:
