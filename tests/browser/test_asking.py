@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from apono_portal.users.models import User
 from accessflows.models import AccessFlow
+from apono_portal.users.models import User
 from requests_app.models import AccessRequest, FavoriteFlow, Status
 from tests.factories import (
     PASSWORD,
