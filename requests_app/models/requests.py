@@ -60,6 +60,7 @@ class AccessRequest(AuthenticatedRow):
         "extensions_used",
         "pending_until",
         "ends_at",
+        "token_id",
         "target_keys",
     )
 
@@ -104,6 +105,9 @@ class AccessRequest(AuthenticatedRow):
     final_status = models.CharField(max_length=24, choices=Status.choices, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     message = models.CharField(max_length=500, blank=True)
+    # The API token it was submitted with, if any.
+    token_id = models.BigIntegerField(null=True, blank=True)
+    token_name = models.CharField(max_length=64, blank=True)
 
     # The MFA evidence: the verification and a snapshot of it.
     verification = models.ForeignKey(

@@ -40,8 +40,9 @@ def submit_requests(
     """Create a request for each flow of the selection, all or none.
 
     A request is Pending MFA if its own flow requires MFA and the window is closed, or not enough for
-    that flow. Everything the requester may not choose comes from that flow as stored now. The same
-    selection sent again with the ``key`` of its page leads to the requests it created. Raises
+    that flow. An API token has no window: a protected request made with one waits for its owner.
+    Everything the requester may not choose comes from that flow as stored now. The same selection sent
+    again with the ``key`` of its page leads to the requests it created. Raises
     `RequestRefused` with all that is wrong, each with its form field.
     """
     if not selection.targets:
@@ -49,6 +50,7 @@ def submit_requests(
     parts = selection.per_flow()
     try:
         with transaction.atomic():
+            window = None if client_info.token else window
             evidence = _evidence(actor, window)  # locks the requester's MFA state
             submission = _submission(actor, selection, key)
             if submission and (created := list(submission.requests.order_by("pk"))):
@@ -106,6 +108,8 @@ def _create(
         duration=evaluation.selection.duration,
         justification=evaluation.justification,
         ticket=evaluation.ticket,
+        token_id=client_info.token.id if client_info.token else None,
+        token_name=client_info.token.name if client_info.token else "",
         status=status,
         pending_until=pending_until(status, now),
         escalates_at=next_escalation(flow, status, 0, now),

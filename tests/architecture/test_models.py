@@ -19,6 +19,9 @@ NOT_IN_ADMIN = {
     "requests_app.Submission": "the pages of the requests show what it made",
     "requests_app.WorkerHeartbeat": "shown by a banner when there is none",
     "accessflows.EscalationTier": "within its access flow",
+    "api.CallCount": "a number of the last minute",
+    "api.StoredResponse": "for a day, so that a call can be repeated",
+    "api.TokenConfirmation": "an event of the audit log",
     "mfa.PasskeyChallenge": "random, and used up within minutes",
     "mfa.RecoveryCode": "hashes that nobody looks up",
     "users.PasswordFailure": "the same, for a quarter of an hour",
@@ -30,6 +33,7 @@ SECRET_FIELDS = {
     "password",
     "nonce_hash",
     "code_hash",
+    "token_hash",
     "encrypted_url",
     "encrypted_secret",
 }

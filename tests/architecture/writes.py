@@ -55,7 +55,7 @@ INTEGRATION_TERMS = {
         "broker",
         "connection_limit",
         "terminate_sessions_on_reset",
-        "database",
+        "settings",
         "host",
         "name",
         "next_check_at",
