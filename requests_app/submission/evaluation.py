@@ -4,7 +4,7 @@ Submission, the preview on New Request and the simulator share it. It reads ever
 again and writes nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -149,8 +149,24 @@ def _evaluate(
     evaluation.needs_verification = flow.require_mfa and not evaluation.is_covered
     if evaluation.needs_verification:
         evaluation.collect_refusal(lambda: check_pending_mfa_limit(circumstances.pending_mfa))
+        circumstances.pending_mfa += 1
     evaluation.status_after_mfa = next_status(flow)
     return evaluation
+
+
+def all_refusals(evaluations: Iterable[Evaluation]) -> list[RequestRefused]:
+    """Return everything wrong with the evaluated selections, each sentence once."""
+    refusals = [refusal for evaluation in evaluations for refusal in evaluation.refusals]
+    return list({(one.field, one.sentence): one for one in refusals}.values())
+
+
+def refusals_of_text(selection: Selection) -> list[RequestRefused]:
+    """Return what is wrong with a justification while nothing is selected."""
+    evaluation = Evaluation(selection, None)
+    text = selection.justification
+    if text is not None:
+        evaluation.collect_refusal(lambda: clean_justification(text, required=True))
+    return evaluation.refusals
 
 
 def is_covered(flow: AccessFlow, verification: Verification | None) -> bool:
@@ -182,14 +198,14 @@ def _check_flow(flow: AccessFlow | None, now: datetime, *, is_allowed: bool) -> 
         )
 
 
-def _check_person(flow: AccessFlow, requester: "User") -> None:
-    if flow.require_mfa and requester.is_service:
-        raise RequestRefused(NOT_FOR_SERVICES, field="flow")
-
-
 def _check_pause(circumstances: Circumstances) -> None:
     if circumstances.break_glass_pause:
         raise RequestRefused(circumstances.break_glass_pause, field="flow")
+
+
+def _check_person(flow: AccessFlow, requester: "User") -> None:
+    if flow.require_mfa and requester.is_service:
+        raise RequestRefused(NOT_FOR_SERVICES, field="flow")
 
 
 def _check_targets(evaluation: Evaluation, flow: AccessFlow) -> None:

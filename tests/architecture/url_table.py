@@ -130,6 +130,8 @@ URLS: dict[str, Guard] = {
     "requests:my_access": Guard.SIGNED_IN,
     "requests:list": Guard.SIGNED_IN,
     "requests:new": Guard.SIGNED_IN,
+    "requests:add_favorite": Guard.OWN,
+    "requests:remove_favorite": Guard.OWN,
     "requests:simulator": Guard.READER,
     "requests:submitted": Guard.OWN,
     "requests:again": Guard.OWN,
