@@ -160,5 +160,5 @@ def test_errors_of_several_flows_are_shown_at_once(user, flow, signed_in):
 
 def test_a_break_glass_flow_stands_out(user, flow, signed_in):
     assert "Break-glass" not in signed_in(user).get(NEW).content.decode()
-    type(flow).objects.update(break_glass=True)
+    type(flow).objects.update(break_glass=True, require_mfa=True)
     assert "Break-glass" in signed_in(user).get(NEW).content.decode()
