@@ -156,3 +156,9 @@ def test_errors_of_several_flows_are_shown_at_once(user, flow, signed_in):
     page = client.post(NEW, fields | {"seen": seen}).content.decode()
     for name in ("duration", "justification", "ticket"):
         assert f'<a href="#id_{name}">' in page
+
+
+def test_a_break_glass_flow_stands_out(user, flow, signed_in):
+    assert "Break-glass" not in signed_in(user).get(NEW).content.decode()
+    type(flow).objects.update(break_glass=True, require_mfa=True)
+    assert "Break-glass" in signed_in(user).get(NEW).content.decode()
