@@ -24,9 +24,7 @@ from tests.factories import (
     UserFactory,
     take_fingerprint,
 )
-from tests.fixtures.mariadb import mariadb_server, mariadb_subject  # noqa: F401
 from tests.fixtures.subjects import PORTAL, Subject
-from tests.fixtures.valkey import valkey_server, valkey_subject  # noqa: F401
 from tests.requests_app.conftest import settle
 
 pytestmark = pytest.mark.django_db
