@@ -5,11 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 
 from accessflows.flows.validation import MAX_APPROVALS, MAX_EXTENSIONS, MAX_TIERS
 from accessflows.form_fields import Switch
+from accessflows.pickers import GROUP, PickedOneField
 from accessflows.tickets import MAX_PATTERN_LENGTH
 from apono_portal.core.formatting.durations import format_duration, parse_duration
 
@@ -77,11 +77,9 @@ class DecisionFields(forms.Form):
                 required=False,
                 initial="30 min" if number == 1 else "",
             )
-            self.fields[f"{ESCALATION_PREFIX}group_{number}"] = forms.ModelChoiceField(
-                Group.objects.order_by("name"),
-                label="escalate to",
-                required=False,
-                empty_label="Nobody",
+            self.fields[f"{ESCALATION_PREFIX}group_{number}"] = PickedOneField(
+                GROUP,
+                label="Escalate to",
                 error_messages={"invalid_choice": "This group no longer exists."},
             )
 

@@ -9,9 +9,10 @@ from django.db.models import QuerySet
 from accessflows.flows.diff import Difference, difference
 from accessflows.flows.fingerprint import fingerprint_of, terms_of, terms_of_draft
 from accessflows.flows.policies import NAMED_USERS
-from accessflows.flows.selectors import active_users_among, requesters_of
+from accessflows.flows.selectors import requesters_of
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow, Permission
+from accessflows.requesters import named, users_meeting
 from mfa.methods.selectors import not_enrolled_condition
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class DraftImpact:
 
 def impact_of_draft(draft: FlowInput, flow: AccessFlow | None) -> DraftImpact:
     """Compare a draft with the flow as it is, or with nothing if the flow is new."""
-    after = active_users_among(draft.requester_users, draft.requester_groups)
+    after = users_meeting(draft.requesters)
     before = requesters_of(flow) if flow else after.none()
     terms, old_terms = terms_of_draft(draft), terms_of(flow) if flow else None
     return DraftImpact(
@@ -103,6 +104,6 @@ def _empty_groups(draft: FlowInput) -> tuple[str, ...]:
         return ()
     empty = Group.objects.filter(pk__in=draft.approver_groups).exclude(user__is_active=True)
     names = list(empty.order_by("name").values_list("name", flat=True))
-    if draft.approver_users and not active_users_among(draft.approver_users, []).exists():
+    if draft.approver_users and not users_meeting(named(users=draft.approver_users)).exists():
         names.append(NAMED_USERS)
     return tuple(names)

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accessflows.acting import action_context
 from accessflows.exceptions import Refused
+from accessflows.flows.condition_rows import apply_step
 from accessflows.flows.forms import FlowFilterForm, FlowForm
 from accessflows.flows.history import flow_events, history_page, last_difference, versions_of
 from accessflows.flows.impact import impact_of
@@ -18,11 +19,13 @@ from accessflows.flows.selectors import available_targets_of, flow_rows
 from accessflows.flows.services import change_flow, create_flow, set_flow_active
 from accessflows.form_fields import add_refusal
 from accessflows.models import AccessFlow
+from accessflows.pickers import FIND, pick
 from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.core.web.types import PortalRequest
 from audit.log.forms import MAX_ID
 
 PAGE_SIZE = 50
+FIELD_NAME = re.compile(r"[a-z0-9_-]{1,60}")
 ROW_ID = re.compile(r"[0-9]{1,18}")
 
 
@@ -50,6 +53,8 @@ def choose_type(request: PortalRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def create(request: PortalRequest) -> HttpResponse:
     like = _flow_to_copy(request)
+    if "step" in request.POST:
+        return _form_page(request, FlowForm(apply_step(request.POST), is_draft=True), flow=None)
     form = FlowForm(request.POST if request.method == "POST" else None, like=like)
     if form.is_bound and form.is_valid():
         try:
@@ -64,6 +69,9 @@ def create(request: PortalRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def edit(request: PortalRequest, pk: int) -> HttpResponse:
     flow = get_object_or_404(AccessFlow, pk=pk)
+    if "step" in request.POST:
+        draft = FlowForm(apply_step(request.POST), flow=flow, is_draft=True)
+        return _form_page(request, draft, flow=flow)
     form = FlowForm(request.POST if request.method == "POST" else None, flow=flow)
     if form.is_bound and form.is_valid():
         seen = form.cleaned_data["seen_version"]
@@ -73,6 +81,23 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
         except Refused as refused:
             add_refusal(form, refused)
     return _form_page(request, form, flow=flow)
+
+
+@readers_only
+@require_GET
+def pick_options(request: PortalRequest, kind: str) -> HttpResponse:
+    """Return what a picker shows while its search is typed, with what is chosen kept."""
+    name = request.GET.get("field", "")
+    if not FIELD_NAME.fullmatch(name):
+        raise Http404
+    picker = pick(
+        name=name,
+        kind=kind,
+        values=request.GET.getlist(name),
+        text=request.GET.get(f"{FIND}{name}", ""),
+        is_single="single" in request.GET,
+    )
+    return render(request, "components/_picker_options.html", {"picker": picker})
 
 
 @admins_only
@@ -151,7 +176,6 @@ def _form_page(
     flow: AccessFlow | None,
     like: AccessFlow | None = None,
 ) -> HttpResponse:
-    impact = impact_of(flow) if flow else None
-    context = {"form": form, "flow": flow, "like": like, "impact": impact}
+    context = {"form": form, "flow": flow, "like": like}
     status = 422 if form.errors else 200
     return render(request, "accessflows/flow_form.html", context, status=status)

@@ -145,7 +145,7 @@ def _ineligibility(flow: AccessFlow, requester: "User") -> str:
         return f"{name} is deactivated."
     if not flow.is_active:
         return f"{flow} is deactivated."
-    return f"{name} is not a requester of {flow}, by name or by group."
+    return f"{name} does not meet the conditions of {flow}."
 
 
 def _approvers(

@@ -99,7 +99,7 @@ def new_passkey():
 
 def test_both_terms_are_in_the_fingerprint(person):
     prints = [compute_fingerprint(flow_for(person, name="A", require_mfa=True))]
-    flow = person.requestable_flows.get()
+    flow = AccessFlow.objects.requestable_by(person).get()
     for change in (
         {"mfa_strength": Strength.PHISHING_RESISTANT},
         {"mfa_strength": Strength.DEVICE_BOUND},

@@ -6,7 +6,13 @@ import pytest
 
 from accessflows.flows.fingerprint import compute_fingerprint, fingerprint_of, terms_of
 from accessflows.models import EscalationTier
-from tests.factories import AccessFlowFactory, FlowTargetFactory, GroupFactory, UserFactory
+from tests.factories import (
+    AccessFlowFactory,
+    FlowTargetFactory,
+    GroupFactory,
+    UserFactory,
+    set_requesters,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -95,9 +101,7 @@ def test_the_order_of_saving_does_not_change_it():
     one, two = UserFactory.create_batch(2)
     flow = AccessFlowFactory(requester_users=[one, two])
     before = taken(flow)
-    flow.requester_users.clear()
-    flow.requester_users.add(two)
-    flow.requester_users.add(one)
+    set_requesters(flow, users=[two, one])
     assert taken(flow) == before
 
 

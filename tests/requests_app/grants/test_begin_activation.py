@@ -24,6 +24,7 @@ from tests.factories import (
     code_for,
     sign,
     take_fingerprint,
+    set_requesters,
 )
 
 pytestmark = pytest.mark.django_db
@@ -68,7 +69,7 @@ def test_a_deactivated_user_gets_nothing():
 
 def test_a_user_removed_from_the_group_gets_nothing():
     request = granting()
-    request.flow.requester_users.set([UserFactory()])
+    set_requesters(request.flow, users=[UserFactory()])
     assert begun(request).status == Status.CANCELLED
 
 
@@ -81,7 +82,7 @@ def test_a_deactivated_flow_grants_nothing():
 
 def test_a_changed_flow_grants_nothing():
     request = granting()
-    request.flow.requester_users.add(UserFactory())
+    set_requesters(request.flow, users=[request.requester, UserFactory()])
     take_fingerprint(request.flow)
     assert begun(request).status == Status.CANCELLED
 

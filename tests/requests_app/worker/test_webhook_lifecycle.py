@@ -24,6 +24,7 @@ from tests.factories import (
     UserFactory,
     sign,
     take_fingerprint,
+    requester_users_of,
 )
 from tests.fixtures.webhook import new_secret, receiver  # noqa: F401
 from tests.requests_app.conftest import settle
@@ -50,7 +51,7 @@ def ask(receiver):  # noqa: F811
         permission=integration.permissions.get(name="reader"),
     )
     take_fingerprint(flow)
-    person = flow.requester_users.get()
+    person = requester_users_of(flow).get()
     return lambda: AccessRequestFactory(requester=person, flow=flow, duration=MINUTES)
 
 
