@@ -107,9 +107,7 @@ class PickerBoundField(forms.BoundField):
         values = [value] if is_single or not isinstance(value, list | tuple | set) else value
         text = self.form.data.get(f"{FIND}{self.html_name}", "") if self.form.is_bound else ""
         kind = self.field.kind  # type: ignore[attr-defined]
-        return pick(
-            name=self.html_name, kind=kind, values=values, text=text, is_single=is_single
-        )
+        return pick(name=self.html_name, kind=kind, values=values, text=text, is_single=is_single)
 
 
 class PickedField(RowsField):

@@ -134,7 +134,9 @@ def met_conditions(
             column = OuterRef(value_column(attribute, operator))
             person = _users().filter(pk=_reference(user, depth=4))
             compared = values.exclude(**_blank(attribute, operator))
-            equal = Exists(compared.filter(Exists(person.filter(_compares(attribute, operator, [column])))))
+            equal = Exists(
+                compared.filter(Exists(person.filter(_compares(attribute, operator, [column]))))
+            )
             if operator == IS_NOT:
                 lost = Exists(values.filter(**_blank(attribute, operator)))
                 met |= kind & ~Q(equal) & ~Q(lost)
@@ -155,7 +157,9 @@ def merged(sets: Iterable[ConditionSet]) -> list[ConditionSet]:
             exact.setdefault(conditions[0].attribute, {}).update(dict.fromkeys(known))
         elif conditions:
             others[conditions] = None
-    return [(Condition(attribute, IS, tuple(values)),) for attribute, values in exact.items()] + list(others)
+    return [
+        (Condition(attribute, IS, tuple(values)),) for attribute, values in exact.items()
+    ] + list(others)
 
 
 def _users() -> "QuerySet[User]":
@@ -188,7 +192,7 @@ def _ids(compares: Q) -> Q:
 
 def _own_id(compares: Q) -> Q:
     own = _users().filter(compares, pk=OuterRef("pk"))
-    return Q(IsNull(Subquery(own.values("pk")[:1]), False))
+    return Q(IsNull(lhs=Subquery(own.values("pk")[:1]), rhs=False))
 
 
 def _blank(attribute: str, operator: str) -> dict[str, object]:

@@ -75,6 +75,11 @@ class ConditionForm(forms.Form):
         return value if value in OPERATORS else GROUP
 
     @property
+    def index(self) -> str:
+        """Return the number of the row, from 0."""
+        return str(self.prefix).rpartition("-")[2]
+
+    @property
     def operators(self) -> list[tuple[str, str]]:
         """The operators that suit the attribute."""
         return [(operator, OPERATOR_NAMES[operator]) for operator in OPERATORS[self.attribute_now]]
@@ -89,9 +94,8 @@ class ConditionForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or self.cleaned_data
-        if not self.errors:
-            if sentence := condition_error(self.condition()):
-                self.add_error(self.column, sentence)
+        if not self.errors and (sentence := condition_error(self.condition())):
+            self.add_error(self.column, sentence)
         return values
 
     def condition(self) -> Condition:

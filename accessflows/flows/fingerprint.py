@@ -145,9 +145,7 @@ def _requesters(sets: Sets) -> list[Item]:
     return _requester_items(sets, labels)
 
 
-def _requester_items(
-    sets: Sets, labels: dict[str, dict[int, str]] | None = None
-) -> list[Item]:
+def _requester_items(sets: Sets, labels: dict[str, dict[int, str]] | None = None) -> list[Item]:
     """Return the sets in an order of their own: neither theirs nor that of their conditions matters."""
     items: list[Item] = []
     for conditions in sets:

@@ -205,8 +205,22 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
     def row_sets(self) -> list[SetOfRows]:
         return sets_of_rows(self.rows)
 
-    def has_error_in(self, *names: str) -> bool:
-        """Tell whether a field is invalid, so that its section is open."""
+    @property
+    def shows_row_errors(self) -> bool:
+        return any(row.errors for row in self.rows)
+
+    @property
+    def extensions_open(self) -> bool:
+        return bool(self["max_extensions"].errors or self["extension_duration"].errors)
+
+    @property
+    def availability_open(self) -> bool:
+        names = ("available_days", "available_from", "available_until", "available_zone")
+        return any(self[name].errors for name in names)
+
+    @property
+    def request_form_open(self) -> bool:
+        names = ("require_justification", "require_ticket", "ticket_pattern")
         return any(self[name].errors for name in names)
 
     def clean(self) -> dict[str, Any]:

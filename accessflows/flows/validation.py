@@ -110,7 +110,9 @@ def condition_error(condition: Condition) -> str:
     if condition.operator not in OPERATORS.get(condition.attribute, ()):
         return UNKNOWN_CHOICE
     if None in condition.values:
-        return "A group in this condition was deleted. Remove the condition or choose another group."
+        return (
+            "A group in this condition was deleted. Remove the condition or choose another group."
+        )
     if not condition.values:
         return f"Choose at least one {ATTRIBUTE_NAMES[condition.attribute].lower()}."
     if len(condition.values) > MAX_VALUES:

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accessflows.acting import action_context
@@ -169,6 +170,15 @@ def _flow_to_copy(request: PortalRequest) -> AccessFlow | None:
     return get_object_or_404(AccessFlow, pk=int(flow_id))
 
 
+def form_addresses(flow: AccessFlow | None) -> dict[str, str]:
+    """Return where the form is sent, and where it is reviewed first."""
+    if flow is None:
+        names = {"form_action": "flows:create", "preview_action": "requests:preview_new_flow"}
+        return {name: reverse(url) for name, url in names.items()}
+    names = {"form_action": "flows:edit", "preview_action": "requests:preview_flow"}
+    return {name: reverse(url, kwargs={"pk": flow.pk}) for name, url in names.items()}
+
+
 def _form_page(
     request: PortalRequest,
     form: FlowForm,
@@ -176,6 +186,6 @@ def _form_page(
     flow: AccessFlow | None,
     like: AccessFlow | None = None,
 ) -> HttpResponse:
-    context = {"form": form, "flow": flow, "like": like}
+    context = {"form": form, "flow": flow, "like": like, **form_addresses(flow)}
     status = 422 if form.errors else 200
     return render(request, "accessflows/flow_form.html", context, status=status)

@@ -11,6 +11,7 @@ from accessflows.exceptions import InvalidInput
 from accessflows.flows.forms import FlowForm
 from accessflows.flows.impact import DraftImpact, Impact, impact_of_draft, impact_on
 from accessflows.flows.validation import check_terms
+from accessflows.flows.views import form_addresses
 from accessflows.form_fields import add_refusal
 from accessflows.models import AccessFlow
 from accessflows.requesters import users_meeting
@@ -39,6 +40,7 @@ def _preview(request: PortalRequest, flow: AccessFlow | None) -> HttpResponse:
         "flow": flow,
         "draft": draft,
         "impact": _impact(form),
+        **form_addresses(flow),
     }
     if draft and flow:
         context |= {"use": flow_usage(flow), "voided": requests_voided_by(flow, draft.fingerprint)}

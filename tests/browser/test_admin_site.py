@@ -9,6 +9,7 @@ from django.conf import settings
 from playwright.sync_api import Page, expect
 
 from accessflows.flows.services import set_flow_active
+from accessflows.models import AccessFlow
 from apono_portal.core.web.client import SYSTEM
 from apono_portal.users.models import User
 from requests_app.models import Status

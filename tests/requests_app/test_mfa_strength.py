@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accessflows.flows.fingerprint import compute_fingerprint
+from accessflows.models import AccessFlow
 from apono_portal.core.web.client import SYSTEM
 from mfa.enrolment.recovery_codes import replace_recovery_codes
 from mfa.exceptions import (

@@ -11,7 +11,7 @@ from accessflows.flows.terms import FlowInput
 from accessflows.flows.validation import check_terms
 from accessflows.models import AccessFlow
 from tests.factories import AccessFlowFactory, GroupFactory, UserFactory
-from tests.forms import post_form
+from tests.forms import post_form, requester_fields
 
 pytestmark = pytest.mark.django_db
 ANY_OF, ALL_OF = AccessFlow.Approval.ANY_OF, AccessFlow.Approval.ALL_OF
@@ -148,7 +148,7 @@ def test_the_form_takes_steps_and_extensions_and_shows_them_again(admin_client, 
     requester, owners, later = UserFactory(), GroupFactory(), GroupFactory(name="On call")
     data = {
         "name": "Orders",
-        "requester_users": [requester.pk],
+        **requester_fields(users=[requester.pk]),
         "targets": [choice],
         "max_duration": "8h",
         "approval": "any_of",

@@ -22,9 +22,9 @@ from tests.factories import (
     DecisionFactory,
     UserFactory,
     code_for,
+    set_requesters,
     sign,
     take_fingerprint,
-    set_requesters,
 )
 
 pytestmark = pytest.mark.django_db

@@ -10,8 +10,8 @@ from requests_app.grants.activation import begin_activation
 from requests_app.models import AccessRequest, Status
 from tests.factories import (
     AccessRequestFactory,
-    take_fingerprint,
     set_requesters,
+    take_fingerprint,
 )
 from tests.requests_app.conftest import settle
 

@@ -22,10 +22,10 @@ from requests_app.models import AccessRequest, Drift, Extension, Grant, GrantSta
 from tests.factories import (
     UserFactory,
     VerificationFactory,
+    set_requesters,
     sign,
     take_fingerprint,
     window_of,
-    set_requesters,
 )
 from tests.requests_app.conftest import WORKER, settle
 

@@ -24,8 +24,8 @@ from tests.factories import (
     GroupFactory,
     UserFactory,
     code_for,
-    take_fingerprint,
     set_requesters,
+    take_fingerprint,
 )
 
 pytestmark = pytest.mark.django_db

@@ -22,9 +22,9 @@ from tests.factories import (
     AccessRequestFactory,
     IntegrationFactory,
     UserFactory,
+    requester_users_of,
     sign,
     take_fingerprint,
-    requester_users_of,
 )
 from tests.fixtures.webhook import new_secret, receiver  # noqa: F401
 from tests.requests_app.conftest import settle
