@@ -10,6 +10,7 @@ from accessflows.flows.diff import Difference, difference
 from accessflows.flows.fingerprint import fingerprint_of, terms_of, terms_of_draft
 from accessflows.flows.policies import NAMED_USERS
 from accessflows.flows.selectors import requesters_of
+from accessflows.flows.summary import sentences
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow, Permission
 from accessflows.requesters import named, users_meeting
@@ -55,7 +56,8 @@ class DraftImpact:
 
     ``reach`` is who can request then; ``gaining`` and ``losing`` are users, ``differences`` the terms.
     ``fingerprint`` is the one the flow will have; ``empty_groups`` are approver groups that nobody
-    active is in, ``delegations`` sentences on how users could give others access.
+    active is in, ``delegations`` sentences on how users could give others access, ``summary`` the terms
+    as sentences.
     """
 
     reach: Impact
@@ -66,6 +68,7 @@ class DraftImpact:
     turns_mfa_on: bool
     empty_groups: tuple[str, ...]
     delegations: tuple[str, ...]
+    summary: tuple[str, ...]
 
 
 def impact_of_draft(draft: FlowInput, flow: AccessFlow | None) -> DraftImpact:
@@ -82,6 +85,7 @@ def impact_of_draft(draft: FlowInput, flow: AccessFlow | None) -> DraftImpact:
         turns_mfa_on=draft.require_mfa and not (flow and flow.require_mfa),
         empty_groups=_empty_groups(draft),
         delegations=_delegations(draft),
+        summary=tuple(sentences(terms)),
     )
 
 

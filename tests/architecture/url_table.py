@@ -114,6 +114,8 @@ URLS: dict[str, Guard] = {
     "requests:list": Guard.SIGNED_IN,
     "requests:new": Guard.SIGNED_IN,
     "requests:simulator": Guard.READER,
+    "flows:pick_user": Guard.READER,
+    "flows:pick_group": Guard.READER,
     "requests:submitted": Guard.OWN,
     "requests:again": Guard.OWN,
     "requests:step_up": Guard.SIGNED_IN,
