@@ -66,7 +66,7 @@ def rows_of(kind: str) -> QuerySet[Any]:
 def pick(
     *, name: str, kind: str, values: Iterable[object], text: str, is_single: bool = False
 ) -> Picker:
-    """Return a picker with these ids chosen, and the matches of ``text``. At most two statements."""
+    """Return a picker with these ids chosen, and the matches of ``text``."""
     ids = list(dict.fromkeys(int(str(one)) for one in values if _ROW_ID.fullmatch(str(one))))
     chosen = _options(kind, rows_of(kind).filter(pk__in=ids[:MAX_CHOSEN])) if ids else []
     text = text.strip()[:MAX_TEXT]
@@ -84,12 +84,15 @@ def pick(
 
 def _search(kind: str, text: str, chosen: list[int]) -> list[Option]:
     """Return up to one match more than is shown. Users are active, and found by words."""
+    limit = MAX_MATCHES + 1
     if kind == USER:
-        users: Any = get_user_model()._default_manager
-        rows = users.filter(is_active=True).matching(text).order_by()
-    else:
-        rows = Group.objects.filter(name__icontains=text).order_by("name")
-    return _options(kind, rows.exclude(pk__in=chosen[:MAX_CHOSEN])[: MAX_MATCHES + 1])
+        active: Any = get_user_model()._default_manager.filter(is_active=True)
+        others = active.exclude(pk__in=chosen[:MAX_CHOSEN])
+        return [
+            Option(user.pk, user.name, user.email) for user in others.first_matching(text, limit)
+        ]
+    groups = Group.objects.filter(name__icontains=text).exclude(pk__in=chosen[:MAX_CHOSEN])
+    return _options(kind, groups.order_by("name")[:limit])
 
 
 def _options(kind: str, rows: QuerySet[Any]) -> list[Option]:

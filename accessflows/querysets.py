@@ -1,6 +1,6 @@
 """Named filters over integrations, what they offer, and access flows."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib.auth import get_user_model
 from django.db import models
@@ -79,7 +79,8 @@ class AccessFlowQuerySet(models.QuerySet["AccessFlow"]):
 
     def ids_requestable_by(self, user: "User | int") -> models.QuerySet[Any, Any]:
         """Ids of flows of which the user is a requester, active or not."""
-        conditions = self.model.requester_conditions.rel.related_model.objects
+        related = self.model.requester_conditions.rel.related_model
+        conditions = cast("type[RequesterCondition]", related).objects
         user_id = user if isinstance(user, int) else user.pk
         return conditions.met_by(user_id).values("flow")
 

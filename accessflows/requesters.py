@@ -1,7 +1,7 @@
 """Who can request through a flow: sets of conditions on a user, their groups and their email domain.
 
-The conditions of one set are joined by "and", the sets by "or". What a value compares with is defined
-once, in `_compares`; it is read in two directions, each in one statement: the users who meet given
+The conditions of one set are joined by "and", the sets by "or". They are
+evaluated in two directions, each in one statement: the users who meet given
 conditions (`users_meeting`), also of a draft, and the saved conditions that a given user meets
 (`met_conditions`). tests/accessflows/flows/test_requesters.py compares the two.
 """
@@ -32,6 +32,13 @@ _LOOKUPS = {
     EMAIL_DOMAIN: {operator: f"email_domain{lookup}" for operator, lookup in _EXACT.items()}
     | {CONTAINS: "email_domain__contains"},
 }
+_TEXT_KINDS = (
+    (GROUP, STARTS_WITH),
+    (GROUP, CONTAINS),
+    (EMAIL_DOMAIN, IS),
+    (EMAIL_DOMAIN, IS_NOT),
+    (EMAIL_DOMAIN, CONTAINS),
+)
 OPERATORS = {attribute: tuple(lookups) for attribute, lookups in _LOOKUPS.items()}
 NOBODY = Q(pk__in=[])
 
@@ -126,25 +133,29 @@ def met_conditions(
 
     ``user`` is an id, or the column that holds it in the query around this one.
     """
-    met = Q()
     values = values.filter(condition=OuterRef("pk"))
-    for attribute, lookups in _LOOKUPS.items():
-        for operator in lookups:
-            kind = Q(attribute=attribute, operator=operator)
-            column = OuterRef(value_column(attribute, operator))
-            person = _users().filter(pk=_reference(user, depth=4))
-            compared = values.exclude(**_blank(attribute, operator))
-            equal = Exists(
-                compared.filter(Exists(person.filter(_compares(attribute, operator, [column]))))
-            )
-            if operator == IS_NOT:
-                lost = Exists(values.filter(**_blank(attribute, operator)))
-                met |= kind & ~Q(equal) & ~Q(lost)
-            else:
-                met |= kind & Q(equal)
+    met = _met_exactly(values, user)
+    for attribute, operator in _TEXT_KINDS:
+        person = _users().filter(pk=_reference(user, depth=4))
+        compares = _compares(attribute, operator, [OuterRef("text")])
+        equal = Exists(values.exclude(text="").filter(Exists(person.filter(compares))))
+        met |= Q(~equal if operator == IS_NOT else equal, attribute=attribute, operator=operator)
     set_of = {"flow": OuterRef("flow"), "set_number": OuterRef("set_number")}
     unmet = conditions.model._default_manager.filter(**set_of).exclude(met)
     return conditions.order_by().filter(~Exists(unmet.order_by()))
+
+
+def _met_exactly(values: QuerySet[Any], user: int | str) -> Q:
+    """Match conditions on users and groups by id.
+
+    Starts from the groups of the user: a user has few, while a group may have a million members.
+    """
+    memberships = get_user_model().groups.through._default_manager
+    own = memberships.filter(user=_reference(user, depth=4)).values("group")
+    equal = Exists(values.filter(Q(user=_reference(user, depth=3)) | Q(group__in=own)))
+    lost = Exists(values.filter(user=None, group=None))
+    by_id = Q(attribute__in=[USER, GROUP])
+    return by_id & (Q(equal, operator=IS) | Q(~equal, ~lost, operator=IS_NOT))
 
 
 def merged(sets: Iterable[ConditionSet]) -> list[ConditionSet]:
@@ -187,17 +198,13 @@ def _met(condition: Condition, match: Any) -> Q:
 
 
 def _ids(compares: Q) -> Q:
-    return Q(pk__in=_users().filter(compares).values("pk"))
+    """As EXISTS, which both databases turn into a join, also where it is negated."""
+    return Q(Exists(_users().filter(compares, pk=OuterRef("pk"))))
 
 
 def _own_id(compares: Q) -> Q:
     own = _users().filter(compares, pk=OuterRef("pk"))
     return Q(IsNull(lhs=Subquery(own.values("pk")[:1]), rhs=False))
-
-
-def _blank(attribute: str, operator: str) -> dict[str, object]:
-    column = value_column(attribute, operator)
-    return {"text": ""} if column == "text" else {column: None}
 
 
 def _reference(user: int | str, *, depth: int) -> Any:

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from django.contrib.auth.models import Group
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from accessflows.flows.diff import Difference, difference
 from accessflows.flows.fingerprint import fingerprint_of, terms_of, terms_of_draft
 from accessflows.flows.policies import NAMED_USERS
-from accessflows.flows.selectors import requesters_of
+from accessflows.flows.selectors import requester_sets_of, requesters_of
 from accessflows.flows.summary import sentences
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow, Permission
@@ -50,6 +50,9 @@ class UserNames:
         return self.count - len(self.first)
 
 
+NO_NAMES = UserNames((), 0)
+
+
 @dataclass(frozen=True)
 class DraftImpact:
     """What saving a draft changes.
@@ -75,11 +78,12 @@ def impact_of_draft(draft: FlowInput, flow: AccessFlow | None) -> DraftImpact:
     """Compare a draft with the flow as it is, or with nothing if the flow is new."""
     after = users_meeting(draft.requesters)
     before = requesters_of(flow) if flow else after.none()
+    is_changed = not flow or draft.requesters != requester_sets_of(flow)
     terms, old_terms = terms_of_draft(draft), terms_of(flow) if flow else None
     return DraftImpact(
         reach=impact_on(after),
-        gaining=_names(after.exclude(pk__in=before.values("pk"))),
-        losing=_names(before.exclude(pk__in=after.values("pk"))),
+        gaining=_names(_without(after, before)) if is_changed else NO_NAMES,
+        losing=_names(_without(before, after)) if flow and is_changed else NO_NAMES,
         differences=tuple(difference(old_terms, terms)) if old_terms else (),
         fingerprint=fingerprint_of(terms),
         turns_mfa_on=draft.require_mfa and not (flow and flow.require_mfa),
@@ -96,6 +100,10 @@ def _delegations(draft: FlowInput) -> tuple[str, ...]:
     permissions = Permission.objects.filter(pk__in={permission for _, permission in draft.targets})
     sentences = (one.delegation for one in permissions.order_by("name"))
     return tuple(sentence for sentence in sentences if sentence) or (NO_DELEGATION,)
+
+
+def _without(users: "QuerySet[User]", others: "QuerySet[User]") -> "QuerySet[User]":
+    return users.filter(~Exists(others.order_by().filter(pk=OuterRef("pk"))))
 
 
 def _names(users: "QuerySet[User]") -> UserNames:

@@ -56,8 +56,9 @@ class SimulatorForm(forms.Form):
     @property
     def target_label(self) -> str:
         """Return the selected target in words."""
-        choices = dict(cast(forms.ChoiceField, self.fields["target"]).choices)
-        return str(choices.get(self["target"].value(), ""))
+        target = cast(forms.ChoiceField, self.fields["target"])
+        choices = cast(list[tuple[str, str]], target.choices)
+        return dict(choices).get(str(self["target"].value()), "")
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def _preview(request: PortalRequest, flow: AccessFlow | None) -> HttpResponse:
         "form": form,
         "flow": flow,
         "draft": draft,
-        "impact": _impact(form),
+        "impact": draft.reach if draft else _impact(form),
         **form_addresses(flow),
     }
     if draft and flow:

@@ -183,7 +183,7 @@ def test_refusals_are_shown(admin_client, change, sentence):
 
 def test_a_missing_requester_is_explained(admin_client):
     page = ask(admin_client, UserFactory(name="Max"), AccessFlowFactory(targets=1)).content.decode()
-    assert "Max is not a requester" in page
+    assert "Max does not meet the conditions of" in page
 
 
 def test_every_flow_is_shown_accepted_ones_first():
