@@ -108,7 +108,8 @@ class PickerBoundField(forms.BoundField):
         is_single = not isinstance(self.field, PickedField)
         value = self.value()
         values = [value] if is_single or not isinstance(value, list | tuple | set) else value
-        text = self.form.data.get(f"{FIND}{self.html_name}", "") if self.form.is_bound else ""
+        data = self.form.data
+        text = data.get(f"{FIND}{self.html_name}", "") if "step" in data else ""
         kind = self.field.kind  # type: ignore[attr-defined]
         return pick(name=self.html_name, kind=kind, values=values, text=text, is_single=is_single)
 

@@ -166,7 +166,7 @@ class AccessFlowFactory(factory.django.DjangoModelFactory):
         if extracted:
             from accessflows.flows.services import write_requesters
 
-            write_requesters(self, extracted)
+            write_requesters(flow=self, sets=extracted)
 
     @factory.post_generation
     def approver_users(self, create, extracted):
@@ -193,9 +193,8 @@ def set_requesters(flow: AccessFlow, *, users=(), groups=()) -> None:
     from accessflows.flows.services import write_requesters
     from accessflows.requesters import named
 
-    write_requesters(
-        flow, named(users=[user.pk for user in users], groups=[group.pk for group in groups])
-    )
+    sets = named(users=[user.pk for user in users], groups=[group.pk for group in groups])
+    write_requesters(flow=flow, sets=sets)
 
 
 def requester_users_of(flow: AccessFlow):

@@ -174,7 +174,7 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
     ) -> None:
         """``flow`` is the flow being edited, ``like`` the flow that a new one copies.
 
-        ``is_draft`` shows what was sent without judging it, while rows are added or users searched.
+        ``is_draft`` shows what was sent without validating it, while rows are added or users searched.
         """
         self.is_draft = is_draft
         kwargs["initial"] = _initial_of(flow) if flow else _initial_of_copy(like) if like else {}

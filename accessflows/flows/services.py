@@ -141,7 +141,7 @@ def _plain(terms: FlowInput) -> dict[str, Any]:
     return {name: getattr(terms, name) for name in PLAIN_FIELDS}
 
 
-def write_requesters(flow: AccessFlow, sets: Sets) -> None:
+def write_requesters(*, flow: AccessFlow, sets: Sets) -> None:
     """Replace the conditions of a flow, in the caller's transaction."""
     flow.requester_conditions.all().delete()
     values = []
@@ -165,7 +165,7 @@ def _write_related(flow: AccessFlow, terms: FlowInput) -> None:
     for name in APPROVER_FIELDS:
         getattr(flow, name).set(getattr(terms, name))
     if terms.requesters != requester_sets_of(flow):
-        write_requesters(flow, terms.requesters)
+        write_requesters(flow=flow, sets=terms.requesters)
     if terms.escalation != tuple(flow.escalation_tiers.values_list("wait", "group_id")):
         flow.escalation_tiers.all().delete()
         EscalationTier.objects.bulk_create(

@@ -51,7 +51,8 @@ def _approval(terms: Terms) -> str:
 def _escalation(terms: Terms) -> str:
     if not terms["escalation"]:
         return ""
-    return f"If nobody decides, these can too: {_first(_labels(terms['escalation']))}."
+    steps = [label.partition(". ")[2] for label in _labels(terms["escalation"])]
+    return f"If nobody decides, these can too: {_first(steps)}."
 
 
 def _duration(terms: Terms) -> str:

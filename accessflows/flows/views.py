@@ -98,7 +98,8 @@ def pick_options(request: PortalRequest, kind: str) -> HttpResponse:
         text=request.GET.get(f"{FIND}{name}", ""),
         is_single="single" in request.GET,
     )
-    return render(request, "components/_picker_options.html", {"picker": picker})
+    context = {"picker": picker, "required": "required" in request.GET}
+    return render(request, "accessflows/_picker_options.html", context)
 
 
 @admins_only

@@ -105,7 +105,7 @@ def make_flows() -> list[tuple[AccessFlow, FlowTarget]]:
             fingerprint="f" * 64,
         )
         group = everyone if n % 3 else teams[n % TEAMS]
-        write_requesters(flow, named(groups=[group.pk]))
+        write_requesters(flow=flow, sets=named(groups=[group.pk]))
         flow.approver_groups.add(teams[n % TEAMS])
         resource = Resource.objects.create(integration=integration, name=f"database_{n}")
         permission = Permission.objects.create(integration=integration, name=f"role_{n}")

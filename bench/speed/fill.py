@@ -106,7 +106,7 @@ def make_flow(everyone: Group) -> int:
     flow = AccessFlow.objects.create(
         name="Orders", require_mfa=True, max_duration=timedelta(hours=1), version=1, fingerprint=""
     )
-    write_requesters(flow, named(groups=[everyone.pk]))
+    write_requesters(flow=flow, sets=named(groups=[everyone.pk]))
     target = FlowTarget.objects.create(flow=flow, resource=resource, permission=permission)
     flow.fingerprint = fingerprint_of(terms_of(flow))
     flow.save()

@@ -17,6 +17,8 @@ NOT_IN_ADMIN = {
     "requests_app.DayFigures": "shown by the Insights page",
     "requests_app.WorkerHeartbeat": "shown by a banner when there is none",
     "accessflows.EscalationTier": "within its access flow",
+    "accessflows.RequesterCondition": "within its access flow",
+    "accessflows.RequesterValue": "in words on the page of its access flow",
     "mfa.PasskeyChallenge": "random, and used up within minutes",
     "mfa.RecoveryCode": "hashes that nobody looks up",
     "users.PasswordFailure": "the same, for a quarter of an hour",

@@ -72,7 +72,7 @@ def test_every_part_of_a_condition_changes_it():
     flow = AccessFlowFactory()
     fingerprints = set()
     for sets in variants:
-        write_requesters(flow, sets)
+        write_requesters(flow=flow, sets=sets)
         fingerprints.add(taken(flow))
     assert len(fingerprints) == len(variants)
 

@@ -70,7 +70,7 @@ def test_every_way_to_ask_gives_the_same_answer():
             tuple(random_condition(chance, users, groups) for _ in range(chance.randint(1, 3)))
             for _ in range(chance.randint(1, 3))
         )
-        write_requesters(flow, sets)
+        write_requesters(flow=flow, sets=sets)
         expected = {u for u in users if any(all(is_met(c, u) for c in one) for one in sets)}
         assert set(users_meeting(sets)) == expected, sets
         assert set(requesters_of(flow)) == expected
