@@ -22,6 +22,9 @@ from accessflows.models import (
     RequesterValue,
     Resource,
 )
+from apono_portal.api.models import ApiToken
+from apono_portal.api.scopes import Scope
+from apono_portal.api.tokens.secrets import SHOWN_LENGTH, hash_of, new_secret
 from apono_portal.core.crypto import encryption
 from apono_portal.notifications.kinds import WEBHOOK_KINDS
 from apono_portal.notifications.models import Webhook
@@ -352,6 +355,7 @@ class AccessRequestFactory(factory.django.DjangoModelFactory):
     flow_version = factory.SelfAttribute("flow.version")
     flow_fingerprint = factory.SelfAttribute("flow.fingerprint")
     require_mfa = factory.SelfAttribute("flow.require_mfa")
+    break_glass = factory.SelfAttribute("flow.break_glass")
     approval = factory.SelfAttribute("flow.approval")
     max_duration = factory.SelfAttribute("flow.max_duration")
     approvals_required = factory.SelfAttribute("flow.approvals_required")
@@ -428,6 +432,27 @@ class GrantFactory(SignedFactory):
     deadline = factory.LazyAttribute(
         lambda grant: grant.request.ends_at or timezone.now() + grant.request.duration
     )
+
+
+class TokenFactory(SignedFactory):
+    """An API token of every scope, for 30 days. ``secret=...`` makes it one that the test can send."""
+
+    class Params:
+        secret = factory.LazyFunction(new_secret)
+
+    class Meta:
+        model = ApiToken
+
+    user = factory.SubFactory(UserFactory)
+    name = "laptop"
+    scopes = factory.LazyFunction(lambda: sorted(Scope))
+    prefix = factory.LazyAttribute(lambda token: token.secret[:SHOWN_LENGTH])
+    token_hash = factory.LazyAttribute(lambda token: hash_of(token.secret))
+    expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=30))
+
+    @factory.lazy_attribute
+    def epoch(self):
+        return MfaState.objects.get_or_create(user=self.user)[0].epoch
 
 
 class WebhookFactory(factory.django.DjangoModelFactory):

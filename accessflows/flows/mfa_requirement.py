@@ -21,6 +21,8 @@ MAX_USERS = 10**9  # more than there are
 def lacking_required_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
     """Return the active users who can request protected access and have not set up MFA.
 
+    Service accounts never can.
+
     Looked up user by user, for a page of them: with EXISTS, PostgreSQL would first gather all members
     of the groups.
     """
@@ -33,7 +35,7 @@ def lacking_required_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
         for name, rows in lookups.items()
     }
     lacking = users.alias(**matches).filter(
-        Q(authenticator__isnull=True, passkey__isnull=True), is_active=True
+        Q(authenticator__isnull=True, passkey__isnull=True), is_active=True, is_service=False
     )
     return lacking.filter(meets_any(_protected_sets()))
 
@@ -51,7 +53,8 @@ def rare_lacking_required_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
 def all_lacking_required_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
     """Return the same users gathered set by set, to count them."""
     requesters = users_meeting(_protected_sets()).order_by()
-    return users.filter(not_enrolled_condition(), pk__in=requesters.values("pk"))
+    lacking = users.filter(not_enrolled_condition(), is_service=False)
+    return lacking.filter(pk__in=requesters.values("pk"))
 
 
 def _protected_sets() -> list[ConditionSet]:

@@ -23,6 +23,7 @@ from tests.factories import (
     GroupFactory,
     IntegrationFactory,
     PasskeyFactory,
+    TokenFactory,
     UserFactory,
     VerificationFactory,
 )
@@ -47,6 +48,7 @@ class World:
     requests: dict[str, AccessRequest] = field(default_factory=dict)
     flow: AccessFlow = None  # type: ignore[assignment]
     decidable: AccessRequest = None  # type: ignore[assignment]
+    break_glass: AccessRequest = None  # type: ignore[assignment]
     canary: CanaryRun = None  # type: ignore[assignment]
 
     @classmethod
@@ -70,6 +72,8 @@ class World:
         for role in ("admin", "requester", "approver", "waiting"):
             AuthenticatorFactory(user=self.people[role], name="Aegis on Pixel 8")
         self.passkey = PasskeyFactory(user=self.people["requester"], name="Work laptop of 2026")
+        self.token = TokenFactory(user=self.people["requester"], name=f"Laptop of {LONG}"[:64])
+        self.service = UserFactory(name="Deployments", is_service=True)
         self.owners = owners
 
     def _flows(self) -> None:
@@ -118,6 +122,17 @@ class World:
                     reason="One invoice at a time.",
                     verification=word,
                 )
+        self.break_glass = AccessRequestFactory(
+            requester=requester,
+            flow=AccessFlowFactory(
+                name="On-call break-glass", require_mfa=True, break_glass=True, targets=1
+            ),
+            status=Status.EXPIRED,
+            justification=LONG_REASON,
+            starts_at=timezone.now() - timedelta(hours=2),
+            ends_at=timezone.now() - timedelta(hours=1),
+            ended_at=timezone.now() - timedelta(hours=1),
+        )
         self.decidable = self.requests[Status.PENDING_APPROVAL]
         AccessRequestFactory(
             requester=self.people["waiting"], flow=self.flow, status=Status.PENDING_MFA
