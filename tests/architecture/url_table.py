@@ -133,6 +133,8 @@ URLS: dict[str, Guard] = {
     "requests:add_favorite": Guard.OWN,
     "requests:remove_favorite": Guard.OWN,
     "requests:simulator": Guard.READER,
+    "flows:pick_user": Guard.READER,
+    "flows:pick_group": Guard.READER,
     "requests:submitted": Guard.OWN,
     "requests:again": Guard.OWN,
     "requests:step_up": Guard.SIGNED_IN,

@@ -22,6 +22,7 @@ from tests.factories import (
     AccessRequestFactory,
     IntegrationFactory,
     UserFactory,
+    requester_users_of,
     take_fingerprint,
 )
 from tests.fixtures.subjects import PORTAL, Subject
@@ -69,7 +70,7 @@ def active(subject: Subject, integration: Integration) -> Callable[[], Grant]:
         permission=integration.permissions.get(name=subject.permission),
     )
     take_fingerprint(flow)
-    requester = flow.requester_users.get()
+    requester = requester_users_of(flow).get()
 
     def request() -> Grant:
         made = AccessRequestFactory(requester=requester, flow=flow, duration=DURATION)
