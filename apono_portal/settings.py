@@ -172,6 +172,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "apono_portal.context_processors.portal",
                 "requests_app.context_processors.navigation",
+                "apono_portal.status.context_processors.problems",
             ],
         },
     },

@@ -6,7 +6,6 @@ from django.utils import timezone
 from accessflows.mfa_banner import mfa_banner
 from requests_app.approvals.selectors import count_waiting_for
 from requests_app.grants.status import overdue_summary
-from requests_app.models import WorkerHeartbeat
 from requests_app.selectors import names_of, pending_mfa_requests
 
 
@@ -25,7 +24,5 @@ def navigation(request: HttpRequest) -> dict[str, object]:
     return {
         "nav": {"pending_mfa": len(pending), "approvals": approvals},
         "mfa_banner": mfa_banner(state, pending) if state else None,
-        "no_worker": user.can_read_everything
-        and not WorkerHeartbeat.objects.running(timezone.now()).exists(),
         "overdue": overdue_summary(timezone.now()) if user.can_read_everything else None,
     }

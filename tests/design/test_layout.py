@@ -45,6 +45,7 @@ ADMIN = [
     "Activity",
     "Insights",
     "Audit Log",
+    "Status",
 ]
 
 

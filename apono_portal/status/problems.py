@@ -1,0 +1,120 @@
+"""What needs a person now: shown on every page of admins and auditors, and at the top of Status.
+
+Three queries, however much there is.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Q, Subquery
+from django.urls import reverse
+
+from accessflows.models import Integration
+from apono_portal.core.formatting.durations import format_duration
+from audit.models import ChainState, CheckpointDestination, Delivery
+from requests_app.models import WorkerHeartbeat
+
+OUTBOX_LATE_AFTER = timedelta(minutes=15)
+DESTINATION_LATE_AFTER = timedelta(hours=1)
+WORKER_SHOWN_FOR = timedelta(hours=1)  # after its last heartbeat
+MAX_TARGETS_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Problem:
+    """``title`` and ``text`` are sentences; ``command`` and ``url`` are where to begin."""
+
+    title: str
+    text: str
+    command: str = ""
+    url: str = ""
+    link: str = ""
+
+
+def current_problems(now: datetime) -> list[Problem]:
+    """Return what needs a person, the most urgent first."""
+    workers = list(
+        WorkerHeartbeat.objects.filter(seen_at__gt=now - WORKER_SHOWN_FOR).order_by("name")
+    )
+    down = list(
+        Integration.objects.filter(is_active=True, health=Integration.Health.DOWN)
+        .order_by("name")
+        .values_list("pk", "name")[: MAX_TARGETS_NAMED + 1]
+    )
+    return [*_worker_problems(workers, now), *_log_problems(now), *_target_problems(down)]
+
+
+def is_superseded(worker: WorkerHeartbeat, workers: list[WorkerHeartbeat], now: datetime) -> bool:
+    """Whether a worker that stopped reporting was started again on its machine."""
+    return any(
+        other.host == worker.host and other.is_running(now) for other in workers if other != worker
+    )
+
+
+def _worker_problems(workers: list[WorkerHeartbeat], now: datetime) -> Iterator[Problem]:
+    if not any(worker.is_running(now) for worker in workers):
+        yield Problem(
+            "No worker is running.",
+            "Access is neither provisioned nor revoked. Targets refuse expired logins, but open sessions "
+            "continue. Start one:",
+            command="manage.py worker",
+        )
+        return
+    for worker in workers:
+        if not worker.is_running(now) and not is_superseded(worker, workers, now):
+            yield Problem(
+                f"{worker.name} is not reporting.",
+                f"Its last heartbeat was {format_duration(now - worker.seen_at)} ago. Other workers do its "
+                "work. On its machine:",
+                command="systemctl status apono-portal-worker",
+            )
+
+
+def _log_problems(now: datetime) -> Iterator[Problem]:
+    """Yield what is wrong with the log and what leaves it, read with the state of its chain."""
+    late = Q(attempts__gt=0) & (Q(sent_at=None) | Q(sent_at__lt=now - DESTINATION_LATE_AFTER))
+    late_destination = CheckpointDestination.objects.filter(late).order_by("name").values("name")
+    oldest = Delivery.objects.waiting().order_by("waiting_since").values("waiting_since")
+    state = ChainState.objects.filter(pk=ChainState.SINGLETON_PK).values_list(
+        "findings", Subquery(late_destination[:1]), Subquery(oldest[:1])
+    )
+    findings, destination, waiting_since = state.first() or (0, None, None)
+    if findings:
+        yield Problem(
+            "The audit log was changed.",
+            "The last verification found events that were edited, deleted, inserted or reordered.",
+            url=reverse("audit:verification"),
+            link="See the findings",
+        )
+    if destination:
+        yield Problem(
+            "Audit checkpoints do not leave the portal.",
+            f"{destination} has not accepted one for an hour.",
+            url=reverse("audit:verification"),
+            link="See why",
+        )
+    if waiting_since and now - waiting_since > OUTBOX_LATE_AFTER:
+        yield Problem(
+            "Notifications are late.",
+            f"The oldest has waited for {format_duration(now - waiting_since)}.",
+            url=f"{reverse('notifications:deliveries')}?state=waiting",
+            link="See deliveries",
+        )
+
+
+def _target_problems(down: list[tuple[int, str]]) -> Iterator[Problem]:
+    for pk, name in down[:MAX_TARGETS_NAMED]:
+        yield Problem(
+            f"{name} is down.",
+            "Access there is neither provisioned nor revoked until it responds.",
+            url=reverse("integrations:detail", args=[pk]),
+            link="See the check",
+        )
+    if len(down) > MAX_TARGETS_NAMED:
+        yield Problem(
+            "More targets are down.",
+            "The list of integrations has all of them.",
+            url=reverse("integrations:list"),
+            link="See integrations",
+        )
