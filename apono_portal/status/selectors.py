@@ -78,12 +78,19 @@ def worker_rows(now: datetime) -> list[WorkerRow]:
             worker.is_running(now),
             worker.can_sign,
             worker.minutes_before(now),
-            f"{format_duration(now - worker.seen_at)} ago",
+            _ago(now - worker.seen_at),
             worker.seen_at,
         )
         for worker in workers
         if worker.is_running(now) or not is_superseded(worker, workers, now)
     ]
+
+
+def _ago(passed: timedelta) -> str:
+    """Return a time in whole minutes, or in seconds below one."""
+    if passed < timedelta(minutes=1):
+        return f"{max(int(passed.total_seconds()), 0)} s ago"
+    return f"{format_duration(passed // timedelta(minutes=1) * timedelta(minutes=1))} ago"
 
 
 def active_targets() -> list[Integration]:
