@@ -283,6 +283,11 @@ AUDIT_CHECKPOINT_INTERVAL = timedelta(minutes=env.number("AUDIT_CHECKPOINT_MINUT
 AUDIT_CHECKPOINT_FILE = env.text("AUDIT_CHECKPOINT_FILE")
 AUDIT_CHECKPOINT_WEBHOOK = env.text("AUDIT_CHECKPOINT_WEBHOOK")
 AUDIT_CHECKPOINT_SYSLOG = env.text("AUDIT_CHECKPOINT_SYSLOG")
+SIEM_URL = env.text("SIEM_URL")
+SIEM_AUTHORIZATION = env.text("SIEM_AUTHORIZATION")
+SIEM_FORMAT = env.text("SIEM_FORMAT")
+SIEM_SYSLOG = env.text("SIEM_SYSLOG")
+SIEM_FILE = env.text("SIEM_FILE")
 
 # --- HTTP security and static files -----------------------------------------------------------
 SECURE_SSL_REDIRECT = HTTPS

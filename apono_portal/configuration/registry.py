@@ -318,6 +318,36 @@ SECTIONS = (
         ),
     ),
     Section(
+        "SIEM",
+        (
+            Setting(
+                "SIEM_URL",
+                "`https://` address that audit events are posted to, as OCSF. The rules of `WEBHOOK_NETWORKS` apply.",
+                is_secret=True,
+            ),
+            Setting(
+                "SIEM_AUTHORIZATION",
+                "Sent with it as `Authorization`: `Splunk …` or `Bearer …`.",
+                is_secret=True,
+            ),
+            Setting(
+                "SIEM_FORMAT",
+                "`ndjson`: one JSON object per line. `array`: a JSON array. `splunk`: as the HTTP Event Collector "
+                "takes it.",
+                default="ndjson",
+                choices=("ndjson", "array", "splunk"),
+            ),
+            Setting(
+                "SIEM_SYSLOG",
+                "Syslog server that receives audit events: `tls://siem.example.org:6514`, `tcp://` or `udp://`.",
+            ),
+            Setting(
+                "SIEM_FILE",
+                "File that audit events are appended to, on each worker's machine.",
+            ),
+        ),
+    ),
+    Section(
         "Logs and metrics",
         (
             Setting(

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from accessflows.models import Integration
 from apono_portal.core.formatting.durations import format_duration
-from audit.models import ChainState, CheckpointDestination, Delivery
+from audit.models import ChainState, CheckpointDestination, Delivery, StreamDestination
 from requests_app.models import WorkerHeartbeat
 
 OUTBOX_LATE_AFTER = timedelta(minutes=15)
@@ -75,11 +75,15 @@ def _log_problems(now: datetime) -> Iterator[Problem]:
     """Yield what is wrong with the log and what leaves it, read with the state of its chain."""
     late = Q(attempts__gt=0) & (Q(sent_at=None) | Q(sent_at__lt=now - DESTINATION_LATE_AFTER))
     late_destination = CheckpointDestination.objects.filter(late).order_by("name").values("name")
+    late_siem = StreamDestination.objects.filter(late).order_by("name").values("name")
     oldest = Delivery.objects.waiting().order_by("waiting_since").values("waiting_since")
     state = ChainState.objects.filter(pk=ChainState.SINGLETON_PK).values_list(
-        "findings", Subquery(late_destination[:1]), Subquery(oldest[:1])
+        "findings",
+        Subquery(late_destination[:1]),
+        Subquery(late_siem[:1]),
+        Subquery(oldest[:1]),
     )
-    findings, destination, waiting_since = state.first() or (0, None, None)
+    findings, destination, siem, waiting_since = state.first() or (0, None, None, None)
     if findings:
         yield Problem(
             "The audit log was changed.",
@@ -92,6 +96,13 @@ def _log_problems(now: datetime) -> Iterator[Problem]:
             "Audit checkpoints do not leave the portal.",
             f"{destination} has not accepted one for an hour.",
             url=reverse("audit:verification"),
+            link="See why",
+        )
+    if siem:
+        yield Problem(
+            "Audit events do not reach the SIEM.",
+            f"{siem} has accepted none for an hour. Nothing is lost: the stream goes on where it stopped.",
+            url=reverse("status:status"),
             link="See why",
         )
     if waiting_since and now - waiting_since > OUTBOX_LATE_AFTER:

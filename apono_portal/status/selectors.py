@@ -15,7 +15,7 @@ import apono_portal
 from accessflows.models import Integration
 from apono_portal.core.formatting.durations import format_duration
 from apono_portal.status.problems import WORKER_SHOWN_FOR, is_superseded
-from audit.models import Delivery
+from audit.models import Delivery, StreamDestination
 from requests_app.models import WorkerHeartbeat
 
 EXPIRES_SOON = timedelta(days=30)
@@ -114,6 +114,10 @@ def outbox(now: datetime) -> Outbox:
     waiting = Delivery.objects.waiting().aggregate(number=Count("pk"), since=Min("waiting_since"))
     since = waiting["since"]
     return Outbox(waiting["number"], format_duration(now - since) if since else "")
+
+
+def siems() -> list[StreamDestination]:
+    return list(StreamDestination.objects.all())
 
 
 def version(now: datetime) -> Version:

@@ -26,6 +26,7 @@ def status(request: HttpRequest) -> HttpResponse:
         "expiries": selectors.expiries(targets, now),
         "outbox": selectors.outbox(now),
         "chain": chain_status(),
+        "siems": selectors.siems(),
         "version": selectors.version(now),
     }
     return render(request, "status/status.html", context)

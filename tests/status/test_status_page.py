@@ -14,7 +14,7 @@ from django.utils import timezone
 import apono_portal
 from apono_portal.status.problems import current_problems
 from apono_portal.status.selectors import worker_rows
-from audit.models import ChainState, CheckpointDestination, Delivery
+from audit.models import ChainState, CheckpointDestination, Delivery, StreamDestination
 from requests_app.worker.heartbeat import Heartbeat
 from tests.architecture.sources import ROOT
 from tests.factories import IntegrationFactory
@@ -72,6 +72,9 @@ def test_findings_and_checkpoints_that_stay_here_are_problems():
         "The audit log was changed.",
         "Audit checkpoints do not leave the portal.",
     ]
+    StreamDestination.objects.create(name="SIEM at x", position=1, attempts=1)
+    assert titles()[2:] == ["Audit events do not reach the SIEM."]
+    StreamDestination.objects.all().delete()
     failing.sent_at = timezone.now()
     failing.save()
     assert titles() == ["The audit log was changed."]

@@ -23,6 +23,7 @@ from audit.integrity.checkpoints import write_checkpoints
 from audit.integrity.signed_checkpoints import CheckpointSigner
 from audit.integrity.signing_keys import signing_key
 from audit.outbox.deliveries import deliver_due
+from audit.siem.stream import stream_events
 from requests_app.grants.extension import retry_extensions
 from requests_app.insights.daily_rollup import update_daily_figures
 from requests_app.worker.loop import Worker
@@ -57,6 +58,7 @@ class Command(BaseCommand):
                 write_checkpoints,
                 CheckpointSigner(),
                 send_checkpoints,
+                stream_events,
                 fan_out,
                 deliver_due,
                 deliver_webhooks,
