@@ -289,6 +289,10 @@ SIEM_FORMAT = env.text("SIEM_FORMAT")
 SIEM_SYSLOG = env.text("SIEM_SYSLOG")
 SIEM_FILE = env.text("SIEM_FILE")
 
+# --- Retention --------------------------------------------------------------------------------
+DELIVERY_RETENTION_DAYS = env.integer("DELIVERY_RETENTION_DAYS")
+CHECK_RETENTION_DAYS = env.integer("CHECK_RETENTION_DAYS")
+
 # --- HTTP security and static files -----------------------------------------------------------
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0

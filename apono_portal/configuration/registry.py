@@ -348,6 +348,23 @@ SECTIONS = (
         ),
     ),
     Section(
+        "Retention",
+        (
+            Setting(
+                "DELIVERY_RETENTION_DAYS",
+                "Days after which deliveries that are not waiting are removed. `0` keeps them.",
+                kind="integer",
+                default="180",
+            ),
+            Setting(
+                "CHECK_RETENTION_DAYS",
+                "Days after which the results of integration checks and canaries are removed. `0` keeps them.",
+                kind="integer",
+                default="90",
+            ),
+        ),
+    ),
+    Section(
         "Logs and metrics",
         (
             Setting(

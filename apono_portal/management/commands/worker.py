@@ -17,6 +17,7 @@ from accessflows.integrations.scheduled_checks import (
 )
 from apono_portal.notifications.fan_out import fan_out
 from apono_portal.notifications.webhook_delivery import deliver_webhooks
+from apono_portal.retention import OldRowRemover
 from audit.integrity.background_verification import LogVerifier
 from audit.integrity.checkpoint_destinations import send_checkpoints
 from audit.integrity.checkpoints import write_checkpoints
@@ -68,6 +69,7 @@ class Command(BaseCommand):
                 update_daily_figures,
                 lambda now: retry_extensions(now=now),
                 LogVerifier(),
+                OldRowRemover(),
             ),
         )
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -148,8 +148,8 @@ def test_syslog_gets_one_message_for_each_event(settings):
 
 def test_every_event_has_a_type_and_every_field_one_type(file, admin_user):
     for name in EventName:
-        record(event=name, actor=admin_user, target=admin_user)
-        record(event=name, actor=None)
+        record(event=name, actor=admin_user, target=admin_user, metadata={"requests": ["AR-1"]})
+        record(event=name, actor=None, metadata={"requests": 1})
     write_checkpoints(timezone.now())
     stream_all()
     types: dict[str, type] = {}
