@@ -13,7 +13,7 @@ READ = re.compile(r'env\.\w+\(\s*"([A-Z_0-9]+)"')
 READERS = {
     "apono_portal/configuration/environment.py",
     "apono_portal/configuration/guided_setup.py",
-    "apono_portal/configuration/report.py",
+    "apono_portal/configuration/settings_report.py",
     "apono_portal/demo/supervisor.py",
     "apono_portal/management/commands/demo.py",
     "apono_portal/wsgi.py",

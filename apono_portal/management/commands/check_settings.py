@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from apono_portal.configuration.documentation import settings_page
-from apono_portal.configuration.report import Report, check_settings
+from apono_portal.configuration.settings_report import Report, check_settings
 
 
 class Command(BaseCommand):
