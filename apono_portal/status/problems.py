@@ -1,24 +1,24 @@
 """What needs a person now: shown on every page of admins and auditors, and at the top of Status.
 
-Three queries, however much there is.
+Two queries, however much there is.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Q, Subquery
+from django.db.models import Count, Q, Subquery
 from django.urls import reverse
 
 from accessflows.models import Integration
 from apono_portal.core.formatting.durations import format_duration
 from audit.models import ChainState, CheckpointDestination, Delivery, StreamDestination
+from audit.verify_export.formats import count_of
 from requests_app.models import WorkerHeartbeat
 
 OUTBOX_LATE_AFTER = timedelta(minutes=15)
 DESTINATION_LATE_AFTER = timedelta(hours=1)
 WORKER_SHOWN_FOR = timedelta(hours=1)  # after its last heartbeat
-MAX_TARGETS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,16 @@ class Problem:
     link: str = ""
 
 
-def current_problems(now: datetime) -> list[Problem]:
-    """Return what needs a person, the most urgent first."""
-    workers = list(
-        WorkerHeartbeat.objects.filter(seen_at__gt=now - WORKER_SHOWN_FOR).order_by("name")
-    )
-    down = list(
-        Integration.objects.filter(is_active=True, health=Integration.Health.DOWN)
-        .order_by("name")
-        .values_list("pk", "name")[: MAX_TARGETS_NAMED + 1]
-    )
-    return [*_worker_problems(workers, now), *_log_problems(now), *_target_problems(down)]
+def current_problems(now: datetime, workers: list[WorkerHeartbeat] | None = None) -> list[Problem]:
+    """Return what needs a person, the most urgent first. ``workers`` are those that were read already."""
+    workers = recent_workers(now) if workers is None else workers
+    return [*_worker_problems(workers, now), *_other_problems(now)]
+
+
+def recent_workers(now: datetime) -> list[WorkerHeartbeat]:
+    """Return the workers that report, and those that stopped within the last hour."""
+    recent = WorkerHeartbeat.objects.filter(seen_at__gt=now - WORKER_SHOWN_FOR)
+    return list(recent.order_by("name"))
 
 
 def is_superseded(worker: WorkerHeartbeat, workers: list[WorkerHeartbeat], now: datetime) -> bool:
@@ -71,19 +70,41 @@ def _worker_problems(workers: list[WorkerHeartbeat], now: datetime) -> Iterator[
             )
 
 
-def _log_problems(now: datetime) -> Iterator[Problem]:
-    """Yield what is wrong with the log and what leaves it, read with the state of its chain."""
+def _other_problems(now: datetime) -> Iterator[Problem]:
+    """Yield what is wrong with log, outbox and targets, read with the state of the chain in one query."""
     late = Q(attempts__gt=0) & (Q(sent_at=None) | Q(sent_at__lt=now - DESTINATION_LATE_AFTER))
     late_destination = CheckpointDestination.objects.filter(late).order_by("name").values("name")
     late_siem = StreamDestination.objects.filter(late).order_by("name").values("name")
     oldest = Delivery.objects.waiting().order_by("waiting_since").values("waiting_since")
+    down = Integration.objects.filter(is_active=True, health=Integration.Health.DOWN)
     state = ChainState.objects.filter(pk=ChainState.SINGLETON_PK).values_list(
         "findings",
         Subquery(late_destination[:1]),
         Subquery(late_siem[:1]),
         Subquery(oldest[:1]),
+        Subquery(down.order_by("name").values("name")[:1]),
+        Subquery(down.order_by().values("health").annotate(n=Count("pk")).values("n")),
     )
-    findings, destination, siem, waiting_since = state.first() or (0, None, None, None)
+    findings, destination, siem, waiting_since, target, count = state.first() or (0, *[None] * 5)
+    yield from _log_problems(findings, destination, siem)
+    if waiting_since and now - waiting_since > OUTBOX_LATE_AFTER:
+        yield Problem(
+            "Notifications are late.",
+            f"The oldest has waited for {format_duration(now - waiting_since)}.",
+            url=f"{reverse('notifications:deliveries')}?state=waiting",
+            link="See deliveries",
+        )
+    if target:
+        others = f" and {count_of(count - 1, 'other target')}" if count > 1 else ""
+        yield Problem(
+            f"{target}{others} {'are' if others else 'is'} down.",
+            "Access there is neither provisioned nor revoked until the target responds.",
+            url=reverse("integrations:list"),
+            link="See integrations",
+        )
+
+
+def _log_problems(findings: int, destination: str | None, siem: str | None) -> Iterator[Problem]:
     if findings:
         yield Problem(
             "The audit log was changed.",
@@ -104,28 +125,4 @@ def _log_problems(now: datetime) -> Iterator[Problem]:
             f"{siem} has accepted none for an hour. Nothing is lost: the stream goes on where it stopped.",
             url=reverse("status:status"),
             link="See why",
-        )
-    if waiting_since and now - waiting_since > OUTBOX_LATE_AFTER:
-        yield Problem(
-            "Notifications are late.",
-            f"The oldest has waited for {format_duration(now - waiting_since)}.",
-            url=f"{reverse('notifications:deliveries')}?state=waiting",
-            link="See deliveries",
-        )
-
-
-def _target_problems(down: list[tuple[int, str]]) -> Iterator[Problem]:
-    for pk, name in down[:MAX_TARGETS_NAMED]:
-        yield Problem(
-            f"{name} is down.",
-            "Access there is neither provisioned nor revoked until it responds.",
-            url=reverse("integrations:detail", args=[pk]),
-            link="See the check",
-        )
-    if len(down) > MAX_TARGETS_NAMED:
-        yield Problem(
-            "More targets are down.",
-            "The list of integrations has all of them.",
-            url=reverse("integrations:list"),
-            link="See integrations",
         )

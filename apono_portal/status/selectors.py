@@ -13,13 +13,15 @@ from django.utils import timezone
 
 import apono_portal
 from accessflows.models import Integration
+from apono_portal.api.models import ApiToken
 from apono_portal.core.formatting.durations import format_duration
-from apono_portal.status.problems import WORKER_SHOWN_FOR, is_superseded
+from apono_portal.status.problems import is_superseded
 from audit.models import Delivery, StreamDestination
 from requests_app.models import WorkerHeartbeat
 
 EXPIRES_SOON = timedelta(days=30)
 MAX_TARGETS = 100
+MAX_TOKENS = 20
 STARTED_AT = timezone.now()
 
 
@@ -67,11 +69,8 @@ class Version:
     free_disk: str
 
 
-def worker_rows(now: datetime) -> list[WorkerRow]:
-    """Return the workers that report, and those that stopped within the last hour."""
-    workers = list(
-        WorkerHeartbeat.objects.filter(seen_at__gt=now - WORKER_SHOWN_FOR).order_by("name")
-    )
+def worker_rows(workers: list[WorkerHeartbeat], now: datetime) -> list[WorkerRow]:
+    """Return the rows of workers, without those that were started again."""
     return [
         WorkerRow(
             worker.name,
@@ -98,15 +97,21 @@ def active_targets() -> list[Integration]:
 
 
 def expiries(targets: list[Integration], now: datetime) -> list[Expiry]:
-    """Return the certificates of targets that expire, the soonest first."""
+    """Return the certificates of targets and the API tokens that expire soon, the soonest first."""
     certificates = [
         (target.name, "CA certificate", _first_end(target.ca_certificates))
         for target in targets
         if target.ca_certificates
     ]
+    tokens = ApiToken.objects.not_over(now).filter(expires_at__lt=now + EXPIRES_SOON)
+    tokens = tokens.select_related("user").order_by("expires_at")
+    api_tokens = [
+        (token.name, f"API token of {token.user.name}", token.expires_at)
+        for token in tokens[:MAX_TOKENS]
+    ]
     return [
         Expiry(name, kind, at, _left(at, now), at - now < EXPIRES_SOON)
-        for name, kind, at in sorted(certificates, key=lambda it: it[2])
+        for name, kind, at in sorted([*certificates, *api_tokens], key=lambda it: it[2])
     ]
 
 

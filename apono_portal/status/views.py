@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 
 from apono_portal.core.web.permissions import readers_only
 from apono_portal.status import selectors
-from apono_portal.status.problems import current_problems
+from apono_portal.status.problems import current_problems, recent_workers
 from audit.integrity.selectors import chain_status
 
 
@@ -15,8 +15,9 @@ from audit.integrity.selectors import chain_status
 @readers_only
 def status(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
-    request.problems = current_problems(now)  # type: ignore[attr-defined]  # for the context processor
-    targets, workers = selectors.active_targets(), selectors.worker_rows(now)
+    heartbeats = recent_workers(now)
+    request.problems = current_problems(now, heartbeats)  # type: ignore[attr-defined]  # for the context processor
+    targets, workers = selectors.active_targets(), selectors.worker_rows(heartbeats, now)
     context = {
         "now": now,
         "workers": workers,

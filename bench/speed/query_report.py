@@ -37,7 +37,6 @@ ADMIN_PAGES = {
     "active access of a flow": "/active-access/?flow_id=1",
     "activity": "/activity/",
     "activity with filters": "/activity/?status=rejected&mfa=verified",
-    "status": "/status/",
     "audit log": "/audit-log/",
     "audit log of an event": "/audit-log/?event=mfa:verify",
     "audit log of a request": "/audit-log/?request=AR-1010",

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from django.utils import timezone
 
 import apono_portal
-from apono_portal.status.problems import current_problems
+from apono_portal.api.models import ApiToken
+from apono_portal.status.problems import current_problems, recent_workers
 from apono_portal.status.selectors import worker_rows
 from audit.models import ChainState, CheckpointDestination, Delivery, StreamDestination
 from requests_app.worker.heartbeat import Heartbeat
@@ -82,17 +83,20 @@ def test_findings_and_checkpoints_that_stay_here_are_problems():
 
 def test_targets_that_are_down_are_problems(admin_client):
     beat()
+    ChainState.objects.create(pk=ChainState.SINGLETON_PK)
     IntegrationFactory(name="ledger", health="down")
     IntegrationFactory(name="retired", health="down", is_active=False)
     assert titles() == ["ledger is down."]
     assert "ledger is down." in admin_client.get("/").text
+    IntegrationFactory(name="orders", health="down")
+    assert titles() == ["ledger and 1 other target are down."]
 
 
 def test_minutes_without_a_heartbeat_are_gaps():
     heartbeat, now = Heartbeat("app-1:7"), timezone.now().replace(second=30)
     for minutes in (5, 4, 2):
         heartbeat.beat(now - timedelta(minutes=minutes))
-    [row] = worker_rows(now)
+    [row] = worker_rows(recent_workers(now), now)
     assert row.minutes[-7:] == ["none", "on", "on", "off", "on", "off", "off"]
     assert not row.is_running
 
@@ -101,6 +105,21 @@ def test_certificates_that_expire_soon_are_marked(admin_client):
     IntegrationFactory(name="billing", ca_certificates=certificate(days=14))
     page = admin_client.get("/status/").text
     assert '<span class="chip chip-amber">13 days</span>' in page
+
+
+def test_api_tokens_that_expire_soon_are_listed(admin_client, admin_user):
+    for name, days in (("ci-deploy", 20), ("nightly", 60)):
+        ApiToken.objects.create(
+            user=admin_user,
+            name=name,
+            prefix=name,
+            token_hash=name,
+            epoch=0,
+            expires_at=timezone.now() + timedelta(days=days),
+        )
+    page = admin_client.get("/status/").text
+    assert "API token of Ada Admin" in page
+    assert "nightly" not in page
 
 
 def test_queries_do_not_depend_on_rows(admin_client, questions_of):
