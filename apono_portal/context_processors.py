@@ -12,11 +12,11 @@ THEMES = ("light", "dark")
 
 
 def portal(request: HttpRequest) -> dict[str, Any]:
-    """Return the portal's name, its time zone and the user's theme ("" follows the system)."""
+    """Return the portal's name, the time zone of the page and the user's theme ("" follows the system)."""
     theme = request.COOKIES.get("theme", "")
     return {
         "portal_name": settings.PORTAL_NAME,
-        "time_zone_name": settings.TIME_ZONE,
+        "time_zone_name": timezone.get_current_timezone_name(),
         "theme": theme if theme in THEMES else "",
     }
 

@@ -149,6 +149,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "apono_portal.users.middleware.IdleTimeoutMiddleware",
+    "apono_portal.users.time_zones.TimeZoneMiddleware",
     "mfa.middleware.VerifiedWindowMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -167,6 +168,7 @@ TEMPLATES = [
                 "active_access": "requests_app.active_access.tags",
                 "datetimes": "apono_portal.core.formatting.datetimes",
                 "durations": "apono_portal.core.formatting.durations",
+                "target_promises": "accessflows.flows.tags",
             },
             "context_processors": [
                 "django.template.context_processors.request",
@@ -333,9 +335,10 @@ STORAGES = {
 }
 
 LANGUAGE_CODE = "en-gb"
-TIME_ZONE = time_zone(env.text("TIME_ZONE"))  # shown on pages; the database stores UTC
+TIME_ZONE = time_zone(env.text("TIME_ZONE"))  # of emails, and of pages without a zone of their own
 USE_TZ = True
 USE_I18N = False
+FORMAT_MODULE_PATH = ["apono_portal.formats"]  # 24-hour times
 
 # --- Email, webhooks, logs and metrics --------------------------------------------------------
 EMAIL_CONFIGURED = bool(env.text("EMAIL_URL"))

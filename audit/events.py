@@ -49,6 +49,8 @@ class EventName(models.TextChoices):
     FLOW_ACTIVATE = "flow:activate", "Access flow activated"
     FLOW_DEACTIVATE = "flow:deactivate", "Access flow deactivated"
     FLOW_DELETE = "flow:delete", "Access flow deleted"
+    FLOW_FAVORITE = "flow:favorite", "Access flow marked as favorite"
+    FLOW_UNFAVORITE = "flow:unfavorite", "Access flow no longer a favorite"
 
     INTEGRATION_CREATE = "integration:create", "Integration added"
     INTEGRATION_CHANGE = "integration:change", "Integration changed"
@@ -69,6 +71,9 @@ class EventName(models.TextChoices):
     REQUEST_CANCEL = "request:cancel", "Request cancelled"
     REQUEST_LAPSE = "request:lapse", "Request lapsed"
     REQUEST_GRANT = "request:grant", "Provisioning started"
+    REQUEST_BREAK_GLASS = "request:break_glass", "Break-glass access used"
+    REQUEST_REVIEW = "request:review", "Break-glass access reviewed"
+    REQUEST_LIFT_PAUSE = "request:lift_pause", "Break-glass pause lifted"
     REQUEST_ACTIVATE = "request:activate", "Access activated"
     REQUEST_FAIL = "request:fail", "Activation failed"
     REQUEST_REMIND = "request:remind", "Expiry reminder sent"
@@ -123,6 +128,7 @@ WARNINGS = frozenset(
         EventName.SESSION_LOCK_OUT,
         EventName.MFA_REFUSE,
         EventName.MFA_THROTTLE,
+        EventName.REQUEST_BREAK_GLASS,
         EventName.REQUEST_FAIL,
         EventName.GRANT_CLOSE,
         EventName.GRANT_RETRY,

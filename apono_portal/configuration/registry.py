@@ -85,7 +85,11 @@ SECTIONS = (
                 kind="integer",
                 default="0",
             ),
-            Setting("TIME_ZONE", "Time zone shown on pages.", default="UTC"),
+            Setting(
+                "TIME_ZONE",
+                "Time zone of emails, Insights, and pages of users without their own.",
+                default="UTC",
+            ),
             Setting(
                 "SECRET_KEY_FALLBACKS",
                 "Previous secret keys during a rotation, separated by commas.",

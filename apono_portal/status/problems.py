@@ -55,8 +55,8 @@ def _worker_problems(workers: list[WorkerHeartbeat], now: datetime) -> Iterator[
     if not any(worker.is_running(now) for worker in workers):
         yield Problem(
             "No worker is running.",
-            "Access is neither provisioned nor revoked. Targets refuse expired logins, but open sessions "
-            "continue. Start one:",
+            "Access is neither provisioned nor revoked. Open sessions continue past their end, and so do "
+            "logins on targets that enforce no end. Start one:",
             command="manage.py worker",
         )
         return

@@ -51,6 +51,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.MEMBER)
     is_active = models.BooleanField("active", default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    time_zone = models.CharField(max_length=64, blank=True)  # empty: the browser's
     mfa_reminded_at = models.DateTimeField(null=True, blank=True, editable=False)
     search_words = SearchWordsField(editable=False)
 

@@ -22,12 +22,14 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "mfa:new_recovery_codes",
         "notifications:choose",
         "users:password",
+        "users:time_zone",
     ),
     "newcomer": ("requests:my_access", "requests:list", "requests:new", "mfa:security"),
     "waiting": ("requests:step_up", "requests:my_access"),
     "approver": ("requests:approvals",),
     "auditor": (
         "requests:active_access",
+        "requests:reviews",
         "requests:activity",
         "requests:insights",
         "requests:simulator",
@@ -39,6 +41,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
     ),
     "admin": (
         "requests:active_access",
+        "requests:reviews",
         "users:list",
         "users:create",
         "users:groups",
@@ -71,11 +74,16 @@ NO_PAGE = {
         "notifications:replace_secret",
         "notifications:send_again",
         "notifications:send_test",
+        "requests:add_favorite",
         "requests:approve",
         "requests:cancel",
         "requests:revoke",
         "requests:extend",
         "requests:reject",
+        "requests:justify",
+        "requests:refuse",
+        "requests:lift_pause",
+        "requests:remove_favorite",
         "requests:preview_flow",
         "requests:preview_new_flow",
         "requests:reset",
@@ -153,6 +161,8 @@ def _admin_pages(world: World) -> Iterator[str]:
     yield reverse("requests:delete_integration", args=[integration.pk])
     yield reverse("requests:server_gone", args=[integration.pk])
     yield reverse("requests:revoke_integration", args=[integration.pk])
+    yield reverse("requests:review", args=[world.break_glass.pk])
+    yield f"{reverse('requests:reviews')}?show=done"
     active = world.requests["active"].pk
     yield f"{reverse('requests:revoke_selected')}?request={active}"
     yield reverse("integrations:canary", args=[integration.pk, world.canary.pk])
