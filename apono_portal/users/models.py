@@ -50,6 +50,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(max_length=64)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.MEMBER)
     is_active = models.BooleanField("active", default=True)
+    # For scripts: signs in nowhere, acts by token only, and requests nothing that requires MFA.
+    is_service = models.BooleanField("service account", default=False, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     time_zone = models.CharField(max_length=64, blank=True)  # empty: the browser's
     mfa_reminded_at = models.DateTimeField(null=True, blank=True, editable=False)

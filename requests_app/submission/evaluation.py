@@ -27,6 +27,7 @@ from requests_app.submission.validation import check_duration, clean_justificati
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
+NOT_FOR_SERVICES = "Service accounts cannot use access flows that require MFA."
 FLOW_UNAVAILABLE = "This access flow is not available to you. Select another one."
 
 
@@ -139,6 +140,7 @@ def _evaluate(
         evaluation.collect_refusal(lambda: _check_pause(circumstances))
     selected = {target.pk for target in selection.targets}
     evaluation.targets = [target for target in available_now(targets) if target.pk in selected]
+    evaluation.collect_refusal(lambda: _check_person(flow, circumstances.requester))
     evaluation.collect_refusal(lambda: _check_targets(evaluation, flow))
     evaluation.collect_refusal(lambda: _check_limits(evaluation, circumstances.grants))
     evaluation.collect_refusal(lambda: check_duration(selection.duration, flow))
@@ -199,6 +201,11 @@ def _check_flow(flow: AccessFlow | None, now: datetime, *, is_allowed: bool) -> 
 def _check_pause(circumstances: Circumstances) -> None:
     if circumstances.break_glass_pause:
         raise RequestRefused(circumstances.break_glass_pause, field="flow")
+
+
+def _check_person(flow: AccessFlow, requester: "User") -> None:
+    if flow.require_mfa and requester.is_service:
+        raise RequestRefused(NOT_FOR_SERVICES, field="flow")
 
 
 def _check_targets(evaluation: Evaluation, flow: AccessFlow) -> None:

@@ -23,6 +23,9 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "notifications:choose",
         "users:password",
         "users:time_zone",
+        "api:tokens",
+        "api:create_token",
+        "api:docs",
     ),
     "newcomer": ("requests:my_access", "requests:list", "requests:new", "mfa:security"),
     "waiting": ("requests:step_up", "requests:my_access"),
@@ -56,6 +59,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "notifications:deliveries",
         "notifications:webhooks",
         "notifications:create_webhook",
+        "api:everybodys_tokens",
         "admin:index",
     ),
 }
@@ -94,8 +98,12 @@ NO_PAGE = {
         "users:sign_out",
         "users:theme",
         "users:vouch_for_passkey",
+        "api:revoke_token",
+        "api:revoke_as_admin",
     ),
     "is for programs": (
+        "api:openapi",
+        "nowhere",
         "healthz",
         "readyz",
         "metrics",
@@ -143,6 +151,8 @@ def pages_of(world: World) -> Iterator[tuple[str, str]]:
     for name in ("mfa:rename_method", "mfa:remove_method"):
         yield "requester", reverse(name, args=["passkey", world.passkey.pk])
     yield "requester", reverse("requests:login", args=["jit_abc"])
+    active = world.requests["active"]
+    yield "requester", reverse("api:confirm_token", args=[world.token.pk, active.pk])
     yield "approver", reverse("requests:decide", args=[world.decidable.pk])
     yield from (("admin", address) for address in _admin_pages(world))
 
@@ -152,6 +162,7 @@ def _admin_pages(world: World) -> Iterator[str]:
     integration = world.canary.integration
     for name in ("users:edit", "users:reset_mfa", "users:deactivate"):
         yield reverse(name, args=[person.pk])
+    yield reverse("api:create_service_token", args=[world.service.pk])
     yield reverse("users:edit_group", args=[world.owners.pk])
     for name in ("edit", "saved", "deactivate", "history"):
         yield reverse(f"flows:{name}", args=[flow.pk])

@@ -23,6 +23,7 @@ from tests.factories import (
     GroupFactory,
     IntegrationFactory,
     PasskeyFactory,
+    TokenFactory,
     UserFactory,
     VerificationFactory,
 )
@@ -71,6 +72,8 @@ class World:
         for role in ("admin", "requester", "approver", "waiting"):
             AuthenticatorFactory(user=self.people[role], name="Aegis on Pixel 8")
         self.passkey = PasskeyFactory(user=self.people["requester"], name="Work laptop of 2026")
+        self.token = TokenFactory(user=self.people["requester"], name=f"Laptop of {LONG}"[:64])
+        self.service = UserFactory(name="Deployments", is_service=True)
         self.owners = owners
 
     def _flows(self) -> None:
