@@ -1,6 +1,6 @@
 """What needs a person now: shown on every page of admins and auditors, and at the top of Status.
 
-Two queries, however much there is.
+One query, however much there is.
 """
 
 from collections.abc import Iterator
@@ -35,12 +35,28 @@ class Problem:
 def current_problems(now: datetime, workers: list[WorkerHeartbeat] | None = None) -> list[Problem]:
     """Return what needs a person, the most urgent first. ``workers`` are those that were read already."""
     workers = recent_workers(now) if workers is None else workers
-    return [*_worker_problems(workers, now), *_other_problems(now)]
+    return [*_worker_problems(workers, now), *_other_problems(workers, now)]
 
 
 def recent_workers(now: datetime) -> list[WorkerHeartbeat]:
-    """Return the workers that report, and those that stopped within the last hour."""
-    recent = WorkerHeartbeat.objects.filter(seen_at__gt=now - WORKER_SHOWN_FOR)
+    """Return the workers that report, and those that stopped within the last hour.
+
+    The first has as attributes what else may be wrong, so that a page needs one query for all of it.
+    """
+    late = Q(attempts__gt=0) & (Q(sent_at=None) | Q(sent_at__lt=now - DESTINATION_LATE_AFTER))
+    findings = ChainState.objects.filter(pk=ChainState.SINGLETON_PK).values("findings")
+    late_destination = CheckpointDestination.objects.filter(late).order_by("name").values("name")
+    late_siem = StreamDestination.objects.filter(late).order_by("name").values("name")
+    oldest = Delivery.objects.waiting().order_by("waiting_since").values("waiting_since")
+    down = Integration.objects.filter(is_active=True, health=Integration.Health.DOWN)
+    recent = WorkerHeartbeat.objects.filter(seen_at__gt=now - WORKER_SHOWN_FOR).annotate(
+        findings=Subquery(findings),
+        late_destination=Subquery(late_destination[:1]),
+        late_siem=Subquery(late_siem[:1]),
+        waiting_since=Subquery(oldest[:1]),
+        target_down=Subquery(down.order_by("name").values("name")[:1]),
+        targets_down=Subquery(down.order_by().values("health").annotate(n=Count("pk")).values("n")),
+    )
     return list(recent.order_by("name"))
 
 
@@ -70,23 +86,15 @@ def _worker_problems(workers: list[WorkerHeartbeat], now: datetime) -> Iterator[
             )
 
 
-def _other_problems(now: datetime) -> Iterator[Problem]:
-    """Yield what is wrong with log, outbox and targets, read with the state of the chain in one query."""
-    late = Q(attempts__gt=0) & (Q(sent_at=None) | Q(sent_at__lt=now - DESTINATION_LATE_AFTER))
-    late_destination = CheckpointDestination.objects.filter(late).order_by("name").values("name")
-    late_siem = StreamDestination.objects.filter(late).order_by("name").values("name")
-    oldest = Delivery.objects.waiting().order_by("waiting_since").values("waiting_since")
-    down = Integration.objects.filter(is_active=True, health=Integration.Health.DOWN)
-    state = ChainState.objects.filter(pk=ChainState.SINGLETON_PK).values_list(
-        "findings",
-        Subquery(late_destination[:1]),
-        Subquery(late_siem[:1]),
-        Subquery(oldest[:1]),
-        Subquery(down.order_by("name").values("name")[:1]),
-        Subquery(down.order_by().values("health").annotate(n=Count("pk")).values("n")),
+def _other_problems(workers: list[WorkerHeartbeat], now: datetime) -> Iterator[Problem]:
+    """Yield what is wrong with log, outbox and targets. Without a worker nobody knows."""
+    if not workers:
+        return
+    state = vars(workers[0])
+    target, count, waiting_since = (
+        state[name] for name in ("target_down", "targets_down", "waiting_since")
     )
-    findings, destination, siem, waiting_since, target, count = state.first() or (0, *[None] * 5)
-    yield from _log_problems(findings, destination, siem)
+    yield from _log_problems(state["findings"], state["late_destination"], state["late_siem"])
     if waiting_since and now - waiting_since > OUTBOX_LATE_AFTER:
         yield Problem(
             "Notifications are late.",
@@ -104,7 +112,9 @@ def _other_problems(now: datetime) -> Iterator[Problem]:
         )
 
 
-def _log_problems(findings: int, destination: str | None, siem: str | None) -> Iterator[Problem]:
+def _log_problems(
+    findings: int | None, destination: str | None, siem: str | None
+) -> Iterator[Problem]:
     if findings:
         yield Problem(
             "The audit log was changed.",
