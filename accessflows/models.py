@@ -2,6 +2,8 @@
 
 import uuid
 from datetime import timedelta
+from itertools import groupby
+from operator import attrgetter
 
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -18,8 +20,10 @@ from accessflows.querysets import (
     AccessFlowQuerySet,
     IntegrationQuerySet,
     PermissionQuerySet,
+    RequesterConditionQuerySet,
     ResourceQuerySet,
 )
+from accessflows.requesters import ATTRIBUTE_NAMES, OPERATOR_NAMES, OPERATORS
 from accessflows.tickets import MAX_PATTERN_LENGTH
 from apono_portal.core.crypto import encryption
 from apono_portal.core.formatting.durations import MAX_DURATION, format_duration
@@ -224,10 +228,6 @@ class AccessFlow(models.Model):
     )
     verify_every_request = models.BooleanField("verify for every request", default=False)
     description = models.CharField(max_length=200, blank=True)
-    requester_users = models.ManyToManyField(
-        settings.AUTH_USER_MODEL, blank=True, related_name="requestable_flows"
-    )
-    requester_groups = models.ManyToManyField(Group, blank=True, related_name="requestable_flows")
     max_duration = models.DurationField("max duration", default=timedelta(hours=8))
     available_days = models.JSONField(default=list, blank=True)
     available_from = models.TimeField(null=True, blank=True)
@@ -300,12 +300,17 @@ class AccessFlow(models.Model):
         )
 
     @property
+    def requester_texts(self) -> list[str]:
+        """Who can request, in words: one text for each set of conditions."""
+        conditions = groupby(self.requester_conditions.all(), key=attrgetter("set_number"))
+        return [" and ".join(str(one) for one in of_set) for _, of_set in conditions]
+
+    @property
     def requesters_summary(self) -> str:
-        """The first groups and users who can request, for the list of flows."""
-        names = [group.name for group in self.requester_groups.all()]
-        names += [user.name for user in self.requester_users.all()]
-        more = len(names) - SUMMARY_LENGTH
-        return ", ".join(names[:SUMMARY_LENGTH]) + (f" and {more} more" if more > 0 else "")
+        """Who can request, in words, for the list of flows."""
+        sets = self.requester_texts
+        more = len(sets) - SUMMARY_LENGTH
+        return ", or ".join(sets[:SUMMARY_LENGTH]) + (f", and {more} more" if more > 0 else "")
 
     @property
     def targets_summary(self) -> list[tuple[str, str]]:
@@ -322,6 +327,84 @@ class AccessFlow(models.Model):
             resource = f"{target.resource.integration} / {target.resource}"
             names.setdefault(resource, []).append(target.permission.name)
         return {resource: ", ".join(permissions) for resource, permissions in names.items()}
+
+
+def _suits() -> models.Q:
+    """Match conditions whose operator suits the attribute."""
+    suits = models.Q()
+    for attribute, operators in OPERATORS.items():
+        suits |= models.Q(attribute=attribute, operator__in=operators)
+    return suits
+
+
+class RequesterCondition(models.Model):
+    """A condition that requesters of a flow meet; `accessflows.flows.requesters` evaluates it.
+
+    The conditions of one set are joined by "and", the sets of a flow by "or".
+    """
+
+    flow = models.ForeignKey(
+        AccessFlow, on_delete=models.CASCADE, related_name="requester_conditions"
+    )
+    set_number = models.PositiveSmallIntegerField()
+    position = models.PositiveSmallIntegerField()
+    attribute = models.CharField(max_length=16, choices=ATTRIBUTE_NAMES)
+    operator = models.CharField(max_length=16, choices=OPERATOR_NAMES)
+
+    objects = RequesterConditionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["set_number", "position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["flow", "set_number", "position"], name="condition_once_per_position"
+            ),
+            models.CheckConstraint(
+                condition=_suits(),
+                name="condition_operator_suits_attribute",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        names = sorted(str(value) for value in self.values.all())
+        subject = f"{self.get_attribute_display()} {self.get_operator_display()}"
+        return f"{subject} {' or '.join(names) or 'a deleted user'}"
+
+
+class RequesterValue(models.Model):
+    """One of the values a condition compares with: a user, a group, or text.
+
+    A deleted group leaves its row behind without it, so that "Group is not Contractors" does not
+    become true of everybody: until the flow is changed, the condition is true of nobody.
+    """
+
+    condition = models.ForeignKey(
+        RequesterCondition, on_delete=models.CASCADE, related_name="values"
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.CASCADE,
+        related_name="requester_values",
+    )
+    group = models.ForeignKey(
+        Group, null=True, on_delete=models.SET_NULL, related_name="requester_values"
+    )
+    text = models.CharField(max_length=254, blank=True)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["condition", "user"], name="requester_once_per_condition"
+            ),
+            models.UniqueConstraint(
+                fields=["condition", "group"], name="requester_group_once_per_condition"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.user.name if self.user else str(self.group or self.text or "a deleted group")
 
 
 class EscalationTier(models.Model):

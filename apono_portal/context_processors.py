@@ -6,6 +6,8 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
+from apono_portal.status.problems import Problem, current_problems
+
 THEMES = ("light", "dark")
 
 
@@ -17,3 +19,12 @@ def portal(request: HttpRequest) -> dict[str, Any]:
         "time_zone_name": timezone.get_current_timezone_name(),
         "theme": theme if theme in THEMES else "",
     }
+
+
+def problems(request: HttpRequest) -> dict[str, list[Problem]]:
+    """Return what needs a person, for those who may read everything."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated or not user.can_read_everything:
+        return {"problems": []}
+    read = getattr(request, "problems", None)  # by the view already
+    return {"problems": current_problems(timezone.now()) if read is None else read}

@@ -16,6 +16,7 @@ urlpatterns = [
     path("access-flows/", include("accessflows.flows.urls")),
     path("integrations/", include("accessflows.integrations.urls")),
     path("audit-log/", include("audit.urls")),
+    path("status/", include("apono_portal.status.urls")),
     path("admin/login/", views.admin_sign_in, name="admin_sign_in"),
     path("admin/logout/", sign_out, name="admin_sign_out"),
     path("admin/password_change/", views.admin_password, name="admin_password"),

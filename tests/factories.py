@@ -14,7 +14,14 @@ import pyotp
 from django.contrib.auth.models import Group
 from django.utils import timezone
 
-from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, Resource
+from accessflows.models import (
+    AccessFlow,
+    FlowTarget,
+    Integration,
+    Permission,
+    RequesterValue,
+    Resource,
+)
 from apono_portal.api.models import ApiToken
 from apono_portal.api.scopes import Scope
 from apono_portal.api.tokens.secrets import SHOWN_LENGTH, hash_of, new_secret
@@ -149,12 +156,20 @@ class AccessFlowFactory(factory.django.DjangoModelFactory):
     @factory.post_generation
     def requester_users(self, create, extracted):
         if extracted:
-            self.requester_users.set(extracted)
+            set_requesters(self, users=extracted, groups=requester_groups_of(self))
 
     @factory.post_generation
     def requester_groups(self, create, extracted):
         if extracted:
-            self.requester_groups.set(extracted)
+            set_requesters(self, users=requester_users_of(self), groups=extracted)
+
+    @factory.post_generation
+    def requesters(self, create, extracted):
+        """Set conditions as `accessflows.requesters.Sets`."""
+        if extracted:
+            from accessflows.flows.services import write_requesters
+
+            write_requesters(flow=self, sets=extracted)
 
     @factory.post_generation
     def approver_users(self, create, extracted):
@@ -174,6 +189,26 @@ class AccessFlowFactory(factory.django.DjangoModelFactory):
     @factory.post_generation
     def fingerprint_taken(self, create, extracted):
         take_fingerprint(self)
+
+
+def set_requesters(flow: AccessFlow, *, users=(), groups=()) -> None:
+    """Make these users and groups the requesters of a flow, by name."""
+    from accessflows.flows.services import write_requesters
+    from accessflows.requesters import named
+
+    sets = named(users=[user.pk for user in users], groups=[group.pk for group in groups])
+    write_requesters(flow=flow, sets=sets)
+
+
+def requester_users_of(flow: AccessFlow):
+    """Return the users a flow names as requesters, in order of their ids."""
+    named = RequesterValue.objects.filter(condition__flow=flow)
+    return User.objects.filter(pk__in=named.values("user")).order_by("pk")
+
+
+def requester_groups_of(flow: AccessFlow):
+    named = RequesterValue.objects.filter(condition__flow=flow)
+    return Group.objects.filter(pk__in=named.values("group")).order_by("pk")
 
 
 def take_fingerprint(flow: AccessFlow) -> None:

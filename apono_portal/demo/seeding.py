@@ -27,6 +27,7 @@ from accessflows.integrations import checks
 from accessflows.integrations import services as integrations_services
 from accessflows.integrations.terms import ADDRESS_FIELDS, IntegrationInput
 from accessflows.models import AccessFlow, Integration
+from accessflows.requesters import named
 from apono_portal.core.web.client import SYSTEM
 from apono_portal.demo.environment import write_private
 from apono_portal.demo.errors import DemoError
@@ -271,7 +272,7 @@ def seed_flow(actor: User, integration: Integration, flow: DemoFlow) -> bool:
         name=flow.name,
         description=flow.description,
         require_mfa=flow.require_mfa,
-        requester_groups=frozenset({groups[flow.requesters]}),
+        requesters=named(groups=[groups[flow.requesters]]),
         targets=frozenset(
             (resources[resource], permissions[permission]) for resource, permission in flow.targets
         ),

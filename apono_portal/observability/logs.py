@@ -4,8 +4,6 @@ from typing import Any
 
 import structlog
 
-FORMATS = ("line", "json")
-
 
 def logging_for(log_format: str, level: str) -> dict[str, Any]:
     """Return Django's ``LOGGING``, and configure structlog to use the same handler."""

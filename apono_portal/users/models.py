@@ -8,6 +8,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from apono_portal.core.db.email_domain import EmailDomain
 from apono_portal.users.managers import UserManager, UserQuerySet
 from apono_portal.users.search import SearchWordsField
 
@@ -72,6 +73,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.Index(fields=["search_words", "id"], name="user_in_order"),
             models.Index(fields=["role", "search_words", "id"], name="user_by_role"),
             models.Index(fields=["is_active", "search_words", "id"], name="user_by_status"),
+            models.Index(EmailDomain("email"), name="user_by_email_domain"),
         ]
 
     def __str__(self) -> str:

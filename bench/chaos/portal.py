@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from django.db import connections
 
 from accessflows.models import Integration
+from accessflows.requesters import named
 from apono_portal.core.web.client import SYSTEM
 from apono_portal.users.models import Role, User
 from bench.chaos.environment import BUILDER, Environment
@@ -45,7 +46,7 @@ class Portal:
         self.flows = {
             name: add_flow(
                 self.admin, integration, name=name, resource="orders", permission=permission,
-                max_duration=MAX_DURATION, requester_users=frozenset({self.requester.pk}),
+                max_duration=MAX_DURATION, requesters=named(users=[self.requester.pk]),
                 max_extensions=1,
             )
             for name, integration, permission in (

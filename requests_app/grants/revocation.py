@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from accessflows.models import AccessFlow, Permission, Resource
+from accessflows.models import Permission, RequesterCondition, Resource
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from requests_app.exceptions import RequestRefused
@@ -116,12 +116,9 @@ def _missing_targets() -> QuerySet[RequestedTarget]:
 
 
 def _is_requester() -> Q:
-    """Match requests whose user is a requester of the flow now, by name or by group."""
-    flows = AccessFlow.objects.filter(pk=OuterRef("flow"))
-    user = OuterRef("requester")
-    by_name = flows.filter(requester_users=user)
-    by_group = flows.filter(requester_groups__user=user)
-    return Q(Exists(by_name)) | Q(Exists(by_group))
+    """Match requests whose user is a requester of the flow now."""
+    met = RequesterCondition.objects.met_by("requester")
+    return Q(Exists(met.filter(flow=OuterRef("flow"))))
 
 
 def revoke_dropped(*, grants: Collection[Grant]) -> int:

@@ -7,6 +7,7 @@ from tests.factories import (
     AccessRequestFactory,
     AuthenticatorFactory,
     UserFactory,
+    set_requesters,
 )
 
 BANNER = ">Set Up MFA</a>"
@@ -31,7 +32,7 @@ def test_everybody_who_has_not_enrolled_sees_it(db, signed_in, role):
 def test_it_says_so_to_those_who_can_request_nothing(member_user, member_client):
     flow = AccessFlowFactory(require_mfa=True)
     assert "Some access in this portal requires MFA." in page(member_client)
-    flow.requester_users.add(member_user)
+    set_requesters(flow, users=[member_user])
     assert "Some access you can request requires MFA." in page(member_client)
 
 

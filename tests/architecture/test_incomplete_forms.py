@@ -11,8 +11,9 @@ from tests.factories import (
     IntegrationFactory,
     UserFactory,
     WebhookFactory,
+    requester_users_of,
 )
-from tests.forms import hidden_fields
+from tests.forms import hidden_fields, requester_fields
 
 
 def flow_form() -> tuple[str, dict[str, object]]:
@@ -23,7 +24,7 @@ def flow_form() -> tuple[str, dict[str, object]]:
         "name": "Changed",
         "require_mfa": "on",
         "mfa_strength": "any",
-        "requester_users": flow.requester_users.get().pk,
+        **requester_fields(users=[requester_users_of(flow).get().pk]),
         "targets": pair,
         "max_duration": "8h",
         "approval": "automatic",
@@ -69,7 +70,7 @@ def preferences_form() -> tuple[str, dict[str, object]]:
 FORMS = {
     "flow": (
         flow_form,
-        {"seen_version", "require_mfa", "mfa_strength", "require_ticket", "requester_groups"},
+        {"seen_version", "require_mfa", "mfa_strength", "require_ticket", "requesters"},
     ),
     "user": (user_form, {"seen", "groups"}),
     "group": (group_form, {"seen", "members"}),

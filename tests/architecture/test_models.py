@@ -19,6 +19,8 @@ NOT_IN_ADMIN = {
     "requests_app.Submission": "the pages of the requests show what it made",
     "requests_app.WorkerHeartbeat": "shown by a banner when there is none",
     "accessflows.EscalationTier": "within its access flow",
+    "accessflows.RequesterCondition": "within its access flow",
+    "accessflows.RequesterValue": "in words on the page of its access flow",
     "api.CallCount": "a number of the last minute",
     "api.StoredResponse": "for a day, so that a call can be repeated",
     "api.TokenConfirmation": "an event of the audit log",

@@ -16,8 +16,8 @@ ENDING = STATUS | {"Grant.next_attempt_at", "Grant.state", "Grant.attempts"}
 OF_A_FLOW = {
     "AccessFlow_approver_groups",
     "AccessFlow_approver_users",
-    "AccessFlow_requester_groups",
-    "AccessFlow_requester_users",
+    "RequesterCondition",
+    "RequesterValue",
     "EscalationTier",
     "FlowTarget",
 }

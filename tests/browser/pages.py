@@ -54,6 +54,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "flows:choose_type",
         "flows:create",
         "integrations:list",
+        "status:status",
         "integrations:create",
         "notifications:deliveries",
         "notifications:webhooks",

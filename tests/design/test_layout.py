@@ -48,6 +48,7 @@ ADMIN = [
     "Audit Log",
     "Deliveries",
     "Webhooks",
+    "Status",
 ]
 
 

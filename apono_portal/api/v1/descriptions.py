@@ -115,14 +115,12 @@ def describe_target(target: FlowTarget) -> Description:
 
 
 def describe_flow(flow: AccessFlow) -> Description:
-    requesters = [group.name for group in flow.requester_groups.all()]
-    requesters += [user.email for user in flow.requester_users.all()]
     return {
         **_flow_summary(flow),
         "description": flow.description,
         "is_active": flow.is_active,
         "version": flow.version,
-        "requesters": requesters,
+        "requesters": flow.requester_texts,
         "targets": [_names(target) for target in flow.targets.all()],
         "max_extensions": flow.max_extensions,
         "extension_duration_s": int(flow.extension_duration.total_seconds()),

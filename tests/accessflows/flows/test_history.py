@@ -11,6 +11,7 @@ from accessflows.flows.history import PAGE_SIZE, create_version, history_page
 from accessflows.flows.services import change_flow, set_flow_active
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow
+from accessflows.requesters import named
 from apono_portal.core.web.client import SYSTEM
 from tests.factories import (
     AccessFlowFactory,
@@ -57,10 +58,10 @@ def test_a_version_shows_what_changed_and_who_saved_it(auditor_client, flow, adm
 
 def test_lists_show_what_was_added_and_removed(auditor_client, flow, admin_user):
     irma = UserFactory(name="Irma Solberg", email="irma@example.org")
-    change(flow, admin_user, requester_users=frozenset({irma.pk}))
+    change(flow, admin_user, requesters=named(users=[irma.pk]))
     page = page_of(auditor_client, flow)
-    assert "Removed: </span>Petra Person &lt;petra@example.org&gt;" in page
-    assert "Added: </span>Irma Solberg &lt;irma@example.org&gt;" in page
+    assert "Removed: </span>User is Petra Person &lt;petra@example.org&gt;" in page
+    assert "Added: </span>User is Irma Solberg &lt;irma@example.org&gt;" in page
 
 
 def test_a_new_address_behind_the_same_name_is_shown(flow):

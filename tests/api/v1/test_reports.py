@@ -57,7 +57,7 @@ def test_the_directory_is_read(api_of, auditor_user):
     assert user["groups"] == ["Analysts"]
     assert client.get(f"/users/{user['id']}").json() == user
     assert client.get("/groups").json()["items"][0]["active_members"] == 1
-    assert client.get(f"/flows/{flow.pk}").json()["requesters"] == ["Analysts"]
+    assert client.get(f"/flows/{flow.pk}").json()["requesters"] == ["Group is Analysts"]
     assert client.get("/flows").json()["items"][0]["id"] == flow.pk
     assert client.get("/integrations").json()["items"][0]["resources"] == 1
 

@@ -32,6 +32,7 @@ from tests.factories import (
     AccessRequestFactory,
     DecisionFactory,
     UserFactory,
+    set_requesters,
 )
 
 pytestmark = pytest.mark.django_db
@@ -247,7 +248,7 @@ def test_a_reset_does_not_matter_without_required_mfa():
 
 
 def lose_requester(request):
-    request.flow.requester_users.clear()
+    set_requesters(request.flow)
 
 
 def deactivate_requester(request):

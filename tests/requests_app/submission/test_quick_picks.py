@@ -10,7 +10,12 @@ from django.utils import timezone
 from audit.events import EventName
 from audit.models import Event
 from requests_app.models import AccessRequest, FavoriteFlow, Status
-from tests.factories import AccessFlowFactory, AccessRequestFactory, UserFactory
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    UserFactory,
+    set_requesters,
+)
 
 pytestmark = pytest.mark.django_db
 NEW = "/requests/new/"
@@ -84,7 +89,7 @@ def test_recent_requests_are_offered_once_and_while_they_are_possible(user, flow
         ended(user, flow)
     ended(UserFactory(), flow)
     assert len(picks_of(client)) == 1
-    flow.requester_users.clear()
+    set_requesters(flow)
     AccessFlowFactory(requester_users=[user], targets=1)
     assert picks_of(client) == []
 
@@ -156,3 +161,9 @@ def test_errors_of_several_flows_are_shown_at_once(user, flow, signed_in):
     page = client.post(NEW, fields | {"seen": seen}).content.decode()
     for name in ("duration", "justification", "ticket"):
         assert f'<a href="#id_{name}">' in page
+
+
+def test_a_break_glass_flow_stands_out(user, flow, signed_in):
+    assert "Break-glass" not in signed_in(user).get(NEW).content.decode()
+    type(flow).objects.update(break_glass=True, require_mfa=True)
+    assert "Break-glass" in signed_in(user).get(NEW).content.decode()

@@ -5,7 +5,12 @@ import re
 import pytest
 
 from requests_app.models import AccessRequest, Status
-from tests.factories import AccessFlowFactory, AccessRequestFactory, UserFactory
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    UserFactory,
+    set_requesters,
+)
 
 pytestmark = pytest.mark.django_db
 NEW = "/requests/new/"
@@ -61,7 +66,7 @@ def test_a_page_sent_again_with_other_content_is_another_request(user, flow, sig
 
 def test_a_key_is_its_users_own(user, flow, signed_in):
     other = UserFactory()
-    flow.requester_users.add(other)
+    set_requesters(flow, users=[user, other])
     key = key_of(signed_in(user).get(NEW))
     for person in (user, other):
         signed_in(person).post(NEW, fields_of(flow, key))

@@ -20,6 +20,7 @@ from tests.factories import (
     GroupFactory,
     UserFactory,
     code_for,
+    set_requesters,
 )
 from tests.fixtures.submission import select
 
@@ -110,7 +111,7 @@ def test_evidence_stays_with_the_flow_that_requires_it(user, lax, strict, open_w
 
 
 def test_one_refusal_refuses_all(user, lax, strict):
-    strict.requester_users.clear()
+    set_requesters(strict)
     with pytest.raises(RequestRefused) as refusal:
         submit(user, lax, strict)
     assert refusal.value.field == "flow"

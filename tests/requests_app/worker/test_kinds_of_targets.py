@@ -22,11 +22,10 @@ from tests.factories import (
     AccessRequestFactory,
     IntegrationFactory,
     UserFactory,
+    requester_users_of,
     take_fingerprint,
 )
-from tests.fixtures.mariadb import mariadb_server, mariadb_subject  # noqa: F401
 from tests.fixtures.subjects import PORTAL, Subject
-from tests.fixtures.valkey import valkey_server, valkey_subject  # noqa: F401
 from tests.requests_app.conftest import settle
 
 pytestmark = pytest.mark.django_db
@@ -71,7 +70,7 @@ def active(subject: Subject, integration: Integration) -> Callable[[], Grant]:
         permission=integration.permissions.get(name=subject.permission),
     )
     take_fingerprint(flow)
-    requester = flow.requester_users.get()
+    requester = requester_users_of(flow).get()
 
     def request() -> Grant:
         made = AccessRequestFactory(requester=requester, flow=flow, duration=DURATION)

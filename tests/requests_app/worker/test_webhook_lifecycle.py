@@ -22,6 +22,7 @@ from tests.factories import (
     AccessRequestFactory,
     IntegrationFactory,
     UserFactory,
+    requester_users_of,
     sign,
     take_fingerprint,
 )
@@ -49,7 +50,7 @@ def ask(receiver):  # noqa: F811
         permission=integration.permissions.get(name="reader"),
     )
     take_fingerprint(flow)
-    person = flow.requester_users.get()
+    person = requester_users_of(flow).get()
     return lambda: AccessRequestFactory(requester=person, flow=flow, duration=MINUTES)
 
 

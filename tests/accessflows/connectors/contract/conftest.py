@@ -16,10 +16,8 @@ from accessflows.connectors.registry import ENTRY_POINTS, connector_for, kind_na
 from accessflows.connectors.webhook.settings import WebhookSettings
 from apono_portal.demo.postgres_server import available_versions
 from tests.fixtures import postgres as fixtures
-from tests.fixtures.mariadb import mariadb_server, mariadb_subject  # noqa: F401
 from tests.fixtures.postgres import PgTarget
 from tests.fixtures.subjects import Session, Subject
-from tests.fixtures.valkey import valkey_server, valkey_subject  # noqa: F401
 from tests.fixtures.webhook import Receiver, receiver  # noqa: F401
 
 TEMPLATE = Path(__file__).parents[4] / "docs" / "examples" / "connector_template.py"

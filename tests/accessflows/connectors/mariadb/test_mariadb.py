@@ -11,8 +11,6 @@ from tests.fixtures.mariadb import (
     PASSWORD,
     MariaDBServer,
     MariaDBSubject,
-    mariadb_server,  # noqa: F401
-    mariadb_subject,  # noqa: F401
 )
 
 connector = connector_for("mariadb")
@@ -20,12 +18,12 @@ BUILD = {"permission": "orders_build", "allow_delegation": True}
 
 
 @pytest.fixture
-def subject(mariadb_subject: MariaDBSubject) -> MariaDBSubject:  # noqa: F811
+def subject(mariadb_subject: MariaDBSubject) -> MariaDBSubject:
     return mariadb_subject
 
 
 @pytest.fixture
-def server(mariadb_server: MariaDBServer) -> MariaDBServer:  # noqa: F811
+def server(mariadb_server: MariaDBServer) -> MariaDBServer:
     return mariadb_server
 
 

@@ -14,20 +14,18 @@ from tests.fixtures.valkey import (
     PASSWORD,
     ValkeyServer,
     ValkeySubject,
-    valkey_server,  # noqa: F401
-    valkey_subject,  # noqa: F401
 )
 
 connector = connector_for("valkey")
 
 
 @pytest.fixture
-def subject(valkey_subject: ValkeySubject) -> ValkeySubject:  # noqa: F811
+def subject(valkey_subject: ValkeySubject) -> ValkeySubject:
     return valkey_subject
 
 
 @pytest.fixture
-def server(valkey_server: ValkeyServer) -> ValkeyServer:  # noqa: F811
+def server(valkey_server: ValkeyServer) -> ValkeyServer:
     return valkey_server
 
 
