@@ -34,13 +34,14 @@ def grant(request: pytest.FixtureRequest, settings: object):
         settings={},
     )
     check_integration(actor=None, integration=integration, client_info=SYSTEM)
-    flow = AccessFlowFactory(requester_users=[UserFactory()])
+    requester = UserFactory()
+    flow = AccessFlowFactory(requester_users=[requester])
     flow.targets.create(
         resource=integration.resources.get(name=subject.resource),
         permission=integration.permissions.get(name=subject.permission),
     )
     take_fingerprint(flow)
-    access_request = AccessRequestFactory(requester=flow.requester_users.get(), flow=flow)
+    access_request = AccessRequestFactory(requester=requester, flow=flow)
     settle()
     return access_request.grants.get()
 
