@@ -1,18 +1,39 @@
 """Template context for every page."""
 
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from apono_portal.sso.enforcement import may_use_password
+from apono_portal.sso.models import IdentityProvider
 
 THEMES = ("light", "dark")
 
 
 def portal(request: HttpRequest) -> dict[str, Any]:
-    """Return the portal's name, its time zone and the user's theme ("" follows the system)."""
+    """Return the portal's name, its time zone, the user's theme ("" follows the system), and how they sign in.
+
+    What costs a query is read by the pages that show it only.
+    """
     theme = request.COOKIES.get("theme", "")
     return {
         "portal_name": settings.PORTAL_NAME,
         "time_zone_name": settings.TIME_ZONE,
         "theme": theme if theme in THEMES else "",
+        "has_password": SimpleLazyObject(partial(_has_password, request)),
+        "fresh_provider": SimpleLazyObject(partial(_fresh_provider, request)),
     }
+
+
+def _has_password(request: HttpRequest) -> bool:
+    user = request.user
+    return user.is_authenticated and user.has_usable_password() and may_use_password(user)
+
+
+def _fresh_provider(request: HttpRequest) -> IdentityProvider | None:
+    """Return the provider through which the user may prove again who they are."""
+    providers = IdentityProvider.objects.filter(is_active=True, identities__user=request.user.pk)
+    return providers.first()

@@ -31,14 +31,12 @@ def required(name: str, description: str) -> str:
     return value
 
 
-def networks(texts: list[str]) -> list[IPv4Network | IPv6Network]:
-    """Return networks like ``10.0.0.0/8``, or refuse to start."""
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """Return the networks that a setting lists, like ``10.0.0.0/8``, or refuse to start."""
     try:
-        return [ip_network(text.strip()) for text in texts]
+        return [ip_network(text.strip()) for text in env.list(name, default=[])]
     except ValueError as error:
-        raise ImproperlyConfigured(
-            f"WEBHOOK_NETWORKS must list networks like 10.0.0.0/8: {error}."
-        ) from None
+        raise ImproperlyConfigured(f"{name} must list networks like 10.0.0.0/8: {error}.") from None
 
 
 def database_limits(statement_s: int, *, by_server: bool) -> dict[str, Any]:
@@ -105,6 +103,7 @@ INSTALLED_APPS = [
     "apono_portal.apps.PortalConfig",
     "apono_portal.users.apps.UsersConfig",
     "apono_portal.notifications.apps.NotificationsConfig",
+    "apono_portal.sso.apps.SsoConfig",
     "requests_app",
     "accessflows",
     "mfa",
@@ -238,6 +237,18 @@ SILENCED_SYSTEM_CHECKS: list[str] = []
 # Number of reverse proxies whose X-Forwarded-For entries are trusted.
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 
+# --- Single sign-on -----------------------------------------------------------------------------
+# One provider by environment (`manage.py configure_sso`); others on the page Single Sign-On.
+SSO_ISSUER = env.str("SSO_ISSUER", default="").strip()
+SSO_NAME = env.str("SSO_NAME", default="Single Sign-On")
+SSO_CLIENT_ID = env.str("SSO_CLIENT_ID", default="")
+SSO_CLIENT_SECRET = env.str("SSO_CLIENT_SECRET", default="")
+SSO_SCOPES = env.str("SSO_SCOPES", default="openid profile email")
+SSO_GROUPS_CLAIM = env.str("SSO_GROUPS_CLAIM", default="groups")
+SSO_DOMAINS = env.list("SSO_DOMAINS", default=[])
+# Private networks in which identity providers may be.
+SSO_NETWORKS = networks("SSO_NETWORKS")
+
 # --- Multi-factor authentication --------------------------------------------------------------
 OTP_TOTP_SYNC = False
 OTP_TOTP_THROTTLE_FACTOR = 0  # mfa/verification/rate_limits.py limits attempts
@@ -322,7 +333,7 @@ DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"portal@{_address.hostname}"
 EMAIL_CONFIGURED = bool(env.str("EMAIL_URL", default=""))
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT_S", default=15)
 # Private networks that webhooks may be sent to.
-WEBHOOK_NETWORKS = networks(env.list("WEBHOOK_NETWORKS", default=[]))
+WEBHOOK_NETWORKS = networks("WEBHOOK_NETWORKS")
 
 LOG_FORMAT = env.str("LOG_FORMAT", default="json")
 if LOG_FORMAT not in FORMATS:

@@ -17,7 +17,7 @@ from pytest_django import DjangoDbBlocker
 from apono_portal.users.models import Role, User
 from audit.integrity import triggers
 
-pytest_plugins = ["tests.fixtures.postgres"]
+pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.sso"]
 
 DATABASE_FOLDERS = (
     "attack/test_database_writer",

@@ -50,6 +50,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(max_length=64)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.MEMBER)
     is_active = models.BooleanField("active", default=True)
+    # Keeps the password where single sign-on is enforced (`apono_portal.sso.enforcement`).
+    is_break_glass = models.BooleanField("break-glass admin", default=False, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     mfa_reminded_at = models.DateTimeField(null=True, blank=True, editable=False)
     search_words = SearchWordsField(editable=False)

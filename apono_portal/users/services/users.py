@@ -7,13 +7,13 @@ from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 
 from accessflows.permissions import require_admin
-from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.client import SYSTEM, ClientInfo
 from apono_portal.core.web.seen_state import CHANGED_MEANWHILE, digest_of
 from apono_portal.users.exceptions import UserError
 from apono_portal.users.models import Role, User
 from audit.events import EventName
 from audit.services import record
-from mfa.verification.locking import advance_epoch, lock_states
+from mfa.verification.locking import advance_epoch, lock_state, lock_states
 from mfa.verification.window import Window
 from requests_app.grants.revocation import revoke_all_access_of
 
@@ -69,20 +69,9 @@ def change_user(
         lock_states(actor.pk, user.pk)
         require_admin(actor=actor, window=window)
         user = _lock(user, leaves_admins=role != Role.ADMIN)
-        before = _audited_fields(user)
-        if digest_of(before) != seen:
+        if user_digest(user) != seen:
             raise UserError(CHANGED_MEANWHILE)
-        user.name, user.role = name, role
-        user.save(update_fields=["name", "role", "search_words"])
-        user.groups.set(groups)
-        after = _audited_fields(user)
-        if before["role"] != after["role"]:
-            advance_epoch(user=user)
-        changes = {
-            field: {"from": before[field], "to": after[field]}
-            for field in before
-            if before[field] != after[field]
-        }
+        changes = _save_profile(user, name=name, role=role, groups=groups)
         if changes:
             record(
                 event=EventName.USER_CHANGE,
@@ -90,6 +79,65 @@ def change_user(
                 target=user,
                 client_info=client_info,
                 metadata={"changes": changes},
+            )
+    return user
+
+
+def create_user_from_directory(
+    *,
+    email: str,
+    name: str,
+    directory: str,
+    metadata: dict[str, Any],
+    client_info: ClientInfo = SYSTEM,
+) -> User:
+    """Add a member whom a directory vouches for, without a password."""
+    try:
+        with transaction.atomic():
+            user = User.objects.create_user(email=email, name=name, role=Role.MEMBER)
+            record(
+                event=EventName.USER_CREATE,
+                actor=None,
+                actor_label=directory,
+                target=user,
+                client_info=client_info,
+                metadata={"role": Role.MEMBER, "groups": [], **metadata},
+            )
+    except IntegrityError:
+        raise UserError(EMAIL_TAKEN, field="email") from None
+    return user
+
+
+def change_user_from_directory(
+    *,
+    user: User,
+    name: str,
+    role: str,
+    groups: Iterable[Group],
+    directory: str,
+    client_info: ClientInfo = SYSTEM,
+) -> User:
+    """Save what a directory says about a user, with the effects of `change_user`.
+
+    The last active admin stays one, and the event says so.
+    """
+    with transaction.atomic():
+        lock_state(user.pk)
+        metadata: dict[str, Any] = {}
+        try:
+            user = _lock(user, leaves_admins=role != Role.ADMIN)
+        except UserError:
+            user = User.objects.select_for_update().get(pk=user.pk)
+            role, metadata = user.role, {"kept_role": LAST_ADMIN}
+        changes = _save_profile(user, name=name, role=role, groups=groups)
+        if changes or metadata:
+            record(
+                event=EventName.USER_CHANGE,
+                actor=None,
+                actor_label=directory,
+                target=user,
+                client_info=client_info,
+                metadata={"changes": changes, **metadata},
             )
     return user
 
@@ -145,6 +193,24 @@ def _lock(user: User, *, leaves_admins: bool) -> User:
     if locked.is_account_admin and other_admins == []:
         raise UserError(LAST_ADMIN, field="role")
     return locked
+
+
+def _save_profile(
+    user: User, *, name: str, role: str, groups: Iterable[Group]
+) -> dict[str, dict[str, Any]]:
+    """Save a locked user and return what changed. Another role ends sessions and voids evidence."""
+    before = _audited_fields(user)
+    user.name, user.role = name, role
+    user.save(update_fields=["name", "role", "search_words"])
+    user.groups.set(groups)
+    after = _audited_fields(user)
+    if before["role"] != after["role"]:
+        advance_epoch(user=user)
+    return {
+        field: {"from": before[field], "to": after[field]}
+        for field in before
+        if before[field] != after[field]
+    }
 
 
 def _audited_fields(user: User) -> dict[str, Any]:
