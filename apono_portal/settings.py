@@ -31,10 +31,10 @@ def required(name: str, description: str) -> str:
     return value
 
 
-def networks(name: str) -> list[IPv4Network | IPv6Network]:
-    """Return the networks that a setting lists, like ``10.0.0.0/8``, or refuse to start."""
+def networks(name: str, texts: list[str]) -> list[IPv4Network | IPv6Network]:
+    """Return networks like ``10.0.0.0/8``, or refuse to start. ``name`` is the setting's."""
     try:
-        return [ip_network(text.strip()) for text in env.list(name, default=[])]
+        return [ip_network(text.strip()) for text in texts]
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} must list networks like 10.0.0.0/8: {error}.") from None
 
@@ -247,7 +247,7 @@ SSO_SCOPES = env.str("SSO_SCOPES", default="openid profile email")
 SSO_GROUPS_CLAIM = env.str("SSO_GROUPS_CLAIM", default="groups")
 SSO_DOMAINS = env.list("SSO_DOMAINS", default=[])
 # Private networks in which identity providers may be.
-SSO_NETWORKS = networks("SSO_NETWORKS")
+SSO_NETWORKS = networks("SSO_NETWORKS", env.list("SSO_NETWORKS", default=[]))
 
 # --- Multi-factor authentication --------------------------------------------------------------
 OTP_TOTP_SYNC = False
@@ -333,7 +333,7 @@ DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"portal@{_address.hostname}"
 EMAIL_CONFIGURED = bool(env.str("EMAIL_URL", default=""))
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT_S", default=15)
 # Private networks that webhooks may be sent to.
-WEBHOOK_NETWORKS = networks("WEBHOOK_NETWORKS")
+WEBHOOK_NETWORKS = networks("WEBHOOK_NETWORKS", env.list("WEBHOOK_NETWORKS", default=[]))
 
 LOG_FORMAT = env.str("LOG_FORMAT", default="json")
 if LOG_FORMAT not in FORMATS:

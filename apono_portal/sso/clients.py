@@ -93,24 +93,24 @@ class ProviderClient(DjangoOAuth2App):  # type: ignore[misc]  # Authlib has no t
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _CachedClient:
     version: int
     since: float
     client: ProviderClient
 
 
-_kept: dict[UUID, _Kept] = {}
+_clients: dict[UUID, _CachedClient] = {}
 
 
 def client_of(provider: IdentityProvider) -> ProviderClient:
     """Return the client with the provider's metadata read and checked. Raises `ProviderUnreachable`."""
-    kept, now = _kept.get(provider.secret_id), time.monotonic()
-    if kept and kept.version == provider.version and now - kept.since < METADATA_AGE_S:
-        return kept.client
+    cached, now = _clients.get(provider.secret_id), time.monotonic()
+    if cached and cached.version == provider.version and now - cached.since < METADATA_AGE_S:
+        return cached.client
     client = new_client(provider)
     with answers_of(provider):
         _check_metadata(client.load_server_metadata(), provider)
-    _kept[provider.secret_id] = _Kept(provider.version, now, client)
+    _clients[provider.secret_id] = _CachedClient(provider.version, now, client)
     return client
 
 

@@ -93,9 +93,14 @@ class ClaimMapping(models.Model):
         ordering = ["value", "id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["provider", "value", "group", "role"],
-                name="mapping_once",
-                nulls_distinct=False,
+                fields=["provider", "value", "group"],
+                name="mapping_to_group_once",
+                condition=models.Q(role=""),
+            ),
+            models.UniqueConstraint(
+                fields=["provider", "value", "role"],
+                name="mapping_to_role_once",
+                condition=models.Q(group=None),
             ),
             models.CheckConstraint(
                 condition=models.Q(group=None, role__gt="") | models.Q(group__gt=0, role=""),

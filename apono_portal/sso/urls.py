@@ -2,13 +2,13 @@
 
 from django.urls import path
 
-from apono_portal.sso.views import connection, mappings, providers, sign_in, sign_out
+from apono_portal.sso.views import connection, mappings, provider_sign_in, providers, sign_out
 
 app_name = "sso"
 urlpatterns = [
     path("sso/connect/", connection.connect, name="connect"),
-    path("sso/<slug:slug>/", sign_in.start, name="start"),
-    path("sso/<slug:slug>/callback/", sign_in.callback, name="callback"),
+    path("sso/<slug:slug>/", provider_sign_in.start, name="start"),
+    path("sso/<slug:slug>/callback/", provider_sign_in.callback, name="callback"),
     path("sso/<slug:slug>/signed-out/", sign_out.signed_out, name="signed_out"),
     path(
         "sso/<slug:slug>/back-channel-logout/",
