@@ -11,7 +11,9 @@ from django.db import models
 from django.utils import timezone
 
 from accessflows.availability import Availability
-from accessflows.connectors.protocol import Target
+from accessflows.connectors.kinds import ConnectorKind, Promises
+from accessflows.connectors.protocol import Target, TargetSettings
+from accessflows.connectors.registry import MAX_NAME_LENGTH, POSTGRESQL, find_kind
 from accessflows.querysets import (
     AccessFlowQuerySet,
     IntegrationQuerySet,
@@ -29,13 +31,8 @@ SUMMARY_LENGTH = 3  # names or resources shown in the list of flows
 class Integration(models.Model):
     """A connected target system: connector kind, address, broker credential, health.
 
-    A PostgreSQL server is reached by host, port, database and broker role; a webhook by ``url``, of
-    which host and port are parts. Its signing secret is encrypted like a broker password.
+    ``settings`` are those its kind declares. A webhook's signing secret is encrypted like a broker password.
     """
-
-    class Kind(models.TextChoices):
-        POSTGRESQL = "postgresql", "PostgreSQL"
-        WEBHOOK = "webhook", "Webhook"
 
     class Health(models.TextChoices):
         UNKNOWN = "unknown", "Not checked"
@@ -51,16 +48,13 @@ class Integration(models.Model):
         DISABLE = "disable", "Don't encrypt"
 
     name = models.CharField(max_length=80, unique=True)
-    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.POSTGRESQL)
+    kind = models.CharField(max_length=MAX_NAME_LENGTH, default=POSTGRESQL)
     host = models.CharField(max_length=253)
     port = models.PositiveIntegerField(
         default=5432, validators=[MinValueValidator(1), MaxValueValidator(65535)]
     )
-    database = models.CharField(
-        "maintenance database", max_length=63, default="postgres", blank=True
-    )
-    broker = models.CharField("broker role", max_length=63, blank=True)
-    url = models.CharField("address", max_length=500, blank=True)
+    settings = models.JSONField(default=dict, blank=True)
+    broker = models.CharField("broker account", max_length=63, blank=True)
     secret_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     encrypted_password = models.TextField(editable=False)
     sslmode = models.CharField(
@@ -78,7 +72,7 @@ class Integration(models.Model):
     health = models.CharField(max_length=16, choices=Health.choices, default=Health.UNKNOWN)
     health_checked_at = models.DateTimeField(null=True, blank=True)
     health_report = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
-    server_version = models.PositiveIntegerField(null=True, blank=True)
+    server_version = models.CharField(max_length=40, blank=True)
     system_identifier = models.CharField(max_length=32, blank=True)
     discovered_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -94,9 +88,25 @@ class Integration(models.Model):
     @property
     def address(self) -> str:
         """Return what identifies the server in the fingerprint of every flow that uses it."""
-        if self.kind == self.Kind.WEBHOOK:
-            return f"{self.kind}:{self.url}"
-        return f"{self.kind}://{self.host}:{self.port}"
+        return self.target_settings.address(self.kind, self.host, self.port)
+
+    @property
+    def connector_kind(self) -> ConnectorKind | None:
+        """Return the declaration of its kind; None if its package is no longer installed."""
+        return find_kind(self.kind)
+
+    @property
+    def kind_label(self) -> str:
+        return self.connector_kind.label if self.connector_kind else self.kind
+
+    @property
+    def promises(self) -> Promises | None:
+        return self.connector_kind.promises if self.connector_kind else None
+
+    @property
+    def target_settings(self) -> TargetSettings:
+        settings = self.connector_kind.settings if self.connector_kind else TargetSettings
+        return settings.of(self.settings)
 
     @property
     def broker_password(self) -> str:
@@ -109,12 +119,11 @@ class Integration(models.Model):
         return Target(
             host=self.host,
             port=self.port,
-            database=self.database,
             user=self.broker,
             password=self.broker_password,
+            settings=self.target_settings,
             sslmode=self.sslmode,
             ca_certificates=self.ca_certificates,
-            url=self.url,
             portal_id=settings.PORTAL_ID,
         )
 
@@ -156,7 +165,7 @@ class Resource(DiscoveredItem):
 class Permission(DiscoveredItem):
     """The level of access on a resource: a capability role.
 
-    ``rights`` is what discovery read: ``databases`` it may connect to, ``refusal`` if it must never be
+    ``rights`` is what discovery read: ``resources`` it reaches, ``refusal`` if it must never be
     granted, ``delegation`` how its grantees could give others access, and ``words``, by resource, the
     sentences on what it allows there.
     """
@@ -192,8 +201,8 @@ class Permission(DiscoveredItem):
 
     def reaches(self, resource: Resource) -> bool:
         """Tell whether the role can connect to a resource; assumed until discovery has read it."""
-        databases = self.rights.get("databases")
-        return databases is None or resource.name in databases
+        resources = self.rights.get("resources")
+        return resources is None or resource.name in resources
 
 
 class AccessFlow(models.Model):

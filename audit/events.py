@@ -51,6 +51,10 @@ class EventName(models.TextChoices):
     MFA_FORGET_BROWSER = "mfa:forget_browser", "Trusted browser removed"
     MFA_ROTATE_KEYS = "mfa:rotate_keys", "Encryption keys rotated"
 
+    TOKEN_CREATE = "token:create", "API token created"
+    TOKEN_REVOKE = "token:revoke", "API token revoked"
+    TOKEN_CONFIRM = "token:confirm", "API token confirmed for a request"
+
     FLOW_CREATE = "flow:create", "Access flow created"
     FLOW_CHANGE = "flow:change", "Access flow changed"
     FLOW_ACTIVATE = "flow:activate", "Access flow activated"

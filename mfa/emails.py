@@ -41,6 +41,18 @@ def method_added(*, event: Event, user: "User", name: str, client_info: ClientIn
     )
 
 
+def token_created(*, event: Event, user: "User", name: str, client_info: ClientInfo) -> None:
+    _send(
+        user,
+        event,
+        "An API token was created",
+        f"The API token “{name}” was created for your account. Whoever holds it can act for you, within "
+        "its scopes, until it expires or you revoke it under Security & Privacy.",
+        NOT_YOU,
+        client_info=client_info,
+    )
+
+
 def method_removed(*, event: Event, user: "User", name: str, client_info: ClientInfo) -> None:
     _send(
         user,

@@ -96,7 +96,7 @@ class GrantQuerySet(models.QuerySet["Grant"]):
     def overdue(self, since: datetime) -> "GrantQuerySet":
         """Grants whose deadline passed before ``since`` and that are not contained."""
         return self.live().filter(  # the condition of the index grant_not_removed
-            Q(state="active") | Q(state="revoking", contained_at=None, login_oid__isnull=False),
+            Q(state="active") | (Q(state="revoking", contained_at=None) & ~Q(login_mark="")),
             deadline__lt=since,
         )
 

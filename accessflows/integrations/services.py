@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.protocol import Target
-from accessflows.connectors.registry import connector_for
+from accessflows.connectors.registry import WEBHOOK, connector_for, kind_named
 from accessflows.exceptions import InvalidInput, Refused
 from accessflows.flows.fingerprint import fingerprint_of, terms_of
 from accessflows.flows.history import create_version
@@ -160,14 +160,13 @@ def _require_same_server(
     target = Target(
         host=terms.host,
         port=terms.port,
-        database=terms.database,
         user=terms.broker,
         password=terms.password or "",
+        settings=kind_named(terms.kind).settings.of(terms.settings),
         sslmode=terms.sslmode,
         ca_certificates=terms.ca_certificates,
-        url=terms.url,
     )
-    address_field = "url" if terms.kind == Integration.Kind.WEBHOOK else "host"
+    address_field = "url" if terms.kind == WEBHOOK else "host"
     field = address_field if _has_new_address(integration, terms) else "password"
     try:
         inventory = connector_for(terms.kind).discover(target)

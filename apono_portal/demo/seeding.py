@@ -14,6 +14,7 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 
 from accessflows.connectors.errors import ConnectorError
+from accessflows.connectors.postgresql.settings import maintenance_database
 from accessflows.connectors.protocol import Target
 from accessflows.connectors.registry import connector_for
 from accessflows.exceptions import Refused
@@ -167,7 +168,7 @@ def seed_integration(actor: User, target: Target) -> Integration | None:
         name=INTEGRATION,
         host=target.host,
         port=target.port,
-        database=target.database,
+        settings={"database": maintenance_database(target)},
         broker=target.user,
         password=target.password,
         sslmode=Integration.SslMode.PREFER,  # it listens on this machine's loopback only
@@ -202,7 +203,7 @@ def follow_server(actor: User, integration: Integration, target: Target) -> None
     Only the demo does that: elsewhere, another server is another integration.
     """
     old = integration.system_identifier
-    new = connector_for(integration.kind).discover(target).system_identifier
+    new = connector_for(integration.kind).discover(target).server_id
     if old and new != old:
         integration.system_identifier = ""
         with transaction.atomic():

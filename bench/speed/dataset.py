@@ -207,7 +207,7 @@ def _add_request(
         of_target |= (
             {"state": GrantState.ACTIVE} if is_active else {"state": GrantState.REMOVED, **ended}
         )
-        rows[Grant].append(Grant(id=uuid.uuid4(), deadline=end, login=f"jit_{MARK}_{n}", login_oid=pk, activated_at=at, **of_target))  # fmt: skip
+        rows[Grant].append(Grant(id=uuid.uuid4(), deadline=end, login=f"jit_{MARK}_{n}", login_mark=str(pk), activated_at=at, **of_target))  # fmt: skip
     return request
 
 

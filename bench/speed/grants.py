@@ -98,7 +98,7 @@ def make_logins(
         statements = []
         for grant in batch:
             spec = grant.spec(integration)
-            grant.login = spec.role_name
+            grant.login = spec.login
             until, comment = spec.deadline.isoformat(), Marker.of(spec).comment()
             statements.append(CREATE.format(login=sql.Identifier(grant.login), until=until, comment=comment))  # fmt: skip
         logins.append(sql.SQL(", ").join(sql.Identifier(grant.login) for grant in batch))
@@ -106,6 +106,6 @@ def make_logins(
         connection.execute(sql.SQL("; ").join(statements))
     for batch_logins in logins:
         connection.execute(ADMINISTER.format(logins=batch_logins, **names))
-    oids = dict(connection.execute("SELECT rolname, oid::bigint FROM pg_roles").fetchall())
+    oids = dict(connection.execute("SELECT rolname, oid::text FROM pg_roles").fetchall())
     for grant in grants:
-        grant.login_oid = oids[grant.login]
+        grant.login_mark = oids[grant.login]

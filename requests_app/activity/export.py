@@ -50,7 +50,7 @@ def export_lines(filters: ActivityFilters, file_format: str) -> Iterator[str]:
     """Yield the lines of the file, oldest request first."""
     if file_format == "csv":
         return csv_lines(COLUMNS, map(_csv_cells, _requests(filters)))
-    return json_lines(map(_row, _requests(filters)))
+    return json_lines(map(record_of, _requests(filters)))
 
 
 def _requests(filters: ActivityFilters) -> Iterator[AccessRequest]:
@@ -59,7 +59,8 @@ def _requests(filters: ActivityFilters) -> Iterator[AccessRequest]:
         yield from batch
 
 
-def _row(request: AccessRequest) -> Row:
+def record_of(request: AccessRequest) -> Row:
+    """Return a request with its evidence, decisions and proof, as JSON Lines and the API have it."""
     grants = list(request.grants.all())
     removals = [grant.removed_at for grant in grants if grant.removed_at]
     all_removed = grants and len(removals) == len(grants)
@@ -132,7 +133,7 @@ def _instant_or_none(at: datetime | None) -> str | None:
 
 
 def _csv_cells(request: AccessRequest) -> list[object]:
-    row = _row(request)
+    row = record_of(request)
     decisions = row["decisions"]
     row |= {
         "targets": "; ".join(row["targets"]),

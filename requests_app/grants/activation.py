@@ -125,7 +125,7 @@ def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bo
                 "integration": grant.integration_name,
                 "resource": grant.resource,
                 "permission": grant.permission,
-                "login": activation.identity.role_name,
+                "login": activation.identity.name,
                 "until": activation.valid_until,
                 "clock_skew_s": activation.clock_skew.total_seconds(),
             },

@@ -13,6 +13,7 @@ from requests_app.models.requests import (
     RequestedTarget,
     Status,
 )
+from requests_app.models.submissions import Submission
 from requests_app.models.workers import WorkerHeartbeat
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "GrantState",
     "RequestedTarget",
     "Status",
+    "Submission",
     "TargetScan",
     "WorkerHeartbeat",
 ]

@@ -11,6 +11,7 @@ from accessflows.models import AccessFlow, FlowTarget, Integration
 from apono_portal.core.crypto.authenticity import AuthenticatedRow
 from mfa.models import Method, Strength, Verification
 from mfa.verification.strength import Requirement
+from requests_app.models.submissions import Submission
 from requests_app.querysets import AccessRequestQuerySet
 
 
@@ -59,6 +60,7 @@ class AccessRequest(AuthenticatedRow):
         "extensions_used",
         "pending_until",
         "ends_at",
+        "token_id",
         "target_keys",
     )
 
@@ -71,6 +73,9 @@ class AccessRequest(AuthenticatedRow):
     requester_label = models.CharField(max_length=320)
     flow = models.ForeignKey(
         AccessFlow, null=True, on_delete=models.SET_NULL, related_name="access_requests"
+    )
+    submission = models.ForeignKey(
+        Submission, null=True, blank=True, on_delete=models.SET_NULL, related_name="requests"
     )
     flow_name = models.CharField(max_length=80)
     flow_version = models.PositiveIntegerField()
@@ -100,6 +105,9 @@ class AccessRequest(AuthenticatedRow):
     final_status = models.CharField(max_length=24, choices=Status.choices, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     message = models.CharField(max_length=500, blank=True)
+    # The API token it was submitted with, if any.
+    token_id = models.BigIntegerField(null=True, blank=True)
+    token_name = models.CharField(max_length=64, blank=True)
 
     # The MFA evidence: the verification and a snapshot of it.
     verification = models.ForeignKey(

@@ -78,6 +78,17 @@ class Selection:
         ]
         return hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:32]
 
+    @property
+    def content_digest(self) -> str:
+        """Digest of all that was filled in."""
+        content = [
+            sorted(target.pk for target in self.targets),
+            self.duration.total_seconds(),
+            self.justification,
+            self.ticket,
+        ]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
     def prefetch_approvers(self) -> None:
         prefetch_related_objects(
             list(self.targets), "flow__approver_groups", "flow__approver_users"
@@ -189,7 +200,7 @@ def approver_names(flow: AccessFlow) -> list[str]:
 
 def _group(targets: list[FlowTarget], selected: Collection[int]) -> CatalogGroup:
     resource = targets[0].resource
-    system = f"{resource.integration.name} · {resource.integration.get_kind_display()}"
+    system = f"{resource.integration.name} · {resource.integration.kind_label}"
     return CatalogGroup(resource.name, system, _rows(targets, selected))
 
 

@@ -16,7 +16,7 @@ from mfa.verification.evidence import require_evidence
 from mfa.verification.window import Window
 from requests_app.exceptions import RequestRefused
 from requests_app.lifecycle import evidence_fields, next_escalation, pending_until, sign_request
-from requests_app.models import AccessRequest, RequestedTarget, Status
+from requests_app.models import AccessRequest, RequestedTarget, Status, Submission
 from requests_app.submission.evaluation import FLOW_UNAVAILABLE, evaluate
 from requests_app.submission.selection import Selection
 
@@ -30,11 +30,14 @@ def submit_requests(
     selection: Selection,
     window: Window | None,
     client_info: ClientInfo = SYSTEM,
+    key: str = "",
 ) -> list[AccessRequest]:
     """Create a request for each flow of the selection, all or none.
 
     A request is Pending MFA if its own flow requires MFA and the window is closed, or not enough for
-    that flow. Everything the requester may not choose comes from that flow as stored now. Raises
+    that flow. An API token has no window: a protected request made with one waits for its owner.
+    Everything the requester may not choose comes from that flow as stored now. The same selection sent
+    again with the ``key`` of its page leads to the requests it created. Raises
     `RequestRefused` with the form field.
     """
     if not selection.targets:
@@ -42,8 +45,12 @@ def submit_requests(
     parts = selection.per_flow()
     try:
         with transaction.atomic():
+            window = None if client_info.token else window
             evidence = _evidence(actor, window)  # locks the requester's MFA state
-            return [_create(part, actor, evidence, client_info) for part in parts]
+            submission = _submission(actor, selection, key)
+            if submission and (created := list(submission.requests.order_by("pk"))):
+                return created
+            return [_create(part, actor, evidence, client_info, submission) for part in parts]
     except IntegrityError:
         pks = [flow.pk for flow in selection.flows]
         if AccessFlow.objects.filter(pk__in=pks).count() == len(pks):
@@ -59,8 +66,22 @@ def _evidence(actor: "User", window: Window | None) -> Verification | None:
         return None
 
 
+def _submission(actor: "User", selection: Selection, key: str) -> Submission | None:
+    """Return the submission under this key. Two at once wait for each other at the MFA state."""
+    if not key:
+        return None
+    submission, _ = Submission.objects.get_or_create(
+        user=actor, key=key, digest=selection.content_digest
+    )
+    return submission
+
+
 def _create(
-    selection: Selection, actor: "User", evidence: Verification | None, client_info: ClientInfo
+    selection: Selection,
+    actor: "User",
+    evidence: Verification | None,
+    client_info: ClientInfo,
+    submission: Submission | None,
 ) -> AccessRequest:
     now = timezone.now()
     evaluation = evaluate(requester=actor, selection=selection, verification=evidence, now=now)
@@ -71,9 +92,12 @@ def _create(
         requester=actor,
         requester_label=str(actor),
         flow=flow,
+        submission=submission,
         duration=selection.duration,
         justification=evaluation.justification,
         ticket=evaluation.ticket,
+        token_id=client_info.token.id if client_info.token else None,
+        token_name=client_info.token.name if client_info.token else "",
         status=status,
         pending_until=pending_until(status, now),
         escalates_at=next_escalation(flow, status, 0, now),

@@ -1,5 +1,7 @@
 """New Request, its review, Request again, and the list of requests created together."""
 
+import re
+import secrets
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -37,6 +39,7 @@ from requests_app.views.responses import needs_of, redirect_to_verification
 
 DEFAULT_DURATION = "1h"
 USUAL_DURATIONS = ("30 min", "1 h", "2 h", "4 h", "8 h")
+SUBMISSION_KEY = re.compile(r"[\w-]{16,64}", re.ASCII)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -112,6 +115,7 @@ def _submit(request: PortalRequest, form: RequestForm, selection: Selection) -> 
             selection=selection,
             window=stored_window(request),
             client_info=ClientInfo.of(request),
+            key=_submission_key(request),
         )
     except RequestRefused as refusal:
         form.add_refusal(refusal)
@@ -138,12 +142,19 @@ def _redirect_after_submission(
     if pending_mfa:
         return redirect_to_verification(request, next_url, needs=needs_of(pending_mfa))
     if len(requests) == 1:
-        sentence = {
+        sentences = {
             Status.PENDING_APPROVAL: f"{requests[0].reference} was sent to its approvers.",
             Status.GRANTING: f"{requests[0].reference}: access is being provisioned.",
-        }[Status(requests[0].status)]
-        messages.success(request, sentence)
+        }
+        if sentence := sentences.get(Status(requests[0].status)):  # one sent twice may be further
+            messages.success(request, sentence)
     return redirect(next_url)
+
+
+def _submission_key(request: PortalRequest) -> str:
+    """Return the key the form came with, "" if it has none."""
+    key = request.POST.get("submission", "")
+    return key if SUBMISSION_KEY.fullmatch(key) else ""
 
 
 def _select_or_review(
@@ -186,6 +197,7 @@ def _preview_context(
         "selection": selection,
         "previews": _previews(request, timed),
         "seen": timed.digest if timed.targets else "",
+        "submission": _submission_key(request) or secrets.token_urlsafe(18),
         "select_url": _select_url(selection, duration),
     }
 

@@ -44,9 +44,13 @@ def group_form() -> tuple[str, dict[str, object]]:
 
 def integration_form() -> tuple[str, dict[str, object]]:
     integration = IntegrationFactory()
-    fields = ("kind", "host", "port", "database", "broker", "sslmode", "connection_limit")
+    fields = ("kind", "host", "port", "broker", "sslmode", "connection_limit")
     values = {name: getattr(integration, name) for name in fields}
-    return f"/integrations/{integration.pk}/edit/", {**values, "name": "Changed"}
+    return f"/integrations/{integration.pk}/edit/", {
+        **values,
+        "database": "postgres",
+        "name": "Changed",
+    }
 
 
 def webhook_form() -> tuple[str, dict[str, object]]:

@@ -101,6 +101,16 @@ URLS: dict[str, Guard] = {
     "notifications:replace_secret": Guard.ADMIN,
     "notifications:send_test": Guard.ADMIN,
     "notifications:delete_webhook": Guard.ADMIN,
+    # API; its operations have a table of their own (tests/api/v1/test_scopes.py)
+    "nowhere": Guard.PUBLIC,
+    "api:docs": Guard.SIGNED_IN,
+    "api:openapi": Guard.PUBLIC,
+    "api:tokens": Guard.SIGNED_IN,
+    "api:create_token": Guard.SIGNED_IN,
+    "api:revoke_token": Guard.OWN,
+    "api:confirm_token": Guard.SIGNED_IN,
+    "api:everybodys_tokens": Guard.ADMIN,
+    "api:revoke_as_admin": Guard.ADMIN,
     # access flows
     "flows:list": Guard.READER,
     "flows:choose_type": Guard.ADMIN,

@@ -321,7 +321,7 @@ def active_grant(person, flow, window):
         status=Status.ACTIVE,
         verification=Verification.objects.get(pk=window.verification_id),
     )
-    return GrantFactory(request=request, login="jit_x", login_oid=1, system_identifier="1")
+    return GrantFactory(request=request, login="jit_x", login_mark="1", system_identifier="1")
 
 
 @pytest.fixture

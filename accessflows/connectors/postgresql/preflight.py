@@ -26,7 +26,8 @@ from accessflows.connectors.postgresql.requirements import (
     broker_query,
 )
 from accessflows.connectors.postgresql.roles import marked_roles
-from accessflows.connectors.protocol import ROLE_PREFIX, Check, Target
+from accessflows.connectors.postgresql.settings import maintenance_database
+from accessflows.connectors.protocol import LOGIN_PREFIX, Check, Target
 
 _LOOPBACK = ("127.", "::1", "localhost", "/")
 _MAX_REMEDY_LINES = 100
@@ -82,8 +83,10 @@ def _all_checks(
     target: Target, permissions: Sequence[str] | None, portal_id: str | None
 ) -> Iterator[Check]:
     inventory = discover(target)  # signs in again
-    by_name = {role.name: role for role in inventory.roles}
-    offered = [role.name for role in inventory.roles if not role.refusal and not role.delegation]
+    by_name = {role.name: role for role in inventory.permissions}
+    offered = [
+        role.name for role in inventory.permissions if not role.refusal and not role.delegation
+    ]
     names = offered if permissions is None else list(permissions)
     with connect_as_broker(target) as connection:
         yield Check.passed("Connection", "The broker can sign in.")
@@ -98,8 +101,8 @@ def _all_checks(
                 if refusal
                 else admin_check(connection, name)
             )
-    for database in inventory.databases:
-        usable = [name for name in names if name in by_name and database in by_name[name].databases]
+    for database in inventory.resources:
+        usable = [name for name in names if name in by_name and database in by_name[name].resources]
         if usable:
             yield from _persistence_checks(target, database, usable)
 
@@ -150,10 +153,10 @@ def _encryption(connection: BrokerConnection) -> Check:
 def _password_required(target: Target) -> Check:
     """Try a role that does not exist with a wrong password: the error shows how the server authenticates
     grantees. With trust authentication, it looks up the role first."""
-    name = f"{ROLE_PREFIX}{secrets.token_hex(13)}"
+    name = f"{LOGIN_PREFIX}{secrets.token_hex(13)}"
     credential = replace(target, user=name, password=secrets.token_urlsafe(16))
     try:
-        with psycopg.connect(conninfo_for(credential, target.database)):
+        with psycopg.connect(conninfo_for(credential, maintenance_database(target))):
             trusted = True
     except psycopg.Error as error:
         trusted = "password authentication failed" not in str(error)

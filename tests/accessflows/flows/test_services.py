@@ -122,7 +122,7 @@ def test_what_cannot_be_granted_is_refused(pair, checked, admin_user, what):
     elif what == "disabled":
         Integration.objects.filter(pk=checked.pk).update(is_active=False)
     else:
-        Permission.objects.filter(pk=pair[1]).update(rights={"databases": ["billing"]})
+        Permission.objects.filter(pk=pair[1]).update(rights={"resources": ["billing"]})
     with pytest.raises(InvalidInput) as refused:
         create(admin_user, terms_for(pair))
     assert set(refused.value.errors) == {"targets"}

@@ -25,7 +25,7 @@ def typed(integration):
         "kind": "postgresql",
         "host": integration.host,
         "port": integration.port,
-        "database": integration.database,
+        "database": integration.settings["database"],
         "broker": integration.broker,
         "password": "",
         "sslmode": integration.sslmode,
@@ -156,7 +156,8 @@ def test_a_new_address_requires_the_password(integration, admin_client, typed, c
     integration.refresh_from_db()
     assert answer.status_code == 422
     assert "password again" in html_of(answer)
-    assert all(getattr(integration, name) != value for name, value in change.items())
+    assert all(getattr(integration, name, None) != value for name, value in change.items())
+    assert integration.settings["database"] != "other"
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_lists_show_a_request_of_any_status(signed_in, status):
 
 
 def test_active_request_offers_its_credential_and_revocation(signed_in):
-    grant = GrantFactory(login="jit_abc", login_oid=1)
+    grant = GrantFactory(login="jit_abc", login_mark="1")
     answer = signed_in(grant.request.requester).get(
         reverse("requests:detail", args=[grant.request_id])
     )
@@ -71,7 +71,7 @@ def test_only_a_single_reveal_button_is_primary(signed_in, targets, look):
             request=access_request,
             resource=target.resource,
             login=f"jit_{number}",
-            login_oid=number,
+            login_mark=str(number),
         )
     page = (
         signed_in(person).get(reverse("requests:detail", args=[access_request.pk])).content.decode()
@@ -95,7 +95,7 @@ def test_number_too_large_for_the_database_is_not_found(member_client):
 
 
 def test_auditor_sees_no_actions(signed_in, auditor_user):
-    grant = GrantFactory(login="jit_abc", login_oid=1)
+    grant = GrantFactory(login="jit_abc", login_mark="1")
     page = signed_in(auditor_user).get(reverse("requests:detail", args=[grant.request_id]))
     assert page.status_code == 200
     assert "Reveal credentials" not in page.content.decode()
@@ -103,7 +103,7 @@ def test_auditor_sees_no_actions(signed_in, auditor_user):
 
 
 def test_breadcrumb_is_the_list_with_the_request(signed_in, auditor_user):
-    grant = GrantFactory(login="jit_abc", login_oid=1)
+    grant = GrantFactory(login="jit_abc", login_mark="1")
     address = reverse("requests:detail", args=[grant.request_id])
     for viewer, path in (
         (grant.request.requester, ["Portal", "My Requests"]),

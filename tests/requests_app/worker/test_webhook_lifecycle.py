@@ -36,11 +36,10 @@ MINUTES = timedelta(minutes=2)
 def ask(receiver):  # noqa: F811
     """A function that asks for orders · reader through the receiver."""
     integration = IntegrationFactory(
-        kind=Integration.Kind.WEBHOOK,
-        url=receiver.url,
+        kind="webhook",
+        settings={"url": receiver.url},
         port=receiver.port,
         password=receiver.secret,
-        database="",
         broker="",
     )
     check_integration(actor=None, integration=integration, client_info=SYSTEM)
@@ -107,7 +106,7 @@ def test_a_revocation_waits_for_an_unreachable_receiver(ask, receiver):  # noqa:
 
 
 def test_a_wrong_secret_activates_nothing(ask, receiver):  # noqa: F811
-    mine = Integration.objects.get(kind=Integration.Kind.WEBHOOK)
+    mine = Integration.objects.get(kind="webhook")
     mine.encrypted_password = encryption.encrypt(
         new_secret().encode(), purpose=encryption.BROKER_PASSWORD, owner=mine.secret_id
     )

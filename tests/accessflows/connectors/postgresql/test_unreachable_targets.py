@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from accessflows.connectors.errors import ConnectorError, TargetRefused, TargetUnavailable
-from accessflows.connectors.protocol import GrantIdentity, Target, role_name_of
+from accessflows.connectors.protocol import GrantIdentity, Target, login_of
 from accessflows.connectors.registry import connector_for
 from tests.accessflows.connectors.conftest import Grant
 from tests.fixtures.postgres import PgTarget
@@ -25,7 +25,7 @@ SECRET = "a-very-secret-broker-password"
 
 def every_call(pg: PgTarget, target: Target) -> dict[str, Callable[[], object]]:
     spec = pg.spec()
-    identity = GrantIdentity(role_name_of(spec.grant_id), 424242, "1")
+    identity = GrantIdentity(login_of(spec.grant_id), "424242", "1")
     return {
         "discover": lambda: postgresql.discover(target),
         "describe_rights": lambda: postgresql.describe_rights(target, "orders", ["orders_read"]),
@@ -41,7 +41,7 @@ def every_call(pg: PgTarget, target: Target) -> dict[str, Callable[[], object]]:
         "terminate_sessions_at": lambda: postgresql.terminate_sessions_at(
             target, [identity], datetime.now(UTC)
         ),
-        "list_managed_roles": lambda: postgresql.list_managed_roles(
+        "list_managed_accounts": lambda: postgresql.list_managed_accounts(
             target, "test-portal", [identity]
         ),
         "find_owned_objects": lambda: postgresql.find_owned_objects(target, identity),
