@@ -69,7 +69,6 @@ def begin(
     is_fresh: bool = False,
 ) -> str:
     """Return the provider's address for a sign-in, which the session remembers."""
-    client = client_of(provider)
     options: dict[str, Any] = {}
     if is_fresh:
         options["max_age"] = 0
@@ -77,6 +76,7 @@ def begin(
     if provider.accepted_acr:
         options["acr_values"] = " ".join(provider.accepted_acr)
     with answers_of(provider):
+        client = client_of(provider)
         made = client.create_authorization_url(provider.redirect_address, **options)
         client.save_authorize_data(request, redirect_uri=provider.redirect_address, **made)
     attempt = Attempt(provider.pk, purpose, next_url, is_fresh, time.time())
@@ -102,9 +102,9 @@ def finish(request: HttpRequest, provider: IdentityProvider, attempt: Attempt) -
 
     Raises `SignInMismatch`, `SignInRefused` and `ProviderUnreachable`.
     """
-    client = client_of(provider)
-    _check_response_issuer(request, client, provider)
     with answers_of(provider):
+        client = client_of(provider)
+        _check_response_issuer(request, client, provider)
         token = client.authorize_access_token(request, claims_options=_claims_options(provider))
         claims = token.get("userinfo")
         if not claims:

@@ -1,6 +1,7 @@
 """The OpenID Connect client of each provider (Authlib), and its bounded HTTP.
 
-Every request to a provider ends after `TOTAL_S`, goes to checked addresses only and follows no redirect.
+What a page asks of a provider ends after `TOTAL_S`, all requests together (`answers_of`). They go to
+checked addresses only and follow no redirect.
 What a provider publishes is kept for `METADATA_AGE_S`; a token under an unknown key has it read again.
 """
 
@@ -9,6 +10,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -25,7 +27,7 @@ from apono_portal.core.web.ssrf_guard import SSO_NETWORKS, AddressRefused
 from apono_portal.sso.exceptions import ProviderUnreachable, SignInRefused
 from apono_portal.sso.models import IdentityProvider
 
-TOTAL_S = 4.0  # of each request, so that a page answers within 5 s
+TOTAL_S = 4.0  # so that a page answers within 5 s
 MAX_BYTES = 500_000
 METADATA_AGE_S = 600.0
 KEY_REFRESH_S = 30.0
@@ -34,7 +36,7 @@ ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
 )
-LIMITS = http_client.Limits(max_bytes=MAX_BYTES, total_s=TOTAL_S, networks=SSO_NETWORKS)
+_give_up_at: ContextVar[float] = ContextVar("give_up_at")
 
 
 class BoundedAdapter(BaseAdapter):
@@ -51,9 +53,11 @@ class BoundedAdapter(BaseAdapter):
     ) -> requests.Response:
         body = request.body or b""
         body = body.encode() if isinstance(body, str) else body
+        remaining_s = _give_up_at.get() - time.monotonic()
+        limits = http_client.Limits(MAX_BYTES, max(remaining_s, 0.0), SSO_NETWORKS)
         try:
             answer = http_client.send(
-                str(request.method), str(request.url), body, request.headers, limits=LIMITS
+                str(request.method), str(request.url), body, request.headers, limits=limits
             )
         except (AddressRefused, http_client.RequestFailed) as failed:
             raise requests.ConnectionError(failed.sentence) from None
@@ -129,7 +133,12 @@ def new_client(provider: IdentityProvider) -> ProviderClient:
 
 @contextmanager
 def answers_of(provider: IdentityProvider) -> Iterator[None]:
-    """Turn what goes wrong while a provider is called into `ProviderUnreachable` or `SignInRefused`."""
+    """Turn what goes wrong while a provider is called into `ProviderUnreachable` or `SignInRefused`.
+
+    The outermost one limits the time.
+    """
+    outer = _give_up_at.get(None)
+    limit = _give_up_at.set(outer or time.monotonic() + TOTAL_S)
     try:
         yield
     except requests.ConnectionError as failed:
@@ -148,6 +157,8 @@ def answers_of(provider: IdentityProvider) -> Iterator[None]:
         raise SignInRefused(
             f"{provider} sent an answer that cannot be read ({type(failed).__name__})."
         ) from None
+    finally:
+        _give_up_at.reset(limit)
 
 
 def _code_of(failed: AuthlibBaseError) -> str:

@@ -5,7 +5,7 @@ domain allows that, or connects one that nobody has used yet. An account in use 
 signed in to it (`connect_identity`).
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -22,6 +22,7 @@ from apono_portal.users.exceptions import UserError
 from apono_portal.users.models import Role, User
 from apono_portal.users.services import create_user_from_directory
 from audit.events import EventName
+from audit.models import Event
 from audit.services import ANONYMOUS_LABEL, record
 from mfa import emails
 from mfa.enrolment.reauthentication import require_recent_proof
@@ -30,6 +31,7 @@ from mfa.verification.evidence import require_evidence
 from mfa.verification.locking import lock_state
 from mfa.verification.window import Window
 
+MAX_REFUSALS, REFUSAL_PERIOD = 10, timedelta(minutes=15)
 NO_ACCOUNT = "You don't have an account here yet. Ask an account admin to add one."
 NOT_ACTIVE = "Your account is deactivated. Ask an account admin."
 TAKEN = "This sign-in is already connected to an account."
@@ -90,7 +92,17 @@ def connect_identity(
 def record_refusal(
     *, provider: IdentityProvider, reason: str, user: User | None = None, client_info: ClientInfo
 ) -> None:
-    """Record a refused sign-in: why, never with what the provider sent."""
+    """Record a refused sign-in: why, never with what the provider sent.
+
+    A few for each address: whoever repeats it must not fill the log.
+    """
+    recent = Event.objects.filter(
+        event=EventName.PROVIDER_REFUSE,
+        address=client_info.address,
+        at__gt=timezone.now() - REFUSAL_PERIOD,
+    )
+    if recent.count() >= MAX_REFUSALS:
+        return
     record(
         event=EventName.PROVIDER_REFUSE,
         actor=user,

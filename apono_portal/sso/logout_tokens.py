@@ -35,9 +35,8 @@ def accept_logout_token(*, provider: IdentityProvider, text: str) -> LogoutToken
     """Return what a token says and keep it from being used again. Raises `SsoError`."""
     if not 0 < len(text) <= MAX_LENGTH:
         raise SignInRefused("There is no logout token.")
-    client = client_of(provider)
     with answers_of(provider):
-        claims = _decode(client, text)
+        claims = _decode(client_of(provider), text)
     now = timezone.now()
     for claim, holds in _checks(claims, provider, now).items():
         if not holds:

@@ -54,8 +54,10 @@ def session_of(request: PortalRequest) -> ProviderSession | None:
 
 
 def forget_old_sessions() -> None:
-    """Delete what no session can belong to any more."""
-    oldest = timezone.now() - timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    """Delete expired sessions, such as those of visitors who never came back, and what belonged to them."""
+    now = timezone.now()
+    Session.objects.filter(expire_date__lt=now).delete()
+    oldest = now - timedelta(seconds=settings.SESSION_COOKIE_AGE)
     ProviderSession.objects.filter(created_at__lt=oldest).delete()
 
 
@@ -100,10 +102,10 @@ def sign_out_of(request: HttpRequest, row: ProviderSession) -> ProviderSignOut |
     provider = row.provider
     row.delete()
     try:
-        client = client_of(provider)
-        if not client.load_server_metadata().get("end_session_endpoint"):
-            return None
         with answers_of(provider):
+            client = client_of(provider)
+            if not client.load_server_metadata().get("end_session_endpoint"):
+                return None
             response = client.logout_redirect(
                 request,
                 post_logout_redirect_uri=absolute_url("sso:signed_out", provider.slug),

@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.factories import IdentityProviderFactory
-from tests.fixtures.sso import NoNode, ensure_identity_provider, running_directory
 from tests.fixtures.missing import skip_unless_ci
+from tests.fixtures.sso import NoNode, ensure_identity_provider, running_directory
 
 
 @pytest.fixture

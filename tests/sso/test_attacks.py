@@ -162,3 +162,18 @@ def test_no_secret_is_in_the_database(client, come_back, provider):
     assert "client-secret" not in rows.replace("encrypted_secret", "")
     assert "eyJ" not in rows
     assert User.objects.count() == 1
+
+
+def test_refusals_do_not_fill_the_log(client, provider):
+    provider.issuer, provider.version = "http://127.0.0.1:1", 3
+    provider.save()
+    for _ in range(12):
+        assert client.get("/sso/one/").status_code == 503
+    assert Event.objects.filter(event="provider:refuse").count() == 10
+
+
+def test_a_session_keeps_few_attempts(client, provider):
+    for _ in range(8):
+        client.get("/sso/one/")
+    states = [key for key, _ in client.session.items() if key.startswith("_state_")]
+    assert len(states) == len(client.session["sso_attempts"]) == 5

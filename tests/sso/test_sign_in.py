@@ -1,6 +1,11 @@
 """Signing in through a provider: who gets in, as whom, and what is recorded."""
 
+import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 import requests
@@ -12,6 +17,28 @@ from audit.models import Event
 from tests.factories import PASSWORD, UserFactory
 from tests.fixtures.sso import query_of
 from tests.sso.conftest import is_signed_in
+
+
+@contextmanager
+def answering(content: str) -> Iterator[str]:
+    """A server that answers everything with this text, in which BASE is its own address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            address = f"http://127.0.0.1:{self.server.server_address[1]}"
+            self.wfile.write(content.replace("BASE", address).encode())
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
 
 
 def page_of(response) -> str:
@@ -126,6 +153,27 @@ def test_a_provider_that_is_down_gets_a_page_within_five_seconds(client, provide
     assert response.status_code == 503
     assert "Okta is unavailable" in page_of(response)
     assert time.monotonic() - began < 5
+
+
+def test_a_provider_that_hangs_is_given_up(client, provider, monkeypatch):
+    monkeypatch.setattr("apono_portal.sso.clients.TOTAL_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        provider.issuer, provider.version = f"http://127.0.0.1:{silent.getsockname()[1]}", 2
+        provider.save()
+        began = time.monotonic()
+        assert client.get("/sso/one/").status_code == 503
+        assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "null", '"x"', "{", '{"issuer": 1}', '{"issuer": "BASE", "jwks_uri": []}'],
+)
+def test_a_malformed_discovery_document_gets_a_page(client, provider, content):
+    with answering(content) as base:
+        provider.issuer, provider.version = base, 2
+        provider.save()
+        assert client.get("/sso/one/").status_code in {403, 503}
 
 
 def test_a_discovery_document_of_another_issuer_is_refused(client, provider, directory):

@@ -25,7 +25,7 @@ from apono_portal.sso.exceptions import (
 from apono_portal.sso.identities import ConnectionNeeded, record_refusal, sign_in_user
 from apono_portal.sso.models import IdentityProvider
 from apono_portal.sso.pending_connection import PendingConnection, remember_connection
-from apono_portal.sso.provider_sessions import remember_session
+from apono_portal.sso.provider_sessions import forget_old_sessions, remember_session
 from apono_portal.sso.trial import show_failure, show_test
 from apono_portal.users.models import User
 from apono_portal.users.session_state import complete_sign_in
@@ -39,6 +39,7 @@ STATUSES = {ProviderUnreachable: 503, SignInMismatch: 400, SignInRefused: 403}
 def start(request: HttpRequest, slug: str) -> HttpResponse:
     """Send the browser to the provider. With ``fresh`` the provider asks the user again."""
     provider = get_object_or_404(IdentityProvider, slug=slug, is_active=True)
+    forget_old_sessions()
     try:
         url = begin(request, provider, next_url=safe_next(request), is_fresh="fresh" in request.GET)
     except SsoError as error:
