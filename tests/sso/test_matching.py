@@ -110,3 +110,8 @@ def test_microsofts_claim_counts_as_verified():
     claims = {"email": EMAIL, "xms_edov": True}
     assert verified_email(claims) == EMAIL
     assert verified_email(claims | {"xms_edov": False}) == ""
+
+
+@pytest.mark.parametrize("letter", ["\u0430", "\uff41", "\u00e1", "\u017f"])
+def test_an_email_with_a_letter_outside_ascii_is_none(letter):
+    assert verified_email({"email": f"h{letter}nnah@halden.example", "email_verified": True}) == ""
