@@ -27,6 +27,12 @@ def may_use_password(user: "User") -> bool:
     return is_exempt or enforcing_provider(user.email) is None
 
 
+def is_break_glass_needed(user: "User") -> bool:
+    """Return whether a user is a break-glass admin while a domain is without passwords."""
+    is_one = user.is_break_glass and user.is_account_admin
+    return is_one and SignInDomain.objects.filter(is_enforced=True).exists()
+
+
 def users_locked_out_by(domain: SignInDomain) -> "QuerySet[User]":
     """Return the active users of a domain who never used its provider, but break-glass admins."""
     return (

@@ -70,7 +70,9 @@ class ProviderForm(forms.Form):
         widget=forms.TextInput(attrs={"type": "color"}),
     )
     is_active = Switch(
-        label="Active", initial=True, help_text="When off, nobody signs in through it."
+        label="Active",
+        initial=True,
+        help_text="When off, nobody signs in through it, and passwords of its domains work.",
     )
     seen = SeenField()
 

@@ -128,6 +128,17 @@ def test_a_break_glass_user_who_is_no_admin_any_more_has_no_exception(client, en
     assert submit(client, user.email).status_code == 422
 
 
+def test_the_break_glass_admin_stays_one_while_needed(enforced, admin_client):
+    admin = UserFactory(role="admin", is_break_glass=True)
+    admin_client.post(f"/users/{admin.pk}/deactivate/")
+    admin.refresh_from_db()
+    assert admin.is_active
+    SignInDomain.objects.update(is_enforced=False)
+    admin_client.post(f"/users/{admin.pk}/deactivate/")
+    admin.refresh_from_db()
+    assert not admin.is_active
+
+
 def test_passwords_of_an_enforced_domain_are_not_changed_either(enforced, signed_in, admin_client):
     user = UserFactory(email="petra@halden.example")
     client = signed_in(user)

@@ -4,6 +4,7 @@ import re
 import time
 import uuid
 from html import unescape
+from typing import Any
 
 import pytest
 import requests
@@ -115,33 +116,33 @@ def test_a_token_for_a_session_that_is_gone_is_accepted(client, come_back, token
     assert post(token()).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"forged": True},
-        {"none": True},
-        {"kid": "unknown"},
-        {"iss": "https://evil.example"},
-        {"aud": "another"},
-        {"leave_out": ["iat"]},
-        {"iat": 1_600_000_000},
-        {"iat": 4_000_000_000},
-        {"exp": 1_600_000_000},
-        {"leave_out": ["jti"]},
-        {"jti": ""},
-        {"leave_out": ["events"]},
-        {"events": {"http://schemas.openid.net/event/other": {}}},
-        {"events": [EVENT]},
-        {"nonce": "n"},
-        {"leave_out": ["sub"]},
-        {"sub": ["hannah"]},
-    ],
-    ids=str,
-)
-def test_a_token_with_a_fault_ends_nothing(client, come_back, token, fault):
+FAULTS: list[dict[str, Any]] = [
+    {"forged": True},
+    {"none": True},
+    {"kid": "unknown"},
+    {"iss": "https://evil.example"},
+    {"aud": "another"},
+    {"leave_out": ["iat"]},
+    {"iat": 1_600_000_000},
+    {"iat": 4_000_000_000},
+    {"exp": 1_600_000_000},
+    {"leave_out": ["jti"]},
+    {"jti": ""},
+    {"leave_out": ["events"]},
+    {"events": {"http://schemas.openid.net/event/other": {}}},
+    {"events": [EVENT]},
+    {"nonce": "n"},
+    {"leave_out": ["sub"]},
+    {"sub": ["hannah"]},
+]
+
+
+def test_a_token_with_a_fault_ends_nothing(client, come_back, token):
     come_back(client)
-    response = post(token(**fault))
-    assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
+    answers = [(fault, post(token(**fault))) for fault in FAULTS]
+    accepted = [fault for fault, answer in answers if answer.status_code != 400]
+    assert accepted == []
+    assert {answer.json()["error"] for _, answer in answers} == {"invalid_request"}
     assert is_signed_in(client)
 
 

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from accessflows.permissions import require_admin
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from apono_portal.core.web.seen_state import CHANGED_MEANWHILE, digest_of
+from apono_portal.sso.enforcement import is_break_glass_needed
 from apono_portal.users.exceptions import UserError
 from apono_portal.users.models import Role, User
 from audit.events import EventName
@@ -18,6 +19,7 @@ from mfa.verification.window import Window
 from requests_app.grants.revocation import revoke_all_access_of
 
 EMAIL_TAKEN = "A user with this email already exists."
+BREAK_GLASS = "This is the break-glass admin. Choose another one under Single Sign-On first."
 LAST_ADMIN = "This is the last active admin. Make another user an admin first."
 
 
@@ -119,16 +121,16 @@ def change_user_from_directory(
 ) -> User:
     """Save what a directory says about a user, with the effects of `change_user`.
 
-    The last active admin stays one, and the event says so.
+    The last active admin and a break-glass admin stay admins, and the event says why.
     """
     with transaction.atomic():
         lock_state(user.pk)
         metadata: dict[str, Any] = {}
         try:
             user = _lock(user, leaves_admins=role != Role.ADMIN)
-        except UserError:
+        except UserError as refusal:
             user = User.objects.select_for_update().get(pk=user.pk)
-            role, metadata = user.role, {"kept_role": LAST_ADMIN}
+            role, metadata = user.role, {"kept_role": refusal.sentence}
         changes = _save_profile(user, name=name, role=role, groups=groups)
         if changes or metadata:
             record(
@@ -192,6 +194,8 @@ def _lock(user: User, *, leaves_admins: bool) -> User:
     locked = User.objects.select_for_update().get(pk=user.pk)
     if locked.is_account_admin and other_admins == []:
         raise UserError(LAST_ADMIN, field="role")
+    if leaves_admins and is_break_glass_needed(locked):
+        raise UserError(BREAK_GLASS, field="role")
     return locked
 
 
