@@ -22,6 +22,7 @@ from authlib.integrations.requests_client import OAuth2Session
 from joserfc.errors import JoseError
 from requests.adapters import BaseAdapter
 
+from apono_portal.core.crypto.encryption import DecryptionFailed
 from apono_portal.core.web import http_client
 from apono_portal.core.web.ssrf_guard import SSO_NETWORKS, AddressRefused
 from apono_portal.sso.exceptions import ProviderUnreachable, SignInRefused
@@ -111,8 +112,8 @@ def client_of(provider: IdentityProvider) -> ProviderClient:
     cached, now = _clients.get(provider.secret_id), time.monotonic()
     if cached and cached.version == provider.version and now - cached.since < METADATA_AGE_S:
         return cached.client
-    client = new_client(provider)
     with answers_of(provider):
+        client = new_client(provider)
         _check_metadata(client.load_server_metadata(), provider)
     _clients[provider.secret_id] = _CachedClient(provider.version, now, client)
     return client
@@ -141,6 +142,10 @@ def answers_of(provider: IdentityProvider) -> Iterator[None]:
     limit = _give_up_at.set(outer or time.monotonic() + TOTAL_S)
     try:
         yield
+    except DecryptionFailed:
+        raise ProviderUnreachable(
+            f"The client secret of {provider} does not decrypt. An admin has to enter it again."
+        ) from None
     except requests.ConnectionError as failed:
         raise ProviderUnreachable(str(failed)) from None
     except (requests.RequestException, json.JSONDecodeError, RuntimeError) as failed:

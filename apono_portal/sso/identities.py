@@ -132,13 +132,12 @@ def _introduce(
     if domain is None:
         raise SignInRefused(f"{provider} may not sign in users of {claims.domain}.")
     user = User.objects.filter(email=claims.email).first()
-    if user is None:
-        user = _create(domain, claims, client_info)
-    elif not is_unused(user):
+    if user is not None and not is_unused(user):
         raise ConnectionNeeded
     try:
         with transaction.atomic():
-            return _connect(provider, claims.subject, user, client_info)
+            known = user or _create(domain, claims, client_info)
+            return _connect(provider, claims.subject, known, client_info, is_new=user is None)
     except IntegrityError:
         raise SignInRefused(TAKEN) from None
 
@@ -174,8 +173,14 @@ def _create(domain: SignInDomain, claims: VerifiedClaims, client_info: ClientInf
 
 
 def _connect(
-    provider: IdentityProvider, subject: str, user: User, client_info: ClientInfo
+    provider: IdentityProvider,
+    subject: str,
+    user: User,
+    client_info: ClientInfo,
+    *,
+    is_new: bool = False,
 ) -> ExternalIdentity:
+    """Save and record an identity. The owner of an account that is not new gets an email."""
     identity = ExternalIdentity.objects.create(
         provider=provider, issuer=provider.issuer, subject=subject, user=user
     )
@@ -186,7 +191,8 @@ def _connect(
         client_info=client_info,
         metadata={"issuer": provider.issuer, "subject": subject},
     )
-    emails.provider_connected(
-        event=event, user=user, client_info=client_info, provider=str(provider)
-    )
+    if not is_new:
+        emails.provider_connected(
+            event=event, user=user, client_info=client_info, provider=str(provider)
+        )
     return identity

@@ -263,7 +263,7 @@ def _change(
         for name, value in data.plain_fields.items()
         if getattr(provider, name) != value
     }
-    if data.secret and data.secret != provider.secret:
+    if data.secret and data.secret != _stored_secret(provider):
         changes["secret"] = "replaced"
     if changes:
         _set_fields(provider, data)
@@ -277,6 +277,14 @@ def _change(
             metadata={"changes": changes},
         )
     return provider
+
+
+def _stored_secret(provider: IdentityProvider) -> str:
+    """Return the secret, "" if it does not decrypt and has to be replaced."""
+    try:
+        return provider.secret
+    except encryption.DecryptionFailed:
+        return ""
 
 
 def _set_fields(provider: IdentityProvider, data: ProviderInput) -> None:

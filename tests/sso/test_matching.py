@@ -8,6 +8,7 @@ from django.test import Client
 from apono_portal.sso.claims import verified_email
 from apono_portal.sso.models import ExternalIdentity
 from apono_portal.users.models import Role, User
+from audit.models import Delivery
 from tests.factories import PASSWORD, AuthenticatorFactory, UserFactory, code_for
 from tests.sso.conftest import is_signed_in
 
@@ -105,6 +106,14 @@ def test_an_email_that_is_unverified_or_looks_alike_introduces_nobody(client, co
 def test_an_email_in_capitals_is_the_same_account(client, come_back, hannah):
     response = come_back(client, email="HANNAH@Halden.Example")
     assert response.headers["Location"] == "/sso/connect/"
+
+
+def test_an_email_tells_the_owner_of_an_account_that_it_was_connected(client, come_back):
+    User.objects.create_user(email=EMAIL, name="Hannah")
+    come_back(client)
+    come_back(Client(), "petra")  # a new account
+    connected = Delivery.objects.filter(subject__contains="Single sign-on was connected")
+    assert [delivery.recipient for delivery in connected] == [EMAIL]
 
 
 def test_microsofts_claim_counts_as_verified():
