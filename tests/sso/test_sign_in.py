@@ -14,7 +14,7 @@ from django.test import Client
 from apono_portal.sso.models import ExternalIdentity, ProviderSession
 from apono_portal.users.models import User
 from audit.models import Event
-from tests.factories import PASSWORD, UserFactory
+from tests.factories import PASSWORD, GroupFactory, IdentityProviderFactory, UserFactory
 from tests.fixtures.sso import query_of
 from tests.sso.conftest import is_signed_in
 
@@ -180,6 +180,35 @@ def test_a_discovery_document_of_another_issuer_is_refused(client, provider, dir
     provider.issuer, provider.version = f"{directory.issuer()}/", 2
     provider.save()
     assert client.get("/sso/one/").status_code == 503
+
+
+@pytest.fixture
+def laconic(provider, directory):
+    """A provider whose ID tokens hold the subject alone; the rest is at its userinfo endpoint."""
+    provider.delete()
+    return IdentityProviderFactory(
+        slug="two", name="Laconic", issuer=directory.issuer("two"), domains=["halden.example"]
+    )
+
+
+def test_what_an_id_token_lacks_is_read_from_userinfo(client, directory, laconic):
+    group = GroupFactory(name="Engineers")
+    laconic.mappings.create(value="eng", group=group)
+    directory.person(groups=["eng"])
+    assert (
+        client.get(directory.visit(client.get("/sso/two/").headers["Location"])).status_code == 302
+    )
+    user = User.objects.get(email="hannah@halden.example")
+    assert list(user.groups.all()) == [group]
+
+
+def test_userinfo_of_another_subject_is_refused(client, directory, laconic):
+    other = {"sub": "petra", "email": "petra@halden.example", "email_verified": True}
+    directory.person(userinfo=other)
+    answer = client.get(directory.visit(client.get("/sso/two/").headers["Location"]))
+    assert answer.status_code == 403
+    assert "another user" in page_of(answer)
+    assert not User.objects.exists()
 
 
 def test_a_new_signing_key_is_read(client, come_back, directory, monkeypatch):
