@@ -53,7 +53,7 @@ class EscalationInline(ReadOnlyInline):
 @admin.register(AccessFlow)
 class AccessFlowAdmin(ReadOnlyAdmin):
     list_display = ("name", "require_mfa", "approval", "max_duration", "is_active", "changed_at")
-    list_filter = ("is_active", "require_mfa", "approval")
+    list_filter = ("is_active", "require_mfa", "break_glass", "approval")
     search_fields = ("name", "description")
     inlines = (TargetInline, EscalationInline)
 

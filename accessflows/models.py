@@ -251,6 +251,7 @@ class AccessFlow(models.Model):
     allow_delegation = models.BooleanField(
         "allow permissions that can give others access", default=False
     )
+    break_glass = models.BooleanField("break-glass", default=False)
     is_active = models.BooleanField("active", default=True)
     version = models.PositiveIntegerField(default=0, editable=False)
     fingerprint = models.CharField(max_length=64, editable=False)
@@ -269,6 +270,12 @@ class AccessFlow(models.Model):
                 condition=models.Q(require_mfa=True)
                 | models.Q(mfa_strength=Strength.ANY, verify_every_request=False),
                 name="flow_strength_needs_mfa",
+            ),
+            # Break-glass access skips approval, never verification and never the justification.
+            models.CheckConstraint(
+                condition=models.Q(break_glass=False)
+                | models.Q(require_mfa=True, require_justification=True, approval="automatic"),
+                name="flow_break_glass_needs_mfa",
             ),
             models.CheckConstraint(
                 condition=models.Q(max_duration__lte=MAX_DURATION), name="flow_duration_has_limit"

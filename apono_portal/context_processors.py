@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from apono_portal.sso.enforcement import may_use_password
@@ -14,14 +15,14 @@ THEMES = ("light", "dark")
 
 
 def portal(request: HttpRequest) -> dict[str, Any]:
-    """Return the portal's name, its time zone, the user's theme ("" follows the system), and how they sign in.
+    """Return the portal's name, the time zone of the page, the user's theme ("" follows the system), and how they sign in.
 
     What costs a query is read by the pages that show it only.
     """
     theme = request.COOKIES.get("theme", "")
     return {
         "portal_name": settings.PORTAL_NAME,
-        "time_zone_name": settings.TIME_ZONE,
+        "time_zone_name": timezone.get_current_timezone_name(),
         "theme": theme if theme in THEMES else "",
         "has_password": SimpleLazyObject(partial(_has_password, request)),
         "fresh_provider": SimpleLazyObject(partial(_fresh_provider, request)),

@@ -137,6 +137,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "apono_portal.users.middleware.IdleTimeoutMiddleware",
+    "apono_portal.users.time_zones.TimeZoneMiddleware",
     "mfa.middleware.VerifiedWindowMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -155,6 +156,7 @@ TEMPLATES = [
                 "active_access": "requests_app.active_access.tags",
                 "datetimes": "apono_portal.core.formatting.datetimes",
                 "durations": "apono_portal.core.formatting.durations",
+                "target_promises": "accessflows.flows.tags",
             },
             "context_processors": [
                 "django.template.context_processors.request",
@@ -325,9 +327,12 @@ STORAGES = {
 }
 
 LANGUAGE_CODE = "en-gb"
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")  # shown on pages; the database stores UTC
+TIME_ZONE = env.str(
+    "TIME_ZONE", default="UTC"
+)  # of emails, and of pages without a zone of their own
 USE_TZ = True
 USE_I18N = False
+FORMAT_MODULE_PATH = ["apono_portal.formats"]  # 24-hour times
 
 # --- Email, webhooks, logs and metrics --------------------------------------------------------
 vars().update(env.email_url("EMAIL_URL", default="dummymail://"))

@@ -80,6 +80,9 @@ class EventName(models.TextChoices):
     REQUEST_CANCEL = "request:cancel", "Request cancelled"
     REQUEST_LAPSE = "request:lapse", "Request lapsed"
     REQUEST_GRANT = "request:grant", "Provisioning started"
+    REQUEST_BREAK_GLASS = "request:break_glass", "Break-glass access used"
+    REQUEST_REVIEW = "request:review", "Break-glass access reviewed"
+    REQUEST_LIFT_PAUSE = "request:lift_pause", "Break-glass pause lifted"
     REQUEST_ACTIVATE = "request:activate", "Access activated"
     REQUEST_FAIL = "request:fail", "Activation failed"
     REQUEST_REMIND = "request:remind", "Expiry reminder sent"
@@ -136,6 +139,7 @@ WARNINGS = frozenset(
         EventName.PROVIDER_REFUSE,
         EventName.MFA_REFUSE,
         EventName.MFA_THROTTLE,
+        EventName.REQUEST_BREAK_GLASS,
         EventName.REQUEST_FAIL,
         EventName.GRANT_CLOSE,
         EventName.GRANT_RETRY,

@@ -24,6 +24,8 @@ class Referenced(Protocol):
     def pk(self) -> int | None: ...
     @property
     def reference(self) -> str: ...
+    @property
+    def break_glass(self) -> bool: ...
 
 
 Metadata = dict[str, Any]
@@ -117,8 +119,13 @@ def _new_event(
         request_label=request.reference if request else "",
         address=client_info.address,
         user_agent=client_info.user_agent,
-        metadata={**(metadata or {}), **_token_used(client_info)},
+        metadata={**(metadata or {}), **_marks(request), **_token_used(client_info)},
     )
+
+
+def _marks(request: Referenced | None) -> Metadata:
+    """Mark every event about break-glass access, so that it stands out in the log and its exports."""
+    return {"break_glass": True} if request is not None and request.break_glass else {}
 
 
 def _token_used(client_info: ClientInfo) -> Metadata:

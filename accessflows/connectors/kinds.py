@@ -92,7 +92,7 @@ class ConnectorKind:
     `connector` is the path of its class, ``package.module:Class``, imported on first use. `library` is
     what must be installed for it, `extra` the optional dependency that brings it. `mark_label` names
     what tells a grant's account from others of the same name; `resource_label` what a resource is.
-    `set_up` returns what to run on a new target for a broker of this name and password; `check_secret`
+    `negotiates_tls`: "encrypt if the server offers it" is a choice. `set_up` returns what to run on a new target for a broker of this name and password; `check_secret`
     raises TargetRefused for a password that cannot be one.
     """
 
@@ -111,6 +111,7 @@ class ConnectorKind:
     mark_label: str = "Mark"
     resource_label: str = "Resource"
     limits_connections: bool = False
+    negotiates_tls: bool = False
     library: str = ""
     extra: str = ""
     check_secret: Callable[[str], object] = str

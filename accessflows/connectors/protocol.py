@@ -243,10 +243,14 @@ class Credential(JsonRecord):
 
 @dataclass(frozen=True)
 class ConnectionLine(JsonRecord):
-    """A way to use a credential, ready to paste: a command or an address, without the password."""
+    """A way to use a credential, ready to paste: a command or an address, without the password.
+
+    With a `file_name`, `text` is the content of a file to save.
+    """
 
     label: str
     text: str
+    file_name: str = ""
 
     @property
     def parts(self) -> list[str]:

@@ -21,6 +21,7 @@ _LABELS = {
     "max_extensions": "Extensions",
     "extension_duration_s": "Extension duration",
     "availability": "Availability",
+    "break_glass": "Break-glass",
     "approval": "Approval",
     "approvals_required": "Approvals needed",
     "approver_groups": "Approver groups",

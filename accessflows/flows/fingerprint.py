@@ -32,6 +32,7 @@ _ADDED_LATER = {
     "allow_delegation": False,
     "mfa_strength": "any",
     "verify_every_request": False,
+    "break_glass": False,
 }
 
 
@@ -155,6 +156,7 @@ def _plain(source: AccessFlow | FlowInput) -> Terms:
         "require_approver_reason": source.require_approver_reason,
         "allow_self_approval": source.allow_self_approval,
         "allow_delegation": source.allow_delegation,
+        "break_glass": source.break_glass,
     }
 
 

@@ -143,6 +143,11 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
     approver_users = RowsField(
         label="Approvers by name", help_text="Together, these users count as one group."
     )
+    break_glass = Switch(
+        label="Break-glass",
+        help_text="For emergencies: no approval, but always MFA and a justification. All admins are notified "
+        "at once, and another admin reviews the access afterwards.",
+    )
     require_justification = Switch(label="Require justification", initial=True)
     require_approver_reason = Switch(
         label="Require a reason from approvers", help_text="Rejections always need a reason."

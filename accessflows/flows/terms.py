@@ -45,6 +45,7 @@ class FlowInput:
     require_approver_reason: bool = False
     allow_self_approval: bool = False
     allow_delegation: bool = False
+    break_glass: bool = False
 
     @property
     def availability(self) -> Availability | None:
@@ -87,4 +88,5 @@ PLAIN_FIELDS = (
     "require_approver_reason",
     "allow_self_approval",
     "allow_delegation",
+    "break_glass",
 )

@@ -44,7 +44,7 @@ def check_terms(terms: FlowInput, *, flow: AccessFlow | None = None) -> None:
         "extension_duration": _extension_duration_error(terms),
         **_escalation_error(terms),
         "ticket_pattern": pattern_error(terms.ticket_pattern),
-    }
+    } | _break_glass_errors(terms)
     if invalid := {field: sentence for field, sentence in errors.items() if sentence}:
         raise InvalidInput(invalid)
 
@@ -112,6 +112,22 @@ def _availability_error(terms: FlowInput) -> str:
 def _approval_error(terms: FlowInput) -> str:
     valid = terms.approval in AccessFlow.Approval.values
     return "" if valid else "Choose how requests are approved."
+
+
+def _break_glass_errors(terms: FlowInput) -> dict[str, str]:
+    """Return what break-glass access skips although it must not, and what it has but must not."""
+    if not terms.break_glass:
+        return {}
+    errors = {}
+    if not terms.require_mfa:
+        errors["require_mfa"] = "Break-glass access requires MFA. Turn on Require MFA."
+    if terms.approval != AccessFlow.Approval.AUTOMATIC:
+        errors["approval"] = "Break-glass access needs no approval. Choose Automatic."
+    if not terms.require_justification:
+        errors["require_justification"] = (
+            "Break-glass access needs a reason. Turn on Require justification."
+        )
+    return errors
 
 
 def _approver_error(terms: FlowInput) -> str:

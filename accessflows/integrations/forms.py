@@ -106,9 +106,10 @@ class IntegrationForm(forms.Form):
         self._declare_fields()
         if integration:
             self.fields["password"].required = False
-            self.fields[
-                "password"
-            ].help_text = "Required only for a new address. Leave empty to keep the stored one."
+            self.fields["password"].help_text = (
+                "Leave empty to keep the stored one. Required for a new address or other TLS settings: "
+                "both decide who reads it, so it is sent there only by someone who knows it."
+            )
 
     def _declare_fields(self) -> None:
         fields: dict[str, Any] = self.fields
@@ -118,6 +119,11 @@ class IntegrationForm(forms.Form):
         fields["password"].label = self._kind.credential_label
         for setting in dataclass_fields(self._kind.settings):
             fields[setting.name] = _field_for(setting.metadata[SETTING], str(setting.default))
+        if not self._kind.negotiates_tls:
+            modes = Integration.SslMode.choices
+            fields["sslmode"].choices = [
+                one for one in modes if one[0] != Integration.SslMode.PREFER
+            ]
         if self._kind.uses_url:
             for name in ("host", "port", "broker", "sslmode"):
                 del fields[name]

@@ -15,7 +15,7 @@ class IntegrationInput:
     kind: str = POSTGRESQL
     host: str = ""
     port: int = 5432
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
     broker: str = ""
     password: str | None = field(default=None, repr=False)
     sslmode: str = Integration.SslMode.VERIFY_FULL

@@ -25,6 +25,7 @@ from accessflows.integrations.forms import (
     IntegrationForm,
     SecretForm,
 )
+from accessflows.integrations.health import health_history
 from accessflows.models import CanaryRun, CheckRun, Integration
 from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.core.web.types import PortalRequest
@@ -49,6 +50,7 @@ def detail(request: PortalRequest, pk: int) -> HttpResponse:
         "integration": integration,
         "kind": integration.connector_kind,
         "kind_settings": _settings_of(integration),
+        "health_history": health_history(integration),
         "resources": integration.resources.order_by("name"),
         "permissions": integration.permissions.order_by("name"),
         "canary_form": CanaryForm(integration=integration),

@@ -53,6 +53,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     # Keeps the password where single sign-on is enforced (`apono_portal.sso.enforcement`).
     is_break_glass = models.BooleanField("break-glass admin", default=False, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    time_zone = models.CharField(max_length=64, blank=True)  # empty: the browser's
     mfa_reminded_at = models.DateTimeField(null=True, blank=True, editable=False)
     search_words = SearchWordsField(editable=False)
 

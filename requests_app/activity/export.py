@@ -31,6 +31,8 @@ COLUMNS = (
     "mfa_scope",
     "mfa_from",
     "mfa_verification",
+    "break_glass",
+    "review",
     "approval",
     "decisions",
     "approvers_mfa",
@@ -54,7 +56,9 @@ def export_lines(filters: ActivityFilters, file_format: str) -> Iterator[str]:
 
 
 def _requests(filters: ActivityFilters) -> Iterator[AccessRequest]:
-    requests = with_decisions(filter_requests(filters)).prefetch_related("grants", "extensions")
+    requests = with_decisions(filter_requests(filters)).prefetch_related(
+        "grants", "extensions", "review"
+    )
     for batch in iter_batches(requests):
         yield from batch
 
@@ -81,6 +85,8 @@ def record_of(request: AccessRequest) -> Row:
         "mfa_strength": request.mfa_strength,
         **_mfa(request),
         "mfa_verification": request.verification_id,
+        "break_glass": request.break_glass,
+        "review": _review(request),
         "approval": request.approval,
         "decisions": [_decision(decision) for decision in request.decisions.all()],
         "extensions": [_extension(extension) for extension in request.extensions.all()],
@@ -102,6 +108,18 @@ def _mfa(verified: AccessRequest | Extension) -> Row:
         "mfa_with": verified.verified_with,
         "mfa_scope": verified.verified_scope,
         "mfa_from": verified.verified_from,
+    }
+
+
+def _review(request: AccessRequest) -> Row | None:
+    if request.reviewed_at is None:
+        return None
+    review = request.review
+    return {
+        "verdict": review.verdict,
+        "reviewer": review.reviewer_label,
+        "at": utc_timestamp(review.at),
+        "note": review.note,
     }
 
 
@@ -136,6 +154,7 @@ def _csv_cells(request: AccessRequest) -> list[object]:
     row = record_of(request)
     decisions = row["decisions"]
     row |= {
+        "review": _review_text(row["review"]) if row["review"] else "",
         "targets": "; ".join(row["targets"]),
         "logins": "; ".join(row["logins"]),
         "decisions": "; ".join(map(_decision_text, decisions)),
@@ -148,6 +167,10 @@ def _csv_cells(request: AccessRequest) -> list[object]:
         "proof": "; ".join(map(proof_summary, row["proof"])),
     }
     return [row[name] for name in COLUMNS]
+
+
+def _review_text(review: Row) -> str:
+    return f"{review['verdict']} by {review['reviewer']} at {review['at']}: {review['note']}"
 
 
 def _decision_text(decision: Row) -> str:

@@ -267,3 +267,11 @@ def _create_grants(request: AccessRequest, targets: list[RequestedTarget]) -> No
         request=request,
         metadata={"deadline": deadline, "verification": request.verification_id},
     )
+    if request.break_glass:
+        record(
+            event=EventName.REQUEST_BREAK_GLASS,
+            actor=None,
+            target=request,
+            request=request,
+            metadata={"flow": request.flow_name, "reason": request.justification},
+        )

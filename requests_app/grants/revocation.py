@@ -23,6 +23,7 @@ from requests_app.lifecycle import (
 from requests_app.models import (
     PENDING,
     AccessRequest,
+    BreakGlassReview,
     Grant,
     RequestedTarget,
     Status,
@@ -89,12 +90,19 @@ def revoke_ineligible() -> int:
         "The integration was disabled.": Q(targets__integration=None)
         | Q(targets__integration__is_active=False),
         "The user can no longer request access through this access flow.": ~_is_requester(),
+        "Break-glass access of this user is paused.": Q(break_glass=True)
+        & Exists(_pausing_reviews()),
         "A requested target no longer exists.": Q(status__in=PENDING) & Exists(_missing_targets()),
     }
     return sum(
         _revoke_each(AccessRequest.objects.filter(q), None, reason, SYSTEM, limit=BATCH_SIZE)
         for reason, q in conditions.items()
     )
+
+
+def _pausing_reviews() -> QuerySet[BreakGlassReview]:
+    requester = OuterRef("requester")
+    return BreakGlassReview.objects.pausing().filter(request__requester=requester)
 
 
 def _missing_targets() -> QuerySet[RequestedTarget]:

@@ -10,7 +10,14 @@ from django.conf import settings
 from django.db import Error as PortalDatabaseError
 
 from accessflows.connectors.errors import ConnectorError, TargetRefused, TargetUnavailable
-from accessflows.connectors.protocol import AccountListing, Connector, GrantIdentity, Target
+from accessflows.connectors.protocol import (
+    AccountListing,
+    ConnectionLine,
+    Connector,
+    Credential,
+    GrantIdentity,
+    Target,
+)
 from accessflows.connectors.registry import connector_for
 from accessflows.models import Integration
 from apono_portal.core.crypto.encryption import DecryptionFailed
@@ -38,6 +45,16 @@ def connector_of_integration(integration: Integration) -> tuple[Connector, Targe
             f"The broker password of {integration.name} cannot be decrypted with ENCRYPTION_KEYS. "
             "Add the key it was encrypted with, or enter the password again."
         ) from None
+
+
+def connection_lines_of(credential: Credential, grant: Grant) -> tuple[ConnectionLine, ...]:
+    """Return how to use a credential; nothing if that cannot be told, as it is shown only once."""
+    try:
+        with connector_errors():
+            integration, connector, target = connector_of(grant)
+            return connector.connection_lines(target, grant.spec(integration), credential)
+    except ConnectorError:
+        return ()
 
 
 def integrations_with_access() -> list[int]:

@@ -13,6 +13,7 @@ from requests_app.models.requests import (
     RequestedTarget,
     Status,
 )
+from requests_app.models.reviews import BreakGlassReview
 from requests_app.models.submissions import Submission
 from requests_app.models.workers import WorkerHeartbeat
 
@@ -22,6 +23,7 @@ __all__ = [
     "UNCONTAINED",
     "UNFINISHED",
     "AccessRequest",
+    "BreakGlassReview",
     "DayFigures",
     "Decision",
     "Drift",

@@ -51,6 +51,7 @@ class AccessRequest(AuthenticatedRow):
         "flow_id",
         "flow_fingerprint",
         "require_mfa",
+        "break_glass",
         "mfa_strength",
         "verify_every_request",
         "verification_id",
@@ -81,6 +82,8 @@ class AccessRequest(AuthenticatedRow):
     flow_version = models.PositiveIntegerField()
     flow_fingerprint = models.CharField(max_length=64)
     require_mfa = models.BooleanField()
+    break_glass = models.BooleanField(default=False)
+    reviewed_at = models.DateTimeField(null=True, blank=True)
     mfa_strength = models.CharField(max_length=24, choices=Strength.choices, default=Strength.ANY)
     verify_every_request = models.BooleanField(default=False)
     approval = models.CharField(max_length=16, choices=AccessFlow.Approval.choices)
@@ -143,6 +146,11 @@ class AccessRequest(AuthenticatedRow):
                 condition=Q(status="pending_approval"),
             ),
             models.Index(
+                fields=["starts_at"],
+                name="request_to_review",
+                condition=Q(break_glass=True, reviewed_at__isnull=True, starts_at__isnull=False),
+            ),
+            models.Index(
                 fields=["remind_at"],
                 name="request_to_remind",
                 condition=Q(status="active", remind_at__isnull=False),
@@ -167,6 +175,10 @@ class AccessRequest(AuthenticatedRow):
                 )
                 | Q(verified_at__isnull=False),
                 name="request_protected_needs_evidence",
+            ),
+            models.CheckConstraint(
+                condition=Q(break_glass=False) | Q(require_mfa=True),
+                name="request_break_glass_needs_mfa",
             ),
             models.CheckConstraint(
                 condition=~Q(

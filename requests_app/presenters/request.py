@@ -158,9 +158,11 @@ class GrantCard:
     terminates_sessions: bool
     drifts: list[str]
     proof: list[tuple[str, str]]
+    opens_proof: bool
     shows_login: bool
     resource_label: str
     promises: Promises | None
+    connection_limit: int
 
 
 @dataclass(frozen=True)
@@ -367,8 +369,12 @@ def _grant_card(grant: Grant, request: AccessRequest, viewer: "User", now: datet
         sentence=_overdue_sentence(grant) if status.overdue_for else _state_sentence(grant),
         drifts=[drift.sentence for drift in grant.drifts.all() if drift.resolved_at is None],
         proof=proof_lines(grant.proof),
+        opens_proof=viewer.can_read_everything,
         resource_label=kind.resource_label if kind else "Resource",
         promises=kind.promises if kind else None,
+        connection_limit=integration.connection_limit
+        if integration and kind and kind.limits_connections
+        else 0,
         shows_login=viewer.can_read_everything or request.requester_id == viewer.pk,
         can_reveal=is_usable and grant.revealed_at is None,
         can_reset=is_usable and grant.revealed_at is not None,

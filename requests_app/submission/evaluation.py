@@ -19,6 +19,7 @@ from requests_app.exceptions import RequestRefused
 from requests_app.grants.limits import GrantCounts
 from requests_app.lifecycle import next_status
 from requests_app.models import AccessRequest, Status
+from requests_app.policies import pause_reason
 from requests_app.submission.pending_mfa import check_pending_mfa_limit
 from requests_app.submission.selection import Selection
 from requests_app.submission.validation import check_duration, clean_justification, clean_ticket
@@ -79,6 +80,10 @@ class Circumstances:
         return GrantCounts.read(self.requester, integrations)
 
     @cached_property
+    def break_glass_pause(self) -> str:
+        return pause_reason(self.requester.pk)
+
+    @cached_property
     def pending_mfa(self) -> int:
         return AccessRequest.objects.waiting_for_code_of(self.requester).count()
 
@@ -130,6 +135,8 @@ def _evaluate(
     evaluation.collect_refusal(lambda: _check_flow(flow, now, is_allowed=is_allowed))
     if flow is None:
         return evaluation
+    if flow.break_glass:
+        evaluation.collect_refusal(lambda: _check_pause(circumstances))
     selected = {target.pk for target in selection.targets}
     evaluation.targets = [target for target in available_now(targets) if target.pk in selected]
     evaluation.collect_refusal(lambda: _check_targets(evaluation, flow))
@@ -171,6 +178,11 @@ def _check_flow(flow: AccessFlow | None, now: datetime, *, is_allowed: bool) -> 
             f"{opening:%A %-d %B at %H:%M} in that time zone.",
             field="flow",
         )
+
+
+def _check_pause(circumstances: Circumstances) -> None:
+    if circumstances.break_glass_pause:
+        raise RequestRefused(circumstances.break_glass_pause, field="flow")
 
 
 def _check_targets(evaluation: Evaluation, flow: AccessFlow) -> None:

@@ -118,6 +118,7 @@ def _flow_snapshot(flow: AccessFlow, targets: list[FlowTarget]) -> dict[str, obj
         "flow_version": flow.version,
         "flow_fingerprint": compute_fingerprint(flow, targets),
         "require_mfa": flow.require_mfa,
+        "break_glass": flow.break_glass,
         "mfa_strength": flow.mfa_strength,
         "verify_every_request": flow.verify_every_request,
         "approval": flow.approval,

@@ -11,8 +11,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from accessflows.connectors.errors import ConnectorError
-from accessflows.connectors.protocol import ConnectionLine, Credential
+from accessflows.connectors.protocol import Credential
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.types import PortalRequest
 from mfa.exceptions import WindowClosed
@@ -20,7 +19,7 @@ from requests_app.approvals.selectors import rights_of
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.credentials import reset_credential, reveal_credential
 from requests_app.grants.revocation import cancel_request, revoke_access
-from requests_app.grants.target_access import connector_errors, connector_of
+from requests_app.grants.target_access import connection_lines_of
 from requests_app.models import AccessRequest, Grant, WorkerHeartbeat
 from requests_app.presenters.request import progress_token, request_page, request_rows
 from requests_app.presenters.timeline import timeline_of
@@ -90,23 +89,13 @@ def _show_credential(
         return conflict_response(request, refusal.sentence, grant.request)
     context = _page_context(request, get_visible_request(request, pk)) | {
         "credential": credential,
-        "connection_lines": _connection_lines(credential, grant),
+        "connection_lines": connection_lines_of(credential, grant),
         "revealed_grant": grant.pk,
         "progress": "",
     }
     response = render(request, "requests_app/detail.html", context)
     response["Cache-Control"] = "no-store"
     return response
-
-
-def _connection_lines(credential: Credential, grant: Grant) -> tuple[ConnectionLine, ...]:
-    """Return how to use the credential; nothing if that cannot be told, as it is shown only once."""
-    try:
-        with connector_errors():
-            integration, connector, target = connector_of(grant)
-            return connector.connection_lines(target, grant.spec(integration), credential)
-    except ConnectorError:
-        return ()
 
 
 @require_POST

@@ -22,12 +22,14 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "mfa:new_recovery_codes",
         "notifications:choose",
         "users:password",
+        "users:time_zone",
     ),
     "newcomer": ("requests:my_access", "requests:list", "requests:new", "mfa:security"),
     "waiting": ("requests:step_up", "requests:my_access"),
     "approver": ("requests:approvals",),
     "auditor": (
         "requests:active_access",
+        "requests:reviews",
         "requests:activity",
         "requests:insights",
         "requests:simulator",
@@ -39,6 +41,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
     ),
     "admin": (
         "requests:active_access",
+        "requests:reviews",
         "users:list",
         "users:create",
         "users:groups",
@@ -77,6 +80,9 @@ NO_PAGE = {
         "requests:revoke",
         "requests:extend",
         "requests:reject",
+        "requests:justify",
+        "requests:refuse",
+        "requests:lift_pause",
         "requests:preview_flow",
         "requests:preview_new_flow",
         "requests:reset",
@@ -165,6 +171,8 @@ def _admin_pages(world: World) -> Iterator[str]:
     yield reverse("requests:delete_integration", args=[integration.pk])
     yield reverse("requests:server_gone", args=[integration.pk])
     yield reverse("requests:revoke_integration", args=[integration.pk])
+    yield reverse("requests:review", args=[world.break_glass.pk])
+    yield f"{reverse('requests:reviews')}?show=done"
     active = world.requests["active"].pk
     yield f"{reverse('requests:revoke_selected')}?request={active}"
     for name in ("detail", "edit", "delete"):

@@ -49,6 +49,7 @@ class World:
     requests: dict[str, AccessRequest] = field(default_factory=dict)
     flow: AccessFlow = None  # type: ignore[assignment]
     decidable: AccessRequest = None  # type: ignore[assignment]
+    break_glass: AccessRequest = None  # type: ignore[assignment]
     canary: CanaryRun = None  # type: ignore[assignment]
     provider: IdentityProvider = None  # type: ignore[assignment]
 
@@ -129,6 +130,17 @@ class World:
                     reason="One invoice at a time.",
                     verification=word,
                 )
+        self.break_glass = AccessRequestFactory(
+            requester=requester,
+            flow=AccessFlowFactory(
+                name="On-call break-glass", require_mfa=True, break_glass=True, targets=1
+            ),
+            status=Status.EXPIRED,
+            justification=LONG_REASON,
+            starts_at=timezone.now() - timedelta(hours=2),
+            ends_at=timezone.now() - timedelta(hours=1),
+            ended_at=timezone.now() - timedelta(hours=1),
+        )
         self.decidable = self.requests[Status.PENDING_APPROVAL]
         AccessRequestFactory(
             requester=self.people["waiting"], flow=self.flow, status=Status.PENDING_MFA

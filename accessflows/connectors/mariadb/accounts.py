@@ -5,12 +5,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import pymysql
+import structlog
+
 from accessflows.connectors.errors import ConnectorError, TargetMismatch, TargetRefused
-from accessflows.connectors.mariadb.connection import Broker, placeholders
+from accessflows.connectors.mariadb.connection import Broker, address, code_of, placeholders
 from accessflows.connectors.markers import derive_mark
 from accessflows.connectors.protocol import GrantIdentity, GrantSpec, Membership, grant_id_of
 
+log = structlog.get_logger(__name__)
+
 HOST = "%"
+TABLE_MISSING = {1142, 1146}
 
 _ACCOUNTS = (
     "SELECT User AS name, Host AS host, JSON_VALUE(Priv, '$.account_locked') AS is_locked,"
@@ -64,10 +70,7 @@ def read_accounts(broker: Broker, names: Sequence[str]) -> dict[str, Account]:
     roles = defaultdict(list)
     for row in broker.rows(_MEMBERSHIPS.format(names=within), names):
         roles[row["name"]].append(Membership(row["role"], admin=row["admin"] == "Y", may_set=False))
-    markers = {
-        row["login"]: _marker(row["portal_id"], row["mark"], row["deadline"], row["is_contained"])
-        for row in broker.rows(_MARKERS.format(names=within), names)
-    }
+    markers = _read_markers(broker, names)
     return {
         name: Account(
             name,
@@ -78,6 +81,21 @@ def read_accounts(broker: Broker, names: Sequence[str]) -> dict[str, Account]:
             markers.get(name),
         )
         for name in names
+    }
+
+
+def _read_markers(broker: Broker, names: Sequence[str]) -> dict[str, Marker | None]:
+    """Return the markers; none if their table is gone, which must not keep access open."""
+    try:
+        rows = broker.rows(_MARKERS.format(names=placeholders(names)), names)
+    except pymysql.MySQLError as error:
+        if code_of(error) not in TABLE_MISSING:
+            raise
+        log.warning("markers_missing", target=address(broker.target), error=code_of(error))
+        return {}
+    return {
+        row["login"]: _marker(row["portal_id"], row["mark"], row["deadline"], row["is_contained"])
+        for row in rows
     }
 
 

@@ -18,10 +18,10 @@ from accessflows.connectors.errors import (
     TargetUnavailable,
 )
 from accessflows.connectors.protocol import Target
+from accessflows.connectors.tls import is_encrypted
 
 Row = dict[str, Any]
 MAX_CLOCK_SKEW = timedelta(seconds=30)
-ENCRYPTED = {"require", "verify-ca", "verify-full"}
 
 SIGN_IN_REFUSED = {1044, 1045, 1698, 4151}
 BUSY = {1040, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 1969, 4031}
@@ -147,7 +147,7 @@ def may_sign_in(target: Target) -> bool:
 
 
 def _ssl_context(target: Target) -> ssl.SSLContext | None:
-    if target.sslmode not in ENCRYPTED:
+    if not is_encrypted(target):
         return None
     context = ssl.create_default_context(cadata=target.ca_certificates or None)
     context.check_hostname = target.sslmode == "verify-full"

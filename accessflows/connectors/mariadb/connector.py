@@ -4,7 +4,6 @@ Accounts and roles are changed by statements that commit by themselves, and a ki
 later. So every step is read back, and a row in the marker table says first what an account is for.
 """
 
-import hashlib
 import secrets
 import time
 from collections.abc import Iterable, Sequence
@@ -31,7 +30,7 @@ from accessflows.connectors.mariadb.accounts import (
     require_marker,
 )
 from accessflows.connectors.mariadb.connection import (
-    ENCRYPTED,
+    CONNECTION_LOST,
     EXISTS_OR_MISSING,
     Broker,
     code_of,
@@ -44,6 +43,7 @@ from accessflows.connectors.mariadb.permissions import (
     discovered_permissions,
     permission_refusal,
 )
+from accessflows.connectors.mariadb.setup_commands import native_hash
 from accessflows.connectors.markers import derive_mark
 from accessflows.connectors.protocol import (
     AccountListing,
@@ -63,6 +63,7 @@ from accessflows.connectors.protocol import (
     Target,
     grant_id_of,
 )
+from accessflows.connectors.tls import is_encrypted
 
 log = structlog.get_logger(__name__)
 
@@ -172,7 +173,7 @@ class MariaDBConnector:
     def connection_lines(
         self, target: Target, spec: GrantSpec, credential: Credential
     ) -> tuple[ConnectionLine, ...]:
-        tls = " --ssl" if target.sslmode in ENCRYPTED else ""
+        tls = " --ssl" if is_encrypted(target) else ""
         where = f"-h {credential.host} -P {credential.port} --protocol=tcp"
         command = f"mariadb {where} -u {credential.user} -p{tls} {_shell(credential.resource)}"
         return (ConnectionLine("Command", command),)
@@ -348,7 +349,9 @@ def _create(broker: Broker, spec: GrantSpec) -> None:
     statement = "CREATE USER %s@%s IDENTIFIED VIA mysql_native_password USING %s"
     statement += f" WITH MAX_USER_CONNECTIONS {int(spec.connection_limit)} ACCOUNT LOCK"
     try:
-        broker.run(statement, (spec.login, HOST, _hash(secrets.token_urlsafe(PASSWORD_BYTES))))
+        broker.run(
+            statement, (spec.login, HOST, native_hash(secrets.token_urlsafe(PASSWORD_BYTES)))
+        )
     except pymysql.MySQLError as error:
         if code_of(error) != EXISTS_OR_MISSING:
             raise
@@ -380,7 +383,7 @@ def _set_password(broker: Broker, spec: GrantSpec, identity: GrantIdentity) -> C
     _active(broker, identity)
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     statement = "ALTER USER %s@%s IDENTIFIED VIA mysql_native_password USING %s ACCOUNT UNLOCK"
-    broker.run(statement, (identity.name, HOST, _hash(password)))
+    broker.run(statement, (identity.name, HOST, native_hash(password)))
     target = broker.target
     try:
         marker = _active(broker, identity).marker
@@ -412,28 +415,38 @@ def _make_role_default(
 
 
 def _contain(broker: Broker, accounts: Sequence[Account]) -> tuple[dict[str, int], dict[str, int]]:
-    """Mark, lock, revoke and kill. Return the sessions there were, and those that are still open."""
+    """Mark, lock, kill and revoke. Return the sessions there were, and those that are still open.
+
+    A step that fails stops none of the next; whether an account is locked is read back. A grant that could
+    not be marked as contained is not: a suspended worker could still reveal it.
+    """
     names = [account.name for account in accounts]
     if not names:
         return {}, {}
     sessions = broker.sessions_of(names)
-    broker.run(_CONTAIN.format(names=placeholders(names)), names)
+    failure = _attempt(broker, _CONTAIN.format(names=placeholders(names)), names)
     for account in accounts:
         for host in account.hosts:
-            broker.run("ALTER USER IF EXISTS %s@%s ACCOUNT LOCK", (account.name, host))
+            _attempt(broker, "ALTER USER IF EXISTS %s@%s ACCOUNT LOCK", (account.name, host))
     left = _kill(broker, names)
     for account in accounts:
         for membership in account.memberships:
-            _revoke(broker, account, membership.name)
+            _attempt(broker, _about(_REVOKE, membership.name), (account.name, HOST))
+    if failure is not None:
+        raise failure
     return sessions, left
 
 
-def _revoke(broker: Broker, account: Account, role: str) -> None:
-    """Revoke a role. A refusal is not fatal: nobody can sign in, and the account is dropped later."""
+def _attempt(broker: Broker, statement: str, values: Sequence[object]) -> pymysql.MySQLError | None:
+    """Run a statement, and return why it failed unless the connection is lost."""
     try:
-        broker.run(_about(_REVOKE, role), (account.name, HOST))
+        broker.run(statement, values)
     except pymysql.MySQLError as error:
-        log.warning("membership_not_revoked", login=account.name, error=code_of(error))
+        if code_of(error) in CONNECTION_LOST:
+            raise
+        log.warning("step_failed", statement=statement.split(" ", 2)[:2], error=code_of(error))
+        return error
+    return None
 
 
 def _kill(broker: Broker, names: Sequence[str]) -> dict[str, int]:
@@ -510,12 +523,6 @@ def _managed(account: Account, server_id: str) -> ManagedAccount:
         account.has_global_rights,
         account.memberships,
     )
-
-
-def _hash(password: str) -> str:
-    """Return what the server stores, so that the password itself is in none of its logs."""
-    inner = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
-    return "*" + hashlib.sha1(inner, usedforsecurity=False).hexdigest().upper()
 
 
 def _about(statement: str, role: str) -> str:

@@ -9,6 +9,7 @@ from accessflows.connectors.mariadb import setup_commands
 from accessflows.connectors.mariadb.connection import Broker, connect_as_broker
 from accessflows.connectors.mariadb.permissions import RoleRights, administered_roles, all_roles
 from accessflows.connectors.protocol import Check, Target
+from accessflows.connectors.tls import encryption_check
 
 MIN_VERSION = (10, 11)
 _CATALOGS = ("global_priv", "roles_mapping", "db", "tables_priv", "proc", "event")
@@ -25,6 +26,7 @@ def preflight(
             return [Check.failed("version", error.sentence)]
         checks = [
             Check.passed("reachable", "The server accepts the broker."),
+            encryption_check(target),
             _version(broker),
             _global_rights(broker),
             _catalogs(broker),

@@ -12,7 +12,7 @@ from accessflows.connectors.kinds import (
     SetUpStep,
 )
 from accessflows.connectors.postgresql.settings import PostgreSQLSettings
-from accessflows.connectors.postgresql.setup_sql import broker_setup_sql
+from accessflows.connectors.postgresql.setup_sql import broker_setup_sql, scram_verifier
 
 _CAPABILITIES = """\
 CREATE ROLE orders_read NOLOGIN;
@@ -33,7 +33,7 @@ def set_up(broker: str, password: str) -> tuple[SetUpStep, ...]:
             "Create the broker",
             "As a superuser, in psql. It creates the role that the portal signs in as: no superuser, and "
             "no access to your data.",
-            broker_setup_sql(16, broker=broker, capabilities={}, password=password),
+            broker_setup_sql(16, broker=broker, capabilities={}, password=scram_verifier(password)),
         ),
         SetUpStep(
             "Create the roles to request",
@@ -76,4 +76,5 @@ kind = ConnectorKind(
     mark_label="OID",
     resource_label="Database",
     limits_connections=True,
+    negotiates_tls=True,
 )

@@ -28,8 +28,8 @@ from accessflows.connectors.postgresql.requirements import (
 from accessflows.connectors.postgresql.roles import marked_roles
 from accessflows.connectors.postgresql.settings import maintenance_database
 from accessflows.connectors.protocol import LOGIN_PREFIX, Check, Target
+from accessflows.connectors.tls import is_loopback
 
-_LOOPBACK = ("127.", "::1", "localhost", "/")
 _MAX_REMEDY_LINES = 100
 _PERSISTENT_RIGHTS = {"OWNER", "TRIGGER"}
 
@@ -63,6 +63,17 @@ _CREATABLE = sql.SQL(
     " UNION ALL SELECT 'DATABASE', datname FROM pg_database WHERE datname = current_database()"
     " AND has_database_privilege(%(permission)s, oid, 'CREATE')"
     " AND NOT has_database_privilege(%(graveyard)s, oid, 'CREATE') ORDER BY 1, 2"
+)
+
+
+# Schemas with objects that a permission has rights on, and that it may not enter.
+_CLOSED_SCHEMAS = sql.SQL(
+    "SELECT n.nspname AS name FROM pg_namespace n WHERE n.nspname !~ '^pg_'"
+    " AND n.nspname <> 'information_schema'"
+    " AND NOT has_schema_privilege(%(permission)s, n.oid, 'USAGE') AND EXISTS ("
+    "   SELECT FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x"
+    "   JOIN pg_roles r ON r.oid = x.grantee"
+    "   WHERE c.relnamespace = n.oid AND pg_has_role(%(permission)s, r.oid, 'USAGE')) ORDER BY 1"
 )
 
 
@@ -140,7 +151,7 @@ def _server_checks(connection: BrokerConnection) -> Iterator[Check]:
 
 def _encryption(connection: BrokerConnection) -> Check:
     host, mode = connection.target.host, connection.target.sslmode
-    if host.startswith(_LOOPBACK):
+    if host.startswith("/") or is_loopback(host):
         return Check.passed("TLS", "The connection stays on this machine.")
     if mode == "verify-full" and connection.raw.pgconn.ssl_in_use:
         return Check.passed("TLS", "The connection is encrypted and the server is verified.")
@@ -246,9 +257,23 @@ def _persistence_checks(
         with connect_as_broker(target, database=database) as connection:
             for permission in permissions:
                 yield _persistence_check(connection, database, permission)
+                yield from _usage_checks(connection, database, permission)
     except ConnectorError as error:
         remedy = setup_sql.connect_sql(database, target.user)
         yield Check.failed(f"Database {database}", error.sentence, remedy)
+
+
+def _usage_checks(connection: BrokerConnection, database: str, permission: str) -> Iterator[Check]:
+    """Check that the rights on objects can be used: without USAGE on their schema they look like rights."""
+    rows = connection.rows(_CLOSED_SCHEMAS, {"permission": permission})
+    schemas = [row["name"] for row in rows]
+    if schemas:
+        yield Check.failed(
+            f"Schemas of {permission} in {database}",
+            f"{permission} has rights on objects in {', '.join(schemas)}, but not USAGE on the schema, so "
+            "they can't be used.",
+            "\n".join(setup_sql.usage_sql(name, permission) for name in schemas),
+        )
 
 
 def _persistence_check(connection: BrokerConnection, database: str, permission: str) -> Check:

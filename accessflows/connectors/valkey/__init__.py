@@ -16,7 +16,7 @@ from accessflows.connectors.valkey.setup_commands import set_up
 kind = ConnectorKind(
     name="valkey",
     label="Valkey",
-    summary="ACL accounts, Valkey 7.2 or Redis 7 and newer",
+    summary="ACL accounts, Valkey 7.2 or newer",
     icon="layers",
     promises=Promises(
         CredentialKind.PASSWORD,

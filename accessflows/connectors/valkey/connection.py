@@ -30,10 +30,10 @@ from accessflows.connectors.errors import (
     TargetUnavailable,
 )
 from accessflows.connectors.protocol import Target
+from accessflows.connectors.tls import is_encrypted
 from accessflows.connectors.valkey.names import Account, parse_account, server_id_in
 
 MAX_CLOCK_SKEW = timedelta(seconds=30)
-ENCRYPTED = {"require", "verify-ca", "verify-full"}
 
 _USER = re.compile(r" user=(\S+)")
 
@@ -145,7 +145,7 @@ def _idle(key: Hashable) -> Client | None:
 
 def _connect(target: Target) -> Client:
     options: dict[str, Any] = {}
-    if target.sslmode in ENCRYPTED:
+    if is_encrypted(target):
         verified = target.sslmode != "require"
         options = {
             "ssl": True,

@@ -39,6 +39,7 @@ from accessflows.connectors.protocol import (
     Target,
     grant_id_of,
 )
+from accessflows.connectors.tls import is_encrypted
 from accessflows.connectors.valkey import canary, preflight
 from accessflows.connectors.valkey.connection import Broker, connect_as_broker
 from accessflows.connectors.valkey.names import (
@@ -151,7 +152,7 @@ class ValkeyConnector:
     def connection_lines(
         self, target: Target, spec: GrantSpec, credential: Credential
     ) -> tuple[ConnectionLine, ...]:
-        tls = " --tls" if target.sslmode in {"require", "verify-ca", "verify-full"} else ""
+        tls = " --tls" if is_encrypted(target) else ""
         where = f"-h {credential.host} -p {credential.port}"
         command = f"valkey-cli {where} --user {credential.user} --askpass{tls}"
         return (ConnectionLine("Command", command),)
@@ -188,7 +189,10 @@ class ValkeyConnector:
     def contain_many(
         self, target: Target, identities: Sequence[GrantIdentity]
     ) -> dict[GrantIdentity, Containment | ConnectorError]:
-        """Take sign-in and rights, terminate sessions until none is left, and save. Repeatable."""
+        """Take sign-in and rights, terminate sessions until none is left, and save. Repeatable.
+
+        Saving comes last: a disk that is full must not keep a session open.
+        """
         with connect_as_broker(target) as broker:
             accounts = broker.accounts()
             refused = _mismatches(broker, accounts, identities)
@@ -198,6 +202,7 @@ class ValkeyConnector:
             if present:
                 _disable(broker, accounts, present)
             left = _terminate(broker, [one.name for one in present])
+            broker.run("ACL", "SAVE")
         log.info("grants_contained", count=len(ours), failed=len(refused) + len(left))
         outcomes: dict[GrantIdentity, Containment | ConnectorError] = {**refused}
         for one in ours:
@@ -234,6 +239,7 @@ class ValkeyConnector:
             if due:
                 _disable(broker, accounts, due)
                 _terminate(broker, [one.name for one in due])
+                broker.run("ACL", "SAVE")
         return {one: sessions[one.name] for one in due if sessions[one.name]}
 
     def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObjects:
@@ -452,7 +458,6 @@ def _disable(broker: Broker, accounts: Accounts, identities: Sequence[GrantIdent
         marker = accounts[one.name].marker
         ended = [replace(marker, deadline=CONTAINED, rules="").selector()] if marker else []
         broker.run("ACL", "SETUSER", one.name, "reset", "off", *ended)
-    broker.run("ACL", "SAVE")
 
 
 def _terminate(broker: Broker, names: Sequence[str]) -> dict[str, int]:

@@ -25,6 +25,7 @@ _REFUSED = {
         ("FCALL_RO", "x", "0"),
         ("FUNCTION", "LOAD", "x"),
     ),
+    "stalls the server": (("SAVE",),),
     "stops or disconnects other clients": (
         ("CLIENT", "KILL", "TYPE", "normal"),
         ("CLIENT", "PAUSE", "1"),

@@ -6,6 +6,7 @@ import valkey
 
 from accessflows.connectors.errors import ClockSkew
 from accessflows.connectors.protocol import Check, Target
+from accessflows.connectors.tls import encryption_check
 from accessflows.connectors.valkey import setup_commands
 from accessflows.connectors.valkey.connection import Broker, connect_as_broker
 from accessflows.connectors.valkey.names import Account, server_id_in
@@ -22,6 +23,7 @@ def preflight(
         accounts = broker.accounts()
         return [
             Check.passed("reachable", "The server accepts the broker."),
+            encryption_check(target),
             _version(broker),
             _commands(broker),
             _acl_file(broker),

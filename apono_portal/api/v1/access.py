@@ -7,9 +7,7 @@ from uuid import UUID
 from django.http import Http404
 from ninja import Router
 
-from accessflows.connectors.postgresql.connection_lines import DEFAULT_SSLMODE, psql_command
 from accessflows.connectors.protocol import Credential
-from accessflows.models import Integration
 from apono_portal.api.authentication import ApiRequest, BearerToken, client_of
 from apono_portal.api.problems import CHANGES, ERRORS, mfa_problem
 from apono_portal.api.scopes import Scope
@@ -18,6 +16,7 @@ from apono_portal.api.v1 import schemas
 from apono_portal.api.v1.descriptions import confirm_url, describe_grant
 from mfa.exceptions import WindowClosed
 from requests_app.grants.credentials import reset_credential, reveal_credential
+from requests_app.grants.target_access import connection_lines_of
 from requests_app.models import Grant
 from requests_app.selectors import access_overview
 
@@ -93,17 +92,15 @@ def _credential(
     grant = own_grant(request, grant_id)
     credential = make_credential(request, grant, make)
     integration = grant.integration
-    kind = integration.kind if integration else ""
-    sslmode = integration.sslmode if integration else DEFAULT_SSLMODE
-    is_postgresql = kind == Integration.Kind.POSTGRESQL
+    lines = connection_lines_of(credential, grant)
     return {
         "grant_id": grant.pk,
-        "integration_kind": kind,
+        "integration_kind": integration.kind if integration else "",
         "host": credential.host,
         "port": credential.port,
-        "database": credential.database,
+        "database": credential.resource,
         "user": credential.user,
         "password": credential.password,
-        "sslmode": sslmode,
-        "command": psql_command(credential, sslmode=sslmode) if is_postgresql else "",
+        "sslmode": integration.sslmode if integration else "",
+        "command": lines[0].text if lines else "",
     }

@@ -51,6 +51,7 @@ class FlowSummaryOut(Schema):
     id: int
     name: str
     require_mfa: bool
+    break_glass: bool
     mfa_strength: str
     verify_every_request: bool
     approval: str
@@ -142,6 +143,7 @@ class RequestOut(Schema):
     justification: str
     ticket: str
     require_mfa: bool
+    break_glass: bool
     verified_at: datetime | None
     token: str = Field(description="Name of the API token it was made with, or empty")
     message: str

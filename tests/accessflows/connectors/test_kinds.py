@@ -8,8 +8,9 @@ import pytest
 from accessflows.connectors.errors import TargetRefused
 from accessflows.connectors.kinds import ConnectorKind
 from accessflows.connectors.promises_table import promises_table
-from accessflows.connectors.protocol import SETTING
+from accessflows.connectors.protocol import SETTING, Target
 from accessflows.connectors.registry import BUILT_IN, connector_for, kind_named
+from accessflows.connectors.tls import encryption_check
 from accessflows.integrations.forms import IntegrationForm
 
 TARGETS = Path(__file__).parents[3] / "docs" / "targets.md"
@@ -44,3 +45,26 @@ def test_a_missing_library_is_a_sentence() -> None:
 def test_an_unknown_kind_names_those_there_are() -> None:
     with pytest.raises(TargetRefused, match="postgresql, mariadb, valkey, webhook"):
         connector_for("oracle")
+
+
+@every_kind
+def test_only_a_kind_that_negotiates_tls_offers_it_as_a_choice(kind: ConnectorKind) -> None:
+    form = IntegrationForm(kind=kind)
+    if not kind.uses_url:
+        modes = [mode for mode, _ in form.fields["sslmode"].choices]  # type: ignore[attr-defined]
+        assert ("prefer" in modes) == kind.negotiates_tls
+        assert "verify-full" in modes
+
+
+def test_only_a_verified_connection_passes_beyond_this_machine() -> None:
+    target = Target("db.example", 1, "broker", "")
+    passing = {
+        mode
+        for mode in ("disable", "prefer", "require", "verify-ca", "verify-full")
+        if encryption_check(replace(target, sslmode=mode)).ok
+    }
+    assert passing == {"verify-full"}
+    for host in ("127.0.0.1", "::1", "localhost"):
+        assert encryption_check(replace(target, host=host, sslmode="disable")).ok
+    for host in ("127.0.0.1.example", "localhost.example", "::10"):
+        assert not encryption_check(replace(target, host=host, sslmode="disable")).ok

@@ -12,7 +12,13 @@ from accessflows.flows.services import change_flow, set_flow_active
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow
 from apono_portal.core.web.client import SYSTEM
-from tests.factories import AccessFlowFactory, UserFactory, fresh_window, take_fingerprint
+from tests.factories import (
+    AccessFlowFactory,
+    FlowTargetFactory,
+    UserFactory,
+    fresh_window,
+    take_fingerprint,
+)
 
 
 @pytest.fixture
@@ -112,3 +118,12 @@ def test_the_page_makes_as_many_queries_for_many_versions(
     for hours in range(2, 20):
         change(flow, admin_user, max_duration=timedelta(hours=hours))
     assert questions_of(admin_client, address) == few
+
+
+def test_the_page_says_what_its_targets_promise(admin_client):
+    flow = AccessFlowFactory()
+    integration = FlowTargetFactory(flow=flow).resource.integration
+    type(integration).objects.filter(pk=integration.pk).update(kind="valkey")
+    page = admin_client.get(f"/access-flows/{flow.pk}/history/").content.decode()
+    assert "The server enforces no end" in page
+    assert integration.name in page

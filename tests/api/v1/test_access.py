@@ -40,7 +40,7 @@ def active_grant(user, *, require_mfa: bool = True, token=None):
     if token:
         AccessRequest.objects.filter(pk=request.pk).update(token_id=token.pk, token_name=token.name)
         sign(request)
-    return GrantFactory(request=request, login="apono_x", login_oid=1, system_identifier="1")
+    return GrantFactory(request=request, login="apono_x", login_mark="1", system_identifier="1")
 
 
 def test_an_unprotected_credential_needs_nothing_more(api_of):

@@ -1,5 +1,7 @@
 """What every connector must do, on a real target of each kind. docs/connectors.md refers to it."""
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -17,7 +19,7 @@ from accessflows.connectors.errors import (
 )
 from accessflows.connectors.protocol import Connector, Credential, GrantIdentity, GrantSpec
 from accessflows.connectors.registry import kind_named
-from tests.fixtures.subjects import PORTAL, Subject
+from tests.fixtures.subjects import PORTAL, Session, Subject
 
 REFUSALS = (TargetMismatch, TargetRefused)
 
@@ -134,6 +136,32 @@ def test_containment_ends_an_open_session(
         connector.extend(subject.target, spec, identity, since=None)
     with pytest.raises(TargetRefused):
         connector.activate(subject.target, spec)
+    assert not subject.can_sign_in(credential)
+
+
+def test_a_grantee_that_keeps_signing_in_is_out_after_containment(
+    connector: Connector, subject: Subject, identity: GrantIdentity, credential: Credential
+) -> None:
+    if not subject.has_sessions:
+        pytest.skip("It keeps no sessions.")
+    stop = threading.Event()
+
+    def keep_signing_in() -> None:
+        while not stop.is_set():
+            with suppress(Exception):
+                subject.open_session(credential).works()
+
+    grantee = threading.Thread(target=keep_signing_in)
+    grantee.start()
+    try:
+        time.sleep(0.1)
+        connector.contain(subject.target, identity)
+        time.sleep(0.2)
+    finally:
+        stop.set()
+        grantee.join()
+    assert subject.sessions
+    assert not any(session.works() for session in subject.sessions)
     assert not subject.can_sign_in(credential)
 
 
@@ -300,14 +328,28 @@ def test_clocks_that_differ_too_much_are_refused(
         connector.activate(subject.target, spec)
 
 
+def session_about_to_end(
+    connector: Connector, subject: Subject
+) -> tuple[GrantSpec, GrantIdentity, Session]:
+    """Open a session that ends soon: as soon as a busy machine allows."""
+    for seconds in (1.2, 5, 15):
+        spec = subject.spec(deadline=datetime.now(UTC) + timedelta(seconds=seconds))
+        with suppress(TargetRefused):
+            identity = connector.activate(subject.target, spec).identity
+            credential = connector.issue_credential(subject.target, spec, identity)
+            session = subject.open_session(credential)
+            if session.works():
+                time.sleep(max((spec.deadline - datetime.now(UTC)).total_seconds() - 1.5, 0))
+                return spec, identity, session
+    raise AssertionError("The machine is too busy.")
+
+
 def test_sessions_are_terminated_at_the_end_itself(
     kind: str, connector: Connector, subject: Subject
 ) -> None:
     if not subject.has_sessions:
         pytest.skip("It keeps no sessions.")
-    spec = subject.spec(deadline=datetime.now(UTC) + timedelta(seconds=1.2))
-    identity = connector.activate(subject.target, spec).identity
-    session = subject.open_session(connector.issue_credential(subject.target, spec, identity))
+    spec, identity, session = session_about_to_end(connector, subject)
     unexpired = subject.spec()
     other = connector.activate(subject.target, unexpired).identity
     numbers = connector.terminate_sessions_at(subject.target, [identity, other], spec.deadline)
@@ -321,7 +363,7 @@ def test_how_to_connect_is_shown_without_the_password(
     shown = Credential("db.example", 1234, spec.resource, "jit_x", "the-secret")
     lines = connector.connection_lines(subject.target, spec, shown)
     assert all("the-secret" not in line.text for line in lines)
-    assert all("jit_x" in line.text for line in lines)
+    assert all("jit_x" in line.text for line in lines if not line.file_name)
 
 
 def test_the_canary_passes_and_leaves_nothing(connector: Connector, subject: Subject) -> None:

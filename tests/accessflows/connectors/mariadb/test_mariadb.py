@@ -195,6 +195,26 @@ def test_an_account_without_its_marker_is_locked_and_kept(
         connector.clean(subject.target, identity)
 
 
+def test_a_missing_marker_table_keeps_no_session_open(
+    server: MariaDBServer, subject: MariaDBSubject
+) -> None:
+    _, identity, credential = active(subject)
+    session = subject.open_session(credential)
+    server.ask("RENAME TABLE apono_portal.grants TO apono_portal.aside")
+    try:
+        with pytest.raises(TargetRefused):
+            connector.contain(subject.target, identity)
+        assert not session.works()
+        assert not subject.can_sign_in(credential)
+        with pytest.raises(TargetRefused):
+            connector.activate(subject.target, subject.spec())
+    finally:
+        server.ask("RENAME TABLE apono_portal.aside TO apono_portal.grants")
+    connector.contain(subject.target, identity)
+    connector.clean(subject.target, identity)
+    assert connector.prove(subject.target, identity).holds
+
+
 def test_rights_given_by_hand_are_drift(server: MariaDBServer, subject: MariaDBSubject) -> None:
     _, identity, _ = active(subject)
     server.ask(f"GRANT orders_build TO {identity.name}", f"GRANT PROCESS ON *.* TO {identity.name}")

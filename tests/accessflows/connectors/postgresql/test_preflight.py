@@ -218,7 +218,7 @@ def test_discovery_lists_databases_and_capability_roles(
     make_grant()
     inventory = postgresql.discover(pg_target.target)
     assert inventory.resources == ("billing", "orders", "orders_staging", "postgres")
-    roles = {role.name: role.databases for role in inventory.permissions}
+    roles = {role.name: role.resources for role in inventory.permissions}
     assert roles == {
         "billing_read": ("billing",),
         "billing_write": ("billing",),
@@ -296,3 +296,22 @@ def test_results_convert_to_json_without_secrets(
         text = json.dumps(result())
         assert grant.credential.password not in text
         assert pg_target.target.password not in text
+
+
+def test_rights_in_a_schema_that_may_not_be_entered_fail(pg_target: PgTarget) -> None:
+    """They look like rights on every page, and the login cannot use them."""
+    name = "Schemas of orders_read in orders"
+    pg_target.ask(
+        "CREATE SCHEMA closed; CREATE TABLE closed.items (id int);"
+        " GRANT SELECT ON closed.items TO orders_read",
+        database="orders",
+    )
+    try:
+        [check] = [one for one in postgresql.preflight(pg_target.target) if one.name == name]
+        pg_target.ask(check.remedy, database="orders")
+        after = {one.name for one in postgresql.preflight(pg_target.target)}
+    finally:
+        pg_target.ask("DROP SCHEMA closed CASCADE", database="orders")
+    assert not check.ok
+    assert "closed" in check.sentence
+    assert name not in after

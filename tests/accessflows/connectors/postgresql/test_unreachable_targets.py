@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from accessflows.connectors.errors import ConnectorError, TargetRefused, TargetUnavailable
+from accessflows.connectors.postgresql.settings import PostgreSQLSettings
 from accessflows.connectors.protocol import GrantIdentity, Target, login_of
 from accessflows.connectors.registry import connector_for
 from tests.accessflows.connectors.conftest import Grant
@@ -181,8 +182,8 @@ def test_target_without_tls_is_refused_when_tls_is_required(pg_target: PgTarget)
         {"port": -1},
         {"user": ""},
         {"user": "x" * 64},
-        {"database": "no_such_database"},
-        {"database": "host=192.0.2.1"},
+        {"settings": PostgreSQLSettings("no_such_database")},
+        {"settings": PostgreSQLSettings("host=192.0.2.1")},
         {"sslmode": "nonsense"},
         {"sslmode": "verify-full", "ca_certificates": "not a certificate"},
         {"password": ""},
@@ -203,7 +204,7 @@ def test_environment_of_the_portal_does_not_change_how_the_broker_signs_in(
         environment.setenv("PGPASSFILE", "/no/such/file")
         environment.setenv("PGOPTIONS", "-c search_path=evil")
         environment.setenv("PGSSLMODE", "verify-full")
-        assert postgresql.discover(pg_target.target).databases
+        assert postgresql.discover(pg_target.target).resources
 
 
 def test_missing_password_is_not_taken_from_a_password_file(

@@ -122,6 +122,24 @@ def test_a_restart_revives_nothing(
     assert connector.prove(subject.target, identity).holds
 
 
+def test_a_file_that_cannot_be_written_keeps_no_session_open(
+    server: ValkeyServer, subject: ValkeySubject, identity: GrantIdentity, credential: Credential
+) -> None:
+    session = subject.open_session(credential)
+    aside = server.home / "aside.acl"
+    server.acl_file.rename(aside)
+    server.acl_file.mkdir()
+    try:
+        with pytest.raises(TargetRefused):
+            connector.contain(subject.target, identity)
+        assert not session.works()
+        assert not subject.can_sign_in(credential)
+    finally:
+        server.acl_file.rmdir()
+        aside.rename(server.acl_file)
+    connector.contain(subject.target, identity)
+
+
 def test_a_grantee_that_fills_every_slot_is_still_contained(
     server: ValkeyServer, subject: ValkeySubject, identity: GrantIdentity, credential: Credential
 ) -> None:
