@@ -60,6 +60,8 @@ class EventName(models.TextChoices):
     FLOW_ACTIVATE = "flow:activate", "Access flow activated"
     FLOW_DEACTIVATE = "flow:deactivate", "Access flow deactivated"
     FLOW_DELETE = "flow:delete", "Access flow deleted"
+    FLOW_FAVORITE = "flow:favorite", "Access flow marked as favorite"
+    FLOW_UNFAVORITE = "flow:unfavorite", "Access flow no longer a favorite"
 
     INTEGRATION_CREATE = "integration:create", "Integration added"
     INTEGRATION_CHANGE = "integration:change", "Integration changed"

@@ -25,6 +25,18 @@ urlpatterns = [
     path("", access.my_access, name="my_access"),
     path("requests/", access.my_requests, name="list"),
     path("requests/new/", submission.new_request, name="new"),
+    path(
+        "requests/new/favorites/<int:pk>/add/",
+        submission.favorite,
+        {"is_favorite": True},
+        name="add_favorite",
+    ),
+    path(
+        "requests/new/favorites/<int:pk>/remove/",
+        submission.favorite,
+        {"is_favorite": False},
+        name="remove_favorite",
+    ),
     path("requests/submitted/", submission.submitted, name="submitted"),
     path("requests/AR-<int:pk>/again/", submission.again, name="again"),
     path("requests/AR-<int:pk>/", access.detail, name="detail"),

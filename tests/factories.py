@@ -16,6 +16,9 @@ from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, Resource
+from apono_portal.api.models import ApiToken
+from apono_portal.api.scopes import Scope
+from apono_portal.api.tokens.secrets import SHOWN_LENGTH, hash_of, new_secret
 from apono_portal.core.crypto import encryption
 from apono_portal.notifications.kinds import WEBHOOK_KINDS
 from apono_portal.notifications.models import Webhook
@@ -396,6 +399,27 @@ class GrantFactory(SignedFactory):
     deadline = factory.LazyAttribute(
         lambda grant: grant.request.ends_at or timezone.now() + grant.request.duration
     )
+
+
+class TokenFactory(SignedFactory):
+    """An API token of every scope, for 30 days. ``secret=...`` makes it one that the test can send."""
+
+    class Params:
+        secret = factory.LazyFunction(new_secret)
+
+    class Meta:
+        model = ApiToken
+
+    user = factory.SubFactory(UserFactory)
+    name = "laptop"
+    scopes = factory.LazyFunction(lambda: sorted(Scope))
+    prefix = factory.LazyAttribute(lambda token: token.secret[:SHOWN_LENGTH])
+    token_hash = factory.LazyAttribute(lambda token: hash_of(token.secret))
+    expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=30))
+
+    @factory.lazy_attribute
+    def epoch(self):
+        return MfaState.objects.get_or_create(user=self.user)[0].epoch
 
 
 class WebhookFactory(factory.django.DjangoModelFactory):

@@ -19,6 +19,8 @@ MAX_USERS = 10**9  # more than there are
 def lacking_required_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
     """Return the active users who can request protected access and have not set up MFA.
 
+    Service accounts never can.
+
     Looked up user by user, for a page of them: with EXISTS, PostgreSQL would first gather all members
     of the groups.
     """
@@ -34,7 +36,7 @@ def lacking_required_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
         for name, rows in lookups.items()
     }
     lacking = users.alias(**matches).filter(
-        Q(authenticator__isnull=True, passkey__isnull=True), is_active=True
+        Q(authenticator__isnull=True, passkey__isnull=True), is_active=True, is_service=False
     )
     return lacking.filter(Q(named__isnull=False) | Q(member__isnull=False))
 
@@ -53,7 +55,8 @@ def all_lacking_required_mfa(users: "QuerySet[User]") -> "QuerySet[User]":
     """Return the same users gathered set by set, to count them."""
     named, members = _requesters_of_protected_flows()
     requesters = named.values("user").union(members.values("user"), all=True)
-    return users.filter(not_enrolled_condition(), is_active=True, pk__in=requesters)
+    lacking = users.filter(not_enrolled_condition(), is_active=True, is_service=False)
+    return lacking.filter(pk__in=requesters)
 
 
 def _requesters_of_protected_flows() -> tuple[QuerySet[Any], QuerySet[Any]]:

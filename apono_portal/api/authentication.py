@@ -1,7 +1,7 @@
 """Who calls: the token in the ``Authorization`` header, and nothing else."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse
@@ -71,15 +71,7 @@ def client_of(request: ApiRequest) -> ClientInfo:
 def _count_call(token: ApiToken) -> None:
     """Count a call in the token's minute, or refuse it. Notes every five minutes that it is in use."""
     now = timezone.now()
-    minute = now.replace(second=0, microsecond=0)
-    counts = CallCount.objects.filter(token=token)
-    counted = counts.filter(minute=minute, calls__lt=CALLS_PER_MINUTE).update(calls=F("calls") + 1)
-    counted = counted or counts.exclude(minute=minute).update(minute=minute, calls=1)
-    if not counted:
-        _, counted = CallCount.objects.get_or_create(
-            token=token, defaults={"minute": minute, "calls": 1}
-        )
-    if not counted:
+    if not _is_counted(token, now.replace(second=0, microsecond=0)):
         wait_s = 60 - now.second
         raise Problem(
             429,
@@ -88,7 +80,19 @@ def _count_call(token: ApiToken) -> None:
             headers={"Retry-After": str(wait_s)},
         )
     if token.last_used_at is None or now - token.last_used_at >= USED_ROUNDED_TO:
-        used = now - timedelta(
-            minutes=now.minute % 5, seconds=now.second, microseconds=now.microsecond
-        )
-        ApiToken.objects.filter(pk=token.pk).update(last_used_at=used)
+        past = timedelta(minutes=now.minute % 5, seconds=now.second, microseconds=now.microsecond)
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now - past)
+
+
+def _is_counted(token: ApiToken, minute: datetime) -> bool:
+    """Count a call, mostly with one statement. False if the minute is used up."""
+    counts = CallCount.objects.filter(token=token)
+    for _ in range(2):  # again, if another call has just begun the minute
+        if counts.filter(minute=minute, calls__lt=CALLS_PER_MINUTE).update(calls=F("calls") + 1):
+            return True
+        if counts.exclude(minute=minute).update(minute=minute, calls=1):
+            return True
+        first = {"minute": minute, "calls": 1}
+        if CallCount.objects.get_or_create(token=token, defaults=first)[1]:
+            return True
+    return False

@@ -24,7 +24,7 @@ def once(request: ApiRequest, key: str | None, act: Callable[[], dict[str, Any]]
         return act()
     token, body_hash = request.auth, _hash_of_call(request)
     expired = timezone.now() - StoredResponse.LIFETIME
-    StoredResponse.objects.filter(token=token, created_at__lt=expired).delete()
+    StoredResponse.objects.filter(created_at__lt=expired).delete()
     with transaction.atomic():
         try:
             with transaction.atomic():

@@ -129,7 +129,7 @@ class StoredResponse(models.Model):
     key = models.CharField(max_length=255)
     body_hash = models.CharField(max_length=64)
     body = models.JSONField(null=True, encoder=DjangoJSONEncoder)
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
 
     class Meta:
         constraints = [

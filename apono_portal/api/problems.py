@@ -110,13 +110,9 @@ def nowhere(request: HttpRequest, rest: str) -> HttpResponse:
     return problem_response(Problem(404, "not_found", NOT_FOUND))
 
 
-def install_handlers(api: NinjaAPI) -> None:
-    """Answer every refusal as a problem. Anything else is a fault, and Django's to report."""
-
-    def answer(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
-        return problem_response(problem_of(error if isinstance(error, Exception) else error()))
-
-    for kind in (
+def refusals() -> tuple[type[Exception], ...]:
+    """Return what `problem_of` knows. Anything else is a fault, and Django's to report."""
+    return (
         Problem,
         MfaError,
         RequestRefused,
@@ -125,5 +121,14 @@ def install_handlers(api: NinjaAPI) -> None:
         Http404,
         HttpError,
         ValidationError,
-    ):
+    )
+
+
+def install_handlers(api: NinjaAPI) -> None:
+    """Answer every refusal as a problem."""
+
+    def answer(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
+        return problem_response(problem_of(error if isinstance(error, Exception) else error()))
+
+    for kind in refusals():
         api.add_exception_handler(kind, answer)

@@ -66,7 +66,7 @@ def _operation(
         method=method,
         path=path,
         summary=operation["summary"],
-        description=operation.get("description", ""),
+        description=operation.get("description", "").replace("`", ""),
         fields=parameters + _body_fields(document, operation),
         returns=_result(operation),
     )

@@ -6,6 +6,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, URLResolver, include, path
 
 from apono_portal.api import reference
+from apono_portal.api.client_v1.operations import api as client_api
 from apono_portal.api.problems import nowhere
 from apono_portal.api.tokens import views
 from apono_portal.api.v1.operations import api, openapi
@@ -33,11 +34,14 @@ pages = [
         name="confirm_token",
     ),
     path("users/tokens/", views.everybodys_tokens, name="everybodys_tokens"),
+    path("users/<int:pk>/tokens/new/", views.create_for_service, name="create_service_token"),
     path("users/tokens/<int:pk>/revoke/", views.revoke_as_admin, name="revoke_as_admin"),
 ]
+client_v1, client_app, client_namespace = client_api.urls
 v1_patterns, v1_app, v1_namespace = api.urls
 urlpatterns = [
     path("", include((pages, "api"))),
     path("api/v1/", include((by_token(v1_patterns), v1_app), namespace=v1_namespace)),
+    path("api/client/v1/", include((by_token(client_v1), client_app), client_namespace)),
     path("api/v1/<path:rest>", login_not_required(nowhere), name="nowhere"),
 ]

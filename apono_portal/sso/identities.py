@@ -34,6 +34,7 @@ from mfa.verification.window import Window
 MAX_REFUSALS, REFUSAL_PERIOD = 10, timedelta(minutes=15)
 NO_ACCOUNT = "You don't have an account here yet. Ask an account admin to add one."
 NOT_ACTIVE = "Your account is deactivated. Ask an account admin."
+SERVICE = "A service account acts by API token and signs in nowhere."
 TAKEN = "This sign-in is already connected to an account."
 
 
@@ -54,6 +55,8 @@ def sign_in_user(
         identity.user.refresh_from_db()
         if not identity.user.is_active:
             raise SignInRefused(NOT_ACTIVE)
+        if identity.user.is_service:
+            raise SignInRefused(SERVICE)
         identity.last_used_at = timezone.now()
         identity.save(update_fields=["last_used_at"])
         apply_claims(identity=identity, claims=claims, client_info=client_info)

@@ -73,6 +73,10 @@ class EmailBackend(ModelBackend):
             attempt.succeed()
         return user
 
+    def user_can_authenticate(self, user: Any) -> bool:
+        """Return whether the user may have a session: active, and not a service account."""
+        return super().user_can_authenticate(user) and not getattr(user, "is_service", False)
+
     def get_user(self, user_id: Any) -> User | None:
         user = _user_of_request.first(user_id)
         return user if user is not None and self.user_can_authenticate(user) else None

@@ -195,7 +195,13 @@ class NewUserForm(UserForm):
     """The same with the email, which cannot be changed later."""
 
     email = forms.EmailField(label="Email", max_length=254, help_text="Used to sign in.")
-    field_order = ["email", "name", "role", "groups"]
+    is_service = forms.BooleanField(
+        label="Service account",
+        required=False,
+        help_text="For scripts: it cannot sign in or request what requires MFA. You create its API tokens; "
+        "the email is that of whoever looks after it.",
+    )
+    field_order = ["email", "name", "role", "groups", "is_service"]
 
     def clean_email(self) -> str:
         return normalise_email(self.cleaned_data["email"])

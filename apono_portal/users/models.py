@@ -52,6 +52,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField("active", default=True)
     # Keeps the password where single sign-on is enforced (`apono_portal.sso.enforcement`).
     is_break_glass = models.BooleanField("break-glass admin", default=False, editable=False)
+    # For scripts: signs in nowhere, acts by token only, and requests nothing that requires MFA.
+    is_service = models.BooleanField("service account", default=False, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     time_zone = models.CharField(max_length=64, blank=True)  # empty: the browser's
     mfa_reminded_at = models.DateTimeField(null=True, blank=True, editable=False)

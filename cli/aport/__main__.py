@@ -23,7 +23,7 @@ COMMANDS = {
     "requests": "list your requests",
     "approve": "decide on a request",
     "access": "list your active access",
-    "connect": "run psql with a credential of yours",
+    "connect": "run psql, mariadb or valkey-cli with a credential of yours",
     "revoke": "revoke access, or cancel a request",
     "completion": "print the completion of a shell",
 }
@@ -86,7 +86,7 @@ def _add_decision(approve: ArgumentParser) -> None:
 def _add_connection(connect: ArgumentParser) -> None:
     connect.add_argument("access", help="a request, such as AR-12, or a resource")
     connect.add_argument("--reset", action="store_true", help="replace a revealed credential")
-    connect.add_argument("arguments", nargs=REMAINDER, help="arguments of psql, after --")
+    connect.add_argument("arguments", nargs=REMAINDER, help="arguments of that program, after --")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

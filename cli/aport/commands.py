@@ -7,7 +7,7 @@ from typing import Any
 
 from aport import config
 from aport.client import Client
-from aport.connect import connect, wait_until_active
+from aport.connect import PROGRAMS, connect, wait_until_active
 from aport.errors import VERIFICATION_NEEDED, CommandError
 from aport.output import clean, left_until, print_json, print_table, say, show_link, time_of
 
@@ -93,7 +93,7 @@ def request(arguments: Namespace) -> int:
         return 0
     _print_requests(requests)
     grants = [grant for active in requests for grant in active["grants"]]
-    if len(grants) != 1 or grants[0]["integration_kind"] != "postgresql":
+    if len(grants) != 1 or grants[0]["integration_kind"] not in PROGRAMS:
         return 0
     return connect(client, grants[0], [], arguments.timeout)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aport.client import Client
@@ -14,8 +15,58 @@ from aport.errors import NOT_GRANTED, TIMED_OUT, CommandError, VerificationNeede
 from aport.output import say, show_link
 
 POLL_S = 2.0
+ENCRYPTED = {"require", "verify-ca", "verify-full"}
 PENDING = {"pending_mfa", "pending_approval", "scheduled", "granting"}
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Program:
+    """The client of a kind of target. The password is in the environment, never in the options."""
+
+    names: tuple[str, ...]
+    options: Callable[[Json], list[str]]
+    environment: Callable[[Json], dict[str, str]]
+
+
+def _tls(credential: Json, option: str) -> list[str]:
+    return [option] if credential["sslmode"] in ENCRYPTED else []
+
+
+def _libpq(credential: Json) -> dict[str, str]:
+    """Return the environment of psql (PostgreSQL manual: libpq environment variables)."""
+    return {
+        "PGHOST": credential["host"],
+        "PGPORT": str(credential["port"]),
+        "PGDATABASE": credential["database"],
+        "PGUSER": credential["user"],
+        "PGPASSWORD": credential["password"],
+        "PGSSLMODE": credential["sslmode"],
+    }
+
+
+def _mariadb(credential: Json) -> list[str]:
+    where = [f"--host={credential['host']}", f"--port={credential['port']}", "--protocol=tcp"]
+    who = [f"--user={credential['user']}", f"--database={credential['database']}"]
+    return [*where, *who, *_tls(credential, "--ssl")]
+
+
+def _valkey(credential: Json) -> list[str]:
+    where = ["-h", credential["host"], "-p", str(credential["port"])]
+    return [*where, "--user", credential["user"], *_tls(credential, "--tls")]
+
+
+PROGRAMS = {
+    "postgresql": Program(("psql",), lambda credential: [], _libpq),
+    "mariadb": Program(
+        ("mariadb", "mysql"), _mariadb, lambda credential: {"MYSQL_PWD": credential["password"]}
+    ),
+    "valkey": Program(
+        ("valkey-cli", "redis-cli"),
+        _valkey,
+        lambda credential: {"REDISCLI_AUTH": credential["password"]},
+    ),
+}
 
 
 def wait_until_active(client: Client, request_id: int, timeout_s: float) -> Json:
@@ -50,17 +101,21 @@ def _say_what_it_waits_for(request: Json) -> None:
 
 
 def connect(client: Client, grant: Json, arguments: Sequence[str], timeout_s: float) -> int:
-    """Reveal the grant's credential and run psql with it. Returns the exit code of psql."""
-    if grant["integration_kind"] != "postgresql":
-        raise CommandError(f"aport cannot connect to {grant['integration_kind'] or 'this target'}.")
-    program = shutil.which("psql")
+    """Reveal the grant's credential and run the target's client with it. Returns its exit code."""
+    program = PROGRAMS.get(grant["integration_kind"])
     if program is None:
-        raise CommandError("psql is not installed.")
+        raise CommandError(f"aport cannot connect to {grant['integration_kind'] or 'this target'}.")
+    path = next(filter(None, map(shutil.which, program.names)), None)
+    if path is None:
+        raise CommandError(f"{program.names[0]} is not installed.")
     action = "reveal" if grant["can_reveal"] else "reset"
     credential = _with_confirmation(
         lambda: client.post(f"/access/{grant['id']}/{action}"), timeout_s
     )
-    return _run([program, *arguments], _environment(credential))
+    return _run(
+        [path, *program.options(credential), *arguments],
+        _inherited() | program.environment(credential),
+    )
 
 
 def _with_confirmation(call: Callable[[], Json], timeout_s: float) -> Json:
@@ -79,20 +134,10 @@ def _with_confirmation(call: Callable[[], Json], timeout_s: float) -> Json:
         time.sleep(POLL_S)
 
 
-def _environment(credential: Json) -> dict[str, str]:
-    """Return the environment of psql (PostgreSQL manual: libpq environment variables)."""
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PG", "APORT_"))
-    }
-    return {
-        **inherited,
-        "PGHOST": credential["host"],
-        "PGPORT": str(credential["port"]),
-        "PGDATABASE": credential["database"],
-        "PGUSER": credential["user"],
-        "PGPASSWORD": credential["password"],
-        "PGSSLMODE": credential["sslmode"],
-    }
+def _inherited() -> dict[str, str]:
+    """Return the environment without the token, and without what would change the connection."""
+    left_out = ("PG", "MYSQL_", "REDISCLI_", "VALKEYCLI_", "APORT_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:

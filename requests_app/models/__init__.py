@@ -3,6 +3,7 @@
 from requests_app.models.decisions import Decision
 from requests_app.models.drift import Drift, TargetScan
 from requests_app.models.extensions import Extension
+from requests_app.models.favorites import FavoriteFlow
 from requests_app.models.grants import UNCONTAINED, Grant, GrantState
 from requests_app.models.insights import DayFigures
 from requests_app.models.requests import (
@@ -28,6 +29,7 @@ __all__ = [
     "Decision",
     "Drift",
     "Extension",
+    "FavoriteFlow",
     "Grant",
     "GrantState",
     "RequestedTarget",

@@ -4,7 +4,7 @@ Submission, the preview on New Request and the simulator share it. It reads ever
 again and writes nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -27,6 +27,7 @@ from requests_app.submission.validation import check_duration, clean_justificati
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
+NOT_FOR_SERVICES = "Service accounts cannot use access flows that require MFA."
 FLOW_UNAVAILABLE = "This access flow is not available to you. Select another one."
 
 
@@ -139,6 +140,7 @@ def _evaluate(
         evaluation.collect_refusal(lambda: _check_pause(circumstances))
     selected = {target.pk for target in selection.targets}
     evaluation.targets = [target for target in available_now(targets) if target.pk in selected]
+    evaluation.collect_refusal(lambda: _check_person(flow, circumstances.requester))
     evaluation.collect_refusal(lambda: _check_targets(evaluation, flow))
     evaluation.collect_refusal(lambda: _check_limits(evaluation, circumstances.grants))
     evaluation.collect_refusal(lambda: check_duration(selection.duration, flow))
@@ -147,8 +149,24 @@ def _evaluate(
     evaluation.needs_verification = flow.require_mfa and not evaluation.is_covered
     if evaluation.needs_verification:
         evaluation.collect_refusal(lambda: check_pending_mfa_limit(circumstances.pending_mfa))
+        circumstances.pending_mfa += 1
     evaluation.status_after_mfa = next_status(flow)
     return evaluation
+
+
+def all_refusals(evaluations: Iterable[Evaluation]) -> list[RequestRefused]:
+    """Return everything wrong with the evaluated selections, each sentence once."""
+    refusals = [refusal for evaluation in evaluations for refusal in evaluation.refusals]
+    return list({(one.field, one.sentence): one for one in refusals}.values())
+
+
+def refusals_of_text(selection: Selection) -> list[RequestRefused]:
+    """Return what is wrong with a justification while nothing is selected."""
+    evaluation = Evaluation(selection, None)
+    text = selection.justification
+    if text is not None:
+        evaluation.collect_refusal(lambda: clean_justification(text, required=True))
+    return evaluation.refusals
 
 
 def is_covered(flow: AccessFlow, verification: Verification | None) -> bool:
@@ -183,6 +201,11 @@ def _check_flow(flow: AccessFlow | None, now: datetime, *, is_allowed: bool) -> 
 def _check_pause(circumstances: Circumstances) -> None:
     if circumstances.break_glass_pause:
         raise RequestRefused(circumstances.break_glass_pause, field="flow")
+
+
+def _check_person(flow: AccessFlow, requester: "User") -> None:
+    if flow.require_mfa and requester.is_service:
+        raise RequestRefused(NOT_FOR_SERVICES, field="flow")
 
 
 def _check_targets(evaluation: Evaluation, flow: AccessFlow) -> None:

@@ -14,10 +14,15 @@ from mfa.exceptions import WindowClosed
 from mfa.models import Verification
 from mfa.verification.evidence import require_evidence
 from mfa.verification.window import Window
-from requests_app.exceptions import RequestRefused
+from requests_app.exceptions import RequestRefused, SubmissionRefused
 from requests_app.lifecycle import evidence_fields, next_escalation, pending_until, sign_request
 from requests_app.models import AccessRequest, RequestedTarget, Status, Submission
-from requests_app.submission.evaluation import FLOW_UNAVAILABLE, evaluate
+from requests_app.submission.evaluation import (
+    FLOW_UNAVAILABLE,
+    Evaluation,
+    all_refusals,
+    evaluate_all,
+)
 from requests_app.submission.selection import Selection
 
 if TYPE_CHECKING:
@@ -38,7 +43,7 @@ def submit_requests(
     that flow. An API token has no window: a protected request made with one waits for its owner.
     Everything the requester may not choose comes from that flow as stored now. The same selection sent
     again with the ``key`` of its page leads to the requests it created. Raises
-    `RequestRefused` with the form field.
+    `RequestRefused` with all that is wrong, each with its form field.
     """
     if not selection.targets:
         raise RequestRefused("Select at least one target.", field="targets")
@@ -50,7 +55,15 @@ def submit_requests(
             submission = _submission(actor, selection, key)
             if submission and (created := list(submission.requests.order_by("pk"))):
                 return created
-            return [_create(part, actor, evidence, client_info, submission) for part in parts]
+            evaluations = evaluate_all(
+                requester=actor, selections=parts, verification=evidence, now=timezone.now()
+            )
+            if refusals := all_refusals(evaluations):
+                raise SubmissionRefused(refusals)
+            return [
+                _create(evaluation, actor, evidence, client_info, submission)
+                for evaluation in evaluations
+            ]
     except IntegrityError:
         pks = [flow.pk for flow in selection.flows]
         if AccessFlow.objects.filter(pk__in=pks).count() == len(pks):
@@ -77,23 +90,22 @@ def _submission(actor: "User", selection: Selection, key: str) -> Submission | N
 
 
 def _create(
-    selection: Selection,
+    evaluation: Evaluation,
     actor: "User",
     evidence: Verification | None,
     client_info: ClientInfo,
     submission: Submission | None,
 ) -> AccessRequest:
     now = timezone.now()
-    evaluation = evaluate(requester=actor, selection=selection, verification=evidence, now=now)
     flow, status = evaluation.flow, evaluation.status
     if flow is None or status is None:
-        raise evaluation.refusals[0]
+        raise SubmissionRefused(evaluation.refusals)
     request = AccessRequest.objects.create(
         requester=actor,
         requester_label=str(actor),
         flow=flow,
         submission=submission,
-        duration=selection.duration,
+        duration=evaluation.selection.duration,
         justification=evaluation.justification,
         ticket=evaluation.ticket,
         token_id=client_info.token.id if client_info.token else None,

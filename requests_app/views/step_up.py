@@ -228,7 +228,7 @@ def _explain_what_waits(request: PortalRequest, verification: Verification) -> N
 
 def opened_request(request: PortalRequest) -> int:
     """Return the id in the link that an API client gave its user, 0 if the page was opened without one."""
-    number = request.GET.get("request", "")
+    number = request.GET.get("request", "").removeprefix("AR-")
     return int(number) if REQUEST_ID.fullmatch(number) else 0
 
 

@@ -2,18 +2,16 @@
 
 import json
 from collections.abc import Callable, Iterable
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
 from apono_portal.api.models import ApiToken
 from apono_portal.api.scopes import Scope
-from apono_portal.api.tokens.secrets import SHOWN_LENGTH, hash_of, new_secret
+from apono_portal.api.tokens.secrets import new_secret
 from apono_portal.users.models import User
-from mfa.models import MfaState
+from tests.factories import TokenFactory
 
 
 def make_token(
@@ -21,17 +19,7 @@ def make_token(
 ) -> tuple[ApiToken, str]:
     """Return a token as `create_token` makes it, and its secret."""
     secret = new_secret()
-    state, _ = MfaState.objects.get_or_create(user=user)
-    token = ApiToken(
-        user=user,
-        name=name,
-        prefix=secret[:SHOWN_LENGTH],
-        token_hash=hash_of(secret),
-        scopes=sorted(scopes),
-        epoch=state.epoch,
-        expires_at=timezone.now() + timedelta(days=30),
-    )
-    token.sign().save(force_insert=True)
+    token = TokenFactory(user=user, name=name, scopes=sorted(scopes), secret=secret)
     return token, secret
 
 

@@ -15,6 +15,7 @@ NOT_IN_ADMIN = {
     "audit.ChainState": "shown by the Audit Log page",
     "accessflows.FlowTarget": "within its access flow",
     "requests_app.DayFigures": "shown by the Insights page",
+    "requests_app.FavoriteFlow": "stars on a page of the user's own",
     "requests_app.Submission": "the pages of the requests show what it made",
     "requests_app.WorkerHeartbeat": "shown by a banner when there is none",
     "accessflows.EscalationTier": "within its access flow",

@@ -115,6 +115,7 @@ URLS: dict[str, Guard] = {
     "api:create_token": Guard.SIGNED_IN,
     "api:revoke_token": Guard.OWN,
     "api:confirm_token": Guard.SIGNED_IN,
+    "api:create_service_token": Guard.ADMIN,
     "api:everybodys_tokens": Guard.ADMIN,
     "api:revoke_as_admin": Guard.ADMIN,
     # access flows
@@ -147,6 +148,8 @@ URLS: dict[str, Guard] = {
     "requests:my_access": Guard.SIGNED_IN,
     "requests:list": Guard.SIGNED_IN,
     "requests:new": Guard.SIGNED_IN,
+    "requests:add_favorite": Guard.OWN,
+    "requests:remove_favorite": Guard.OWN,
     "requests:simulator": Guard.READER,
     "requests:submitted": Guard.OWN,
     "requests:again": Guard.OWN,

@@ -124,6 +124,8 @@ WRITES: dict[str, set[str]] = {
     "integrations:enable": {"Integration.is_active"},
     "integrations:disable": {"Integration.is_active"},
     "requests:new": {"AccessRequest +", "RequestedTarget +", "MfaState +", "Submission +"},
+    "requests:add_favorite": {"FavoriteFlow +"},
+    "requests:remove_favorite": {"FavoriteFlow -"},
     "requests:revoke": ENDING,
     "requests:revoke_selected": ENDING,
     "requests:revoke_integration": ENDING,

@@ -23,6 +23,9 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "notifications:choose",
         "users:password",
         "users:time_zone",
+        "api:tokens",
+        "api:create_token",
+        "api:docs",
     ),
     "newcomer": ("requests:my_access", "requests:list", "requests:new", "mfa:security"),
     "waiting": ("requests:step_up", "requests:my_access"),
@@ -57,6 +60,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "notifications:create_webhook",
         "sso:list",
         "sso:create",
+        "api:everybodys_tokens",
         "admin:index",
     ),
 }
@@ -75,6 +79,7 @@ NO_PAGE = {
         "notifications:replace_secret",
         "notifications:send_again",
         "notifications:send_test",
+        "requests:add_favorite",
         "requests:approve",
         "requests:cancel",
         "requests:revoke",
@@ -83,6 +88,7 @@ NO_PAGE = {
         "requests:justify",
         "requests:refuse",
         "requests:lift_pause",
+        "requests:remove_favorite",
         "requests:preview_flow",
         "requests:preview_new_flow",
         "requests:reset",
@@ -98,8 +104,12 @@ NO_PAGE = {
         "users:sign_out",
         "users:theme",
         "users:vouch_for_passkey",
+        "api:revoke_token",
+        "api:revoke_as_admin",
     ),
     "is for programs": (
+        "api:openapi",
+        "nowhere",
         "healthz",
         "readyz",
         "metrics",
@@ -153,6 +163,8 @@ def pages_of(world: World) -> Iterator[tuple[str, str]]:
     for name in ("mfa:rename_method", "mfa:remove_method"):
         yield "requester", reverse(name, args=["passkey", world.passkey.pk])
     yield "requester", reverse("requests:login", args=["jit_abc"])
+    active = world.requests["active"]
+    yield "requester", reverse("api:confirm_token", args=[world.token.pk, active.pk])
     yield "approver", reverse("requests:decide", args=[world.decidable.pk])
     yield from (("admin", address) for address in _admin_pages(world))
 
@@ -162,6 +174,7 @@ def _admin_pages(world: World) -> Iterator[str]:
     integration = world.canary.integration
     for name in ("users:edit", "users:reset_mfa", "users:deactivate"):
         yield reverse(name, args=[person.pk])
+    yield reverse("api:create_service_token", args=[world.service.pk])
     yield reverse("users:edit_group", args=[world.owners.pk])
     for name in ("edit", "saved", "deactivate", "history"):
         yield reverse(f"flows:{name}", args=[flow.pk])

@@ -25,6 +25,7 @@ from tests.factories import (
     IdentityProviderFactory,
     IntegrationFactory,
     PasskeyFactory,
+    TokenFactory,
     UserFactory,
     VerificationFactory,
 )
@@ -75,6 +76,8 @@ class World:
         for role in ("admin", "requester", "approver", "waiting"):
             AuthenticatorFactory(user=self.people[role], name="Aegis on Pixel 8")
         self.passkey = PasskeyFactory(user=self.people["requester"], name="Work laptop of 2026")
+        self.token = TokenFactory(user=self.people["requester"], name=f"Laptop of {LONG}"[:64])
+        self.service = UserFactory(name="Deployments", is_service=True)
         self.owners = owners
 
     def _providers(self) -> None:

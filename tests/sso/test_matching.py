@@ -108,6 +108,13 @@ def test_an_email_in_capitals_is_the_same_account(client, come_back, hannah):
     assert response.headers["Location"] == "/sso/connect/"
 
 
+def test_a_service_account_signs_in_nowhere(client, come_back):
+    User.objects.create_user(email=EMAIL, name="Deployments", is_service=True)
+    assert come_back(client).status_code == 403
+    assert not is_signed_in(client)
+    assert not ExternalIdentity.objects.exists()
+
+
 def test_an_email_tells_the_owner_of_an_account_that_it_was_connected(client, come_back):
     User.objects.create_user(email=EMAIL, name="Hannah")
     come_back(client)

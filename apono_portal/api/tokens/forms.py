@@ -6,6 +6,7 @@ from django import forms
 
 from apono_portal.api.models import MAX_LIFETIME
 from apono_portal.api.scopes import Scope
+from apono_portal.api.tokens.services import TokenTerms
 from apono_portal.core.formatting.printable import validate_printable
 
 DEFAULT_DAYS = 30
@@ -37,10 +38,7 @@ class TokenForm(forms.Form):
         error_messages={"required": "Select at least one scope."},
     )
 
-    @property
-    def lifetime(self) -> timedelta:
-        return timedelta(days=self.cleaned_data["days"])
-
-    @property
-    def selected_scopes(self) -> list[Scope]:
-        return [Scope(value) for value in self.cleaned_data["scopes"]]
+    def terms(self) -> TokenTerms:
+        values = self.cleaned_data
+        scopes = [Scope(value) for value in values["scopes"]]
+        return TokenTerms(values["name"], scopes, timedelta(days=values["days"]))

@@ -19,7 +19,7 @@ from audit.services import record
 from mfa import emails
 from mfa.models import Strength
 from mfa.verification.evidence import require_evidence
-from mfa.verification.locking import lock_state
+from mfa.verification.locking import lock_state, lock_states
 from mfa.verification.strength import Requirement
 from mfa.verification.window import Window
 from requests_app.models import AccessRequest
@@ -38,47 +38,79 @@ class NewToken:
     secret: str = field(repr=False)
 
 
+@dataclass(frozen=True)
+class TokenTerms:
+    """What a new token is called, may be used for, and for how long."""
+
+    name: str
+    scopes: Collection[Scope]
+    lifetime: timedelta
+
+
 def create_token(
+    *, actor: "User", terms: TokenTerms, window: Window | None, client_info: ClientInfo
+) -> NewToken:
+    """Create a token of the actor's. Raises `WindowClosed`, and `TokenError` beyond a limit."""
+    _check(terms)
+    with transaction.atomic():
+        require_evidence(user=actor, window=window)
+        return _create(actor, actor, terms, client_info)
+
+
+def create_service_token(
     *,
     actor: "User",
-    name: str,
-    scopes: Collection[Scope],
-    lifetime: timedelta,
+    account: "User",
+    terms: TokenTerms,
     window: Window | None,
     client_info: ClientInfo,
 ) -> NewToken:
-    """Create a token of the actor's. Raises `WindowClosed`, and `TokenError` beyond a limit."""
-    if not scopes:
-        raise TokenError("Select at least one scope.", field="scopes")
-    if not timedelta(0) < lifetime <= MAX_LIFETIME:
-        raise TokenError(f"A token lasts at most {MAX_LIFETIME.days} days.", field="days")
+    """Create a token of a service account, as an admin. Raises as `create_token` does."""
+    _check(terms)
     with transaction.atomic():
-        require_evidence(user=actor, window=window)
-        now, epoch = timezone.now(), lock_state(actor.pk).epoch
-        if ApiToken.objects.of(actor).filter(epoch=epoch).not_over(now).count() >= MAX_TOKENS:
-            raise TokenError(f"You have {MAX_TOKENS} tokens. Revoke one first.")
-        secret = new_secret()
-        token = ApiToken(
-            user=actor,
-            name=name,
-            prefix=secret[:SHOWN_LENGTH],
-            token_hash=hash_of(secret),
-            scopes=sorted(scopes),
-            epoch=epoch,
-            created_at=now,
-            created_by_label=str(actor),
-            expires_at=now + lifetime,
-        )
-        token.sign().save(force_insert=True)
-        metadata = {"scopes": token.scopes, "expires_at": token.expires_at, "prefix": token.prefix}
-        event = record(
-            event=EventName.TOKEN_CREATE,
-            actor=actor,
-            target=token,
-            client_info=client_info,
-            metadata=metadata,
-        )
-        emails.token_created(event=event, user=actor, name=name, client_info=client_info)
+        lock_states(actor.pk, account.pk)
+        require_admin(actor=actor, window=window)
+        if not account.is_service or not account.is_active:
+            raise TokenError("This is no active service account.")
+        return _create(actor, account, terms, client_info)
+
+
+def _check(terms: TokenTerms) -> None:
+    if not terms.scopes:
+        raise TokenError("Select at least one scope.", field="scopes")
+    if not timedelta(0) < terms.lifetime <= MAX_LIFETIME:
+        raise TokenError(f"A token lasts at most {MAX_LIFETIME.days} days.", field="days")
+
+
+def _create(actor: "User", user: "User", terms: TokenTerms, client_info: ClientInfo) -> NewToken:
+    now, epoch, secret = timezone.now(), lock_state(user.pk).epoch, new_secret()
+    if ApiToken.objects.of(user).filter(epoch=epoch).not_over(now).count() >= MAX_TOKENS:
+        raise TokenError(f"There are {MAX_TOKENS} tokens already. Revoke one first.")
+    token = ApiToken(
+        user=user,
+        name=terms.name,
+        prefix=secret[:SHOWN_LENGTH],
+        token_hash=hash_of(secret),
+        scopes=sorted(terms.scopes),
+        epoch=epoch,
+        created_at=now,
+        created_by_label=str(actor),
+        expires_at=now + terms.lifetime,
+    )
+    token.sign().save(force_insert=True)
+    event = record(
+        event=EventName.TOKEN_CREATE,
+        actor=actor,
+        target=token,
+        client_info=client_info,
+        metadata={
+            "user": str(user),
+            "scopes": token.scopes,
+            "expires_at": token.expires_at,
+            "prefix": token.prefix,
+        },
+    )
+    emails.token_created(event=event, user=user, name=token.name, client_info=client_info)
     return NewToken(token, secret)
 
 

@@ -1,5 +1,7 @@
 """Tokens on Security & Privacy, everybody's for admins, and the confirmation that a token may act."""
 
+from collections.abc import Callable
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
@@ -12,9 +14,17 @@ from apono_portal.api.exceptions import TokenError
 from apono_portal.api.models import ApiToken
 from apono_portal.api.tokens.forms import TokenForm
 from apono_portal.api.tokens.selectors import all_tokens, tokens_of
-from apono_portal.api.tokens.services import confirm_token, create_token, revoke_token
+from apono_portal.api.tokens.services import (
+    NewToken,
+    TokenTerms,
+    confirm_token,
+    create_service_token,
+    create_token,
+    revoke_token,
+)
 from apono_portal.core.web.permissions import admins_only
 from apono_portal.core.web.types import PortalRequest
+from apono_portal.users.models import User
 from mfa.decorators import mfa_required
 from requests_app.selectors import own_requests
 
@@ -32,21 +42,22 @@ def tokens(request: PortalRequest) -> HttpResponse:
 @mfa_required
 def create(request: PortalRequest) -> HttpResponse:
     """Create a token and show it, this once."""
-    form = TokenForm(request.POST if request.method == "POST" else None)
-    if form.is_bound and form.is_valid():
-        try:
-            new = create_token(
-                **action_context(request),
-                name=form.cleaned_data["name"],
-                scopes=form.selected_scopes,
-                lifetime=form.lifetime,
-            )
-        except TokenError as error:
-            form.add_error(error.field or None, error.sentence)
-        else:
-            return render(request, "api/new_token.html", {"new": new})
-    status = 422 if form.errors else 200
-    return render(request, "api/token_form.html", {"form": form}, status=status)
+    return _create(
+        request, request.user, lambda terms: create_token(**action_context(request), terms=terms)
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@admins_only
+def create_for_service(request: PortalRequest, pk: int) -> HttpResponse:
+    """Create a token of a service account and show it, this once."""
+    account = get_object_or_404(User, pk=pk, is_service=True, is_active=True)
+    return _create(
+        request,
+        account,
+        lambda terms: create_service_token(**action_context(request), account=account, terms=terms),
+    )
 
 
 @require_POST
@@ -91,6 +102,20 @@ def confirm(request: PortalRequest, pk: int, request_pk: int) -> HttpResponse:
         return redirect("requests:detail", pk=access_request.pk)
     context = {"token": token, "access_request": access_request}
     return render(request, "api/confirm_token.html", context)
+
+
+def _create(
+    request: PortalRequest, user: User, make: Callable[[TokenTerms], NewToken]
+) -> HttpResponse:
+    form = TokenForm(request.POST if request.method == "POST" else None)
+    back = "api:tokens" if user == request.user else "api:everybodys_tokens"
+    context = {"form": form, "account": user, "back": back}
+    if form.is_bound and form.is_valid():
+        try:
+            return render(request, "api/new_token.html", context | {"new": make(form.terms())})
+        except TokenError as error:
+            form.add_error(error.field or None, error.sentence)
+    return render(request, "api/token_form.html", context, status=422 if form.errors else 200)
 
 
 def _revoke(request: PortalRequest, token: ApiToken) -> None:

@@ -1,10 +1,12 @@
 """The API's operations together, and its OpenAPI document."""
 
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
 from django.http import HttpRequest, JsonResponse
 from ninja import NinjaAPI
+from ninja.operation import Operation
 
 from apono_portal.api.problems import CONTENT_TYPE, install_handlers
 from apono_portal.api.v1 import access, approvals, directory, reports, requests
@@ -14,7 +16,15 @@ DESCRIPTION = (
     "request is created as Pending MFA, and its owner verifies in a browser, at step_up_url."
 )
 
-api = NinjaAPI(
+
+class PortalApi(NinjaAPI):
+    """An API whose operations are named as their functions are."""
+
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        return operation.view_func.__name__
+
+
+api = PortalApi(
     title="Apono Portal API",
     version="1",
     description=DESCRIPTION,
@@ -33,6 +43,10 @@ def openapi_document() -> dict[str, Any]:
     document: dict[str, Any] = api.get_openapi_schema(path_prefix="/api/v1/")
     for path in document["paths"].values():
         for operation in path.values():
+            if "description" in operation:
+                operation["description"] = operation["description"].replace("``", "`")
+            if "requestBody" in operation:  # which may be no JSON
+                operation["responses"][400] = deepcopy(operation["responses"][422])
             for status, response in operation["responses"].items():
                 content = response.get("content", {})
                 if int(status) >= 400 and "application/json" in content:

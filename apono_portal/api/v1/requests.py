@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 router = Router()
 PAGE_SIZE = 50
 Result = dict[str, Any]
-Key = Annotated[schemas.IdempotencyKey, Header(alias="Idempotency-Key")]
+Key = Annotated[schemas.IdempotencyKey, Header(None, alias="Idempotency-Key")]
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,8 @@ def invite_user(
         require_admin(actor=actor, window=window)
         if not user.is_active:
             raise UserError("Reactivate the user before you create a password link.")
+        if user.is_service:
+            raise UserError("A service account has no password. Create an API token for it.")
         if not may_use_password(user):
             raise UserError(USES_SSO)
         return issue_link(actor=actor, user=user, client_info=client_info)

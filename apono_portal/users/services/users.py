@@ -20,6 +20,7 @@ from requests_app.grants.revocation import revoke_all_access_of
 
 EMAIL_TAKEN = "A user with this email already exists."
 BREAK_GLASS = "This is the break-glass admin. Choose another one under Single Sign-On first."
+SERVICE_ADMIN = "A service account cannot be an admin."
 LAST_ADMIN = "This is the last active admin. Make another user an admin first."
 
 
@@ -32,19 +33,23 @@ def create_user(
     role: str,
     groups: Iterable[Group],
     client_info: ClientInfo,
+    is_service: bool = False,
 ) -> User:
-    """Add a user, who cannot sign in before setting a password (`invite_user`)."""
+    """Add a user, who cannot sign in before setting a password (`invite_user`), or a service account."""
+    _check_role(role, is_service=is_service)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
-            user = User.objects.create_user(email=email, name=name, role=role)
+            user = User.objects.create_user(
+                email=email, name=name, role=role, is_service=is_service
+            )
             user.groups.set(groups)
             record(
                 event=EventName.USER_CREATE,
                 actor=actor,
                 target=user,
                 client_info=client_info,
-                metadata={"role": role, "groups": _names(groups)},
+                metadata={"role": role, "groups": _names(groups), "service": is_service},
             )
     except IntegrityError:
         raise UserError(EMAIL_TAKEN, field="email") from None
@@ -71,6 +76,7 @@ def change_user(
         lock_states(actor.pk, user.pk)
         require_admin(actor=actor, window=window)
         user = _lock(user, leaves_admins=role != Role.ADMIN)
+        _check_role(role, is_service=user.is_service)
         if user_digest(user) != seen:
             raise UserError(CHANGED_MEANWHILE)
         changes = _save_profile(user, name=name, role=role, groups=groups)
@@ -180,6 +186,11 @@ def reactivate_user(
                 event=EventName.USER_REACTIVATE, actor=actor, target=user, client_info=client_info
             )
     return bool(changed)
+
+
+def _check_role(role: str, *, is_service: bool) -> None:
+    if is_service and role == Role.ADMIN:
+        raise UserError(SERVICE_ADMIN, field="role")
 
 
 def user_digest(user: User) -> str:

@@ -52,6 +52,8 @@ def create(request: PortalRequest) -> HttpResponse:
         except UserError as error:
             form.add_error(error.field or None, error.sentence)
         else:
+            if user.is_service:
+                return redirect("api:create_service_token", pk=user.pk)
             return _invite(request, user)
     return _form_page(request, form, user=None)
 
@@ -81,7 +83,7 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
 @admins_only
 @require_POST
 def invite(request: PortalRequest, pk: int) -> HttpResponse:
-    return _invite(request, get_object_or_404(User, pk=pk, is_active=True))
+    return _invite(request, get_object_or_404(User, pk=pk, is_active=True, is_service=False))
 
 
 @admins_only

@@ -11,6 +11,7 @@ from apono_portal.api.models import ApiToken
 from apono_portal.api.scopes import Scope
 from apono_portal.api.tokens.secrets import is_well_formed, new_secret
 from apono_portal.api.tokens.selectors import token_in_force
+from apono_portal.api.tokens.services import TokenTerms, create_token
 from apono_portal.core.web.client import SYSTEM
 from apono_portal.users.models import Role
 from apono_portal.users.services import change_user, deactivate_user, reactivate_user
@@ -18,6 +19,7 @@ from apono_portal.users.services.passwords import change_password
 from apono_portal.users.services.users import user_digest
 from audit.events import EventName
 from audit.models import Event
+from mfa.exceptions import WindowClosed
 from mfa.reset import reset_mfa
 from tests.api.conftest import make_token
 from tests.factories import UserFactory, fresh_window
@@ -43,6 +45,19 @@ def test_no_token_is_made_without_an_open_window(member_user, signed_in):
     response = signed_in(member_user).post("/account/tokens/new/", FORM)
     assert response.status_code == 302
     assert not ApiToken.objects.exists()
+
+
+def test_the_service_demands_the_window_too(member_user):
+    terms = TokenTerms("laptop", [Scope.REQUESTS_READ], timedelta(days=1))
+    with pytest.raises(WindowClosed):
+        create_token(actor=member_user, terms=terms, window=None, client_info=SYSTEM)
+
+
+def test_a_token_needs_an_active_user_whoever_deactivated_them(api_of):
+    user = UserFactory()
+    client = api_of(user)
+    type(user).objects.filter(pk=user.pk).update(is_active=False)
+    assert client.get("/me").status_code == 401
 
 
 @pytest.mark.parametrize("change", [{"days": "91"}, {"days": "0"}, {"scopes": ["everything"]}])

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accessflows.models import AccessFlow
 from apono_portal.api.scopes import Scope
+from apono_portal.core.web.client import ClientInfo, TokenInfo
 from audit.models import Event
 from mfa.models import Strength
 from requests_app.models import AccessRequest, Status
@@ -20,6 +21,7 @@ from tests.factories import (
     code_for,
     fresh_window,
 )
+from tests.fixtures.submission import submit_request
 
 pytestmark = pytest.mark.django_db
 
@@ -77,6 +79,19 @@ def test_a_protected_request_waits_although_a_window_is_open(api_of, user, prote
     [created] = response["requests"]
     assert created["status"] == "pending_mfa"
     assert response["step_up_url"] == (f"http://localhost/account/step-up/?request={created['id']}")
+
+
+def test_a_service_called_with_a_token_and_a_window_uses_no_window(user, protected):
+    request = submit_request(
+        actor=user,
+        flow=protected,
+        target_ids=[target.pk for target in protected.targets.all()],
+        duration=timedelta(hours=1),
+        justification="Look into the failed import.",
+        window=fresh_window(user),
+        client_info=ClientInfo(token=TokenInfo(1, "ci")),
+    )
+    assert request.status == Status.PENDING_MFA
 
 
 def test_the_link_leads_to_the_code_that_releases_it(api_of, user, protected, verified):
