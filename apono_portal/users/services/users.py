@@ -134,6 +134,7 @@ def change_user_from_directory(
         metadata: dict[str, Any] = {}
         try:
             user = _lock(user, leaves_admins=role != Role.ADMIN)
+            _check_role(role, is_service=user.is_service)
         except UserError as refusal:
             user = User.objects.select_for_update().get(pk=user.pk)
             role, metadata = user.role, {"kept_role": refusal.sentence}
