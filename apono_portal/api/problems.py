@@ -70,9 +70,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, WindowClosed):
         return mfa_problem(error, absolute_url("requests:step_up"))
     if isinstance(error, RequestRefused):
-        return Problem(
-            422, "refused", error.sentence, {"field": error.field} if error.field else {}
-        )
+        return _refused(error)
     if isinstance(error, Refused):
         return Problem(422, "refused", error.sentence)
     if isinstance(error, Conflict):
@@ -86,6 +84,16 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, HttpError):
         return _http_problem(error)
     raise error
+
+
+def _refused(error: RequestRefused) -> Problem:
+    """Return the first refusal, and where there are several, all of them as ``errors``."""
+    extra: dict[str, Any] = {"field": error.field} if error.field else {}
+    if len(error.refusals) > 1:
+        extra["errors"] = [
+            {"where": refusal.field, "message": refusal.sentence} for refusal in error.refusals
+        ]
+    return Problem(422, "refused", error.sentence, extra)
 
 
 def _http_problem(error: HttpError) -> Problem:

@@ -61,7 +61,7 @@ def inventory(arguments: Namespace) -> int:
                 item["integration"],
                 item["resource"],
                 item["permission"],
-                item["flow"]["name"],
+                f"{item['flow']['name']}{' (break-glass)' if item['flow']['break_glass'] else ''}",
                 "yes" if item["flow"]["require_mfa"] else "no",
                 item["flow"]["approval"].replace("_", " "),
                 f"{item['flow']['max_duration_s'] // 60} min",

@@ -340,7 +340,9 @@ def _dry_run_error(field: str, sentence: str, maximum: int) -> Shape:
 
 
 def _requestable(request: ApiRequest) -> QuerySet[FlowTarget]:
-    return requestable_targets(request.auth.user).prefetch_related(None).order_by()
+    """Return what may be requested, without break-glass: the client could not say that it is."""
+    targets = requestable_targets(request.auth.user).filter(flow__break_glass=False)
+    return targets.prefetch_related(None).order_by()
 
 
 def _in_integration(targets: QuerySet[FlowTarget], integration_id: str) -> QuerySet[FlowTarget]:

@@ -50,8 +50,8 @@ class TargetOut(Schema):
 class FlowSummaryOut(Schema):
     id: int
     name: str
-    require_mfa: bool
     break_glass: bool
+    require_mfa: bool
     mfa_strength: str
     verify_every_request: bool
     approval: str
@@ -142,8 +142,8 @@ class RequestOut(Schema):
     duration_s: int
     justification: str
     ticket: str
-    require_mfa: bool
     break_glass: bool
+    require_mfa: bool
     verified_at: datetime | None
     token: str = Field(description="Name of the API token it was made with, or empty")
     message: str

@@ -114,6 +114,14 @@ def test_the_inventory_is_what_may_be_requested(api_of, user, flow):
         checked(client.get(f"{BASE}{path}?{query}"), path)
 
 
+def test_break_glass_is_never_what_the_client_gets(api_of, user):
+    flow = AccessFlowFactory(requester_users=[user], targets=1, require_mfa=True, break_glass=True)
+    client = api_of(user)
+    assert client.get(f"{BASE}/inventory/integrations").json()["data"] == []
+    assert client.post(f"{BASE}/access-requests", selection(flow)).status_code == 422
+    assert client.get("/inventory").json()["items"][0]["flow"]["break_glass"]
+
+
 def test_a_request_is_dry_run_created_followed_and_revoked(api_of, user, flow):
     client = api_of(user)
     dry_run = client.post(f"{BASE}/access-requests/dry-run", selection(flow))

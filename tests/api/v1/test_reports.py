@@ -28,7 +28,8 @@ def test_an_export_is_complete_and_recorded_with_the_token(api_of, auditor_user)
     client = api_of(auditor_user, name="siem")
     lines = client.get("/activity/export").getvalue().decode().splitlines()
     assert [json.loads(line)["request"] for line in lines] == [request.reference]
-    assert client.get("/audit-log/export?file_format=csv").getvalue().startswith(b"event_id,")
+    csv = client.get("/audit-log/export?file_format=csv").getvalue().decode("utf-8-sig")
+    assert csv.startswith("event_id,")
     events = Event.objects.filter(event=EventName.AUDIT_EXPORT)
     assert [event.metadata["token"]["name"] for event in events] == ["siem", "siem"]
 

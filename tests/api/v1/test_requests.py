@@ -195,6 +195,14 @@ def test_dry_run_says_what_submitting_would_do_and_writes_nothing(api_of, user, 
     assert not AccessRequest.objects.exists()
 
 
+def test_everything_that_is_wrong_is_said_at_once(api_of, user, flow):
+    response = (
+        api_of(user).post("/requests", body_for(flow, duration="9h", justification="")).json()
+    )
+    assert {error["where"] for error in response["errors"]} == {"duration", "justification"}
+    assert response["detail"] == response["errors"][0]["message"]
+
+
 def test_targets_of_others_do_not_exist(api_of, user):
     foreign = AccessFlowFactory(requester_users=[UserFactory()], targets=1)
     response = api_of(user).post("/requests", body_for(foreign))
