@@ -88,7 +88,7 @@ def _codes() -> Iterator[Finding]:
         )
     if getattr(settings, "OTP_TOTP_IMAGE", None):
         yield 5, "OTP_TOTP_IMAGE makes apps load an image from another server.", "Remove it."
-    issuer = settings.OTP_TOTP_ISSUER
+    issuer = settings.OTP_TOTP_ISSUER or ""
     if not issuer.strip() or not set(":/").isdisjoint(issuer):
         yield 6, "MFA_ISSUER is empty or contains ':' or '/'.", "Use letters, digits and spaces."
     for app in sorted(EXTRA_DEVICES.intersection(settings.INSTALLED_APPS)):
