@@ -55,14 +55,12 @@ def time_zone(name: str) -> str:
     return name
 
 
-def networks(texts: list[str]) -> list[IPv4Network | IPv6Network]:
-    """Return networks like ``10.0.0.0/8``, or refuse to start."""
+def networks(name: str, texts: list[str]) -> list[IPv4Network | IPv6Network]:
+    """Return networks like ``10.0.0.0/8``, or refuse to start. ``name`` is the setting's."""
     try:
         return [ip_network(text.strip()) for text in texts]
     except ValueError as error:
-        raise ImproperlyConfigured(
-            f"WEBHOOK_NETWORKS must list networks like 10.0.0.0/8: {error}."
-        ) from None
+        raise ImproperlyConfigured(f"{name} must list networks like 10.0.0.0/8: {error}.") from None
 
 
 def database_limits(statement_s: int, *, by_server: bool) -> dict[str, Any]:
@@ -116,6 +114,7 @@ INSTALLED_APPS = [
     "apono_portal.apps.PortalConfig",
     "apono_portal.users.apps.UsersConfig",
     "apono_portal.notifications.apps.NotificationsConfig",
+    "apono_portal.sso.apps.SsoConfig",
     "apono_portal.api.apps.ApiConfig",
     "requests_app",
     "accessflows",
@@ -252,6 +251,18 @@ SILENCED_SYSTEM_CHECKS: list[str] = []
 # Number of reverse proxies whose X-Forwarded-For entries are trusted.
 TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES")
 
+# --- Single sign-on -----------------------------------------------------------------------------
+# One provider by environment (`manage.py configure_sso`); others on the page Single Sign-On.
+SSO_ISSUER = env.text("SSO_ISSUER")
+SSO_NAME = env.text("SSO_NAME")
+SSO_CLIENT_ID = env.text("SSO_CLIENT_ID")
+SSO_CLIENT_SECRET = env.text("SSO_CLIENT_SECRET")
+SSO_SCOPES = env.text("SSO_SCOPES")
+SSO_GROUPS_CLAIM = env.text("SSO_GROUPS_CLAIM")
+SSO_DOMAINS = env.items("SSO_DOMAINS")
+# Private networks in which identity providers may be.
+SSO_NETWORKS = networks("SSO_NETWORKS", env.items("SSO_NETWORKS"))
+
 # --- Multi-factor authentication --------------------------------------------------------------
 OTP_TOTP_SYNC = False
 OTP_TOTP_THROTTLE_FACTOR = 0  # mfa/verification/rate_limits.py limits attempts
@@ -346,7 +357,7 @@ vars().update(email(env.text("EMAIL_URL") or "dummymail://"))
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM") or f"portal@{_address.hostname}"
 EMAIL_TIMEOUT = env.integer("EMAIL_TIMEOUT_S")
 # Private networks that webhooks may be sent to.
-WEBHOOK_NETWORKS = networks(env.items("WEBHOOK_NETWORKS"))
+WEBHOOK_NETWORKS = networks("WEBHOOK_NETWORKS", env.items("WEBHOOK_NETWORKS"))
 
 LOGGING = logging_for(env.text("LOG_FORMAT"), env.text("LOG_LEVEL"))
 METRICS_TOKEN = env.text("METRICS_TOKEN")  # /metrics is off without it

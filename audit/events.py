@@ -11,6 +11,7 @@ class EventName(models.TextChoices):
     SESSION_LOCK_OUT = "session:lock_out", "Sign-in locked out"
     SESSION_SIGN_OUT = "session:sign_out", "Signed out"
     SESSION_END = "session:end", "Session ended"
+    SESSION_BREAK_GLASS = "session:break_glass", "Break-glass sign-in"
 
     USER_CREATE = "user:create", "User added"
     USER_INVITE = "user:invite", "Password link created"
@@ -19,6 +20,16 @@ class EventName(models.TextChoices):
     USER_REACTIVATE = "user:reactivate", "User reactivated"
     USER_CHANGE_PASSWORD = "user:change_password", "Password changed"
     GROUP_CHANGE = "group:change", "Group changed"
+
+    PROVIDER_CREATE = "provider:create", "Identity provider added"
+    PROVIDER_CHANGE = "provider:change", "Identity provider changed"
+    PROVIDER_DELETE = "provider:delete", "Identity provider deleted"
+    PROVIDER_TEST = "provider:test", "Identity provider tested"
+    PROVIDER_CHANGE_DOMAIN = "provider:change_domain", "Sign-in domain changed"
+    PROVIDER_CHANGE_MAPPING = "provider:change_mapping", "Claim mapping changed"
+    PROVIDER_CONNECT = "provider:connect", "User connected to identity provider"
+    PROVIDER_REFUSE = "provider:refuse", "Single sign-on refused"
+    PROVIDER_BREAK_GLASS = "provider:break_glass", "Break-glass admin changed"
 
     MFA_BEGIN_SET_UP = "mfa:begin_set_up", "Authenticator setup started"
     MFA_SET_UP = "mfa:set_up", "MFA turned on"
@@ -126,6 +137,8 @@ WARNINGS = frozenset(
     {
         EventName.SESSION_SIGN_IN_FAIL,
         EventName.SESSION_LOCK_OUT,
+        EventName.SESSION_BREAK_GLASS,
+        EventName.PROVIDER_REFUSE,
         EventName.MFA_REFUSE,
         EventName.MFA_THROTTLE,
         EventName.REQUEST_BREAK_GLASS,

@@ -19,7 +19,7 @@ from audit.integrity import triggers
 from tests.fixtures.mariadb import mariadb_server, mariadb_subject  # noqa: F401
 from tests.fixtures.valkey import valkey_server, valkey_subject  # noqa: F401
 
-pytest_plugins = ["tests.fixtures.postgres"]
+pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.sso"]
 
 BACKEND = "apono_portal.users.backends.EmailBackend"
 

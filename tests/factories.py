@@ -7,6 +7,7 @@ code_for(authenticator)  # the six digits of this moment, by an independent auth
 
 import base64
 import secrets
+import uuid
 from datetime import datetime, timedelta
 
 import factory
@@ -28,6 +29,7 @@ from apono_portal.api.tokens.secrets import SHOWN_LENGTH, hash_of, new_secret
 from apono_portal.core.crypto import encryption
 from apono_portal.notifications.kinds import WEBHOOK_KINDS
 from apono_portal.notifications.models import Webhook
+from apono_portal.sso.models import IdentityProvider
 from apono_portal.users.models import Role, User
 from mfa.models import Authenticator, Method, MfaState, Outcome, Passkey, Verification
 from mfa.verification.window import Window
@@ -477,3 +479,27 @@ class WebhookFactory(factory.django.DjangoModelFactory):
         )
         webhook.save(force_insert=True)
         return webhook
+
+
+class IdentityProviderFactory(factory.django.DjangoModelFactory):
+    """A provider with the client of the tests. ``domains=["halden.example"]`` creates accounts there."""
+
+    class Meta:
+        model = IdentityProvider
+        skip_postgeneration_save = True
+
+    slug = factory.Sequence(lambda n: f"provider-{n}")
+    name = factory.Sequence(lambda n: f"Provider {n}")
+    issuer = factory.Sequence(lambda n: f"https://idp-{n}.example")
+    client_id = "portal"
+    secret_id = factory.LazyFunction(uuid.uuid4)
+    encrypted_secret = factory.LazyAttribute(
+        lambda row: encryption.encrypt(
+            b"client-secret-of-the-tests", purpose=encryption.CLIENT_SECRET, owner=row.secret_id
+        )
+    )
+
+    @factory.post_generation
+    def domains(self, create, extracted):
+        for domain in extracted or ():
+            self.domains.create(domain=domain, creates_users=True)

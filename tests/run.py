@@ -23,6 +23,7 @@ from apono_portal.demo.errors import DemoError
 from apono_portal.demo.postgres_binaries import available_versions
 from apono_portal.demo.postgres_server import PostgresServer
 from tests.chromium import NoChromium, ensure_chromium
+from tests.fixtures.sso import NoNode, ensure_identity_provider
 
 # PostgreSQL repeats every test that uses the portal's database, but for those in a browser, those of
 # targets, and those marked with `anywhere`, which hold whatever the database is.
@@ -44,14 +45,25 @@ def main() -> int:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # some hundred processes would compile anew
     try:
         os.environ["CHROMIUM"] = ensure_chromium()
+        set_up_identity_provider()
         with temporary_folder() as folder, ThreadPoolExecutor() as pool:
             run = partial(run_tests, folder=folder, workers=options.workers)
             results = list(pool.map(run, options.databases or RUNS))
-    except (NoChromium, DemoError) as error:
+    except (NoChromium, NoNode, DemoError) as error:
         print(error, file=sys.stderr)
         return 1
     print("\n", *(line for _, summary in results for line in summary), sep="", end="")
     return int(any(code for code, _ in results))
+
+
+def set_up_identity_provider() -> None:
+    """Install the provider of the single sign-on tests; without Node.js they are skipped, in CI none run."""
+    try:
+        ensure_identity_provider()
+    except NoNode as missing:
+        if os.environ.get("CI"):
+            raise
+        print(missing, "They are skipped.", file=sys.stderr)
 
 
 @contextmanager

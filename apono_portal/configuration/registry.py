@@ -279,6 +279,33 @@ SECTIONS = (
         ),
     ),
     Section(
+        "Single sign-on",
+        (
+            Setting(
+                "SSO_ISSUER",
+                "Issuer of the identity provider that `manage.py configure_sso` adds. Others are added on the "
+                "page Single Sign-On.",
+            ),
+            Setting("SSO_NAME", "Its name on the sign-in button.", default="Single Sign-On"),
+            Setting("SSO_CLIENT_ID", "Its client ID."),
+            Setting("SSO_CLIENT_SECRET", "Its client secret, stored encrypted.", is_secret=True),
+            Setting(
+                "SSO_SCOPES",
+                "The scopes to request, separated by spaces.",
+                default="openid profile email",
+            ),
+            Setting("SSO_GROUPS_CLAIM", "The claim that mappings look at.", default="groups"),
+            Setting(
+                "SSO_DOMAINS", "Email domains it vouches for, separated by commas.", kind="list"
+            ),
+            Setting(
+                "SSO_NETWORKS",
+                "Private networks in which identity providers may be: `10.0.0.0/8,...`",
+                kind="list",
+            ),
+        ),
+    ),
+    Section(
         "Audit log",
         (
             Setting(

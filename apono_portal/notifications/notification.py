@@ -161,6 +161,7 @@ _OTHER_EVENTS: dict[str, Callable[[Event], Kind | None]] = {
     EventName.MFA_LOCK_OUT: _always(Kind.SECURITY),
     EventName.MFA_LIFT_LOCKOUT: _always(Kind.SECURITY),
     EventName.SESSION_LOCK_OUT: _always(Kind.SECURITY),
+    EventName.SESSION_BREAK_GLASS: _always(Kind.SECURITY),
     EventName.USER_CHANGE_PASSWORD: _always(Kind.SECURITY),
 }
 NOTIFYING = frozenset([*_REQUEST_EVENTS, *_OTHER_EVENTS])

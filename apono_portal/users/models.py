@@ -51,6 +51,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(max_length=64)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.MEMBER)
     is_active = models.BooleanField("active", default=True)
+    # Keeps the password where single sign-on is enforced (`apono_portal.sso.enforcement`).
+    is_break_glass = models.BooleanField("break-glass admin", default=False, editable=False)
     # For scripts: signs in nowhere, acts by token only, and requests nothing that requires MFA.
     is_service = models.BooleanField("service account", default=False, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)

@@ -8,6 +8,7 @@ from tests.factories import (
     AccessFlowFactory,
     AuthenticatorFactory,
     GroupFactory,
+    IdentityProviderFactory,
     IntegrationFactory,
     UserFactory,
     WebhookFactory,
@@ -67,6 +68,18 @@ def preferences_form() -> tuple[str, dict[str, object]]:
     return "/account/notifications/", {}
 
 
+def provider_form() -> tuple[str, dict[str, object]]:
+    provider = IdentityProviderFactory()
+    fields = ("issuer", "client_id", "scopes", "groups_claim", "colour")
+    values = {name: getattr(provider, name) for name in fields}
+    return f"/single-sign-on/{provider.pk}/edit/", {**values, "name": "Changed"}
+
+
+def domain_form() -> tuple[str, dict[str, object]]:
+    domain = IdentityProviderFactory(domains=["halden.example"]).domains.get()
+    return f"/single-sign-on/domains/{domain.pk}/", {"creates_users": "off"}
+
+
 FORMS = {
     "flow": (
         flow_form,
@@ -76,6 +89,8 @@ FORMS = {
     "group": (group_form, {"seen", "members"}),
     "integration": (integration_form, {"seen", "terminate_sessions_on_reset"}),
     "webhook": (webhook_form, {"seen", "is_active", "kinds"}),
+    "provider": (provider_form, {"seen", "is_active"}),
+    "domain": (domain_form, {"seen", "creates_users", "is_enforced"}),
     "reset": (reset_form, {"revoke_access", "require_new_password"}),
     "preferences": (preferences_form, {"requests", "approvals", "targets"}),
 }
@@ -97,7 +112,7 @@ def test_without_any_one_of_its_fields_a_form_changes_nothing(admin_client, name
     assert snapshot() != before
 
 
-@pytest.mark.parametrize("name", sorted(FORMS.keys() - {"reset", "preferences"}))
+@pytest.mark.parametrize("name", sorted(FORMS.keys() - {"domain", "reset", "preferences"}))
 def test_a_form_of_before_somebody_elses_change_is_a_conflict(admin_client, name):
     url, data = FORMS[name][0]()
     stale = {**hidden_fields(admin_client, url), **data}

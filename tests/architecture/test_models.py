@@ -26,6 +26,9 @@ NOT_IN_ADMIN = {
     "api.TokenConfirmation": "an event of the audit log",
     "mfa.PasskeyChallenge": "random, and used up within minutes",
     "mfa.RecoveryCode": "hashes that nobody looks up",
+    "sso.MappedMembership": "shown as the source of a membership",
+    "sso.ProviderSession": "within the sessions that it began",
+    "sso.UsedLogoutToken": "hashes that nobody looks up",
     "users.PasswordFailure": "the same, for a quarter of an hour",
     "notifications.ReadPosition": "a worker's place in the log",
 }
@@ -38,6 +41,7 @@ SECRET_FIELDS = {
     "token_hash",
     "encrypted_url",
     "encrypted_secret",
+    "encrypted_id_token",
 }
 OURS = [
     model

@@ -66,6 +66,10 @@ INTEGRATION_TERMS = {
         "ca_certificates",
     )
 }
+PROVIDER_FIELDS = (
+    *("name", "issuer", "client_id", "encrypted_secret", "colour", "version"),
+    *("scopes", "groups_claim", "accepted_acr", "is_active"),
+)
 
 WRITES: dict[str, set[str]] = {
     "audit:verify": {"LogVerification +"},
@@ -86,6 +90,15 @@ WRITES: dict[str, set[str]] = {
     "users:reactivate": {"User.is_active"},
     "users:create_group": {"Group +", "User_groups +"},
     "users:edit_group": {"Group.name", "User_groups +", "User_groups -"},
+    "sso:create": {"IdentityProvider +"},
+    "sso:edit": {f"IdentityProvider.{name}" for name in PROVIDER_FIELDS},
+    "sso:delete": {"IdentityProvider -", "SignInDomain -", "ClaimMapping -"},
+    "sso:add_domain": {"SignInDomain +"},
+    "sso:edit_domain": {"SignInDomain.creates_users", "SignInDomain.is_enforced"},
+    "sso:remove_domain": {"SignInDomain -"},
+    "sso:add_mapping": {"ClaimMapping +"},
+    "sso:remove_mapping": {"ClaimMapping -"},
+    "sso:break_glass": {"User.is_break_glass"},
     "mfa:passkey_registration_options": {"PasskeyChallenge +", "MfaState +"},
     "mfa:recovery_codes": {"RecoveryCode +", "RecoveryCode -", "Delivery +"},
     "notifications:choose": {"EmailOptOut +", "EmailOptOut -"},

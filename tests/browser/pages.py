@@ -59,6 +59,8 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "notifications:deliveries",
         "notifications:webhooks",
         "notifications:create_webhook",
+        "sso:list",
+        "sso:create",
         "api:everybodys_tokens",
         "admin:index",
     ),
@@ -92,6 +94,11 @@ NO_PAGE = {
         "requests:preview_new_flow",
         "requests:reset",
         "requests:reveal",
+        "sso:add_domain",
+        "sso:add_mapping",
+        "sso:break_glass",
+        "sso:remove_domain",
+        "sso:remove_mapping",
         "users:invite",
         "users:reactivate",
         "users:remind",
@@ -114,6 +121,7 @@ NO_PAGE = {
         "audit:verifier",
         "mfa:passkey_options",
         "mfa:passkey_registration_options",
+        "sso:back_channel_logout",
         "requests:activity_csv",
         "requests:activity_jsonl",
     ),
@@ -121,6 +129,10 @@ NO_PAGE = {
         "admin_sign_in",
         "admin_password",
         "mfa:codes_saved",
+        "sso:callback",
+        "sso:signed_out",
+        "sso:start",
+        "sso:test",
         "users:well_known_password",
     ),
     "comes between two steps, and is walked elsewhere": (
@@ -133,6 +145,7 @@ NO_PAGE = {
         "notifications:delete_webhook",
         "notifications:edit_webhook",
         "requests:submitted",
+        "sso:connect",
     ),
 }
 
@@ -176,6 +189,9 @@ def _admin_pages(world: World) -> Iterator[str]:
     yield f"{reverse('requests:reviews')}?show=done"
     active = world.requests["active"].pk
     yield f"{reverse('requests:revoke_selected')}?request={active}"
+    for name in ("detail", "edit", "delete"):
+        yield reverse(f"sso:{name}", args=[world.provider.pk])
+    yield reverse("sso:edit_domain", args=[world.provider.domains.get().pk])
     yield reverse("integrations:canary", args=[integration.pk, world.canary.pk])
 
 

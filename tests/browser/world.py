@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accessflows.models import AccessFlow, CanaryRun
+from apono_portal.sso.models import IdentityProvider
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.services import record
@@ -21,6 +22,7 @@ from tests.factories import (
     DecisionFactory,
     GrantFactory,
     GroupFactory,
+    IdentityProviderFactory,
     IntegrationFactory,
     PasskeyFactory,
     TokenFactory,
@@ -50,6 +52,7 @@ class World:
     decidable: AccessRequest = None  # type: ignore[assignment]
     break_glass: AccessRequest = None  # type: ignore[assignment]
     canary: CanaryRun = None  # type: ignore[assignment]
+    provider: IdentityProvider = None  # type: ignore[assignment]
 
     @classmethod
     def made(cls) -> "World":
@@ -57,6 +60,7 @@ class World:
         world._people()
         world._flows()
         world._requests()
+        world._providers()
         return world
 
     def _people(self) -> None:
@@ -75,6 +79,13 @@ class World:
         self.token = TokenFactory(user=self.people["requester"], name=f"Laptop of {LONG}"[:64])
         self.service = UserFactory(name="Deployments", is_service=True)
         self.owners = owners
+
+    def _providers(self) -> None:
+        long_name = "Halden directory of people and partners"
+        self.provider = IdentityProviderFactory(name=long_name, domains=[f"{LONG.lower()}.example"])
+        self.provider.mappings.create(value="grp-billing-" + "x" * 60, group=self.owners)
+        self.provider.mappings.create(value="access-admins", role="admin")
+        IdentityProviderFactory(name="Contractors")
 
     def _flows(self) -> None:
         askers = [self.people[role] for role in ("requester", "waiting")]

@@ -7,17 +7,19 @@ from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 
 from accessflows.permissions import require_admin
-from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.client import SYSTEM, ClientInfo
 from apono_portal.core.web.seen_state import CHANGED_MEANWHILE, digest_of
+from apono_portal.sso.enforcement import is_break_glass_needed
 from apono_portal.users.exceptions import UserError
 from apono_portal.users.models import Role, User
 from audit.events import EventName
 from audit.services import record
-from mfa.verification.locking import advance_epoch, lock_states
+from mfa.verification.locking import advance_epoch, lock_state, lock_states
 from mfa.verification.window import Window
 from requests_app.grants.revocation import revoke_all_access_of
 
 EMAIL_TAKEN = "A user with this email already exists."
+BREAK_GLASS = "This is the break-glass admin. Choose another one under Single Sign-On first."
 SERVICE_ADMIN = "A service account cannot be an admin."
 LAST_ADMIN = "This is the last active admin. Make another user an admin first."
 
@@ -75,20 +77,9 @@ def change_user(
         require_admin(actor=actor, window=window)
         user = _lock(user, leaves_admins=role != Role.ADMIN)
         _check_role(role, is_service=user.is_service)
-        before = _audited_fields(user)
-        if digest_of(before) != seen:
+        if user_digest(user) != seen:
             raise UserError(CHANGED_MEANWHILE)
-        user.name, user.role = name, role
-        user.save(update_fields=["name", "role", "search_words"])
-        user.groups.set(groups)
-        after = _audited_fields(user)
-        if before["role"] != after["role"]:
-            advance_epoch(user=user)
-        changes = {
-            field: {"from": before[field], "to": after[field]}
-            for field in before
-            if before[field] != after[field]
-        }
+        changes = _save_profile(user, name=name, role=role, groups=groups)
         if changes:
             record(
                 event=EventName.USER_CHANGE,
@@ -96,6 +87,66 @@ def change_user(
                 target=user,
                 client_info=client_info,
                 metadata={"changes": changes},
+            )
+    return user
+
+
+def create_user_from_directory(
+    *,
+    email: str,
+    name: str,
+    directory: str,
+    metadata: dict[str, Any],
+    client_info: ClientInfo = SYSTEM,
+) -> User:
+    """Add a member whom a directory vouches for, without a password."""
+    try:
+        with transaction.atomic():
+            user = User.objects.create_user(email=email, name=name, role=Role.MEMBER)
+            record(
+                event=EventName.USER_CREATE,
+                actor=None,
+                actor_label=directory,
+                target=user,
+                client_info=client_info,
+                metadata={"role": Role.MEMBER, "groups": [], **metadata},
+            )
+    except IntegrityError:
+        raise UserError(EMAIL_TAKEN, field="email") from None
+    return user
+
+
+def change_user_from_directory(
+    *,
+    user: User,
+    name: str,
+    role: str,
+    groups: Iterable[Group],
+    directory: str,
+    client_info: ClientInfo = SYSTEM,
+) -> User:
+    """Save what a directory says about a user, with the effects of `change_user`.
+
+    The last active admin and a break-glass admin stay admins, and the event says why.
+    """
+    with transaction.atomic():
+        lock_state(user.pk)
+        metadata: dict[str, Any] = {}
+        try:
+            user = _lock(user, leaves_admins=role != Role.ADMIN)
+            _check_role(role, is_service=user.is_service)
+        except UserError as refusal:
+            user = User.objects.select_for_update().get(pk=user.pk)
+            role, metadata = user.role, {"kept_role": refusal.sentence}
+        changes = _save_profile(user, name=name, role=role, groups=groups)
+        if changes or metadata:
+            record(
+                event=EventName.USER_CHANGE,
+                actor=None,
+                actor_label=directory,
+                target=user,
+                client_info=client_info,
+                metadata={"changes": changes, **metadata},
             )
     return user
 
@@ -155,7 +206,27 @@ def _lock(user: User, *, leaves_admins: bool) -> User:
     locked = User.objects.select_for_update().get(pk=user.pk)
     if locked.is_account_admin and other_admins == []:
         raise UserError(LAST_ADMIN, field="role")
+    if leaves_admins and is_break_glass_needed(locked):
+        raise UserError(BREAK_GLASS, field="role")
     return locked
+
+
+def _save_profile(
+    user: User, *, name: str, role: str, groups: Iterable[Group]
+) -> dict[str, dict[str, Any]]:
+    """Save a locked user and return what changed. Another role ends sessions and voids evidence."""
+    before = _audited_fields(user)
+    user.name, user.role = name, role
+    user.save(update_fields=["name", "role", "search_words"])
+    user.groups.set(groups)
+    after = _audited_fields(user)
+    if before["role"] != after["role"]:
+        advance_epoch(user=user)
+    return {
+        field: {"from": before[field], "to": after[field]}
+        for field in before
+        if before[field] != after[field]
+    }
 
 
 def _audited_fields(user: User) -> dict[str, Any]:

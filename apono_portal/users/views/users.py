@@ -183,8 +183,12 @@ def _after_reset(request: PortalRequest, user: User, invitation: Invitation | No
 
 
 def _invite(request: PortalRequest, user: User) -> HttpResponse:
-    """Send the link to set a password, or show it once."""
-    invitation = services.invite_user(**action_context(request), user=user)
+    """Send the link to set a password, or show it once. Users of a provider need none."""
+    try:
+        invitation = services.invite_user(**action_context(request), user=user)
+    except UserError as error:
+        messages.info(request, error.sentence)
+        return redirect("users:list")
     if invitation.emailed:
         messages.success(request, f"A link to set a password is being sent to {user.email}.")
         return redirect("users:list")
