@@ -142,4 +142,5 @@ fix: .venv/ready-to-test
 lock: .venv/ready-to-test
 	$(LOCK) --output-file requirements.txt
 	$(LOCK) --extra demo --output-file requirements-demo.txt
+	$(LOCK) --extra mariadb --extra valkey --output-file requirements-targets.txt
 	$(LOCK) --extra demo --group dev --output-file requirements-dev.txt
