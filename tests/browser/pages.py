@@ -90,6 +90,8 @@ NO_PAGE = {
         "requests:refuse",
         "requests:lift_pause",
         "requests:remove_favorite",
+        "flows:pick_group",
+        "flows:pick_user",
         "requests:preview_flow",
         "requests:preview_new_flow",
         "requests:reset",

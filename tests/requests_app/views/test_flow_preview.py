@@ -57,6 +57,7 @@ def typed(flow: AccessFlow, **changes: object) -> dict[str, object]:
         "require_approver_reason",
         "allow_self_approval",
         "allow_delegation",
+        "break_glass",
     )
     lists = ("approver_groups", "approver_users", "available_days")
     return {
