@@ -85,12 +85,12 @@ def test_servers_clock_is_read_every_time(pg_target):
 def test_preflight_signs_in_again(pg_target):
     pid(pg_target.target)
     broker = pg_target.target.user
-    [row] = pg_target.ask("SELECT rolpassword FROM pg_authid WHERE rolname = %s", [broker])
+    [(verifier,)] = pg_target.ask("SELECT rolpassword FROM pg_authid WHERE rolname = %s", [broker])
     pg_target.ask(f"ALTER ROLE {broker} PASSWORD 'changed'")
     try:
         checks = postgresql.preflight(pg_target.target)
     finally:  # by its hash: another test looks for the password in the server's log
-        pg_target.ask(f"ALTER ROLE {broker} PASSWORD '{row['rolpassword']}'")
+        pg_target.ask(f"ALTER ROLE {broker} PASSWORD '{verifier}'")
     assert [check.name for check in checks if not check.ok] == ["Connection"]
 
 
