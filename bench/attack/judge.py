@@ -1,9 +1,9 @@
 """Success as seen from outside: logins on the target, and settings on the admins' pages."""
 
-import os
 import re
 import threading
 import time
+from itertools import zip_longest
 
 from bs4 import Tag
 
@@ -66,7 +66,8 @@ class Judge:
 
 def _difference(before: str, after: str) -> str:
     """Return the first place at which two texts differ."""
-    start = len(os.path.commonprefix([before, after]))
+    pairs = enumerate(zip_longest(before, after))
+    start = next((at for at, (one, other) in pairs if one != other), 0)
     shown = slice(max(start - SHOWN, 0), start + SHOWN)
     return f"{before[shown]!r} is {after[shown]!r}"
 
