@@ -3,7 +3,6 @@
 import pytest
 from django.test import Client
 
-
 BROWSER = {"HTTP_ACCEPT": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
