@@ -66,11 +66,12 @@ def _access(now: datetime) -> Iterator[Gauge]:
     )
     usable = grants.exclude(state=GrantState.CONTAINED)
     overdue = usable.filter(deadline__lt=now - OVERDUE_AFTER)
-    yield Gauge("portal_grants_overdue", "Expired grants that are not contained.", overdue.count())
+    totals = overdue.aggregate(number=Count("pk"), since=Min("deadline"))
+    yield Gauge("portal_grants_overdue", "Expired grants that are not contained.", totals["number"])
     yield Gauge(
         "portal_grants_overdue_seconds",
         "Time since the first of them expired.",
-        _age(overdue.aggregate(at=Min("deadline"))["at"], now),
+        _age(totals["since"], now),
     )
     yield Gauge(
         "portal_workers",
