@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import BooleanField, Case, Exists, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.lookups import IsNull
 
 from apono_portal.core.db.email_domain import EmailDomain
@@ -32,11 +32,11 @@ _LOOKUPS = {
     EMAIL_DOMAIN: {operator: f"email_domain{lookup}" for operator, lookup in _EXACT.items()}
     | {CONTAINS: "email_domain__contains"},
 }
+# Attributes compared with text, each with operators that compare alike.
 _TEXT_KINDS = (
     (GROUP, STARTS_WITH),
     (GROUP, CONTAINS),
-    (EMAIL_DOMAIN, IS),
-    (EMAIL_DOMAIN, IS_NOT),
+    (EMAIL_DOMAIN, IS, IS_NOT),
     (EMAIL_DOMAIN, CONTAINS),
 )
 OPERATORS = {attribute: tuple(lookups) for attribute, lookups in _LOOKUPS.items()}
@@ -133,29 +133,33 @@ def met_conditions(
 
     ``user`` is an id, or the column that holds it in the query around this one.
     """
-    values = values.filter(condition=OuterRef("pk"))
-    met = _met_exactly(values, user)
-    for attribute, operator in _TEXT_KINDS:
-        person = _users().filter(pk=_reference(user, depth=4))
-        compares = _compares(attribute, operator, [OuterRef("text")])
-        equal = Exists(values.exclude(text="").filter(Exists(person.filter(compares))))
-        met |= Q(~equal if operator == IS_NOT else equal, attribute=attribute, operator=operator)
+    own = values.filter(condition=OuterRef("pk"))
+    matches = Exists(own.filter(_matches(user)))
+    is_lost = Exists(own.filter(user=None, group=None, text=""))
+    is_negated = Q(operator=IS_NOT)
+    unmet_if = Case(
+        When(matches, then=is_negated), default=~is_negated | is_lost, output_field=BooleanField()
+    )
     set_of = {"flow": OuterRef("flow"), "set_number": OuterRef("set_number")}
-    unmet = conditions.model._default_manager.filter(**set_of).exclude(met)
+    unmet = conditions.model._default_manager.filter(unmet_if, **set_of)
     return conditions.order_by().filter(~Exists(unmet.order_by()))
 
 
-def _met_exactly(values: QuerySet[Any], user: int | str) -> Q:
-    """Match conditions on users and groups by id.
+def _matches(user: int | str) -> Q:
+    """Match values that a user equals, begins with or contains, whatever their condition makes of that.
 
     Starts from the groups of the user: a user has few, while a group may have a million members.
     """
     memberships = get_user_model().groups.through._default_manager
-    own = memberships.filter(user=_reference(user, depth=4)).values("group")
-    equal = Exists(values.filter(Q(user=_reference(user, depth=3)) | Q(group__in=own)))
-    lost = Exists(values.filter(user=None, group=None))
-    by_id = Q(attribute__in=[USER, GROUP])
-    return by_id & (Q(equal, operator=IS) | Q(~equal, ~lost, operator=IS_NOT))
+    own_groups = memberships.filter(user=_reference(user, depth=4)).values("group")
+    person = _users().filter(pk=_reference(user, depth=4))
+    by_text = NOBODY
+    for attribute, *operators in _TEXT_KINDS:
+        compares = _compares(attribute, operators[0], [OuterRef("text")])
+        kind = Q(condition__attribute=attribute, condition__operator__in=operators)
+        by_text |= kind & Q(Exists(person.filter(compares)))
+    by_id = Q(user=_reference(user, depth=3)) | Q(group__in=own_groups)
+    return by_id | ~Q(text="") & by_text
 
 
 def merged(sets: Iterable[ConditionSet]) -> list[ConditionSet]:
