@@ -14,7 +14,7 @@ from mfa.exceptions import MfaError, NotAllowed, WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
 
 CONTENT_TYPE = "application/problem+json"
-NOT_FOUND = "There is no such thing, or it is not yours to see."
+NOT_FOUND = "Not found, or you do not have access to it."
 # The errors that operations document: of those that read, and of those that change something.
 ERRORS = frozenset({401, 403, 404, 422, 429})
 CHANGES = ERRORS | {409}

@@ -89,11 +89,11 @@ def take_attempt(request: HttpRequest, provider: IdentityProvider) -> Attempt:
     attempts = _attempts(request)
     values = attempts.pop(request.GET.get("state", ""), None)
     if values is None:
-        raise SignInMismatch("This sign-in was not started in this browser, or it is over.")
+        raise SignInMismatch("This sign-in was not started in this browser, or it has expired.")
     request.session[SESSION_KEY] = attempts
     attempt = Attempt(**values)
     if attempt.provider_id != provider.pk or time.time() - attempt.began_at > LIFETIME_S:
-        raise SignInMismatch("This sign-in was started with another provider, or it is over.")
+        raise SignInMismatch("This sign-in was started with another provider, or it has expired.")
     return attempt
 
 

@@ -144,7 +144,7 @@ def answers_of(provider: IdentityProvider) -> Iterator[None]:
         yield
     except DecryptionFailed:
         raise ProviderUnreachable(
-            f"The client secret of {provider} does not decrypt. An admin has to enter it again."
+            f"The client secret of {provider} could not be decrypted. An admin must enter it again."
         ) from None
     except requests.ConnectionError as failed:
         raise ProviderUnreachable(str(failed)) from None

@@ -34,7 +34,7 @@ from mfa.verification.window import Window
 MAX_REFUSALS, REFUSAL_PERIOD = 10, timedelta(minutes=15)
 NO_ACCOUNT = "You don't have an account here yet. Ask an account admin to add one."
 NOT_ACTIVE = "Your account is deactivated. Ask an account admin."
-SERVICE = "A service account acts by API token and signs in nowhere."
+SERVICE = "A service account uses API tokens and cannot sign in."
 TAKEN = "This sign-in is already connected to an account."
 
 
@@ -77,7 +77,9 @@ def connect_identity(
     """
     provider = IdentityProvider.objects.filter(pk=pending.provider_id, is_active=True).first()
     if provider is None or user.email != pending.email:
-        raise SignInRefused("This account has another email than the sign-in. Nothing was changed.")
+        raise SignInRefused(
+            "This account has a different email from the sign-in. Nothing was changed."
+        )
     try:
         with transaction.atomic():
             lock_state(user.pk)

@@ -48,7 +48,7 @@ def test_a_secret_that_does_not_decrypt_is_entered_again(admin_client, client):
     admin_client.post("/single-sign-on/new/", FIELDS)
     IdentityProvider.objects.update(encrypted_secret="siv1.AAAA")
     page = client.get("/sso/okta/")
-    assert (page.status_code, "does not decrypt" in page.content.decode()) == (503, True)
+    assert (page.status_code, "could not be decrypted" in page.content.decode()) == (503, True)
     url = f"/single-sign-on/{IdentityProvider.objects.get().pk}/edit/"
     assert admin_client.post(url, hidden_fields(admin_client, url) | FIELDS).status_code == 302
     assert IdentityProvider.objects.get().secret == "a-secret-of-okta"

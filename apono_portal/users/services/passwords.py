@@ -38,7 +38,7 @@ PASSWORD_LINK = "password_link"
 UNKNOWN_BROWSER = ThrottleScope()
 ACCOUNT_CHANGED = "Your password or account has changed. Sign in again."
 NO_PASSWORD = "You sign in through your identity provider, without a password."
-USES_SSO = "This user signs in through an identity provider, so needs no password."
+USES_SSO = "This user signs in through an identity provider and needs no password."
 LINK_VOID = "This link no longer works. Ask an account admin for a new one."
 
 
