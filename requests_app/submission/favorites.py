@@ -31,7 +31,3 @@ def set_favorite(
                 target=flow,
                 client_info=client_info,
             )
-
-
-def favorite_ids(user: "User") -> set[int]:
-    return set(FavoriteFlow.objects.filter(user=user).values_list("flow", flat=True))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.paginator import Page, Paginator
-from django.db.models import prefetch_related_objects
+from django.db.models import Exists, OuterRef, prefetch_related_objects
 
 from accessflows.flows.catalog import (
     FILTER_FIELDS,
@@ -19,8 +19,7 @@ from accessflows.flows.catalog import (
     requestable_targets,
 )
 from accessflows.models import AccessFlow, FlowTarget
-from requests_app.models import AccessRequest, RequestedTarget, Status
-from requests_app.submission.favorites import favorite_ids
+from requests_app.models import AccessRequest, FavoriteFlow, RequestedTarget, Status
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -193,18 +192,23 @@ def catalog_page(user: "User", data: Mapping[str, Any], selection: Selection) ->
     targets = requestable_targets(user)
     words = filters.cleaned_data.get("q", "")
     matching = filter_targets(targets, words=words, names=filters.names).order_by(*CATALOG_ORDER)
-    page = Paginator(matching, PAGE_SIZE).get_page(data.get("page"))
+    is_favorite = Exists(FavoriteFlow.objects.filter(user=user, flow=OuterRef("flow")))
+    page: Page[Any] = Paginator(matching.annotate(is_favorite=is_favorite), PAGE_SIZE).get_page(
+        data.get("page")
+    )
     on_page = list(page.object_list)
     selected = {target.pk for target in selection.targets}
     elsewhere = [target for target in selection.targets if target not in on_page]
-    favorites, active = favorite_ids(user), active_access_of(user)
+    active = active_access_of(user)
     return CatalogPage(
         filters=filters,
         options=filter_options(targets.prefetch_related(None).values_list(*FILTER_FIELDS.values())),
         page=page,
         groups=[
-            CatalogGroup(flow, _rows(members, selected, active), is_favorite=flow.pk in favorites)
-            for flow, members in groupby(on_page, key=lambda target: target.flow)
+            CatalogGroup(flow, _rows(members, selected, active), is_favorite=is_favorite)
+            for (flow, is_favorite), members in groupby(
+                on_page, key=lambda target: (target.flow, target.is_favorite)
+            )
         ],
         selected_elsewhere=CatalogGroup(None, _rows(elsewhere, selected, active))
         if elsewhere
