@@ -3,6 +3,7 @@
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from accessflows.connectors.errors import ConnectorError, TargetRefused
@@ -95,3 +96,37 @@ class Canary(ABC):
                 self.connector.clean(self.target, identity)
         except ConnectorError:
             return
+
+
+class SignInCanary(Canary):
+    """It also signs in with its credential, before and after containment."""
+
+    @staticmethod
+    @abstractmethod
+    def may_sign_in(target: Target) -> bool:
+        """Return whether the target accepts its ``user`` and ``password``. Raises ConnectorError."""
+
+    def steps(self) -> tuple[Step, ...]:
+        return (
+            ("Create", self.create),
+            ("Issue credential", self.issue_credential),
+            ("Sign in", self.sign_in),
+            ("Contain", self.contain),
+            ("Sign in again", self.sign_in_again),
+            ("Clean", self.clean),
+            ("Prove", self.prove),
+        )
+
+    def sign_in(self) -> str:
+        if not self._may_sign_in():
+            raise TargetRefused("The new account can't sign in.")
+        return "It can sign in."
+
+    def sign_in_again(self) -> str:
+        if self._may_sign_in():
+            raise TargetRefused("The contained account can still sign in.")
+        return "It can no longer sign in."
+
+    def _may_sign_in(self) -> bool:
+        user, password = self.credential.user, self.credential.password
+        return self.may_sign_in(replace(self.target, user=user, password=password))

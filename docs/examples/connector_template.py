@@ -8,17 +8,18 @@ import fcntl
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from accessflows.connectors.canary import Canary, Step, trial_grant
+from accessflows.connectors.base import ConnectorBase
+from accessflows.connectors.canary import Canary, Step
 from accessflows.connectors.errors import (
     ClockSkew,
-    ConnectorError,
     TargetMismatch,
     TargetRefused,
     TargetUnavailable,
@@ -46,9 +47,6 @@ from accessflows.connectors.protocol import (
     Inventory,
     ManagedAccount,
     Membership,
-    OwnedObjects,
-    PermissionEntry,
-    PermissionState,
     Proof,
     Target,
     TargetSettings,
@@ -57,6 +55,7 @@ from accessflows.connectors.protocol import (
 )
 
 MAX_SKEW_S = 30
+MAX_WAIT_S = 2
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,21 @@ class FileSettings(TargetSettings):
     path: str = setting("File", "/etc/example/accounts.json", max_length=200)
 
 
-class FileConnector:
+class FileCanary(Canary):
+    def steps(self) -> tuple[Step, ...]:
+        return (
+            ("Create", self.create),
+            ("Issue credential", self.issue_credential),
+            ("Contain", self.contain),
+            ("Clean", self.clean),
+            ("Prove", self.prove),
+        )
+
+
+class FileConnector(ConnectorBase):
     """The file holds {"server", "now", "permissions": [...], "accounts": {name: {...}}}."""
+
+    canary_class = FileCanary
 
     def preflight(
         self,
@@ -150,9 +162,6 @@ class FileConnector:
             account["deadline"] = later.isoformat()
             return later
 
-    def keep_connections(self, target: Target, databases: Iterable[str]) -> None:
-        """A file has no connections to keep."""
-
     def contain(self, target: Target, identity: GrantIdentity) -> Containment:
         with _file(target) as content:
             _check_server(content, identity.server_id)
@@ -161,40 +170,6 @@ class FileConnector:
                 return Containment(0, 0, was_absent=True)
             account |= {"password": "", "contained": True}
             return Containment(0, 0)
-
-    def contain_many(
-        self, target: Target, identities: Sequence[GrantIdentity]
-    ) -> dict[GrantIdentity, Containment | ConnectorError]:
-        outcomes: dict[GrantIdentity, Containment | ConnectorError] = {}
-        for identity in identities:
-            try:
-                outcomes[identity] = self.contain(target, identity)
-            except ConnectorError as error:
-                outcomes[identity] = error
-        return outcomes
-
-    def terminate_sessions_at(
-        self, target: Target, identities: Sequence[GrantIdentity], moment: datetime
-    ) -> dict[GrantIdentity, int]:
-        return {}
-
-    def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObjects:
-        return OwnedObjects(())
-
-    def read_permission(
-        self, target: Target, permission: str, *, server_id: str = ""
-    ) -> PermissionState:
-        return PermissionState()
-
-    def undo_permission_changes(
-        self,
-        target: Target,
-        permission: str,
-        changes: Sequence[PermissionEntry],
-        *,
-        server_id: str = "",
-    ) -> None:
-        """Grantees cannot give rights to others here."""
 
     def clean(self, target: Target, identity: GrantIdentity) -> Cleaning:
         with _file(target) as content:
@@ -220,17 +195,6 @@ class FileConnector:
                 left_behind_note="Not visible: files carry no owner",
             )
 
-    def prove_many(
-        self, target: Target, identities: Sequence[GrantIdentity]
-    ) -> dict[GrantIdentity, Proof | ConnectorError]:
-        proofs: dict[GrantIdentity, Proof | ConnectorError] = {}
-        for identity in identities:
-            try:
-                proofs[identity] = self.prove(target, identity)
-            except ConnectorError as error:
-                proofs[identity] = error
-        return proofs
-
     def list_managed_accounts(
         self,
         target: Target,
@@ -250,36 +214,13 @@ class FileConnector:
             )
             return AccountListing(_now(content), content["server"], listed, up_to)
 
-    def canary(
-        self,
-        target: Target,
-        resource: str,
-        permission: str,
-        *,
-        portal_id: str,
-        allow_delegation: bool = False,
-    ) -> Iterator[Check]:
-        trial = trial_grant(portal_id, resource, permission, allow_delegation=allow_delegation)
-        return _FileCanary(self, target, trial).run()
-
-
-class _FileCanary(Canary):
-    def steps(self) -> tuple[Step, ...]:
-        return (
-            ("Create", self.create),
-            ("Issue credential", self.issue_credential),
-            ("Contain", self.contain),
-            ("Clean", self.clean),
-            ("Prove", self.prove),
-        )
-
 
 @contextmanager
 def _file(target: Target) -> Iterator[dict[str, Any]]:
     """Yield the content, locked, and write it back unless the step was refused."""
     try:
         with Path(target.settings_as(FileSettings).path).open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _lock(file)
             content: dict[str, Any] = json.load(file)
             yield content
             file.seek(0)
@@ -287,6 +228,20 @@ def _file(target: Target) -> Iterator[dict[str, Any]]:
             file.truncate()
     except OSError:
         raise TargetUnavailable("The file can't be opened. The portal will retry.") from None
+
+
+def _lock(file: IO[str]) -> None:
+    """Wait for whoever else has the file, but not for ever: every call is bounded in time."""
+    give_up_at = time.monotonic() + MAX_WAIT_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > give_up_at:
+                raise TargetUnavailable("The file is in use. The portal will retry.") from None
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _now(content: Mapping[str, Any]) -> datetime:

@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 import pymysql
 import structlog
 
+from accessflows.connectors.base import ConnectorBase, result_of
 from accessflows.connectors.errors import (
     ConnectorError,
     TargetMismatch,
     TargetRefused,
     TargetUnavailable,
 )
-from accessflows.connectors.mariadb import canary, leftovers, preflight
+from accessflows.connectors.mariadb import leftovers, preflight
 from accessflows.connectors.mariadb.accounts import (
     HOST,
     Account,
@@ -29,6 +30,7 @@ from accessflows.connectors.mariadb.accounts import (
     read_accounts,
     require_marker,
 )
+from accessflows.connectors.mariadb.canary import MariaDBCanary
 from accessflows.connectors.mariadb.connection import (
     CONNECTION_LOST,
     EXISTS_OR_MISSING,
@@ -57,8 +59,6 @@ from accessflows.connectors.protocol import (
     Inventory,
     ManagedAccount,
     OwnedObjects,
-    PermissionEntry,
-    PermissionState,
     Proof,
     Target,
     grant_id_of,
@@ -93,11 +93,11 @@ _LISTED = (
 Outcome = Containment | ConnectorError
 
 
-class MariaDBConnector:
-    """Implements `accessflows.connectors.protocol.Connector`. Holds nothing but idle connections."""
+class MariaDBConnector(ConnectorBase):
+    """Holds nothing but idle connections."""
 
     preflight = staticmethod(preflight.preflight)
-    canary = canary.canary
+    canary_class = MariaDBCanary
 
     def discover(self, target: Target) -> Inventory:
         with connect_as_broker(target) as broker:
@@ -202,10 +202,7 @@ class MariaDBConnector:
             return
 
     def contain(self, target: Target, identity: GrantIdentity) -> Containment:
-        outcome = self.contain_many(target, [identity])[identity]
-        if isinstance(outcome, ConnectorError):
-            raise outcome
-        return outcome
+        return result_of(self.contain_many(target, [identity]), identity)
 
     def contain_many(
         self, target: Target, identities: Sequence[GrantIdentity]
@@ -247,22 +244,6 @@ class MariaDBConnector:
             broker.check_server(identity.server_id)
             return OwnedObjects(tuple(leftovers.objects_defined_by(broker, identity.name)))
 
-    def read_permission(
-        self, target: Target, permission: str, *, server_id: str = ""
-    ) -> PermissionState:
-        """Return nothing: a role that may give its rights to others is refused as a permission."""
-        return PermissionState()
-
-    def undo_permission_changes(
-        self,
-        target: Target,
-        permission: str,
-        changes: Sequence[PermissionEntry],
-        *,
-        server_id: str = "",
-    ) -> None:
-        """Do nothing: there are no changes to undo."""
-
     def clean(self, target: Target, identity: GrantIdentity) -> Cleaning:
         """Drop the account. What names it as definer stays, and can't run without it."""
         with connect_as_broker(target) as broker:
@@ -277,10 +258,7 @@ class MariaDBConnector:
         return Cleaning(was_absent=not account.exists)
 
     def prove(self, target: Target, identity: GrantIdentity) -> Proof:
-        proof = self.prove_many(target, [identity])[identity]
-        if isinstance(proof, ConnectorError):
-            raise proof
-        return proof
+        return result_of(self.prove_many(target, [identity]), identity)
 
     def prove_many(
         self, target: Target, identities: Sequence[GrantIdentity]

@@ -1,34 +1,20 @@
 """The canary of PostgreSQL, which also signs in with its credential, before and after containment."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
 import psycopg
 
-from accessflows.connectors.canary import Canary, Step, trial_grant
+from accessflows.connectors.canary import Canary, Step
 from accessflows.connectors.errors import ConnectorError, TargetRefused
 from accessflows.connectors.postgresql import canary_objects
 from accessflows.connectors.postgresql.connection import conninfo_for
-from accessflows.connectors.protocol import Check, Connector, Credential, Target
+from accessflows.connectors.protocol import Credential, Target
 
 Session = psycopg.Connection[tuple[object, ...]]
 
 
-def canary(
-    connector: Connector,
-    target: Target,
-    resource: str,
-    permission: str,
-    *,
-    portal_id: str,
-    allow_delegation: bool = False,
-) -> Iterator[Check]:
-    trial = trial_grant(portal_id, resource, permission, allow_delegation=allow_delegation)
-    return _PostgreSQLCanary(connector, target, trial).run()
-
-
-class _PostgreSQLCanary(Canary):
+class PostgreSQLCanary(Canary):
     session: Session | None = None
 
     def steps(self) -> tuple[Step, ...]:

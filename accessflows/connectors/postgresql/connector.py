@@ -1,8 +1,8 @@
 """The connector of kind "postgresql": each call from the module of its subject."""
 
+from accessflows.connectors.base import ConnectorBase
 from accessflows.connectors.postgresql import (
     activation,
-    canary,
     cleaning,
     connection,
     connection_lines,
@@ -18,10 +18,11 @@ from accessflows.connectors.postgresql import (
     role_listing,
     timed_termination,
 )
+from accessflows.connectors.postgresql.canary import PostgreSQLCanary
 
 
-class PostgreSQLConnector:
-    """Implements `accessflows.connectors.protocol.Connector`."""
+class PostgreSQLConnector(ConnectorBase):
+    canary_class = PostgreSQLCanary
 
     preflight = staticmethod(preflight.preflight)
     discover = staticmethod(discovery.discover)
@@ -44,4 +45,3 @@ class PostgreSQLConnector:
     prove = staticmethod(proof.prove)
     prove_many = staticmethod(proof.prove_many)
     list_managed_accounts = staticmethod(role_listing.list_managed_accounts)
-    canary = canary.canary

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from accessflows.connectors.base import ConnectorBase, result_of
 from accessflows.connectors.errors import (
     ConnectorError,
     TargetMismatch,
@@ -32,15 +33,13 @@ from accessflows.connectors.protocol import (
     Inventory,
     ManagedAccount,
     Membership,
-    OwnedObjects,
-    PermissionEntry,
-    PermissionState,
     Proof,
     Target,
     grant_id_of,
 )
 from accessflows.connectors.tls import is_encrypted
-from accessflows.connectors.valkey import canary, preflight
+from accessflows.connectors.valkey import preflight
+from accessflows.connectors.valkey.canary import ValkeyCanary
 from accessflows.connectors.valkey.connection import Broker, connect_as_broker
 from accessflows.connectors.valkey.names import (
     CONTAINED,
@@ -65,11 +64,11 @@ REVOKED = "The grant has expired or was revoked. Make a new request."
 Accounts = dict[str, Account]
 
 
-class ValkeyConnector:
-    """Implements `accessflows.connectors.protocol.Connector`. Holds nothing but idle connections."""
+class ValkeyConnector(ConnectorBase):
+    """Holds nothing but idle connections."""
 
     preflight = staticmethod(preflight.preflight)
-    canary = canary.canary
+    canary_class = ValkeyCanary
 
     def discover(self, target: Target) -> Inventory:
         with connect_as_broker(target) as broker:
@@ -181,10 +180,7 @@ class ValkeyConnector:
             return
 
     def contain(self, target: Target, identity: GrantIdentity) -> Containment:
-        outcome = self.contain_many(target, [identity])[identity]
-        if isinstance(outcome, ConnectorError):
-            raise outcome
-        return outcome
+        return result_of(self.contain_many(target, [identity]), identity)
 
     def contain_many(
         self, target: Target, identities: Sequence[GrantIdentity]
@@ -242,26 +238,6 @@ class ValkeyConnector:
                 broker.run("ACL", "SAVE")
         return {one: sessions[one.name] for one in due if sessions[one.name]}
 
-    def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObjects:
-        """Return nothing: keys carry no owner, as the promises say."""
-        return OwnedObjects(())
-
-    def read_permission(
-        self, target: Target, permission: str, *, server_id: str = ""
-    ) -> PermissionState:
-        """Return nothing: what a grantee may give to others is refused as a permission."""
-        return PermissionState()
-
-    def undo_permission_changes(
-        self,
-        target: Target,
-        permission: str,
-        changes: Sequence[PermissionEntry],
-        *,
-        server_id: str = "",
-    ) -> None:
-        """Do nothing: there are no changes to undo."""
-
     def clean(self, target: Target, identity: GrantIdentity) -> Cleaning:
         """Delete the account, which also ends sessions that would still be open."""
         with connect_as_broker(target) as broker:
@@ -285,10 +261,7 @@ class ValkeyConnector:
         return Cleaning()
 
     def prove(self, target: Target, identity: GrantIdentity) -> Proof:
-        proof = self.prove_many(target, [identity])[identity]
-        if isinstance(proof, ConnectorError):
-            raise proof
-        return proof
+        return result_of(self.prove_many(target, [identity]), identity)
 
     def prove_many(
         self, target: Target, identities: Sequence[GrantIdentity]

@@ -4,12 +4,13 @@ The receiver knows a grant by its reference, the name that is a login elsewhere.
 only in the response to `issue_credential`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
+from accessflows.connectors.base import ConnectorBase, outcome_of
 from accessflows.connectors.errors import (
     ClockSkew,
     ConnectorError,
@@ -32,14 +33,13 @@ from accessflows.connectors.protocol import (
     Membership,
     OwnedObject,
     OwnedObjects,
-    PermissionEntry,
-    PermissionState,
     Proof,
     Target,
     grant_id_of,
     login_of,
 )
-from accessflows.connectors.webhook import canary, preflight
+from accessflows.connectors.webhook import preflight
+from accessflows.connectors.webhook.canary import WebhookCanary
 from accessflows.connectors.webhook.client import call
 from accessflows.connectors.webhook.responses import MAX_SENTENCE_LENGTH, Response
 
@@ -52,8 +52,11 @@ TOO_LONG = "The receiver would keep the grant past its expiry. Fix the receiver.
 T = TypeVar("T")
 
 
-class WebhookConnector:
-    """Implements `accessflows.connectors.protocol.Connector`. Holds no state."""
+class WebhookConnector(ConnectorBase):
+    """Holds no state. The receiver alone decides what a grant allows, and `contain` is its only call that
+    revokes one."""
+
+    canary_class = WebhookCanary
 
     def preflight(
         self,
@@ -118,22 +121,6 @@ class WebhookConnector:
             response.flag("already_existed"),
         )
 
-    def read_permission(
-        self, target: Target, permission: str, *, server_id: str = ""
-    ) -> PermissionState:
-        """Return nothing: the receiver alone decides what a grant allows."""
-        return PermissionState()
-
-    def undo_permission_changes(
-        self,
-        target: Target,
-        permission: str,
-        changes: Sequence[PermissionEntry],
-        *,
-        server_id: str = "",
-    ) -> None:
-        """Do nothing: there are no changes to undo."""
-
     def locate(self, target: Target, spec: GrantSpec) -> GrantIdentity | None:
         data = {"grant": spec.login, "receiver": spec.server_id}
         response = call(target, "locate", data)
@@ -172,9 +159,6 @@ class WebhookConnector:
             raise TargetRefused("The receiver did not extend the grant.")
         return valid_until
 
-    def keep_connections(self, target: Target, databases: Iterable[str]) -> None:
-        """Each call is a request of its own."""
-
     def contain(self, target: Target, identity: GrantIdentity) -> Containment:
         response = _call_about(target, "contain", identity, step="contain")
         return Containment(
@@ -185,12 +169,6 @@ class WebhookConnector:
         self, target: Target, identities: Sequence[GrantIdentity]
     ) -> dict[GrantIdentity, Containment | ConnectorError]:
         return _call_for_each(partial(self.contain, target), identities)
-
-    def terminate_sessions_at(
-        self, target: Target, identities: Sequence[GrantIdentity], moment: datetime
-    ) -> dict[GrantIdentity, int]:
-        """A receiver has only one call that revokes a grant, `contain`."""
-        return {}
 
     def find_owned_objects(self, target: Target, identity: GrantIdentity) -> OwnedObjects:
         return OwnedObjects(_items(_call_about(target, "find_owned_objects", identity), "items"))
@@ -230,22 +208,14 @@ class WebhookConnector:
             response.moment("server_time"), _receiver(response), tuple(_listed(response))
         )
 
-    canary = canary.canary
-
 
 def _call_for_each(
     call: Callable[[GrantIdentity], T], identities: Sequence[GrantIdentity]
 ) -> dict[GrantIdentity, T | ConnectorError]:
     """Call for each grant, several at a time."""
-
-    def outcome(identity: GrantIdentity) -> T | ConnectorError:
-        try:
-            return call(identity)
-        except ConnectorError as error:
-            return error
-
     with ThreadPoolExecutor(CONCURRENT_CALLS) as pool:
-        return dict(zip(identities, pool.map(outcome, identities), strict=True))
+        outcomes = pool.map(partial(outcome_of, call), identities)
+        return dict(zip(identities, outcomes, strict=True))
 
 
 def _identity(reference: str, receiver: str) -> GrantIdentity:
