@@ -101,7 +101,7 @@ class SignedCheckpointAdmin(ReadOnlyAdmin):
 
 @admin.register(CheckpointDestination)
 class CheckpointDestinationAdmin(ReadOnlyAdmin):
-    list_display = ("name", "size", "sent_at", "attempts", "last_error")
+    list_display = ("name", "position", "sent_at", "attempts", "last_error")
 
 
 @admin.register(StreamDestination)

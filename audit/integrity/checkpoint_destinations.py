@@ -6,28 +6,24 @@ order, whichever worker sends it. A file belongs to one machine; each has a curs
 
 import json
 import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import structlog
 from django.conf import settings
-from django.utils import timezone
 
-from apono_portal.core.web import http_client, syslog
-from apono_portal.core.web.ssrf_guard import AddressRefused
+from apono_portal.core.web import syslog
 from audit.integrity.signed_checkpoints import latest_signed_checkpoint
 from audit.models import CheckpointDestination, SignedCheckpoint
-from audit.outbox.deliveries import LEASE, MAX_RETRY_DELAY, MIN_RETRY_DELAY, DeliveryFailed
+from audit.outbox import transports
+from audit.outbox.cursors import claim, progress_of
 from audit.outbox.files import append_whole
+from audit.outbox.transports import post
 
 BATCH_SIZE = 100
 STALE_AFTER = timedelta(days=30)
-BUDGET_SECONDS = 5.0  # per call, so that a worker can stop
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,53 +51,26 @@ def send_checkpoints(now: datetime) -> int:
     latest = latest_signed_checkpoint()
     if latest is None:
         return 0
-    sent, give_up_at = 0, time.monotonic() + BUDGET_SECONDS
-    for destination in destinations():
-        if (row := _claim(destination, latest, now)) is not None:
-            sent += _send_new(destination, row, now, give_up_at)
+    sent = sum(_send_to(destination, latest, now) for destination in destinations())
     if sent:  # destinations that no worker has served for long are no longer configured
         CheckpointDestination.objects.filter(next_attempt_at__lt=now - STALE_AFTER).delete()
     return sent
 
 
-def _claim(
-    destination: Destination, latest: SignedCheckpoint, now: datetime
-) -> CheckpointDestination | None:
-    """Claim a destination that lacks the latest checkpoint, by moving its next attempt."""
-    row, _ = CheckpointDestination.objects.get_or_create(
-        name=destination.name, defaults={"size": latest.size - 1, "next_attempt_at": now}
+def _send_to(destination: Destination, latest: SignedCheckpoint, now: datetime) -> int:
+    cursor = claim(
+        CheckpointDestination, destination.name, start=latest.size - 1, end=latest.size, now=now
     )
-    waits = timedelta(0) < row.next_attempt_at - now <= MAX_RETRY_DELAY
-    if waits or row.size >= latest.size:
-        return None
-    unclaimed = CheckpointDestination.objects.filter(
-        name=row.name, size=row.size, next_attempt_at=row.next_attempt_at
-    )
-    return row if unclaimed.update(next_attempt_at=timezone.now() + LEASE) else None
-
-
-def _send_new(
-    destination: Destination, row: CheckpointDestination, now: datetime, give_up_at: float
-) -> int:
-    sent, rows = 0, CheckpointDestination.objects.filter(name=row.name)
-    waiting = SignedCheckpoint.objects.filter(size__gt=row.size).order_by("size")
-    try:
+    if cursor is None:
+        return 0
+    with progress_of(cursor, now) as progress:
+        waiting = SignedCheckpoint.objects.filter(size__gt=cursor.position).order_by("size")
         for checkpoint in waiting[:BATCH_SIZE]:
             destination.send(checkpoint)
-            rows.update(size=checkpoint.size, sent_at=timezone.now(), attempts=0, last_error="")
-            sent += 1
-            if time.monotonic() > give_up_at:
+            progress.accept(checkpoint.size, 1)
+            if not progress.has_time:
                 break
-    except DeliveryFailed as failure:
-        log.warning("checkpoint_not_sent", destination=row.name, reason=failure.sentence)
-        attempts = 1 if sent else row.attempts + 1
-        delay = min(MIN_RETRY_DELAY * 2 ** min(attempts - 1, 10), MAX_RETRY_DELAY)
-        rows.update(
-            attempts=attempts, last_error=failure.sentence[:200], next_attempt_at=now + delay
-        )
-        return sent
-    rows.update(next_attempt_at=now)
-    return sent
+    return progress.sent
 
 
 def append_to_file(checkpoint: SignedCheckpoint) -> None:
@@ -110,21 +79,12 @@ def append_to_file(checkpoint: SignedCheckpoint) -> None:
 
 def post_to_webhook(checkpoint: SignedCheckpoint) -> None:
     headers = {"Content-Type": "text/plain; charset=utf-8"}
-    try:
-        body = checkpoint.note.encode()
-        status = http_client.post(settings.AUDIT_CHECKPOINT_WEBHOOK, body, headers).status
-    except (AddressRefused, http_client.RequestFailed) as failed:
-        raise DeliveryFailed(failed.sentence) from None
-    if not 200 <= status < 300:
-        raise DeliveryFailed(f"The webhook answered {status}.")
+    body = checkpoint.note.encode()
+    post(settings.AUDIT_CHECKPOINT_WEBHOOK, body, headers, receiver="webhook")
 
 
 def send_to_syslog(checkpoint: SignedCheckpoint) -> None:
     """Send a checkpoint as a JSON string, which is one line for every syslog server."""
-    message = json.dumps(checkpoint.note, ensure_ascii=False)
-    try:
-        entry = syslog.Message(message, checkpoint.created_at, "checkpoint")
-        syslog.send_messages(settings.AUDIT_CHECKPOINT_SYSLOG, [entry], app="apono-portal")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DeliveryFailed(f"The syslog server did not accept it: {reason}.") from None
+    text = json.dumps(checkpoint.note, ensure_ascii=False)
+    message = syslog.Message(text, checkpoint.created_at, "checkpoint")
+    transports.send_to_syslog(settings.AUDIT_CHECKPOINT_SYSLOG, [message])

@@ -4,15 +4,14 @@ from audit.models.chain import (
     ChainEntry,
     ChainState,
     Checkpoint,
-    CheckpointDestination,
     LogVerification,
     RetentionStub,
     SignedCheckpoint,
 )
+from audit.models.cursors import CheckpointDestination, StreamDestination
 from audit.models.delivery import Delivery
 from audit.models.event import Event
 from audit.models.exports import ExportProgress
-from audit.models.stream import StreamDestination
 
 __all__ = [
     "ChainEntry",

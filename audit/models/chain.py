@@ -64,23 +64,6 @@ class SignedCheckpoint(models.Model):
         return f"Signed checkpoint of {count_of(self.size, 'event')}"
 
 
-class CheckpointDestination(models.Model):
-    """Where signed checkpoints are sent, and the size of the last that arrived."""
-
-    name = models.CharField(max_length=300, primary_key=True)
-    size = models.BigIntegerField()
-    sent_at = models.DateTimeField(null=True, blank=True)
-    attempts = models.PositiveIntegerField(default=0)
-    next_attempt_at = models.DateTimeField(default=timezone.now)
-    last_error = models.CharField(max_length=200, blank=True)
-
-    class Meta:
-        ordering = ["name"]
-
-    def __str__(self) -> str:
-        return self.name
-
-
 class RetentionStub(models.Model):
     """Stands for positions that retention removed (audit/integrity/retention.py).
 

@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from apono_portal.core.web import http_client, syslog
-from apono_portal.core.web.ssrf_guard import AddressRefused
-from audit.outbox.deliveries import DeliveryFailed
+from apono_portal.core.web import syslog
+from audit.outbox import transports
 from audit.outbox.files import append_whole
 
 Batch = list[dict[str, Any]]
@@ -49,23 +48,14 @@ def post(batch: Batch) -> None:
     headers = {"Content-Type": CONTENT_TYPES[settings.SIEM_FORMAT]}
     if settings.SIEM_AUTHORIZATION:
         headers["Authorization"] = settings.SIEM_AUTHORIZATION
-    try:
-        status = http_client.post(settings.SIEM_URL, _body(batch), headers).status
-    except (AddressRefused, http_client.RequestFailed) as failed:
-        raise DeliveryFailed(failed.sentence) from None
-    if not 200 <= status < 300:
-        raise DeliveryFailed(f"The SIEM answered {status}.")
+    transports.post(settings.SIEM_URL, _body(batch), headers, receiver="SIEM")
 
 
 def send_to_syslog(batch: Batch) -> None:
     messages = [
         syslog.Message(json.dumps(event), _time(event), event["metadata"]["uid"]) for event in batch
     ]
-    try:
-        syslog.send_messages(settings.SIEM_SYSLOG, messages, app="apono-portal")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DeliveryFailed(f"The syslog server did not accept it: {reason}.") from None
+    transports.send_to_syslog(settings.SIEM_SYSLOG, messages)
 
 
 def append(batch: Batch) -> None:

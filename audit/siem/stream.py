@@ -4,23 +4,17 @@ A cursor moves after a batch was accepted. If the answer is lost, the batch is s
 and ``metadata.sequence`` tell a receiver what it has. Positions have no gaps, so a receiver sees what is missing.
 """
 
-import time
-from datetime import datetime, timedelta
-
-import structlog
-from django.utils import timezone
+from datetime import datetime
 
 from audit.integrity.chain import chain_end
 from audit.integrity.records import event_record
 from audit.models import ChainEntry, Event, StreamDestination
-from audit.outbox.deliveries import LEASE, MAX_RETRY_DELAY, MIN_RETRY_DELAY, DeliveryFailed
+from audit.outbox.cursors import claim, progress_of
 from audit.siem.destinations import Batch, Siem, siems
 from audit.siem.ocsf import ocsf_event
 from audit.verify_export.formats import FIELDS, Record
 
 BATCH_SIZE = 100
-BUDGET_SECONDS = 5.0  # per call and SIEM, so that a worker can stop
-log = structlog.get_logger(__name__)
 
 
 def stream_events(now: datetime) -> int:
@@ -29,45 +23,17 @@ def stream_events(now: datetime) -> int:
 
 
 def _stream_to(siem: Siem, now: datetime) -> int:
-    row = _claim(siem, now)
-    if row is None:
+    """Send a SIEM the events after its cursor. A new SIEM starts with the next event."""
+    end = chain_end().position
+    cursor = claim(StreamDestination, siem.name, start=end, end=end, now=now)
+    if cursor is None:
         return 0
-    rows, give_up_at = (
-        StreamDestination.objects.filter(name=row.name),
-        time.monotonic() + BUDGET_SECONDS,
-    )
-    position, sent = row.position, 0
-    try:
-        while (entries := _entries_after(position)) and time.monotonic() < give_up_at:
+    with progress_of(cursor, now) as progress:
+        while progress.has_time and (entries := _entries_after(progress.position)):
             if batch := _batch(entries):
                 siem.send(batch)
-            position, sent = entries[-1].position, sent + len(batch)
-            rows.update(position=position, sent_at=timezone.now(), attempts=0, last_error="")
-    except DeliveryFailed as failure:
-        log.warning("siem_not_reached", destination=row.name, reason=failure.sentence)
-        attempts = 1 if sent else row.attempts + 1
-        delay = min(MIN_RETRY_DELAY * 2 ** min(attempts - 1, 10), MAX_RETRY_DELAY)
-        rows.update(
-            attempts=attempts, last_error=failure.sentence[:200], next_attempt_at=now + delay
-        )
-        return sent
-    rows.update(next_attempt_at=now)
-    return sent
-
-
-def _claim(siem: Siem, now: datetime) -> StreamDestination | None:
-    """Claim a SIEM that lacks events, by moving its next attempt. A new one starts with the next event."""
-    end = chain_end().position
-    row, _ = StreamDestination.objects.get_or_create(
-        name=siem.name, defaults={"position": end, "next_attempt_at": now}
-    )
-    waits = timedelta(0) < row.next_attempt_at - now <= MAX_RETRY_DELAY
-    if waits or row.position >= end:
-        return None
-    unclaimed = StreamDestination.objects.filter(
-        name=row.name, position=row.position, next_attempt_at=row.next_attempt_at
-    )
-    return row if unclaimed.update(next_attempt_at=timezone.now() + LEASE) else None
+            progress.accept(entries[-1].position, len(batch))
+    return progress.sent
 
 
 def _entries_after(position: int) -> list[ChainEntry]:

@@ -68,7 +68,7 @@ def test_late_deliveries_are_a_problem():
 def test_findings_and_checkpoints_that_stay_here_are_problems():
     beat()
     ChainState.objects.create(pk=ChainState.SINGLETON_PK, findings=2)
-    failing = CheckpointDestination.objects.create(name="Syslog x", size=1, attempts=3)
+    failing = CheckpointDestination.objects.create(name="Syslog x", position=1, attempts=3)
     assert titles() == [
         "The audit log was changed.",
         "Audit checkpoints do not leave the portal.",

@@ -11,15 +11,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from audit.integrity import checkpoint_destinations
-from audit.integrity.checkpoint_destinations import (
-    LEASE,
-    append_to_file,
-    destinations,
-    send_checkpoints,
-)
+from audit.integrity.checkpoint_destinations import append_to_file, destinations, send_checkpoints
 from audit.models import CheckpointDestination, SignedCheckpoint
-from audit.outbox.deliveries import DeliveryFailed
+from audit.outbox.cursors import claim
+from audit.outbox.deliveries import LEASE, DeliveryFailed
 from audit.verify_export.signed_notes import SigningKey, checkpoint_text, read_checkpoints
 from tests.fixtures.posts import Inbox
 
@@ -47,7 +42,7 @@ def test_each_is_appended_to_the_file_once(file):
     assert send_checkpoints(timezone.now()) == 2
     assert [item.note for item in read_checkpoints(file.read_text())] == notes
     row = CheckpointDestination.objects.get()
-    assert (row.size, row.last_error) == (9, "")
+    assert (row.position, row.last_error) == (9, "")
     assert socket.gethostname() in row.name
 
 
@@ -72,7 +67,7 @@ def test_a_failure_is_shown_and_retried_later(file, tmp_path):
     assert send_checkpoints(now + timedelta(seconds=29)) == 0
     assert send_checkpoints(now + timedelta(seconds=31)) == 1
     row.refresh_from_db()
-    assert (row.attempts, row.last_error, row.size) == (0, "", 4)
+    assert (row.attempts, row.last_error, row.position) == (0, "", 4)
 
 
 def test_a_full_disk_takes_no_part_of_a_checkpoint(file):
@@ -92,7 +87,8 @@ def test_a_full_disk_takes_no_part_of_a_checkpoint(file):
 def test_a_worker_that_dies_while_it_sends_is_taken_over(file):
     signed(4)
     now = timezone.now()
-    assert checkpoint_destinations._claim(destinations()[0], SignedCheckpoint.objects.get(), now)
+    name = destinations()[0].name
+    assert claim(CheckpointDestination, name, start=3, end=4, now=now)
     assert send_checkpoints(now) == 0
     assert send_checkpoints(now + LEASE + timedelta(seconds=5)) == 1
 

@@ -1,11 +1,11 @@
-"""Where the log is streamed to."""
+"""How far each place outside the machine has got what is sent to it."""
 
 from django.db import models
 from django.utils import timezone
 
 
-class StreamDestination(models.Model):
-    """A SIEM, and the position in the chain up to which it has accepted events."""
+class Cursor(models.Model):
+    """A destination by its name, and the position up to which it has accepted everything."""
 
     name = models.CharField(max_length=300, primary_key=True)
     position = models.BigIntegerField()
@@ -15,7 +15,16 @@ class StreamDestination(models.Model):
     last_error = models.CharField(max_length=200, blank=True)
 
     class Meta:
+        abstract = True
         ordering = ["name"]
 
     def __str__(self) -> str:
         return self.name
+
+
+class CheckpointDestination(Cursor):
+    """Where signed checkpoints are sent; the position is the size of the last that arrived."""
+
+
+class StreamDestination(Cursor):
+    """A SIEM; the position is that of the last event that it accepted."""
