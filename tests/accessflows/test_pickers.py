@@ -43,7 +43,7 @@ def test_more_matches_than_are_shown_are_mentioned(auditor_client):
     GroupFactory.create_batch(MAX_MATCHES + 1)
     page = options(auditor_client, GROUPS, **{"find-person": "g"})
     assert page.count('name="person"') == MAX_MATCHES
-    assert "There are more." in page
+    assert "Keep typing to narrow the list." in page
 
 
 def test_a_single_choice_can_be_nobody(auditor_client):

@@ -9,13 +9,13 @@ from bench.attack.campaign import Campaign, attack
 from bench.attack.client import SIGN_IN, Client
 from bench.attack.people import Person
 from bench.attack.scoring import DAY_S, Score
+from bench.environment import InvalidRun
 
 DAYS = 33
 VICTIMS = ("olga", "otto")
 MAX_PER_DAY, MAX_PER_MONTH = 20, 100
 LOCKED_OUT, WRONG = 429, 422
 MAX_ROW = 12
-SESSION_S = 11 * 3600
 
 
 @attack("code guessing over weeks", share=0.04, moves_clock=True)
@@ -61,10 +61,15 @@ class _Robot:
         self._portal, self._score = campaign.portal, score
         self._instants = campaign.guesses.instants[person.name]
         self._client = campaign.client(person, "127.2.0.1")
-        self._signed_in_until = 0.0
+        self._is_signed_in = False
 
     def guess_until_locked_out(self) -> None:
-        """Guess wrong codes until locked out, then the right one, which must not work."""
+        """Guess wrong codes until locked out, then the right one, which must not work.
+
+        The session may have expired since the last time: what a redirect to the sign-in page refuses
+        then was not checked.
+        """
+        self._is_signed_in = self._is_signed_in and self._client.is_signed_in()
         for _ in range(MAX_ROW):
             if self._guess(self._client.wrong_code()) == LOCKED_OUT:
                 break
@@ -75,16 +80,19 @@ class _Robot:
             self._score.add_success("the right code opened the window beyond the limit")
 
     def _guess(self, code: str) -> int:
-        now = self._portal.now()
-        if now > self._signed_in_until:
-            self._client.browser.cookies.pop("session", None)
-            self._client.sign_in()
-            self._signed_in_until = now + SESSION_S
+        if not self._is_signed_in:
+            self._sign_in()
         self._score.add_attempts()
         response = self._client.submit_code(code)
         session_ended = response.status == 302 and response.path.startswith(SIGN_IN)
         if session_ended:
-            self._signed_in_until = 0.0
+            self._is_signed_in = False
         if session_ended or response.status == WRONG:
-            self._instants.append(now)
+            self._instants.append(self._portal.now())
         return response.status
+
+    def _sign_in(self) -> None:
+        self._client.browser.cookies.pop("session", None)
+        if not self._client.sign_in():
+            raise InvalidRun(f"{self._client.person.email} could not sign in")
+        self._is_signed_in = True
