@@ -105,6 +105,7 @@ INSTALLED_APPS = [
     "apono_portal.apps.PortalConfig",
     "apono_portal.users.apps.UsersConfig",
     "apono_portal.notifications.apps.NotificationsConfig",
+    "apono_portal.scim.apps.ScimConfig",
     "requests_app",
     "accessflows",
     "mfa",

@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("mfa.urls")),
     path("", include("apono_portal.users.urls")),
     path("", include("apono_portal.notifications.urls")),
+    path("", include("apono_portal.scim.urls")),
     path("access-flows/", include("accessflows.flows.urls")),
     path("integrations/", include("accessflows.integrations.urls")),
     path("audit-log/", include("audit.urls")),

@@ -19,6 +19,11 @@ class EventName(models.TextChoices):
     USER_REACTIVATE = "user:reactivate", "User reactivated"
     USER_CHANGE_PASSWORD = "user:change_password", "Password changed"
     GROUP_CHANGE = "group:change", "Group changed"
+    GROUP_DELETE = "group:delete", "Group deleted"
+    DIRECTORY_CREATE = "directory:create", "Directory connected"
+    DIRECTORY_CREATE_TOKEN = "directory:create_token", "Directory token created"
+    DIRECTORY_REVOKE_TOKEN = "directory:revoke_token", "Directory token revoked"
+    DIRECTORY_DELETE = "directory:delete", "Directory disconnected"
 
     MFA_BEGIN_SET_UP = "mfa:begin_set_up", "Authenticator setup started"
     MFA_SET_UP = "mfa:set_up", "MFA turned on"

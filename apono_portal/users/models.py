@@ -43,6 +43,13 @@ class Role(models.TextChoices):
     MEMBER = "member", "Member"
 
 
+class DeactivatedBy(models.TextChoices):
+    """Who deactivated a user. Only the same may reactivate: a directory does not overrule an admin."""
+
+    ADMIN = "admin", "An admin"
+    DIRECTORY = "directory", "The directory"
+
+
 class User(AbstractBaseUser, PermissionsMixin):
     """A user, identified by email. Groups decide what they may request and approve."""
 
@@ -50,6 +57,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(max_length=64)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.MEMBER)
     is_active = models.BooleanField("active", default=True)
+    deactivated_by = models.CharField(
+        max_length=16, choices=DeactivatedBy.choices, blank=True, editable=False
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     mfa_reminded_at = models.DateTimeField(null=True, blank=True, editable=False)
     search_words = SearchWordsField(editable=False)

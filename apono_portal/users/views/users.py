@@ -107,8 +107,12 @@ def deactivate(request: PortalRequest, pk: int) -> HttpResponse:
 @require_POST
 def reactivate(request: PortalRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
-    services.reactivate_user(**action_context(request), user=user)
-    messages.success(request, f"{user.name} can sign in again.")
+    try:
+        services.reactivate_user(**action_context(request), user=user)
+    except UserError as error:
+        messages.error(request, error.sentence)
+    else:
+        messages.success(request, f"{user.name} can sign in again.")
     return redirect("users:list")
 
 
