@@ -14,6 +14,9 @@
 #   make screenshots   retake the screenshots of docs/tour.md from a demo
 #   make check-pages   every page in a real browser, both themes, four widths, and the first run by
 #                keyboard and without JavaScript (SCREENSHOTS=folder keeps screenshots)
+#   make cli     the command-line client as one file, var/aport
+#   make openapi write docs/openapi.json again
+#   make check-api   schemathesis over every operation of the API
 #   make fix     format, and fix what the linters can fix
 #   make lock    resolve pyproject.toml into the requirements files again
 
@@ -31,7 +34,7 @@ DEPLOY_ENV := SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsaf
               PORTAL_URL=https://access.example.org DEBUG=0
 
 .PHONY: help run test test-sqlite test-postgresql check lint types migrations deploy fix lock \
-        attack attack-mutants chaos bench stateful screenshots check-pages
+        attack attack-mutants chaos bench stateful screenshots check-pages cli openapi check-api
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -103,6 +106,18 @@ check-pages: .venv/ready-to-test
 	@CHROMIUM="$$($(PY) -c 'from tests.chromium import ensure_chromium; print(ensure_chromium())')" FULL_LOOK=1 \
 	  $(PY) -m pytest -q -n $(or $(WORKERS),2) tests/browser/test_every_page.py tests/browser/test_first_run.py
 
+# --- The API and its client ----------------------------------------------------------------------
+cli: .venv/bin/python
+	@mkdir -p var
+	@$(PY) -m zipapp cli --main aport.__main__:run --python "/usr/bin/env python3" --compress --output var/aport \
+	  && echo "Made var/aport"
+
+openapi: .venv/ready-to-run
+	@DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py openapi > docs/openapi.json
+
+check-api: .venv/ready-to-test
+	@$(PY) -m pytest -q -n0 tests/api/conformance.py
+
 check: lint types migrations deploy test
 
 lint: .venv/ready-to-test
@@ -127,4 +142,5 @@ fix: .venv/ready-to-test
 lock: .venv/ready-to-test
 	$(LOCK) --output-file requirements.txt
 	$(LOCK) --extra demo --output-file requirements-demo.txt
+	$(LOCK) --extra mariadb --extra valkey --output-file requirements-targets.txt
 	$(LOCK) --extra demo --group dev --output-file requirements-dev.txt

@@ -19,6 +19,7 @@ from accessflows.models import (
     FlowVersion,
     Integration,
     Permission,
+    RequesterCondition,
     Resource,
 )
 from audit.admin import ReadOnlyAdmin
@@ -45,6 +46,11 @@ class TargetInline(ReadOnlyInline):
     fields = ("resource", "permission")
 
 
+class ConditionInline(ReadOnlyInline):
+    model = RequesterCondition
+    fields = ("set_number", "attribute", "operator")
+
+
 class EscalationInline(ReadOnlyInline):
     model = EscalationTier
     fields = ("position", "wait", "group")
@@ -53,9 +59,9 @@ class EscalationInline(ReadOnlyInline):
 @admin.register(AccessFlow)
 class AccessFlowAdmin(ReadOnlyAdmin):
     list_display = ("name", "require_mfa", "approval", "max_duration", "is_active", "changed_at")
-    list_filter = ("is_active", "require_mfa", "approval")
+    list_filter = ("is_active", "require_mfa", "break_glass", "approval")
     search_fields = ("name", "description")
-    inlines = (TargetInline, EscalationInline)
+    inlines = (ConditionInline, TargetInline, EscalationInline)
 
     def view_on_site(self, obj: models.Model) -> str:
         return reverse("flows:edit", kwargs={"pk": obj.pk})

@@ -2,6 +2,8 @@
 
 import uuid
 from datetime import timedelta
+from itertools import groupby
+from operator import attrgetter
 
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -11,13 +13,17 @@ from django.db import models
 from django.utils import timezone
 
 from accessflows.availability import Availability
-from accessflows.connectors.protocol import Target
+from accessflows.connectors.kinds import ConnectorKind, Promises
+from accessflows.connectors.protocol import Target, TargetSettings
+from accessflows.connectors.registry import MAX_NAME_LENGTH, POSTGRESQL, find_kind
 from accessflows.querysets import (
     AccessFlowQuerySet,
     IntegrationQuerySet,
     PermissionQuerySet,
+    RequesterConditionQuerySet,
     ResourceQuerySet,
 )
+from accessflows.requesters import ATTRIBUTE_NAMES, OPERATOR_NAMES, OPERATORS
 from accessflows.tickets import MAX_PATTERN_LENGTH
 from apono_portal.core.crypto import encryption
 from apono_portal.core.formatting.durations import MAX_DURATION, format_duration
@@ -29,13 +35,8 @@ SUMMARY_LENGTH = 3  # names or resources shown in the list of flows
 class Integration(models.Model):
     """A connected target system: connector kind, address, broker credential, health.
 
-    A PostgreSQL server is reached by host, port, database and broker role; a webhook by ``url``, of
-    which host and port are parts. Its signing secret is encrypted like a broker password.
+    ``settings`` are those its kind declares. A webhook's signing secret is encrypted like a broker password.
     """
-
-    class Kind(models.TextChoices):
-        POSTGRESQL = "postgresql", "PostgreSQL"
-        WEBHOOK = "webhook", "Webhook"
 
     class Health(models.TextChoices):
         UNKNOWN = "unknown", "Not checked"
@@ -51,16 +52,13 @@ class Integration(models.Model):
         DISABLE = "disable", "Don't encrypt"
 
     name = models.CharField(max_length=80, unique=True)
-    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.POSTGRESQL)
+    kind = models.CharField(max_length=MAX_NAME_LENGTH, default=POSTGRESQL)
     host = models.CharField(max_length=253)
     port = models.PositiveIntegerField(
         default=5432, validators=[MinValueValidator(1), MaxValueValidator(65535)]
     )
-    database = models.CharField(
-        "maintenance database", max_length=63, default="postgres", blank=True
-    )
-    broker = models.CharField("broker role", max_length=63, blank=True)
-    url = models.CharField("address", max_length=500, blank=True)
+    settings = models.JSONField(default=dict, blank=True)
+    broker = models.CharField("broker account", max_length=63, blank=True)
     secret_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     encrypted_password = models.TextField(editable=False)
     sslmode = models.CharField(
@@ -78,7 +76,7 @@ class Integration(models.Model):
     health = models.CharField(max_length=16, choices=Health.choices, default=Health.UNKNOWN)
     health_checked_at = models.DateTimeField(null=True, blank=True)
     health_report = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
-    server_version = models.PositiveIntegerField(null=True, blank=True)
+    server_version = models.CharField(max_length=40, blank=True)
     system_identifier = models.CharField(max_length=32, blank=True)
     discovered_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -94,9 +92,25 @@ class Integration(models.Model):
     @property
     def address(self) -> str:
         """Return what identifies the server in the fingerprint of every flow that uses it."""
-        if self.kind == self.Kind.WEBHOOK:
-            return f"{self.kind}:{self.url}"
-        return f"{self.kind}://{self.host}:{self.port}"
+        return self.target_settings.address(self.kind, self.host, self.port)
+
+    @property
+    def connector_kind(self) -> ConnectorKind | None:
+        """Return the declaration of its kind; None if its package is no longer installed."""
+        return find_kind(self.kind)
+
+    @property
+    def kind_label(self) -> str:
+        return self.connector_kind.label if self.connector_kind else self.kind
+
+    @property
+    def promises(self) -> Promises | None:
+        return self.connector_kind.promises if self.connector_kind else None
+
+    @property
+    def target_settings(self) -> TargetSettings:
+        settings = self.connector_kind.settings if self.connector_kind else TargetSettings
+        return settings.of(self.settings)
 
     @property
     def broker_password(self) -> str:
@@ -109,12 +123,11 @@ class Integration(models.Model):
         return Target(
             host=self.host,
             port=self.port,
-            database=self.database,
             user=self.broker,
             password=self.broker_password,
+            settings=self.target_settings,
             sslmode=self.sslmode,
             ca_certificates=self.ca_certificates,
-            url=self.url,
             portal_id=settings.PORTAL_ID,
         )
 
@@ -156,7 +169,7 @@ class Resource(DiscoveredItem):
 class Permission(DiscoveredItem):
     """The level of access on a resource: a capability role.
 
-    ``rights`` is what discovery read: ``databases`` it may connect to, ``refusal`` if it must never be
+    ``rights`` is what discovery read: ``resources`` it reaches, ``refusal`` if it must never be
     granted, ``delegation`` how its grantees could give others access, and ``words``, by resource, the
     sentences on what it allows there.
     """
@@ -192,8 +205,8 @@ class Permission(DiscoveredItem):
 
     def reaches(self, resource: Resource) -> bool:
         """Tell whether the role can connect to a resource; assumed until discovery has read it."""
-        databases = self.rights.get("databases")
-        return databases is None or resource.name in databases
+        resources = self.rights.get("resources")
+        return resources is None or resource.name in resources
 
 
 class AccessFlow(models.Model):
@@ -215,10 +228,6 @@ class AccessFlow(models.Model):
     )
     verify_every_request = models.BooleanField("verify for every request", default=False)
     description = models.CharField(max_length=200, blank=True)
-    requester_users = models.ManyToManyField(
-        settings.AUTH_USER_MODEL, blank=True, related_name="requestable_flows"
-    )
-    requester_groups = models.ManyToManyField(Group, blank=True, related_name="requestable_flows")
     max_duration = models.DurationField("max duration", default=timedelta(hours=8))
     available_days = models.JSONField(default=list, blank=True)
     available_from = models.TimeField(null=True, blank=True)
@@ -242,6 +251,7 @@ class AccessFlow(models.Model):
     allow_delegation = models.BooleanField(
         "allow permissions that can give others access", default=False
     )
+    break_glass = models.BooleanField("break-glass", default=False)
     is_active = models.BooleanField("active", default=True)
     version = models.PositiveIntegerField(default=0, editable=False)
     fingerprint = models.CharField(max_length=64, editable=False)
@@ -260,6 +270,12 @@ class AccessFlow(models.Model):
                 condition=models.Q(require_mfa=True)
                 | models.Q(mfa_strength=Strength.ANY, verify_every_request=False),
                 name="flow_strength_needs_mfa",
+            ),
+            # Break-glass access skips approval, never verification and never the justification.
+            models.CheckConstraint(
+                condition=models.Q(break_glass=False)
+                | models.Q(require_mfa=True, require_justification=True, approval="automatic"),
+                name="flow_break_glass_needs_mfa",
             ),
             models.CheckConstraint(
                 condition=models.Q(max_duration__lte=MAX_DURATION), name="flow_duration_has_limit"
@@ -284,12 +300,17 @@ class AccessFlow(models.Model):
         )
 
     @property
+    def requester_texts(self) -> list[str]:
+        """Who can request, in words: one text for each set of conditions."""
+        conditions = groupby(self.requester_conditions.all(), key=attrgetter("set_number"))
+        return [" and ".join(str(one) for one in of_set) for _, of_set in conditions]
+
+    @property
     def requesters_summary(self) -> str:
-        """The first groups and users who can request, for the list of flows."""
-        names = [group.name for group in self.requester_groups.all()]
-        names += [user.name for user in self.requester_users.all()]
-        more = len(names) - SUMMARY_LENGTH
-        return ", ".join(names[:SUMMARY_LENGTH]) + (f" and {more} more" if more > 0 else "")
+        """Who can request, in words, for the list of flows."""
+        sets = self.requester_texts
+        more = len(sets) - SUMMARY_LENGTH
+        return ", or ".join(sets[:SUMMARY_LENGTH]) + (f", and {more} more" if more > 0 else "")
 
     @property
     def targets_summary(self) -> list[tuple[str, str]]:
@@ -306,6 +327,84 @@ class AccessFlow(models.Model):
             resource = f"{target.resource.integration} / {target.resource}"
             names.setdefault(resource, []).append(target.permission.name)
         return {resource: ", ".join(permissions) for resource, permissions in names.items()}
+
+
+def _suits() -> models.Q:
+    """Match conditions whose operator suits the attribute."""
+    suits = models.Q()
+    for attribute, operators in OPERATORS.items():
+        suits |= models.Q(attribute=attribute, operator__in=operators)
+    return suits
+
+
+class RequesterCondition(models.Model):
+    """A condition that requesters of a flow meet; `accessflows.flows.requesters` evaluates it.
+
+    The conditions of one set are joined by "and", the sets of a flow by "or".
+    """
+
+    flow = models.ForeignKey(
+        AccessFlow, on_delete=models.CASCADE, related_name="requester_conditions"
+    )
+    set_number = models.PositiveSmallIntegerField()
+    position = models.PositiveSmallIntegerField()
+    attribute = models.CharField(max_length=16, choices=ATTRIBUTE_NAMES)
+    operator = models.CharField(max_length=16, choices=OPERATOR_NAMES)
+
+    objects = RequesterConditionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["set_number", "position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["flow", "set_number", "position"], name="condition_once_per_position"
+            ),
+            models.CheckConstraint(
+                condition=_suits(),
+                name="condition_operator_suits_attribute",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        names = sorted(str(value) for value in self.values.all())
+        subject = f"{self.get_attribute_display()} {self.get_operator_display()}"
+        return f"{subject} {' or '.join(names) or 'a deleted user'}"
+
+
+class RequesterValue(models.Model):
+    """One of the values a condition compares with: a user, a group, or text.
+
+    A deleted group leaves its row behind without it, so that "Group is not Contractors" does not
+    become true of everybody: until the flow is changed, the condition is true of nobody.
+    """
+
+    condition = models.ForeignKey(
+        RequesterCondition, on_delete=models.CASCADE, related_name="values"
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.CASCADE,
+        related_name="requester_values",
+    )
+    group = models.ForeignKey(
+        Group, null=True, on_delete=models.SET_NULL, related_name="requester_values"
+    )
+    text = models.CharField(max_length=254, blank=True)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["condition", "user"], name="requester_once_per_condition"
+            ),
+            models.UniqueConstraint(
+                fields=["condition", "group"], name="requester_group_once_per_condition"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.user.name if self.user else str(self.group or self.text or "a deleted group")
 
 
 class EscalationTier(models.Model):

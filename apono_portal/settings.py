@@ -1,44 +1,66 @@
 """Settings, read from the environment.
 
-``SECRET_KEY``, ``ENCRYPTION_KEYS`` and ``PORTAL_URL`` are required: without them the portal refuses to
-start and says what to set. ``ENV_FILE`` may name a file with environment variables.
+apono_portal/configuration/registry.py describes them; docs/settings.md is made from it.
 """
 
-import os
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from apono_portal.observability.logs import FORMATS, logging_for
+from apono_portal.configuration.environment import Environment
+from apono_portal.observability.logs import logging_for
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-if env_file := os.environ.get("ENV_FILE"):
-    environ.Env.read_env(env_file, encoding="utf-8")
+env = Environment.load()
+env.require_current_names()
 
 
-def required(name: str, description: str) -> str:
-    """Return a setting without a safe default, or refuse to start."""
-    value: str = env.str(name, default="").strip()
-    if not value:
-        raise ImproperlyConfigured(f"Set {name}: {description}")
-    return value
+def database(url: str) -> dict[str, Any]:
+    """Return Django's settings for a database, or refuse to start."""
+    if url.partition("://")[0] not in {"postgres", "postgresql", "pgsql", "sqlite"}:
+        raise ImproperlyConfigured("DATABASE_URL must start with postgres:// or sqlite://.")
+    try:
+        config: dict[str, Any] = environ.Env.db_url_config(url)
+    except ValueError:
+        raise ImproperlyConfigured("DATABASE_URL is not a valid URL.") from None
+    return config
 
 
-def networks(texts: list[str]) -> list[IPv4Network | IPv6Network]:
-    """Return networks like ``10.0.0.0/8``, or refuse to start."""
+def email(url: str) -> dict[str, Any]:
+    """Return Django's settings for email, or refuse to start."""
+    try:
+        config: dict[str, Any] = environ.Env.email_url_config(url)
+    except (ImproperlyConfigured, ValueError, KeyError):
+        raise ImproperlyConfigured(
+            "EMAIL_URL must look like smtp+tls://user:password@mail.example.org:587."
+        ) from None
+    return config
+
+
+def time_zone(name: str) -> str:
+    """Return the name of a time zone, or refuse to start."""
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        raise ImproperlyConfigured(
+            "TIME_ZONE must name a time zone, such as Europe/Vienna."
+        ) from None
+    return name
+
+
+def networks(name: str, texts: list[str]) -> list[IPv4Network | IPv6Network]:
+    """Return networks like ``10.0.0.0/8``, or refuse to start. ``name`` is the setting's."""
     try:
         return [ip_network(text.strip()) for text in texts]
     except ValueError as error:
-        raise ImproperlyConfigured(
-            f"WEBHOOK_NETWORKS must list networks like 10.0.0.0/8: {error}."
-        ) from None
+        raise ImproperlyConfigured(f"{name} must list networks like 10.0.0.0/8: {error}.") from None
 
 
 def database_limits(statement_s: int, *, by_server: bool) -> dict[str, Any]:
@@ -66,24 +88,10 @@ def database_limits(statement_s: int, *, by_server: bool) -> dict[str, Any]:
 
 
 # --- Required ---------------------------------------------------------------------------------
-SECRET_KEY = required("SECRET_KEY", "50 or more random characters, kept secret.")
-SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
-RENAMED = {
-    "SEALING_KEYS": "ENCRYPTION_KEYS",
-    "PARKED_REQUEST_HOURS": "PENDING_MFA_HOURS",
-    "TARGET_LOOK_INTERVAL_S": "TARGET_SCAN_INTERVAL_S",
-}
-for former, name in RENAMED.items():
-    if former in env.ENVIRON:
-        raise ImproperlyConfigured(f"{former} is now called {name}. Rename the variable.")
-ENCRYPTION_KEYS = required(
-    "ENCRYPTION_KEYS",
-    "the keys that encrypt TOTP keys and broker passwords, as 'id:base64url,id:base64url' with "
-    "64-byte keys, newest first. `manage.py make_encryption_key` prints one.",
-)
-PORTAL_URL = required(
-    "PORTAL_URL", "the portal's URL, for example https://access.example.org."
-).rstrip("/")
+SECRET_KEY = env.text("SECRET_KEY")
+SECRET_KEY_FALLBACKS = env.items("SECRET_KEY_FALLBACKS")
+ENCRYPTION_KEYS = env.text("ENCRYPTION_KEYS")
+PORTAL_URL = env.text("PORTAL_URL").rstrip("/")
 
 _address = urlsplit(PORTAL_URL)
 if _address.scheme not in {"http", "https"} or not _address.hostname:
@@ -95,10 +103,11 @@ if not HTTPS and not _loopback:
         "PORTAL_URL must start with https:// unless its host is a loopback address."
     )
 
-DEBUG = env.bool("DEBUG", default=False)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[_address.hostname])
-PORTAL_NAME = env.str("PORTAL_NAME", default="Apono Portal")
-PORTAL_ID = env.str("PORTAL_ID", default=_address.netloc)
+DEBUG = env.flag("DEBUG")
+ALLOWED_HOSTS = env.items("ALLOWED_HOSTS") or [_address.hostname]
+PORTAL_NAME = env.text("PORTAL_NAME")
+PORTAL_ID = env.text("PORTAL_ID") or _address.netloc
+PORTAL_REVISION = env.text("PORTAL_REVISION")
 
 # --- Applications -----------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -106,6 +115,8 @@ INSTALLED_APPS = [
     "apono_portal.users.apps.UsersConfig",
     "apono_portal.notifications.apps.NotificationsConfig",
     "apono_portal.scim.apps.ScimConfig",
+    "apono_portal.sso.apps.SsoConfig",
+    "apono_portal.api.apps.ApiConfig",
     "requests_app",
     "accessflows",
     "mfa",
@@ -130,6 +141,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "apono_portal.core.web.no_store.NoStoreMiddleware",
+    "apono_portal.api.authentication.CookielessMiddleware",
     "apono_portal.users.middleware.SignInLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -137,6 +149,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "apono_portal.users.middleware.IdleTimeoutMiddleware",
+    "apono_portal.users.time_zones.TimeZoneMiddleware",
     "mfa.middleware.VerifiedWindowMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -155,6 +168,7 @@ TEMPLATES = [
                 "active_access": "requests_app.active_access.tags",
                 "datetimes": "apono_portal.core.formatting.datetimes",
                 "durations": "apono_portal.core.formatting.durations",
+                "target_promises": "accessflows.flows.tags",
             },
             "context_processors": [
                 "django.template.context_processors.request",
@@ -162,6 +176,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "apono_portal.context_processors.portal",
                 "requests_app.context_processors.navigation",
+                "apono_portal.context_processors.problems",
             ],
         },
     },
@@ -171,8 +186,8 @@ CRISPY_TEMPLATE_PACK = "crispy"
 
 # --- Database ---------------------------------------------------------------------------------
 DATABASES = {
-    "default": env.db_url(
-        "DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'var' / 'portal.sqlite3'}"
+    "default": database(
+        env.text("DATABASE_URL") or f"sqlite:///{BASE_DIR / 'var' / 'portal.sqlite3'}"
     )
 }
 DATABASES["default"]["ATOMIC_REQUESTS"] = False
@@ -184,14 +199,14 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     DATABASES["default"]["ENGINE"] = "apono_portal.core.db.postgresql"
-    DATABASES["default"].setdefault("CONN_MAX_AGE", env.int("DATABASE_CONN_MAX_AGE", default=60))
+    DATABASES["default"].setdefault("CONN_MAX_AGE", env.integer("DATABASE_CONN_MAX_AGE"))
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["OPTIONS"] = database_limits(
-        env.int("DATABASE_STATEMENT_TIMEOUT_S", default=20),
-        by_server=env.bool("DATABASE_SERVER_TIMEOUTS", default=True),
+        env.integer("DATABASE_STATEMENT_TIMEOUT_S"),
+        by_server=env.flag("DATABASE_SERVER_TIMEOUTS"),
     ) | DATABASES["default"].get("OPTIONS", {})
     # PostgreSQL plans a repeated statement once. PgBouncer must be 1.21 or later for it.
-    if env.bool("DATABASE_PREPARE_STATEMENTS", default=False):
+    if env.flag("DATABASE_PREPARE_STATEMENTS"):
         DATABASES["default"]["OPTIONS"].update(server_side_binding=True, prepare_threshold=5)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -219,10 +234,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 PASSWORD_RESET_TIMEOUT = int(timedelta(hours=24).total_seconds())  # links to set a password
 SESSION_ENGINE = "apono_portal.users.sessions"
-SESSION_COOKIE_AGE = int(timedelta(hours=env.int("SESSION_HOURS", default=12)).total_seconds())
-SESSION_IDLE = timedelta(minutes=env.int("SESSION_IDLE_MINUTES", default=60))
-if SESSION_COOKIE_AGE <= 0 or timedelta(0) >= SESSION_IDLE:
-    raise ImproperlyConfigured("SESSION_HOURS and SESSION_IDLE_MINUTES must be above zero.")
+SESSION_COOKIE_AGE = int(timedelta(hours=env.integer("SESSION_HOURS")).total_seconds())
+SESSION_IDLE = timedelta(minutes=env.integer("SESSION_IDLE_MINUTES"))
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
 SESSION_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
@@ -237,43 +250,64 @@ CSRF_FAILURE_VIEW = "apono_portal.views.csrf_failure"
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
 # Number of reverse proxies whose X-Forwarded-For entries are trusted.
-TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES")
+
+# --- Single sign-on -----------------------------------------------------------------------------
+# One provider by environment (`manage.py configure_sso`); others on the page Single Sign-On.
+SSO_ISSUER = env.text("SSO_ISSUER")
+SSO_NAME = env.text("SSO_NAME")
+SSO_CLIENT_ID = env.text("SSO_CLIENT_ID")
+SSO_CLIENT_SECRET = env.text("SSO_CLIENT_SECRET")
+SSO_SCOPES = env.text("SSO_SCOPES")
+SSO_GROUPS_CLAIM = env.text("SSO_GROUPS_CLAIM")
+SSO_DOMAINS = env.items("SSO_DOMAINS")
+# Private networks in which identity providers may be.
+SSO_NETWORKS = networks("SSO_NETWORKS", env.items("SSO_NETWORKS"))
 
 # --- Multi-factor authentication --------------------------------------------------------------
 OTP_TOTP_SYNC = False
 OTP_TOTP_THROTTLE_FACTOR = 0  # mfa/verification/rate_limits.py limits attempts
-OTP_TOTP_ISSUER = env.str("MFA_ISSUER", default=PORTAL_NAME)
+OTP_TOTP_ISSUER = env.text("MFA_ISSUER") or PORTAL_NAME
 MFA_WINDOW = timedelta(hours=1)
 MFA_STEP_UP_URL = "requests:step_up"
 MFA_CONFIRM_PASSWORD_URL = "requests:confirm_password"
 MFA_RECENT_SIGN_IN = timedelta(minutes=15)
 MFA_SET_UP_LIFETIME = timedelta(minutes=30)
-MFA_RECOVERY_CODES = env.bool("MFA_RECOVERY_CODES", default=True)
-MFA_ADMINS_MUST_ENROL = env.bool("MFA_ADMINS_MUST_ENROL", default=True)
+MFA_RECOVERY_CODES = env.flag("MFA_RECOVERY_CODES")
+MFA_ADMINS_MUST_ENROL = env.flag("MFA_ADMINS_MUST_ENROL")
 # How long a new passkey does not count for flows that demand one, unless an admin vouches for it.
-MFA_NEW_PASSKEY_WAIT = timedelta(hours=env.int("MFA_NEW_PASSKEY_HOURS", default=24))
+MFA_NEW_PASSKEY_WAIT = timedelta(hours=env.integer("MFA_NEW_PASSKEY_HOURS"))
 
 # --- Requests and grants ----------------------------------------------------------------------
-PENDING_MFA_LIFETIME = timedelta(hours=env.int("PENDING_MFA_HOURS", default=4))
-APPROVAL_LIFETIME = timedelta(hours=env.int("APPROVAL_HOURS", default=24))
-ACTIVATION_LIFETIME = timedelta(minutes=env.int("ACTIVATION_MINUTES", default=15))
-MAX_ACTIVE_GRANTS_PER_USER = env.int("MAX_ACTIVE_GRANTS_PER_USER", default=20)
-MAX_ACTIVE_GRANTS_PER_INTEGRATION = env.int("MAX_ACTIVE_GRANTS_PER_INTEGRATION", default=200)
-WORKER_INTERVAL_S = env.float("WORKER_INTERVAL_S", default=1.0)
-TARGET_SCAN_INTERVAL = timedelta(seconds=env.int("TARGET_SCAN_INTERVAL_S", default=60))
-WORKER_MAX_SILENCE = timedelta(seconds=env.int("WORKER_MAX_SILENCE_S", default=120))
-WORKER_LEASE = timedelta(seconds=env.int("WORKER_LEASE_S", default=30))
+PENDING_MFA_LIFETIME = timedelta(hours=env.integer("PENDING_MFA_HOURS"))
+APPROVAL_LIFETIME = timedelta(hours=env.integer("APPROVAL_HOURS"))
+ACTIVATION_LIFETIME = timedelta(minutes=env.integer("ACTIVATION_MINUTES"))
+MAX_ACTIVE_GRANTS_PER_USER = env.integer("MAX_ACTIVE_GRANTS_PER_USER")
+MAX_ACTIVE_GRANTS_PER_INTEGRATION = env.integer("MAX_ACTIVE_GRANTS_PER_INTEGRATION")
+WORKER_INTERVAL_S = env.number("WORKER_INTERVAL_S")
+TARGET_SCAN_INTERVAL = timedelta(seconds=env.integer("TARGET_SCAN_INTERVAL_S"))
+WORKER_MAX_SILENCE = timedelta(seconds=env.integer("WORKER_MAX_SILENCE_S"))
+WORKER_LEASE = timedelta(seconds=env.integer("WORKER_LEASE_S"))
 
 # --- Audit log --------------------------------------------------------------------------------
 # Only workers have a signing key; web processes refuse to start with one (wsgi.py).
-AUDIT_SIGNING_KEY = env.str("AUDIT_SIGNING_KEY", default="")
-AUDIT_SIGNING_KEY_FILE = env.str("AUDIT_SIGNING_KEY_FILE", default="")
-AUDIT_PUBLIC_KEYS = env.list("AUDIT_PUBLIC_KEYS", default=[])
-AUDIT_CHECKPOINT_EVENTS = env.int("AUDIT_CHECKPOINT_EVENTS", default=1000)
-AUDIT_CHECKPOINT_INTERVAL = timedelta(minutes=env.float("AUDIT_CHECKPOINT_MINUTES", default=5))
-AUDIT_CHECKPOINT_FILE = env.str("AUDIT_CHECKPOINT_FILE", default="")
-AUDIT_CHECKPOINT_WEBHOOK = env.str("AUDIT_CHECKPOINT_WEBHOOK", default="")
-AUDIT_CHECKPOINT_SYSLOG = env.str("AUDIT_CHECKPOINT_SYSLOG", default="")
+AUDIT_SIGNING_KEY = env.text("AUDIT_SIGNING_KEY")
+AUDIT_SIGNING_KEY_FILE = env.text("AUDIT_SIGNING_KEY_FILE")
+AUDIT_PUBLIC_KEYS = env.items("AUDIT_PUBLIC_KEYS")
+AUDIT_CHECKPOINT_EVENTS = env.integer("AUDIT_CHECKPOINT_EVENTS")
+AUDIT_CHECKPOINT_INTERVAL = timedelta(minutes=env.number("AUDIT_CHECKPOINT_MINUTES"))
+AUDIT_CHECKPOINT_FILE = env.text("AUDIT_CHECKPOINT_FILE")
+AUDIT_CHECKPOINT_WEBHOOK = env.text("AUDIT_CHECKPOINT_WEBHOOK")
+AUDIT_CHECKPOINT_SYSLOG = env.text("AUDIT_CHECKPOINT_SYSLOG")
+SIEM_URL = env.text("SIEM_URL")
+SIEM_AUTHORIZATION = env.text("SIEM_AUTHORIZATION")
+SIEM_FORMAT = env.text("SIEM_FORMAT")
+SIEM_SYSLOG = env.text("SIEM_SYSLOG")
+SIEM_FILE = env.text("SIEM_FILE")
+
+# --- Retention --------------------------------------------------------------------------------
+DELIVERY_RETENTION_DAYS = env.integer("DELIVERY_RETENTION_DAYS")
+CHECK_RETENTION_DAYS = env.integer("CHECK_RETENTION_DAYS")
 
 # --- HTTP security and static files -----------------------------------------------------------
 SECURE_SSL_REDIRECT = HTTPS
@@ -301,7 +335,7 @@ CONTENT_SECURITY_POLICY = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 
 STATIC_URL = "static/"
-STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "staticfiles"))
+STATIC_ROOT = env.text("STATIC_ROOT") or str(BASE_DIR / "staticfiles")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -313,20 +347,18 @@ STORAGES = {
 }
 
 LANGUAGE_CODE = "en-gb"
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")  # shown on pages; the database stores UTC
+TIME_ZONE = time_zone(env.text("TIME_ZONE"))  # of emails, and of pages without a zone of their own
 USE_TZ = True
 USE_I18N = False
+FORMAT_MODULE_PATH = ["apono_portal.formats"]  # 24-hour times
 
 # --- Email, webhooks, logs and metrics --------------------------------------------------------
-vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
-DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"portal@{_address.hostname}")
-EMAIL_CONFIGURED = bool(env.str("EMAIL_URL", default=""))
-EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT_S", default=15)
+EMAIL_CONFIGURED = bool(env.text("EMAIL_URL"))
+vars().update(email(env.text("EMAIL_URL") or "dummymail://"))
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM") or f"portal@{_address.hostname}"
+EMAIL_TIMEOUT = env.integer("EMAIL_TIMEOUT_S")
 # Private networks that webhooks may be sent to.
-WEBHOOK_NETWORKS = networks(env.list("WEBHOOK_NETWORKS", default=[]))
+WEBHOOK_NETWORKS = networks("WEBHOOK_NETWORKS", env.items("WEBHOOK_NETWORKS"))
 
-LOG_FORMAT = env.str("LOG_FORMAT", default="json")
-if LOG_FORMAT not in FORMATS:
-    raise ImproperlyConfigured("LOG_FORMAT must be json or line.")
-LOGGING = logging_for(LOG_FORMAT, env.str("LOG_LEVEL", default="INFO"))
-METRICS_TOKEN = env.str("METRICS_TOKEN", default="")  # /metrics is off without it
+LOGGING = logging_for(env.text("LOG_FORMAT"), env.text("LOG_LEVEL"))
+METRICS_TOKEN = env.text("METRICS_TOKEN")  # /metrics is off without it

@@ -17,6 +17,7 @@ from audit.models import (
     Event,
     RetentionStub,
     SignedCheckpoint,
+    StreamDestination,
 )
 
 if TYPE_CHECKING:
@@ -101,6 +102,11 @@ class SignedCheckpointAdmin(ReadOnlyAdmin):
 @admin.register(CheckpointDestination)
 class CheckpointDestinationAdmin(ReadOnlyAdmin):
     list_display = ("name", "size", "sent_at", "attempts", "last_error")
+
+
+@admin.register(StreamDestination)
+class StreamDestinationAdmin(ReadOnlyAdmin):
+    list_display = ("name", "position", "sent_at", "attempts", "last_error")
 
 
 @admin.register(Delivery)

@@ -11,6 +11,7 @@ class EventName(models.TextChoices):
     SESSION_LOCK_OUT = "session:lock_out", "Sign-in locked out"
     SESSION_SIGN_OUT = "session:sign_out", "Signed out"
     SESSION_END = "session:end", "Session ended"
+    SESSION_BREAK_GLASS = "session:break_glass", "Break-glass sign-in"
 
     USER_CREATE = "user:create", "User added"
     USER_INVITE = "user:invite", "Password link created"
@@ -24,6 +25,16 @@ class EventName(models.TextChoices):
     DIRECTORY_CREATE_TOKEN = "directory:create_token", "Directory token created"
     DIRECTORY_REVOKE_TOKEN = "directory:revoke_token", "Directory token revoked"
     DIRECTORY_DELETE = "directory:delete", "Directory disconnected"
+
+    PROVIDER_CREATE = "provider:create", "Identity provider added"
+    PROVIDER_CHANGE = "provider:change", "Identity provider changed"
+    PROVIDER_DELETE = "provider:delete", "Identity provider deleted"
+    PROVIDER_TEST = "provider:test", "Identity provider tested"
+    PROVIDER_CHANGE_DOMAIN = "provider:change_domain", "Sign-in domain changed"
+    PROVIDER_CHANGE_MAPPING = "provider:change_mapping", "Claim mapping changed"
+    PROVIDER_CONNECT = "provider:connect", "User connected to identity provider"
+    PROVIDER_REFUSE = "provider:refuse", "Single sign-on refused"
+    PROVIDER_BREAK_GLASS = "provider:break_glass", "Break-glass admin changed"
 
     MFA_BEGIN_SET_UP = "mfa:begin_set_up", "Authenticator setup started"
     MFA_SET_UP = "mfa:set_up", "MFA turned on"
@@ -45,11 +56,17 @@ class EventName(models.TextChoices):
     MFA_FORGET_BROWSER = "mfa:forget_browser", "Trusted browser removed"
     MFA_ROTATE_KEYS = "mfa:rotate_keys", "Encryption keys rotated"
 
+    TOKEN_CREATE = "token:create", "API token created"
+    TOKEN_REVOKE = "token:revoke", "API token revoked"
+    TOKEN_CONFIRM = "token:confirm", "API token confirmed for a request"
+
     FLOW_CREATE = "flow:create", "Access flow created"
     FLOW_CHANGE = "flow:change", "Access flow changed"
     FLOW_ACTIVATE = "flow:activate", "Access flow activated"
     FLOW_DEACTIVATE = "flow:deactivate", "Access flow deactivated"
     FLOW_DELETE = "flow:delete", "Access flow deleted"
+    FLOW_FAVORITE = "flow:favorite", "Access flow marked as favorite"
+    FLOW_UNFAVORITE = "flow:unfavorite", "Access flow no longer a favorite"
 
     INTEGRATION_CREATE = "integration:create", "Integration added"
     INTEGRATION_CHANGE = "integration:change", "Integration changed"
@@ -70,6 +87,9 @@ class EventName(models.TextChoices):
     REQUEST_CANCEL = "request:cancel", "Request cancelled"
     REQUEST_LAPSE = "request:lapse", "Request lapsed"
     REQUEST_GRANT = "request:grant", "Provisioning started"
+    REQUEST_BREAK_GLASS = "request:break_glass", "Break-glass access used"
+    REQUEST_REVIEW = "request:review", "Break-glass access reviewed"
+    REQUEST_LIFT_PAUSE = "request:lift_pause", "Break-glass pause lifted"
     REQUEST_ACTIVATE = "request:activate", "Access activated"
     REQUEST_FAIL = "request:fail", "Activation failed"
     REQUEST_REMIND = "request:remind", "Expiry reminder sent"
@@ -122,8 +142,11 @@ WARNINGS = frozenset(
     {
         EventName.SESSION_SIGN_IN_FAIL,
         EventName.SESSION_LOCK_OUT,
+        EventName.SESSION_BREAK_GLASS,
+        EventName.PROVIDER_REFUSE,
         EventName.MFA_REFUSE,
         EventName.MFA_THROTTLE,
+        EventName.REQUEST_BREAK_GLASS,
         EventName.REQUEST_FAIL,
         EventName.GRANT_CLOSE,
         EventName.GRANT_RETRY,

@@ -24,6 +24,8 @@ class Referenced(Protocol):
     def pk(self) -> int | None: ...
     @property
     def reference(self) -> str: ...
+    @property
+    def break_glass(self) -> bool: ...
 
 
 Metadata = dict[str, Any]
@@ -44,6 +46,7 @@ def record(
 
     ``actor`` is the user who acted; None is the portal itself, or whoever ``actor_label`` names.
     ``request`` is the access request concerned. ``metadata`` holds plain JSON values, never a secret.
+    If the client used an API token, its id and name are added as ``token``.
     """
     new_event = _new_event(event, actor, target, request, client_info, metadata, actor_label)
     new_event.save(force_insert=True)
@@ -116,8 +119,18 @@ def _new_event(
         request_label=request.reference if request else "",
         address=client_info.address,
         user_agent=client_info.user_agent,
-        metadata=metadata or {},
+        metadata={**(metadata or {}), **_marks(request), **_token_used(client_info)},
     )
+
+
+def _marks(request: Referenced | None) -> Metadata:
+    """Mark every event about break-glass access, so that it stands out in the log and its exports."""
+    return {"break_glass": True} if request is not None and request.break_glass else {}
+
+
+def _token_used(client_info: ClientInfo) -> Metadata:
+    token = client_info.token
+    return {"token": {"id": token.id, "name": token.name}} if token else {}
 
 
 def _label(instance: models.Model) -> str:

@@ -20,11 +20,12 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         public_keys()
     except ImproperlyConfigured as error:
         errors.append(Error(str(error), id="audit.E001"))
-    if server := settings.AUDIT_CHECKPOINT_SYSLOG:
-        try:
-            parse_server(server)
-        except ValueError as error:
-            errors.append(Error(f"AUDIT_CHECKPOINT_SYSLOG: {error}", id="audit.E002"))
+    for name in ("AUDIT_CHECKPOINT_SYSLOG", "SIEM_SYSLOG"):
+        if server := getattr(settings, name):
+            try:
+                parse_server(server)
+            except ValueError as error:
+                errors.append(Error(f"{name}: {error}", id="audit.E002"))
     return errors
 
 

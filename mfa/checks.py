@@ -88,8 +88,8 @@ def _codes() -> Iterator[Finding]:
         )
     if getattr(settings, "OTP_TOTP_IMAGE", None):
         yield 5, "OTP_TOTP_IMAGE makes apps load an image from another server.", "Remove it."
-    issuer = settings.OTP_TOTP_ISSUER
-    if not isinstance(issuer, str) or not issuer.strip() or not set(":/").isdisjoint(issuer):
+    issuer = settings.OTP_TOTP_ISSUER or ""
+    if not issuer.strip() or not set(":/").isdisjoint(issuer):
         yield 6, "MFA_ISSUER is empty or contains ':' or '/'.", "Use letters, digits and spaces."
     for app in sorted(EXTRA_DEVICES.intersection(settings.INSTALLED_APPS)):
         yield 7, f"{app} stores codes in plain text.", "Remove it."

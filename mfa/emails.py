@@ -41,6 +41,18 @@ def method_added(*, event: Event, user: "User", name: str, client_info: ClientIn
     )
 
 
+def token_created(*, event: Event, user: "User", name: str, client_info: ClientInfo) -> None:
+    _send(
+        user,
+        event,
+        "An API token was created",
+        f"The API token “{name}” was created for your account. Whoever holds it can act for you, within "
+        "its scopes, until it expires or you revoke it under Security & Privacy.",
+        NOT_YOU,
+        client_info=client_info,
+    )
+
+
 def method_removed(*, event: Event, user: "User", name: str, client_info: ClientInfo) -> None:
     _send(
         user,
@@ -216,15 +228,44 @@ def password_changed(*, event: Event, user: "User", client_info: ClientInfo, how
     )
 
 
-def new_browser(*, event: Event, user: "User", client_info: ClientInfo) -> None:
+def new_browser(*, event: Event, user: "User", client_info: ClientInfo, provider: str = "") -> None:
+    """Notify the user of a sign-in with the password, or through an identity provider."""
+    what = f"Your account at {provider}" if provider else "Your password"
+    if_not_you = f"If this wasn't you, contact an account admin and whoever runs {provider}."
     _send(
         user,
         event,
         "Sign-in from a new browser",
-        "Your password was used to sign in from a browser that is new to your account.",
+        f"{what} was used to sign in from a browser that is new to your account.",
+        if_not_you if provider else NOT_YOU,
+        client_info=client_info,
+    )
+
+
+def provider_connected(
+    *, event: Event, user: "User", client_info: ClientInfo, provider: str
+) -> None:
+    _send(
+        user,
+        event,
+        "Single sign-on was connected",
+        f"Your account can now be used through {provider}.",
         NOT_YOU,
         client_info=client_info,
     )
+
+
+def break_glass_sign_in(*, event: Event, user: "User", client_info: ClientInfo) -> None:
+    """Alarm all admins, the one who signed in among them."""
+    for admin in get_user_model().objects.account_admins():
+        _send(
+            admin,
+            event,
+            "Break-glass sign-in",
+            f"The break-glass admin {user} signed in with a password.",
+            "If nobody announced this, end the session: deactivate the account under Users.",
+            client_info=client_info,
+        )
 
 
 def _send(

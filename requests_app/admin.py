@@ -11,6 +11,7 @@ from audit.admin import ReadOnlyAdmin
 from audit.models import Event
 from requests_app.models import (
     AccessRequest,
+    BreakGlassReview,
     Decision,
     Drift,
     Extension,
@@ -41,7 +42,7 @@ class AccessRequestAdmin(ReadOnlyAdmin):
         "created_at",
         "ends_at",
     )
-    list_filter = ("status", "require_mfa", "approval")
+    list_filter = ("status", "require_mfa", "break_glass", "approval")
     search_fields = ("=id", "requester_label", "flow_name", "justification", "ticket")
     date_hierarchy = "created_at"
 
@@ -50,6 +51,14 @@ class AccessRequestAdmin(ReadOnlyAdmin):
 
     def view_on_site(self, obj: models.Model) -> str:
         return reverse("requests:detail", kwargs={"pk": obj.pk})
+
+
+@admin.register(BreakGlassReview)
+class BreakGlassReviewAdmin(RequestRowAdmin):
+    list_display = ("request", "verdict", "reviewer_label", "at", "lifted_at")
+    list_filter = ("verdict",)
+    search_fields = ("=request__id", "reviewer_label", "note")
+    date_hierarchy = "at"
 
 
 @admin.register(RequestedTarget)

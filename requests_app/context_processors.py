@@ -5,8 +5,8 @@ from django.utils import timezone
 
 from accessflows.mfa_banner import mfa_banner
 from requests_app.approvals.selectors import count_waiting_for
+from requests_app.break_glass.selectors import count_to_review
 from requests_app.grants.status import overdue_summary
-from requests_app.models import WorkerHeartbeat
 from requests_app.selectors import names_of, pending_mfa_requests
 
 
@@ -23,9 +23,11 @@ def navigation(request: HttpRequest) -> dict[str, object]:
         approvals = count_waiting_for(user)
     state = getattr(request, "mfa", None)
     return {
-        "nav": {"pending_mfa": len(pending), "approvals": approvals},
-        "mfa_banner": mfa_banner(state, pending) if state else None,
-        "no_worker": user.can_read_everything
-        and not WorkerHeartbeat.objects.running(timezone.now()).exists(),
+        "nav": {
+            "pending_mfa": len(pending),
+            "approvals": approvals,
+            "reviews": count_to_review(user),
+        },
+        "mfa_banner": mfa_banner(state, pending, user) if state else None,
         "overdue": overdue_summary(timezone.now()) if user.can_read_everything else None,
     }

@@ -9,6 +9,23 @@ class RequestRefused(Exception):
         self.sentence = sentence
         self.field = field
 
+    @property
+    def refusals(self) -> "list[RequestRefused]":
+        """All that is wrong, each with its field."""
+        return [self]
+
+
+class SubmissionRefused(RequestRefused):
+    """Several things are wrong with a submission; sentence and field are those of the first."""
+
+    def __init__(self, refusals: list[RequestRefused]) -> None:
+        super().__init__(refusals[0].sentence, field=refusals[0].field)
+        self._refusals = refusals
+
+    @property
+    def refusals(self) -> list[RequestRefused]:
+        return self._refusals
+
 
 class Conflict(Exception):
     """Someone else, or the clock, acted first."""

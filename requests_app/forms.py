@@ -1,5 +1,6 @@
 """Forms of requests and decisions."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -38,6 +39,7 @@ class RequestForm(forms.Form):
 
     use_required_attribute = False
 
+    target = forms.Field(label="What you need", required=False)  # for its errors
     duration = DurationField(
         label="Duration",
         help_text="For example 45m, 2h, 1.5 or 1:30. It starts when access becomes active.",
@@ -64,9 +66,16 @@ class RequestForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["justification"].required = needs_justification
 
-    def add_refusal(self, refusal: RequestRefused) -> None:
-        """Add a service's refusal as an error of the field it is about."""
-        self.add_error(refusal.field if refusal.field in self.fields else None, refusal.sentence)
+    def clean(self) -> dict[str, Any]:
+        return {name: value for name, value in self.cleaned_data.items() if name != "target"}
+
+    def add_refusals(self, refusals: Iterable[RequestRefused]) -> None:
+        """Add refusals of a service as errors of their fields, unless those have errors already."""
+        invalid = set(self.errors)
+        for refusal in refusals:
+            name = "target" if refusal.field in {"targets", "flow"} else refusal.field
+            if name not in invalid:
+                self.add_error(name if name in self.fields else None, refusal.sentence)
 
 
 class DecisionForm(forms.Form):

@@ -10,7 +10,7 @@ from accessflows.flows.policies import approval_met, can_request
 from accessflows.models import AccessFlow, Permission, Resource
 from mfa.models import MfaState
 from mfa.verification.policies import is_evidence_valid
-from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
+from requests_app.models import AccessRequest, BreakGlassReview, Decision, Grant, GrantState, Status
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -106,12 +106,26 @@ def ineligibility_reason(request: AccessRequest) -> str:
         return f"The access flow {flow.name} was deactivated."
     if not can_request(flow, requester):
         return f"{request.requester_label} can no longer request access through {flow.name}."
+    if request.break_glass and (sentence := pause_reason(request.requester_id)):
+        return sentence
     if compute_fingerprint(flow) != request.flow_fingerprint:
         return (
             f"The access flow {flow.name} was changed after this request was made. "
             "Request access again."
         )
     return _target_unavailability(request)
+
+
+def pause_reason(user_id: int | None) -> str:
+    """Return why a user's break-glass access is paused, or ""."""
+    reviews = BreakGlassReview.objects.pausing().filter(request__requester=user_id or 0)
+    review = reviews.select_related("request").first()
+    if review is None:
+        return ""
+    return (
+        f"Break-glass access is paused since {review.request.reference} was reviewed as not justified. "
+        "An account admin can lift the pause."
+    )
 
 
 def _target_unavailability(request: AccessRequest) -> str:

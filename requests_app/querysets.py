@@ -12,7 +12,14 @@ from accessflows.models import AccessFlow, EscalationTier
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
-    from requests_app.models import AccessRequest, DayFigures, Drift, Grant, WorkerHeartbeat  # noqa: F401
+    from requests_app.models import (  # noqa: F401
+        AccessRequest,
+        BreakGlassReview,
+        DayFigures,
+        Drift,
+        Grant,
+        WorkerHeartbeat,
+    )
 
 WORKER_SILENT_AFTER = timedelta(seconds=45)
 
@@ -69,6 +76,10 @@ class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
         """Pending requests past their deadline."""
         return self.filter(status__in=["pending_mfa", "pending_approval"], pending_until__lte=now)
 
+    def to_review(self) -> "AccessRequestQuerySet":
+        """Break-glass access that nobody has reviewed yet, active or over."""
+        return self.filter(break_glass=True, reviewed_at__isnull=True, starts_at__isnull=False)
+
     def to_remind(self, now: datetime) -> "AccessRequestQuerySet":
         """Active access whose expiry reminder is due."""
         return self.filter(status="active", remind_at__lte=now, ends_at__gt=now)
@@ -96,13 +107,19 @@ class GrantQuerySet(models.QuerySet["Grant"]):
     def overdue(self, since: datetime) -> "GrantQuerySet":
         """Grants whose deadline passed before ``since`` and that are not contained."""
         return self.live().filter(  # the condition of the index grant_not_removed
-            Q(state="active") | Q(state="revoking", contained_at=None, login_oid__isnull=False),
+            Q(state="active") | (Q(state="revoking", contained_at=None) & ~Q(login_mark="")),
             deadline__lt=since,
         )
 
     def to_end(self) -> "GrantQuerySet":
         """Grants that are active, or are being revoked already."""
         return self.filter(state__in=["active", "revoking"])
+
+
+class BreakGlassReviewQuerySet(models.QuerySet["BreakGlassReview"]):
+    def pausing(self) -> "BreakGlassReviewQuerySet":
+        """Reviews that pause the break-glass access of their requester."""
+        return self.filter(verdict="not_justified", lifted_at=None)
 
 
 class DriftQuerySet(models.QuerySet["Drift"]):

@@ -16,49 +16,25 @@ from pytest_django import DjangoDbBlocker
 
 from apono_portal.users.models import Role, User
 from audit.integrity import triggers
+from tests.fixtures.mariadb import mariadb_server, mariadb_subject  # noqa: F401
+from tests.fixtures.valkey import valkey_server, valkey_subject  # noqa: F401
 
-pytest_plugins = ["tests.fixtures.postgres"]
+pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.sso"]
 
-DATABASE_FOLDERS = (
-    "attack/test_database_writer",
-    "audit/",
-    "core/db/",
-    "mfa/verification/",
-    "notifications/",
-    "operations/",
-    "requests_app/activity/",
-    "requests_app/approvals/",
-    "requests_app/deletion/",
-    "requests_app/drift/",
-    "requests_app/grants/",
-    "requests_app/submission/",
-    "requests_app/worker/",
-    "requests_app/test_races",
-    "stateful/",
-    "users/test_directory",
-    "users/test_session_store",
-)
 BACKEND = "apono_portal.users.backends.EmailBackend"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--repeat",
-        choices=["some", "all"],
-        help="leave out tests that use no database of the portal's; some: those of pages and forms, too",
+        "--database-only", action="store_true", help="leave out tests that use no database"
     )
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if repeat := config.getoption("repeat"):
-        is_repeated = [
-            _needs_database(item) and (repeat == "all" or _may_depend_on_database(item))
-            for item in items
-        ]
-        left_out = [item for item, repeats in zip(items, is_repeated, strict=True) if not repeats]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item, repeats in zip(items, is_repeated, strict=True) if repeats]
+    if config.getoption("database_only"):
+        config.hook.pytest_deselected(items=[item for item in items if not _needs_database(item)])
+        items[:] = [item for item in items if _needs_database(item)]
 
 
 def pytest_collection_finish() -> None:
@@ -73,14 +49,6 @@ def _needs_database(item: pytest.Item) -> bool:
     fixtures = set(getattr(item, "fixturenames", ()))
     with_database = {"db", "transactional_db", "django_db_setup", "live_server", "stack"}
     return item.get_closest_marker("django_db") is not None or bool(fixtures & with_database)
-
-
-def _may_depend_on_database(item: pytest.Item) -> bool:
-    """Whether it locks, races, searches or keeps a record, rather than shows a page or checks a form."""
-    marker = item.get_closest_marker("django_db")
-    in_transactions = marker is not None and marker.kwargs.get("transaction", False)
-    path = item.path.relative_to(item.config.rootpath / "tests").as_posix()
-    return in_transactions or path.startswith(DATABASE_FOLDERS)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ code_for(authenticator)  # the six digits of this moment, by an independent auth
 
 import base64
 import secrets
+import uuid
 from datetime import datetime, timedelta
 
 import factory
@@ -14,10 +15,21 @@ import pyotp
 from django.contrib.auth.models import Group
 from django.utils import timezone
 
-from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, Resource
+from accessflows.models import (
+    AccessFlow,
+    FlowTarget,
+    Integration,
+    Permission,
+    RequesterValue,
+    Resource,
+)
+from apono_portal.api.models import ApiToken
+from apono_portal.api.scopes import Scope
+from apono_portal.api.tokens.secrets import SHOWN_LENGTH, hash_of, new_secret
 from apono_portal.core.crypto import encryption
 from apono_portal.notifications.kinds import WEBHOOK_KINDS
 from apono_portal.notifications.models import Webhook
+from apono_portal.sso.models import IdentityProvider
 from apono_portal.users.models import Role, User
 from mfa.models import Authenticator, Method, MfaState, Outcome, Passkey, Verification
 from mfa.verification.window import Window
@@ -146,12 +158,20 @@ class AccessFlowFactory(factory.django.DjangoModelFactory):
     @factory.post_generation
     def requester_users(self, create, extracted):
         if extracted:
-            self.requester_users.set(extracted)
+            set_requesters(self, users=extracted, groups=requester_groups_of(self))
 
     @factory.post_generation
     def requester_groups(self, create, extracted):
         if extracted:
-            self.requester_groups.set(extracted)
+            set_requesters(self, users=requester_users_of(self), groups=extracted)
+
+    @factory.post_generation
+    def requesters(self, create, extracted):
+        """Set conditions as `accessflows.requesters.Sets`."""
+        if extracted:
+            from accessflows.flows.services import write_requesters
+
+            write_requesters(flow=self, sets=extracted)
 
     @factory.post_generation
     def approver_users(self, create, extracted):
@@ -171,6 +191,26 @@ class AccessFlowFactory(factory.django.DjangoModelFactory):
     @factory.post_generation
     def fingerprint_taken(self, create, extracted):
         take_fingerprint(self)
+
+
+def set_requesters(flow: AccessFlow, *, users=(), groups=()) -> None:
+    """Make these users and groups the requesters of a flow, by name."""
+    from accessflows.flows.services import write_requesters
+    from accessflows.requesters import named
+
+    sets = named(users=[user.pk for user in users], groups=[group.pk for group in groups])
+    write_requesters(flow=flow, sets=sets)
+
+
+def requester_users_of(flow: AccessFlow):
+    """Return the users a flow names as requesters, in order of their ids."""
+    named = RequesterValue.objects.filter(condition__flow=flow)
+    return User.objects.filter(pk__in=named.values("user")).order_by("pk")
+
+
+def requester_groups_of(flow: AccessFlow):
+    named = RequesterValue.objects.filter(condition__flow=flow)
+    return Group.objects.filter(pk__in=named.values("group")).order_by("pk")
 
 
 def take_fingerprint(flow: AccessFlow) -> None:
@@ -317,6 +357,7 @@ class AccessRequestFactory(factory.django.DjangoModelFactory):
     flow_version = factory.SelfAttribute("flow.version")
     flow_fingerprint = factory.SelfAttribute("flow.fingerprint")
     require_mfa = factory.SelfAttribute("flow.require_mfa")
+    break_glass = factory.SelfAttribute("flow.break_glass")
     approval = factory.SelfAttribute("flow.approval")
     max_duration = factory.SelfAttribute("flow.max_duration")
     approvals_required = factory.SelfAttribute("flow.approvals_required")
@@ -395,6 +436,27 @@ class GrantFactory(SignedFactory):
     )
 
 
+class TokenFactory(SignedFactory):
+    """An API token of every scope, for 30 days. ``secret=...`` makes it one that the test can send."""
+
+    class Params:
+        secret = factory.LazyFunction(new_secret)
+
+    class Meta:
+        model = ApiToken
+
+    user = factory.SubFactory(UserFactory)
+    name = "laptop"
+    scopes = factory.LazyFunction(lambda: sorted(Scope))
+    prefix = factory.LazyAttribute(lambda token: token.secret[:SHOWN_LENGTH])
+    token_hash = factory.LazyAttribute(lambda token: hash_of(token.secret))
+    expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=30))
+
+    @factory.lazy_attribute
+    def epoch(self):
+        return MfaState.objects.get_or_create(user=self.user)[0].epoch
+
+
 class WebhookFactory(factory.django.DjangoModelFactory):
     """A webhook for every kind of event. ``url`` and ``secret`` are stored encrypted."""
 
@@ -417,3 +479,27 @@ class WebhookFactory(factory.django.DjangoModelFactory):
         )
         webhook.save(force_insert=True)
         return webhook
+
+
+class IdentityProviderFactory(factory.django.DjangoModelFactory):
+    """A provider with the client of the tests. ``domains=["halden.example"]`` creates accounts there."""
+
+    class Meta:
+        model = IdentityProvider
+        skip_postgeneration_save = True
+
+    slug = factory.Sequence(lambda n: f"provider-{n}")
+    name = factory.Sequence(lambda n: f"Provider {n}")
+    issuer = factory.Sequence(lambda n: f"https://idp-{n}.example")
+    client_id = "portal"
+    secret_id = factory.LazyFunction(uuid.uuid4)
+    encrypted_secret = factory.LazyAttribute(
+        lambda row: encryption.encrypt(
+            b"client-secret-of-the-tests", purpose=encryption.CLIENT_SECRET, owner=row.secret_id
+        )
+    )
+
+    @factory.post_generation
+    def domains(self, create, extracted):
+        for domain in extracted or ():
+            self.domains.create(domain=domain, creates_users=True)

@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from django.test import Client
@@ -23,3 +24,17 @@ def post_form(client: Client, url: str, data: dict[str, Any] | None = None, **op
     """Open a page, fill in its form, and send it."""
     values = {name: value if value != [] else "" for name, value in (data or {}).items()}
     return client.post(url, {**hidden_fields(client, url), **values}, **options)
+
+
+def requester_fields(*, users: Sequence[Any] = (), groups: Sequence[Any] = ()) -> dict[str, Any]:
+    """Return "Who can request" of a flow's form: these users, or these groups, by their ids."""
+    kinds = [(kind, ids) for kind, ids in (("user", users), ("group", groups)) if ids]
+    fields: dict[str, Any] = {"requesters": len(kinds)}
+    for index, (kind, ids) in enumerate(kinds):
+        fields |= {
+            f"requesters-{index}-set_number": index + 1,
+            f"requesters-{index}-attribute": kind,
+            f"requesters-{index}-operator": "is",
+            f"requesters-{index}-{kind}": list(ids),
+        }
+    return fields

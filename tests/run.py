@@ -1,6 +1,6 @@
-"""Run all tests: on SQLite and on a PostgreSQL server of their own, both at the same time.
+"""Run all tests on SQLite and, at the same time, those that use the database on PostgreSQL.
 
-    python -m tests.run [--workers N] [--repeat-all] [sqlite] [postgresql]
+    python -m tests.run [--workers N] [sqlite] [postgresql]
 
 Half of a run is waiting: for a server to start, a deadline to pass, a page to be drawn. With both
 databases at once one run works while the other waits. `pytest` alone runs on SQLite, or on the
@@ -23,15 +23,14 @@ from apono_portal.demo.errors import DemoError
 from apono_portal.demo.postgres_binaries import available_versions
 from apono_portal.demo.postgres_server import PostgresServer
 from tests.chromium import NoChromium, ensure_chromium
+from tests.fixtures.sso import NoNode, ensure_identity_provider
 
-# PostgreSQL repeats what may depend on the database: nothing that is seen in a browser, and nothing
-# that does not use the portal's database. Targets of several versions and the demo, which has a
-# database of its own, are for the first run. Pages and forms are repeated with --repeat-all;
-# tests/operations/test_growth.py opens every list there is on both.
-NOT_REPEATED = ("accessflows/connectors", "architecture", "demo", "design")
+# PostgreSQL repeats every test that uses the portal's database, but for those in a browser, those of
+# targets, and those marked with `anywhere`, which hold whatever the database is.
+NOT_REPEATED = ("accessflows/connectors", "architecture", "design")
 RUNS = {
     "sqlite": ["-n3", "-m", "not server"],
-    "postgresql": ["-n2", "-m", "not browser and not anywhere"]
+    "postgresql": ["-n2", "--database-only", "-m", "not browser and not anywhere"]
     + [f"--ignore=tests/{folder}" for folder in NOT_REPEATED],
 }
 MEMORY, ENOUGH_BYTES = Path("/dev/shm"), 4 * 2**30
@@ -41,23 +40,30 @@ SUMMARY = " short test summary info "
 def main() -> int:
     parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--workers", help="pytest-xdist workers for each database")
-    parser.add_argument(
-        "--repeat-all", action="store_true", help="on PostgreSQL, pages and forms, too"
-    )
     parser.add_argument("databases", nargs="*", metavar="sqlite|postgresql")
     options = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # some hundred processes would compile anew
     try:
         os.environ["CHROMIUM"] = ensure_chromium()
+        set_up_identity_provider()
         with temporary_folder() as folder, ThreadPoolExecutor() as pool:
-            repeat = "all" if options.repeat_all else "some"
-            run = partial(run_tests, folder=folder, workers=options.workers, repeat=repeat)
+            run = partial(run_tests, folder=folder, workers=options.workers)
             results = list(pool.map(run, options.databases or RUNS))
-    except (NoChromium, DemoError) as error:
+    except (NoChromium, NoNode, DemoError) as error:
         print(error, file=sys.stderr)
         return 1
     print("\n", *(line for _, summary in results for line in summary), sep="", end="")
     return int(any(code for code, _ in results))
+
+
+def set_up_identity_provider() -> None:
+    """Install the provider of the single sign-on tests; without Node.js they are skipped, in CI none run."""
+    try:
+        ensure_identity_provider()
+    except NoNode as missing:
+        if os.environ.get("CI"):
+            raise
+        print(missing, "They are skipped.", file=sys.stderr)
 
 
 @contextmanager
@@ -70,13 +76,10 @@ def temporary_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def run_tests(
-    database: str, *, folder: Path, workers: str | None, repeat: str
-) -> tuple[int, list[str]]:
+def run_tests(database: str, *, folder: Path, workers: str | None) -> tuple[int, list[str]]:
     """Run pytest on one database, its output as it comes. Returns its exit code and its summary."""
     command = [sys.executable, "-m", "pytest", "-q", "-rsfE", "--dist=worksteal", *RUNS[database]]
     command += ["-n", workers] if workers else []
-    command += [f"--repeat={repeat}"] if database == "postgresql" else []
     lines: list[str] = []
     with (
         database_environment(database, folder) as environment,

@@ -62,7 +62,7 @@ class Canary(ABC):
 
     def create(self) -> str:
         self.identity = self.connector.activate(self.target, self.spec).identity
-        return f"{self.identity.role_name} was created."
+        return f"{self.identity.name} was created."
 
     def issue_credential(self) -> str:
         self.credential = self.connector.issue_credential(self.target, self.spec, self.identity)
@@ -79,7 +79,7 @@ class Canary(ABC):
     def prove(self) -> str:
         proof = self.connector.prove(self.target, self.identity)
         if not proof.holds:
-            name = self.identity.role_name
+            name = self.identity.name
             raise TargetRefused(f"Traces of {name} remain: {dict(proof.details)}.")
         return "The target reports that nothing is left."
 

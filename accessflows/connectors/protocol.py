@@ -4,17 +4,18 @@ All results are frozen, carry no secret in `repr()` and convert to JSON through 
 All calls are idempotent, bounded in time, and raise only `errors.ConnectorError` subclasses.
 """
 
+import re
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, cast
+from typing import Protocol, Self, TypeVar, cast
 
 from accessflows.connectors.errors import ConnectorError
 from apono_portal.core.formatting import login_names
 
-ROLE_PREFIX = login_names.LOGIN_PREFIX
-role_name_of = login_names.login_of
+LOGIN_PREFIX = login_names.LOGIN_PREFIX
+login_of = login_names.login_of
 grant_id_of = login_names.grant_id_of
 
 
@@ -43,34 +44,84 @@ class JsonRecord:
         return cast(dict[str, object], _as_json(self))
 
 
+def setting(
+    label: str,
+    default: str,
+    *,
+    help_text: str = "",
+    max_length: int = 63,
+    choices: Sequence[tuple[str, str]] = (),
+    required: bool = True,
+) -> str:
+    """Declare a field of `TargetSettings` with what the form about it shows."""
+    shown = SettingField(label, help_text, max_length, tuple(choices), required)
+    value: str = field(default=default, metadata={SETTING: shown})
+    return value
+
+
+SETTING = "setting"
+
+
+@dataclass(frozen=True)
+class SettingField:
+    """How a form asks for one setting."""
+
+    label: str
+    help_text: str
+    max_length: int
+    choices: tuple[tuple[str, str], ...]
+    required: bool
+
+
+@dataclass(frozen=True)
+class TargetSettings(JsonRecord):
+    """What one kind of target needs to know beyond an address. Subclasses declare `setting` fields."""
+
+    @classmethod
+    def of(cls, values: Mapping[str, object]) -> Self:
+        """Return stored values as settings; what is missing has its default."""
+        names = {setting.name for setting in fields(cls)}
+        return cls(**{name: str(value) for name, value in values.items() if name in names})
+
+    def address(self, kind: str, host: str, port: int) -> str:
+        """Return what identifies the target in the fingerprint of every flow that uses it."""
+        return f"{kind}://{host}:{port}"
+
+
+S = TypeVar("S", bound=TargetSettings)
+
+
 @dataclass(frozen=True)
 class Target(JsonRecord):
     """The address of an integration and the credential of the portal's broker.
 
-    `database` is the maintenance database, to which the broker connects first. Logins of a portal other
-    than `portal_id` are not touched. A webhook is reached at
-    `url`, and its `password` is the secret that signs calls.
+    Accounts of a portal other than `portal_id` are not touched. `settings` are those of its kind.
     """
 
     host: str
     port: int
-    database: str
     user: str
     password: str = field(repr=False)
+    settings: TargetSettings = TargetSettings()
     sslmode: str = "prefer"
     ca_certificates: str = ""
-    url: str = ""
     portal_id: str = ""
     connect_timeout_s: int = 5
     statement_timeout_s: int = 10
     lock_timeout_s: int = 3
+
+    def settings_as(self, kind: type[S]) -> S:
+        """Return the settings, which are those of the connector's own kind."""
+        if not isinstance(self.settings, kind):
+            raise TypeError(f"{type(self.settings).__name__} instead of {kind.__name__}")
+        return self.settings
 
 
 @dataclass(frozen=True)
 class GrantSpec(JsonRecord):
     """What was approved: which permission on which resource until when. `deadline` is aware.
 
-    `system_identifier` is the server that was approved; empty means any. `allow_delegation`: an admin
+    `server_id` is the server that was approved; empty means any. `allow_delegation`: an admin
     accepted that grantees can give others access. `reference` is the request's, for people.
     """
 
@@ -80,7 +131,7 @@ class GrantSpec(JsonRecord):
     permission: str
     deadline: datetime
     connection_limit: int = 3
-    system_identifier: str = ""
+    server_id: str = ""
     allow_delegation: bool = False
     reference: str = ""
 
@@ -89,17 +140,20 @@ class GrantSpec(JsonRecord):
             raise ValueError("The deadline of a grant must be an aware datetime.")
 
     @property
-    def role_name(self) -> str:
-        return role_name_of(self.grant_id)
+    def login(self) -> str:
+        return login_of(self.grant_id)
 
 
 @dataclass(frozen=True, slots=True)
 class GrantIdentity(JsonRecord):
-    """The role of a grant and its server. A name alone could be reused by others; all three cannot."""
+    """The account of a grant: its name, a mark that the target or the portal gave it, and its server.
 
-    role_name: str
-    role_oid: int
-    system_identifier: str
+    A name alone could be reused by others; all three cannot. What a mark is depends on the kind.
+    """
+
+    name: str
+    mark: str
+    server_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +222,7 @@ class Activation(JsonRecord):
     """
 
     identity: GrantIdentity
-    server_version: int
+    server_version: str
     server_time: datetime
     clock_skew: timedelta
     valid_until: datetime
@@ -182,9 +236,26 @@ class Credential(JsonRecord):
 
     host: str
     port: int
-    database: str
+    resource: str
     user: str
     password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ConnectionLine(JsonRecord):
+    """A way to use a credential, ready to paste: a command or an address, without the password.
+
+    With a `file_name`, `text` is the content of a file to save.
+    """
+
+    label: str
+    text: str
+    file_name: str = ""
+
+    @property
+    def parts(self) -> list[str]:
+        """Return the text split before each option, where a page may wrap it."""
+        return re.split(r" (?=-{1,2}[a-zA-Z])", self.text)
 
 
 @dataclass(frozen=True)
@@ -230,18 +301,24 @@ class Cleaning(JsonRecord):
 
 @dataclass(frozen=True)
 class Proof(JsonRecord):
-    """What the target itself reports after removal. `checked_at` is by the target's clock."""
+    """What the target itself reports after removal. `checked_at` is by the target's clock.
+
+    `nothing_left_behind` is None where the target cannot tell; `left_behind_note` then says what was
+    looked at and what cannot be seen.
+    """
 
     role_removed: bool
     no_open_sessions: bool
-    nothing_left_behind: bool
+    nothing_left_behind: bool | None
     checked_at: datetime
     method: str
     details: Mapping[str, object]
+    left_behind_note: str = ""
 
     @property
     def holds(self) -> bool:
-        return self.role_removed and self.no_open_sessions and self.nothing_left_behind
+        left_behind = self.nothing_left_behind is False
+        return self.role_removed and self.no_open_sessions and not left_behind
 
     def as_dict(self) -> dict[str, object]:
         return {"holds": self.holds, **super().as_dict()}
@@ -249,41 +326,43 @@ class Proof(JsonRecord):
 
 @dataclass(frozen=True)
 class Check(JsonRecord):
-    """One check of a target. `remedy_sql` is what its administrator can run to fix a failed one."""
+    """One check of a target. `remedy` is what its administrator can run there to fix a failed one."""
 
     name: str
     ok: bool
     sentence: str
-    remedy_sql: str = ""
+    remedy: str = ""
 
     @classmethod
     def passed(cls, name: str, sentence: str) -> "Check":
         return cls(name=name, ok=True, sentence=sentence)
 
     @classmethod
-    def failed(cls, name: str, sentence: str, remedy_sql: str = "") -> "Check":
-        return cls(name=name, ok=False, sentence=sentence, remedy_sql=remedy_sql)
+    def failed(cls, name: str, sentence: str, remedy: str = "") -> "Check":
+        return cls(name=name, ok=False, sentence=sentence, remedy=remedy)
 
 
 @dataclass(frozen=True)
-class CapabilityRole(JsonRecord):
-    """A role that could be offered as a permission.
+class DiscoveredPermission(JsonRecord):
+    """What could be offered as a permission: a capability role, a template account.
 
     `refusal` says why it must not be, `delegation` how its grantees could give others access; or empty.
     """
 
     name: str
-    databases: tuple[str, ...]
+    resources: tuple[str, ...]
     refusal: str = ""
     delegation: str = ""
 
 
 @dataclass(frozen=True)
 class Inventory(JsonRecord):
-    databases: tuple[str, ...]
-    roles: tuple[CapabilityRole, ...]
-    server_version: int
-    system_identifier: str
+    """What a target offers. `server_version` is written as people of this kind write it."""
+
+    resources: tuple[str, ...]
+    permissions: tuple[DiscoveredPermission, ...]
+    server_version: str
+    server_id: str
 
 
 @dataclass(frozen=True)
@@ -306,8 +385,8 @@ class Membership(JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
-class ManagedRole(JsonRecord):
-    """A role of the portal as it is on the target. `name` is its current one.
+class ManagedAccount(JsonRecord):
+    """An account of the portal as it is on the target. `name` is its current one.
 
     `grant_id`, `portal_id` and `deadline` come from its marker: None or empty if the marker is lost.
     """
@@ -324,13 +403,13 @@ class ManagedRole(JsonRecord):
 
 
 @dataclass(frozen=True)
-class RoleListing(JsonRecord):
-    """The roles of one portal, by the target's clock, with OIDs up to `up_to`; all if None."""
+class AccountListing(JsonRecord):
+    """The accounts of one portal, by the target's clock, with names up to `up_to`; all if None."""
 
     server_time: datetime
-    system_identifier: str
-    roles: tuple[ManagedRole, ...]
-    up_to: int | None = None
+    server_id: str
+    accounts: tuple[ManagedAccount, ...]
+    up_to: str | None = None
 
 
 class Connector(Protocol):
@@ -370,6 +449,11 @@ class Connector(Protocol):
     ) -> Credential:
         """Set and return a new password for the grant; an earlier one stops working."""
 
+    def connection_lines(
+        self, target: Target, spec: GrantSpec, credential: Credential
+    ) -> tuple[ConnectionLine, ...]:
+        """Return how to use a credential. Calls nothing."""
+
     def reset_credential(
         self, target: Target, spec: GrantSpec, identity: GrantIdentity, *, terminate_sessions: bool
     ) -> Credential: ...
@@ -407,7 +491,7 @@ class Connector(Protocol):
         """List what the grantee left behind."""
 
     def read_permission(
-        self, target: Target, permission: str, *, system_identifier: str = ""
+        self, target: Target, permission: str, *, server_id: str = ""
     ) -> PermissionState:
         """Return what a permission's role gave to others or set. Changes nothing."""
 
@@ -417,7 +501,7 @@ class Connector(Protocol):
         permission: str,
         changes: Sequence[PermissionEntry],
         *,
-        system_identifier: str = "",
+        server_id: str = "",
     ) -> None:
         """Undo changes made through a grant. Raises TargetRefused if only a superuser can."""
 
@@ -432,19 +516,19 @@ class Connector(Protocol):
     ) -> dict[GrantIdentity, Proof | ConnectorError]:
         """Prove many at once. One failure does not stop the others."""
 
-    def list_managed_roles(
+    def list_managed_accounts(
         self,
         target: Target,
         portal_id: str,
         identities: Sequence[GrantIdentity],
         *,
-        after: int = 0,
-        up_to: int | None = None,
-    ) -> RoleListing:
-        """List the roles with this portal's marker, and those of `identities` whatever their marker.
+        after: str = "",
+        up_to: str | None = None,
+    ) -> AccountListing:
+        """List the accounts with this portal's marker, and those of `identities` whatever their marker.
 
-        Ordered by OID, greater than `after` and at most `up_to`. There may be thousands, so the answer
-        may end earlier and say where.
+        Pages go by name: greater than `after` and at most `up_to`. There may be thousands, so the
+        answer may end earlier and say where.
         """
 
     def canary(

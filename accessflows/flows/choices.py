@@ -1,15 +1,9 @@
 """The choices in the form of a flow."""
 
-from typing import TYPE_CHECKING
-
-from django.contrib.auth import get_user_model
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from accessflows.flows.validation import Pair, pair_error
 from accessflows.models import AccessFlow, FlowTarget, Permission, Resource
-
-if TYPE_CHECKING:
-    from apono_portal.users.models import User
 
 
 def target_choices(flow: AccessFlow | None) -> list[tuple[str, str]]:
@@ -45,15 +39,6 @@ def _grantable_pairs() -> list[tuple[Resource, Permission]]:
 def _targets_of(flow: AccessFlow | None) -> QuerySet[FlowTarget]:
     targets = FlowTarget.objects.filter(flow=flow) if flow else FlowTarget.objects.none()
     return targets.select_related("resource__integration", "permission")
-
-
-def user_choices(flow: AccessFlow | None, role: str) -> "QuerySet[User]":
-    """Return active users, and those the flow names now as ``requestable`` or ``decidable``."""
-    selectable = Q(is_active=True)
-    if flow:
-        selectable |= Q(**{f"{role}_flows": flow})
-    users: QuerySet[User] = get_user_model()._default_manager.filter(selectable)
-    return users.distinct().order_by("name", "email")
 
 
 def format_pair(pair: Pair) -> str:

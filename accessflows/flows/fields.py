@@ -1,15 +1,15 @@
 """Fields of a flow's form: durations, approvals, escalation, extensions and tickets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 
 from accessflows.flows.validation import MAX_APPROVALS, MAX_EXTENSIONS, MAX_TIERS
 from accessflows.form_fields import Switch
+from accessflows.pickers import FIND, GROUP, PickedOneField
 from accessflows.tickets import MAX_PATTERN_LENGTH
 from apono_portal.core.formatting.durations import format_duration, parse_duration
 
@@ -77,11 +77,9 @@ class DecisionFields(forms.Form):
                 required=False,
                 initial="30 min" if number == 1 else "",
             )
-            self.fields[f"{ESCALATION_PREFIX}group_{number}"] = forms.ModelChoiceField(
-                Group.objects.order_by("name"),
-                label="escalate to",
-                required=False,
-                empty_label="Nobody",
+            self.fields[f"{ESCALATION_PREFIX}group_{number}"] = PickedOneField(
+                GROUP,
+                label="Escalate to",
                 error_messages={"invalid_choice": "This group no longer exists."},
             )
 
@@ -113,13 +111,20 @@ class DecisionFields(forms.Form):
                 self[f"{ESCALATION_PREFIX}group_{number}"],
             )
 
+    def shows_escalation(self) -> bool:
+        """Tell whether a step is filled in, searched for or invalid."""
+        return self._shows(_ROWS)
+
     def shows_further_rows(self) -> bool:
         """Tell whether a row after the first is filled in or invalid."""
-        return any(
-            self[f"{ESCALATION_PREFIX}group_{number}"].value()
-            or self[f"{ESCALATION_PREFIX}group_{number}"].errors
-            for number in _ROWS[1:]
-        )
+        return self._shows(_ROWS[1:])
+
+    def _shows(self, numbers: Iterable[int]) -> bool:
+        names = [f"{ESCALATION_PREFIX}group_{number}" for number in numbers]
+        waits = [f"{ESCALATION_PREFIX}wait_{number}" for number in numbers]
+        searched = any(self.data.get(f"{FIND}{name}") for name in names)
+        invalid = any(self[name].errors for name in [*names, *waits])
+        return searched or invalid or any(self[name].value() for name in names)
 
     def escalation(self) -> Tiers:
         """Return (wait, group id) of the rows with a group. The form must be valid."""

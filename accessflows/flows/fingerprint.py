@@ -16,9 +16,10 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db.models import Manager, QuerySet, Value
 
-from accessflows.flows.selectors import all_targets_of
+from accessflows.flows.selectors import all_targets_of, requester_sets_of
 from accessflows.flows.terms import FlowInput, Terms
 from accessflows.models import AccessFlow, EscalationTier, FlowTarget, Permission, Resource
+from accessflows.requesters import Sets, describe, values_of
 from apono_portal.core.formatting.durations import format_duration
 
 ALWAYS = "Always"
@@ -32,6 +33,7 @@ _ADDED_LATER = {
     "allow_delegation": False,
     "mfa_strength": "any",
     "verify_every_request": False,
+    "break_glass": False,
 }
 
 
@@ -41,8 +43,7 @@ def terms_of(flow: AccessFlow) -> Terms:
     tiers = flow.escalation_tiers.select_related("group")
     return {
         **_plain(flow),
-        "requester_users": _labelled(flow.requester_users),
-        "requester_groups": _labelled(flow.requester_groups),
+        "requesters": _requesters(requester_sets_of(flow)),
         "targets": _targets((target.resource, target.permission) for target in targets),
         "approver_users": _labelled(flow.approver_users),
         "approver_groups": _labelled(flow.approver_groups),
@@ -60,8 +61,7 @@ def terms_of_draft(draft: FlowInput) -> Terms:
     groups = Group.objects.in_bulk({group for _, group in draft.escalation})
     return {
         **_plain(draft),
-        "requester_users": _labelled(users.filter(pk__in=draft.requester_users)),
-        "requester_groups": _labelled(Group.objects.filter(pk__in=draft.requester_groups)),
+        "requesters": _requesters(draft.requesters),
         "targets": _targets(
             (resources[resource], permissions[permission])
             for resource, permission in draft.targets
@@ -76,7 +76,7 @@ def terms_of_draft(draft: FlowInput) -> Terms:
 
 
 def compute_fingerprint(flow: AccessFlow, targets: Iterable[FlowTarget] | None = None) -> str:
-    """Return ``fingerprint_of(terms_of(flow))`` in two statements, or in one if ``targets`` are all the
+    """Return ``fingerprint_of(terms_of(flow))`` in three statements, or in two if ``targets`` are all the
     targets of the flow, just read."""
     related: dict[str, list[Item]] = {name: [] for name in _RELATED}
     escalation = []
@@ -88,20 +88,24 @@ def compute_fingerprint(flow: AccessFlow, targets: Iterable[FlowTarget] | None =
     targets = all_targets_of(flow) if targets is None else targets
     pairs = ((target.resource, target.permission) for target in targets)
     return fingerprint_of(
-        {**_plain(flow), **related, "targets": _targets(pairs), "escalation": escalation}
+        {
+            **_plain(flow),
+            **related,
+            "requesters": _requester_items(requester_sets_of(flow)),
+            "targets": _targets(pairs),
+            "escalation": escalation,
+        }
     )
 
 
 _RELATED = {
-    "requester_users": "user_id",
-    "requester_groups": "group_id",
     "approver_users": "user_id",
     "approver_groups": "group_id",
 }
 
 
 def _related_ids(flow: AccessFlow) -> QuerySet[Any, Any]:
-    """Return (term, id, position, wait) of every user, group and escalation tier of a flow."""
+    """Return (term, id, position, wait) of every approver, approver group and escalation tier."""
     tiers = EscalationTier.objects.filter(flow=flow).order_by()
     rows = tiers.values_list(Value("escalation"), "group_id", "position", "wait")
     others = (
@@ -131,6 +135,35 @@ def _matters(term: str, value: object) -> bool:
     return term not in _IGNORED and not (term in _ADDED_LATER and value == _ADDED_LATER[term])
 
 
+def _requesters(sets: Sets) -> list[Item]:
+    """Return the sets of conditions, each with its description."""
+    users = get_user_model()._default_manager.in_bulk(values_of(sets, "user"))
+    groups = Group.objects.in_bulk(values_of(sets, "group"))
+    labels = {
+        "user": {pk: str(user) for pk, user in users.items()},
+        "group": {pk: group.name for pk, group in groups.items()},
+    }
+    return _requester_items(sets, labels)
+
+
+def _requester_items(sets: Sets, labels: dict[str, dict[int, str]] | None = None) -> list[Item]:
+    """Return the sets in an order of their own: neither theirs nor that of their conditions matters."""
+    items: list[Item] = []
+    for conditions in sets:
+        facts = [
+            {
+                "attribute": one.attribute,
+                "operator": one.operator,
+                "values": sorted(one.values, key=str),
+            }
+            for one in conditions
+        ]
+        items.append(
+            {"conditions": sorted(facts, key=str), "label": describe(conditions, labels or {})}
+        )
+    return sorted(items, key=lambda item: str(item["conditions"]))
+
+
 def _labelled(rows: Manager[Any] | QuerySet[Any]) -> list[Item]:
     return [{"id": row.pk, "label": str(row)} for row in rows.order_by("pk")]
 
@@ -155,6 +188,7 @@ def _plain(source: AccessFlow | FlowInput) -> Terms:
         "require_approver_reason": source.require_approver_reason,
         "allow_self_approval": source.allow_self_approval,
         "allow_delegation": source.allow_delegation,
+        "break_glass": source.break_glass,
     }
 
 

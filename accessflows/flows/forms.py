@@ -4,10 +4,17 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.contrib.auth.models import Group
+from django.forms.utils import ErrorDict
 
 from accessflows.availability import DAYS
-from accessflows.flows.choices import format_pair, parse_pair, target_choices, user_choices
+from accessflows.flows.choices import format_pair, parse_pair, target_choices
+from accessflows.flows.condition_rows import (
+    RowCountField,
+    SetOfRows,
+    condition_forms,
+    requester_sets,
+    sets_of_rows,
+)
 from accessflows.flows.fields import (
     ESCALATION_PREFIX,
     DecisionFields,
@@ -15,17 +22,18 @@ from accessflows.flows.fields import (
     TicketFields,
     initial_rows,
 )
-from accessflows.flows.terms import FlowInput
+from accessflows.flows.terms import APPROVER_FIELDS, FlowInput
 from accessflows.form_fields import (
     UNKNOWN_CHOICE,
     CheckboxList,
     ChoicesField,
-    RowsField,
     Switch,
     TimeOfDay,
 )
 from accessflows.models import AccessFlow, Integration
+from accessflows.pickers import GROUP, USER, PickedField
 from accessflows.querysets import AccessFlowQuerySet
+from accessflows.requesters import Sets
 from mfa.models import Strength
 
 MAX_NAME_LENGTH = 80
@@ -98,8 +106,7 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
     description = forms.CharField(
         label="Description", max_length=200, required=False, help_text="Shown to requesters."
     )
-    requester_groups = RowsField(label="Groups")
-    requester_users = RowsField(label="Users")
+    requesters = RowCountField()
     targets = ChoicesField(
         label="Resources and permissions",
         error_messages={
@@ -139,9 +146,14 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         widget=forms.RadioSelect(attrs={"class": "segmented"}),
         error_messages={"required": "Choose how requests are approved."},
     )
-    approver_groups = RowsField(label="Approver groups")
-    approver_users = RowsField(
-        label="Approvers by name", help_text="Together, these users count as one group."
+    approver_groups = PickedField(GROUP, label="Approver groups")
+    approver_users = PickedField(
+        USER, label="Approvers by name", help_text="Together, these users count as one group."
+    )
+    break_glass = Switch(
+        label="Break-glass",
+        help_text="For emergencies: no approval, but always MFA and a justification. All admins are notified "
+        "at once, and another admin reviews the access afterwards.",
     )
     require_justification = Switch(label="Require justification", initial=True)
     require_approver_reason = Switch(
@@ -162,20 +174,59 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         *args: Any,
         flow: AccessFlow | None = None,
         like: AccessFlow | None = None,
+        is_draft: bool = False,
         **kwargs: Any,
     ) -> None:
-        """``flow`` is the flow being edited, ``like`` the flow that a new one copies."""
+        """``flow`` is the flow being edited, ``like`` the flow that a new one copies.
+
+        ``is_draft`` shows what was sent without validating it, while rows are added or users searched.
+        """
+        self.is_draft = is_draft
         kwargs["initial"] = _initial_of(flow) if flow else _initial_of_copy(like) if like else {}
         kwargs["initial"]["available_zone"] = (
             kwargs["initial"].get("available_zone") or settings.TIME_ZONE
         )
+        sets = kwargs["initial"].pop("requesters", ())
         super().__init__(*args, **kwargs)
         fields: dict[str, Any] = self.fields
-        fields["requester_groups"].queryset = Group.objects.order_by("name")
-        fields["approver_groups"].queryset = Group.objects.order_by("name")
-        fields["requester_users"].queryset = user_choices(flow, "requestable")
-        fields["approver_users"].queryset = user_choices(flow, "decidable")
         fields["targets"].choices = target_choices(flow)
+        self.rows = condition_forms(self.data if self.is_bound else None, sets)
+        fields["requesters"].initial = len(self.rows)
+
+    def full_clean(self) -> None:
+        if self.is_draft:
+            self._errors, self.cleaned_data = ErrorDict(), {}
+        else:
+            super().full_clean()
+
+    def clean_requesters(self) -> Sets:
+        """Return the conditions of all rows; the first error of one is that of all."""
+        for row in self.rows:
+            if not row.is_valid():
+                raise forms.ValidationError(row.first_error)
+        return requester_sets(self.rows)
+
+    @property
+    def row_sets(self) -> list[SetOfRows]:
+        return sets_of_rows(self.rows)
+
+    @property
+    def shows_row_errors(self) -> bool:
+        return any(row.errors for row in self.rows)
+
+    @property
+    def extensions_open(self) -> bool:
+        return bool(self["max_extensions"].errors or self["extension_duration"].errors)
+
+    @property
+    def availability_open(self) -> bool:
+        names = ("available_days", "available_from", "available_until", "available_zone")
+        return any(self[name].errors for name in names)
+
+    @property
+    def request_form_open(self) -> bool:
+        names = ("require_justification", "require_ticket", "ticket_pattern")
+        return any(self[name].errors for name in names)
 
     def clean(self) -> dict[str, Any]:
         """Drop what Require MFA has shown and hidden again; with it on, nothing may be missing."""
@@ -184,7 +235,20 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
             values |= {"mfa_strength": Strength.ANY, "verify_every_request": False}
         elif values.get("mfa_strength") == "":
             self.add_error("mfa_strength", "Choose which methods are accepted.")
+        if values.get("approval") == AccessFlow.Approval.AUTOMATIC:
+            self._drop_approval(values)
         return values
+
+    def _drop_approval(self, values: dict[str, Any]) -> None:
+        """Ignore what is not shown while approval is automatic."""
+        hidden = [name for name in self.fields if name.startswith(ESCALATION_PREFIX)]
+        for name in [*hidden, "approvals_required"]:
+            self.errors.pop(name, None)
+            values[name] = None
+        values["approvals_required"] = 1
+        for name in APPROVER_FIELDS:
+            if name in values:
+                values[name] = ()
 
     def terms(self) -> FlowInput:
         """Return the input of a valid form."""
@@ -194,7 +258,7 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
             if name != "seen_version" and not name.startswith(ESCALATION_PREFIX)
         }
         values["escalation"] = self.escalation()
-        for name in ("requester_users", "requester_groups", "approver_users", "approver_groups"):
+        for name in APPROVER_FIELDS:
             values[name] = frozenset(row.pk for row in values[name])
         values["targets"] = frozenset(parse_pair(choice) for choice in values["targets"])
         values["available_days"] = tuple(sorted(values["available_days"]))

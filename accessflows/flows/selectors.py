@@ -1,10 +1,11 @@
 """Reads that cross models: what a flow grants, who can request it, and the rows of the lists."""
 
 from collections.abc import Collection, Iterable
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from django.contrib.auth import get_user_model
-from django.db.models import Count, Exists, IntegerField, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, IntegerField, OuterRef, Prefetch, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from accessflows.models import (
@@ -13,8 +14,11 @@ from accessflows.models import (
     FlowTarget,
     Integration,
     Permission,
+    RequesterCondition,
+    RequesterValue,
     Resource,
 )
+from accessflows.requesters import Condition, ConditionSet, Sets, users_meeting, value_column
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -67,15 +71,37 @@ def available_now(targets: Iterable[FlowTarget]) -> list[FlowTarget]:
     )
 
 
+def requester_sets(conditions: QuerySet[RequesterCondition]) -> dict[int, Sets]:
+    """Return the sets of conditions by flow. One statement.
+
+    A condition without values is one whose users were all deleted.
+    """
+    columns = ("flow", "set_number", "position", "attribute", "operator")
+    values = ("values__user", "values__group", "values__text")
+    rows = conditions.order_by(*columns[:3], "values__pk").values_list(*columns, *values)
+    by_flow: dict[int, list[ConditionSet]] = {}
+    for (flow_id, _), of_set in groupby(rows, key=itemgetter(0, 1)):
+        conditions_of_set = tuple(
+            Condition(attribute, operator, _values(attribute, operator, group))
+            for (_, attribute, operator), group in groupby(of_set, key=itemgetter(2, 3, 4))
+        )
+        by_flow.setdefault(flow_id, []).append(conditions_of_set)
+    return {flow_id: tuple(sets) for flow_id, sets in by_flow.items()}
+
+
+def _values(attribute: str, operator: str, rows: Iterable[Any]) -> tuple[int | str | None, ...]:
+    column = value_column(attribute, operator)
+    values = [dict(zip(("user", "group", "text"), row[5:], strict=True)) for row in rows]
+    return tuple(value[column] for value in values if value["text"] is not None)
+
+
+def requester_sets_of(flow: AccessFlow) -> Sets:
+    return requester_sets(RequesterCondition.objects.filter(flow=flow)).get(flow.pk, ())
+
+
 def requesters_of(flow: AccessFlow) -> "QuerySet[User]":
     """Return the active users who can request through a flow."""
-    return active_users_among(flow.requester_users.values("pk"), flow.requester_groups.values("pk"))
-
-
-def active_users_among(users: Ids, groups: Ids) -> "QuerySet[User]":
-    """Return the active users who are among ``users`` or in one of ``groups``, once each."""
-    active: QuerySet[User] = get_user_model()._default_manager.filter(is_active=True)
-    return active.filter(Q(pk__in=users) | Q(groups__in=groups)).distinct()
+    return users_meeting(requester_sets_of(flow))
 
 
 def with_is_approver(users: "QuerySet[User]") -> "QuerySet[User]":
@@ -95,28 +121,16 @@ def flows_using(integration: Integration) -> QuerySet[AccessFlow]:
 def flow_rows(flows: QuerySet[AccessFlow]) -> QuerySet[AccessFlow]:
     """Return flows with everything the list shows, in a fixed number of queries.
 
-    ``requester_count`` is the number of active users who can request, by name or by group.
+    It describes who can request instead of counting them: a group may have a million members.
     """
     targets = FlowTarget.objects.select_related("resource__integration", "permission")
-    return flows.annotate(requester_count=_requester_count()).prefetch_related(
-        "requester_groups",
-        "requester_users",
+    values = RequesterValue.objects.select_related("user", "group")
+    return flows.prefetch_related(
+        Prefetch("requester_conditions__values", queryset=values),
         "approver_groups",
         "approver_users",
         Prefetch("targets", queryset=targets),
     )
-
-
-def _requester_count() -> Coalesce:
-    flow = OuterRef(OuterRef("pk"))
-    named = AccessFlow.requester_users.through._default_manager.filter(accessflow=flow)
-    memberships = get_user_model().groups.through._default_manager
-    members = memberships.filter(group__requestable_flows=flow)
-    requesters = get_user_model()._default_manager.filter(
-        Q(pk__in=named.values("user")) | Q(pk__in=members.values("user")), is_active=True
-    )
-    counted = requesters.order_by().values("is_active").annotate(n=Count("pk")).values("n")
-    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
 
 
 def integration_rows() -> QuerySet[Integration]:

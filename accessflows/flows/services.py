@@ -13,10 +13,18 @@ from accessflows.exceptions import InvalidInput, Refused
 from accessflows.flows.diff import difference
 from accessflows.flows.fingerprint import terms_of
 from accessflows.flows.history import create_version
-from accessflows.flows.terms import PLAIN_FIELDS, USER_AND_GROUP_FIELDS, FlowInput
+from accessflows.flows.selectors import requester_sets_of
+from accessflows.flows.terms import APPROVER_FIELDS, PLAIN_FIELDS, FlowInput
 from accessflows.flows.validation import NAME_TAKEN, check_terms, check_with_targets
-from accessflows.models import AccessFlow, EscalationTier, FlowTarget
+from accessflows.models import (
+    AccessFlow,
+    EscalationTier,
+    FlowTarget,
+    RequesterCondition,
+    RequesterValue,
+)
 from accessflows.permissions import require_admin
+from accessflows.requesters import Sets
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.seen_state import CHANGED_MEANWHILE
 from audit.events import EventName
@@ -133,9 +141,31 @@ def _plain(terms: FlowInput) -> dict[str, Any]:
     return {name: getattr(terms, name) for name in PLAIN_FIELDS}
 
 
+def write_requesters(*, flow: AccessFlow, sets: Sets) -> None:
+    """Replace the conditions of a flow, in the caller's transaction."""
+    flow.requester_conditions.all().delete()
+    values = []
+    for set_number, conditions in enumerate(sets, start=1):
+        for position, condition in enumerate(conditions, start=1):
+            row = RequesterCondition.objects.create(
+                flow=flow,
+                set_number=set_number,
+                position=position,
+                attribute=condition.attribute,
+                operator=condition.operator,
+            )
+            column = condition.column if condition.column == "text" else f"{condition.column}_id"
+            values += [
+                RequesterValue(condition=row, **{column: value}) for value in condition.values
+            ]
+    RequesterValue.objects.bulk_create(values)
+
+
 def _write_related(flow: AccessFlow, terms: FlowInput) -> None:
-    for name in USER_AND_GROUP_FIELDS:
+    for name in APPROVER_FIELDS:
         getattr(flow, name).set(getattr(terms, name))
+    if terms.requesters != requester_sets_of(flow):
+        write_requesters(flow=flow, sets=terms.requesters)
     if terms.escalation != tuple(flow.escalation_tiers.values_list("wait", "group_id")):
         flow.escalation_tiers.all().delete()
         EscalationTier.objects.bulk_create(

@@ -5,7 +5,9 @@ from datetime import time, timedelta
 from typing import Any
 
 from accessflows.availability import Availability
+from accessflows.flows.selectors import requester_sets_of
 from accessflows.models import AccessFlow
+from accessflows.requesters import Sets
 from mfa.models import Strength
 
 Terms = dict[str, Any]  # all terms of a flow as JSON values
@@ -15,7 +17,7 @@ Terms = dict[str, Any]  # all terms of a flow as JSON values
 class FlowInput:
     """All terms of an access flow.
 
-    Users and groups are ids, ``targets`` (resource id, permission id), ``escalation`` (wait, group id)
+    ``requesters`` are sets of conditions, approvers ids, ``targets`` (resource id, permission id), ``escalation`` (wait, group id)
     in order.
     """
 
@@ -24,8 +26,7 @@ class FlowInput:
     require_mfa: bool = False
     mfa_strength: str = Strength.ANY
     verify_every_request: bool = False
-    requester_users: frozenset[int] = frozenset()
-    requester_groups: frozenset[int] = frozenset()
+    requesters: Sets = ()
     targets: frozenset[tuple[int, int]]
     max_duration: timedelta
     max_extensions: int = 0
@@ -45,6 +46,7 @@ class FlowInput:
     require_approver_reason: bool = False
     allow_self_approval: bool = False
     allow_delegation: bool = False
+    break_glass: bool = False
 
     @property
     def availability(self) -> Availability | None:
@@ -58,14 +60,15 @@ class FlowInput:
         """Return the terms a flow has now."""
         values: dict[str, Any] = {name: getattr(flow, name) for name in PLAIN_FIELDS}
         values["available_days"] = tuple(flow.available_days)
-        for name in USER_AND_GROUP_FIELDS:
+        values["requesters"] = requester_sets_of(flow)
+        for name in APPROVER_FIELDS:
             values[name] = frozenset(getattr(flow, name).values_list("pk", flat=True))
         pairs = flow.targets.values_list("resource_id", "permission_id")
         values["escalation"] = tuple(flow.escalation_tiers.values_list("wait", "group_id"))
         return cls(**values, targets=frozenset(pairs))
 
 
-USER_AND_GROUP_FIELDS = ("requester_users", "requester_groups", "approver_users", "approver_groups")
+APPROVER_FIELDS = ("approver_users", "approver_groups")
 PLAIN_FIELDS = (
     "name",
     "description",
@@ -87,4 +90,5 @@ PLAIN_FIELDS = (
     "require_approver_reason",
     "allow_self_approval",
     "allow_delegation",
+    "break_glass",
 )

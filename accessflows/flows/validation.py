@@ -1,6 +1,6 @@
 """Validation of a flow's terms: the same for the form, the demo data and any other caller."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 from zoneinfo import available_timezones
 
@@ -15,6 +15,7 @@ from accessflows.exceptions import InvalidInput
 from accessflows.flows.terms import FlowInput
 from accessflows.form_fields import UNKNOWN_CHOICE
 from accessflows.models import AccessFlow, Permission, Resource
+from accessflows.requesters import ATTRIBUTE_NAMES, EMAIL_DOMAIN, OPERATORS, Condition, values_of
 from accessflows.tickets import pattern_error
 from apono_portal.core.crypto import encryption
 from apono_portal.core.formatting.durations import MAX_DURATION, format_duration
@@ -24,6 +25,9 @@ Pair = tuple[int, int]
 MAX_APPROVALS = 10
 MAX_TIERS = 5
 MAX_EXTENSIONS = 10
+MAX_CONDITIONS = 20
+MAX_VALUES = 200  # of one condition; a group has no limit
+MAX_TEXT = 254
 MIN_WAIT = timedelta(minutes=1)
 ALLOW_DELEGATION = 'turn on "Allow permissions that can give others access"'
 NAME_TAKEN = "Another access flow has this name. Choose a different one."
@@ -33,7 +37,7 @@ def check_terms(terms: FlowInput, *, flow: AccessFlow | None = None) -> None:
     """Raise InvalidInput with a sentence for every invalid field. Calls no target system."""
     errors = {
         "name": _name_error(terms.name, flow),
-        "requester_groups": _requester_error(terms),
+        "requesters": _requester_error(terms),
         "targets": _targets_error(terms.targets, allow_delegation=terms.allow_delegation),
         "max_duration": _duration_error(terms.max_duration),
         "available_days": _availability_error(terms),
@@ -44,7 +48,7 @@ def check_terms(terms: FlowInput, *, flow: AccessFlow | None = None) -> None:
         "extension_duration": _extension_duration_error(terms),
         **_escalation_error(terms),
         "ticket_pattern": pattern_error(terms.ticket_pattern),
-    }
+    } | _break_glass_errors(terms)
     if invalid := {field: sentence for field, sentence in errors.items() if sentence}:
         raise InvalidInput(invalid)
 
@@ -91,9 +95,42 @@ def _name_error(name: str, flow: AccessFlow | None) -> str:
 
 
 def _requester_error(terms: FlowInput) -> str:
-    if not terms.requester_users and not terms.requester_groups:
-        return "Choose at least one group or user who can request."
-    return _existence_error(terms.requester_users, terms.requester_groups)
+    conditions = [one for conditions in terms.requesters for one in conditions]
+    if not all(terms.requesters) or not conditions:
+        return "Nobody can request yet. Add a condition."
+    if len(conditions) > MAX_CONDITIONS:
+        return f"Use at most {MAX_CONDITIONS} conditions. A group can stand for several."
+    return next(filter(None, map(condition_error, conditions)), "") or _existence_error(
+        values_of(terms.requesters, "user"), values_of(terms.requesters, "group")
+    )
+
+
+def condition_error(condition: Condition) -> str:
+    """Return why a condition is not complete, or an empty string."""
+    if condition.operator not in OPERATORS.get(condition.attribute, ()):
+        return UNKNOWN_CHOICE
+    if None in condition.values:
+        return (
+            "A group in this condition was deleted. Remove the condition or choose another group."
+        )
+    if not condition.values:
+        return f"Choose at least one {ATTRIBUTE_NAMES[condition.attribute].lower()}."
+    if len(condition.values) > MAX_VALUES:
+        return f"Choose at most {MAX_VALUES}. For more users, use a group."
+    texts = [str(value) for value in condition.values]
+    if condition.column == "text" and not all(map(_is_plain_text, texts)):
+        return "Enter at most 254 characters on one line."
+    if condition.attribute == EMAIL_DOMAIN and any(_is_no_domain(text) for text in texts):
+        return "Enter a domain such as example.com."
+    return ""
+
+
+def _is_no_domain(text: str) -> bool:
+    return text != text.lower() or not set("@ ,").isdisjoint(text)
+
+
+def _is_plain_text(text: str) -> bool:
+    return 0 < len(text.strip()) <= MAX_TEXT and text.isprintable()
 
 
 def _availability_error(terms: FlowInput) -> str:
@@ -114,6 +151,22 @@ def _approval_error(terms: FlowInput) -> str:
     return "" if valid else "Choose how requests are approved."
 
 
+def _break_glass_errors(terms: FlowInput) -> dict[str, str]:
+    """Return what break-glass access skips although it must not, and what it has but must not."""
+    if not terms.break_glass:
+        return {}
+    errors = {}
+    if not terms.require_mfa:
+        errors["require_mfa"] = "Break-glass access requires MFA. Turn on Require MFA."
+    if terms.approval != AccessFlow.Approval.AUTOMATIC:
+        errors["approval"] = "Break-glass access needs no approval. Choose Automatic."
+    if not terms.require_justification:
+        errors["require_justification"] = (
+            "Break-glass access needs a reason. Turn on Require justification."
+        )
+    return errors
+
+
 def _approver_error(terms: FlowInput) -> str:
     if terms.approval == AccessFlow.Approval.AUTOMATIC:
         if terms.approver_users or terms.approver_groups:
@@ -124,7 +177,7 @@ def _approver_error(terms: FlowInput) -> str:
     return _existence_error(terms.approver_users, terms.approver_groups)
 
 
-def _existence_error(users: frozenset[int], groups: frozenset[int]) -> str:
+def _existence_error(users: Collection[int], groups: Collection[int]) -> str:
     if get_user_model()._default_manager.filter(pk__in=users).count() != len(users):
         return "One of the users no longer exists. Choose again."
     if Group.objects.filter(pk__in=groups).count() != len(groups):

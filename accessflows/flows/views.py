@@ -6,10 +6,12 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accessflows.acting import action_context
 from accessflows.exceptions import Refused
+from accessflows.flows.condition_rows import apply_step
 from accessflows.flows.forms import FlowFilterForm, FlowForm
 from accessflows.flows.history import flow_events, history_page, last_difference, versions_of
 from accessflows.flows.impact import impact_of
@@ -18,11 +20,13 @@ from accessflows.flows.selectors import available_targets_of, flow_rows
 from accessflows.flows.services import change_flow, create_flow, set_flow_active
 from accessflows.form_fields import add_refusal
 from accessflows.models import AccessFlow
+from accessflows.pickers import FIND, pick
 from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.core.web.types import PortalRequest
 from audit.log.forms import MAX_ID
 
 PAGE_SIZE = 50
+FIELD_NAME = re.compile(r"[a-z0-9_-]{1,60}")
 ROW_ID = re.compile(r"[0-9]{1,18}")
 
 
@@ -50,6 +54,8 @@ def choose_type(request: PortalRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def create(request: PortalRequest) -> HttpResponse:
     like = _flow_to_copy(request)
+    if "step" in request.POST:
+        return _form_page(request, FlowForm(apply_step(request.POST), is_draft=True), flow=None)
     form = FlowForm(request.POST if request.method == "POST" else None, like=like)
     if form.is_bound and form.is_valid():
         try:
@@ -64,6 +70,9 @@ def create(request: PortalRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def edit(request: PortalRequest, pk: int) -> HttpResponse:
     flow = get_object_or_404(AccessFlow, pk=pk)
+    if "step" in request.POST:
+        draft = FlowForm(apply_step(request.POST), flow=flow, is_draft=True)
+        return _form_page(request, draft, flow=flow)
     form = FlowForm(request.POST if request.method == "POST" else None, flow=flow)
     if form.is_bound and form.is_valid():
         seen = form.cleaned_data["seen_version"]
@@ -73,6 +82,24 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
         except Refused as refused:
             add_refusal(form, refused)
     return _form_page(request, form, flow=flow)
+
+
+@readers_only
+@require_GET
+def pick_options(request: PortalRequest, kind: str) -> HttpResponse:
+    """Return what a picker shows while its search is typed, with what is chosen kept."""
+    name = request.GET.get("field", "")
+    if not FIELD_NAME.fullmatch(name):
+        raise Http404
+    picker = pick(
+        name=name,
+        kind=kind,
+        values=request.GET.getlist(name),
+        text=request.GET.get(f"{FIND}{name}", ""),
+        is_single="single" in request.GET,
+    )
+    context = {"picker": picker, "required": "required" in request.GET}
+    return render(request, "accessflows/_picker_options.html", context)
 
 
 @admins_only
@@ -144,6 +171,15 @@ def _flow_to_copy(request: PortalRequest) -> AccessFlow | None:
     return get_object_or_404(AccessFlow, pk=int(flow_id))
 
 
+def form_addresses(flow: AccessFlow | None) -> dict[str, str]:
+    """Return where the form is sent, and where it is reviewed first."""
+    if flow is None:
+        names = {"form_action": "flows:create", "preview_action": "requests:preview_new_flow"}
+        return {name: reverse(url) for name, url in names.items()}
+    names = {"form_action": "flows:edit", "preview_action": "requests:preview_flow"}
+    return {name: reverse(url, kwargs={"pk": flow.pk}) for name, url in names.items()}
+
+
 def _form_page(
     request: PortalRequest,
     form: FlowForm,
@@ -151,7 +187,6 @@ def _form_page(
     flow: AccessFlow | None,
     like: AccessFlow | None = None,
 ) -> HttpResponse:
-    impact = impact_of(flow) if flow else None
-    context = {"form": form, "flow": flow, "like": like, "impact": impact}
+    context = {"form": form, "flow": flow, "like": like, **form_addresses(flow)}
     status = 422 if form.errors else 200
     return render(request, "accessflows/flow_form.html", context, status=status)

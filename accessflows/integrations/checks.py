@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accessflows.connectors.protocol import CapabilityRole, Check
+from accessflows.connectors.protocol import Check, DiscoveredPermission
 from accessflows.exceptions import Refused
 from accessflows.integrations.inspection import Inspection, ProgressListener, inspect_target
 from accessflows.integrations.jobs import abandoned, acquire, finish, heartbeat
@@ -173,7 +173,7 @@ def _store_health(integration: Integration, inspection: Inspection) -> None:
     integration.health_report = [check.as_dict() for check in inspection.checks]
     if inspection.inventory:
         integration.server_version = inspection.inventory.server_version
-        integration.system_identifier = inspection.inventory.system_identifier
+        integration.system_identifier = inspection.inventory.server_id
         integration.discovered_at = integration.health_checked_at
     integration.save()
 
@@ -183,10 +183,10 @@ def _store_inventory(integration: Integration, inspection: Inspection) -> dict[s
     inventory = inspection.inventory
     if inventory is None:
         return {}
-    resources: dict[str, dict[str, object]] = {name: {} for name in inventory.databases}
+    resources: dict[str, dict[str, object]] = {name: {} for name in inventory.resources}
     permissions = {
         role.name: {"rights": _rights_of(role, inspection.rights.get(role.name, {}))}
-        for role in inventory.roles
+        for role in inventory.permissions
     }
     new_resources, missing_resources = _store_items(Resource, integration, resources)
     new_permissions, missing_permissions = _store_items(Permission, integration, permissions)
@@ -214,9 +214,9 @@ def _store_items(
     return sorted(discovered.keys() - present), missing
 
 
-def _rights_of(role: CapabilityRole, sentences: dict[str, list[str]]) -> dict[str, object]:
+def _rights_of(role: DiscoveredPermission, sentences: dict[str, list[str]]) -> dict[str, object]:
     return {
-        "databases": list(role.databases),
+        "resources": list(role.resources),
         "refusal": role.refusal,
         "delegation": role.delegation,
         "words": sentences,

@@ -1,12 +1,14 @@
 """Forms of integrations. They parse; services validate and write. Secrets are only ever written."""
 
+from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 
 from accessflows.connectors.errors import TargetRefused
-from accessflows.connectors.webhook.signing import key_of
+from accessflows.connectors.kinds import ConnectorKind
+from accessflows.connectors.protocol import SETTING, SettingField
 from accessflows.form_fields import SeenField, Switch
 from accessflows.integrations.certificates import (
     MAX_LENGTH,
@@ -18,6 +20,8 @@ from accessflows.integrations.terms import ADDRESS_FIELDS, OTHER_FIELDS, Integra
 from accessflows.models import Integration, Permission, Resource
 from apono_portal.core.formatting.printable import validate_printable
 from apono_portal.core.web.ssrf_guard import AddressRefused, check_url
+
+HTTPS_PORT, HTTP_PORT = 443, 80
 
 
 class CanaryForm(forms.Form):
@@ -34,8 +38,11 @@ class CanaryForm(forms.Form):
         fields["resource"].empty_label = fields["permission"].empty_label = None
 
 
-class _SettingsForm(forms.Form):
-    """Fields and behaviour that all kinds of integrations share."""
+class IntegrationForm(forms.Form):
+    """All settings of an integration of one kind, which declares some of the fields.
+
+    A kind with a setting ``url`` has no host and port of its own: they are those of the URL.
+    """
 
     name = forms.CharField(
         label="Name",
@@ -43,73 +50,16 @@ class _SettingsForm(forms.Form):
         validators=[validate_printable],
         help_text="Shown to requesters, for example orders-prod.",
     )
-    ca_certificates = forms.CharField(
-        label="CA certificates",
-        max_length=MAX_LENGTH,
-        required=False,
-        widget=forms.Textarea(
-            attrs={"rows": 4, "spellcheck": "false", "autocomplete": "off", "class": "mono"}
-        ),
-        help_text="In PEM format. Leave empty to use the system's certificates.",
-    )
-    terminate_sessions_on_reset = Switch(
-        label="Terminate open sessions when a credential is reset",
-        help_text="When off, sessions opened with the old password stay open until they are closed.",
-        initial=True,
-    )
-
-    seen = SeenField()
-
-    def __init__(self, *args: Any, integration: Integration | None = None, **kwargs: Any) -> None:
-        if integration:
-            names = (*ADDRESS_FIELDS, *OTHER_FIELDS)
-            kwargs["initial"] = {name: getattr(integration, name) for name in names}
-            kwargs["initial"]["seen"] = integration_digest(integration)
-        super().__init__(*args, **kwargs)
-        if integration:
-            self.fields["password"].required = False
-            self.fields[
-                "password"
-            ].help_text = "Required only for a new address. Leave empty to keep the stored one."
-
-    def _values(self) -> dict[str, Any]:
-        return {name: value for name, value in self.cleaned_data.items() if name != "seen"}
-
-    def clean_ca_certificates(self) -> str:
-        try:
-            return parse_certificates(self.cleaned_data["ca_certificates"])
-        except InvalidCertificates as error:
-            raise ValidationError(str(error)) from None
-
-    def terms(self) -> IntegrationInput:
-        """Return the input of a valid form."""
-        values = self._values()
-        return IntegrationInput(**{**values, "password": values["password"] or None})
-
-
-class IntegrationForm(_SettingsForm):
-    """All settings of a PostgreSQL server."""
-
-    kind = forms.ChoiceField(
-        label="Kind",
-        choices=[(Integration.Kind.POSTGRESQL.value, Integration.Kind.POSTGRESQL.label)],
-    )
+    kind = forms.ChoiceField(label="Kind")
     host = forms.RegexField(
         label="Host",
         regex=r"\A[A-Za-z0-9.:_-]{1,253}\Z",
         help_text="A host name or an IP address.",
         error_messages={"invalid": "Enter one host name or IP address, without a port."},
     )
-    port = forms.IntegerField(label="Port", min_value=1, max_value=65535, initial=5432)
-    database = forms.CharField(
-        label="Maintenance database",
-        max_length=63,
-        initial="postgres",
-        help_text="The database the broker connects to first.",
-    )
-    broker = forms.CharField(label="Broker role", max_length=63)
+    port = forms.IntegerField(label="Port", min_value=1, max_value=65535)
+    broker = forms.CharField(max_length=63)
     password = forms.CharField(
-        label="Broker password",
         max_length=1024,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
@@ -120,29 +70,76 @@ class IntegrationForm(_SettingsForm):
         choices=Integration.SslMode.choices,
         initial=Integration.SslMode.VERIFY_FULL,
     )
+    ca_certificates = forms.CharField(
+        label="CA certificates",
+        max_length=MAX_LENGTH,
+        required=False,
+        widget=forms.Textarea(
+            attrs={"rows": 4, "spellcheck": "false", "autocomplete": "off", "class": "mono"}
+        ),
+        help_text="In PEM format. Leave empty to use the system's certificates.",
+    )
     connection_limit = forms.IntegerField(
         label="Connections per login", min_value=1, max_value=50, initial=3
     )
-
-
-class WebhookForm(_SettingsForm):
-    """All settings of a webhook receiver."""
-
-    kind = forms.ChoiceField(
-        label="Kind", choices=[(Integration.Kind.WEBHOOK.value, Integration.Kind.WEBHOOK.label)]
+    terminate_sessions_on_reset = Switch(
+        label="Terminate open sessions when a credential is reset",
+        help_text="When off, sessions opened with the old password stay open until they are closed.",
+        initial=True,
     )
-    url = forms.CharField(
-        label="Address",
-        max_length=500,
-        help_text="The receiver's URL, starting with https://.",
-        error_messages={"required": "Enter the receiver's address."},
-    )
-    password = forms.CharField(
-        label="Signing secret",
-        max_length=200,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="Starts with whsec_. Stored encrypted and never shown again.",
-    )
+    seen = SeenField()
+
+    def __init__(
+        self,
+        *args: Any,
+        kind: ConnectorKind,
+        integration: Integration | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._kind = kind
+        if integration:
+            names = (*ADDRESS_FIELDS, *OTHER_FIELDS)
+            kwargs["initial"] = {name: getattr(integration, name) for name in names}
+            kwargs["initial"] |= integration.target_settings.as_dict()
+            kwargs["initial"]["seen"] = integration_digest(integration)
+        super().__init__(*args, **kwargs)
+        self._declare_fields()
+        if integration:
+            self.fields["password"].required = False
+            self.fields["password"].help_text = (
+                "Leave empty to keep the stored one. Required for a new address or other TLS settings: "
+                "both decide who reads it, so it is sent there only by someone who knows it."
+            )
+
+    def _declare_fields(self) -> None:
+        fields: dict[str, Any] = self.fields
+        fields["kind"].choices = [(self._kind.name, self._kind.label)]
+        fields["port"].initial = self._kind.default_port or None
+        fields["broker"].label = self._kind.broker_label
+        fields["password"].label = self._kind.credential_label
+        for setting in dataclass_fields(self._kind.settings):
+            fields[setting.name] = _field_for(setting.metadata[SETTING], str(setting.default))
+        if not self._kind.negotiates_tls:
+            modes = Integration.SslMode.choices
+            fields["sslmode"].choices = [
+                one for one in modes if one[0] != Integration.SslMode.PREFER
+            ]
+        if self._kind.uses_url:
+            for name in ("host", "port", "broker", "sslmode"):
+                del fields[name]
+        if not self._kind.limits_connections:
+            del fields["connection_limit"]
+
+    def fill_broker(self, name: str, password: str) -> None:
+        """Fill in a broker that is about to be created, in a form that was not sent yet."""
+        widget: Any = self.fields["password"].widget
+        widget.render_value = True
+        self.initial.update(broker=name, password=password)
+
+    @property
+    def settings(self) -> list[forms.BoundField]:
+        """Return the fields that the kind declares."""
+        return [self[setting.name] for setting in dataclass_fields(self._kind.settings)]
 
     def clean_url(self) -> str:
         try:
@@ -153,25 +150,31 @@ class WebhookForm(_SettingsForm):
 
     def clean_password(self) -> str:
         secret = str(self.cleaned_data["password"])
-        return _valid_signing_secret(secret) if secret else ""
+        return _checked_secret(self._kind, secret) if secret else ""
+
+    def clean_ca_certificates(self) -> str:
+        try:
+            return parse_certificates(self.cleaned_data["ca_certificates"])
+        except InvalidCertificates as error:
+            raise ValidationError(str(error)) from None
 
     def terms(self) -> IntegrationInput:
-        """Return the input of a valid form. Host and port are those of the address."""
-        values = self._values()
-        url = check_url(values["url"])
-        return IntegrationInput(
-            **{**values, "password": values["password"] or None},
-            host=url.hostname or "",
-            port=url.port or (443 if url.scheme == "https" else 80),
-            database="",
-        )
+        """Return the input of a valid form."""
+        values = {name: value for name, value in self.cleaned_data.items() if name != "seen"}
+        names = [setting.name for setting in dataclass_fields(self._kind.settings)]
+        settings = {name: values.pop(name) for name in names}
+        if self._kind.uses_url:
+            url = check_url(settings["url"])
+            values["host"] = url.hostname or ""
+            values["port"] = url.port or (HTTPS_PORT if url.scheme == "https" else HTTP_PORT)
+        values["password"] = values["password"] or None
+        return IntegrationInput(**values, settings=settings)
 
 
 class SecretForm(forms.Form):
     """A new password of the broker, or a new signing secret of a webhook."""
 
     password = forms.CharField(
-        label="New password",
         max_length=1024,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
@@ -180,22 +183,31 @@ class SecretForm(forms.Form):
 
     def __init__(self, *args: Any, integration: Integration, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._is_webhook = integration.kind == Integration.Kind.WEBHOOK
-        if self._is_webhook:
-            self.fields["password"].label = "New signing secret"
+        self._kind = integration.connector_kind
+        label = self._kind.credential_label if self._kind else "Password"
+        self.fields["password"].label = f"New {label[0].lower()}{label[1:]}"
 
     def clean_password(self) -> str:
         secret = str(self.cleaned_data["password"])
-        return _valid_signing_secret(secret) if self._is_webhook else secret
+        return _checked_secret(self._kind, secret) if self._kind else secret
 
 
-def integration_form_for(kind: str) -> type[IntegrationForm] | type[WebhookForm]:
-    return WebhookForm if kind == Integration.Kind.WEBHOOK else IntegrationForm
+def _field_for(setting: SettingField, default: str) -> forms.Field:
+    shown: dict[str, Any] = {
+        "label": setting.label,
+        "help_text": setting.help_text,
+        "initial": default,
+        "required": setting.required,
+        "error_messages": {"required": f"Enter the {setting.label.lower()}."},
+    }
+    if setting.choices:
+        return forms.ChoiceField(choices=setting.choices, **shown)
+    return forms.CharField(max_length=setting.max_length, **shown)
 
 
-def _valid_signing_secret(secret: str) -> str:
+def _checked_secret(kind: ConnectorKind, secret: str) -> str:
     try:
-        key_of(secret)
+        kind.check_secret(secret)
     except TargetRefused as refused:
         raise ValidationError(refused.sentence) from None
     return secret

@@ -50,6 +50,7 @@ class ProgressListener:
 
 def inspect_target(integration: Integration, listener: ProgressListener) -> Inspection:
     """Inspect a target, and turn failures into failed checks."""
+    checks: list[Check] = []
     try:
         connector, target = connector_for(integration.kind), integration.target()
         checks = connector.preflight(target, portal_id=settings.PORTAL_ID)
@@ -64,16 +65,20 @@ def inspect_target(integration: Integration, listener: ProgressListener) -> Insp
         sentence = "The credential can't be decrypted. Enter it again."
         return Inspection([Check.failed("credential", sentence)], None)
     except ConnectorError as error:
-        return Inspection([Check.failed("reachable", error.sentence)], None)
+        failed = [check for check in checks if not check.ok]
+        known = any(check.sentence == error.sentence for check in failed)
+        return Inspection(
+            checks if known else [*checks, Check.failed("reachable", error.sentence)], None
+        )
 
 
 def is_different_server(integration: Integration, inventory: Inventory | None) -> bool:
     expected = integration.system_identifier
-    return bool(expected and inventory and inventory.system_identifier != expected)
+    return bool(expected and inventory and inventory.server_id != expected)
 
 
 def _discovered(inventory: Inventory) -> Check:
-    resources, permissions = len(inventory.databases), len(inventory.roles)
+    resources, permissions = len(inventory.resources), len(inventory.permissions)
     return Check.passed(
         "discovered", f"Resources found: {resources}. Permissions found: {permissions}."
     )
@@ -92,11 +97,13 @@ def _read_rights(
     """
     granted = _granted_by_flows(integration)
     rights: Rights = {}
-    resources = sorted(inventory.databases, key=lambda name: name not in granted)[:MAX_RESOURCES]
+    resources = sorted(inventory.resources, key=lambda name: name not in granted)[:MAX_RESOURCES]
     for number, resource in enumerate(resources):
         listener.report_read(number, len(resources))
         roles = [
-            role.name for role in inventory.roles if not role.refusal and resource in role.databases
+            role.name
+            for role in inventory.permissions
+            if not role.refusal and resource in role.resources
         ]
         roles.sort(key=lambda name: name not in granted.get(resource, ()))
         if not roles:

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.protocol import Target
-from accessflows.connectors.registry import connector_for
+from accessflows.connectors.registry import WEBHOOK, connector_for, find_kind, kind_named
 from accessflows.exceptions import InvalidInput, Refused
 from accessflows.flows.fingerprint import fingerprint_of, terms_of
 from accessflows.flows.history import create_version
@@ -160,14 +160,13 @@ def _require_same_server(
     target = Target(
         host=terms.host,
         port=terms.port,
-        database=terms.database,
         user=terms.broker,
         password=terms.password or "",
+        settings=kind_named(terms.kind).settings.of(terms.settings),
         sslmode=terms.sslmode,
         ca_certificates=terms.ca_certificates,
-        url=terms.url,
     )
-    address_field = "url" if terms.kind == Integration.Kind.WEBHOOK else "host"
+    address_field = "url" if terms.kind == WEBHOOK else "host"
     field = address_field if _has_new_address(integration, terms) else "password"
     try:
         inventory = connector_for(terms.kind).discover(target)
@@ -178,7 +177,8 @@ def _require_same_server(
 
 
 def _has_new_address(integration: Integration, terms: IntegrationInput) -> bool:
-    return any(getattr(integration, name) != getattr(terms, name) for name in ADDRESS_FIELDS)
+    before, after = _values(integration), _values(terms)
+    return any(before[name] != after[name] for name in ADDRESS_FIELDS)
 
 
 def _write_change(
@@ -187,16 +187,17 @@ def _write_change(
     integration = Integration.objects.select_for_update().get(pk=pk)
     if integration_digest(integration) != seen:
         raise Refused(CHANGED_MEANWHILE)
-    changes = {
-        name: {"from": getattr(integration, name), "to": value}
+    before = _values(integration)
+    changes: dict[str, dict[str, object]] = {
+        name: {"from": before[name], "to": value}
         for name, value in _values(terms).items()
-        if getattr(integration, name) != value
+        if before[name] != value
     }
     for name, change in changes.items():
         setattr(integration, name, change["to"])
     if terms.password:
         integration.encrypted_password = _encrypted(integration, terms.password)
-        changes["password"] = PASSWORD_CHANGE
+        changes["password"] = dict(PASSWORD_CHANGE)
     if "ca_certificates" in changes:
         changes["ca_certificates"] = {
             end: describe_certificates(str(text))
@@ -229,7 +230,13 @@ def integration_digest(integration: Integration) -> str:
 
 
 def _values(source: Integration | IntegrationInput) -> dict[str, object]:
-    return {name: getattr(source, name) for name in (*OTHER_FIELDS, *ADDRESS_FIELDS)}
+    """Return all fields, with every setting that the kind declares."""
+    values = {name: getattr(source, name) for name in (*OTHER_FIELDS, *ADDRESS_FIELDS)}
+    kind = find_kind(source.kind)
+    settings: dict[str, object] = dict(source.settings)
+    if kind:
+        settings = kind.settings.of(source.settings).as_dict()
+    return values | {"settings": settings}
 
 
 def _audited(terms: IntegrationInput) -> dict[str, object]:

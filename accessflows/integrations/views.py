@@ -1,5 +1,8 @@
 """Integrations: the list, the form, one integration, and the progress of its checks and canaries."""
 
+import secrets
+from dataclasses import fields
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
@@ -8,6 +11,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accessflows.acting import action_context
+from accessflows.connectors.kinds import ConnectorKind, Keeper
+from accessflows.connectors.protocol import SETTING
+from accessflows.connectors.registry import POSTGRESQL, find_kind, kind_named, kinds
 from accessflows.exceptions import InvalidInput, Refused
 from accessflows.flows.selectors import flows_using, integration_rows
 from accessflows.form_fields import add_refusal
@@ -18,14 +24,14 @@ from accessflows.integrations.forms import (
     CanaryForm,
     IntegrationForm,
     SecretForm,
-    WebhookForm,
-    integration_form_for,
 )
+from accessflows.integrations.health import health_history
 from accessflows.models import CanaryRun, CheckRun, Integration
 from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.core.web.types import PortalRequest
 
 PAGE_SIZE = 50
+BROKER_PASSWORD_BYTES = 24
 RECENT_RUNS = 5
 
 
@@ -42,6 +48,9 @@ def detail(request: PortalRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
     context = {
         "integration": integration,
+        "kind": integration.connector_kind,
+        "kind_settings": _settings_of(integration),
+        "health_history": health_history(integration),
         "resources": integration.resources.order_by("name"),
         "permissions": integration.permissions.order_by("name"),
         "canary_form": CanaryForm(integration=integration),
@@ -55,9 +64,11 @@ def detail(request: PortalRequest, pk: int) -> HttpResponse:
 
 @admins_only
 @require_http_methods(["GET", "POST"])
+@never_cache
 def create(request: PortalRequest) -> HttpResponse:
     data = request.POST if request.method == "POST" else None
-    form = integration_form_for((data or request.GET).get("kind", ""))(data)
+    kind = find_kind((data or request.GET).get("kind", "")) or kind_named(POSTGRESQL)
+    form = IntegrationForm(data, kind=kind)
     if form.is_bound and form.is_valid():
         try:
             integration = services.create_integration(**action_context(request), terms=form.terms())
@@ -67,7 +78,7 @@ def create(request: PortalRequest) -> HttpResponse:
             messages.success(request, f"{integration.name} was added and is being checked.")
             run = request_check(**action_context(request), integration=integration)
             return redirect("integrations:check_run", pk=integration.pk, run_pk=run.pk)
-    return _form_page(request, form, integration=None)
+    return _form_page(request, form, kind=kind, integration=None)
 
 
 @admins_only
@@ -75,7 +86,11 @@ def create(request: PortalRequest) -> HttpResponse:
 def edit(request: PortalRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
     data = request.POST if request.method == "POST" else None
-    form = integration_form_for(integration.kind)(data, integration=integration)
+    kind = find_kind(integration.kind)
+    if kind is None:
+        messages.error(request, f"The connector “{integration.kind}” is not installed.")
+        return redirect("integrations:detail", pk=pk)
+    form = IntegrationForm(data, kind=kind, integration=integration)
     if form.is_bound and form.is_valid():
         try:
             services.change_integration(
@@ -87,9 +102,10 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
         except Refused as refused:
             add_refusal(form, refused)
         else:
-            messages.success(request, "Integration saved.")
-            return redirect("integrations:detail", pk=pk)
-    return _form_page(request, form, integration=integration)
+            messages.success(request, "Integration saved. It is being checked.")
+            run = request_check(**action_context(request), integration=integration)
+            return redirect("integrations:check_run", pk=pk, run_pk=run.pk)
+    return _form_page(request, form, kind=kind, integration=integration)
 
 
 @admins_only
@@ -146,7 +162,14 @@ def check_run(request: PortalRequest, pk: int, run_pk: int) -> HttpResponse:
     runs = CheckRun.objects.select_related("integration")
     run = get_object_or_404(runs, pk=run_pk, integration=pk)
     token = f"{run.state}-{len(run.steps)}-{run.read}" if run.is_open else ""
-    context = {"run": run, "integration": run.integration, "progress_token": token}
+    context = {
+        "run": run,
+        "integration": run.integration,
+        "progress_token": token,
+        "failed_steps": [step for step in run.steps if not step["ok"]],
+        "passed_steps": [step for step in run.steps if step["ok"]],
+        "has_flows": flows_using(run.integration).exists(),
+    }
     return render(request, "accessflows/check_run.html", context)
 
 
@@ -193,13 +216,27 @@ def _set_active(request: PortalRequest, pk: int, *, is_active: bool) -> HttpResp
     return redirect("integrations:detail", pk=pk)
 
 
+def _settings_of(integration: Integration) -> list[tuple[str, object]]:
+    """Return the settings that the integration's kind declares, with their labels."""
+    settings = integration.target_settings
+    return [
+        (field.metadata[SETTING].label, getattr(settings, field.name)) for field in fields(settings)
+    ]
+
+
 def _form_page(
-    request: PortalRequest, form: IntegrationForm | WebhookForm, *, integration: Integration | None
+    request: PortalRequest,
+    form: IntegrationForm,
+    *,
+    kind: ConnectorKind,
+    integration: Integration | None,
 ) -> HttpResponse:
-    context = {
-        "form": form,
-        "integration": integration,
-        "is_webhook": isinstance(form, WebhookForm),
-    }
+    context: dict[str, object] = {"form": form, "integration": integration, "kind": kind}
+    if integration is None:
+        context |= {"kinds": list(kinds().values()), "keepers": list(Keeper)}
+    if integration is None and not form.is_bound and not kind.uses_url:
+        password = secrets.token_urlsafe(BROKER_PASSWORD_BYTES)
+        form.fill_broker(kind.default_broker, password)
+        context["set_up"] = kind.set_up(kind.default_broker, password)
     status = 422 if form.errors else 200
     return render(request, "accessflows/integration_form.html", context, status=status)

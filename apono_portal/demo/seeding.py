@@ -6,14 +6,18 @@ is not created again: the audit log has its creation.
 
 import json
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from django.contrib.auth.models import Group
 from django.db import transaction
+from django.utils import timezone
 
 from accessflows.connectors.errors import ConnectorError
+from accessflows.connectors.postgresql.settings import maintenance_database
 from accessflows.connectors.protocol import Target
 from accessflows.connectors.registry import connector_for
 from accessflows.exceptions import Refused
@@ -23,12 +27,12 @@ from accessflows.integrations import checks
 from accessflows.integrations import services as integrations_services
 from accessflows.integrations.terms import ADDRESS_FIELDS, IntegrationInput
 from accessflows.models import AccessFlow, Integration
+from accessflows.requesters import named
 from apono_portal.core.web.client import SYSTEM
 from apono_portal.demo.environment import write_private
 from apono_portal.demo.errors import DemoError
+from apono_portal.demo.history import DAYS, PastFlow, event_of, link_history, write_history
 from apono_portal.users.models import Role, User
-from apono_portal.users.services.groups import create_group
-from apono_portal.users.services.users import create_user
 from audit.events import EventName
 from audit.models import Event
 from audit.services import record
@@ -77,6 +81,8 @@ class DemoFlow:
     approvers: str = ""
     escalation_group: str = ""  # notified after half an hour without a decision
     max_extensions: int = 0  # of half an hour
+    requesters: str = "Engineering"
+    break_glass: bool = False
 
 
 FLOWS = (
@@ -105,8 +111,16 @@ FLOWS = (
         timedelta(hours=8),
         require_mfa=False,
     ),
+    DemoFlow(
+        "Billing break-glass",
+        "Mend billing in an emergency, without approval. All admins are notified.",
+        (("billing", "billing_write"),),
+        timedelta(hours=1),
+        require_mfa=True,
+        requesters="On call",
+        break_glass=True,
+    ),
 )
-REQUESTER_GROUP = "Engineering"
 
 
 def seed(target: Target, *, accounts: Path) -> list[str]:
@@ -116,23 +130,54 @@ def seed(target: Target, *, accounts: Path) -> list[str]:
     """
     lines = []
     if not User.objects.exists():
-        create_users(accounts)
+        events = create_users(accounts)
         lines.append(f"Created {len(USERS)} users; their passwords are in {accounts}")
-    actor = User.objects.filter(email=SEEDING_EMAIL).first()
-    if actor is None:
+        flows = [past_flow(flow) for flow in FLOWS]
+        number = write_history(flows=flows, integration=INTEGRATION, before=events)
+        lines.append(f"Created two months of history: {number:,} events")
+    if not User.objects.filter(email=SEEDING_EMAIL).exists():
         return lines  # not a demo database
     try:
-        integration = seed_integration(actor, target)
-        if integration is not None:
-            created = [flow.name for flow in FLOWS if seed_flow(actor, integration, flow)]
-            lines += [f"Created the access flow {name}" for name in created]
+        with seeding_admin() as actor:
+            integration = seed_integration(actor, target)
+            if integration is not None:
+                created = [flow.name for flow in FLOWS if seed_flow(actor, integration, flow)]
+                lines += [f"Created the access flow {name}" for name in created]
+                link_history(integration=integration)
     except (Refused, ConnectorError) as error:
         raise DemoError(f"The demo could not be seeded. {error.sentence}") from None
     return lines
 
 
-def create_users(file: Path) -> None:
-    """Create the users with new passwords, and write the accounts for visitors to a file."""
+@contextmanager
+def seeding_admin() -> Iterator[User]:
+    """Yield an admin to act as, who is deactivated before and after: no visitor meets a stray admin."""
+    seeding = User.objects.filter(email=SEEDING_EMAIL)
+    seeding.update(is_active=True, role=Role.ADMIN)
+    try:
+        yield seeding.get()
+    finally:
+        seeding.update(is_active=False, role=Role.MEMBER)
+
+
+def past_flow(flow: DemoFlow) -> PastFlow:
+    """Return what the history shows of a flow."""
+    return PastFlow(
+        name=flow.name,
+        target=flow.targets[0],
+        max_duration=flow.max_duration,
+        requesters=tuple(user.mailbox for user in USERS if flow.requesters in user.groups),
+        require_mfa=flow.require_mfa,
+        approver="approver" if flow.approvers else "",
+        break_glass=flow.break_glass,
+    )
+
+
+def create_users(file: Path) -> list[Event]:
+    """Create users with new passwords, and write the accounts for visitors to a file.
+
+    They have been here since the history began. Returns the events of that day, which are not saved.
+    """
     passwords = {user: secrets.token_urlsafe(12) for user in USERS}
     accounts = [
         {"role": user.account, "email": user.email, "password": passwords[user]}
@@ -140,25 +185,24 @@ def create_users(file: Path) -> None:
         if user.account
     ]
     write_private(file, json.dumps(accounts, indent=2) + "\n")
+    began = timezone.now() - timedelta(days=DAYS + 1)
     with transaction.atomic():
-        actor = User.objects.create_user(SEEDING_EMAIL, "Demo seeding", role=Role.ADMIN)
+        User.objects.create_user(SEEDING_EMAIL, "Demo seeding", is_active=False, created_at=began)
         names = sorted({name for demo_user in USERS for name in demo_user.groups})
-        groups = {
-            name: create_group(actor=actor, window=None, name=name, members=[], client_info=SYSTEM)
-            for name in names
-        }
+        groups = {name: Group.objects.create(name=name) for name in names}
+        events = []
         for demo_user in USERS:
-            user = create_user(
-                actor=actor,
-                window=None,
-                email=demo_user.email,
-                name=demo_user.name,
+            user = User.objects.create_user(
+                demo_user.email,
+                demo_user.name,
+                passwords[demo_user],
                 role=demo_user.role,
-                groups=[groups[name] for name in demo_user.groups],
-                client_info=SYSTEM,
+                created_at=began,
             )
-            user.set_password(passwords[demo_user])
-            user.save(update_fields=["password"])
+            user.groups.set([groups[name] for name in demo_user.groups])
+            metadata = {"role": demo_user.role, "groups": list(demo_user.groups)}
+            events.append(event_of(EventName.USER_CREATE, began, None, user, metadata=metadata))
+    return events
 
 
 def seed_integration(actor: User, target: Target) -> Integration | None:
@@ -167,7 +211,7 @@ def seed_integration(actor: User, target: Target) -> Integration | None:
         name=INTEGRATION,
         host=target.host,
         port=target.port,
-        database=target.database,
+        settings={"database": maintenance_database(target)},
         broker=target.user,
         password=target.password,
         sslmode=Integration.SslMode.PREFER,  # it listens on this machine's loopback only
@@ -202,7 +246,7 @@ def follow_server(actor: User, integration: Integration, target: Target) -> None
     Only the demo does that: elsewhere, another server is another integration.
     """
     old = integration.system_identifier
-    new = connector_for(integration.kind).discover(target).system_identifier
+    new = connector_for(integration.kind).discover(target).server_id
     if old and new != old:
         integration.system_identifier = ""
         with transaction.atomic():
@@ -228,7 +272,7 @@ def seed_flow(actor: User, integration: Integration, flow: DemoFlow) -> bool:
         name=flow.name,
         description=flow.description,
         require_mfa=flow.require_mfa,
-        requester_groups=frozenset({groups[REQUESTER_GROUP]}),
+        requesters=named(groups=[groups[flow.requesters]]),
         targets=frozenset(
             (resources[resource], permissions[permission]) for resource, permission in flow.targets
         ),
@@ -239,6 +283,7 @@ def seed_flow(actor: User, integration: Integration, flow: DemoFlow) -> bool:
         if flow.escalation_group
         else (),
         max_extensions=flow.max_extensions,
+        break_glass=flow.break_glass,
         extension_duration=HALF_AN_HOUR,
     )
     flows_services.create_flow(actor=actor, window=None, terms=terms, client_info=SYSTEM)

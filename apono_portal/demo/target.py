@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from accessflows.connectors.postgresql.settings import PostgreSQLSettings
 from accessflows.connectors.postgresql.setup_sql import (
     MEMBERSHIP_OPTIONS_SINCE,
     broker_setup_sql,
@@ -116,9 +117,9 @@ def provision_target(server: PostgresServer, broker_password: str) -> Target:
     return Target(
         host=server.host,
         port=server.port,
-        database=MAINTENANCE_DATABASE,
         user=BROKER,
         password=broker_password,
+        settings=PostgreSQLSettings(MAINTENANCE_DATABASE),
     )
 
 

@@ -17,6 +17,7 @@ class Kind(models.TextChoices):
     EXPIRES_SOON = "expires_soon", "Access expires soon"
     ENDED = "ended", "Access expired or was revoked"
     FAILED = "failed", "Access could not be granted"
+    BREAK_GLASS = "break_glass", "Break-glass access was used or reviewed"
     REVOCATION_DELAYED = "revocation_delayed", "A revocation is delayed by its target"
     DRIFT = "drift", "Drift was detected on a target"
     INTEGRATION = "integration", "An integration needs attention"
@@ -25,7 +26,8 @@ class Kind(models.TextChoices):
     TEST = "test", "Test"
 
 
-# Kinds a user may opt out of, by role in the request. Emails about security and tampering are always sent.
+# Kinds a user may opt out of, by role in the request. Emails about security, tampering
+# and break-glass access are always sent.
 REQUESTER_KINDS = (
     Kind.CODE_NEEDED,
     Kind.DECIDED,

@@ -17,7 +17,7 @@ from apono_portal.notifications.kinds import Kind
 from apono_portal.notifications.notification import Notification
 from audit.events import EventName
 from audit.models import Event
-from requests_app.models import AccessRequest
+from requests_app.models import AccessRequest, BreakGlassReview
 from requests_app.presenters.request import title_of
 
 MAX_QUOTE_LENGTH = 300
@@ -208,6 +208,40 @@ def _failed(notification: Notification) -> Message:
     )
 
 
+def _break_glass(notification: Notification) -> Message:
+    request = notification.subject_request
+    if notification.event.event == EventName.REQUEST_REVIEW:
+        return _reviewed(notification)
+    requester, duration = person(request.requester_label), format_duration(request.duration)
+    return Message(
+        f"Break-glass access used: {requester}, {title_of(request)}, {duration} ({request.reference})",
+        [
+            f"{requester} takes this through {request.flow_name} without approval, for {duration}:",
+            "\n".join(f"  {target}" for target in request.targets.all()),
+            quote(request.justification),
+            evidence_sentence(request),
+            "If this is no emergency, revoke it now. Otherwise review it within 24 hours of its end.",
+        ],
+        _page_of(request),
+    )
+
+
+def _reviewed(notification: Notification) -> Message:
+    request = notification.subject_request
+    is_justified = notification.metadata.get("verdict") == BreakGlassReview.Verdict.JUSTIFIED
+    requester = person(request.requester_label)
+    pause = f"Break-glass access of {requester} is paused until an account admin lifts the pause."
+    return Message(
+        f"{request.reference} was reviewed: {'' if is_justified else 'not '}justified",
+        [
+            f"{_actor(notification.event)} reviewed the break-glass access of {requester}.",
+            quote(notification.reason),
+            "" if is_justified else pause,
+        ],
+        _page_of(request),
+    )
+
+
 def _revocation_delayed(notification: Notification) -> Message:
     event = notification.event
     return Message(
@@ -296,6 +330,7 @@ _MESSAGES: dict[Kind, Callable[[Notification], Message]] = {
     Kind.EXPIRES_SOON: _expires_soon,
     Kind.ENDED: _ended,
     Kind.FAILED: _failed,
+    Kind.BREAK_GLASS: _break_glass,
     Kind.REVOCATION_DELAYED: _revocation_delayed,
     Kind.DRIFT: _drift,
     Kind.INTEGRATION: _integration,

@@ -105,6 +105,8 @@ _REQUEST_EVENTS: dict[str, Callable[[Event, AccessRequest], Kind | None]] = {
     EventName.REQUEST_REJECT: _always(Kind.DECIDED),
     EventName.REQUEST_CANCEL: _always(Kind.CLOSED),
     EventName.REQUEST_LAPSE: _always(Kind.CLOSED),
+    EventName.REQUEST_BREAK_GLASS: _always(Kind.BREAK_GLASS),
+    EventName.REQUEST_REVIEW: _always(Kind.BREAK_GLASS),
     EventName.REQUEST_ACTIVATE: _always(Kind.ACTIVE),
     EventName.REQUEST_EXTEND: _always(Kind.EXTENDED),
     EventName.REQUEST_REMIND: _always(Kind.EXPIRES_SOON),
@@ -159,6 +161,7 @@ _OTHER_EVENTS: dict[str, Callable[[Event], Kind | None]] = {
     EventName.MFA_LOCK_OUT: _always(Kind.SECURITY),
     EventName.MFA_LIFT_LOCKOUT: _always(Kind.SECURITY),
     EventName.SESSION_LOCK_OUT: _always(Kind.SECURITY),
+    EventName.SESSION_BREAK_GLASS: _always(Kind.SECURITY),
     EventName.USER_CHANGE_PASSWORD: _always(Kind.SECURITY),
 }
 NOTIFYING = frozenset([*_REQUEST_EVENTS, *_OTHER_EVENTS])

@@ -100,6 +100,7 @@ def _request(request: AccessRequest) -> dict[str, Any]:
         "justification": request.justification,
         "ticket": request.ticket,
         "require_mfa": request.require_mfa,
+        "break_glass": request.break_glass,
         "starts_at": request.starts_at,
         "ends_at": request.ends_at,
     }

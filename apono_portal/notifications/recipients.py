@@ -10,7 +10,7 @@ from apono_portal.notifications.notification import Notification
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.models import Delivery, Event
-from requests_app.models import AccessRequest, Status
+from requests_app.models import AccessRequest, BreakGlassReview, Status
 
 DECISION_KINDS = (Kind.DECISION_NEEDED, Kind.ESCALATED)
 
@@ -29,6 +29,8 @@ def audience_of(notification: Notification) -> Audience:
     admins = User.objects.account_admins().values_list("pk", flat=True)
     if kind == Kind.TAMPERING:
         return dict.fromkeys(admins, kind)
+    if kind == Kind.BREAK_GLASS:
+        return _concerned_by_break_glass(notification, set(admins))
     if kind in ADMIN_KINDS:
         audience = dict.fromkeys(admins, kind)
     elif kind == Kind.SECURITY:
@@ -42,6 +44,17 @@ def audience_of(notification: Notification) -> Audience:
         audience |= dict.fromkeys(_requester_of(notification), kind)
     audience.pop(notification.event.actor_id or 0, None)
     return _without_opt_outs(audience)
+
+
+def _concerned_by_break_glass(notification: Notification, admins: set[int]) -> Audience:
+    """Return all admins when access starts, and also the requester once it is reviewed."""
+    event, concerned = notification.event, admins
+    if event.event == EventName.REQUEST_REVIEW:
+        if event.metadata.get("verdict") == BreakGlassReview.Verdict.JUSTIFIED:
+            concerned = set()
+        requester_id = notification.subject_request.requester_id
+        concerned = (concerned | ({requester_id} if requester_id else set())) - {event.actor_id}
+    return dict.fromkeys(concerned, notification.kind)
 
 
 def pending_approvers(request: AccessRequest) -> set[int]:

@@ -4,8 +4,6 @@ from typing import Any
 
 import structlog
 
-FORMATS = ("line", "json")
-
 
 def logging_for(log_format: str, level: str) -> dict[str, Any]:
     """Return Django's ``LOGGING``, and configure structlog to use the same handler."""
@@ -43,5 +41,7 @@ def logging_for(log_format: str, level: str) -> dict[str, Any]:
             "django.server": {"propagate": True, "handlers": []},
             # The audit log has refusals. Lines about them would log URLs, which may contain tokens.
             "django.request": {"level": "ERROR"},
+            # Its debug lines hold PKCE verifiers.
+            "authlib": {"level": "INFO"},
         },
     }

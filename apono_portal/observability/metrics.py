@@ -14,7 +14,14 @@ from prometheus_client.registry import Collector
 
 from accessflows.models import Integration
 from audit.integrity.signed_checkpoints import latest_signed_checkpoint
-from audit.models import ChainState, Checkpoint, CheckpointDestination, Delivery, Event
+from audit.models import (
+    ChainState,
+    Checkpoint,
+    CheckpointDestination,
+    Delivery,
+    Event,
+    StreamDestination,
+)
 from requests_app.grants.status import OVERDUE_AFTER
 from requests_app.models import (
     LIVE,
@@ -114,6 +121,11 @@ def _audit_log(now: datetime) -> Iterator[Gauge]:
         "portal_checkpoint_destinations_failing",
         "Destinations that do not accept signed checkpoints.",
         failing,
+    )
+    yield Gauge(
+        "portal_siems_failing",
+        "SIEMs that do not accept audit events.",
+        StreamDestination.objects.filter(attempts__gt=0).count(),
     )
     findings = state.findings if state else 0
     yield Gauge("portal_chain_findings", "Findings of the last audit log verification.", findings)

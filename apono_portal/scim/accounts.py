@@ -15,7 +15,7 @@ from apono_portal.scim.caller import Caller
 from apono_portal.scim.models import ScimUser
 from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import DeactivatedBy, User
-from apono_portal.users.services.users import end_account
+from apono_portal.users.services.users import create_user_from_directory, end_account
 from audit.events import EventName
 from audit.services import record
 from mfa import emails
@@ -80,20 +80,27 @@ def name_of(document: dict[str, Any]) -> str:
 
 
 def _link_account(caller: Caller, email: str) -> User | None:
-    """Return the local user with this email, whom the directory manages from now on."""
+    """Return the local user with this email, whom the directory manages from now on.
+
+    Never a break-glass admin, who is there for the day the directory is gone, nor a service account.
+    """
     user = User.objects.filter(email=email).first()
     if user is None:
         return None
-    if ScimUser.objects.filter(user=user).exists():
+    if user.is_service or user.is_break_glass or ScimUser.objects.filter(user=user).exists():
         raise UniquenessException(detail=EMAIL_OF_ANOTHER)
     _record(caller, EventName.USER_CHANGE, user, linked=True)
     return user
 
 
 def _create_account(caller: Caller, row: ScimUser, email: str) -> User:
-    user = User.objects.create_user(email=email, name=name_of(row.document))
-    _record(caller, EventName.USER_CREATE, user, role=user.role)
-    return user
+    return create_user_from_directory(
+        email=email,
+        name=name_of(row.document),
+        directory=caller.label,
+        metadata=caller.metadata(),
+        client_info=caller.client_info,
+    )
 
 
 def _update_fields(caller: Caller, user: User, email: str, name: str) -> None:

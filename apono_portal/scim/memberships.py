@@ -31,7 +31,9 @@ def create_group(*, caller: Caller, name: str) -> Group:
     return group
 
 
-def update_group(*, caller: Caller, row: ScimGroup, name: str, members: Collection[UUID]) -> None:
+def update_group(
+    *, caller: Caller, row: ScimGroup, name: str, members: Collection[ScimUser]
+) -> None:
     """Rename a group, and set who its members are. The row is locked."""
     with transaction.atomic():
         group, old_name = row.group, row.group.name
@@ -67,8 +69,8 @@ def delete_group(*, caller: Caller, row: ScimGroup) -> None:
             group.delete()
 
 
-def members_of(caller: Caller, entries: Collection[Any]) -> set[UUID]:
-    """Return the ids of the users that the entries of a group name."""
+def members_of(caller: Caller, entries: Collection[Any]) -> list[ScimUser]:
+    """Return the users that the entries of a group name."""
     ids = set()
     for entry in entries:
         if (entry.type or "User").lower() != "user":
@@ -77,10 +79,10 @@ def members_of(caller: Caller, entries: Collection[Any]) -> set[UUID]:
             ids.add(UUID(entry.value))
         except (TypeError, ValueError):
             raise InvalidValueException(detail="A member has no valid id.") from None
-    known = ScimUser.objects.filter(directory=caller.directory, pk__in=ids).count()
-    if known != len(ids):
+    members = list(ScimUser.objects.filter(directory=caller.directory, pk__in=ids))
+    if len(members) != len(ids):
         raise InvalidValueException(detail="A member is not a user of this directory.")
-    return ids
+    return members
 
 
 def _is_named(group: Group) -> bool:
@@ -88,7 +90,7 @@ def _is_named(group: Group) -> bool:
     own = {"user", "scim_group"}
     relations = [rel for rel in Group._meta.related_objects if rel.name not in own]
     return any(
-        rel.related_model.objects.filter(**{rel.field.name: group}).exists() for rel in relations
+        rel.related_model._default_manager.filter(**{rel.field.name: group}).exists() for rel in relations
     )
 
 

@@ -1,7 +1,8 @@
 """The SCIM service: what it serves, announces and tolerates."""
 
+import json
 from functools import cache
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import scim2_models as scim
 from django.core.exceptions import ValidationError
@@ -30,12 +31,42 @@ class Email(scim.Email):
     value: Annotated[str | None, AfterValidator(_check_email)] = None
 
 
+class GroupMember(scim.GroupMember):
+    display: Annotated[str | None, scim.Mutability.read_only] = None  # not stored
+
+
+if TYPE_CHECKING:  # a list of a subclass is no list of its base
+    Emails = list[scim.Email]
+    Members = list[scim.GroupMember]
+else:
+    Emails = list[Email]
+    Members = list[GroupMember]
+
+
 class User(scim.User[scim.AnyExtension]):
-    emails: list[Email] | None = None
+    emails: Emails | None = None
+
+
+class Group(scim.Group):
+    members: Members | None = None
 
 
 class Service(ScimService):
-    """The protocol, with a bound on filters."""
+    """The protocol, with a bound on filters, and for the members that Entra ID removes."""
+
+    def read_patch(
+        self, resource_type: scim.ResourceType, body: bytes, content_type: str | None
+    ) -> "scim.PatchOp[Any]":
+        """Read a removed member by its ``value`` alone: Entra ID adds a ``$ref`` of null.
+
+        No member has that, so that nobody would be removed.
+        """
+        payload = self.decode_body(body, content_type)
+        operations = payload.get("Operations") if isinstance(payload, dict) else None
+        for operation in operations if isinstance(operations, list) else ():
+            if isinstance(operation, dict) and str(operation.get("op")).lower() == "remove":
+                operation["value"] = _by_value(operation.get("value"))
+        return super().read_patch(resource_type, json.dumps(payload).encode(), content_type)
 
     def read_search(
         self, resource_types: list[scim.ResourceType], payload: Any
@@ -48,14 +79,20 @@ class Service(ScimService):
         return super().read_search(resource_types, payload)
 
 
+def _by_value(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_by_value(entry) for entry in value]
+    return {"value": value["value"]} if isinstance(value, dict) and "value" in value else value
+
+
 @cache
 def scim_service() -> Service:
     """Return the service. It holds no data, so a process needs one."""
     provider = scim.ScimProvider(
-        models=[User, scim.EnterpriseUser, scim.Group],
+        models=[User, scim.EnterpriseUser, Group],
         resource_types=[
             scim.ResourceType.from_resource(User[scim.EnterpriseUser]),
-            scim.ResourceType.from_resource(scim.Group),
+            scim.ResourceType.from_resource(Group),
         ],
         config=_config(),
         policy=_policy(),

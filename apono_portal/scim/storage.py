@@ -86,14 +86,15 @@ class Table(ABC, Generic[Row]):
         return row
 
     def create(self, resource: Resource[Any]) -> Resource[Any]:
-        row = self.rows_of(directory=self.caller.directory)
+        now = timezone.now()
+        row = self.rows_of(directory=self.caller.directory, created_at=now, changed_at=now)
         self.write(row, resource)
         return self.read(row)
 
     def update(self, resource: Resource[Any], expected_version: str | None) -> Resource[Any]:
         row = self.find(str(resource.id))
         self.require_version(row, expected_version)
-        row.version += 1
+        row.version, row.changed_at = row.version + 1, timezone.now()
         self.write(row, resource)
         return self.read(row)
 
@@ -108,7 +109,6 @@ class Table(ABC, Generic[Row]):
         row.document = {k: v for k, v in document.items() if k not in NOT_IN_DOCUMENT}
         if "\\u0000" in json.dumps(row.document):  # which PostgreSQL rejects
             raise InvalidValueException(detail="A value has a NUL character.")
-        row.changed_at = timezone.now()
         try:
             with transaction.atomic():
                 self.apply(row, resource)
@@ -143,9 +143,7 @@ class Table(ABC, Generic[Row]):
         stop = None if count is None else start + count
         with_members = "members" not in {str(path) for path in request.excluded_attributes or []}
         page = rows.order_by("created_at", "pk")[start:stop]
-        return SearchPage(
-            rows.count(), [self.read(row, with_members=with_members) for row in page]
-        )
+        return SearchPage(rows.count(), [self.read(row, with_members=with_members) for row in page])
 
     def conditions(self, node: Any) -> dict[str, Any]:
         """Return the lookups of a filter: comparisons with ``eq``, joined by ``and``.
@@ -219,12 +217,7 @@ class Groups(Table[ScimGroup]):
         details: Document = {"displayName": row.group.name}
         if with_members and (members := list(row.members.order_by("user_name"))):
             details["members"] = [
-                {
-                    "value": str(member.pk),
-                    "$ref": f"Users/{member.pk}",
-                    "type": "User",
-                    "display": member.user_name,
-                }
+                {"value": str(member.pk), "$ref": f"Users/{member.pk}", "type": "User"}
                 for member in members
             ]
         return details

@@ -12,6 +12,8 @@ from django.http import HttpRequest
 
 from accessflows.flows.selectors import with_is_approver
 from apono_portal.core.db.compiled_query import CompiledQuery
+from apono_portal.sso.enforcement import may_use_password
+from apono_portal.sso.pending_connection import is_connecting
 from apono_portal.users.exceptions import PasswordsBusy
 from apono_portal.users.models import User
 from apono_portal.users.password_limits import PasswordAttempt
@@ -29,6 +31,14 @@ _user_of_request = CompiledQuery(
     ),
     BigIntegerField(),
 )
+
+
+def _counts(request: HttpRequest, user: User) -> bool:
+    """Return whether a correct password counts: not where single sign-on is enforced.
+
+    Once it does so there, too: to connect the account with a sign-in at the provider, in this session.
+    """
+    return may_use_password(user) or is_connecting(request, user.email)
 
 
 class EmailBackend(ModelBackend):
@@ -55,11 +65,17 @@ class EmailBackend(ModelBackend):
         except PasswordsBusy:  # nothing was compared
             failure.delete()
             raise
+        if user is not None and not _counts(request, user):
+            user = None  # reads and counts as an incorrect password
         if user is None:
             attempt.fail()
         else:
             attempt.succeed()
         return user
+
+    def user_can_authenticate(self, user: Any) -> bool:
+        """Return whether the user may have a session: active, and not a service account."""
+        return super().user_can_authenticate(user) and not getattr(user, "is_service", False)
 
     def get_user(self, user_id: Any) -> User | None:
         user = _user_of_request.first(user_id)

@@ -10,6 +10,7 @@ from accessflows.flows.mfa_requirement import (
     lacking_required_mfa,
     rare_lacking_required_mfa,
 )
+from apono_portal.users.managers import SCAN_LIMIT
 from apono_portal.users.models import User
 from apono_portal.users.selectors import with_mfa_and_groups
 from mfa.methods.selectors import enrolled_condition, not_enrolled_condition
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 25
 EXACT_COUNT_LIMIT = 1000
-SCAN_LIMIT = 15_000  # users a search scans in order before it sorts all matches
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accessflows.form_fields import RowsField, SeenField, Toggle
 from apono_portal.core.formatting.printable import validate_printable
+from apono_portal.sso.enforcement import enforcing_provider
 from apono_portal.users.directory import DirectoryFilter
 from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import Role, User
@@ -40,6 +41,14 @@ class SignInForm(AuthenticationForm):
             attrs={"autocomplete": "username", "autofocus": True, "maxlength": 254}
         )
         self.fields["password"].label = "Password"
+
+    def get_invalid_login_error(self) -> ValidationError:
+        """Name the provider of a domain whose passwords are off, whether or not the account exists."""
+        provider = enforcing_provider(normalise_email(self.cleaned_data.get("username") or ""))
+        if provider is None:
+            return super().get_invalid_login_error()
+        sentence = f"Users of this domain sign in with {provider}. Use the button above."
+        return ValidationError(sentence, code="invalid_login")
 
 
 class NewPasswordForm(SetPasswordForm):  # type: ignore[type-arg]
@@ -186,7 +195,13 @@ class NewUserForm(UserForm):
     """The same with the email, which cannot be changed later."""
 
     email = forms.EmailField(label="Email", max_length=254, help_text="Used to sign in.")
-    field_order = ["email", "name", "role", "groups"]
+    is_service = forms.BooleanField(
+        label="Service account",
+        required=False,
+        help_text="For scripts: it cannot sign in or request what requires MFA. You create its API tokens; "
+        "the email is that of whoever looks after it.",
+    )
+    field_order = ["email", "name", "role", "groups", "is_service"]
 
     def clean_email(self) -> str:
         return normalise_email(self.cleaned_data["email"])

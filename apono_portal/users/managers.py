@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.base_user import BaseUserManager
 from django.db import models
+from django.db.models import Value
+from django.db.models.functions import Concat
 
 from apono_portal.users.search import MAX_WORDS, split_words
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     BaseManager = BaseUserManager["User"]
 else:
     BaseManager = BaseUserManager
+
+
+SCAN_LIMIT = 15_000  # users a search scans in order before it sorts all matches
 
 
 def normalise_email(text: str) -> str:
@@ -37,6 +42,21 @@ class UserQuerySet(models.QuerySet["User"]):
             return self.all()
         words = split_words(text)[:MAX_WORDS]
         return self.filter(**{f"search_words__{lookup}": words}) if words else self.none()
+
+    def first_matching(self, text: str, limit: int) -> "list[User]":
+        """Return up to ``limit`` users that match ``text``, in order of their words.
+
+        The next `SCAN_LIMIT` users in order are scanned, which is enough if many match; otherwise few
+        do, and all of them are sorted. Either way the cost does not follow the number of users.
+        """
+        ordered = self.order_by("search_words", "pk")
+        bound = ordered.values_list("search_words", flat=True)[SCAN_LIMIT : SCAN_LIMIT + 1].first()
+        near = ordered if bound is None else ordered.filter(search_words__lte=bound)
+        users = list(near.matching(text, lookup="word_scan")[:limit])
+        if bound is None or len(users) == limit:
+            return users
+        by_expression = Concat("search_words", Value(""))  # no index has this order
+        return list(self.matching(text).order_by(by_expression, "pk")[:limit])
 
 
 class UserManager(BaseManager):

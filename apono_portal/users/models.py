@@ -8,6 +8,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from apono_portal.core.db.email_domain import EmailDomain
 from apono_portal.users.managers import UserManager, UserQuerySet
 from apono_portal.users.search import SearchWordsField
 
@@ -60,7 +61,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     deactivated_by = models.CharField(
         max_length=16, choices=DeactivatedBy.choices, blank=True, editable=False
     )
+    # Keeps the password where single sign-on is enforced (`apono_portal.sso.enforcement`).
+    is_break_glass = models.BooleanField("break-glass admin", default=False, editable=False)
+    # For scripts: signs in nowhere, acts by token only, and requests nothing that requires MFA.
+    is_service = models.BooleanField("service account", default=False, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    time_zone = models.CharField(max_length=64, blank=True)  # empty: the browser's
     mfa_reminded_at = models.DateTimeField(null=True, blank=True, editable=False)
     search_words = SearchWordsField(editable=False)
 
@@ -79,6 +85,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.Index(fields=["search_words", "id"], name="user_in_order"),
             models.Index(fields=["role", "search_words", "id"], name="user_by_role"),
             models.Index(fields=["is_active", "search_words", "id"], name="user_by_status"),
+            models.Index(EmailDomain("email"), name="user_by_email_domain"),
         ]
 
     def __str__(self) -> str:

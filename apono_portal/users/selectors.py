@@ -52,7 +52,7 @@ def group_rows() -> QuerySet[Group]:
     """Return groups with ``active_members`` and the number of flows that name each."""
     return Group.objects.annotate(
         active_members=Count("user", filter=Q(user__is_active=True), distinct=True),
-        requestable=Count("requestable_flows", distinct=True),
+        requestable=Count("requester_values__condition__flow", distinct=True),
         decidable=Count("decidable_flows", distinct=True),
     ).order_by("name")
 

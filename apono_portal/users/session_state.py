@@ -1,13 +1,44 @@
 """The session after a sign-in."""
 
+from datetime import datetime
+
+from django.http import HttpResponseBase
+
+from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.types import PortalRequest
+from apono_portal.users import sign_in_devices
+from apono_portal.users.models import User
+from apono_portal.users.services.sign_in import record_sign_in
 from apono_portal.users.sessions import BEGAN_AT
-from mfa.enrolment.reauthentication import stamp_password
+from audit.services import Metadata
+from mfa.enrolment.reauthentication import stamp_proof
 from mfa.verification.window import close_window
 
 
-def stamp_session(request: PortalRequest) -> None:
-    """Record that the password was entered just now, and close any verified window."""
+def stamp_session(request: PortalRequest, *, proven_at: datetime | None) -> None:
+    """Record when the user proved who they are, and close any verified window."""
     request.session.pop(BEGAN_AT, None)  # its age counts from here
-    stamp_password(request)
+    stamp_proof(request, proven_at)
     close_window(request)
+
+
+def complete_sign_in(
+    request: PortalRequest,
+    response: HttpResponseBase,
+    user: User,
+    *,
+    proven_at: datetime | None,
+    provider: Metadata | None = None,
+) -> None:
+    """Stamp the session of a user who has just signed in, record it, and remember the browser.
+
+    ``proven_at`` is now after a password. ``provider`` is what an identity provider said, for the log.
+    """
+    stamp_session(request, proven_at=proven_at)
+    record_sign_in(
+        user=user,
+        client_info=ClientInfo.of(request),
+        new_browser=not sign_in_devices.is_known_device(request, user),
+        provider=provider,
+    )
+    sign_in_devices.remember_device(request, response, user)

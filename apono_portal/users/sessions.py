@@ -11,7 +11,8 @@ is saved; Django needs eight statements. A session that was ended meanwhile is n
 UPDATE finds no row.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -19,13 +20,16 @@ from django.conf import settings
 from django.contrib.sessions.backends.base import VALID_KEY_CHARS, UpdateError
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.models import Session
+from django.db import transaction
 from django.db.models import CharField
 from django.utils import timezone
 from django.utils.crypto import get_random_string, salted_hmac
 
 from apono_portal.core.db.compiled_query import CompiledQuery
+from apono_portal.sso.models import ProviderSession
 
 BEGAN_AT = "began_at"
+PROVIDER_SESSION = "sso_session"  # the row of a session that an identity provider began
 TOUCH_INTERVAL = timedelta(minutes=1)  # at most one write a minute for an active user
 KEY_LENGTH = 32  # of 36 characters: 165 bits
 HASH_LENGTH = 40  # of 16 characters, which the table has room for: 160 bits
@@ -104,13 +108,29 @@ class SessionStore(DatabaseStore):
             super().save(must_create=must_create)
             return
         session = self.create_model_instance(dict(self.items()))
-        moved = Session.objects.filter(session_key=hash_of(former)).update(
-            session_key=session.session_key,
-            session_data=session.session_data,
-            expire_date=session.expire_date,
-        )
+        with self._provider_session_moved(session.session_key):
+            moved = Session.objects.filter(session_key=hash_of(former)).update(
+                session_key=session.session_key,
+                session_data=session.session_data,
+                expire_date=session.expire_date,
+            )
         if not moved:
             raise UpdateError
+
+    @contextmanager
+    def _provider_session_moved(self, new_hash: str) -> Iterator[None]:
+        """Take the row along by which an identity provider ends the session, in one transaction.
+
+        Its lock comes first: a provider that ends the session meanwhile finds it under one key or the
+        other.
+        """
+        pk = self.get(PROVIDER_SESSION)
+        if pk is None:
+            yield
+            return
+        with transaction.atomic():
+            ProviderSession.objects.filter(pk=pk).update(session_hash=new_hash)
+            yield
 
     def delete(self, session_key: str | None = None) -> None:
         """End the session, also one whose new key is not stored yet."""

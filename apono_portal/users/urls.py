@@ -3,13 +3,14 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from apono_portal.users.views import groups, passwords, sign_in, users
+from apono_portal.users.views import groups, passwords, sign_in, time_zone, users
 
 app_name = "users"
 urlpatterns = [
     path("sign-in/", sign_in.SignIn.as_view(), name="sign_in"),
     path("sign-out/", sign_in.sign_out, name="sign_out"),
     path("theme/", sign_in.theme, name="theme"),
+    path("account/time-zone/", time_zone.time_zone, name="time_zone"),
     path("account/password/", passwords.change, name="password"),
     # Where password managers look for it (W3C, A Well-Known URL for Changing Passwords).
     path(

@@ -4,9 +4,7 @@ Each destination has a cursor in the database, so that every checkpoint gets the
 order, whichever worker sends it. A file belongs to one machine; each has a cursor of its own.
 """
 
-import errno
 import json
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -24,6 +22,7 @@ from apono_portal.core.web.ssrf_guard import AddressRefused
 from audit.integrity.signed_checkpoints import latest_signed_checkpoint
 from audit.models import CheckpointDestination, SignedCheckpoint
 from audit.outbox.deliveries import LEASE, MAX_RETRY_DELAY, MIN_RETRY_DELAY, DeliveryFailed
+from audit.outbox.files import append_whole
 
 BATCH_SIZE = 100
 STALE_AFTER = timedelta(days=30)
@@ -106,21 +105,7 @@ def _send_new(
 
 
 def append_to_file(checkpoint: SignedCheckpoint) -> None:
-    """Append a checkpoint, whole or not at all: a full disk takes a part without an error."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-    line = f"{checkpoint.note}\n".encode()
-    try:
-        descriptor = os.open(Path(settings.AUDIT_CHECKPOINT_FILE), flags, 0o640)
-        try:
-            size = os.fstat(descriptor).st_size
-            if os.write(descriptor, line) < len(line):
-                os.ftruncate(descriptor, size)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise DeliveryFailed(f"The file cannot be written: {error.strerror}.") from None
+    append_whole(Path(settings.AUDIT_CHECKPOINT_FILE), f"{checkpoint.note}\n".encode())
 
 
 def post_to_webhook(checkpoint: SignedCheckpoint) -> None:
@@ -138,13 +123,8 @@ def send_to_syslog(checkpoint: SignedCheckpoint) -> None:
     """Send a checkpoint as a JSON string, which is one line for every syslog server."""
     message = json.dumps(checkpoint.note, ensure_ascii=False)
     try:
-        syslog.send_message(
-            settings.AUDIT_CHECKPOINT_SYSLOG,
-            message,
-            app="apono-portal",
-            message_id="checkpoint",
-            at=checkpoint.created_at,
-        )
+        entry = syslog.Message(message, checkpoint.created_at, "checkpoint")
+        syslog.send_messages(settings.AUDIT_CHECKPOINT_SYSLOG, [entry], app="apono-portal")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DeliveryFailed(f"The syslog server did not accept it: {reason}.") from None

@@ -1,10 +1,17 @@
 """An event's metadata for people: facts, and changes as before and after."""
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.formats import date_format
+
+from apono_portal.core.formatting.durations import format_duration
 from audit.models import Event
 from audit.services import Metadata
 
+ONE_MINUTE_S = 60
 SHOWN_ELSEWHERE = {"changes", "from", "to", "verification"}
 
 
@@ -29,7 +36,7 @@ class Details:
 def details_of(event: Event, *, released: list[Event]) -> Details:
     hidden = SHOWN_ELSEWHERE | ({"requests"} if released else set())
     facts = [
-        (_label(key), format_value(value))
+        _fact(key, value)
         for key, value in event.metadata.items()
         if key not in hidden and value not in (None, "", [], {})
     ]
@@ -52,6 +59,15 @@ def changes_of(metadata: Metadata) -> list[Change]:
     return [Change(name, format_value(before), format_value(after)) for name, before, after in rows]
 
 
+def _fact(key: str, value: object) -> tuple[str, str]:
+    """Return a metadata item as people write it: ``duration_s`` as a duration."""
+    if key.endswith("_s") and isinstance(value, int | float) and not isinstance(value, bool):
+        is_long = value >= ONE_MINUTE_S
+        text = format_duration(timedelta(seconds=round(value))) if is_long else f"{value:.3g} s"
+        return _label(key.removesuffix("_s")), text
+    return _label(key), format_value(value)
+
+
 def format_value(value: object) -> str:
     """Return a JSON value as people write it."""
     if value is None or value == "":
@@ -61,9 +77,28 @@ def format_value(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(format_value(item) for item in value) or "none"
     if isinstance(value, dict):
-        return ", ".join(f"{_label(str(key))}: {format_value(item)}" for key, item in value.items())
-    return str(value)
+        return "; ".join(_statement(str(key), item) for key, item in value.items())
+    instant = _instant(value)
+    return date_format(instant, "j M Y, H:i:s") if instant else str(value)
+
+
+def _statement(key: str, value: object) -> str:
+    """Return what is true of something as words: ``Role removed``, not ``Role removed: yes``."""
+    if value is True:
+        return _label(key)
+    name, text = _fact(key, value)
+    return f"{name}: {text}"
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        at = parse_datetime(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return timezone.localtime(at) if at is not None and timezone.is_aware(at) else None
 
 
 def _label(key: str) -> str:
-    return key.replace("_", " ").capitalize()
+    """Return the name of a metadata item: ``Require MFA``, ``Break-glass``."""
+    words = key.replace("_", " ").capitalize()
+    return words.replace("Break glass", "Break-glass").replace("mfa", "MFA").replace("Mfa", "MFA")

@@ -23,6 +23,9 @@ from audit.log.selectors import EventFilter, filter_events
 from audit.models import ChainEntry, Event
 from audit.verify_export.formats import FIELDS, FORMAT, GENESIS, Record
 
+BYTE_ORDER_MARK = "\ufeff"  # without it, Excel takes UTF-8 for a code page
+# The time that a record is about, by which log pipelines sort.
+TIME_FIELDS = ("at", "requested_at", "created_at", "made_at", "removed_at")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 CHUNK_LENGTH = 64 * 1024
 COLUMNS = (
@@ -58,14 +61,20 @@ class _Line:
 def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
     """Yield the lines of a CSV file, header first. None is an empty cell."""
     writer = csv.writer(_Line())
-    yield writer.writerow(columns)
+    yield BYTE_ORDER_MARK + writer.writerow(columns)
     for row in rows:
         yield writer.writerow(["" if cell is None else escape_formula(str(cell)) for cell in row])
 
 
 def json_lines(records: Iterable[Record]) -> Iterator[str]:
+    """Yield a line for each record, with its time first. The order of fields is not hashed."""
     for record in records:
-        yield f"{json.dumps(record)}\n"
+        yield f"{json.dumps(_time_first(record))}\n"
+
+
+def _time_first(record: Record) -> Record:
+    name = next((name for name in TIME_FIELDS if name in record), None)
+    return {name: record[name], **record} if name else record
 
 
 def escape_formula(cell: str) -> str:

@@ -42,6 +42,31 @@ class DayField(forms.DateField):
         super().__init__(required=False, validators=validators, **kwargs)
 
 
+QUICK_RANGES = {
+    "24h": ("Last 24 hours", dt.timedelta(hours=24)),
+    "7d": ("Last 7 days", dt.timedelta(days=7)),
+    "30d": ("Last 30 days", dt.timedelta(days=30)),
+}
+
+
+class QuickRangeField(forms.ChoiceField):
+    """The last hours or days; cleans to when they began."""
+
+    def __init__(self) -> None:
+        choices = [("", "Any time"), *((key, label) for key, (label, _) in QUICK_RANGES.items())]
+        super().__init__(
+            label="Time",
+            choices=choices,
+            required=False,
+            widget=forms.HiddenInput,
+            error_messages={"invalid_choice": "Choose a range from the list."},
+        )
+
+    def clean(self, value: Any) -> dt.datetime | None:
+        name = super().clean(value)
+        return timezone.now() - QUICK_RANGES[name][1] if name else None
+
+
 def parse_reference(text: str) -> int | None:
     """Return the id in a request's reference, None for an empty text."""
     if not text:
@@ -53,13 +78,14 @@ def parse_reference(text: str) -> int | None:
 
 
 def start_of(day: dt.date | None) -> dt.datetime | None:
-    """Return the start of a day in the portal's time zone."""
+    """Return the start of a day in the time zone of the page."""
     return timezone.make_aware(dt.datetime.combine(day, dt.time.min)) if day else None
 
 
 class LogForm(forms.Form):
     """Filters, page and open event. All optional."""
 
+    range = QuickRangeField()
     since = DayField(label="From")
     until = DayField(label="Until")
     event = forms.ChoiceField(
@@ -75,7 +101,7 @@ class LogForm(forms.Form):
     after = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
     open = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
 
-    FILTERS = ("since", "until", "event", "actor", "request", "text")
+    FILTERS = ("range", "since", "until", "event", "actor", "request", "text")
 
     def clean_request(self) -> int | None:
         return parse_reference(self.cleaned_data["request"])
@@ -101,6 +127,6 @@ class LogForm(forms.Form):
             request_id=values["request"],
             text=" ".join(word for word in words if not grant_id_of(word)),
             grant_id=next(filter(None, map(grant_id_of, words)), None),
-            since=start_of(values["since"]),
+            since=start_of(values["since"]) or values["range"],
             until=start_of(until),
         )

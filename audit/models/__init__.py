@@ -12,6 +12,7 @@ from audit.models.chain import (
 from audit.models.delivery import Delivery
 from audit.models.event import Event
 from audit.models.exports import ExportProgress
+from audit.models.stream import StreamDestination
 
 __all__ = [
     "ChainEntry",
@@ -24,4 +25,5 @@ __all__ = [
     "LogVerification",
     "RetentionStub",
     "SignedCheckpoint",
+    "StreamDestination",
 ]

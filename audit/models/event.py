@@ -67,5 +67,9 @@ class Event(models.Model):
         return name_browser(self.user_agent)
 
     @property
+    def is_break_glass(self) -> bool:
+        return bool(self.metadata.get("break_glass"))
+
+    @property
     def is_warning(self) -> bool:
         return self.event in WARNINGS

@@ -91,12 +91,13 @@ def on_one_line(subject: str) -> str:
     return " ".join(subject.split())[:MAX_SUBJECT_LENGTH]
 
 
+def is_email_configured() -> bool:
+    """Return whether there is a mail server. Without one, emails are withdrawn, not failed."""
+    return not settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend")
+
+
 def send_email(delivery: Delivery) -> None:
     """Send an email. All attempts of a delivery have the same Message-ID."""
-    if settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend"):
-        raise DeliveryFailed(
-            "No mail server is configured. Set EMAIL_URL, then send it again.", is_final=True
-        )
     body = render_deferred(
         delivery.body,
         part=delivery.deferred_part,
@@ -173,6 +174,9 @@ def _claim_due(now: datetime, channel: str) -> Iterator[Delivery]:
 def _deliver(delivery: Delivery, now: datetime, send: Sender) -> bool:
     if delivery.useful_until is not None and delivery.useful_until <= now:
         _close(delivery, Delivery.State.WITHDRAWN, "It is no longer relevant.")
+        return False
+    if delivery.channel == Delivery.Channel.EMAIL and not is_email_configured():
+        _close(delivery, Delivery.State.WITHDRAWN, "Email is not configured.")
         return False
     send(delivery)
     Delivery.objects.filter(pk=delivery.pk).update(

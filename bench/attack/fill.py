@@ -8,6 +8,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 
 from accessflows.models import AccessFlow, Integration
+from accessflows.requesters import named
 from apono_portal.users.models import Role, User
 from bench.attack.target import FORBIDDEN, RIGHTFUL
 from bench.portal_data import add_flow, add_integration, enrol
@@ -61,7 +62,7 @@ def make_flows(admin: User, integration: Integration) -> dict[str, dict[str, int
             admin, integration, name=name.capitalize(), resource=name, permission=f"{name}_reader",
             max_duration=timedelta(hours=1), require_mfa=True,
             mfa_strength=STRENGTHS.get(name, Strength.ANY),
-            requester_groups=frozenset({groups["Board" if name == "vault" else "Everyone"].pk}),
+            requesters=named(groups=[groups["Board" if name == "vault" else "Everyone"].pk]),
             approval=AccessFlow.Approval.ANY_OF if is_approved else AccessFlow.Approval.AUTOMATIC,
             approver_groups=frozenset({groups["Approvers"].pk} if is_approved else ()),
         )  # fmt: skip

@@ -125,16 +125,16 @@ RULES = (
         Edit("requests_app/submission/evaluation.py", "needs_verification = flow.require_mfa and not evaluation.is_covered",
              "needs_verification = False"),
         Edit("requests_app/submission/services.py",
-             '"require_mfa": flow.require_mfa,\n        "mfa_strength"',
-             '"require_mfa": False,\n        "mfa_strength"')]),
+             '"require_mfa": flow.require_mfa,\n        "break_glass"',
+             '"require_mfa": False,\n        "break_glass"')]),
     Rule("users request only what a flow offers them", ("tampering",), [
         Edit("accessflows/querysets.py",
              "return self.active().filter(pk__in=self.ids_requestable_by(user))",
              "return self.active()")]),
     Rule("enrolled users cannot set up again", ("enrolling",), [
-        Edit("mfa/enrolment/services.py",
+        Edit("mfa/enrolment/reauthentication.py",
              "    evidence = require_evidence_if_enrolled(user=user, window=window)\n",
-             "    evidence = require_evidence(user=user, window=window) if window else None\n"),
+             "    evidence = require_evidence_if_enrolled(user=user, window=window) if window else None\n"),
         Edit("mfa/enrolment/services.py", "    is_further = is_enrolled(user.pk)\n",
              "    is_further = is_enrolled(user.pk) and window is not None\n"),
         Edit("requests_app/views/set_up.py",
@@ -169,7 +169,7 @@ RULES = (
         Edit("apono_portal/users/services/passwords.py",
              "        require_evidence_if_enrolled(user=current, window=window)\n", "")]),
     Rule("admins set up MFA before they change anything", ("an admin without MFA",), [
-        Edit("apono_portal/settings.py", 'env.bool("MFA_ADMINS_MUST_ENROL", default=True)', "False")]),
+        Edit("apono_portal/settings.py", 'env.flag("MFA_ADMINS_MUST_ENROL")', "False")]),
     Rule("an IPv6 /64 is one network", ("one IPv6 network",), [
         Edit("apono_portal/users/password_limits.py", "ip_network((int(parsed), 64)", "ip_network((int(parsed), 128)"),
         Edit("apono_portal/users/password_limits.py", "\nACCOUNT_LIMIT = 30", "\nACCOUNT_LIMIT = 3000")]),
@@ -190,7 +190,7 @@ RULES = (
     Rule("a passkey's challenge expires", ("expired challenges",), [
         Edit("mfa/passkeys/challenges.py", "        created_at__gt=now - PasskeyChallenge.LIFETIME,\n", "")]),
     Rule("a passkey is added through an open window", ("adding one with a stolen session",), [
-        Edit("mfa/passkeys/registration.py",
+        Edit("mfa/enrolment/reauthentication.py",
              "    evidence = require_evidence_if_enrolled(user=user, window=window)\n",
              "    evidence = None\n"),
         Edit("mfa/passkeys/views.py",

@@ -13,6 +13,9 @@ def main() -> int:
     parser = ArgumentParser(description="Break the portal's surroundings and judge the outcome.")
     parser.add_argument("--grants", type=int, default=500, help="how many end in the same second")
     parser.add_argument("--version", type=int, default=max(versions), choices=sorted(versions))
+    parser.add_argument(
+        "--silence", type=float, default=30, help="seconds that the portal's database is silent"
+    )
     parser.add_argument("--only", nargs="*", default=[], help="names of scenarios")
     parser.add_argument("--out", default="", help="write the result here")
     options = parser.parse_args()

@@ -13,7 +13,7 @@ from apono_portal.demo.postgres_server import available_versions
 from bench.chaos.environment import LEASE_S, Environment
 from bench.chaos.portal import Portal, TooBusy
 from bench.chaos.scenario import FaultInjector, ScenarioContext
-from bench.chaos.scenarios import copies, crowds, killed, outages, silences, suspended
+from bench.chaos.scenarios import copies, crowds, killed, outages, servers, silences, suspended
 from bench.chaos.tcp_proxy import TcpProxy
 from bench.chaos.verdict import Verdict, print_table, summary
 from bench.environment import RESULTS
@@ -33,6 +33,9 @@ SCENARIOS: dict[str, Callable[[ScenarioContext], Verdict]] = {
     "containment-suspended": suspended.suspended_while_containing,
     "cleaning-suspended": suspended.suspended_while_cleaning,
     "copy": copies.database_copied,
+    "restored": servers.target_restored,
+    "replaced": servers.target_replaced,
+    "slots": servers.slots_taken,
     "race": crowds.workers_race,
     "storm": crowds.storm,
     "storm-hanging": silences.storm_beside_hanging,
@@ -47,7 +50,7 @@ def run(environment: Environment, options: Namespace) -> int:
     proxy = TcpProxy(environment.target_server.host, environment.target_server.port)
     context = ScenarioContext(
         environment, Portal(environment, proxy.port), proxy, FaultInjector(environment),
-        size=min(ORDINARY_SIZE, options.grants), storm_size=options.grants,
+        size=min(ORDINARY_SIZE, options.grants), storm_size=options.grants, silence_s=options.silence,
         say=lambda text: print(f"{time.monotonic() - started:7.1f} s  {text}", flush=True),
     )  # fmt: skip
     context.measure_pace()

@@ -83,7 +83,7 @@ def running_environment(
         url = variables["DATABASE_URL"].replace(f":{portal.port}/", f":{proxy.port}/")
         workers = base.Application(variables | {"DATABASE_URL": url}, home / "workers.log")
         environment = Environment(portal, server, target, version, workers, variables, proxy)
-        _create_builder(environment)
+        create_builder(environment)
         workers.migrate()
         try:
             yield environment
@@ -91,7 +91,8 @@ def running_environment(
             workers.stop()
 
 
-def _create_builder(environment: Environment) -> None:
+def create_builder(environment: Environment) -> None:
+    """Create the permission whose holder can leave objects behind."""
     options = " WITH ADMIN TRUE, INHERIT FALSE, SET FALSE" if environment.version >= 16 else ""
     environment.query(
         f"CREATE ROLE {BUILDER}; GRANT {BUILDER} TO {environment.target.user}{options};"

@@ -6,11 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import connections
 
+from accessflows.models import Integration
+from accessflows.requesters import named
+from apono_portal.core.web.client import SYSTEM
 from apono_portal.users.models import Role, User
 from bench.chaos.environment import BUILDER, Environment
 from bench.chaos.judge import Credential
 from bench.environment import InvalidRun, wait_until
-from bench.portal_data import add_flow, add_integration
+from bench.portal_data import acting_without_mfa, add_flow, add_integration
+from requests_app.deletion.lost_servers import close_grants_of_lost_server
 from requests_app.exceptions import Conflict
 from requests_app.grants.activation import begin_activation
 from requests_app.grants.credentials import reveal_credential
@@ -42,7 +46,7 @@ class Portal:
         self.flows = {
             name: add_flow(
                 self.admin, integration, name=name, resource="orders", permission=permission,
-                max_duration=MAX_DURATION, requester_users=frozenset({self.requester.pk}),
+                max_duration=MAX_DURATION, requesters=named(users=[self.requester.pk]),
                 max_extensions=1,
             )
             for name, integration, permission in (
@@ -95,6 +99,18 @@ class Portal:
     def end(self, grants: Iterable[Grant]) -> None:
         for grant in grants:
             revoke_access(actor=self.admin, request=grant.request)
+
+    def close_lost(self, integration: Integration) -> int:
+        """Close what is being revoked on a server that is gone, and return how many grants."""
+        Integration.objects.filter(pk=integration.pk).update(is_active=False)
+        try:
+            with acting_without_mfa():
+                return close_grants_of_lost_server(
+                    actor=self.admin, window=None, integration=integration,
+                    reason="The server was replaced.", client_info=SYSTEM,
+                )  # fmt: skip
+        finally:
+            Integration.objects.filter(pk=integration.pk).update(is_active=True)
 
     def wait_ended(self, grants: Sequence[Grant], timeout_s: float) -> bool:
         remaining = Grant.objects.filter(pk__in=[grant.pk for grant in grants])

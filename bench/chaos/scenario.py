@@ -95,6 +95,7 @@ class ScenarioContext:
     faults: FaultInjector
     size: int  # grants of an ordinary scenario
     storm_size: int  # grants that end in the same second
+    silence_s: float  # how long the portal's database is silent
     say: Callable[[str], None]
     pace_s: float = 1.0  # how long this machine takes to activate one, reveal it and sign in
 

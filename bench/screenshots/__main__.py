@@ -166,6 +166,7 @@ def use_and_end(tour: Tour, requester: Person) -> None:
     tour.take(page, "my-access", "My Access counts down", text)
     requester.open_request(reference)
     page.get_by_role("button", name="Revoke now").click()
+    page.get_by_role("button", name="Revoke access").click()
     requester.look_until_status(reference, "Revoked", within_s=30)
     page.wait_for_timeout(1500)
     requester.open_request(reference)

@@ -69,5 +69,6 @@ def _request_once(person: Person) -> float:
     status.get_by_text("Active", exact=True).wait_for(timeout=30_000)
     seconds = time.perf_counter() - started
     page.get_by_role("button", name="Revoke now").click()
+    page.get_by_role("button", name="Revoke access").click()
     status.get_by_text("Revoked", exact=True).wait_for(timeout=30_000)
     return seconds

@@ -21,7 +21,9 @@ from django.core.management.color import no_style
 from django.db import connection, models
 from django.utils import timezone
 
+from accessflows.flows.services import write_requesters
 from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, Resource
+from accessflows.requesters import named
 from apono_portal.users.models import Role, User
 from audit.models import ChainEntry, ChainState, Checkpoint, Delivery, Event
 from mfa.models import Authenticator, MfaState, Outcome, TrustedBrowser, Verification
@@ -102,7 +104,8 @@ def make_flows() -> list[tuple[AccessFlow, FlowTarget]]:
             version=1,
             fingerprint="f" * 64,
         )
-        flow.requester_groups.add(everyone if n % 3 else teams[n % TEAMS])
+        group = everyone if n % 3 else teams[n % TEAMS]
+        write_requesters(flow=flow, sets=named(groups=[group.pk]))
         flow.approver_groups.add(teams[n % TEAMS])
         resource = Resource.objects.create(integration=integration, name=f"database_{n}")
         permission = Permission.objects.create(integration=integration, name=f"role_{n}")
@@ -207,7 +210,7 @@ def _add_request(
         of_target |= (
             {"state": GrantState.ACTIVE} if is_active else {"state": GrantState.REMOVED, **ended}
         )
-        rows[Grant].append(Grant(id=uuid.uuid4(), deadline=end, login=f"jit_{MARK}_{n}", login_oid=pk, activated_at=at, **of_target))  # fmt: skip
+        rows[Grant].append(Grant(id=uuid.uuid4(), deadline=end, login=f"jit_{MARK}_{n}", login_mark=str(pk), activated_at=at, **of_target))  # fmt: skip
     return request
 
 

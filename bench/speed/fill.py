@@ -11,7 +11,9 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from accessflows.flows.fingerprint import fingerprint_of, terms_of
+from accessflows.flows.services import write_requesters
 from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, Resource
+from accessflows.requesters import named
 from apono_portal.users.models import Role, User
 from bench.portal_data import enrol
 from mfa.enrolment.reauthentication import SIGNED_IN_AT
@@ -104,7 +106,7 @@ def make_flow(everyone: Group) -> int:
     flow = AccessFlow.objects.create(
         name="Orders", require_mfa=True, max_duration=timedelta(hours=1), version=1, fingerprint=""
     )
-    flow.requester_groups.add(everyone)
+    write_requesters(flow=flow, sets=named(groups=[everyone.pk]))
     target = FlowTarget.objects.create(flow=flow, resource=resource, permission=permission)
     flow.fingerprint = fingerprint_of(terms_of(flow))
     flow.save()

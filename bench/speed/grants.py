@@ -13,6 +13,7 @@ from psycopg import sql
 
 from accessflows.connectors.postgresql.names import Marker
 from accessflows.models import Integration
+from accessflows.requesters import named
 from apono_portal.users.models import Role, User
 from bench.portal_data import add_flow, add_integration
 from requests_app.grants.revocation import cancel_request
@@ -55,7 +56,7 @@ def submit_template(admin: User, integration: Integration) -> AccessRequest:
     requester = User.objects.create_user(email="max@example.org", name="Max")
     flow = add_flow(
         admin, integration, name="Orders on the target", resource=RESOURCE, permission=PERMISSION,
-        max_duration=MAX_DURATION, requester_users=frozenset({requester.pk}),
+        max_duration=MAX_DURATION, requesters=named(users=[requester.pk]),
     )  # fmt: skip
     request = submit_request(
         actor=requester, flow=flow, target_ids=[flow.targets.get().pk], duration=MAX_DURATION,
@@ -98,7 +99,7 @@ def make_logins(
         statements = []
         for grant in batch:
             spec = grant.spec(integration)
-            grant.login = spec.role_name
+            grant.login = spec.login
             until, comment = spec.deadline.isoformat(), Marker.of(spec).comment()
             statements.append(CREATE.format(login=sql.Identifier(grant.login), until=until, comment=comment))  # fmt: skip
         logins.append(sql.SQL(", ").join(sql.Identifier(grant.login) for grant in batch))
@@ -106,6 +107,6 @@ def make_logins(
         connection.execute(sql.SQL("; ").join(statements))
     for batch_logins in logins:
         connection.execute(ADMINISTER.format(logins=batch_logins, **names))
-    oids = dict(connection.execute("SELECT rolname, oid::bigint FROM pg_roles").fetchall())
+    oids = dict(connection.execute("SELECT rolname, oid::text FROM pg_roles").fetchall())
     for grant in grants:
-        grant.login_oid = oids[grant.login]
+        grant.login_mark = oids[grant.login]

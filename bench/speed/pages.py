@@ -17,7 +17,13 @@ from bench.report import Figure
 from bench.speed.clients import expect, sign_in
 from bench.speed.environment import Environment, running_environment
 from bench.speed.interleaving import Operation, interleave
-from bench.speed.query_report import ADMIN_PAGES, MAX_STATEMENTS, MEMBER_PAGES, PAGES
+from bench.speed.query_report import (
+    ADMIN_PAGES,
+    MAX_STATEMENTS,
+    MAX_STATEMENTS_OF,
+    MEMBER_PAGES,
+    PAGES,
+)
 
 DATABASE = "dataset"
 WINDOWS, REPEATS = 7, 40
@@ -98,7 +104,12 @@ def _figures(measurements: list[Measurement]) -> list[Figure]:
         scans = largest.queries[page]["scans"]
         max_scans = 0 if largest.users >= LARGE else None  # a small table is read whole at once
         figures += [
-            Figure(f"{page}: statements", max(counts), "", bar=MAX_STATEMENTS),
+            Figure(
+                f"{page}: statements",
+                max(counts),
+                "",
+                bar=MAX_STATEMENTS_OF.get(page, MAX_STATEMENTS),
+            ),
             Figure(f"{page}: more statements by size", max(counts) - min(counts), "", bar=0),
             Figure(f"{page}: growing tables read as a whole", len(scans), "", bar=max_scans),
         ]

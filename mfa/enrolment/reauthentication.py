@@ -20,7 +20,12 @@ SET_UP = "mfa_set_up"
 
 def stamp_password(request: HttpRequest) -> None:
     """Store in the session that the password was proven just now."""
-    request.session[SIGNED_IN_AT] = timezone.now().isoformat()
+    stamp_proof(request, timezone.now())
+
+
+def stamp_proof(request: HttpRequest, at: datetime | None) -> None:
+    """Store in the session when the user proved who they are, by password or at a provider."""
+    request.session[SIGNED_IN_AT] = at.isoformat() if at else ""
 
 
 def password_proven_at(request: HttpRequest) -> datetime | None:

@@ -53,6 +53,12 @@ class ActiveAccessForm(forms.Form):
         required=False,
         error_messages={"invalid_choice": "Unknown choice. Choose one from the list."},
     )
+    access = forms.ChoiceField(
+        label="Kind of access",
+        choices=[("", "All access"), ("break_glass", "Break-glass")],
+        required=False,
+        error_messages={"invalid_choice": "Unknown choice. Choose one from the list."},
+    )
     user_id = _id_filter("User")
     flow_id = _id_filter("Access flow")
     integration_id = _id_filter("Integration")
@@ -65,6 +71,7 @@ class ActiveAccessForm(forms.Form):
         "integration",
         "permission",
         "ends",
+        "access",
         "user_id",
         "flow_id",
         "integration_id",

@@ -25,6 +25,7 @@ class ActiveAccessFilters:
     flow: str = ""
     integration: str = ""
     permission: str = ""
+    access: str = ""
     ends_before: datetime | None = None
     user_id: int | None = None
     flow_id: int | None = None
@@ -72,6 +73,8 @@ def filter_grants(filters: ActiveAccessFilters) -> GrantQuerySet:
         conditions &= Q(permission__icontains=filters.permission) | Q(
             resource__icontains=filters.permission
         )
+    if filters.access:
+        conditions &= Q(request__break_glass=True)
     if filters.ends_before:
         conditions &= Q(deadline__lt=filters.ends_before)
     if filters.user_id is not None:

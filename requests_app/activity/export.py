@@ -31,6 +31,8 @@ COLUMNS = (
     "mfa_scope",
     "mfa_from",
     "mfa_verification",
+    "break_glass",
+    "review",
     "approval",
     "decisions",
     "approvers_mfa",
@@ -50,16 +52,19 @@ def export_lines(filters: ActivityFilters, file_format: str) -> Iterator[str]:
     """Yield the lines of the file, oldest request first."""
     if file_format == "csv":
         return csv_lines(COLUMNS, map(_csv_cells, _requests(filters)))
-    return json_lines(map(_row, _requests(filters)))
+    return json_lines(map(record_of, _requests(filters)))
 
 
 def _requests(filters: ActivityFilters) -> Iterator[AccessRequest]:
-    requests = with_decisions(filter_requests(filters)).prefetch_related("grants", "extensions")
+    requests = with_decisions(filter_requests(filters)).prefetch_related(
+        "grants", "extensions", "review"
+    )
     for batch in iter_batches(requests):
         yield from batch
 
 
-def _row(request: AccessRequest) -> Row:
+def record_of(request: AccessRequest) -> Row:
+    """Return a request with its evidence, decisions and proof, as JSON Lines and the API have it."""
     grants = list(request.grants.all())
     removals = [grant.removed_at for grant in grants if grant.removed_at]
     all_removed = grants and len(removals) == len(grants)
@@ -80,6 +85,8 @@ def _row(request: AccessRequest) -> Row:
         "mfa_strength": request.mfa_strength,
         **_mfa(request),
         "mfa_verification": request.verification_id,
+        "break_glass": request.break_glass,
+        "review": _review(request),
         "approval": request.approval,
         "decisions": [_decision(decision) for decision in request.decisions.all()],
         "extensions": [_extension(extension) for extension in request.extensions.all()],
@@ -101,6 +108,18 @@ def _mfa(verified: AccessRequest | Extension) -> Row:
         "mfa_with": verified.verified_with,
         "mfa_scope": verified.verified_scope,
         "mfa_from": verified.verified_from,
+    }
+
+
+def _review(request: AccessRequest) -> Row | None:
+    if request.reviewed_at is None:
+        return None
+    review = request.review
+    return {
+        "verdict": review.verdict,
+        "reviewer": review.reviewer_label,
+        "at": utc_timestamp(review.at),
+        "note": review.note,
     }
 
 
@@ -132,9 +151,10 @@ def _instant_or_none(at: datetime | None) -> str | None:
 
 
 def _csv_cells(request: AccessRequest) -> list[object]:
-    row = _row(request)
+    row = record_of(request)
     decisions = row["decisions"]
     row |= {
+        "review": _review_text(row["review"]) if row["review"] else "",
         "targets": "; ".join(row["targets"]),
         "logins": "; ".join(row["logins"]),
         "decisions": "; ".join(map(_decision_text, decisions)),
@@ -147,6 +167,10 @@ def _csv_cells(request: AccessRequest) -> list[object]:
         "proof": "; ".join(map(proof_summary, row["proof"])),
     }
     return [row[name] for name in COLUMNS]
+
+
+def _review_text(review: Row) -> str:
+    return f"{review['verdict']} by {review['reviewer']} at {review['at']}: {review['note']}"
 
 
 def _decision_text(decision: Row) -> str:

@@ -5,7 +5,7 @@ import datetime as dt
 from django import forms
 
 from apono_portal.core.formatting.login_names import grant_id_of
-from audit.log.forms import MAX_ID, DayField, parse_reference, start_of
+from audit.log.forms import MAX_ID, DayField, QuickRangeField, parse_reference, start_of
 from requests_app.activity.selectors import ActivityFilters
 from requests_app.models import Status
 
@@ -14,6 +14,11 @@ MFA_CHOICES = [
     ("verified", "Verified"),
     ("missing", "Required, not verified"),
     ("not_required", "Not required"),
+]
+BREAK_GLASS_CHOICES = [
+    ("", "Any access"),
+    ("only", "Break-glass only"),
+    ("to_review", "Break-glass, not reviewed"),
 ]
 
 
@@ -24,6 +29,7 @@ def _text_filter(label: str) -> forms.CharField:
 class ActivityForm(forms.Form):
     """Filters, and the place in the list. All fields are optional."""
 
+    range = QuickRangeField()
     since = DayField(label="From")
     until = DayField(label="Until")
     status = forms.ChoiceField(
@@ -38,6 +44,12 @@ class ActivityForm(forms.Form):
         required=False,
         error_messages={"invalid_choice": "Unknown choice. Choose one from the list."},
     )
+    break_glass = forms.ChoiceField(
+        label="Break-glass",
+        choices=BREAK_GLASS_CHOICES,
+        required=False,
+        error_messages={"invalid_choice": "Unknown choice. Choose one from the list."},
+    )
     requester = _text_filter("Requester")
     flow = _text_filter("Access flow")
     integration = _text_filter("Integration")
@@ -48,10 +60,12 @@ class ActivityForm(forms.Form):
     open = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
 
     FILTERS = (
+        "range",
         "since",
         "until",
         "status",
         "mfa",
+        "break_glass",
         "requester",
         "flow",
         "integration",
@@ -75,12 +89,12 @@ class ActivityForm(forms.Form):
 
     @property
     def filters(self) -> ActivityFilters:
-        """The filters of a valid form. ``until`` includes that day, in the portal's time zone."""
+        """The filters of a valid form. ``until`` includes that day, in the time zone of the page."""
         data = self.cleaned_data
         request = data["request"]
         until = data["until"] and data["until"] + dt.timedelta(days=1)
         return ActivityFilters(
-            since=start_of(data["since"]),
+            since=start_of(data["since"]) or data["range"],
             until=start_of(until),
             requester=data["requester"],
             flow=data["flow"],
@@ -88,6 +102,7 @@ class ActivityForm(forms.Form):
             permission=data["permission"],
             status=data["status"],
             mfa=data["mfa"],
+            break_glass=data["break_glass"],
             request_id=request if isinstance(request, int) else None,
             login=request if isinstance(request, str) else "",
         )

@@ -25,6 +25,7 @@ class ActivityFilters:
     permission: str = ""
     status: str = ""
     mfa: str = ""
+    break_glass: str = ""
     request_id: int | None = None
     login: str = ""
 
@@ -52,6 +53,10 @@ def _request_conditions(filters: ActivityFilters) -> Q:
         conditions &= Q(created_at__gte=filters.since)
     if filters.until:
         conditions &= Q(created_at__lt=filters.until)
+    if filters.break_glass:
+        conditions &= Q(break_glass=True)
+    if filters.break_glass == "to_review":
+        conditions &= Q(reviewed_at__isnull=True, starts_at__isnull=False)
     if filters.flow:
         conditions &= Q(flow_name__icontains=filters.flow)
     if filters.status:

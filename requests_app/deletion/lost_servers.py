@@ -85,6 +85,6 @@ def _system_identifier_at(integration: Integration) -> str:
     try:
         with connector_errors():
             connector, target = connector_of_integration(integration)
-            return connector.discover(target).system_identifier
+            return connector.discover(target).server_id
     except ConnectorError:
         return ""

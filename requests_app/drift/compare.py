@@ -9,7 +9,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from accessflows.connectors.protocol import GrantIdentity, ManagedRole, RoleListing
+from accessflows.connectors.protocol import AccountListing, GrantIdentity, ManagedAccount
 from requests_app.models import Drift, Grant, GrantState
 
 Kind = Drift.Kind
@@ -53,7 +53,7 @@ class Comparison:
     """Findings, the unknown or returned roles past their end, and the grants whose login is gone."""
 
     findings: tuple[Finding, ...] = ()
-    to_remove: tuple[ManagedRole, ...] = ()
+    to_remove: tuple[ManagedAccount, ...] = ()
     dropped: tuple[Grant, ...] = ()
 
     def __add__(self, other: "Comparison") -> "Comparison":
@@ -65,7 +65,7 @@ class Comparison:
 
 
 def compare(
-    listing: RoleListing,
+    listing: AccountListing,
     recorded: Container[uuid.UUID],
     removed: Mapping[uuid.UUID, Grant],
     active: Iterable[Grant],
@@ -75,12 +75,12 @@ def compare(
     """Compare a role listing with the portal's rows, which were read after it.
 
     Of the grants named by the listing, ``recorded`` are those with a row and ``removed`` those proven
-    removed; ``active`` are the active grants of this integration in the listing's range of OIDs.
+    removed; ``active`` are the active grants of this integration in the listing's range of names.
     ``since`` is the portal's time before the listing: changes after it prove nothing.
     """
     findings: list[Finding] = []
-    to_remove: list[ManagedRole] = []
-    for role in listing.roles:
+    to_remove: list[ManagedAccount] = []
+    for role in listing.accounts:
         if role.grant_id is None:
             continue
         grant = removed.get(role.grant_id)
@@ -91,12 +91,12 @@ def compare(
         elif grant and grant.removed_at and grant.removed_at < since:
             findings.append(Finding(Kind.RETURNED, role.name, RETURNED, grant))
             to_remove.append(role)
-    by_oid = {role.identity.role_oid: role for role in listing.roles}
+    by_mark = {role.identity.mark: role for role in listing.accounts}
     dropped: list[Grant] = []
     for grant in active:
         if not _is_comparable(grant, listing, since):
             continue
-        existing_role = by_oid.get(grant.login_oid or 0)
+        existing_role = by_mark.get(grant.login_mark)
         if existing_role is None or _is_of_another_grant(existing_role, grant):
             dropped.append(grant)
             findings.append(Finding(Kind.DROPPED, grant.login, DROPPED, grant))
@@ -105,7 +105,7 @@ def compare(
     return Comparison(tuple(findings), tuple(to_remove), tuple(dropped))
 
 
-def is_past_its_end(role: ManagedRole, server_time: datetime) -> bool:
+def is_past_its_end(role: ManagedAccount, server_time: datetime) -> bool:
     """Compare with the end in the marker or the one the target enforces, whichever is earlier."""
     ends = [end for end in (role.deadline, role.valid_until) if end is not None]
     return bool(ends) and min(ends) <= server_time
@@ -115,23 +115,23 @@ def identities_of(grants: Iterable[Grant]) -> list[GrantIdentity]:
     return [grant.identity for grant in grants if grant.identity is not None]
 
 
-def _is_comparable(grant: Grant, listing: RoleListing, since: datetime) -> bool:
+def _is_comparable(grant: Grant, listing: AccountListing, since: datetime) -> bool:
     """Whether the grant was active before the listing, on this server, and does not expire now."""
     return (
         grant.state == GrantState.ACTIVE
         and grant.activated_at is not None
         and grant.activated_at < since
-        and grant.system_identifier == listing.system_identifier
+        and grant.system_identifier == listing.server_id
         and grant.deadline > listing.server_time
     )
 
 
-def _is_of_another_grant(role: ManagedRole, grant: Grant) -> bool:
+def _is_of_another_grant(role: ManagedAccount, grant: Grant) -> bool:
     """Whether the server gave the login's OID to the login of another grant, as after a restore."""
     return role.grant_id not in (None, grant.pk) and role.name not in ("", grant.login)
 
 
-def _differences(grant: Grant, role: ManagedRole, since: datetime) -> Iterator[Finding]:
+def _differences(grant: Grant, role: ManagedAccount, since: datetime) -> Iterator[Finding]:
     enabled = role.can_login and grant.revealed_at is None
     disabled = not role.can_login and _was_set_before(grant, since)
     for kind, sentence in (
@@ -147,7 +147,7 @@ def _differences(grant: Grant, role: ManagedRole, since: datetime) -> Iterator[F
             yield Finding(kind, grant.login, sentence, grant)
 
 
-def _unknown(role: ManagedRole, *, expired: bool) -> str:
+def _unknown(role: ManagedAccount, *, expired: bool) -> str:
     if expired:
         return "This login is unknown to the portal that created it, and expired. It is removed."
     end = f"{role.deadline:%Y-%m-%d %H:%M} UTC" if role.deadline else "an unknown time"
@@ -157,13 +157,13 @@ def _unknown(role: ManagedRole, *, expired: bool) -> str:
     )
 
 
-def _renamed(grant: Grant, role: ManagedRole) -> str:
+def _renamed(grant: Grant, role: ManagedAccount) -> str:
     if role.name == grant.login:
         return ""
     return f"This login was renamed to {role.name} on the target. The portal still revokes it."
 
 
-def _unmarked(grant: Grant, role: ManagedRole) -> str:
+def _unmarked(grant: Grant, role: ManagedAccount) -> str:
     if role.grant_id == grant.pk:
         return ""
     return (
@@ -172,7 +172,7 @@ def _unmarked(grant: Grant, role: ManagedRole) -> str:
     )
 
 
-def _postponed(grant: Grant, role: ManagedRole) -> str:
+def _postponed(grant: Grant, role: ManagedAccount) -> str:
     latest = max(filter(None, [grant.deadline, grant.extending_to]))
     if role.valid_until is not None and role.valid_until <= latest + TOLERANCE:
         return ""
@@ -183,7 +183,7 @@ def _postponed(grant: Grant, role: ManagedRole) -> str:
     )
 
 
-def _rights(grant: Grant, role: ManagedRole) -> str:
+def _rights(grant: Grant, role: ManagedAccount) -> str:
     names = [membership.name for membership in role.memberships]
     extended = [m.name for m in role.memberships if m.admin or m.may_set]
     if names == [grant.permission] and not extended:

@@ -3,7 +3,6 @@
 import secrets
 import uuid
 from datetime import datetime
-from functools import partial
 
 import structlog
 from django.conf import settings
@@ -13,10 +12,9 @@ from django.utils import timezone
 
 from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.protocol import (
+    AccountListing,
     Connector,
-    GrantIdentity,
-    ManagedRole,
-    RoleListing,
+    ManagedAccount,
     Target,
 )
 from accessflows.models import Integration
@@ -27,7 +25,7 @@ from requests_app.grants.target_access import (
     BATCH_SIZE,
     connector_errors,
     connector_of_integration,
-    iter_managed_roles,
+    iter_managed_accounts,
 )
 from requests_app.models import Grant, GrantState, TargetScan
 
@@ -78,16 +76,15 @@ def _unleased() -> Q:
 def _scan(integration: Integration, since: datetime) -> int:
     """List the target's roles before reading the rows: a row is written before its login exists.
 
-    Both are read in batches ordered by OID, as there may be many.
+    Both are read in batches by name, as there may be many.
     """
     connector, target = connector_of_integration(integration)
     active = _active_grants(integration)
     comparison = Comparison()
-    for after, listing in iter_managed_roles(connector, target, partial(_identities, active)):
+    identities = identities_of(active)
+    for logins, listing in iter_managed_accounts(connector, target, identities):
         recorded, removed_grants = _recorded_grants(listing)
-        batch = active.filter(login_oid__gt=after)
-        if listing.up_to is not None:
-            batch = batch.filter(login_oid__lte=listing.up_to)
+        batch = active.filter(login__in=logins)
         comparison += compare(listing, recorded, removed_grants, batch, since=since)
     record_drift(integration=integration, findings=comparison.findings)
     _revoke_dropped(connector, target, comparison)
@@ -99,20 +96,14 @@ def _scan(integration: Integration, since: datetime) -> int:
 
 def _active_grants(integration: Integration) -> QuerySet[Grant]:
     active = Grant.objects.filter(integration=integration, state=GrantState.ACTIVE)
-    return (
-        active.exclude(login_oid=None)
-        .defer("owned_objects", "permission_state", "permission_changes", "proof")
-        .order_by("login_oid")
+    return active.exclude(login_mark="").defer(
+        "owned_objects", "permission_state", "permission_changes", "proof"
     )
 
 
-def _identities(active: QuerySet[Grant], after: int) -> list[GrantIdentity]:
-    return identities_of(active.filter(login_oid__gt=after)[:BATCH_SIZE])
-
-
-def _recorded_grants(listing: RoleListing) -> tuple[set[uuid.UUID], dict[uuid.UUID, Grant]]:
+def _recorded_grants(listing: AccountListing) -> tuple[set[uuid.UUID], dict[uuid.UUID, Grant]]:
     """Return the ids of the listed grants that have a row, and those of them that are removed."""
-    listed = [role.grant_id for role in listing.roles if role.grant_id is not None]
+    listed = [role.grant_id for role in listing.accounts if role.grant_id is not None]
     recorded: set[uuid.UUID] = set()
     removed: dict[uuid.UUID, Grant] = {}
     for first in range(0, len(listed), BATCH_SIZE):
@@ -132,7 +123,7 @@ def _revoke_dropped(connector: Connector, target: Target, comparison: Comparison
 
 
 def _remove(
-    integration: Integration, connector: Connector, target: Target, role: ManagedRole
+    integration: Integration, connector: Connector, target: Target, role: ManagedAccount
 ) -> int:
     """Remove an unknown or returned login. One that cannot be removed does not stop the others."""
     try:

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
-from accessflows.connectors.protocol import ManagedRole, OwnedObjects, Proof
+from accessflows.connectors.protocol import ManagedAccount, OwnedObjects, Proof
 from accessflows.models import Integration
 from audit.events import EventName
 from audit.services import record, record_many
@@ -40,7 +40,7 @@ def record_drift(*, integration: Integration, findings: Collection[Finding]) -> 
 
 
 def record_removal(
-    *, integration: Integration, role: ManagedRole, owned_objects: OwnedObjects, proof: Proof
+    *, integration: Integration, role: ManagedAccount, owned_objects: OwnedObjects, proof: Proof
 ) -> None:
     """Record that an unknown, expired login was removed, and what it had left behind."""
     record(

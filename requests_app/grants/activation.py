@@ -125,7 +125,7 @@ def record_activation(*, grant: Grant, lease: str, activation: Activation) -> bo
                 "integration": grant.integration_name,
                 "resource": grant.resource,
                 "permission": grant.permission,
-                "login": activation.identity.role_name,
+                "login": activation.identity.name,
                 "until": activation.valid_until,
                 "clock_skew_s": activation.clock_skew.total_seconds(),
             },
@@ -267,3 +267,11 @@ def _create_grants(request: AccessRequest, targets: list[RequestedTarget]) -> No
         request=request,
         metadata={"deadline": deadline, "verification": request.verification_id},
     )
+    if request.break_glass:
+        record(
+            event=EventName.REQUEST_BREAK_GLASS,
+            actor=None,
+            target=request,
+            request=request,
+            metadata={"flow": request.flow_name, "reason": request.justification},
+        )

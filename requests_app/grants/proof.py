@@ -45,7 +45,7 @@ def record_containment(*, contained: Mapping[Grant, Containment]) -> list[Grant]
 def record_never_created(*, grant: Grant, lease: str) -> None:
     """Record the removal of a grant whose activation created nothing on the target."""
     now = timezone.now()
-    unknown = Grant.objects.filter(pk=grant.pk, lease_by=lease, contained_at=None, login_oid=None)
+    unknown = Grant.objects.filter(pk=grant.pk, lease_by=lease, contained_at=None, login_mark="")
     unknown.update(contained_at=now)
     proof = {
         "holds": True,
@@ -93,7 +93,7 @@ def _mark_removed(grant: Grant, lease: str, proof: Mapping[str, object]) -> bool
         pk=grant.pk,
         state__in=[GrantState.REVOKING, GrantState.CONTAINED],
         lease_by=lease,
-        login_oid=grant.login_oid,
+        login_mark=grant.login_mark,
     )
     now = timezone.now()
     return bool(leased.update(state=GrantState.REMOVED, removed_at=now, proof=proof, **RELEASED))

@@ -35,7 +35,9 @@ def proof_facts(proof: Mapping[str, object]) -> str:
     facts = (
         _answer(proof, "role_removed", "login removed", "login still exists"),
         _answer(proof, "no_open_sessions", "no open sessions", "sessions open"),
-        _answer(proof, "nothing_left_behind", "nothing left behind", "objects left behind"),
+        _answer(proof, "nothing_left_behind", "nothing left behind", "objects left behind")
+        if proof.get("nothing_left_behind") is not None
+        else str(proof.get("left_behind_note", "")),
         _undone(proof),
     )
     return ", ".join(filter(None, facts))
@@ -51,6 +53,8 @@ def _answer(proof: Mapping[str, Any], key: str, yes: str, no: str) -> str:
 
 
 def _left_behind(proof: Mapping[str, Any]) -> str:
+    if proof.get("left_behind_note"):
+        return str(proof["left_behind_note"])
     details = proof.get("details") or {}
     answer = _answer(proof, "nothing_left_behind", "Nothing", "Some objects")
     databases = [str(name) for name in details.get("databases_read", [])]

@@ -43,9 +43,9 @@ def reopen_for_cleanup(grant: Grant, lease: str) -> None:
 def save_identity(grant: Grant, identity: GrantIdentity) -> None:
     """Store which role on which server belongs to the grant; later steps identify it by that."""
     fields = {
-        "login": identity.role_name,
-        "login_oid": identity.role_oid,
-        "system_identifier": identity.system_identifier,
+        "login": identity.name,
+        "login_mark": identity.mark,
+        "system_identifier": identity.server_id,
     }
     Grant.objects.filter(pk=grant.pk).update(**fields)
     for name, value in fields.items():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from accessflows.models import AccessFlow, Permission, Resource
+from accessflows.models import Permission, RequesterCondition, Resource
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from audit.events import EventName
 from requests_app.exceptions import RequestRefused
@@ -23,6 +23,7 @@ from requests_app.lifecycle import (
 from requests_app.models import (
     PENDING,
     AccessRequest,
+    BreakGlassReview,
     Grant,
     RequestedTarget,
     Status,
@@ -89,12 +90,19 @@ def revoke_ineligible() -> int:
         "The integration was disabled.": Q(targets__integration=None)
         | Q(targets__integration__is_active=False),
         "The user can no longer request access through this access flow.": ~_is_requester(),
+        "Break-glass access of this user is paused.": Q(break_glass=True)
+        & Exists(_pausing_reviews()),
         "A requested target no longer exists.": Q(status__in=PENDING) & Exists(_missing_targets()),
     }
     return sum(
         _revoke_each(AccessRequest.objects.filter(q), None, reason, SYSTEM, limit=BATCH_SIZE)
         for reason, q in conditions.items()
     )
+
+
+def _pausing_reviews() -> QuerySet[BreakGlassReview]:
+    requester = OuterRef("requester")
+    return BreakGlassReview.objects.pausing().filter(request__requester=requester)
 
 
 def _missing_targets() -> QuerySet[RequestedTarget]:
@@ -108,12 +116,9 @@ def _missing_targets() -> QuerySet[RequestedTarget]:
 
 
 def _is_requester() -> Q:
-    """Match requests whose user is a requester of the flow now, by name or by group."""
-    flows = AccessFlow.objects.filter(pk=OuterRef("flow"))
-    user = OuterRef("requester")
-    by_name = flows.filter(requester_users=user)
-    by_group = flows.filter(requester_groups__user=user)
-    return Q(Exists(by_name)) | Q(Exists(by_group))
+    """Match requests whose user is a requester of the flow now."""
+    met = RequesterCondition.objects.met_by("requester")
+    return Q(Exists(met.filter(flow=OuterRef("flow"))))
 
 
 def revoke_dropped(*, grants: Collection[Grant]) -> int:

@@ -33,7 +33,7 @@ class GrantStatus:
 
 def grant_status(grant: Grant, now: datetime) -> GrantStatus:
     overdue_for = now - grant.deadline
-    may_exist = grant.login_oid is not None or grant.state != GrantState.ACTIVATING
+    may_exist = grant.login_mark or grant.state != GrantState.ACTIVATING
     if grant.is_overdue(now) and may_exist and overdue_for > OVERDUE_AFTER:
         return GrantStatus("overdue", overdue_for)
     return GrantStatus(grant.state)

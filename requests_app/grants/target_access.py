@@ -1,14 +1,23 @@
 """Connectors of grants, and their errors as sentences."""
 
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 
 import structlog
 from django.conf import settings
 from django.db import Error as PortalDatabaseError
 
 from accessflows.connectors.errors import ConnectorError, TargetRefused, TargetUnavailable
-from accessflows.connectors.protocol import Connector, GrantIdentity, RoleListing, Target
+from accessflows.connectors.protocol import (
+    AccountListing,
+    ConnectionLine,
+    Connector,
+    Credential,
+    GrantIdentity,
+    Target,
+)
 from accessflows.connectors.registry import connector_for
 from accessflows.models import Integration
 from apono_portal.core.crypto.encryption import DecryptionFailed
@@ -36,6 +45,16 @@ def connector_of_integration(integration: Integration) -> tuple[Connector, Targe
             f"The broker password of {integration.name} cannot be decrypted with ENCRYPTION_KEYS. "
             "Add the key it was encrypted with, or enter the password again."
         ) from None
+
+
+def connection_lines_of(credential: Credential, grant: Grant) -> tuple[ConnectionLine, ...]:
+    """Return how to use a credential; nothing if that cannot be told, as it is shown only once."""
+    try:
+        with connector_errors():
+            integration, connector, target = connector_of(grant)
+            return connector.connection_lines(target, grant.spec(integration), credential)
+    except ConnectorError:
+        return ()
 
 
 def integrations_with_access() -> list[int]:
@@ -76,20 +95,23 @@ def connector_errors() -> Iterator[None]:
         raise TargetUnavailable(f"The connector failed ({name}). The portal will retry.") from None
 
 
-def iter_managed_roles(
-    connector: Connector, target: Target, identities_after: Callable[[int], Sequence[GrantIdentity]]
-) -> Iterator[tuple[int, RoleListing]]:
-    """List managed roles in batches, ordered by OID. Yield the OID before each batch, and the batch.
+def iter_managed_accounts(
+    connector: Connector, target: Target, identities: Iterable[GrantIdentity]
+) -> Iterator[tuple[Sequence[str], AccountListing]]:
+    """List managed accounts in pages, by name. Yield the names of ``identities`` on a page, and the page.
 
-    ``identities_after`` returns up to `BATCH_SIZE` identities with a higher OID, in order.
+    Names are ordered here, as databases and targets differ in how they order text.
     """
-    after: int | None = 0
+    ordered = sorted(identities, key=attrgetter("name"))
+    names = [identity.name for identity in ordered]
+    after: str | None = ""
     while after is not None:
-        identities = identities_after(after)
-        up_to = identities[-1].role_oid if len(identities) == BATCH_SIZE else None
+        first = bisect_right(names, after)
+        batch = ordered[first : first + BATCH_SIZE]
+        up_to = batch[-1].name if len(batch) == BATCH_SIZE else None
         with connector_errors():
-            listing = connector.list_managed_roles(
-                target, settings.PORTAL_ID, identities, after=after, up_to=up_to
+            listing = connector.list_managed_accounts(
+                target, settings.PORTAL_ID, batch, after=after, up_to=up_to
             )
-        yield after, listing
         after = listing.up_to
+        yield names[first : len(names) if after is None else bisect_right(names, after)], listing

@@ -35,6 +35,10 @@ ATTACKS = {
     "code_blocked": EventName.MFA_THROTTLE,
     "month_limit": EventName.MFA_LOCK_OUT,
 }
+BREAK_GLASS = {
+    "used": EventName.REQUEST_BREAK_GLASS,
+    "reviewed": EventName.REQUEST_REVIEW,
+}
 VERIFICATIONS = (EventName.MFA_VERIFY, EventName.MFA_REFUSE, EventName.MFA_THROTTLE)
 OUTCOME = KeyTextTransform("outcome", "metadata")
 METHOD = KeyTextTransform("method", "metadata")
@@ -46,13 +50,16 @@ BATCH_SIZE = 1000
 def figures_between(start: datetime, end: datetime) -> Figures:
     """Return the figures from ``start`` up to, not including, ``end``."""
     events = Event.objects.between(start, end).order_by()
-    counted = events.filter(event__in=[*OUTCOMES.values(), *ATTACKS.values()])
+    counted = events.filter(
+        event__in=[*OUTCOMES.values(), *ATTACKS.values(), *BREAK_GLASS.values()]
+    )
     by_event = _count_by(counted, "event")
     outcomes = events.filter(event__in=VERIFICATIONS).annotate(outcome=OUTCOME)
     successes = events.filter(event=EventName.MFA_VERIFY).annotate(method=METHOD)
     return {
         "requests": {name: by_event.get(event.value, 0) for name, event in OUTCOMES.items()},
         "attacks": {name: by_event.get(event.value, 0) for name, event in ATTACKS.items()},
+        "break_glass": {name: by_event.get(event.value, 0) for name, event in BREAK_GLASS.items()},
         "verifications": _count_by(outcomes, "outcome"),
         "methods": _count_by(successes, "method"),
         "time_to_access": _time_to_access(events),

@@ -6,6 +6,7 @@ from django import forms
 from django.utils import timezone
 
 from audit.log.forms import DayField
+from requests_app.insights.daily_rollup import day_of
 
 RANGES = {"7": "7 days", "14": "14 days", "30": "30 days", "90": "90 days"}
 DEFAULT_RANGE = "14"
@@ -29,6 +30,6 @@ class InsightsForm(forms.Form):
     @property
     def first_and_last_day(self) -> tuple[dt.date, dt.date]:
         """The first and the last day of a valid form."""
-        last: dt.date = self.cleaned_data["until"] or timezone.localdate()
+        last: dt.date = self.cleaned_data["until"] or day_of(timezone.now())
         count = int(self.cleaned_data["days"] or DEFAULT_RANGE)
         return last - dt.timedelta(days=count - 1), last

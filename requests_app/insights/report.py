@@ -43,6 +43,7 @@ ATTACKS = {
     "code_blocked": "Codes blocked",
     "month_limit": "30-day limit reached",
 }
+BREAK_GLASS = {"used": "Used", "reviewed": "Reviewed"}
 LOCKOUTS = ("sign_in_blocked", "code_blocked", "month_limit")
 DELAYS = {
     "punctual": "Within 5 s",
@@ -106,6 +107,7 @@ class Insights:
     methods: list[Share]
     attacks: list[Share]
     lockouts: int
+    break_glass: list[Share]
     time_to_access: TimeToAccess
     revocations: Revocations
     unused: UnusedFlows
@@ -133,6 +135,7 @@ def insights_between(first: date, last: date) -> Insights:
         methods=_shares(METHODS, _sum(figures, "methods")),
         attacks=_shares(ATTACKS, attacks),
         lockouts=sum(attacks[name] for name in LOCKOUTS),
+        break_glass=_shares(BREAK_GLASS, _sum(figures, "break_glass")),
         time_to_access=_time_to_access(days, _parts(figures, "time_to_access")),
         revocations=_revocations(_parts(figures, "revocations")),
         unused=_unused_flows(_sum(figures, "flows")),

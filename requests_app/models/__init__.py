@@ -3,6 +3,7 @@
 from requests_app.models.decisions import Decision
 from requests_app.models.drift import Drift, TargetScan
 from requests_app.models.extensions import Extension
+from requests_app.models.favorites import FavoriteFlow
 from requests_app.models.grants import UNCONTAINED, Grant, GrantState
 from requests_app.models.insights import DayFigures
 from requests_app.models.requests import (
@@ -13,6 +14,8 @@ from requests_app.models.requests import (
     RequestedTarget,
     Status,
 )
+from requests_app.models.reviews import BreakGlassReview
+from requests_app.models.submissions import Submission
 from requests_app.models.workers import WorkerHeartbeat
 
 __all__ = [
@@ -21,14 +24,17 @@ __all__ = [
     "UNCONTAINED",
     "UNFINISHED",
     "AccessRequest",
+    "BreakGlassReview",
     "DayFigures",
     "Decision",
     "Drift",
     "Extension",
+    "FavoriteFlow",
     "Grant",
     "GrantState",
     "RequestedTarget",
     "Status",
+    "Submission",
     "TargetScan",
     "WorkerHeartbeat",
 ]

@@ -73,7 +73,7 @@ class Grant(AuthenticatedRow):
     extending_to = models.DateTimeField(null=True, blank=True)
     enforced_until = models.DateTimeField(null=True, blank=True)
     login = models.CharField(max_length=63, blank=True)
-    login_oid = models.BigIntegerField(null=True, blank=True)
+    login_mark = models.CharField(max_length=64, blank=True)
     system_identifier = models.CharField(max_length=32, blank=True)
     activated_at = models.DateTimeField(null=True, blank=True)
     revealed_at = models.DateTimeField(null=True, blank=True)
@@ -133,7 +133,7 @@ class Grant(AuthenticatedRow):
             permission=self.permission,
             deadline=self.deadline,
             connection_limit=integration.connection_limit,
-            system_identifier=self.system_identifier or integration.system_identifier,
+            server_id=self.system_identifier or integration.system_identifier,
             allow_delegation=allow_delegation,
             reference=f"AR-{self.request_id}",
         )
@@ -141,9 +141,9 @@ class Grant(AuthenticatedRow):
     @property
     def identity(self) -> GrantIdentity | None:
         """The login on the target; None while it is not known."""
-        if self.login_oid is None:
+        if not self.login_mark:
             return None
-        return GrantIdentity(self.login, self.login_oid, self.system_identifier)
+        return GrantIdentity(self.login, self.login_mark, self.system_identifier)
 
     def is_overdue(self, now: datetime) -> bool:
         """Its end has come and it is not contained yet."""

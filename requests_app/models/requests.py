@@ -11,6 +11,7 @@ from accessflows.models import AccessFlow, FlowTarget, Integration
 from apono_portal.core.crypto.authenticity import AuthenticatedRow
 from mfa.models import Method, Strength, Verification
 from mfa.verification.strength import Requirement
+from requests_app.models.submissions import Submission
 from requests_app.querysets import AccessRequestQuerySet
 
 
@@ -50,6 +51,7 @@ class AccessRequest(AuthenticatedRow):
         "flow_id",
         "flow_fingerprint",
         "require_mfa",
+        "break_glass",
         "mfa_strength",
         "verify_every_request",
         "verification_id",
@@ -59,6 +61,7 @@ class AccessRequest(AuthenticatedRow):
         "extensions_used",
         "pending_until",
         "ends_at",
+        "token_id",
         "target_keys",
     )
 
@@ -72,10 +75,15 @@ class AccessRequest(AuthenticatedRow):
     flow = models.ForeignKey(
         AccessFlow, null=True, on_delete=models.SET_NULL, related_name="access_requests"
     )
+    submission = models.ForeignKey(
+        Submission, null=True, blank=True, on_delete=models.SET_NULL, related_name="requests"
+    )
     flow_name = models.CharField(max_length=80)
     flow_version = models.PositiveIntegerField()
     flow_fingerprint = models.CharField(max_length=64)
     require_mfa = models.BooleanField()
+    break_glass = models.BooleanField(default=False)
+    reviewed_at = models.DateTimeField(null=True, blank=True)
     mfa_strength = models.CharField(max_length=24, choices=Strength.choices, default=Strength.ANY)
     verify_every_request = models.BooleanField(default=False)
     approval = models.CharField(max_length=16, choices=AccessFlow.Approval.choices)
@@ -100,6 +108,9 @@ class AccessRequest(AuthenticatedRow):
     final_status = models.CharField(max_length=24, choices=Status.choices, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     message = models.CharField(max_length=500, blank=True)
+    # The API token it was submitted with, if any.
+    token_id = models.BigIntegerField(null=True, blank=True)
+    token_name = models.CharField(max_length=64, blank=True)
 
     # The MFA evidence: the verification and a snapshot of it.
     verification = models.ForeignKey(
@@ -135,6 +146,11 @@ class AccessRequest(AuthenticatedRow):
                 condition=Q(status="pending_approval"),
             ),
             models.Index(
+                fields=["starts_at"],
+                name="request_to_review",
+                condition=Q(break_glass=True, reviewed_at__isnull=True, starts_at__isnull=False),
+            ),
+            models.Index(
                 fields=["remind_at"],
                 name="request_to_remind",
                 condition=Q(status="active", remind_at__isnull=False),
@@ -159,6 +175,10 @@ class AccessRequest(AuthenticatedRow):
                 )
                 | Q(verified_at__isnull=False),
                 name="request_protected_needs_evidence",
+            ),
+            models.CheckConstraint(
+                condition=Q(break_glass=False) | Q(require_mfa=True),
+                name="request_break_glass_needs_mfa",
             ),
             models.CheckConstraint(
                 condition=~Q(

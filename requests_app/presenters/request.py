@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from accessflows.connectors.kinds import Promises
 from accessflows.models import AccessFlow
 from apono_portal.core.formatting.datetimes import person, relative_datetime
 from apono_portal.core.formatting.durations import format_duration
@@ -157,7 +158,11 @@ class GrantCard:
     terminates_sessions: bool
     drifts: list[str]
     proof: list[tuple[str, str]]
+    opens_proof: bool
     shows_login: bool
+    resource_label: str
+    promises: Promises | None
+    connection_limit: int
 
 
 @dataclass(frozen=True)
@@ -356,6 +361,7 @@ def _grant_card(grant: Grant, request: AccessRequest, viewer: "User", now: datet
         and grant.deadline > now
     )
     integration = grant.integration
+    kind = integration.connector_kind if integration else None
     return GrantCard(
         grant=grant,
         status=status.code,
@@ -363,6 +369,12 @@ def _grant_card(grant: Grant, request: AccessRequest, viewer: "User", now: datet
         sentence=_overdue_sentence(grant) if status.overdue_for else _state_sentence(grant),
         drifts=[drift.sentence for drift in grant.drifts.all() if drift.resolved_at is None],
         proof=proof_lines(grant.proof),
+        opens_proof=viewer.can_read_everything,
+        resource_label=kind.resource_label if kind else "Resource",
+        promises=kind.promises if kind else None,
+        connection_limit=integration.connection_limit
+        if integration and kind and kind.limits_connections
+        else 0,
         shows_login=viewer.can_read_everything or request.requester_id == viewer.pk,
         can_reveal=is_usable and grant.revealed_at is None,
         can_reset=is_usable and grant.revealed_at is not None,
@@ -371,10 +383,15 @@ def _grant_card(grant: Grant, request: AccessRequest, viewer: "User", now: datet
 
 
 def _overdue_sentence(grant: Grant) -> str:
+    promises = grant.integration.promises if grant.integration else None
+    state = (
+        "The target refuses new sign-ins; an open session may continue."
+        if promises and promises.is_end_enforced
+        else "The target itself enforces no end, so it may still be in use."
+    )
     return (
-        f"Access expired {relative_datetime(grant.deadline)} and could not be revoked yet. The target "
-        f"refuses new sign-ins; an open session may continue. {grant.last_error} "
-        "The portal keeps trying."
+        f"Access expired {relative_datetime(grant.deadline)} and could not be revoked yet. {state} "
+        f"{grant.last_error} The portal keeps trying."
     )
 
 

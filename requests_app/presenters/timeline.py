@@ -122,6 +122,18 @@ _DESCRIPTIONS: dict[str, tuple[str, Describe]] = {
             f"Expires at {_time(m, 'deadline')} at the latest",
         ),
     ),
+    EventName.REQUEST_BREAK_GLASS: (
+        "red",
+        lambda m, actor: ("Break-glass", "used without approval", "All admins are notified"),
+    ),
+    EventName.REQUEST_REVIEW: (
+        "",
+        lambda m, actor: (
+            "Reviewed",
+            f"by {actor}: {str(m.get('verdict', '')).replace('_', ' ')}",
+            _quoted_reason(m),
+        ),
+    ),
     EventName.REQUEST_ACTIVATE: (
         "green",
         lambda m, actor: ("Access granted", "", f"Until {_time(m, 'until')}"),

@@ -4,7 +4,7 @@ Submission, the preview on New Request and the simulator share it. It reads ever
 again and writes nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -19,6 +19,7 @@ from requests_app.exceptions import RequestRefused
 from requests_app.grants.limits import GrantCounts
 from requests_app.lifecycle import next_status
 from requests_app.models import AccessRequest, Status
+from requests_app.policies import pause_reason
 from requests_app.submission.pending_mfa import check_pending_mfa_limit
 from requests_app.submission.selection import Selection
 from requests_app.submission.validation import check_duration, clean_justification, clean_ticket
@@ -26,6 +27,7 @@ from requests_app.submission.validation import check_duration, clean_justificati
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
+NOT_FOR_SERVICES = "Service accounts cannot use access flows that require MFA."
 FLOW_UNAVAILABLE = "This access flow is not available to you. Select another one."
 
 
@@ -79,6 +81,10 @@ class Circumstances:
         return GrantCounts.read(self.requester, integrations)
 
     @cached_property
+    def break_glass_pause(self) -> str:
+        return pause_reason(self.requester.pk)
+
+    @cached_property
     def pending_mfa(self) -> int:
         return AccessRequest.objects.waiting_for_code_of(self.requester).count()
 
@@ -130,8 +136,11 @@ def _evaluate(
     evaluation.collect_refusal(lambda: _check_flow(flow, now, is_allowed=is_allowed))
     if flow is None:
         return evaluation
+    if flow.break_glass:
+        evaluation.collect_refusal(lambda: _check_pause(circumstances))
     selected = {target.pk for target in selection.targets}
     evaluation.targets = [target for target in available_now(targets) if target.pk in selected]
+    evaluation.collect_refusal(lambda: _check_person(flow, circumstances.requester))
     evaluation.collect_refusal(lambda: _check_targets(evaluation, flow))
     evaluation.collect_refusal(lambda: _check_limits(evaluation, circumstances.grants))
     evaluation.collect_refusal(lambda: check_duration(selection.duration, flow))
@@ -140,8 +149,24 @@ def _evaluate(
     evaluation.needs_verification = flow.require_mfa and not evaluation.is_covered
     if evaluation.needs_verification:
         evaluation.collect_refusal(lambda: check_pending_mfa_limit(circumstances.pending_mfa))
+        circumstances.pending_mfa += 1
     evaluation.status_after_mfa = next_status(flow)
     return evaluation
+
+
+def all_refusals(evaluations: Iterable[Evaluation]) -> list[RequestRefused]:
+    """Return everything wrong with the evaluated selections, each sentence once."""
+    refusals = [refusal for evaluation in evaluations for refusal in evaluation.refusals]
+    return list({(one.field, one.sentence): one for one in refusals}.values())
+
+
+def refusals_of_text(selection: Selection) -> list[RequestRefused]:
+    """Return what is wrong with a justification while nothing is selected."""
+    evaluation = Evaluation(selection, None)
+    text = selection.justification
+    if text is not None:
+        evaluation.collect_refusal(lambda: clean_justification(text, required=True))
+    return evaluation.refusals
 
 
 def is_covered(flow: AccessFlow, verification: Verification | None) -> bool:
@@ -171,6 +196,16 @@ def _check_flow(flow: AccessFlow | None, now: datetime, *, is_allowed: bool) -> 
             f"{opening:%A %-d %B at %H:%M} in that time zone.",
             field="flow",
         )
+
+
+def _check_pause(circumstances: Circumstances) -> None:
+    if circumstances.break_glass_pause:
+        raise RequestRefused(circumstances.break_glass_pause, field="flow")
+
+
+def _check_person(flow: AccessFlow, requester: "User") -> None:
+    if flow.require_mfa and requester.is_service:
+        raise RequestRefused(NOT_FOR_SERVICES, field="flow")
 
 
 def _check_targets(evaluation: Evaluation, flow: AccessFlow) -> None:

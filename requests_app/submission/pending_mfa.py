@@ -38,4 +38,5 @@ def submitted_elsewhere(requests: Iterable[AccessRequest], here: ClientInfo) -> 
 
 def _client_text(event: Event) -> str:
     address = f" at {event.address}" if event.address else ""
-    return f"{name_browser(event.user_agent)}{address}"
+    is_token = "token" in event.metadata
+    return f"{'an API client' if is_token else name_browser(event.user_agent)}{address}"

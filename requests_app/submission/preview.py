@@ -138,6 +138,9 @@ def _passkey(requirement: Requirement) -> PreviewLine:
 def _approval(
     evaluation: Evaluation, flow: AccessFlow, approvers: FlowApprovers, requester: "User"
 ) -> PreviewLine:
+    if flow.break_glass:
+        detail = "All admins are notified now, and one of them reviews this access afterwards."
+        return PreviewLine("you", "i-bolt", "Break-glass: no approval", detail)
     if evaluation.status_after_mfa == Status.GRANTING:
         detail = "Access starts within seconds."
         return PreviewLine("ok", "i-check", "No approval required", detail)

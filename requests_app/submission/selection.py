@@ -19,8 +19,8 @@ from accessflows.flows.catalog import (
     requestable_targets,
 )
 from accessflows.models import AccessFlow, FlowTarget
-from apono_portal.core.formatting.durations import format_duration
-from requests_app.models import AccessRequest
+from requests_app.models import AccessRequest, RequestedTarget, Status
+from requests_app.submission.favorites import favorite_ids
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 MAX_TARGETS = 50
 MAX_ID_DIGITS = 18
 PAGE_SIZE = 25
+CATALOG_ORDER = (
+    "flow__name",
+    "resource__integration__name",
+    "resource__name",
+    "permission__name",
+    "pk",
+)
+
+TargetNames = tuple[int, str, str]  # integration, resource and permission
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,11 @@ class Selection:
     @property
     def flows(self) -> list[AccessFlow]:
         return list({target.flow_id: target.flow for target in self.targets}.values())
+
+    @property
+    def longest(self) -> timedelta | None:
+        """The longest duration that one of the flows allows; None without any."""
+        return max((flow.max_duration for flow in self.flows), default=None)
 
     def per_flow(self) -> "list[Selection]":
         """Return one selection for each flow.
@@ -77,6 +91,17 @@ class Selection:
             for part in sorted(self.per_flow(), key=lambda part: part.flows[0].pk)
         ]
         return hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:32]
+
+    @property
+    def content_digest(self) -> str:
+        """Digest of all that was filled in."""
+        content = [
+            sorted(target.pk for target in self.targets),
+            self.duration.total_seconds(),
+            self.justification,
+            self.ticket,
+        ]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def prefetch_approvers(self) -> None:
         prefetch_related_objects(
@@ -135,11 +160,15 @@ class CatalogFilterForm(forms.Form):
 
 @dataclass(frozen=True)
 class CatalogGroup:
-    """Rows of one resource; without a resource, selected rows that are not on the page."""
+    """Rows of one access flow; without a flow, selected rows that are not on the page."""
 
-    resource: str
-    system: str
+    flow: AccessFlow | None
     rows: list[dict[str, Any]]
+    is_favorite: bool = False
+
+    @property
+    def approvers(self) -> str:
+        return ", ".join(approver_names(self.flow)) if self.flow else ""
 
 
 @dataclass(frozen=True)
@@ -158,27 +187,38 @@ class CatalogPage:
 
 
 def catalog_page(user: "User", data: Mapping[str, Any], selection: Selection) -> CatalogPage:
-    """Return a page of what the user can request, with the selection marked."""
+    """Return a page of what the user can request, by access flow, with the selection marked."""
     filters = CatalogFilterForm(data)
     filters.full_clean()
     targets = requestable_targets(user)
     words = filters.cleaned_data.get("q", "")
-    matching = filter_targets(targets, words=words, names=filters.names)
+    matching = filter_targets(targets, words=words, names=filters.names).order_by(*CATALOG_ORDER)
     page = Paginator(matching, PAGE_SIZE).get_page(data.get("page"))
     on_page = list(page.object_list)
     selected = {target.pk for target in selection.targets}
     elsewhere = [target for target in selection.targets if target not in on_page]
-    prefetch_related_objects(elsewhere, "flow__approver_groups", "flow__approver_users")
+    favorites, active = favorite_ids(user), active_access_of(user)
     return CatalogPage(
         filters=filters,
         options=filter_options(targets.prefetch_related(None).values_list(*FILTER_FIELDS.values())),
         page=page,
         groups=[
-            _group(list(members), selected)
-            for _, members in groupby(on_page, key=lambda target: target.resource_id)
+            CatalogGroup(flow, _rows(members, selected, active), is_favorite=flow.pk in favorites)
+            for flow, members in groupby(on_page, key=lambda target: target.flow)
         ],
-        selected_elsewhere=CatalogGroup("", "", _rows(elsewhere, selected)) if elsewhere else None,
+        selected_elsewhere=CatalogGroup(None, _rows(elsewhere, selected, active))
+        if elsewhere
+        else None,
     )
+
+
+def active_access_of(user: "User") -> dict[TargetNames, AccessRequest]:
+    """Return the user's active access by integration, resource and permission, the longest of each."""
+    targets = RequestedTarget.objects.filter(
+        request__in=AccessRequest.objects.of(user).filter(status=Status.ACTIVE)
+    )
+    rows = targets.select_related("request").order_by("request__ends_at")
+    return {(row.integration_id or 0, row.resource, row.permission): row.request for row in rows}
 
 
 def approver_names(flow: AccessFlow) -> list[str]:
@@ -187,26 +227,24 @@ def approver_names(flow: AccessFlow) -> list[str]:
     return groups + sorted(user.name for user in flow.approver_users.all())
 
 
-def _group(targets: list[FlowTarget], selected: Collection[int]) -> CatalogGroup:
-    resource = targets[0].resource
-    system = f"{resource.integration.name} · {resource.integration.get_kind_display()}"
-    return CatalogGroup(resource.name, system, _rows(targets, selected))
-
-
-def _rows(targets: Iterable[FlowTarget], selected: Collection[int]) -> list[dict[str, Any]]:
+def _rows(
+    targets: Iterable[FlowTarget],
+    selected: Collection[int],
+    active: Mapping[TargetNames, AccessRequest],
+) -> list[dict[str, Any]]:
     return [
         {
             "pk": str(target.pk),
             "is_selected": target.pk in selected,
             "resource": target.resource.name,
+            "integration": target.resource.integration.name,
             "permission": target.permission.name,
             "description": target.permission.description,
             "rights": target.permission.rights_on(target.resource.name),
             "flow": target.flow.name,
-            "require_mfa": target.flow.require_mfa,
-            "approvers": ", ".join(approver_names(target.flow)),
-            "approval": target.flow.get_approval_display(),
-            "max_duration": format_duration(target.flow.max_duration),
+            "active": active.get(
+                (target.resource.integration_id, target.resource.name, target.permission.name)
+            ),
         }
         for target in targets
     ]

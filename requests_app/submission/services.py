@@ -14,10 +14,15 @@ from mfa.exceptions import WindowClosed
 from mfa.models import Verification
 from mfa.verification.evidence import require_evidence
 from mfa.verification.window import Window
-from requests_app.exceptions import RequestRefused
+from requests_app.exceptions import RequestRefused, SubmissionRefused
 from requests_app.lifecycle import evidence_fields, next_escalation, pending_until, sign_request
-from requests_app.models import AccessRequest, RequestedTarget, Status
-from requests_app.submission.evaluation import FLOW_UNAVAILABLE, evaluate
+from requests_app.models import AccessRequest, RequestedTarget, Status, Submission
+from requests_app.submission.evaluation import (
+    FLOW_UNAVAILABLE,
+    Evaluation,
+    all_refusals,
+    evaluate_all,
+)
 from requests_app.submission.selection import Selection
 
 if TYPE_CHECKING:
@@ -30,20 +35,35 @@ def submit_requests(
     selection: Selection,
     window: Window | None,
     client_info: ClientInfo = SYSTEM,
+    key: str = "",
 ) -> list[AccessRequest]:
     """Create a request for each flow of the selection, all or none.
 
     A request is Pending MFA if its own flow requires MFA and the window is closed, or not enough for
-    that flow. Everything the requester may not choose comes from that flow as stored now. Raises
-    `RequestRefused` with the form field.
+    that flow. An API token has no window: a protected request made with one waits for its owner.
+    Everything the requester may not choose comes from that flow as stored now. The same selection sent
+    again with the ``key`` of its page leads to the requests it created. Raises
+    `RequestRefused` with all that is wrong, each with its form field.
     """
     if not selection.targets:
         raise RequestRefused("Select at least one target.", field="targets")
     parts = selection.per_flow()
     try:
         with transaction.atomic():
+            window = None if client_info.token else window
             evidence = _evidence(actor, window)  # locks the requester's MFA state
-            return [_create(part, actor, evidence, client_info) for part in parts]
+            submission = _submission(actor, selection, key)
+            if submission and (created := list(submission.requests.order_by("pk"))):
+                return created
+            evaluations = evaluate_all(
+                requester=actor, selections=parts, verification=evidence, now=timezone.now()
+            )
+            if refusals := all_refusals(evaluations):
+                raise SubmissionRefused(refusals)
+            return [
+                _create(evaluation, actor, evidence, client_info, submission)
+                for evaluation in evaluations
+            ]
     except IntegrityError:
         pks = [flow.pk for flow in selection.flows]
         if AccessFlow.objects.filter(pk__in=pks).count() == len(pks):
@@ -59,21 +79,37 @@ def _evidence(actor: "User", window: Window | None) -> Verification | None:
         return None
 
 
+def _submission(actor: "User", selection: Selection, key: str) -> Submission | None:
+    """Return the submission under this key. Two at once wait for each other at the MFA state."""
+    if not key:
+        return None
+    submission, _ = Submission.objects.get_or_create(
+        user=actor, key=key, digest=selection.content_digest
+    )
+    return submission
+
+
 def _create(
-    selection: Selection, actor: "User", evidence: Verification | None, client_info: ClientInfo
+    evaluation: Evaluation,
+    actor: "User",
+    evidence: Verification | None,
+    client_info: ClientInfo,
+    submission: Submission | None,
 ) -> AccessRequest:
     now = timezone.now()
-    evaluation = evaluate(requester=actor, selection=selection, verification=evidence, now=now)
     flow, status = evaluation.flow, evaluation.status
     if flow is None or status is None:
-        raise evaluation.refusals[0]
+        raise SubmissionRefused(evaluation.refusals)
     request = AccessRequest.objects.create(
         requester=actor,
         requester_label=str(actor),
         flow=flow,
-        duration=selection.duration,
+        submission=submission,
+        duration=evaluation.selection.duration,
         justification=evaluation.justification,
         ticket=evaluation.ticket,
+        token_id=client_info.token.id if client_info.token else None,
+        token_name=client_info.token.name if client_info.token else "",
         status=status,
         pending_until=pending_until(status, now),
         escalates_at=next_escalation(flow, status, 0, now),
@@ -94,6 +130,7 @@ def _flow_snapshot(flow: AccessFlow, targets: list[FlowTarget]) -> dict[str, obj
         "flow_version": flow.version,
         "flow_fingerprint": compute_fingerprint(flow, targets),
         "require_mfa": flow.require_mfa,
+        "break_glass": flow.break_glass,
         "mfa_strength": flow.mfa_strength,
         "verify_every_request": flow.verify_every_request,
         "approval": flow.approval,

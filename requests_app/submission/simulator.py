@@ -10,13 +10,14 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
-from django.contrib.auth import get_user_model
 
 from accessflows.flows.choices import format_pair, parse_pair
 from accessflows.flows.policies import FlowApprovers, approvers_of
 from accessflows.flows.selectors import targets_by_flow
 from accessflows.models import AccessFlow, FlowTarget
+from accessflows.pickers import USER, PickedOneField, rows_of
 from apono_portal.core.formatting.datetimes import person as name_in
+from apono_portal.core.formatting.durations import format_duration
 from mfa.verification.window import is_enrolled_user, with_methods
 from requests_app.forms import DurationField
 from requests_app.submission.evaluation import Evaluation, evaluate_all, is_approvable
@@ -26,17 +27,14 @@ from requests_app.submission.selection import Selection
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
-MAX_SUGGESTED_EMAILS = 200
 MAX_NAMES = 20
 
 
 class SimulatorForm(forms.Form):
     """A user, a target and a duration."""
 
-    person = forms.CharField(
-        label="User email",
-        max_length=254,
-        error_messages={"required": "Enter the requester's email."},
+    person = PickedOneField(
+        USER, label="User", required=True, error_messages={"required": "Select a user."}
     )
     target = forms.ChoiceField(
         label="Target",
@@ -53,13 +51,14 @@ class SimulatorForm(forms.Form):
         super().__init__(*args, **kwargs)
         target = cast(forms.ChoiceField, self.fields["target"])
         target.choices = [("", "Select a target"), *_target_choices()]
+        cast(PickedOneField, self.fields["person"]).queryset = with_methods(rows_of(USER))
 
-    def clean_person(self) -> "User":
-        users = with_methods(get_user_model()._default_manager.all())
-        user: User | None = users.filter(email__iexact=self.cleaned_data["person"].strip()).first()
-        if user is None:
-            raise forms.ValidationError("No user has this email.")
-        return user
+    @property
+    def target_label(self) -> str:
+        """Return the selected target in words."""
+        target = cast(forms.ChoiceField, self.fields["target"])
+        choices = cast(list[tuple[str, str]], target.choices)
+        return dict(choices).get(str(self["target"].value()), "")
 
 
 @dataclass(frozen=True)
@@ -82,9 +81,15 @@ class Case:
     is_approvable: bool
 
 
-def emails_to_suggest() -> list[str]:
-    users = get_user_model()._default_manager.filter(is_active=True).order_by("email")
-    return list(users.values_list("email", flat=True)[:MAX_SUGGESTED_EMAILS])
+def conclusion(
+    cases: Collection[Case], *, person: "User", target_label: str, duration: timedelta
+) -> str:
+    """Return the outcome of a simulation as a sentence."""
+    request = f"{target_label} for {format_duration(duration)}"
+    flows = [case.flow.name for case in cases if not case.refusals]
+    if not flows:
+        return f"{person.name} can't request {request}: no access flow would accept it."
+    return f"{person.name} can request {request} through {' or '.join(flows)}."
 
 
 def simulate(*, person: "User", target: str, duration: timedelta, now: datetime) -> list[Case]:
@@ -145,7 +150,7 @@ def _ineligibility(flow: AccessFlow, requester: "User") -> str:
         return f"{name} is deactivated."
     if not flow.is_active:
         return f"{flow} is deactivated."
-    return f"{name} is not a requester of {flow}, by name or by group."
+    return f"{name} does not meet the conditions of {flow}."
 
 
 def _approvers(

@@ -60,8 +60,9 @@ def step_up(
 
     Those in ``leave_out`` stay pending, and those whose flow demands more. A page that lists them says
     which it has ``shown``: a later request, maybe made by someone with a stolen password, stays pending
-    too. One transaction: there is no verification without its releases. A wrong code is an outcome,
-    not an exception, so that it is never rolled back.
+    too, as does one made with an API token unless the page has shown it. One transaction: there is no
+    verification without its releases. A wrong code is an outcome, not an exception, so that it is never
+    rolled back.
     """
     with transaction.atomic():
         result = _verify(user, scope, client_info, code=code, passkey=passkey, recovery=recovery)
@@ -109,7 +110,7 @@ def _release_pending(
         request
         for request in pending
         if request.pk not in leave_out
-        and (shown is None or request.pk in shown)
+        and _was_shown(request, shown)
         and _release(request, user, result.verification, client_info)
     ]
     metadata = {"requests": [request.reference for request in released]}
@@ -117,6 +118,11 @@ def _release_pending(
         metadata["left_out"] = left_out
     record_success(result, **metadata)
     return released
+
+
+def _was_shown(request: AccessRequest, shown: Collection[int] | None) -> bool:
+    """Return whether the user saw the request; where no list was sent, only a token's was not seen."""
+    return request.token_id is None if shown is None else request.pk in shown
 
 
 def _verify(

@@ -12,15 +12,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accessflows.connectors.protocol import Credential
-from accessflows.models import Integration
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.types import PortalRequest
 from mfa.exceptions import WindowClosed
 from requests_app.approvals.selectors import rights_of
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.credentials import reset_credential, reveal_credential
-from requests_app.grants.psql import psql_command, split_before_options
 from requests_app.grants.revocation import cancel_request, revoke_access
+from requests_app.grants.target_access import connection_lines_of
 from requests_app.models import AccessRequest, Grant, WorkerHeartbeat
 from requests_app.presenters.request import progress_token, request_page, request_rows
 from requests_app.presenters.timeline import timeline_of
@@ -90,21 +89,13 @@ def _show_credential(
         return conflict_response(request, refusal.sentence, grant.request)
     context = _page_context(request, get_visible_request(request, pk)) | {
         "credential": credential,
-        "command": _command(credential, grant.integration),
+        "connection_lines": connection_lines_of(credential, grant),
         "revealed_grant": grant.pk,
         "progress": "",
     }
     response = render(request, "requests_app/detail.html", context)
     response["Cache-Control"] = "no-store"
     return response
-
-
-def _command(credential: Credential, integration: Integration | None) -> list[str]:
-    """Return the psql command in parts that may wrap, empty if the target is not PostgreSQL."""
-    if integration is not None and integration.kind != Integration.Kind.POSTGRESQL:
-        return []
-    command = psql_command(credential, sslmode=integration.sslmode if integration else "")
-    return split_before_options(command) if command else []
 
 
 @require_POST

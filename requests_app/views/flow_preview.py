@@ -10,10 +10,11 @@ from django.views.decorators.http import require_POST
 from accessflows.exceptions import InvalidInput
 from accessflows.flows.forms import FlowForm
 from accessflows.flows.impact import DraftImpact, Impact, impact_of_draft, impact_on
-from accessflows.flows.selectors import active_users_among
 from accessflows.flows.validation import check_terms
+from accessflows.flows.views import form_addresses
 from accessflows.form_fields import add_refusal
 from accessflows.models import AccessFlow
+from accessflows.requesters import users_meeting
 from apono_portal.core.web.permissions import admins_only
 from apono_portal.core.web.types import PortalRequest
 from requests_app.deletion.flows import flow_usage, requests_voided_by
@@ -38,7 +39,8 @@ def _preview(request: PortalRequest, flow: AccessFlow | None) -> HttpResponse:
         "form": form,
         "flow": flow,
         "draft": draft,
-        "impact": _impact(form),
+        "impact": draft.reach if draft else _impact(form),
+        **form_addresses(flow),
     }
     if draft and flow:
         context |= {"use": flow_usage(flow), "voided": requests_voided_by(flow, draft.fingerprint)}
@@ -61,9 +63,7 @@ def _draft_impact(form: FlowForm, flow: AccessFlow | None) -> DraftImpact | None
     return impact_of_draft(draft, flow)
 
 
-def _impact(form: FlowForm) -> Impact:
-    """Return whom the form matches, as far as it is filled in."""
-    data = form.cleaned_data
-    return impact_on(
-        active_users_among(data.get("requester_users", ()), data.get("requester_groups", ()))
-    )
+def _impact(form: FlowForm) -> Impact | None:
+    """Return whom the conditions match, as far as they are filled in."""
+    sets = form.cleaned_data.get("requesters")
+    return impact_on(users_meeting(sets)) if sets else None

@@ -170,6 +170,7 @@ def _page(
         "other_ways": bool(choice.passkeys) or recovery or settings.MFA_RECOVERY_CODES,
         "passkey_error": passkey_error,
         "choice": choice,
+        "opened": next((item for item in pending if item.pk == opened_request(request)), None),
         **waiting_for_code(request, pending),
     }
     response = render(request, "requests_app/step_up.html", context, status=status)
@@ -184,12 +185,15 @@ def waiting_for_code(
 ) -> dict[str, Any]:
     """Return the context of what a verification releases and records, and where it leads.
 
-    ``leave_out_elsewhere``: requests submitted in another browser are left out unless chosen.
+    Requests made with an API token are left out unless chosen, but for the one whose link was opened;
+    ``leave_out_elsewhere``: so are those submitted in another browser.
     """
     elsewhere = submitted_elsewhere(pending, ClientInfo.of(request))
     left_out = left_out_ids(request)
-    if leave_out_elsewhere and request.method != "POST":
-        left_out = set(elsewhere)
+    if request.method != "POST":
+        opened = opened_request(request)
+        left_out = set(elsewhere) if leave_out_elsewhere else set()
+        left_out |= {item.pk for item in pending if item.token_id and item.pk != opened}
     return {
         "next": safe_next(request),
         "pending_mfa": pending_mfa_rows(pending, elsewhere, left_out),
@@ -220,6 +224,12 @@ def _explain_what_waits(request: PortalRequest, verification: Verification) -> N
             f"Submitted after this page was shown and not released: {', '.join(later)}. If you "
             "didn't submit it, cancel it and change your password.",
         )
+
+
+def opened_request(request: PortalRequest) -> int:
+    """Return the id in the link that an API client gave its user, 0 if the page was opened without one."""
+    number = request.GET.get("request", "").removeprefix("AR-")
+    return int(number) if REQUEST_ID.fullmatch(number) else 0
 
 
 def left_out_ids(request: PortalRequest) -> set[int]:

@@ -1,5 +1,7 @@
 """New Request, its review, Request again, and the list of requests created together."""
 
+import re
+import secrets
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,9 +11,10 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_list_or_404, get_object_or_404, redirect, render, resolve_url
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accessflows.flows.policies import FlowApprovers, approvers_of
+from accessflows.models import AccessFlow
 from apono_portal.core.formatting.datetimes import relative_datetime
 from apono_portal.core.formatting.durations import format_duration, parse_duration
 from apono_portal.core.web.client import ClientInfo
@@ -23,8 +26,10 @@ from requests_app.models import AccessRequest, Status
 from requests_app.policies import can_request_again
 from requests_app.presenters.request import progress_token, request_rows
 from requests_app.selectors import own_requests
-from requests_app.submission.evaluation import evaluate_all
+from requests_app.submission.evaluation import all_refusals, evaluate_all, refusals_of_text
+from requests_app.submission.favorites import set_favorite
 from requests_app.submission.preview import preview_request
+from requests_app.submission.quick_picks import quick_picks
 from requests_app.submission.selection import (
     MAX_TARGETS,
     Selection,
@@ -36,7 +41,13 @@ from requests_app.submission.services import submit_requests
 from requests_app.views.responses import needs_of, redirect_to_verification
 
 DEFAULT_DURATION = "1h"
+MAX_LIMITS = 3  # named below the duration
 USUAL_DURATIONS = ("30 min", "1 h", "2 h", "4 h", "8 h")
+KEPT_IN_ADDRESS = (
+    *("q", "flow", "integration", "resource", "permission"),
+    *("page", "target", "duration"),
+)
+SUBMISSION_KEY = re.compile(r"[\w-]{16,64}", re.ASCII)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -58,6 +69,8 @@ def new_request(request: PortalRequest) -> HttpResponse:
             return _review(request, selection, form, status=200)
         if response := _submit(request, form, completed):
             return response
+    else:
+        _add_refusals(request, form, selection)
     return _select_or_review(request, selection, form, status=422)
 
 
@@ -79,7 +92,28 @@ def again(request: PortalRequest, pk: int) -> HttpResponse:
         completed = replace(selection, **form.cleaned_data | {"duration": duration})
         if response := _submit(request, form, completed):
             return response
+    else:
+        _add_refusals(request, form, selection)
     return _review(request, selection, form, status=422, original=original)
+
+
+@require_POST
+def favorite(request: PortalRequest, pk: int, *, is_favorite: bool) -> HttpResponse:
+    """Mark a flow as favorite or not, and return to New Request with what was selected."""
+    flow = get_object_or_404(AccessFlow.objects.requestable_by(request.user), pk=pk)
+    set_favorite(
+        actor=request.user,
+        flow=flow,
+        is_favorite=is_favorite,
+        client_info=ClientInfo.of(request),
+    )
+    query = [
+        (name, value)
+        for name in KEPT_IN_ADDRESS
+        for value in request.POST.getlist(name)[:MAX_TARGETS]
+        if value
+    ]
+    return redirect(f"{resolve_url('requests:new')}?{urlencode(query)}")
 
 
 @require_GET
@@ -101,8 +135,23 @@ def _bound_form(data: Any, selection: Selection) -> RequestForm:
     needs_justification = not flows or any(flow.require_justification for flow in flows)
     form = RequestForm(data, needs_justification=needs_justification)
     if selection.error or not selection.targets:
-        form.add_error(None, selection.error or "Select what you need.")
+        form.add_error("target", selection.error or "Select what you need.")
     return form
+
+
+def _add_refusals(request: PortalRequest, form: RequestForm, selection: Selection) -> None:
+    """Add what else is wrong with an invalid form, so that everything is shown at once."""
+    valid = replace(selection, **form.cleaned_data)
+    if not valid.targets:
+        form.add_refusals(refusals_of_text(valid))
+        return
+    evaluations = evaluate_all(
+        requester=request.user,
+        selections=valid.per_flow(),
+        verification=request.mfa.verification,
+        now=timezone.now(),
+    )
+    form.add_refusals(all_refusals(evaluations))
 
 
 def _submit(request: PortalRequest, form: RequestForm, selection: Selection) -> HttpResponse | None:
@@ -112,9 +161,10 @@ def _submit(request: PortalRequest, form: RequestForm, selection: Selection) -> 
             selection=selection,
             window=stored_window(request),
             client_info=ClientInfo.of(request),
+            key=_submission_key(request),
         )
     except RequestRefused as refusal:
-        form.add_refusal(refusal)
+        form.add_refusals(refusal.refusals)
         return None
     return _redirect_after_submission(request, requests)
 
@@ -138,12 +188,19 @@ def _redirect_after_submission(
     if pending_mfa:
         return redirect_to_verification(request, next_url, needs=needs_of(pending_mfa))
     if len(requests) == 1:
-        sentence = {
+        sentences = {
             Status.PENDING_APPROVAL: f"{requests[0].reference} was sent to its approvers.",
             Status.GRANTING: f"{requests[0].reference}: access is being provisioned.",
-        }[Status(requests[0].status)]
-        messages.success(request, sentence)
+        }
+        if sentence := sentences.get(Status(requests[0].status)):  # one sent twice may be further
+            messages.success(request, sentence)
     return redirect(next_url)
+
+
+def _submission_key(request: PortalRequest) -> str:
+    """Return the key the form came with, "" if it has none."""
+    key = request.POST.get("submission", "")
+    return key if SUBMISSION_KEY.fullmatch(key) else ""
 
 
 def _select_or_review(
@@ -158,9 +215,18 @@ def _select_or_review(
     context = _preview_context(request, selection, form) | {
         "catalog": catalog_page(request.user, data, selection),
         "max_targets": MAX_TARGETS,
-        "usual_durations": USUAL_DURATIONS,
+        "usual_durations": _usual_durations(selection),
+        "picks": quick_picks(request.user),
     }
     return render(request, "requests_app/new_request.html", context, status=status)
+
+
+def _usual_durations(selection: Selection) -> list[tuple[str, bool]]:
+    """Return the usual durations, and whether each is longer than what is selected allows."""
+    longest = selection.longest
+    return [
+        (text, longest is not None and parse_duration(text) > longest) for text in USUAL_DURATIONS
+    ]
 
 
 def _review(
@@ -186,6 +252,8 @@ def _preview_context(
         "selection": selection,
         "previews": _previews(request, timed),
         "seen": timed.digest if timed.targets else "",
+        "submission": _submission_key(request) or secrets.token_urlsafe(18),
+        "limits": [(flow.name, flow.max_duration) for flow in selection.flows[:MAX_LIMITS]],
         "select_url": _select_url(selection, duration),
     }
 

@@ -24,13 +24,12 @@ import structlog
 from django.utils import timezone
 
 from accessflows.connectors.errors import ConnectorError
-from accessflows.connectors.protocol import Connector, GrantIdentity, Target, role_name_of
+from accessflows.connectors.protocol import Connector, GrantIdentity, Target, login_of
 from accessflows.models import Integration
 from requests_app.grants.target_access import (
-    BATCH_SIZE,
     connector_errors,
     connector_of_integration,
-    iter_managed_roles,
+    iter_managed_accounts,
 )
 from requests_app.models import Grant
 
@@ -50,12 +49,12 @@ class Deadline(NamedTuple):
     grant_id: uuid.UUID
     integration_id: int
     at: datetime
-    login_oid: int
+    login_mark: str
     system_identifier: str
 
     @property
     def identity(self) -> GrantIdentity:
-        return GrantIdentity(role_name_of(self.grant_id), self.login_oid, self.system_identifier)
+        return GrantIdentity(login_of(self.grant_id), self.login_mark, self.system_identifier)
 
 
 @dataclass(frozen=True)
@@ -209,25 +208,20 @@ class DeadlineWatchdog:
 def _extended_on_target(handle: TargetHandle, deadlines: Sequence[Deadline]) -> set[uuid.UUID]:
     """Return the grants of which the target knows a later deadline than the cache."""
     known = {one.grant_id: one.at for one in deadlines}
-    identities = sorted((one.identity for one in deadlines), key=attrgetter("role_oid"))
-    oids = [identity.role_oid for identity in identities]
-    listings = iter_managed_roles(
-        handle.connector,
-        handle.target,
-        lambda after: identities[bisect_right(oids, after) :][:BATCH_SIZE],
-    )
+    identities = [deadline.identity for deadline in deadlines]
+    listings = iter_managed_accounts(handle.connector, handle.target, identities)
     return {
         role.grant_id
         for _, listing in listings
-        for role in listing.roles
+        for role in listing.accounts
         if role.grant_id in known and role.deadline and role.deadline > known[role.grant_id]
     }
 
 
 def _deadlines(now: datetime) -> Iterator[Deadline]:
     """Yield deadlines in order; many past ones leave room for those to come."""
-    ending = Grant.objects.to_end().exclude(login_oid=None).order_by("deadline")
-    rows = ending.values_list("pk", "integration_id", "deadline", "login_oid", "system_identifier")
+    ending = Grant.objects.to_end().exclude(login_mark="").order_by("deadline")
+    rows = ending.values_list("pk", "integration_id", "deadline", "login_mark", "system_identifier")
     for period in (rows.filter(deadline__lte=now), rows.filter(deadline__gt=now)):
         yield from map(Deadline._make, period[:MAX_DEADLINES])
 

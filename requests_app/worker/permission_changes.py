@@ -26,15 +26,15 @@ def undo_permission_changes(
     already read for others that are cleaned now; the proof reads them again. False, with nothing undone,
     if another worker holds the grant by now.
     """
-    name, before, server = grant.permission, _state_before(grant), identity.system_identifier
+    name, before, server = grant.permission, _state_before(grant), identity.server_id
     if before is None:
         return True
     if name not in states:
-        states[name] = connector.read_permission(target, name, system_identifier=server)
+        states[name] = connector.read_permission(target, name, server_id=server)
     if changes := states[name].changes_since(before):
         if not save_permission_changes(grant, lease, changes):
             return False
-        connector.undo_permission_changes(target, name, changes, system_identifier=server)
+        connector.undo_permission_changes(target, name, changes, server_id=server)
         del states[name]
     return True
 

@@ -23,7 +23,7 @@ from requests_app.grants.activation import confirm_activation, fail_activation, 
 from requests_app.grants.leases import release, renew, retry_later
 from requests_app.grants.proof import record_containment, record_never_created, record_removals
 from requests_app.grants.records import save_identity, save_owned_objects
-from requests_app.grants.target_access import connector_errors, connector_of, iter_managed_roles
+from requests_app.grants.target_access import connector_errors, connector_of, iter_managed_accounts
 from requests_app.models import Grant
 from requests_app.policies import allows_delegation
 from requests_app.worker.deadline_watchdog import terminated_sessions
@@ -211,12 +211,11 @@ def _is_in_use(grant: Grant) -> bool:
         with connector_errors():
             integration, connector, target = connector_of(grant)
             identity = connector.locate(target, grant.spec(integration))
-        identities = [identity] if identity else []
-        listings = iter_managed_roles(connector, target, lambda after: identities)
+        listings = iter_managed_accounts(connector, target, [identity] if identity else [])
         return any(
             role.grant_id == grant.pk and role.can_login
             for _, listing in listings
-            for role in listing.roles
+            for role in listing.accounts
         )
     except ConnectorError:
         return False

@@ -2,7 +2,7 @@
 //
 // <dd data-copy="host">db.example</dd>
 //
-// The value is the element's text (or an input's value); data-copy-compact: without spaces. Without script it stays
+// data-copy-text puts the word "Copy" beside the icon. The value is the element's text (or an input's value); data-copy-compact: without spaces. Without script it stays
 // selectable. [data-copy-file] copies the file of the link beside it, [data-print] prints.
 
 const region = document.createElement("p");
@@ -24,9 +24,10 @@ function addButton(source) {
   const name = source.dataset.copy;
   const button = document.createElement("button");
   button.type = "button";
-  button.className = "icon-btn copy";
+  const isWide = "copyText" in source.dataset;
+  button.className = isWide ? "btn copy" : "icon-btn copy";
   button.setAttribute("aria-label", `Copy ${name}`);
-  button.append(icon("copy"));
+  button.append(icon("copy"), isWide ? "Copy" : "");
   button.addEventListener("click", async () => {
     const shown = (source.value ?? source.innerText).trim();
     const text = "copyCompact" in source.dataset ? shown.replace(/\s/g, "") : shown;
@@ -38,8 +39,8 @@ function addButton(source) {
       return;
     }
     region.textContent = `Copied ${name}`;
-    button.replaceChildren(icon("check"));
-    setTimeout(() => button.replaceChildren(icon("copy")), 2000);
+    button.replaceChildren(icon("check"), isWide ? "Copied" : "");
+    setTimeout(() => button.replaceChildren(icon("copy"), isWide ? "Copy" : ""), 2000);
   });
   // A <dt>/<dd> group may hold nothing but them, so there the button goes inside.
   if (source.matches("dd")) source.append(button);

@@ -29,7 +29,7 @@ def integration(db: None, pg_target: PgTarget) -> Integration:  # noqa: F811
         name="demo",
         host=target.host,
         port=target.port,
-        database=target.database,
+        settings=target.settings.as_dict(),
         broker=target.user,
         password=target.password,
         sslmode=target.sslmode,

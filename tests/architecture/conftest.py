@@ -16,6 +16,7 @@ from tests.factories import (
     AuthenticatorFactory,
     GrantFactory,
     GroupFactory,
+    IdentityProviderFactory,
     UserFactory,
 )
 
@@ -61,6 +62,8 @@ def world(db, signed_in, verified) -> World:
     passed = {"integration": integration, "state": "passed"}
     canary = CanaryRun.objects.create(resource="a", permission="b", **passed)
     check = CheckRun.objects.create(**passed)
+    provider = IdentityProviderFactory(slug="okta", domains=["halden.example"])
+    provider.mappings.create(value="eng", group=group)
     clients = {name: signed_in(person) for name, person in people.items() if name != "admin"}
     clients |= {"admin": verified(people["admin"]), "stranger": Client()}
     numbers = {
@@ -72,5 +75,8 @@ def world(db, signed_in, verified) -> World:
         "open": open_ask.pk,
         "canary": canary.pk,
         "check": check.pk,
+        "provider": provider.pk,
+        "domain": provider.domains.get().pk,
+        "mapping": provider.mappings.get().pk,
     }
     return World(people, clients, numbers, snapshot())

@@ -9,7 +9,6 @@ from audit.events import EventName
 from audit.models import Event
 from audit.services import record
 from tests.architecture.sources import ROOT
-from tests.conftest import DATABASE_FOLDERS
 from tests.fixtures.missing import skip_unless_ci
 from tests.run import NOT_REPEATED
 from tests.undefined import UndefinedInTemplate
@@ -66,5 +65,5 @@ def test_what_is_missing_fails_in_ci(monkeypatch):
 
 def test_folders_that_decide_what_is_repeated_exist():
     tests = [path.relative_to(ROOT / "tests").as_posix() for path in ROOT.glob("tests/**/*.py")]
-    for prefix in (*DATABASE_FOLDERS, *NOT_REPEATED):
+    for prefix in NOT_REPEATED:
         assert any(path.startswith(prefix) for path in tests), prefix

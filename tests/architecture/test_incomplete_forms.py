@@ -8,11 +8,13 @@ from tests.factories import (
     AccessFlowFactory,
     AuthenticatorFactory,
     GroupFactory,
+    IdentityProviderFactory,
     IntegrationFactory,
     UserFactory,
     WebhookFactory,
+    requester_users_of,
 )
-from tests.forms import hidden_fields
+from tests.forms import hidden_fields, requester_fields
 
 
 def flow_form() -> tuple[str, dict[str, object]]:
@@ -23,7 +25,7 @@ def flow_form() -> tuple[str, dict[str, object]]:
         "name": "Changed",
         "require_mfa": "on",
         "mfa_strength": "any",
-        "requester_users": flow.requester_users.get().pk,
+        **requester_fields(users=[requester_users_of(flow).get().pk]),
         "targets": pair,
         "max_duration": "8h",
         "approval": "automatic",
@@ -43,9 +45,13 @@ def group_form() -> tuple[str, dict[str, object]]:
 
 def integration_form() -> tuple[str, dict[str, object]]:
     integration = IntegrationFactory()
-    fields = ("kind", "host", "port", "database", "broker", "sslmode", "connection_limit")
+    fields = ("kind", "host", "port", "broker", "sslmode", "connection_limit")
     values = {name: getattr(integration, name) for name in fields}
-    return f"/integrations/{integration.pk}/edit/", {**values, "name": "Changed"}
+    return f"/integrations/{integration.pk}/edit/", {
+        **values,
+        "database": "postgres",
+        "name": "Changed",
+    }
 
 
 def webhook_form() -> tuple[str, dict[str, object]]:
@@ -62,15 +68,29 @@ def preferences_form() -> tuple[str, dict[str, object]]:
     return "/account/notifications/", {}
 
 
+def provider_form() -> tuple[str, dict[str, object]]:
+    provider = IdentityProviderFactory()
+    fields = ("issuer", "client_id", "scopes", "groups_claim", "colour")
+    values = {name: getattr(provider, name) for name in fields}
+    return f"/single-sign-on/{provider.pk}/edit/", {**values, "name": "Changed"}
+
+
+def domain_form() -> tuple[str, dict[str, object]]:
+    domain = IdentityProviderFactory(domains=["halden.example"]).domains.get()
+    return f"/single-sign-on/domains/{domain.pk}/", {"creates_users": "off"}
+
+
 FORMS = {
     "flow": (
         flow_form,
-        {"seen_version", "require_mfa", "mfa_strength", "require_ticket", "requester_groups"},
+        {"seen_version", "require_mfa", "mfa_strength", "require_ticket", "requesters"},
     ),
     "user": (user_form, {"seen", "groups"}),
     "group": (group_form, {"seen", "members"}),
     "integration": (integration_form, {"seen", "terminate_sessions_on_reset"}),
     "webhook": (webhook_form, {"seen", "is_active", "kinds"}),
+    "provider": (provider_form, {"seen", "is_active"}),
+    "domain": (domain_form, {"seen", "creates_users", "is_enforced"}),
     "reset": (reset_form, {"revoke_access", "require_new_password"}),
     "preferences": (preferences_form, {"requests", "approvals", "targets"}),
 }
@@ -92,7 +112,7 @@ def test_without_any_one_of_its_fields_a_form_changes_nothing(admin_client, name
     assert snapshot() != before
 
 
-@pytest.mark.parametrize("name", sorted(FORMS.keys() - {"reset", "preferences"}))
+@pytest.mark.parametrize("name", sorted(FORMS.keys() - {"domain", "reset", "preferences"}))
 def test_a_form_of_before_somebody_elses_change_is_a_conflict(admin_client, name):
     url, data = FORMS[name][0]()
     stale = {**hidden_fields(admin_client, url), **data}

@@ -20,6 +20,9 @@ def url_of(world: World, name: str) -> str:
     space, _, action = name.partition(":")
     if "flow" in action or space == "flows":
         about = "flow"
+    elif space == "sso":
+        about = next((part for part in ("domain", "mapping") if part in action), "provider")
+        about = "provider" if action.startswith("add_") else about
     elif "integration" in action or space == "integrations":
         about = "integration"
     elif space == "requests":
@@ -27,7 +30,7 @@ def url_of(world: World, name: str) -> str:
     else:
         about = "group" if "group" in action else "person"
     run = world.numbers["canary" if "canary" in action else "check"]
-    own = {"pk": world.numbers[about], "run_pk": run, "kind": "passkey"}
+    own = {"pk": world.numbers[about], "run_pk": run, "kind": "passkey", "slug": "okta"}
     return reverse(name, kwargs={**VIEWS[name], **{k: own[k] for k in VIEWS[name] if k in own}})
 
 

@@ -15,10 +15,20 @@ NOT_IN_ADMIN = {
     "audit.ChainState": "shown by the Audit Log page",
     "accessflows.FlowTarget": "within its access flow",
     "requests_app.DayFigures": "shown by the Insights page",
+    "requests_app.FavoriteFlow": "stars on a page of the user's own",
+    "requests_app.Submission": "the pages of the requests show what it made",
     "requests_app.WorkerHeartbeat": "shown by a banner when there is none",
     "accessflows.EscalationTier": "within its access flow",
+    "accessflows.RequesterCondition": "within its access flow",
+    "accessflows.RequesterValue": "in words on the page of its access flow",
+    "api.CallCount": "a number of the last minute",
+    "api.StoredResponse": "for a day, so that a call can be repeated",
+    "api.TokenConfirmation": "an event of the audit log",
     "mfa.PasskeyChallenge": "random, and used up within minutes",
     "mfa.RecoveryCode": "hashes that nobody looks up",
+    "sso.MappedMembership": "shown as the source of a membership",
+    "sso.ProviderSession": "within the sessions that it began",
+    "sso.UsedLogoutToken": "hashes that nobody looks up",
     "users.PasswordFailure": "the same, for a quarter of an hour",
     "notifications.ReadPosition": "a worker's place in the log",
 }
@@ -28,8 +38,10 @@ SECRET_FIELDS = {
     "password",
     "nonce_hash",
     "code_hash",
+    "token_hash",
     "encrypted_url",
     "encrypted_secret",
+    "encrypted_id_token",
 }
 OURS = [
     model

@@ -26,6 +26,9 @@ NOT_A_WRITE = {
     "users.group_digest": "reads",
     "accessflows.integration_digest": "reads",
     "apono_portal.webhook_digest": "reads",
+    "apono_portal.provider_digest": "reads",
+    "apono_portal.domain_digest": "reads",
+    "apono_portal.break_glass_admins": "reads",
     "users.link_to_set_password": "signs a link and writes nothing",
     "users.link_for_email": "the same for an email that is being sent",
 }

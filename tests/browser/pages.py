@@ -22,12 +22,17 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "mfa:new_recovery_codes",
         "notifications:choose",
         "users:password",
+        "users:time_zone",
+        "api:tokens",
+        "api:create_token",
+        "api:docs",
     ),
     "newcomer": ("requests:my_access", "requests:list", "requests:new", "mfa:security"),
     "waiting": ("requests:step_up", "requests:my_access"),
     "approver": ("requests:approvals",),
     "auditor": (
         "requests:active_access",
+        "requests:reviews",
         "requests:activity",
         "requests:insights",
         "requests:simulator",
@@ -39,6 +44,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
     ),
     "admin": (
         "requests:active_access",
+        "requests:reviews",
         "users:list",
         "users:create",
         "users:groups",
@@ -48,10 +54,14 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "flows:choose_type",
         "flows:create",
         "integrations:list",
+        "status:status",
         "integrations:create",
         "notifications:deliveries",
         "notifications:webhooks",
         "notifications:create_webhook",
+        "sso:list",
+        "sso:create",
+        "api:everybodys_tokens",
         "admin:index",
     ),
 }
@@ -70,23 +80,39 @@ NO_PAGE = {
         "notifications:replace_secret",
         "notifications:send_again",
         "notifications:send_test",
+        "requests:add_favorite",
         "requests:approve",
         "requests:cancel",
         "requests:revoke",
         "requests:extend",
         "requests:reject",
+        "requests:justify",
+        "requests:refuse",
+        "requests:lift_pause",
+        "requests:remove_favorite",
+        "flows:pick_group",
+        "flows:pick_user",
         "requests:preview_flow",
         "requests:preview_new_flow",
         "requests:reset",
         "requests:reveal",
+        "sso:add_domain",
+        "sso:add_mapping",
+        "sso:break_glass",
+        "sso:remove_domain",
+        "sso:remove_mapping",
         "users:invite",
         "users:reactivate",
         "users:remind",
         "users:sign_out",
         "users:theme",
         "users:vouch_for_passkey",
+        "api:revoke_token",
+        "api:revoke_as_admin",
     ),
     "is for programs": (
+        "api:openapi",
+        "nowhere",
         "healthz",
         "readyz",
         "metrics",
@@ -97,6 +123,7 @@ NO_PAGE = {
         "audit:verifier",
         "mfa:passkey_options",
         "mfa:passkey_registration_options",
+        "sso:back_channel_logout",
         "requests:activity_csv",
         "requests:activity_jsonl",
     ),
@@ -104,6 +131,10 @@ NO_PAGE = {
         "admin_sign_in",
         "admin_password",
         "mfa:codes_saved",
+        "sso:callback",
+        "sso:signed_out",
+        "sso:start",
+        "sso:test",
         "users:well_known_password",
     ),
     "comes between two steps, and is walked elsewhere": (
@@ -116,6 +147,7 @@ NO_PAGE = {
         "notifications:delete_webhook",
         "notifications:edit_webhook",
         "requests:submitted",
+        "sso:connect",
     ),
 }
 
@@ -134,6 +166,8 @@ def pages_of(world: World) -> Iterator[tuple[str, str]]:
     for name in ("mfa:rename_method", "mfa:remove_method"):
         yield "requester", reverse(name, args=["passkey", world.passkey.pk])
     yield "requester", reverse("requests:login", args=["jit_abc"])
+    active = world.requests["active"]
+    yield "requester", reverse("api:confirm_token", args=[world.token.pk, active.pk])
     yield "approver", reverse("requests:decide", args=[world.decidable.pk])
     yield from (("admin", address) for address in _admin_pages(world))
 
@@ -143,6 +177,7 @@ def _admin_pages(world: World) -> Iterator[str]:
     integration = world.canary.integration
     for name in ("users:edit", "users:reset_mfa", "users:deactivate"):
         yield reverse(name, args=[person.pk])
+    yield reverse("api:create_service_token", args=[world.service.pk])
     yield reverse("users:edit_group", args=[world.owners.pk])
     for name in ("edit", "saved", "deactivate", "history"):
         yield reverse(f"flows:{name}", args=[flow.pk])
@@ -152,8 +187,13 @@ def _admin_pages(world: World) -> Iterator[str]:
     yield reverse("requests:delete_integration", args=[integration.pk])
     yield reverse("requests:server_gone", args=[integration.pk])
     yield reverse("requests:revoke_integration", args=[integration.pk])
+    yield reverse("requests:review", args=[world.break_glass.pk])
+    yield f"{reverse('requests:reviews')}?show=done"
     active = world.requests["active"].pk
     yield f"{reverse('requests:revoke_selected')}?request={active}"
+    for name in ("detail", "edit", "delete"):
+        yield reverse(f"sso:{name}", args=[world.provider.pk])
+    yield reverse("sso:edit_domain", args=[world.provider.domains.get().pk])
     yield reverse("integrations:canary", args=[integration.pk, world.canary.pk])
 
 

@@ -5,11 +5,13 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from accessflows.models import AccessFlow
 from apono_portal.users.models import User
-from requests_app.models import AccessRequest
+from requests_app.models import AccessRequest, FavoriteFlow, Status
 from tests.factories import (
     PASSWORD,
     AccessFlowFactory,
+    AccessRequestFactory,
     FlowTargetFactory,
     PermissionFactory,
     ResourceFactory,
@@ -85,6 +87,23 @@ def test_a_usual_duration_is_marked_however_it_came(arrive):
     expect(page.get_by_role("radio", name="30 min")).to_be_checked()
     duration.fill("35m")
     expect(page.locator("[name=usual]:checked")).to_have_count(0)
+
+
+def test_a_pick_and_a_star_lose_nothing_that_was_typed(arrive, person):
+    flow = AccessFlow.objects.get(name="billing desk")
+    AccessRequestFactory(requester=person, flow=flow, status=Status.EXPIRED)
+    page = arrive()
+    page.get_by_label("Justification").fill("Backfill carrier_id")
+    page.get_by_role("link", name="billing desk").click()
+    selected = page.get_by_role("checkbox", checked=True)
+    expect(selected).to_have_accessible_name("billing billing_read via billing desk")
+    star = page.get_by_role("button", name="Favorite: orders desk")
+    star.click()
+    expect(star).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("navigation", name="Quick picks")).to_contain_text("orders desk")
+    expect(selected).to_have_count(1)
+    expect(page.get_by_label("Justification")).to_have_value("Backfill carrier_id")
+    assert FavoriteFlow.objects.get().flow.name == "orders desk"
 
 
 def test_two_flows_without_script(arrive):

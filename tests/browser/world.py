@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accessflows.models import AccessFlow, CanaryRun
+from apono_portal.sso.models import IdentityProvider
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.services import record
@@ -21,8 +22,10 @@ from tests.factories import (
     DecisionFactory,
     GrantFactory,
     GroupFactory,
+    IdentityProviderFactory,
     IntegrationFactory,
     PasskeyFactory,
+    TokenFactory,
     UserFactory,
     VerificationFactory,
 )
@@ -47,7 +50,9 @@ class World:
     requests: dict[str, AccessRequest] = field(default_factory=dict)
     flow: AccessFlow = None  # type: ignore[assignment]
     decidable: AccessRequest = None  # type: ignore[assignment]
+    break_glass: AccessRequest = None  # type: ignore[assignment]
     canary: CanaryRun = None  # type: ignore[assignment]
+    provider: IdentityProvider = None  # type: ignore[assignment]
 
     @classmethod
     def made(cls) -> "World":
@@ -55,6 +60,7 @@ class World:
         world._people()
         world._flows()
         world._requests()
+        world._providers()
         return world
 
     def _people(self) -> None:
@@ -70,7 +76,16 @@ class World:
         for role in ("admin", "requester", "approver", "waiting"):
             AuthenticatorFactory(user=self.people[role], name="Aegis on Pixel 8")
         self.passkey = PasskeyFactory(user=self.people["requester"], name="Work laptop of 2026")
+        self.token = TokenFactory(user=self.people["requester"], name=f"Laptop of {LONG}"[:64])
+        self.service = UserFactory(name="Deployments", is_service=True)
         self.owners = owners
+
+    def _providers(self) -> None:
+        long_name = "Halden directory of people and partners"
+        self.provider = IdentityProviderFactory(name=long_name, domains=[f"{LONG.lower()}.example"])
+        self.provider.mappings.create(value="grp-billing-" + "x" * 60, group=self.owners)
+        self.provider.mappings.create(value="access-admins", role="admin")
+        IdentityProviderFactory(name="Contractors")
 
     def _flows(self) -> None:
         askers = [self.people[role] for role in ("requester", "waiting")]
@@ -118,6 +133,17 @@ class World:
                     reason="One invoice at a time.",
                     verification=word,
                 )
+        self.break_glass = AccessRequestFactory(
+            requester=requester,
+            flow=AccessFlowFactory(
+                name="On-call break-glass", require_mfa=True, break_glass=True, targets=1
+            ),
+            status=Status.EXPIRED,
+            justification=LONG_REASON,
+            starts_at=timezone.now() - timedelta(hours=2),
+            ends_at=timezone.now() - timedelta(hours=1),
+            ended_at=timezone.now() - timedelta(hours=1),
+        )
         self.decidable = self.requests[Status.PENDING_APPROVAL]
         AccessRequestFactory(
             requester=self.people["waiting"], flow=self.flow, status=Status.PENDING_MFA

@@ -40,11 +40,15 @@ MEMBER = ["My Access", "My Requests", "New Request", "Approvals"]
 ADMIN = [
     "Access Flows",
     "Active Access",
+    "Reviews",
     "Integrations",
     "Users",
     "Activity",
     "Insights",
     "Audit Log",
+    "Deliveries",
+    "Webhooks",
+    "Status",
 ]
 
 

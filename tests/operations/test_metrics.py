@@ -73,7 +73,7 @@ def test_expired_grant_is_overdue_until_it_is_contained():
 def test_query_count_does_not_depend_on_rows(django_assert_max_num_queries):
     AccessRequestFactory.create_batch(5)
     assert AccessRequest.objects.count() == 5
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(16):
         values()
 
 

@@ -72,7 +72,7 @@ def real_flow(db, pg_target: PgTarget) -> RealFlow:  # noqa: F811
     integration = IntegrationFactory(
         host=target.host,
         port=target.port,
-        database=target.database,
+        settings=target.settings.as_dict(),
         broker=target.user,
         password=target.password,
         sslmode=target.sslmode,

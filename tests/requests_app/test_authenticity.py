@@ -182,7 +182,7 @@ def test_inserted_extension_moves_no_end():
 
 
 def test_edited_access_shows_no_credential(open_window_of):
-    grant = GrantFactory(request=request_of(Status.ACTIVE), login_oid=7)
+    grant = GrantFactory(request=request_of(Status.ACTIVE), login_mark="7")
     Grant.objects.update(deadline=timezone.now() + timedelta(days=9))
     window = open_window_of(grant.request.requester)
     with pytest.raises(Conflict, match="not what the portal wrote"):
@@ -196,7 +196,7 @@ def alarms() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("act", [reveal_credential, reset_credential])
 def test_refused_credential_of_tampered_access_raises_an_alarm(open_window_of, act):
-    grant = GrantFactory(request=request_of(Status.ACTIVE), login_oid=7)
+    grant = GrantFactory(request=request_of(Status.ACTIVE), login_mark="7")
     Grant.objects.update(deadline=timezone.now() + timedelta(days=9))
     actor = grant.request.requester
     with pytest.raises(Conflict, match="not what the portal wrote"):
@@ -230,7 +230,7 @@ def test_every_other_refusal_of_a_tampered_row_raises_an_alarm():
 
 
 def test_an_ordinary_refusal_raises_no_alarm(open_window_of):
-    grant = GrantFactory(request=request_of(Status.ACTIVE), login_oid=7)
+    grant = GrantFactory(request=request_of(Status.ACTIVE), login_mark="7")
     request = request_of()
     AccessFlow.objects.filter(pk=request.flow_id).update(is_active=False)
     begin_activation(request_pk=request.pk)

@@ -86,7 +86,7 @@ def activating() -> Callable[[], Any]:
 
 
 def showing(service: Callable[..., Any], **fields: Any) -> Callable[[], Any]:
-    grant = GrantFactory(login="jit_x", login_oid=1, system_identifier="1", **fields)
+    grant = GrantFactory(login="jit_x", login_mark="1", system_identifier="1", **fields)
     return lambda: service(actor=grant.request.requester, grant=grant, window=None)
 
 

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accessflows.flows.fingerprint import compute_fingerprint
+from accessflows.models import AccessFlow
 from apono_portal.core.web.client import SYSTEM
 from mfa.enrolment.recovery_codes import replace_recovery_codes
 from mfa.exceptions import (
@@ -99,7 +100,7 @@ def new_passkey():
 
 def test_both_terms_are_in_the_fingerprint(person):
     prints = [compute_fingerprint(flow_for(person, name="A", require_mfa=True))]
-    flow = person.requestable_flows.get()
+    flow = AccessFlow.objects.requestable_by(person).get()
     for change in (
         {"mfa_strength": Strength.PHISHING_RESISTANT},
         {"mfa_strength": Strength.DEVICE_BOUND},
@@ -321,7 +322,7 @@ def active_grant(person, flow, window):
         status=Status.ACTIVE,
         verification=Verification.objects.get(pk=window.verification_id),
     )
-    return GrantFactory(request=request, login="jit_x", login_oid=1, system_identifier="1")
+    return GrantFactory(request=request, login="jit_x", login_mark="1", system_identifier="1")
 
 
 @pytest.fixture

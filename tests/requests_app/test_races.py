@@ -26,6 +26,8 @@ from requests_app.grants.extension import extend_access
 from requests_app.grants.leases import claim
 from requests_app.grants.revocation import cancel_request, expire_due, revoke_access
 from requests_app.models import AccessRequest, Decision, Grant, GrantState, Status
+from requests_app.submission.selection import Selection
+from requests_app.submission.services import submit_requests
 from requests_app.submission.step_up import step_up
 from tests.factories import (
     AccessFlowFactory,
@@ -323,3 +325,18 @@ def test_of_two_admins_who_revoke_everything_at_once_one_does():
     assert one_wins(at_once(*map(revoke_as, admins))) == 3
     assert Event.objects.filter(event=EventName.INTEGRATION_REVOKE_ALL).count() == 1
     assert Event.objects.filter(event=EventName.REQUEST_BEGIN_REVOCATION).count() == 3
+
+
+def test_one_form_sent_by_two_clicks_at_once_makes_one_request():
+    user = UserFactory()
+    flow = AccessFlowFactory(requester_users=[user], targets=1)
+    targets = list(flow.targets.select_related("flow"))
+    selection = Selection(targets, timedelta(hours=1), "Look into the failed import, OPS-1.")
+    for number in range(ROUNDS):
+
+        def send(key=f"key-of-page-{number}"):
+            return submit_requests(actor=user, selection=selection, window=None, key=key)
+
+        answers = at_once(send, send, send)
+        assert len({request.pk for made in answers for request in made}) == 1, answers
+    assert AccessRequest.objects.count() == ROUNDS

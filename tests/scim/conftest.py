@@ -28,7 +28,9 @@ class DirectoryClient:
     token: str = TOKEN
 
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> HttpResponse:
-        content = body if isinstance(body, str | bytes) else "" if body is None else json.dumps(body)
+        content = (
+            body if isinstance(body, str | bytes) else "" if body is None else json.dumps(body)
+        )
         return self.client.generic(
             method,
             f"/scim/v2{path}",

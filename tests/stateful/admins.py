@@ -6,6 +6,7 @@ from accessflows.exceptions import InvalidInput
 from accessflows.flows.services import change_flow, set_flow_active
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow
+from accessflows.requesters import named
 from apono_portal.core.web.client import SYSTEM
 from apono_portal.users.services import deactivate_user, reactivate_user, reset_mfa_of_user
 from requests_app.worker.reconciler import start_activations
@@ -67,7 +68,7 @@ class AdminActions(PeopleActions):
         terms = vars(FlowInput.of(AccessFlow.objects.get(pk=flow.row.pk))) | {
             "require_mfa": changes["require_mfa"],
             "approval": "any_of" if changes["needs_approval"] else "automatic",
-            "requester_users": frozenset(changes["requesters"]),
+            "requesters": named(users=changes["requesters"]),
             "approver_users": frozenset(changes["approvers"]),
             "max_duration": timedelta(minutes=changes["max_minutes"]),
         }

@@ -52,6 +52,6 @@ class Invariants(Portal):
     @invariant()
     def no_new_session_begins_past_an_end(self) -> None:
         for grant in Grant.objects.all():
-            login = self.target.logins.get(grant.identity.role_name) if grant.identity else None
+            login = self.target.logins.get(grant.identity.name) if grant.identity else None
             expected = self.expected[grant.request_id]
             assert login is None or login.deadline <= expected.latest_end(grant.pk)

@@ -13,20 +13,19 @@ from django.utils import timezone
 
 from accessflows.connectors.errors import ConnectorError, TargetRefused, TargetUnavailable
 from accessflows.connectors.protocol import (
+    AccountListing,
     Activation,
-    CapabilityRole,
     Cleaning,
     Containment,
     Credential,
     GrantIdentity,
     GrantSpec,
     Inventory,
-    ManagedRole,
+    ManagedAccount,
     Membership,
     OwnedObjects,
     PermissionState,
     Proof,
-    RoleListing,
     Target,
 )
 
@@ -125,13 +124,13 @@ class HonestTarget:
         return self._ask(lambda: self._activate(spec))  # type: ignore[return-value]
 
     def _activate(self, spec: GrantSpec) -> Activation:
-        login = self.logins.get(spec.role_name)
+        login = self.logins.get(spec.login)
         if login is None:
             if spec.deadline <= timezone.now():
                 raise TargetRefused("Expired.")
             self._made += 1
-            identity = GrantIdentity(spec.role_name, self._made, SYSTEM)
-            self.logins[spec.role_name] = Login(identity, spec)
+            identity = GrantIdentity(spec.login, str(self._made), SYSTEM)
+            self.logins[spec.login] = Login(identity, spec)
             return Activation(identity, 1, timezone.now(), timedelta(0), spec.deadline, False)
         if login.is_over or login.deadline > spec.deadline:
             raise TargetRefused("Revoked, or extended meanwhile.")
@@ -151,11 +150,11 @@ class HonestTarget:
         return login.deadline
 
     def _login(self, identity: GrantIdentity) -> Login | None:
-        login = self.logins.get(identity.role_name)
+        login = self.logins.get(identity.name)
         return login if login and login.identity == identity else None
 
     def locate(self, target: Target, spec: GrantSpec) -> GrantIdentity | None:
-        login = self._ask(lambda: self.logins.get(spec.role_name))
+        login = self._ask(lambda: self.logins.get(spec.login))
         return login.identity if isinstance(login, Login) else None
 
     def issue_credential(
@@ -168,7 +167,7 @@ class HonestTarget:
         if login is None or login.is_over:
             raise TargetRefused("Revoked.")
         login.can_login, login.password = True, f"{login.password}x"
-        return Credential("memory", 1, spec.resource, spec.role_name, login.password)
+        return Credential("memory", 1, spec.resource, spec.login, login.password)
 
     def contain_many(
         self, target: Target, identities: Sequence[GrantIdentity]
@@ -184,7 +183,7 @@ class HonestTarget:
         return Containment(ended, 0)
 
     def read_permission(
-        self, target: Target, permission: str, *, system_identifier: str = ""
+        self, target: Target, permission: str, *, server_id: str = ""
     ) -> PermissionState:
         return self._ask(lambda: PermissionState())  # type: ignore[return-value]
 
@@ -197,7 +196,7 @@ class HonestTarget:
     def _clean(self, identity: GrantIdentity) -> Cleaning:
         there = self._login(identity) is not None
         if there:
-            del self.logins[identity.role_name]
+            del self.logins[identity.name]
         return Cleaning(was_absent=not there)
 
     def prove(self, target: Target, identity: GrantIdentity) -> Proof:
@@ -209,7 +208,7 @@ class HonestTarget:
         return self._ask(lambda: {identity: self._prove(identity) for identity in identities})  # type: ignore[return-value]
 
     def _prove(self, identity: GrantIdentity) -> Proof:
-        gone = identity.role_name not in self.logins
+        gone = identity.name not in self.logins
         return Proof(
             gone,
             gone,
@@ -219,20 +218,20 @@ class HonestTarget:
             details={},
         )
 
-    def list_managed_roles(
+    def list_managed_accounts(
         self,
         target: Target,
         portal_id: str,
         identities: Sequence[GrantIdentity],
         *,
-        after: int = 0,
-        up_to: int | None = None,
-    ) -> RoleListing:
-        return self._ask(lambda: RoleListing(timezone.now(), SYSTEM, tuple(self._roles())))  # type: ignore[return-value]
+        after: str = "",
+        up_to: str | None = None,
+    ) -> AccountListing:
+        return self._ask(lambda: AccountListing(timezone.now(), SYSTEM, tuple(self._roles())))  # type: ignore[return-value]
 
-    def _roles(self) -> list[ManagedRole]:
+    def _roles(self) -> list[ManagedAccount]:
         return [
-            ManagedRole(
+            ManagedAccount(
                 login.identity,
                 name,
                 login.spec.grant_id,
@@ -247,7 +246,7 @@ class HonestTarget:
         ]
 
     def discover(self, target: Target) -> Inventory:
-        return Inventory((), tuple[CapabilityRole, ...](), 1, SYSTEM)
+        return Inventory((), (), "1", SYSTEM)
 
     def check_permission(self, target: Target, permission: str) -> None:
         return

@@ -7,6 +7,7 @@ RUNS=2000 make stateful   runs many, each time others; the suite runs some, the 
 """
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
@@ -116,8 +117,8 @@ MANY = int(os.environ.get("RUNS", "0"))
 @pytest.mark.django_db
 def test_random_actions_keep_the_two_promises(monkeypatch, settings):
     settings.WORKER_LEASE, settings.WORKER_INTERVAL_S = timedelta(seconds=-1), -2  # run out at once
-    modules = dict.fromkeys(registry.ConnectorKind, "tests.stateful.target")
-    monkeypatch.setattr(registry, "_MODULES", modules)
+    honest = replace(registry.kind_named("postgresql"), connector="tests.stateful.target:connector")
+    monkeypatch.setattr(registry, "kinds", lambda: {"postgresql": honest})
     run_state_machine_as_test(RequestActions, settings=PROFILE)
 
 

@@ -1,5 +1,6 @@
 """Every way to change how somebody signs in needs MFA of an enrolled user, on the page and in the service."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +9,12 @@ import pytest
 from django.contrib.auth.tokens import default_token_generator
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from apono_portal.core.web.client import SYSTEM
+from apono_portal.sso.identities import connect_identity
+from apono_portal.sso.models import ExternalIdentity
+from apono_portal.sso.pending_connection import PendingConnection
 from apono_portal.users import services
 from apono_portal.users.models import User
 from apono_portal.users.services.passwords import link_to_set_password
@@ -19,7 +24,13 @@ from mfa.exceptions import MalformedCode, MfaError
 from mfa.models import Authenticator, RecoveryCode, TrustedBrowser
 from mfa.verification.trusted_browsers import forget_browser, trust_browser
 from tests.architecture.test_urls import VIEWS
-from tests.factories import PASSWORD, AuthenticatorFactory, UserFactory, code_for
+from tests.factories import (
+    PASSWORD,
+    AuthenticatorFactory,
+    IdentityProviderFactory,
+    UserFactory,
+    code_for,
+)
 
 NEW = "another-horse-battery-staple"
 NEW_TWICE = {"new_password1": NEW, "new_password2": NEW}
@@ -31,6 +42,7 @@ def state_of(user: User) -> dict[str, Any]:
         "user": User.objects.filter(pk=user.pk).values("password", "email", "role").get(),
         "authenticators": list(Authenticator.objects.of(user.pk).values("pk", "key", "confirmed")),
         "recovery codes": list(RecoveryCode.objects.filter(user=user).values("pk", "used_at")),
+        "providers": list(ExternalIdentity.objects.filter(user=user).values("pk")),
         "browsers": list(TrustedBrowser.objects.filter(user=user).values("pk")),
     }
 
@@ -80,7 +92,7 @@ PAGES = [
 # What changes nothing about how somebody signs in, or is no door to an enrolled user.
 NO_DOORS = {"mfa:passkey_options", "mfa:rename_method", "mfa:codes_saved",
             "users:well_known_password", "users:vouch_for_passkey", "mfa:security", "mfa:close_window", "mfa:lockouts", "users:sign_in", "users:sign_out",
-            "users:theme", "users:list", "users:create", "users:remind", "users:reactivate",
+            "users:theme", "users:time_zone", "users:list", "users:create", "users:remind", "users:reactivate",
             "users:groups", "users:create_group", "users:edit_group", "admin_sign_in", "admin_sign_out"}  # fmt: skip
 SET_UP = {"requests:set_up", "requests:confirm_set_up", "requests:confirm_password"}
 BY_LINK = {"users:set_password"}
@@ -106,6 +118,19 @@ def test_every_page_about_signing_in_is_listed():
     assert own - NO_DOORS - BY_LINK == {page.name for page in PAGES} - {"admin:users_user_change"}
 
 
+def connect(user: User) -> None:
+    """Connect the account with a sign-in at a provider, with the password entered just now."""
+    provider = IdentityProviderFactory()
+    pending = PendingConnection(provider.pk, provider.name, "thief", user.email, time.time())
+    connect_identity(
+        user=user,
+        pending=pending,
+        window=None,
+        password_proven_at=timezone.now(),
+        client_info=SYSTEM,
+    )
+
+
 SERVICES: dict[str, Callable[[User], Any]] = {
     "change the password": lambda user: services.change_password(
         user=user, window=None, password=NEW, client_info=SYSTEM
@@ -125,6 +150,7 @@ SERVICES: dict[str, Callable[[User], Any]] = {
     "reset": lambda user: services.reset_mfa_of_user(
         actor=user, window=None, user=user, reason="Mine", revoke_access=False, client_info=SYSTEM
     ),
+    "connect single sign-on": lambda user: connect(user),
     "issue a link": lambda user: services.invite_user(
         actor=user, window=None, user=user, client_info=SYSTEM
     ),

@@ -36,7 +36,13 @@ from accessflows.connectors.postgresql.requirements import (
     broker_checks,
     grant_checks,
 )
-from accessflows.connectors.postgresql.roles import Role, lock_query, role_from, role_query
+from accessflows.connectors.postgresql.roles import (
+    Role,
+    identity_of,
+    lock_query,
+    role_from,
+    role_query,
+)
 from accessflows.connectors.protocol import (
     Activation,
     GrantIdentity,
@@ -79,18 +85,18 @@ def activate(target: Target, spec: GrantSpec) -> Activation:
     """
     check_name(spec.resource, "database")
     with connect_as_broker(target) as connection:
-        connection.check_server(spec.system_identifier)
+        connection.check_server(spec.server_id)
         valid_until = deadline_on_target(connection, spec)
         state = _state_before(connection, spec)
         try:
             activation = _in_one_transaction(connection, spec, valid_until)
         except (errors.DuplicateObject, errors.UniqueViolation):
             raise TargetUnavailable(
-                f"{spec.role_name} was created by another process at the same time. {WILL_RETRY}"
+                f"{spec.login} was created by another process at the same time. {WILL_RETRY}"
             ) from None
     log.info(
         "grant_activated",
-        role=spec.role_name,
+        role=spec.login,
         resource=spec.resource,
         already_existed=activation.already_existed,
     )
@@ -104,7 +110,7 @@ def _state_before(connection: BrokerConnection, spec: GrantSpec) -> PermissionSt
     refuses first: reading takes a connection to each database.
     """
     raise_if_refused(name_refusal(spec.permission))
-    capacity = connection.row(*capacity_query(spec.role_name))
+    capacity = connection.row(*capacity_query(spec.login))
     raise_if_refused(capacity_refusal(capacity, spec.connection_limit))
     reachable = connection.rows(*reachable_roles(spec.permission))
     raise_if_refused(roles_refusal(spec.permission, reachable))
@@ -115,12 +121,12 @@ def _state_before(connection: BrokerConnection, spec: GrantSpec) -> PermissionSt
 def locate(target: Target, spec: GrantSpec) -> GrantIdentity | None:
     """Find the role of an activation whose answer was lost, if it has this grant's marker."""
     with connect_as_broker(target) as connection:
-        connection.check_server(spec.system_identifier)
-        role = role_from(connection.rows(*role_query(spec.role_name)))
+        connection.check_server(spec.server_id)
+        role = role_from(connection.rows(*role_query(spec.login)))
         if role is None:
             return None
         _require_marker(role, spec)
-        return GrantIdentity(spec.role_name, role.oid, connection.system_identifier)
+        return identity_of(spec.login, role.oid, connection.system_identifier)
 
 
 def deadline_on_target(connection: BrokerConnection, spec: GrantSpec) -> datetime:
@@ -149,8 +155,8 @@ def _in_one_transaction(
     created = _run_and_read_back(connection, spec, statements, valid_until)
     connection.execute("COMMIT")
     return Activation(
-        identity=GrantIdentity(spec.role_name, created.oid, connection.system_identifier),
-        server_version=connection.version,
+        identity=identity_of(spec.login, created.oid, connection.system_identifier),
+        server_version=str(connection.version // 10000),
         server_time=connection.server_time,
         clock_skew=connection.clock_skew,
         valid_until=created.valid_until or valid_until,
@@ -163,12 +169,12 @@ def _check_preconditions(connection: BrokerConnection, spec: GrantSpec) -> Role 
     _, _, reachable, facts, role, _, capacity = connection.pipeline(
         [
             (_BEGIN, None),
-            lock_query([spec.role_name]),
+            lock_query([spec.login]),
             reachable_roles(spec.permission),
             broker_and_grant_query(connection, spec.resource, spec.permission),
-            role_query(spec.role_name),
+            role_query(spec.login),
             lock_capacity_query(),
-            capacity_query(spec.role_name),
+            capacity_query(spec.login),
         ]
     )
     raise_if_refused(roles_refusal(spec.permission, reachable))
@@ -184,7 +190,7 @@ def _check_preconditions(connection: BrokerConnection, spec: GrantSpec) -> Role 
 def _creation(
     connection: BrokerConnection, spec: GrantSpec, valid_until: datetime
 ) -> list[sql.Composed]:
-    role = sql.Identifier(spec.role_name)
+    role = sql.Identifier(spec.login)
     grant = _GRANT_WITH_OPTIONS if connection.has_membership_options else _GRANT
     return [
         _CREATE.format(
@@ -205,9 +211,9 @@ def _adoption(
     Its row is locked first and read again, so that a concurrent containment is not undone.
     """
     _require_marker(role, spec)
-    name = sql.Identifier(spec.role_name)
+    name = sql.Identifier(spec.login)
     lock = _LOCK_ROLE.format(role=name, limit=sql.Literal(spec.connection_limit))
-    locked = role_from(connection.pipeline([(lock, None), role_query(spec.role_name)])[1])
+    locked = role_from(connection.pipeline([(lock, None), role_query(spec.login)])[1])
     if locked is None or (locked.valid_until and locked.valid_until <= connection.server_time):
         raise TargetRefused("This grant was already revoked on the target. Make a new request.")
     if locked.marker and locked.marker.deadline > spec.deadline:  # by a worker suspended meanwhile
@@ -221,7 +227,7 @@ def _require_marker(role: Role, spec: GrantSpec) -> None:
     marker = role.marker
     if marker is None or (marker.grant_id, marker.portal_id) != (spec.grant_id, spec.portal_id):
         raise TargetMismatch(
-            f"A role named {spec.role_name} exists but was not created for this grant. "
+            f"A role named {spec.login} exists but was not created for this grant. "
             "It was not touched. Find out who created it and drop it."
         )
 
@@ -233,7 +239,7 @@ def _run_and_read_back(
     valid_until: datetime,
 ) -> Role:
     """Require the catalogs to show exactly what was intended, else roll back."""
-    by_name, values = role_query(spec.role_name)
+    by_name, values = role_query(spec.login)
     *_, rows = connection.pipeline(
         [
             *((statement, None) for statement in statements),
@@ -244,12 +250,12 @@ def _run_and_read_back(
     if role is None or role.valid_until is None or role.valid_until > valid_until:
         raise TargetRefused("The target did not keep the grant's deadline. Nothing was created.")
     if role.has_attributes or role.marker is None or role.marker.grant_id != spec.grant_id:
-        raise TargetMismatch(f"{spec.role_name} was changed by hand. It was not touched.")
+        raise TargetMismatch(f"{spec.login} was changed by hand. It was not touched.")
     inherit, may_set = (True, False) if connection.has_membership_options else (None, None)
     expected = {"name": spec.permission, "admin": False, "inherit": inherit, "may_set": may_set}
     if rows[0]["memberships"] != [expected]:
         raise TargetMismatch(
-            f"{spec.role_name} has memberships other than {spec.permission}, granted by hand. "
+            f"{spec.login} has memberships other than {spec.permission}, granted by hand. "
             "Nothing was changed. Revoke this grant."
         )
     return role

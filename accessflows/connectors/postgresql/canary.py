@@ -92,10 +92,10 @@ class _PostgreSQLCanary(Canary):
 def _sign_in(target: Target, credential: Credential) -> Session:
     as_grantee = replace(target, user=credential.user, password=credential.password)
     try:
-        return psycopg.connect(conninfo_for(as_grantee, credential.database))
+        return psycopg.connect(conninfo_for(as_grantee, credential.resource))
     except psycopg.Error:
         raise TargetRefused(
-            f"The new login can't sign in to {credential.database}. Check that pg_hba.conf allows "
+            f"The new login can't sign in to {credential.resource}. Check that pg_hba.conf allows "
             "roles named jit_... with scram-sha-256."
         ) from None
 

@@ -90,7 +90,7 @@ _CATALOGS = {
 def clean(target: Target, identity: GrantIdentity) -> Cleaning:
     """Reassign what the role owns, revoke what it was granted, drop it. A missing role is success."""
     with connect_as_broker(target, budget_s=_BUDGET_S) as connection:
-        connection.check_server(identity.system_identifier)
+        connection.check_server(identity.server_id)
         role = find_role(connection, identity)
         if role is None:
             return Cleaning(was_absent=True)
@@ -128,7 +128,7 @@ def _take_rights_away(target: Target, database: str, identity: GrantIdentity, ro
         suppress(ConnectorError),
         connect_as_broker(target, database=database) as connection,
     ):
-        connection.check_server(identity.system_identifier)
+        connection.check_server(identity.server_id)
         for query in (_DISARMS, _revokes()):
             for row in connection.rows(query, {"oid": role.oid}):
                 with suppress(errors.InsufficientPrivilege, errors.LockNotAvailable):
@@ -155,7 +155,7 @@ def _clean_database(
     target: Target, database: str, identity: GrantIdentity, role: Role
 ) -> list[OwnedObject]:
     with connect_as_broker(target, database=database) as connection:
-        connection.check_server(identity.system_identifier)
+        connection.check_server(identity.server_id)
         try:
             with connection.transaction():
                 return _reassign_and_drop(connection, database, role)

@@ -30,6 +30,7 @@ from accessflows.connectors.postgresql.errors import (
     query_failure,
 )
 from accessflows.connectors.postgresql.names import check_name
+from accessflows.connectors.postgresql.settings import maintenance_database
 from accessflows.connectors.protocol import Target
 
 MIN_VERSION = 150000
@@ -178,7 +179,7 @@ def connect_as_broker(
     A worker reuses a pooled connection, unless it must be `fresh`; what is `urgent` has one of its own.
     Raises only ConnectorError: the driver's errors become sentences here.
     """
-    name = check_name(database or target.database, "database")
+    name = check_name(database or maintenance_database(target), "database")
     budget_s = budget_s or target.connect_timeout_s + 3 * target.statement_timeout_s
     key = target, name, urgent
     pooled = None if fresh else _from_pool(key)
@@ -209,11 +210,11 @@ def keep_connections(target: Target, databases: Iterable[str]) -> None:
     only connects. One that fails does not stop the others.
     """
     failure: ConnectorError | None = None
-    others = sorted(set(databases) - {target.database})[:MAX_KEPT_DATABASES]
-    for database in [target.database, *others]:
+    others = sorted(set(databases) - {maintenance_database(target)})[:MAX_KEPT_DATABASES]
+    for database in [maintenance_database(target), *others]:
         try:
             with connect_as_broker(target, database=database, urgent=True) as connection:
-                if database == target.database:
+                if database == maintenance_database(target):
                     _end_stalled_transactions(connection)
         except ConnectorError as error:
             failure = failure or error
@@ -263,7 +264,7 @@ def _to_pool(key: Key, raw: "BoundedConnection", *, failed: bool = False) -> Non
     young = time.monotonic() - raw.opened_at < _MAX_AGE_S
     if failed or not young or status != pq.TransactionStatus.IDLE:
         raw = _replace(target, database, raw)
-    is_kept = urgent or database == target.database
+    is_kept = urgent or database == maintenance_database(target)
     idle_s = _IDLE_S if is_kept else idle_pool.IDLE_SECONDS
     if not pool.release(key, raw, idle_s=idle_s):
         raw.close()

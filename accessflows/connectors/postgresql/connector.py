@@ -5,6 +5,7 @@ from accessflows.connectors.postgresql import (
     canary,
     cleaning,
     connection,
+    connection_lines,
     containment,
     credentials,
     discovery,
@@ -29,6 +30,7 @@ class PostgreSQLConnector:
     activate = staticmethod(activation.activate)
     locate = staticmethod(activation.locate)
     issue_credential = staticmethod(credentials.issue_credential)
+    connection_lines = staticmethod(connection_lines.connection_lines)
     reset_credential = staticmethod(credentials.reset_credential)
     extend = staticmethod(extension.extend)
     keep_connections = staticmethod(connection.keep_connections)
@@ -41,5 +43,5 @@ class PostgreSQLConnector:
     clean = staticmethod(cleaning.clean)
     prove = staticmethod(proof.prove)
     prove_many = staticmethod(proof.prove_many)
-    list_managed_roles = staticmethod(role_listing.list_managed_roles)
+    list_managed_accounts = staticmethod(role_listing.list_managed_accounts)
     canary = canary.canary

@@ -36,6 +36,7 @@ from accessflows.connectors.postgresql.roles import (
     OtherRole,
     Role,
     find_roles,
+    oid_of,
 )
 from accessflows.connectors.protocol import Containment, GrantIdentity, Target, grant_id_of
 
@@ -103,7 +104,7 @@ def _contain_batch(
     lookups |= unlocked
     sessions = terminate_sessions(
         connection,
-        [one.role_oid for one, lookup in lookups.items() if _owns_sessions(lookup)],
+        [oid_of(one) for one, lookup in lookups.items() if _owns_sessions(lookup)],
         signalled,
     )
     _terminate_early(connection, list(failed))
@@ -117,9 +118,9 @@ def _contain_batch(
         identity: _outcome(
             identity,
             lookup,
-            sessions=sessions.get(identity.role_oid, (0, 0)),
-            prepared=sorted(prepared[identity.role_oid]),
-            remaining=remaining[identity.role_oid],
+            sessions=sessions.get(oid_of(identity), (0, 0)),
+            prepared=sorted(prepared[oid_of(identity)]),
+            remaining=remaining[oid_of(identity)],
         )
         for identity, lookup in lookups.items()
     }
@@ -137,7 +138,7 @@ def _outcome(
     terminated, still_open = sessions
     if still_open:
         return TargetUnavailable(
-            f"{still_open} session(s) of {identity.role_name} were signalled and are still open. "
+            f"{still_open} session(s) of {identity.name} were signalled and are still open. "
             f"{WILL_RETRY}"
         )
     if isinstance(lookup, MismatchedRole) and lookup.unmarked is None:
@@ -170,11 +171,11 @@ def _owns_sessions(lookup: Lookup) -> bool:
 
 def _refusal(connection: BrokerConnection, identity: GrantIdentity) -> ConnectorError | None:
     try:
-        connection.check_server(identity.system_identifier)
+        connection.check_server(identity.server_id)
     except TargetMismatch as mismatch:
         return mismatch
-    if grant_id_of(identity.role_name) is None:
-        return TargetRefused(f"{identity.role_name} is not the name of a grant's role.")
+    if grant_id_of(identity.name) is None:
+        return TargetRefused(f"{identity.name} is not the name of a grant's role.")
     return None
 
 
@@ -258,7 +259,7 @@ def _terminate_early(
     """Signal sessions, except those of roles that are not ours or were given attributes by hand: the
     broker has no rights on these."""
     oids = [
-        identity.role_oid
+        oid_of(identity)
         for identity, lookup in find_roles(connection, identities).items()
         if _owns_sessions(lookup)
         and not ((role := _role_to_disable(lookup)) and role.has_attributes)

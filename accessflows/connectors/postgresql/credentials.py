@@ -8,7 +8,7 @@ from psycopg import sql
 from accessflows.connectors.errors import TargetRefused
 from accessflows.connectors.postgresql import backend_sessions
 from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
-from accessflows.connectors.postgresql.roles import find_role
+from accessflows.connectors.postgresql.roles import find_role, oid_of
 from accessflows.connectors.protocol import Credential, GrantIdentity, GrantSpec, Target
 
 log = structlog.get_logger(__name__)
@@ -33,14 +33,14 @@ def reset_credential(
     with connect_as_broker(target) as connection:
         credential = _set_password(connection, spec, identity)
         if terminate_sessions:
-            backend_sessions.terminate_sessions(connection, [identity.role_oid])
+            backend_sessions.terminate_sessions(connection, [oid_of(identity)])
     return credential
 
 
 def _set_password(
     connection: BrokerConnection, spec: GrantSpec, identity: GrantIdentity
 ) -> Credential:
-    connection.check_server(identity.system_identifier)
+    connection.check_server(identity.server_id)
     password = secrets.token_urlsafe(_PASSWORD_BYTES)
     with connection.transaction():
         name = _require_active(connection, spec, identity)

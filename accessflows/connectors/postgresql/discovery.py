@@ -10,7 +10,13 @@ from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE
 from accessflows.connectors.postgresql.permission_state import delegation_of
 from accessflows.connectors.postgresql.permissions import reachable_roles, refusal_of
 from accessflows.connectors.postgresql.requirements import admin_check
-from accessflows.connectors.protocol import CapabilityRole, Inventory, Right, Target, grant_id_of
+from accessflows.connectors.protocol import (
+    DiscoveredPermission,
+    Inventory,
+    Right,
+    Target,
+    grant_id_of,
+)
 
 MAX_ITEMS = 500
 
@@ -67,19 +73,20 @@ def discover(target: Target) -> Inventory:
             for row in connection.rows(_ROLES)
             if row["name"] != GRAVEYARD_ROLE and grant_id_of(row["name"]) is None
         )
-        return Inventory(databases, roles, connection.version, connection.system_identifier)
+        version = str(connection.version // 10000)
+        return Inventory(databases, roles, version, connection.system_identifier)
 
 
 def _capability(
     connection: BrokerConnection, name: str, databases: Sequence[str]
-) -> CapabilityRole:
+) -> DiscoveredPermission:
     if refusal := _refusal(connection, name):
-        return CapabilityRole(name, tuple(databases), refusal)
+        return DiscoveredPermission(name, tuple(databases), refusal)
     try:
         delegation = delegation_of(connection, name, connection.rows(*reachable_roles(name)))
     except TargetRefused as refused:
-        return CapabilityRole(name, tuple(databases), refused.sentence)
-    return CapabilityRole(name, tuple(databases), delegation=delegation)
+        return DiscoveredPermission(name, tuple(databases), refused.sentence)
+    return DiscoveredPermission(name, tuple(databases), delegation=delegation)
 
 
 def rights_in_current_database(connection: BrokerConnection, permission: str) -> list[Right]:

@@ -31,7 +31,7 @@ def extend(
     somebody else, is not revived. A deadline that is already as late stays. Idempotent.
     """
     with connect_as_broker(target) as connection:
-        connection.check_server(identity.system_identifier)
+        connection.check_server(identity.server_id)
         until = deadline_on_target(connection, spec)
         with connection.transaction():
             role = _locked(connection, identity)
@@ -39,7 +39,7 @@ def extend(
             if role.valid_until is None or role.valid_until < until:
                 _set_deadline(connection, spec, role.name, until)
             enforced = _require_open(connection, find_role(connection, identity), since)
-    log.info("grant_extended", role=identity.role_name)
+    log.info("grant_extended", role=identity.name)
     return enforced
 
 

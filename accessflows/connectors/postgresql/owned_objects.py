@@ -9,7 +9,8 @@ from psycopg import sql
 from accessflows.connectors.errors import ConnectorError
 from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
 from accessflows.connectors.postgresql.prepared_transactions import prepared_transactions_of
-from accessflows.connectors.postgresql.roles import OtherRole, find_role, find_roles
+from accessflows.connectors.postgresql.roles import OtherRole, find_role, find_roles, oid_of
+from accessflows.connectors.postgresql.settings import maintenance_database
 from accessflows.connectors.protocol import GrantIdentity, OwnedObject, OwnedObjects, Target
 
 MAX_ITEMS = 500  # per database; a grantee may have created any number of objects
@@ -44,18 +45,18 @@ _ITEMS = sql.SQL(
 def find_owned_objects(target: Target, identity: GrantIdentity) -> OwnedObjects:
     """List what the grantee left behind in every database; only prepared transactions if the role is gone."""
     with connect_as_broker(target) as connection:
-        connection.check_server(identity.system_identifier)
+        connection.check_server(identity.server_id)
         if isinstance(find_roles(connection, [identity])[identity], OtherRole):
             return OwnedObjects(())
         items = [
             OwnedObject(transaction.database, "prepared transaction", transaction.gid)
-            for transaction in prepared_transactions_of(connection, [identity.role_oid])
+            for transaction in prepared_transactions_of(connection, [oid_of(identity)])
         ]
         if find_role(connection, identity) is None:
             return OwnedObjects(tuple(items))
-        databases = databases_with_dependencies(connection, identity.role_oid)
+        databases = databases_with_dependencies(connection, oid_of(identity))
     for database in databases:
-        items += _items_in(target, database, identity.role_oid)
+        items += _items_in(target, database, oid_of(identity))
     return OwnedObjects(tuple(items))
 
 
@@ -80,7 +81,7 @@ def _items_in(target: Target, database: str, role_oid: int) -> list[OwnedObject]
 
 
 def _read(connection: BrokerConnection, database: str, role_oid: int) -> Iterator[OwnedObject]:
-    shared_dbid = 0 if database == connection.target.database else None
+    shared_dbid = 0 if database == maintenance_database(connection.target) else None
     rows = connection.rows(
         _ITEMS.format(limit=sql.Literal(MAX_ITEMS + 1)),
         {"oid": role_oid, "shared": shared_dbid},

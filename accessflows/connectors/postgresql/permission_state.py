@@ -40,6 +40,7 @@ from accessflows.connectors.postgresql.permissions import (
     reachable_roles,
     roles_refusal,
 )
+from accessflows.connectors.postgresql.settings import maintenance_database
 from accessflows.connectors.protocol import PermissionEntry, PermissionState, Target
 
 log = structlog.get_logger(__name__)
@@ -58,12 +59,10 @@ def reading(target: Target) -> Iterator[None]:
         yield
 
 
-def read_permission(
-    target: Target, permission: str, *, system_identifier: str = ""
-) -> PermissionState:
+def read_permission(target: Target, permission: str, *, server_id: str = "") -> PermissionState:
     """Return what the roles of a permission have given to others or set, in every database."""
     with connect_as_broker(target) as connection:
-        connection.check_server(system_identifier)
+        connection.check_server(server_id)
         with reading(target):
             return permission_state(connection, permission)
 
@@ -84,7 +83,7 @@ def permission_state(
     entries = _entries_about_roles(connection, oids)
     entries += _read(connection, permission, oids, allow_delegation=allow_delegation)
     for database in databases:
-        if database != target.database:
+        if database != maintenance_database(target):
             with connect_as_broker(target, database=database) as other:
                 other.check_server(connection.system_identifier)
                 entries += _read(other, permission, oids, allow_delegation=allow_delegation)
@@ -103,7 +102,7 @@ def _entries_about_roles(
     values = {"oids": list(oids), "limit": MAX_ENTRIES + 1}
     settings, [may_read] = connection.pipeline([(SETTINGS, values), (MAY_READ_PASSWORDS, None)])
     passwords = connection.rows(PASSWORDS, values) if may_read["ok"] else []
-    return _entries(connection.target.database, [*settings, *passwords])
+    return _entries(maintenance_database(connection.target), [*settings, *passwords])
 
 
 def _read(
@@ -111,7 +110,7 @@ def _read(
 ) -> list[PermissionEntry]:
     """Return what was given to others in the connected database, in one round trip."""
     database = connection.raw.info.dbname
-    values = {"oids": list(oids), "shared": database == connection.target.database}
+    values = {"oids": list(oids), "shared": database == maintenance_database(connection.target)}
     queries: list[Query] = [
         (ENTRIES, {**values, "limit": MAX_ENTRIES + 1}),
         (OWNED, {**values, "limit": MAX_OBJECTS}),
@@ -142,7 +141,7 @@ def delegation_of(connection: BrokerConnection, permission: str, rows: Sequence[
     if reason := _ownership(permission, rows):
         return reason
     oids = [row["oid"] for row in rows]
-    database = connection.target.database
+    database = maintenance_database(connection.target)
     granted = grant_options(connection, oids, shared=True)
     for name in databases_of(connection, permission, oids):
         if name != database and not granted:
@@ -196,7 +195,7 @@ def undo_permission_changes(
     permission: str,
     changes: Iterable[PermissionEntry],
     *,
-    system_identifier: str = "",
+    server_id: str = "",
 ) -> None:
     """Undo changes as the role that made them, one transaction per database. Safe to repeat."""
     by_database: dict[str, list[PermissionEntry]] = defaultdict(list)
@@ -204,7 +203,7 @@ def undo_permission_changes(
         by_database[change.database].append(change)
     for database, entries in by_database.items():
         with connect_as_broker(target, database=database) as connection:
-            connection.check_server(system_identifier)
+            connection.check_server(server_id)
             try:
                 with connection.transaction():
                     _undo(connection, permission, entries)

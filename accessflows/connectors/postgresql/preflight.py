@@ -26,9 +26,10 @@ from accessflows.connectors.postgresql.requirements import (
     broker_query,
 )
 from accessflows.connectors.postgresql.roles import marked_roles
-from accessflows.connectors.protocol import ROLE_PREFIX, Check, Target
+from accessflows.connectors.postgresql.settings import maintenance_database
+from accessflows.connectors.protocol import LOGIN_PREFIX, Check, Target
+from accessflows.connectors.tls import is_loopback
 
-_LOOPBACK = ("127.", "::1", "localhost", "/")
 _MAX_REMEDY_LINES = 100
 _PERSISTENT_RIGHTS = {"OWNER", "TRIGGER"}
 
@@ -65,6 +66,17 @@ _CREATABLE = sql.SQL(
 )
 
 
+# Schemas with objects that a permission has rights on, and that it may not enter.
+_CLOSED_SCHEMAS = sql.SQL(
+    "SELECT n.nspname AS name FROM pg_namespace n WHERE n.nspname !~ '^pg_'"
+    " AND n.nspname <> 'information_schema'"
+    " AND NOT has_schema_privilege(%(permission)s, n.oid, 'USAGE') AND EXISTS ("
+    "   SELECT FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x"
+    "   JOIN pg_roles r ON r.oid = x.grantee"
+    "   WHERE c.relnamespace = n.oid AND pg_has_role(%(permission)s, r.oid, 'USAGE')) ORDER BY 1"
+)
+
+
 def preflight(
     target: Target, permissions: Sequence[str] | None = None, *, portal_id: str | None = None
 ) -> list[Check]:
@@ -82,8 +94,10 @@ def _all_checks(
     target: Target, permissions: Sequence[str] | None, portal_id: str | None
 ) -> Iterator[Check]:
     inventory = discover(target)  # signs in again
-    by_name = {role.name: role for role in inventory.roles}
-    offered = [role.name for role in inventory.roles if not role.refusal and not role.delegation]
+    by_name = {role.name: role for role in inventory.permissions}
+    offered = [
+        role.name for role in inventory.permissions if not role.refusal and not role.delegation
+    ]
     names = offered if permissions is None else list(permissions)
     with connect_as_broker(target) as connection:
         yield Check.passed("Connection", "The broker can sign in.")
@@ -98,8 +112,8 @@ def _all_checks(
                 if refusal
                 else admin_check(connection, name)
             )
-    for database in inventory.databases:
-        usable = [name for name in names if name in by_name and database in by_name[name].databases]
+    for database in inventory.resources:
+        usable = [name for name in names if name in by_name and database in by_name[name].resources]
         if usable:
             yield from _persistence_checks(target, database, usable)
 
@@ -137,7 +151,7 @@ def _server_checks(connection: BrokerConnection) -> Iterator[Check]:
 
 def _encryption(connection: BrokerConnection) -> Check:
     host, mode = connection.target.host, connection.target.sslmode
-    if host.startswith(_LOOPBACK):
+    if host.startswith("/") or is_loopback(host):
         return Check.passed("TLS", "The connection stays on this machine.")
     if mode == "verify-full" and connection.raw.pgconn.ssl_in_use:
         return Check.passed("TLS", "The connection is encrypted and the server is verified.")
@@ -150,10 +164,10 @@ def _encryption(connection: BrokerConnection) -> Check:
 def _password_required(target: Target) -> Check:
     """Try a role that does not exist with a wrong password: the error shows how the server authenticates
     grantees. With trust authentication, it looks up the role first."""
-    name = f"{ROLE_PREFIX}{secrets.token_hex(13)}"
+    name = f"{LOGIN_PREFIX}{secrets.token_hex(13)}"
     credential = replace(target, user=name, password=secrets.token_urlsafe(16))
     try:
-        with psycopg.connect(conninfo_for(credential, target.database)):
+        with psycopg.connect(conninfo_for(credential, maintenance_database(target))):
             trusted = True
     except psycopg.Error as error:
         trusted = "password authentication failed" not in str(error)
@@ -243,9 +257,23 @@ def _persistence_checks(
         with connect_as_broker(target, database=database) as connection:
             for permission in permissions:
                 yield _persistence_check(connection, database, permission)
+                yield from _usage_checks(connection, database, permission)
     except ConnectorError as error:
         remedy = setup_sql.connect_sql(database, target.user)
         yield Check.failed(f"Database {database}", error.sentence, remedy)
+
+
+def _usage_checks(connection: BrokerConnection, database: str, permission: str) -> Iterator[Check]:
+    """Check that the rights on objects can be used: without USAGE on their schema they look like rights."""
+    rows = connection.rows(_CLOSED_SCHEMAS, {"permission": permission})
+    schemas = [row["name"] for row in rows]
+    if schemas:
+        yield Check.failed(
+            f"Schemas of {permission} in {database}",
+            f"{permission} has rights on objects in {', '.join(schemas)}, but not USAGE on the schema, so "
+            "they can't be used.",
+            "\n".join(setup_sql.usage_sql(name, permission) for name in schemas),
+        )
 
 
 def _persistence_check(connection: BrokerConnection, database: str, permission: str) -> Check:

@@ -11,7 +11,7 @@ from accessflows.connectors.errors import ConnectorError, TargetMismatch
 from accessflows.connectors.postgresql.backend_sessions import count_sessions
 from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
 from accessflows.connectors.postgresql.prepared_transactions import prepared_transactions_of
-from accessflows.connectors.postgresql.roles import OtherRole, find_roles
+from accessflows.connectors.postgresql.roles import OtherRole, find_roles, oid_of
 from accessflows.connectors.protocol import GrantIdentity, Proof, Target
 
 METHOD = (
@@ -95,8 +95,8 @@ def prove_many(
         proofs |= _of_other_servers(connection, identities)
         accepted = [identity for identity in identities if identity not in proofs]
         lookups = find_roles(connection, accepted)
-        oids = [identity.role_oid for identity in accepted]
-        names = [identity.role_name for identity in accepted]
+        oids = [oid_of(identity) for identity in accepted]
+        names = [identity.name for identity in accepted]
         rows = connection.rows(_ROLES, {"oids": oids, "names": names})
         facts = {(row["oid"], row["name"]): row for row in rows}
         sessions = count_sessions(connection, oids)
@@ -108,8 +108,8 @@ def prove_many(
     for database in readable if accepted else []:
         _add_traces(traces, target, database, accepted)
     for identity in accepted:
-        oid, lookup = identity.role_oid, lookups[identity]
-        about = facts[oid, identity.role_name]
+        oid, lookup = oid_of(identity), lookups[identity]
+        about = facts[oid, identity.name]
         gids = [transaction.gid for transaction in prepared if transaction.owner_oid == oid]
         left = {"sessions": sessions[oid], "prepared_transactions": gids, "traces": traces[oid]}
         read = {"databases_read": readable, "databases_known_from_pg_shdepend_only": unread}
@@ -127,7 +127,7 @@ def _of_other_servers(
     mismatches: dict[GrantIdentity, TargetMismatch] = {}
     for identity in identities:
         try:
-            connection.check_server(identity.system_identifier)
+            connection.check_server(identity.server_id)
         except TargetMismatch as mismatch:
             mismatches[identity] = mismatch
     return mismatches
@@ -142,9 +142,9 @@ def _proof_of_reuse(identity: GrantIdentity, facts: DictRow, other: OtherRole) -
         checked_at=facts["checked_at"],
         method=METHOD_OF_REUSE,
         details={
-            "role": identity.role_name,
-            "role_oid": identity.role_oid,
-            "system_identifier": identity.system_identifier,
+            "role": identity.name,
+            "role_oid": oid_of(identity),
+            "system_identifier": identity.server_id,
             "oid_reused_by": other.role.name,
         },
     )
@@ -163,9 +163,9 @@ def _proof(
         checked_at=facts["checked_at"],
         method=METHOD,
         details={
-            "role": identity.role_name,
-            "role_oid": identity.role_oid,
-            "system_identifier": identity.system_identifier,
+            "role": identity.name,
+            "role_oid": oid_of(identity),
+            "system_identifier": identity.server_id,
             **left,
             **counts,
             **read,
@@ -177,8 +177,8 @@ def _add_traces(
     traces: Traces, target: Target, database: str, identities: Sequence[GrantIdentity]
 ) -> None:
     with connect_as_broker(target, database=database) as connection:
-        for system_identifier in {identity.system_identifier for identity in identities}:
-            connection.check_server(system_identifier)
+        for server_id in {identity.server_id for identity in identities}:
+            connection.check_server(server_id)
         queries = [
             sql.SQL(text).format(
                 catalog=sql.Literal(f"{catalog}.{column}"),
@@ -188,6 +188,6 @@ def _add_traces(
             for text, columns in ((_OWNED, _OWNERS), (_LISTED, _ACCESS_LISTS))
             for catalog, column in columns.items()
         ]
-        oids = [identity.role_oid for identity in identities]
+        oids = [oid_of(identity) for identity in identities]
         for row in connection.rows(sql.SQL(" UNION ALL ").join(queries), {"oids": oids}):
             traces[row["oid"]][f"{database}: {row['location']}"] = row["number"]

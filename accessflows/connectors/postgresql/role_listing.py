@@ -7,19 +7,20 @@ from psycopg import sql
 
 from accessflows.connectors.postgresql.connection import BrokerConnection, connect_as_broker
 from accessflows.connectors.postgresql.roles import (
-    LAST_OID,
     Role,
+    identity_of,
     is_other_role,
     marked_batch,
+    oid_of,
     roles_with_oids,
 )
 from accessflows.connectors.protocol import (
+    AccountListing,
     GrantIdentity,
-    ManagedRole,
+    ManagedAccount,
     Membership,
-    RoleListing,
     Target,
-    role_name_of,
+    login_of,
 )
 
 _MEMBERSHIPS = sql.SQL(
@@ -30,22 +31,27 @@ _MEMBERSHIPS = sql.SQL(
 )
 
 
-def list_managed_roles(
+def list_managed_accounts(
     target: Target,
     portal_id: str,
     identities: Sequence[GrantIdentity],
     *,
-    after: int = 0,
-    up_to: int | None = None,
-) -> RoleListing:
-    """List the roles of this portal. Those that lost their marker are recognized by OID."""
+    after: str = "",
+    up_to: str | None = None,
+) -> AccountListing:
+    """List the roles of this portal. Those that were renamed or lost their marker are recognized by OID.
+
+    A renamed one is listed on the page of its login, and may be on that of its current name, too.
+    """
     with connect_as_broker(target) as connection:
-        marked, last = marked_batch(connection, portal_id, after, up_to or LAST_OID)
+        marked, last = marked_batch(connection, portal_id, after, up_to)
         roles = {role.oid: role for role in marked}
         expected = {
-            identity.role_oid: identity
+            oid_of(identity): identity
             for identity in identities
-            if after < identity.role_oid <= last and identity.role_oid not in roles
+            if after < identity.name
+            and (last is None or identity.name <= last)
+            and oid_of(identity) not in roles
         }
         roles |= {
             role.oid: role
@@ -53,13 +59,13 @@ def list_managed_roles(
             if not is_other_role(expected[role.oid], role)
         }
         memberships = _memberships(connection, sorted(roles))
-        return RoleListing(
+        return AccountListing(
             connection.server_time,
             connection.system_identifier,
             tuple(
                 _managed_role(connection, role, memberships[role.oid]) for role in roles.values()
             ),
-            None if last == LAST_OID else last,
+            last,
         )
 
 
@@ -73,11 +79,11 @@ def _memberships(connection: BrokerConnection, oids: Sequence[int]) -> dict[int,
 
 def _managed_role(
     connection: BrokerConnection, role: Role, memberships: Iterable[Membership]
-) -> ManagedRole:
+) -> ManagedAccount:
     marker = role.marker
-    return ManagedRole(
-        identity=GrantIdentity(
-            role_name_of(marker.grant_id) if marker else role.name,
+    return ManagedAccount(
+        identity=identity_of(
+            login_of(marker.grant_id) if marker else role.name,
             role.oid,
             connection.system_identifier,
         ),

@@ -14,7 +14,7 @@ from accessflows.connectors.postgresql.names import Marker, lock_key, read_marke
 from accessflows.connectors.protocol import (
     GrantIdentity,
     grant_id_of,
-    role_name_of,
+    login_of,
 )
 
 _COLUMNS = sql.SQL(
@@ -33,14 +33,13 @@ _BY_IDENTITY = _COLUMNS + sql.SQL(
     "WHERE r.oid = ANY(%(oids)s::oid[]) OR r.rolname = ANY(%(names)s::name[])"
 )
 _WITH_COMMENT = _COLUMNS + sql.SQL(
-    "WHERE d.description LIKE '{%%' AND r.oid > %(after)s::oid AND r.oid <= %(up_to)s::oid"
-    " ORDER BY r.oid LIMIT %(limit)s"
+    "WHERE d.description LIKE '{%%' AND r.rolname > %(after)s::name"
+    " AND (%(up_to)s::name IS NULL OR r.rolname <= %(up_to)s::name) ORDER BY r.rolname LIMIT %(limit)s"
 )
 _LOCK = sql.SQL("SELECT pg_advisory_xact_lock(key) FROM unnest(%(keys)s::bigint[]) AS key")
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LAST_OID = 2**32 - 1
 BATCH_SIZE = 200  # roles in memory at a time
 
 
@@ -105,12 +104,23 @@ class OtherRole:
 Lookup = Role | MismatchedRole | OtherRole | None
 
 
+def identity_of(login: str, oid: int, server_id: str) -> GrantIdentity:
+    """Return the identity of a role. Its mark is the OID, which a rename does not change."""
+    return GrantIdentity(login, str(oid), server_id)
+
+
+def oid_of(identity: GrantIdentity) -> int:
+    """Return the OID in a mark; 0, which no role has, if it holds none."""
+    mark = identity.mark
+    return int(mark) if mark.isascii() and mark.isdigit() and len(mark) <= 10 else 0
+
+
 def lock_grants(connection: BrokerConnection, identities: Sequence[GrantIdentity]) -> None:
     """Take the grants' advisory locks for this transaction, always in the same order.
 
     Advisory locks are per database: all callers use the maintenance database.
     """
-    connection.rows(*lock_query([identity.role_name for identity in identities]))
+    connection.rows(*lock_query([identity.name for identity in identities]))
 
 
 def lock_query(role_names: Sequence[str]) -> Query:
@@ -143,8 +153,8 @@ def find_roles(
     rows = connection.rows(
         _BY_IDENTITY,
         {
-            "oids": [identity.role_oid for identity in identities],
-            "names": [identity.role_name for identity in identities],
+            "oids": [oid_of(identity) for identity in identities],
+            "names": [identity.name for identity in identities],
         },
     )
     roles = [Role.of(row) for row in rows]
@@ -153,7 +163,7 @@ def find_roles(
     portal_id = connection.target.portal_id
     return {
         identity: _match(
-            identity, by_oid.get(identity.role_oid), by_name.get(identity.role_name), portal_id
+            identity, by_oid.get(oid_of(identity)), by_name.get(identity.name), portal_id
         )
         for identity in identities
     }
@@ -170,13 +180,13 @@ def find_role(connection: BrokerConnection, identity: GrantIdentity) -> Role | N
 def is_other_role(identity: GrantIdentity, role: Role) -> bool:
     """Whether a role with the OID of a grant's role is somebody else's: another grant's by name and
     marker, or one that has neither, nor an expiry of the portal's."""
-    if role.name == identity.role_name:
+    if role.name == identity.name:
         return False
     if role.marker is None:
         return not role.has_portal_expiry
     return (
-        role.marker.grant_id != grant_id_of(identity.role_name)
-        and role_name_of(role.marker.grant_id) == role.name
+        role.marker.grant_id != grant_id_of(identity.name)
+        and login_of(role.marker.grant_id) == role.name
     )
 
 
@@ -196,7 +206,7 @@ def _match(
                     "is a copy of that portal's database, keep its workers stopped."
                 )
             )
-        if marker is not None and marker.grant_id == grant_id_of(identity.role_name):
+        if marker is not None and marker.grant_id == grant_id_of(identity.name):
             return same_oid
         sentence = _unmarked_sentence(identity, same_oid)
         return MismatchedRole(
@@ -204,8 +214,8 @@ def _match(
         )
     if same_name is not None:
         sentence = (
-            f"A role named {identity.role_name} exists, but it is not the one the portal created "
-            f"(OID {same_name.oid}, expected {identity.role_oid}). It was not touched. "
+            f"A role named {identity.name} exists, but it is not the one the portal created "
+            f"(OID {same_name.oid}, expected {identity.mark}). It was not touched. "
             "Find out who created it."
         )
         return MismatchedRole(TargetMismatch(sentence), has_oid=reused)
@@ -213,35 +223,38 @@ def _match(
 
 
 def _unmarked_sentence(identity: GrantIdentity, role: Role) -> str:
-    if role.name == identity.role_name:
+    if role.name == identity.name:
         return (
             f"The role {role.name} no longer has the portal's marker for its grant. Inspect it on the "
             "server and drop it by hand if it is not needed."
         )
     return (
-        f"The role {role.name} has the OID of {identity.role_name}, but neither its name nor its marker. "
-        f"It was not dropped. If it is that login, rename it to {identity.role_name} and drop it by hand; "
+        f"The role {role.name} has the OID of {identity.name}, but neither its name nor its marker. "
+        f"It was not dropped. If it is that login, rename it to {identity.name} and drop it by hand; "
         "if it is another account, remove its expiry or set one without fractions of a second."
     )
 
 
 def marked_batch(
-    connection: BrokerConnection, portal_id: str | None, after: int = 0, up_to: int = LAST_OID
-) -> tuple[list[Role], int]:
-    """Return the next roles with a marker, by OID, and the OID up to which the list is complete."""
+    connection: BrokerConnection, portal_id: str | None, after: str = "", up_to: str | None = None
+) -> tuple[list[Role], str | None]:
+    """Return the next roles with a marker, by name, and the name up to which the list is complete.
+
+    None instead of a name: there are no others.
+    """
     rows = connection.rows(_WITH_COMMENT, {"after": after, "up_to": up_to, "limit": BATCH_SIZE})
     roles = [
         role
         for role in map(Role.of, rows)
         if role.marker is not None and portal_id in (None, role.marker.portal_id)
     ]
-    return roles, rows[-1]["oid"] if len(rows) == BATCH_SIZE else up_to
+    return roles, rows[-1]["name"] if len(rows) == BATCH_SIZE else up_to
 
 
 def marked_roles(connection: BrokerConnection, portal_id: str | None) -> Iterator[Role]:
     """Iterate over all roles with a marker, a batch at a time."""
-    after = 0
-    while after < LAST_OID:
+    after: str | None = ""
+    while after is not None:
         roles, after = marked_batch(connection, portal_id, after)
         yield from roles
 

@@ -3,11 +3,16 @@
 All of it can be run again.
 """
 
+import base64
+import hashlib
+import hmac
+import secrets
 from collections.abc import Mapping, Sequence
 
 from accessflows.connectors.postgresql.names import GRAVEYARD_ROLE, check_name, check_role_name
 
 MEMBERSHIP_OPTIONS_SINCE = 16
+SCRAM_ITERATIONS = 4096
 RESERVED_CONNECTIONS = "ALTER SYSTEM SET reserved_connections = 5; -- then restart"
 NO_PREPARED_TRANSACTIONS = "ALTER SYSTEM SET max_prepared_transactions = 0; -- then restart"
 
@@ -64,6 +69,16 @@ def broker_setup_sql(
     for capability, names in capabilities.items():
         lines += [connect_sql(database, capability) for database in names]
     return "\n".join(lines) + "\n"
+
+
+def scram_verifier(password: str) -> str:
+    """Return what a server stores for an ASCII password (RFC 5803), which keeps it out of its log."""
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, SCRAM_ITERATIONS)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    parts = (base64.b64encode(part).decode() for part in (salt, stored, server))
+    return "SCRAM-SHA-256${}:{}${}:{}".format(SCRAM_ITERATIONS, *parts)
 
 
 def create_role_sql(role: str, attributes: str) -> str:
@@ -124,6 +139,10 @@ def admin_of_grant_sql(version: int, broker: str, login: str) -> str:
 
 def connect_sql(database: str, role: str) -> str:
     return f"GRANT CONNECT ON DATABASE {identifier(database)} TO {identifier(role)};"
+
+
+def usage_sql(schema: str, role: str) -> str:
+    return f"GRANT USAGE ON SCHEMA {identifier(schema)} TO {identifier(role)};"
 
 
 def close_public_sql(database: str) -> str:

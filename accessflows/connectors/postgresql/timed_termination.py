@@ -12,6 +12,7 @@ import structlog
 from psycopg import sql
 
 from accessflows.connectors.postgresql.connection import connect_as_broker
+from accessflows.connectors.postgresql.roles import oid_of
 from accessflows.connectors.protocol import GrantIdentity, Target
 
 log = structlog.get_logger(__name__)
@@ -35,15 +36,15 @@ def terminate_sessions_at(
 ) -> dict[GrantIdentity, int]:
     """Terminate sessions at `moment`. The connection is ready before, so that only one statement is left."""
     with connect_as_broker(target, budget_s=_BUDGET_S, urgent=True) as connection:
-        ours = [one for one in identities if one.system_identifier == connection.system_identifier]
+        ours = [one for one in identities if one.server_id == connection.system_identifier]
         if not ours:
             return {}
         left_s = (moment - datetime.now(UTC)).total_seconds() + _MARGIN_S
         time.sleep(min(max(left_s, 0), _MAX_WAIT_S))
         values = {
-            "oids": [identity.role_oid for identity in ours],
-            "names": [identity.role_name for identity in ours],
+            "oids": [oid_of(identity) for identity in ours],
+            "names": [identity.name for identity in ours],
         }
         signalled = {row["oid"]: int(row["signalled"]) for row in connection.rows(_SIGNAL, values)}
     log.info("sessions_terminated_on_time", sessions=sum(signalled.values()), logins=len(ours))
-    return {one: signalled[one.role_oid] for one in ours if one.role_oid in signalled}
+    return {one: signalled[oid_of(one)] for one in ours if oid_of(one) in signalled}

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from accessflows.connectors.errors import TargetRefused, TargetUnavailable
 from accessflows.connectors.protocol import Target
 from accessflows.connectors.webhook.responses import Response, sanitised
+from accessflows.connectors.webhook.settings import WebhookSettings
 from accessflows.connectors.webhook.signing import key_of, signed_headers
 from apono_portal.core.web import http_client
 from apono_portal.core.web.ssrf_guard import AddressRefused
@@ -43,7 +44,7 @@ def post(target: Target, body: bytes, *, message_id: str, key: bytes, timestamp:
     headers = {"Accept": "application/json", **signed_headers(key, message_id, timestamp, body)}
     try:
         response = http_client.post(
-            target.url,
+            target.settings_as(WebhookSettings).url,
             body,
             headers,
             ca_certificates=target.ca_certificates,

@@ -17,26 +17,27 @@ from accessflows.connectors.errors import (
     TargetRefused,
 )
 from accessflows.connectors.protocol import (
+    AccountListing,
     Activation,
-    CapabilityRole,
     Check,
     Cleaning,
+    ConnectionLine,
     Containment,
     Credential,
+    DiscoveredPermission,
     GrantIdentity,
     GrantSpec,
     Inventory,
-    ManagedRole,
+    ManagedAccount,
     Membership,
     OwnedObject,
     OwnedObjects,
     PermissionEntry,
     PermissionState,
     Proof,
-    RoleListing,
     Target,
     grant_id_of,
-    role_name_of,
+    login_of,
 )
 from accessflows.connectors.webhook import canary, preflight
 from accessflows.connectors.webhook.client import call
@@ -67,10 +68,10 @@ class WebhookConnector:
         response = call(target, "discover", {})
         resources = response.texts("resources")
         roles = tuple(
-            CapabilityRole(row.text("name"), row.texts("resources"))
+            DiscoveredPermission(row.text("name"), row.texts("resources"))
             for row in response.rows("permissions")
         )
-        return Inventory(resources, roles, response.number("version", 1), _receiver(response))
+        return Inventory(resources, roles, str(response.number("version", 1)), _receiver(response))
 
     def describe_rights(
         self, target: Target, resource: str, permissions: Sequence[str]
@@ -84,17 +85,17 @@ class WebhookConnector:
     def check_permission(
         self, target: Target, permission: str, *, allow_delegation: bool = False
     ) -> None:
-        if permission not in {role.name for role in self.discover(target).roles}:
+        if permission not in {role.name for role in self.discover(target).permissions}:
             raise TargetRefused(f"The receiver has no permission {permission}. Choose another.")
 
     def activate(self, target: Target, spec: GrantSpec) -> Activation:
         data = {
-            "grant": spec.role_name,
+            "grant": spec.login,
             "portal": spec.portal_id,
             "resource": spec.resource,
             "permission": spec.permission,
             "deadline": spec.deadline.isoformat(),
-            "receiver": spec.system_identifier,
+            "receiver": spec.server_id,
         }
         response = call(target, "activate", data, message_id=f"{spec.grant_id}.activate")
         server_time = response.moment("server_time")
@@ -107,10 +108,10 @@ class WebhookConnector:
         valid_until = response.moment("valid_until")
         if valid_until > spec.deadline + timedelta(seconds=1):
             raise TargetRefused(TOO_LONG)
-        identity = _identity(spec.role_name, _receiver(response, spec.system_identifier))
+        identity = _identity(spec.login, _receiver(response, spec.server_id))
         return Activation(
             identity,
-            response.number("version", 1),
+            str(response.number("version", 1)),
             server_time,
             skew,
             valid_until,
@@ -118,7 +119,7 @@ class WebhookConnector:
         )
 
     def read_permission(
-        self, target: Target, permission: str, *, system_identifier: str = ""
+        self, target: Target, permission: str, *, server_id: str = ""
     ) -> PermissionState:
         """Return nothing: the receiver alone decides what a grant allows."""
         return PermissionState()
@@ -129,20 +130,26 @@ class WebhookConnector:
         permission: str,
         changes: Sequence[PermissionEntry],
         *,
-        system_identifier: str = "",
+        server_id: str = "",
     ) -> None:
         """Do nothing: there are no changes to undo."""
 
     def locate(self, target: Target, spec: GrantSpec) -> GrantIdentity | None:
-        data = {"grant": spec.role_name, "receiver": spec.system_identifier}
+        data = {"grant": spec.login, "receiver": spec.server_id}
         response = call(target, "locate", data)
-        receiver = _receiver(response, spec.system_identifier)
-        return _identity(spec.role_name, receiver) if response.flag("found") else None
+        receiver = _receiver(response, spec.server_id)
+        return _identity(spec.login, receiver) if response.flag("found") else None
 
     def issue_credential(
         self, target: Target, spec: GrantSpec, identity: GrantIdentity
     ) -> Credential:
         return _credential(target, spec, _call_about(target, "issue_credential", identity))
+
+    def connection_lines(
+        self, target: Target, spec: GrantSpec, credential: Credential
+    ) -> tuple[ConnectionLine, ...]:
+        """Return nothing: only the receiver knows what the credential is for."""
+        return ()
 
     def reset_credential(
         self, target: Target, spec: GrantSpec, identity: GrantIdentity, *, terminate_sessions: bool
@@ -200,7 +207,7 @@ class WebhookConnector:
             nothing_left_behind=response.flag("nothing_left_behind"),
             checked_at=response.moment("checked_at"),
             method="Reported by the receiver.",
-            details={"receiver": identity.system_identifier},
+            details={"receiver": identity.server_id},
         )
 
     def prove_many(
@@ -208,18 +215,18 @@ class WebhookConnector:
     ) -> dict[GrantIdentity, Proof | ConnectorError]:
         return _call_for_each(partial(self.prove, target), identities)
 
-    def list_managed_roles(
+    def list_managed_accounts(
         self,
         target: Target,
         portal_id: str,
         identities: Sequence[GrantIdentity],
         *,
-        after: int = 0,
-        up_to: int | None = None,
-    ) -> RoleListing:
+        after: str = "",
+        up_to: str | None = None,
+    ) -> AccountListing:
         """A receiver lists everything in one response."""
         response = call(target, "list", {"portal": portal_id})
-        return RoleListing(
+        return AccountListing(
             response.moment("server_time"), _receiver(response), tuple(_listed(response))
         )
 
@@ -242,11 +249,11 @@ def _call_for_each(
 
 
 def _identity(reference: str, receiver: str) -> GrantIdentity:
-    """A receiver has no OIDs; a number derived from the grant's id is as unique."""
+    """A receiver knows a grant by its reference alone; its mark is the grant's id."""
     grant_id = grant_id_of(reference)
     if grant_id is None:
         raise TargetMismatch("The receiver sent a reference that is not a grant of the portal.")
-    return GrantIdentity(role_name_of(grant_id), grant_id.int >> 68, receiver)
+    return GrantIdentity(login_of(grant_id), str(grant_id), receiver)
 
 
 def _call_about(
@@ -258,10 +265,10 @@ def _call_about(
     step: str = "",
 ) -> Response:
     """Make a call about a grant. An idempotent ``step`` keeps its message id when retried."""
-    data = {"grant": identity.role_name, "receiver": identity.system_identifier, **(more or {})}
-    message_id = f"{grant_id_of(identity.role_name)}.{step}" if step else None
+    data = {"grant": identity.name, "receiver": identity.server_id, **(more or {})}
+    message_id = f"{grant_id_of(identity.name)}.{step}" if step else None
     response = call(target, kind, data, message_id=message_id)
-    _receiver(response, identity.system_identifier)
+    _receiver(response, identity.server_id)
     return response
 
 
@@ -293,14 +300,14 @@ def _items(response: Response, key: str) -> tuple[OwnedObject, ...]:
     )
 
 
-def _listed(response: Response) -> list[ManagedRole]:
+def _listed(response: Response) -> list[ManagedAccount]:
     receiver = _receiver(response)
     roles = []
     for row in response.rows("grants"):
         reference, deadline = row.text("grant"), row.moment("valid_until")
         permission = Membership(row.text("permission"), admin=False, may_set=False)
         roles.append(
-            ManagedRole(
+            ManagedAccount(
                 _identity(reference, receiver),
                 reference,
                 grant_id_of(reference),

@@ -1,4 +1,4 @@
-"""Encryption of secrets the portal must read back: TOTP keys, passwords, webhook URLs.
+"""Encryption of secrets the portal must read back: TOTP keys, passwords, webhook URLs, client secrets.
 
 AES-SIV (RFC 5297) under a keyring from the environment. The encrypted text is ``siv1.`` and base64url
 of key id and ciphertext. Version, purpose, key id and owner are bound to it as associated data, so a
@@ -18,6 +18,8 @@ TOTP_KEY = "totp-key"
 BROKER_PASSWORD = "broker-password"
 WEBHOOK_ADDRESS = "webhook-address"
 WEBHOOK_SECRET = "webhook-secret"
+CLIENT_SECRET = "client-secret"
+ID_TOKEN = "id-token"
 
 
 class DecryptionFailed(Exception):

@@ -1,4 +1,4 @@
-"""The client of a request: its address and its browser."""
+"""The client of a request: its address, its browser, and the API token if it used one."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -8,15 +8,24 @@ from django.http import HttpRequest
 
 
 @dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """The API token with which somebody acted."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClientInfo:
-    """Address and user agent of whoever acted; both empty for the portal itself."""
+    """Address, user agent and token of whoever acted; all empty for the portal itself."""
 
     address: str | None = None
     user_agent: str = ""
+    token: TokenInfo | None = None
 
     @classmethod
-    def of(cls, request: HttpRequest) -> "ClientInfo":
-        return cls(client_address(request), request.headers.get("User-Agent", "")[:256])
+    def of(cls, request: HttpRequest, token: TokenInfo | None = None) -> "ClientInfo":
+        return cls(client_address(request), request.headers.get("User-Agent", "")[:256], token)
 
 
 SYSTEM = ClientInfo()

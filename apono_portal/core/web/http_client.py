@@ -1,4 +1,4 @@
-"""Requests to webhooks: to checked addresses, over verified TLS, bounded in time, no redirects."""
+"""Requests to other systems: to checked addresses, over verified TLS, bounded in time, no redirects."""
 
 import http.client
 import socket
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from apono_portal.core.web.ssrf_guard import check_url, permitted_addresses
+from apono_portal.core.web.ssrf_guard import WEBHOOK_NETWORKS, check_url, permitted_addresses
 
 CONNECT_S, TOTAL_S = 5.0, 15.0
 
@@ -29,6 +29,15 @@ class RequestFailed(Exception):
         self.is_temporary = is_temporary
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How much is read, for how long, and the setting that lists permitted private networks."""
+
+    max_bytes: int = 0
+    total_s: float | None = None  # None is `TOTAL_S`
+    networks: str = WEBHOOK_NETWORKS
+
+
 def post(
     url: str,
     body: bytes,
@@ -41,19 +50,34 @@ def post(
 
     Raises `AddressRefused` or `RequestFailed`.
     """
-    parts = check_url(url)
+    limits = Limits(max_bytes=max_bytes)
+    return send("POST", url, body, headers, limits=limits, ca_certificates=ca_certificates)
+
+
+def send(
+    method: str,
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    limits: Limits,
+    ca_certificates: str = "",
+) -> Response:
+    """Send one request and return the response. Raises `AddressRefused` or `RequestFailed`."""
+    parts = check_url(url, limits.networks)
     host, is_tls = str(parts.hostname), parts.scheme == "https"
     context = _tls_context(ca_certificates) if is_tls else None
     port = parts.port or (443 if is_tls else 80)
-    addresses = permitted_addresses(host, port)
+    addresses = permitted_addresses(host, port, limits.networks)
     if not addresses:
         raise RequestFailed(f"The name {host} could not be looked up.", is_temporary=True)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    total_s = TOTAL_S if limits.total_s is None else limits.total_s
     try:
-        with _connection(host, port, addresses, context) as connection:
-            connection.request("POST", path, body, {**headers, "Connection": "close"})
+        with _connection(host, port, addresses, context, total_s) as connection:
+            connection.request(method, path, body, {**headers, "Connection": "close"})
             with connection.getresponse() as response:
-                return Response(response.status, response.read(max_bytes))
+                return Response(response.status, response.read(limits.max_bytes))
     except ssl.SSLCertVerificationError:
         raise RequestFailed(
             f"The TLS certificate of {host} could not be verified. Renew it, or add its CA certificates.",
@@ -78,10 +102,14 @@ def _tls_context(ca_certificates: str) -> ssl.SSLContext:
 
 @contextmanager
 def _connection(
-    host: str, port: int, addresses: Sequence[str], context: ssl.SSLContext | None
+    host: str,
+    port: int,
+    addresses: Sequence[str],
+    context: ssl.SSLContext | None,
+    total_s: float,
 ) -> Iterator[http.client.HTTPConnection]:
-    """Connect to a checked address; ``host`` is for TLS and the Host header. Cut after `TOTAL_S`."""
-    give_up_at = time.monotonic() + TOTAL_S
+    """Connect to a checked address; ``host`` is for TLS and the Host header. Cut after ``total_s``."""
+    give_up_at = time.monotonic() + total_s
     line = _open_socket(addresses, port, give_up_at)
     if context:
         line = context.wrap_socket(line, server_hostname=host, do_handshake_on_connect=False)
@@ -93,7 +121,7 @@ def _connection(
     connection.default_port = 443 if context else 80  # not repeated in the Host header
     connection.sock = line
     try:
-        line.settimeout(TOTAL_S)
+        line.settimeout(total_s)
         if isinstance(line, ssl.SSLSocket):
             line.do_handshake()
         yield connection

@@ -3,7 +3,9 @@
 import os
 import socket
 import ssl
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import SplitResult, urlsplit
 
@@ -23,39 +25,49 @@ def parse_server(text: str) -> SplitResult:
     return url
 
 
-def send_message(server: str, message: str, *, app: str, message_id: str, at: datetime) -> None:
-    """Send one message; raise OSError if it was not accepted.
+@dataclass(frozen=True)
+class Message:
+    """A message, when what it says happened, and its id (MSGID of RFC 5424)."""
 
-    Only TCP confirms that the server read it. TLS shows that the server is genuine, UDP nothing.
+    text: str
+    at: datetime
+    message_id: str
+
+
+def send_messages(server: str, messages: Sequence[Message], *, app: str) -> None:
+    """Send messages in order over one connection; raise OSError if they were not accepted.
+
+    Only TCP confirms that the server read them. TLS shows that the server is genuine, UDP nothing.
     """
     url = parse_server(server)
     address = (str(url.hostname), url.port or DEFAULT_PORTS[url.scheme])
-    line = _format(message, app, message_id, at)
+    lines = [_format(message, app) for message in messages]
     if url.scheme == "udp":
         family, kind, protocol, _, target = socket.getaddrinfo(*address, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, kind, protocol) as channel:
-            channel.sendto(line, target)
+            for line in lines:
+                channel.sendto(line, target)
         return
     with socket.create_connection(address, TIMEOUT_S) as channel:
         if url.scheme == "tls":
             context = ssl.create_default_context()
             with context.wrap_socket(channel, server_hostname=address[0]) as secured:
-                _send_counted(secured, line)
+                _send_counted(secured, lines)
                 _wait_for_refusal(secured)
         else:
-            _send_counted(channel, line)
+            _send_counted(channel, lines)
             _wait_for_end(channel)
 
 
-def _format(message: str, app: str, message_id: str, at: datetime) -> bytes:
-    stamp = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    header = f"<{PRIORITY}>1 {stamp} {socket.gethostname()} {app} {os.getpid()} {message_id} -"
-    return f"{header} \ufeff{message}".encode()
+def _format(message: Message, app: str) -> bytes:
+    stamp = message.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    origin = f"{socket.gethostname()} {app} {os.getpid()} {message.message_id}"
+    return f"<{PRIORITY}>1 {stamp} {origin} - \ufeff{message.text}".encode()
 
 
-def _send_counted(channel: socket.socket, line: bytes) -> None:
-    """Send with the length in front."""
-    channel.sendall(f"{len(line)} ".encode() + line)
+def _send_counted(channel: socket.socket, lines: Sequence[bytes]) -> None:
+    """Send each with its length in front."""
+    channel.sendall(b"".join(f"{len(line)} ".encode() + line for line in lines))
 
 
 def _wait_for_end(channel: socket.socket) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, call_command
 
+from accessflows.connectors.postgresql.settings import PostgreSQLSettings
 from accessflows.connectors.protocol import Target
 from apono_portal.demo.errors import DemoError
 from apono_portal.demo.seeding import seed
@@ -39,9 +40,9 @@ class Command(BaseCommand):
         target = Target(
             host=options["host"],
             port=options["port"],
-            database=MAINTENANCE_DATABASE,
             user=options["broker"],
             password=password,
+            settings=PostgreSQLSettings(MAINTENANCE_DATABASE),
         )
         try:
             lines = seed(target, accounts=options["accounts"])

@@ -10,6 +10,7 @@ from apono_portal.core.crypto import encryption
 from apono_portal.core.crypto.keyring import newest_key_id
 from apono_portal.core.crypto.rotation import EncryptedField, Progress, SignedRows, rotate_keys
 from apono_portal.notifications.models import Webhook
+from apono_portal.sso.models import IdentityProvider, ProviderSession
 from audit.events import EventName
 from audit.services import record
 from mfa.models import Authenticator
@@ -73,6 +74,15 @@ def encrypted_fields() -> dict[str, EncryptedField | SignedRows]:
         ),
         "Webhook secrets": EncryptedField(
             Webhook.objects.all(), "encrypted_secret", encryption.WEBHOOK_SECRET, "secret_id"
+        ),
+        "Client secrets": EncryptedField(
+            IdentityProvider.objects.exclude(encrypted_secret=""),
+            "encrypted_secret",
+            encryption.CLIENT_SECRET,
+            "secret_id",
+        ),
+        "ID tokens": EncryptedField(
+            ProviderSession.objects.all(), "encrypted_id_token", encryption.ID_TOKEN, "secret_id"
         ),
         **{name: SignedRows(rows) for name, rows in rows_that_count().items()},
     }

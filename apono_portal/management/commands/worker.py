@@ -17,12 +17,14 @@ from accessflows.integrations.scheduled_checks import (
 )
 from apono_portal.notifications.fan_out import fan_out
 from apono_portal.notifications.webhook_delivery import deliver_webhooks
+from apono_portal.retention import OldRowRemover
 from audit.integrity.background_verification import LogVerifier
 from audit.integrity.checkpoint_destinations import send_checkpoints
 from audit.integrity.checkpoints import write_checkpoints
 from audit.integrity.signed_checkpoints import CheckpointSigner
 from audit.integrity.signing_keys import signing_key
 from audit.outbox.deliveries import deliver_due
+from audit.siem.stream import stream_events
 from requests_app.grants.extension import retry_extensions
 from requests_app.insights.daily_rollup import update_daily_figures
 from requests_app.worker.loop import Worker
@@ -57,6 +59,7 @@ class Command(BaseCommand):
                 write_checkpoints,
                 CheckpointSigner(),
                 send_checkpoints,
+                stream_events,
                 fan_out,
                 deliver_due,
                 deliver_webhooks,
@@ -66,6 +69,7 @@ class Command(BaseCommand):
                 update_daily_figures,
                 lambda now: retry_extensions(now=now),
                 LogVerifier(),
+                OldRowRemover(),
             ),
         )
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,6 +1,5 @@
 """Deliveries: what was sent to whom because of which event, and what failed."""
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -14,6 +13,7 @@ from apono_portal.notifications import services
 from apono_portal.notifications.exceptions import NotificationError
 from apono_portal.notifications.forms import DeliveryFilterForm
 from audit.models import Delivery
+from audit.outbox.deliveries import is_email_configured
 
 
 @require_safe
@@ -26,7 +26,7 @@ def deliveries(request: PortalRequest) -> HttpResponse:
     context = {
         "form": form,
         "page": page,
-        "email_configured": not settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend"),
+        "email_configured": is_email_configured(),
     }
     return render(request, "notifications/deliveries.html", context)
 

@@ -1,8 +1,10 @@
 """The SCIM endpoint: any path below /scim/v2/, for clients with a directory's token."""
 
+import json
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from scim2_models import (
     ForbiddenException,
@@ -72,6 +74,5 @@ def _body(request: HttpRequest) -> bytes:
 
 
 def _http(response: ScimResponse) -> HttpResponse:
-    if response.body is None:
-        return HttpResponse(status=response.status, headers=response.headers)
-    return JsonResponse(response.body, status=response.status, headers=response.headers)
+    content = b"" if response.body is None else json.dumps(response.body)
+    return HttpResponse(content, status=response.status, headers=response.headers)

@@ -5,6 +5,7 @@ from apono_portal.users.services.mfa_reset import reset_mfa_of_user
 from apono_portal.users.services.passwords import change_password, invite_user, set_password
 from apono_portal.users.services.reminders import send_mfa_reminders
 from apono_portal.users.services.sign_in import (
+    record_break_glass_sign_in,
     record_failed_sign_in,
     record_lockout,
     record_sign_in,
@@ -12,7 +13,9 @@ from apono_portal.users.services.sign_in import (
 )
 from apono_portal.users.services.users import (
     change_user,
+    change_user_from_directory,
     create_user,
+    create_user_from_directory,
     deactivate_user,
     reactivate_user,
     user_digest,
@@ -22,12 +25,15 @@ __all__ = [
     "change_group",
     "change_password",
     "change_user",
+    "change_user_from_directory",
     "create_group",
     "create_user",
+    "create_user_from_directory",
     "deactivate_user",
     "group_digest",
     "invite_user",
     "reactivate_user",
+    "record_break_glass_sign_in",
     "record_failed_sign_in",
     "record_lockout",
     "record_sign_in",

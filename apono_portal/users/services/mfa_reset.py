@@ -3,6 +3,7 @@
 from django.db import transaction
 
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.sso.enforcement import may_use_password
 from apono_portal.users.models import User
 from apono_portal.users.services.passwords import Invitation, void_password
 from mfa.reset import reset_mfa
@@ -27,7 +28,7 @@ def reset_mfa_of_user(
 
     Requests the user approved that are not active yet need a new approval. ``require_new_password``
     voids the password, which may be stolen: whoever has it could set up MFA in the user's place.
-    Returns the link to set a new one.
+    Returns the link to set a new one, None where single sign-on is enforced.
     """
     with transaction.atomic():
         reset_mfa(
@@ -37,7 +38,7 @@ def reset_mfa_of_user(
             window=window,
             client_info=client_info,
             revoke_access=revoke_access,
-            require_new_password=require_new_password,
+            require_new_password=require_new_password and may_use_password(user),
         )
         _remove_voided_approvals(user, revoke_access=revoke_access)
         if revoke_access:

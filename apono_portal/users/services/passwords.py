@@ -17,6 +17,7 @@ from django.utils.http import urlsafe_base64_encode
 from accessflows.permissions import require_admin
 from apono_portal.core.web.absolute_urls import absolute_url
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.sso.enforcement import may_use_password
 from apono_portal.users.exceptions import UserError
 from apono_portal.users.models import User
 from audit.events import EventName
@@ -36,6 +37,8 @@ from mfa.verification.window import Window
 PASSWORD_LINK = "password_link"
 UNKNOWN_BROWSER = ThrottleScope()
 ACCOUNT_CHANGED = "Your password or account has changed. Sign in again."
+NO_PASSWORD = "You sign in through your identity provider, without a password."
+USES_SSO = "This user signs in through an identity provider, so needs no password."
 LINK_VOID = "This link no longer works. Ask an account admin for a new one."
 
 
@@ -51,6 +54,8 @@ def change_password(
         current = _lock_user(user)
         if not current.is_active or current.password != user.password:
             raise UserError(ACCOUNT_CHANGED)
+        if not may_use_password(current):
+            raise UserError(NO_PASSWORD)
         require_evidence_if_enrolled(user=current, window=window)
         _save_password(current, password, client_info, how="with the current one")
 
@@ -72,7 +77,8 @@ def set_password(
     """
     with transaction.atomic():
         user = _lock_user(user)
-        if not user.is_active or not default_token_generator.check_token(user, token):
+        is_valid = user.is_active and default_token_generator.check_token(user, token)
+        if not is_valid or not may_use_password(user):
             raise UserError(LINK_VOID)
         result = None
         if is_enrolled(user.pk):
@@ -104,16 +110,23 @@ def invite_user(
         require_admin(actor=actor, window=window)
         if not user.is_active:
             raise UserError("Reactivate the user before you create a password link.")
+        if user.is_service:
+            raise UserError("A service account has no password. Create an API token for it.")
+        if not may_use_password(user):
+            raise UserError(USES_SSO)
         return issue_link(actor=actor, user=user, client_info=client_info)
 
 
-def void_password(*, actor: User, user: User, client_info: ClientInfo) -> Invitation:
+def void_password(*, actor: User, user: User, client_info: ClientInfo) -> Invitation | None:
     """Make a user's password and earlier links useless, and issue a link to set a new one.
 
-    The caller has checked the admin and ended the user's sessions in the same transaction.
+    No link where single sign-on is enforced. The caller has checked the admin and ended the user's
+    sessions in the same transaction.
     """
     user.set_unusable_password()
     user.save(update_fields=["password"])
+    if not may_use_password(user):
+        return None
     return issue_link(actor=actor, user=user, client_info=client_info)
 
 
@@ -132,7 +145,7 @@ def link_for_email(user_id: int, since: datetime) -> str | None:
     That is so once the user is deactivated, has signed in, or has another password.
     """
     user = User.objects.active().filter(pk=user_id).first()
-    if user is None or (user.last_login and user.last_login > since):
+    if user is None or (user.last_login and user.last_login > since) or not may_use_password(user):
         return None
     changes = Event.objects.about_target(user).filter(event=EventName.USER_CHANGE_PASSWORD)
     return None if changes.filter(at__gt=since).exists() else link_to_set_password(user)

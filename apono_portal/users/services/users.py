@@ -7,18 +7,21 @@ from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 
 from accessflows.permissions import require_admin
-from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.client import SYSTEM, ClientInfo
 from apono_portal.core.web.seen_state import CHANGED_MEANWHILE, digest_of
+from apono_portal.sso.enforcement import is_break_glass_needed
 from apono_portal.users.exceptions import UserError
 from apono_portal.users.models import DeactivatedBy, Role, User
 from apono_portal.users.ownership import directory_of, with_local_groups
 from audit.events import EventName
 from audit.services import SYSTEM_LABEL, Metadata, record
-from mfa.verification.locking import advance_epoch, lock_states
+from mfa.verification.locking import advance_epoch, lock_state, lock_states
 from mfa.verification.window import Window
 from requests_app.grants.revocation import revoke_all_access_of
 
 EMAIL_TAKEN = "A user with this email already exists."
+BREAK_GLASS = "This is the break-glass admin. Choose another one under Single Sign-On first."
+SERVICE_ADMIN = "A service account cannot be an admin."
 LAST_ADMIN = "This is the last active admin. Make another user an admin first."
 
 
@@ -31,19 +34,23 @@ def create_user(
     role: str,
     groups: Iterable[Group],
     client_info: ClientInfo,
+    is_service: bool = False,
 ) -> User:
-    """Add a user, who cannot sign in before setting a password (`invite_user`)."""
+    """Add a user, who cannot sign in before setting a password (`invite_user`), or a service account."""
+    _check_role(role, is_service=is_service)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
-            user = User.objects.create_user(email=email, name=name, role=role)
+            user = User.objects.create_user(
+                email=email, name=name, role=role, is_service=is_service
+            )
             user.groups.set(with_local_groups(user, groups))
             record(
                 event=EventName.USER_CREATE,
                 actor=actor,
                 target=user,
                 client_info=client_info,
-                metadata={"role": role, "groups": _names(groups)},
+                metadata={"role": role, "groups": _names(groups), "service": is_service},
             )
     except IntegrityError:
         raise UserError(EMAIL_TAKEN, field="email") from None
@@ -70,22 +77,13 @@ def change_user(
         lock_states(actor.pk, user.pk)
         require_admin(actor=actor, window=window)
         user = _lock(user, leaves_admins=role != Role.ADMIN)
-        before = _audited_fields(user)
-        if digest_of(before) != seen:
+        _check_role(role, is_service=user.is_service)
+        if user_digest(user) != seen:
             raise UserError(CHANGED_MEANWHILE)
         if name != user.name and (directory := directory_of(user)):
             raise UserError(f"{directory} manages this name. Change it there.", field="name")
-        user.name, user.role = name, role
-        user.save(update_fields=["name", "role", "search_words"])
-        user.groups.set(with_local_groups(user, groups))
-        after = _audited_fields(user)
-        if before["role"] != after["role"]:
-            advance_epoch(user=user)
-        changes = {
-            field: {"from": before[field], "to": after[field]}
-            for field in before
-            if before[field] != after[field]
-        }
+        groups = with_local_groups(user, groups)
+        changes = _save_profile(user, name=name, role=role, groups=groups)
         if changes:
             record(
                 event=EventName.USER_CHANGE,
@@ -93,6 +91,67 @@ def change_user(
                 target=user,
                 client_info=client_info,
                 metadata={"changes": changes},
+            )
+    return user
+
+
+def create_user_from_directory(
+    *,
+    email: str,
+    name: str,
+    directory: str,
+    metadata: dict[str, Any],
+    client_info: ClientInfo = SYSTEM,
+) -> User:
+    """Add a member whom a directory vouches for, without a password."""
+    try:
+        with transaction.atomic():
+            user = User.objects.create_user(email=email, name=name, role=Role.MEMBER)
+            record(
+                event=EventName.USER_CREATE,
+                actor=None,
+                actor_label=directory,
+                target=user,
+                client_info=client_info,
+                metadata={"role": Role.MEMBER, "groups": [], **metadata},
+            )
+    except IntegrityError:
+        raise UserError(EMAIL_TAKEN, field="email") from None
+    return user
+
+
+def change_user_from_directory(
+    *,
+    user: User,
+    name: str,
+    role: str,
+    groups: Iterable[Group],
+    directory: str,
+    client_info: ClientInfo = SYSTEM,
+) -> User:
+    """Save what a directory says about a user, with the effects of `change_user`.
+
+    The last active admin and a break-glass admin stay admins, and the event says why.
+    """
+    with transaction.atomic():
+        lock_state(user.pk)
+        metadata: dict[str, Any] = {}
+        try:
+            user = _lock(user, leaves_admins=role != Role.ADMIN)
+            _check_role(role, is_service=user.is_service)
+        except UserError as refusal:
+            user = User.objects.select_for_update().get(pk=user.pk)
+            role, metadata = user.role, {"kept_role": refusal.sentence}
+        name = user.name if directory_of(user) else name
+        changes = _save_profile(user, name=name, role=role, groups=groups)
+        if changes or metadata:
+            record(
+                event=EventName.USER_CHANGE,
+                actor=None,
+                actor_label=directory,
+                target=user,
+                client_info=client_info,
+                metadata={"changes": changes, **metadata},
             )
     return user
 
@@ -167,6 +226,11 @@ def reactivate_user(
     return changed
 
 
+def _check_role(role: str, *, is_service: bool) -> None:
+    if is_service and role == Role.ADMIN:
+        raise UserError(SERVICE_ADMIN, field="role")
+
+
 def user_digest(user: User) -> str:
     """Return the digest of what can be changed of a user."""
     return digest_of(_audited_fields(user))
@@ -179,7 +243,27 @@ def _lock(user: User, *, leaves_admins: bool) -> User:
     locked = User.objects.select_for_update().get(pk=user.pk)
     if locked.is_account_admin and other_admins == []:
         raise UserError(LAST_ADMIN, field="role")
+    if leaves_admins and is_break_glass_needed(locked):
+        raise UserError(BREAK_GLASS, field="role")
     return locked
+
+
+def _save_profile(
+    user: User, *, name: str, role: str, groups: Iterable[Group]
+) -> dict[str, dict[str, Any]]:
+    """Save a locked user and return what changed. Another role ends sessions and voids evidence."""
+    before = _audited_fields(user)
+    user.name, user.role = name, role
+    user.save(update_fields=["name", "role", "search_words"])
+    user.groups.set(groups)
+    after = _audited_fields(user)
+    if before["role"] != after["role"]:
+        advance_epoch(user=user)
+    return {
+        field: {"from": before[field], "to": after[field]}
+        for field in before
+        if before[field] != after[field]
+    }
 
 
 def _audited_fields(user: User) -> dict[str, Any]:

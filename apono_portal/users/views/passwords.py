@@ -8,15 +8,18 @@ from django.contrib.auth import views as auth_views
 from django.contrib.auth.views import INTERNAL_RESET_SESSION_TOKEN
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.types import PortalRequest
+from apono_portal.sso.enforcement import may_use_password
 from apono_portal.users import services, session_state, sign_in_devices
 from apono_portal.users.exceptions import UserError
 from apono_portal.users.forms import ChangePasswordForm, LinkPasswordForm
 from apono_portal.users.models import User
+from apono_portal.users.services.passwords import NO_PASSWORD
 from mfa.exceptions import WindowClosed
 from mfa.middleware import redirect_to_verify
 from mfa.verification.attempts import VerificationResult
@@ -29,6 +32,9 @@ from mfa.verification.trusted_browsers import set_browser_cookie
 def change(request: PortalRequest) -> HttpResponse:
     """Change the password. Other sessions end; this one continues without its verified window."""
     user = request.user
+    if not may_use_password(user):
+        messages.info(request, NO_PASSWORD)
+        return redirect("mfa:security")
     if request.mfa.enrolled and not request.mfa.is_open:
         return _verify_first(request)
     data = request.POST if request.method == "POST" else None
@@ -50,7 +56,7 @@ def change(request: PortalRequest) -> HttpResponse:
         return render(request, "users/password.html", {"form": form}, status=422)
     request.user = User.objects.select_related("mfa_state").get(pk=user.pk)
     update_session_auth_hash(request, request.user)
-    session_state.stamp_session(request)
+    session_state.stamp_session(request, proven_at=timezone.now())
     messages.success(request, "Password changed. You were signed out everywhere else.")
     response = redirect("mfa:security")
     sign_in_devices.remember_device(request, response, request.user)
@@ -74,7 +80,7 @@ class SetPassword(auth_views.PasswordResetConfirmView):
 
     def get_user(self, uidb64: str) -> Any:
         user = super().get_user(uidb64)
-        return user if user is not None and user.is_active else None
+        return user if user is not None and user.is_active and may_use_password(user) else None
 
     def form_valid(self, form: Any) -> HttpResponse:
         try:

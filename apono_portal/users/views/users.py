@@ -52,6 +52,8 @@ def create(request: PortalRequest) -> HttpResponse:
         except UserError as error:
             form.add_error(error.field or None, error.sentence)
         else:
+            if user.is_service:
+                return redirect("api:create_service_token", pk=user.pk)
             return _invite(request, user)
     return _form_page(request, form, user=None)
 
@@ -81,7 +83,7 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
 @admins_only
 @require_POST
 def invite(request: PortalRequest, pk: int) -> HttpResponse:
-    return _invite(request, get_object_or_404(User, pk=pk, is_active=True))
+    return _invite(request, get_object_or_404(User, pk=pk, is_active=True, is_service=False))
 
 
 @admins_only
@@ -185,8 +187,12 @@ def _after_reset(request: PortalRequest, user: User, invitation: Invitation | No
 
 
 def _invite(request: PortalRequest, user: User) -> HttpResponse:
-    """Send the link to set a password, or show it once."""
-    invitation = services.invite_user(**action_context(request), user=user)
+    """Send the link to set a password, or show it once. Users of a provider need none."""
+    try:
+        invitation = services.invite_user(**action_context(request), user=user)
+    except UserError as error:
+        messages.info(request, error.sentence)
+        return redirect("users:list")
     if invitation.emailed:
         messages.success(request, f"A link to set a password is being sent to {user.email}.")
         return redirect("users:list")

@@ -1,7 +1,6 @@
 """``manage.py audit``: verify the log, export it, prune it, write its verifier, print or make keys."""
 
 import datetime as dt
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from audit.integrity.checkpoints import write_checkpoints
 from audit.integrity.records import log_records
 from audit.integrity.retention import PruneRefused, prune_log
 from audit.integrity.verification import verify_log
+from audit.log.export import json_lines
 from audit.services import record
 from audit.verify_export.archive import verifier_archive
 from audit.verify_export.command import parse_expected, read_saved
@@ -99,7 +99,7 @@ class Command(BaseCommand):
         record(event=EventName.AUDIT_EXPORT, actor=None, metadata=metadata)
         try:
             with file.open("x", encoding="ascii") as lines:
-                lines.writelines(f"{json.dumps(line)}\n" for line in log_records())
+                lines.writelines(json_lines(log_records()))
         except OSError as error:
             raise CommandError(f"Cannot write {file}: {error.strerror}") from None
         self.stdout.write(f"Exported to {file}.")

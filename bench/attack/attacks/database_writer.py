@@ -39,11 +39,11 @@ EDITS = (
     ("UPDATE requests_app_requestedtarget SET resource = 'ledger', permission = 'ledger_reader'"
     " WHERE request_id = %(active)s;"
     " UPDATE requests_app_grant SET resource = 'ledger', permission = 'ledger_reader', state = 'activating',"
-    " login_oid = NULL, next_attempt_at = now(), attempts = 0 WHERE request_id = %(active)s"),
+    " login_mark = '', next_attempt_at = now(), attempts = 0 WHERE request_id = %(active)s"),
     # The grant of a rightful request becomes the thief's.
     (f"UPDATE requests_app_accessrequest SET {_GRANTED}, {_VERIFIED} WHERE id = %(pending)s;"
     " UPDATE requests_app_grant SET request_id = %(pending)s, resource = 'ledger', permission = 'ledger_reader',"
-    " state = 'activating', login_oid = NULL, next_attempt_at = now() WHERE request_id = %(active)s"),
+    " state = 'activating', login_mark = '', next_attempt_at = now() WHERE request_id = %(active)s"),
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from accessflows.requesters import named
 from apono_portal.users.models import Role, User
 from bench.attack.grantee import slots, target
 from bench.attack.grantee.attempts import Attempt
@@ -39,7 +40,7 @@ class GranteePortal(Portal):
         self.flows = {
             permission: add_flow(
                 self.admin, integration, name=permission, resource=target.ORDERS, permission=permission,
-                max_duration=MAX_DURATION, requester_users=frozenset({self.requester.pk}),
+                max_duration=MAX_DURATION, requesters=named(users=[self.requester.pk]),
             )
             for permission in target.PERMISSIONS
         }  # fmt: skip

@@ -30,9 +30,9 @@ RULES = (
     Rule("triggers are disarmed", ("to the accomplice",), [
         Edit(CLEANING, "WHERE p.proowner = %(oid)s::oid AND c.relowner <> p.proowner", "WHERE false")]),
     Rule("what is left is listed", ("a copy for everybody",), [
-        Edit("requests_app/worker/steps.py", "        save_owned_objects(grant, lease, connector.find_owned_objects(target, identity))\n", "")]),
+        Edit("requests_app/worker/steps.py", "        if not save_owned_objects(grant, lease, owned_objects):\n            return None\n", "")]),
     Rule("what the capability role gave to others is undone", ("default privileges of the capability role",), [
-        Edit("requests_app/worker/steps.py", "        undo_permission_changes(grant, lease, connector, target, identity, states)\n", "")]),
+        Edit("requests_app/worker/steps.py", "        if not undo_permission_changes(grant, lease, connector, target, identity, states):\n            return None\n", "")]),
     Rule("nobody becomes the capability role", ("SET ROLE to the capability role",), [
         Edit(f"{_POSTGRESQL}activation.py", "WITH INHERIT TRUE, SET FALSE, ADMIN FALSE", "WITH INHERIT TRUE, SET TRUE, ADMIN FALSE"),
         Edit(f"{_POSTGRESQL}activation.py", "inherit, may_set = (True, False)", "inherit, may_set = (True, True)")]),

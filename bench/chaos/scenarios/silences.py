@@ -5,7 +5,6 @@ from bench.chaos.scenario import ActiveAccess, ScenarioContext, sleep_until
 from bench.chaos.scenarios.crowds import storm
 from bench.chaos.verdict import Verdict
 
-SILENCE_S = 30.0
 HANG_S = 8.0
 HANGING = 3  # grants on the target that hangs
 
@@ -17,7 +16,7 @@ def database_silent(context: ScenarioContext) -> Verdict:
     sleep_until(access.ends_at - 1)
     environment.database_proxy.silence()
     with Watch(environment, access.roles) as watch:
-        sleep_until(access.ends_at + SILENCE_S)
+        sleep_until(access.ends_at + context.silence_s)
         environment.database_proxy.speak()
         verdict = context.verdict("portal's database silent", access, watch, access.ends_at)
     if (alive := environment.running_workers) < 2:

@@ -39,7 +39,7 @@ class Grant:
 
     @property
     def role(self) -> str:
-        return self.identity.role_name
+        return self.identity.name
 
     def log_in(self, **changes: Any) -> psycopg.Connection[Any]:
         return self.pg.log_in(self.credential, **changes)

@@ -11,8 +11,15 @@ from accessflows.flows.history import PAGE_SIZE, create_version, history_page
 from accessflows.flows.services import change_flow, set_flow_active
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow
+from accessflows.requesters import named
 from apono_portal.core.web.client import SYSTEM
-from tests.factories import AccessFlowFactory, UserFactory, fresh_window, take_fingerprint
+from tests.factories import (
+    AccessFlowFactory,
+    FlowTargetFactory,
+    UserFactory,
+    fresh_window,
+    take_fingerprint,
+)
 
 
 @pytest.fixture
@@ -51,10 +58,10 @@ def test_a_version_shows_what_changed_and_who_saved_it(auditor_client, flow, adm
 
 def test_lists_show_what_was_added_and_removed(auditor_client, flow, admin_user):
     irma = UserFactory(name="Irma Solberg", email="irma@example.org")
-    change(flow, admin_user, requester_users=frozenset({irma.pk}))
+    change(flow, admin_user, requesters=named(users=[irma.pk]))
     page = page_of(auditor_client, flow)
-    assert "Removed: </span>Petra Person &lt;petra@example.org&gt;" in page
-    assert "Added: </span>Irma Solberg &lt;irma@example.org&gt;" in page
+    assert "Removed: </span>User is Petra Person &lt;petra@example.org&gt;" in page
+    assert "Added: </span>User is Irma Solberg &lt;irma@example.org&gt;" in page
 
 
 def test_a_new_address_behind_the_same_name_is_shown(flow):
@@ -112,3 +119,12 @@ def test_the_page_makes_as_many_queries_for_many_versions(
     for hours in range(2, 20):
         change(flow, admin_user, max_duration=timedelta(hours=hours))
     assert questions_of(admin_client, address) == few
+
+
+def test_the_page_says_what_its_targets_promise(admin_client):
+    flow = AccessFlowFactory()
+    integration = FlowTargetFactory(flow=flow).resource.integration
+    type(integration).objects.filter(pk=integration.pk).update(kind="valkey")
+    page = admin_client.get(f"/access-flows/{flow.pk}/history/").content.decode()
+    assert "The server enforces no end" in page
+    assert integration.name in page

@@ -12,8 +12,9 @@ from tests.factories import (
     AuthenticatorFactory,
     GroupFactory,
     UserFactory,
+    set_requesters,
 )
-from tests.forms import post_form
+from tests.forms import post_form, requester_fields
 
 CREATE = "/access-flows/new/self-serve/"
 
@@ -25,7 +26,7 @@ def typed(choice, member_user):
         "name": "Orders read-only",
         "require_mfa": "on",
         "mfa_strength": "any",
-        "requester_users": [member_user.pk],
+        **requester_fields(users=[member_user.pk]),
         "targets": [choice],
         "max_duration": "8h",
         "approval": "automatic",
@@ -149,10 +150,12 @@ def test_a_save_over_somebody_elses_save_is_refused(admin_client, typed):
         ("name", " ", "Enter a name"),
         ("name", "x" * 81, "at most 80 characters"),
         ("name", "two\u202elines", "on one line"),
-        ("requester_users", [], "at least one group or user"),
-        ("requester_users", ["999999"], "Choose again"),
-        ("requester_users", ["9" * 40], "Choose again"),
-        ("requester_users", ["x\x00"], "Choose again"),
+        ("requesters", "0", "Nobody can request yet"),
+        ("requesters", "x", "incomplete"),
+        ("requesters-0-user", [], "at least one user"),
+        ("requesters-0-user", ["999999"], "Choose again"),
+        ("requesters-0-user", ["9" * 40], "Choose again"),
+        ("requesters-0-user", ["x\x00"], "Choose again"),
         ("targets", [], "at least one resource"),
         ("targets", ["1:1:1"], "Choose again"),
         ("targets", ["0:999999"], "Choose again"),
@@ -262,13 +265,14 @@ def test_search_covers_name_users_and_targets(admin_client, query):
     assert "Actions for Billing" not in page
 
 
-def test_the_list_counts_each_requester_once(admin_client):
+def test_each_requester_is_counted_once(admin_client):
     petra, quit_long_ago = UserFactory(), UserFactory(is_active=False)
     keepers = GroupFactory(name="Storekeepers", members=[petra, UserFactory(), quit_long_ago])
-    AccessFlowFactory(name="Orders", requester_users=[petra], requester_groups=[keepers])
+    flow = AccessFlowFactory(name="Orders", requester_users=[petra], requester_groups=[keepers])
+    assert "2 users" in html_of(admin_client.get(f"/access-flows/{flow.pk}/saved/"))
     page = html_of(admin_client.get("/access-flows/"))
-    assert "2 users" in page
-    assert "Storekeepers" in page
+    assert "User is Person" in page
+    assert "or Group is Storekeepers" in page
 
 
 def test_the_list_is_filtered_by_integration(admin_client):
@@ -331,7 +335,8 @@ def test_the_form_makes_as_many_queries_for_ten_users_as_for_many(admin_client, 
     address = edit(flow)
     few = questions_of(admin_client, address)
     AccessFlowFactory.create_batch(20, targets=2)
-    flow.requester_users.add(*UserFactory.create_batch(60))
+    set_requesters(flow, users=UserFactory.create_batch(60))
+    UserFactory.create_batch(60)
     GroupFactory.create_batch(20)
     assert questions_of(admin_client, address) == few
 

@@ -9,6 +9,7 @@ from accessflows.flows.history import last_difference
 from accessflows.flows.services import change_flow, create_flow, set_flow_active
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow, Integration, Permission, Resource
+from accessflows.requesters import named
 from apono_portal.core.web.client import SYSTEM
 from mfa.exceptions import NotAllowed, WindowClosed
 from tests.factories import AccessFlowFactory, AuthenticatorFactory, UserFactory, fresh_window
@@ -22,10 +23,10 @@ def pair(checked):
 
 
 def terms_for(pair, **changes):
-    requesters = frozenset([UserFactory().pk])
+    requesters = named(users=[UserFactory().pk])
     terms = {
         "name": "Orders",
-        "requester_users": requesters,
+        "requesters": requesters,
         "targets": frozenset([pair]),
         "max_duration": timedelta(hours=1),
     }
@@ -122,7 +123,7 @@ def test_what_cannot_be_granted_is_refused(pair, checked, admin_user, what):
     elif what == "disabled":
         Integration.objects.filter(pk=checked.pk).update(is_active=False)
     else:
-        Permission.objects.filter(pk=pair[1]).update(rights={"databases": ["billing"]})
+        Permission.objects.filter(pk=pair[1]).update(rights={"resources": ["billing"]})
     with pytest.raises(InvalidInput) as refused:
         create(admin_user, terms_for(pair))
     assert set(refused.value.errors) == {"targets"}

@@ -1,9 +1,12 @@
 """Integrations with a real server: check, discovery, change of address, the encrypted password."""
 
+import re
+
 import pytest
 from django.utils import timezone
 
 from accessflows.integrations.checks import check_integration
+from accessflows.integrations.health import health_history
 from accessflows.integrations.scheduled_checks import run_requested_checks
 from accessflows.models import Integration, Permission, Resource
 from apono_portal.core.web.client import SYSTEM
@@ -25,7 +28,7 @@ def typed(integration):
         "kind": "postgresql",
         "host": integration.host,
         "port": integration.port,
-        "database": integration.database,
+        "database": integration.settings["database"],
         "broker": integration.broker,
         "password": "",
         "sslmode": integration.sslmode,
@@ -156,7 +159,8 @@ def test_a_new_address_requires_the_password(integration, admin_client, typed, c
     integration.refresh_from_db()
     assert answer.status_code == 422
     assert "password again" in html_of(answer)
-    assert all(getattr(integration, name) != value for name, value in change.items())
+    assert all(getattr(integration, name, None) != value for name, value in change.items())
+    assert integration.settings["database"] != "other"
 
 
 @pytest.fixture
@@ -267,3 +271,41 @@ def test_the_list_makes_as_many_queries_for_ten_as_for_many(admin_client, questi
     few = questions_of(admin_client, "/integrations/")
     IntegrationFactory.create_batch(290)
     assert questions_of(admin_client, "/integrations/") == few
+
+
+def test_a_connector_that_is_no_longer_installed_is_shown_in_red(admin_client):
+    gone = IntegrationFactory(kind="example-gone")
+    page = html_of(admin_client.get(path(gone)))
+    assert "The connector “example-gone” is not installed." in page
+    assert admin_client.get(path(gone, "edit/")).status_code == 302
+    assert "example-gone" in html_of(admin_client.get("/integrations/"))
+
+
+def test_a_failed_check_offers_to_edit_and_to_check_again(admin_client):
+    down = IntegrationFactory(port=1)
+    admin_client.post(path(down, "check/"))
+    run_requested_checks(timezone.now())
+    page = html_of(admin_client.get(path(down, f"check/{down.check_runs.get().pk}/")))
+    assert path(down, "edit/") in page
+    assert "Check again" in page
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb", "valkey"])
+def test_the_guided_set_up_fills_in_the_broker_it_creates(admin_client, kind):
+    answer = admin_client.get(f"/integrations/new/?kind={kind}")
+    page = html_of(answer)
+    assert 'value="apono_portal"' in page
+    assert "no-store" in answer.headers["Cache-Control"]
+    password = re.search(r'name="password" value="([^"]+)"', page)[1]
+    assert page.count(password) == 1
+
+
+def test_the_health_history_has_one_entry_for_each_change(checked, admin_client):
+    port = checked.port
+    for at in (1, 1, port):
+        Integration.objects.filter(pk=checked.pk).update(port=at)
+        checked.refresh_from_db()
+        check_integration(actor=None, integration=checked, client_info=SYSTEM, requested=True)
+    assert [change.health for change in health_history(checked)] == ["limited", "down", "limited"]
+    assert "Health history" in html_of(admin_client.get(path(checked)))

@@ -60,8 +60,13 @@ def test_another_server_that_accepts_it_is_rejected(checked, admin_client):
 
 
 def test_a_wrong_one_typed_into_the_whole_form_replaces_nothing(checked, admin_client):
-    form = {name: getattr(checked, name) for name in ("name", "kind", "host", "port", "database")}
-    form |= {"broker": checked.broker, "sslmode": checked.sslmode, "connection_limit": 3}
+    form = {name: getattr(checked, name) for name in ("name", "kind", "host", "port")}
+    form |= {
+        "database": "postgres",
+        "broker": checked.broker,
+        "sslmode": checked.sslmode,
+        "connection_limit": 3,
+    }
     url = f"/integrations/{checked.pk}/edit/"
     answer = post_form(
         admin_client, url, form | {"password": "wrong-1", "terminate_sessions_on_reset": "on"}
@@ -80,7 +85,7 @@ def test_an_integration_changed_meanwhile_keeps_what_it_has(checked, admin_clien
 
     def slow(*args, **kwargs):
         real(*args, **kwargs)
-        Integration.objects.update(database="orders")
+        Integration.objects.update(settings={"database": "orders"})
 
     monkeypatch.setattr(integrations_services, "_require_same_server", slow)
     answer = admin_client.post(address(checked), {"password": checked.broker_password})

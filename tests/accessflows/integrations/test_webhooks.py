@@ -68,11 +68,13 @@ def test_a_new_address_requires_the_secret_and_must_be_the_same_receiver(admin_c
     right = typed(receiver, url=receiver.url + "moved")
     post_form(admin_client, f"/integrations/{made.pk}/edit/", right)
     made.refresh_from_db()
-    assert made.url.endswith("moved")
+    assert made.settings["url"].endswith("moved")
 
 
 def test_the_address_is_part_of_the_fingerprint():
-    made = Integration(kind="webhook", url="https://example.org/a", host="example.org", port=443)
+    made = Integration(
+        kind="webhook", settings={"url": "https://example.org/a"}, host="example.org", port=443
+    )
     assert made.address == "webhook:https://example.org/a"
 
 

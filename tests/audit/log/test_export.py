@@ -32,7 +32,7 @@ def text_of(client, form: str, query: str = "") -> str:
     answer = client.get(reverse(f"audit:export_{form}") + query)
     assert answer.status_code == 200
     assert answer.headers["Content-Disposition"].endswith(f'.{form}"')
-    return b"".join(answer.streaming_content).decode()
+    return b"".join(answer.streaming_content).decode("utf-8-sig")
 
 
 def table(client, query: str = "") -> list[dict[str, str]]:
@@ -58,6 +58,22 @@ def test_the_export_holds_the_events_that_match_the_filters(auditor_client, admi
         record for record in lines(auditor_client, "?actor=ada&text=") if record["kind"] == "event"
     ][:1]
     assert line["metadata"] == {"key": "värde"}
+
+
+def test_excel_is_told_that_the_file_is_utf_8(auditor_client):
+    answer = auditor_client.get(reverse("audit:export_csv"))
+    assert b"".join(answer.streaming_content).startswith(b"\xef\xbb\xbfevent_id,")
+
+
+@pytest.mark.parametrize("query", ["", "?event=session:sign_in"])
+def test_every_json_line_begins_with_its_time_and_still_verifies(auditor_client, query):
+    record(event=EventName.SESSION_SIGN_IN, actor=None)
+    write_checkpoints(timezone.now())
+    text = text_of(auditor_client, "jsonl", query)
+    *timed, end = [next(iter(json.loads(line))) for line in text.splitlines()]
+    assert set(timed) <= {"at", "created_at", "made_at"}
+    assert end == "kind"
+    assert check(text).ok
 
 
 @pytest.mark.parametrize("query", ["", "?event=session:sign_in"])

@@ -14,6 +14,7 @@ from audit.events import EventName
 from audit.integrity import triggers
 from audit.integrity.checkpoints import write_checkpoints
 from audit.integrity.verification import verify_log
+from audit.log.details import details_of
 from audit.log.selectors import EventFilter, filter_events
 from audit.models import ChainEntry, Event
 from audit.services import record
@@ -65,7 +66,7 @@ def test_a_row_shows_who_what_when_and_from_where(auditor_client, admin_user, me
     ],
 )
 def test_filters_are_in_the_url(auditor_client, admin_user, member_user, query, expected):
-    access_request = type("Request", (), {"pk": 77, "reference": "AR-77"})
+    access_request = type("Request", (), {"pk": 77, "reference": "AR-77", "break_glass": False})
     with time_machine.travel(datetime(2026, 5, 31, 23, 59, tzinfo=UTC), tick=False):
         [mfa] = written(1, event=EventName.MFA_VERIFY, actor=member_user)
         [user] = written(
@@ -150,7 +151,9 @@ def test_a_verification_shows_its_authenticator_and_the_requests_it_released(
     metadata = {"verification": 5, "authenticator": "Aegis on Pixel 8"}
     [verified] = written(1, event=EventName.MFA_VERIFY, actor=member_user, metadata=metadata)
     for number, verification in ((71, 5), (72, 5), (73, 6)):
-        access_request = type("Request", (), {"pk": number, "reference": f"AR-{number}"})
+        access_request = type(
+            "Request", (), {"pk": number, "reference": f"AR-{number}", "break_glass": False}
+        )
         written(
             1,
             event=EventName.REQUEST_RELEASE,
@@ -166,6 +169,34 @@ def test_a_verification_shows_its_authenticator_and_the_requests_it_released(
         "AR-71",
         "AR-72",
     ]
+
+
+def test_details_are_facts_in_words():
+    metadata = {
+        "proof": {"role_removed": True, "permission_changes": []},
+        "duration_s": 7200,
+        "require_mfa": True,
+        "until": "2026-05-31T20:15:00+00:00",
+    }
+    facts = dict(details_of(Event(metadata=metadata), released=[]).facts)
+    assert facts == {
+        "Proof": "Role removed; Permission changes: none",
+        "Duration": "2 h",
+        "Require MFA": "yes",
+        "Until": "31 May 2026, 20:15:00",
+    }
+
+
+def test_a_quick_range_shows_the_last_hours(auditor_client):
+    now = timezone.now()
+    for age in (timedelta(hours=1), timedelta(days=3)):
+        Event.objects.create(event="session:sign_in", at=now - age, actor_label=f"{age.days} days")
+    url = reverse("audit:list")
+    day = auditor_client.get(f"{url}?range=24h").content.decode()
+    assert "0 days" in day
+    assert "3 days" not in day
+    assert "3 days" in auditor_client.get(f"{url}?range=7d").content.decode()
+    assert auditor_client.get(f"{url}?range=9y").status_code == 422
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,8 @@ def test_rotation_is_recorded_with_counts_and_without_keys(rotated, devices):
         "Broker passwords": 0,
         "Webhook addresses": 0,
         "Webhook secrets": 0,
+        "Client secrets": 0,
+        "ID tokens": 0,
         "Verifications": 0,
         "Requests": 0,
         "Decisions": 0,

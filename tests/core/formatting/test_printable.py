@@ -1,10 +1,12 @@
 """Whoever enters a name must not write lines of their own into emails that show it."""
 
+from functools import partial
+
 import pytest
 from django.forms import Form
 
+from accessflows.connectors.registry import kinds
 from accessflows.integrations.forms import IntegrationForm
-from accessflows.integrations.forms import WebhookForm as WebhookIntegrationForm
 from apono_portal.notifications.forms import WebhookForm
 from apono_portal.users.forms import GroupForm, UserForm
 from mfa.enrolment.forms import SetUpForm
@@ -14,13 +16,12 @@ from mfa.passkeys.forms import PasskeyForm
 SENTENCE = "Remove line breaks and invisible characters."
 FORMS = [
     GroupForm,
-    IntegrationForm,
+    *(partial(IntegrationForm, kind=kind) for kind in kinds().values()),
     NameForm,
     PasskeyForm,
     SetUpForm,
     UserForm,
     WebhookForm,
-    WebhookIntegrationForm,
 ]
 
 

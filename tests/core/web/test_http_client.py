@@ -233,4 +233,4 @@ def test_failure_names_the_host_and_not_the_path() -> None:
 
 def _localhost_is_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only 127.0.0.0/8 is listed, and localhost may have an address of IPv6, too."""
-    monkeypatch.setattr(http_client, "permitted_addresses", lambda host, port: ["127.0.0.1"])
+    monkeypatch.setattr(http_client, "permitted_addresses", lambda *_: ["127.0.0.1"])

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from apono_portal.core.web import syslog
-from apono_portal.core.web.syslog import parse_server, send_message
+from apono_portal.core.web.syslog import Message, parse_server, send_messages
 from tests.core.web.test_http_client import certificate, over_tls, server  # noqa: F401
 
 AT = datetime(2026, 5, 31, 14, 18, 9, 250_000, tzinfo=UTC)
 
 
 def send(port: int, scheme: str = "tls") -> None:
-    send_message(f"{scheme}://localhost:{port}", "hello", app="portal", message_id="test", at=AT)
+    send_messages(f"{scheme}://localhost:{port}", [Message("hello", AT, "test")], app="portal")
 
 
 def test_message_over_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811

@@ -190,7 +190,7 @@ def test_members_get_404(member_client, protected):
 
 def text_of(client, form: str, query: str = "") -> str:
     answer = client.get(f"{reverse(f'requests:activity_{form}')}?{query}")
-    return b"".join(answer.streaming_content).decode()
+    return b"".join(answer.streaming_content).decode("utf-8-sig")
 
 
 def test_csv_holds_evidence_decisions_and_proof(auditor_client, protected, plain):
@@ -212,6 +212,7 @@ def test_csv_holds_evidence_decisions_and_proof(auditor_client, protected, plain
 def test_json_lines_hold_the_same(auditor_client, protected, plain):
     rows = [json.loads(line) for line in text_of(auditor_client, "jsonl").splitlines()]
     assert [row["request"] for row in rows] == [protected.reference, plain.reference]
+    assert next(iter(rows[0])) == "requested_at"
     assert rows[0]["decisions"][0]["mfa_with"] == "Tomas' phone"
     assert rows[0]["removal_verified_at"] == "2026-05-31T16:00:00.000000+00:00"
     assert rows[1]["mfa_verified_at"] is None

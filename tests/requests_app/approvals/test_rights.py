@@ -73,7 +73,7 @@ def test_dropped_target_cannot_be_requested(flow, member_user, offered):
 
 
 def test_dropped_target_can_still_be_revoked():
-    grant = GrantFactory(login="jit_x", login_oid=1, system_identifier="1")
+    grant = GrantFactory(login="jit_x", login_mark="1", system_identifier="1")
     Resource.objects.update(missing_since=timezone.now())
     revoke_access(actor=grant.request.requester, request=grant.request)
     grant.refresh_from_db()

@@ -20,7 +20,7 @@ def close(client, integration: Integration):
 @pytest.fixture
 def stuck() -> Grant:
     """A grant in revocation on a server that does not answer, its integration disabled."""
-    grant = GrantFactory(state=GrantState.REVOKING, login="jit_x", login_oid=1)
+    grant = GrantFactory(state=GrantState.REVOKING, login="jit_x", login_mark="1")
     AccessRequest.objects.update(status=Status.REVOKING, final_status="revoked")
     Integration.objects.update(is_active=False)
     return grant

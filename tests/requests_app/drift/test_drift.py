@@ -43,7 +43,7 @@ def forget(grant: Grant) -> None:
 def marked_by_hand(flow: RealFlow, portal_id: str = "tests", **changes) -> str:
     spec = flow.pg.spec(portal_id=portal_id, **changes)
     connector_for("postgresql").activate(flow.pg.target, spec)
-    return spec.role_name
+    return spec.login
 
 
 def test_activation_leaves_no_drift(real_flow, grant):
@@ -84,7 +84,7 @@ def test_a_restored_portal_keeps_a_revealed_login_it_believes_inactive(real_flow
         status=Status.GRANTING, pending_until=past, starts_at=None, ends_at=None
     )
     Grant.objects.update(
-        state=GrantState.ACTIVATING, activated_at=None, revealed_at=None, login="", login_oid=None
+        state=GrantState.ACTIVATING, activated_at=None, revealed_at=None, login="", login_mark=""
     )
     sign(*AccessRequest.objects.all(), *Grant.objects.all())
     with real_flow.pg.log_in(credential) as session:
@@ -98,7 +98,7 @@ def test_an_unrevealed_login_past_its_deadline_is_failed(real_flow, grant):
     AccessRequest.objects.update(
         status=Status.GRANTING, pending_until=past, starts_at=None, ends_at=None
     )
-    Grant.objects.update(state=GrantState.ACTIVATING, login="", login_oid=None)
+    Grant.objects.update(state=GrantState.ACTIVATING, login="", login_mark="")
     sign(*AccessRequest.objects.all(), *Grant.objects.all())
     settle()
     assert AccessRequest.objects.get().status == Status.FAILED

@@ -22,6 +22,7 @@ from tests.factories import (
     DecisionFactory,
     UserFactory,
     code_for,
+    set_requesters,
     sign,
     take_fingerprint,
 )
@@ -68,7 +69,7 @@ def test_a_deactivated_user_gets_nothing():
 
 def test_a_user_removed_from_the_group_gets_nothing():
     request = granting()
-    request.flow.requester_users.set([UserFactory()])
+    set_requesters(request.flow, users=[UserFactory()])
     assert begun(request).status == Status.CANCELLED
 
 
@@ -81,7 +82,7 @@ def test_a_deactivated_flow_grants_nothing():
 
 def test_a_changed_flow_grants_nothing():
     request = granting()
-    request.flow.requester_users.add(UserFactory())
+    set_requesters(request.flow, users=[request.requester, UserFactory()])
     take_fingerprint(request.flow)
     assert begun(request).status == Status.CANCELLED
 

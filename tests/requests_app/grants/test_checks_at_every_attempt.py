@@ -8,7 +8,11 @@ from django.utils import timezone
 
 from requests_app.grants.activation import begin_activation
 from requests_app.models import AccessRequest, Status
-from tests.factories import AccessRequestFactory, take_fingerprint
+from tests.factories import (
+    AccessRequestFactory,
+    set_requesters,
+    take_fingerprint,
+)
 from tests.requests_app.conftest import settle
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +36,7 @@ def deactivate_requester(request: AccessRequest) -> None:
 
 
 def remove_requester(request: AccessRequest) -> None:
-    request.flow.requester_users.clear()
+    set_requesters(request.flow)
 
 
 CHANGES = [require_mfa, lower_maximum, deactivate_flow, deactivate_requester, remove_requester]

@@ -19,7 +19,14 @@ from requests_app.grants.extension import extend_access, retry_extensions
 from requests_app.grants.reminders import reminder_time
 from requests_app.grants.revocation import expire_due, revoke_access
 from requests_app.models import AccessRequest, Drift, Extension, Grant, GrantState, Status
-from tests.factories import UserFactory, VerificationFactory, sign, take_fingerprint, window_of
+from tests.factories import (
+    UserFactory,
+    VerificationFactory,
+    set_requesters,
+    sign,
+    take_fingerprint,
+    window_of,
+)
 from tests.requests_app.conftest import WORKER, settle
 
 pytestmark = [pytest.mark.target, pytest.mark.django_db]
@@ -163,7 +170,7 @@ def test_eligibility_lost_before_the_target_answers_extends_nothing(flow, loses)
     assert extend(grant.request).state == Extension.State.REQUESTED
     show_target(flow, grant.request)
     {
-        "no requester": lambda: flow.flow.requester_users.clear(),
+        "no requester": lambda: set_requesters(flow.flow),
         "flow changed": lambda: type(flow.flow).objects.update(max_extensions=1),
         "approver left": lambda: _approved_by_somebody_gone(flow, grant.request),
     }[loses]()
@@ -183,7 +190,7 @@ def test_eligibility_is_checked_again(flow, loses):
     {
         "flow changed": lambda: rows.update(max_duration=timedelta(hours=9)),
         "flow off": lambda: rows.update(is_active=False),
-        "no requester": lambda: flow.flow.requester_users.clear(),
+        "no requester": lambda: set_requesters(flow.flow),
         "approver left": lambda: _approved_by_somebody_gone(flow, request),
         "closed hours": lambda: rows.update(
             available_days=[(today + 3) % 7],
@@ -324,7 +331,7 @@ def test_a_target_moved_by_a_failed_extension_is_drift(flow):
     type(grant.request).objects.update(ends_at=extension.from_end)
     sign(grant, grant.request)
     Extension.objects.update(state=Extension.State.REQUESTED, next_attempt_at=timezone.now())
-    flow.flow.requester_users.clear()
+    set_requesters(flow.flow)
     retry_extensions(now=timezone.now())
     with time_machine.travel(timezone.now() + timedelta(seconds=3), tick=True):
         for pk in due_for_scan(timezone.now(), all_targets=True):

@@ -42,7 +42,7 @@ def open_access(**fields):
         **fields,
     )
     request = AccessRequestFactory(requester=requester, flow=flow, status=Status.ACTIVE)
-    GrantFactory(request=request, login="jit_x", login_oid=1, system_identifier="1")
+    GrantFactory(request=request, login="jit_x", login_mark="1", system_identifier="1")
     return request
 
 
@@ -134,7 +134,7 @@ def test_settled_extensions_do_not_block_others(clock):
 
 def test_an_unknown_login_is_retried(clock):
     request = open_access()
-    Grant.objects.update(login="", login_oid=None, system_identifier="")
+    Grant.objects.update(login="", login_mark="", system_identifier="")
     extension = extend(request)
     assert extension.state == Extension.State.REQUESTED
     assert "does not know the login" in extension.message

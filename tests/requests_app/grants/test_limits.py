@@ -8,7 +8,12 @@ import pytest
 from requests_app.exceptions import RequestRefused
 from requests_app.grants.activation import begin_activation
 from requests_app.models import AccessRequest, Grant, GrantState, Status
-from tests.factories import AccessFlowFactory, AccessRequestFactory, UserFactory
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    UserFactory,
+    requester_users_of,
+)
 from tests.fixtures.submission import submit_request
 from tests.requests_app.test_races import at_once
 
@@ -21,7 +26,7 @@ def flow():
 
 
 def begin(flow, number=0):
-    request = AccessRequestFactory(requester=flow.requester_users.order_by("pk")[number], flow=flow)
+    request = AccessRequestFactory(requester=requester_users_of(flow)[number], flow=flow)
     begin_activation(request_pk=request.pk)
     request.refresh_from_db()
     return request
@@ -29,7 +34,7 @@ def begin(flow, number=0):
 
 def submit(flow, number=0):
     return submit_request(
-        actor=flow.requester_users.order_by("pk")[number],
+        actor=requester_users_of(flow)[number],
         flow=flow,
         target_ids=[target.pk for target in flow.targets.all()],
         window=None,
@@ -78,7 +83,7 @@ def test_grants_that_nobody_can_use_do_not_count(flow, settings):
 @pytest.mark.django_db(transaction=True)
 def test_two_activations_at_once_do_not_exceed_the_limit_of_an_integration(flow, settings):
     settings.MAX_ACTIVE_GRANTS_PER_INTEGRATION = 1
-    users = flow.requester_users.order_by("pk")
+    users = requester_users_of(flow)
     for _ in range(3):
         requests = [AccessRequestFactory(requester=user, flow=flow) for user in users]
         acts = [partial(begin_activation, request_pk=request.pk) for request in requests]

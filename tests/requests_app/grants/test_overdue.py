@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 def late(minutes: int = 3, state=GrantState.REVOKING, **fields):
     deadline = timezone.now() - timedelta(minutes=minutes)
-    return GrantFactory(state=state, deadline=deadline, login_oid=7, **fields)
+    return GrantFactory(state=state, deadline=deadline, login_mark="7", **fields)
 
 
 @pytest.mark.parametrize("state", [GrantState.REVOKING, GrantState.ACTIVE])
@@ -40,7 +40,7 @@ def test_the_delay_is_shown_in_minutes(seconds, text):
 
 
 def test_a_grant_never_created_is_not_in_the_summary():
-    GrantFactory(state=GrantState.REVOKING, deadline=timezone.now() - timedelta(hours=1), login_oid=None)  # fmt: skip
+    GrantFactory(state=GrantState.REVOKING, deadline=timezone.now() - timedelta(hours=1), login_mark="")  # fmt: skip
     assert overdue_summary(timezone.now()) is None
 
 

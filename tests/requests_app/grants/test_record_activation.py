@@ -32,6 +32,7 @@ from tests.factories import (
     AccessRequestFactory,
     DecisionFactory,
     UserFactory,
+    set_requesters,
 )
 
 pytestmark = pytest.mark.django_db
@@ -61,8 +62,8 @@ def begun(targets=1, **flow):
 
 def made_for(grant) -> Activation:
     return Activation(
-        identity=GrantIdentity(f"jit_{grant.pk}", 42, "7"),
-        server_version=180000,
+        identity=GrantIdentity(f"jit_{grant.pk}", "42", "7"),
+        server_version="18",
         server_time=timezone.now(),
         clock_skew=timedelta(seconds=2),
         valid_until=grant.deadline - timedelta(seconds=1),
@@ -86,7 +87,7 @@ def test_activation_stores_the_enforced_end_and_releases_the_lease():
     assert note(grant)
     assert (grant.state, grant.activated_at) == (GrantState.ACTIVE, timezone.now())
     assert grant.enforced_until == grant.deadline - timedelta(seconds=1)
-    assert (grant.login, grant.login_oid, grant.lease_by) == (f"jit_{grant.pk}", 42, "")
+    assert (grant.login, grant.login_mark, grant.lease_by) == (f"jit_{grant.pk}", "42", "")
     metadata = Event.objects.get(event=EventName.GRANT_ACTIVATE).metadata
     assert (metadata["login"], metadata["clock_skew_s"]) == (grant.login, 2.0)
 
@@ -96,7 +97,7 @@ def test_login_created_after_the_deadline_is_removed(clock):
     clock.shift(grant.deadline - timezone.now())
     assert not note(grant)
     assert (grant.request.status, grant.request.starts_at) == (Status.FAILED, None)
-    assert (grant.state, grant.login_oid) == (GrantState.REVOKING, 42)
+    assert (grant.state, grant.login_mark) == (GrantState.REVOKING, "42")
 
 
 def test_the_request_is_active_with_its_last_grant_until_the_first_deadline(clock):
@@ -247,7 +248,7 @@ def test_a_reset_does_not_matter_without_required_mfa():
 
 
 def lose_requester(request):
-    request.flow.requester_users.clear()
+    set_requesters(request.flow)
 
 
 def deactivate_requester(request):

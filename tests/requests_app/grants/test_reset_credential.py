@@ -26,7 +26,7 @@ def reset(grant, actor=None, window=None):
 
 def shown(**fields):
     """A grant whose credential was shown, on a target that does not answer."""
-    given = {"login": "jit_x", "login_oid": 1, "system_identifier": "1"}
+    given = {"login": "jit_x", "login_mark": "1", "system_identifier": "1"}
     return GrantFactory(**given | {"revealed_at": timezone.now()} | fields)
 
 

@@ -13,13 +13,13 @@ from django.urls import reverse
 from django.utils import timezone
 from psycopg.conninfo import conninfo_to_dict
 
-from accessflows.connectors.protocol import Credential
+from accessflows.connectors.postgresql.connection_lines import psql_command
+from accessflows.connectors.protocol import ConnectionLine, Credential
 from audit.events import EventName
 from audit.models import Event
 from mfa.exceptions import WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.credentials import reveal_credential
-from requests_app.grants.psql import psql_command, split_before_options
 from requests_app.models import AccessRequest, Grant, GrantState, Status
 from tests.factories import GrantFactory, UserFactory, sign
 
@@ -32,7 +32,7 @@ def reveal(grant, actor=None, window=None):
 
 def ready(**fields):
     """A grant that says it is open, on a target that does not answer."""
-    return GrantFactory(login="jit_x", login_oid=1, system_identifier="1", **fields)
+    return GrantFactory(login="jit_x", login_mark="1", system_identifier="1", **fields)
 
 
 def test_only_its_owner(member_user):
@@ -217,5 +217,5 @@ def test_a_late_reveal_revives_nothing(real_flow):
 def test_the_psql_command_wraps_before_its_options():
     line = "psql -h db.example -p 5432 -U jit_1 -d 'dbname=a sslmode=require'"
     options = ["psql", "-h db.example", "-p 5432", "-U jit_1", "-d 'dbname=a sslmode=require'"]
-    assert split_before_options(line) == options
+    assert ConnectionLine("Command", line).parts == options
     assert " ".join(options) == line

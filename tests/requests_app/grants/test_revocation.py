@@ -21,7 +21,12 @@ from requests_app.grants.revocation import (
     revoke_ineligible,
 )
 from requests_app.models import AccessRequest, GrantState, Status
-from tests.factories import AccessRequestFactory, GrantFactory, UserFactory
+from tests.factories import (
+    AccessRequestFactory,
+    GrantFactory,
+    UserFactory,
+    set_requesters,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -127,7 +132,7 @@ def test_access_that_lost_eligibility_is_revoked(status, then, lost):
         "flow": lambda: type(request.flow).objects.update(is_active=False),
         "no flow": lambda: AccessRequest.objects.update(flow=None),
         "integration": lambda: type(integration).objects.update(is_active=False),
-        "name on the flow": lambda: request.flow.requester_users.clear(),
+        "name on the flow": lambda: set_requesters(request.flow),
     }[lost]()
     assert revoke_ineligible() == 1
     assert stands(request) == then
@@ -145,8 +150,7 @@ def test_ineligible_access_is_revoked_in_batches(monkeypatch):
 @pytest.mark.parametrize(("status", "then"), LIVE)
 def test_leaving_the_requester_group_revokes_access(status, then):
     request, group = request_at(status), Group.objects.create(name="Engineering")
-    request.flow.requester_users.clear()
-    request.flow.requester_groups.add(group)
+    set_requesters(request.flow, groups=[group])
     request.requester.groups.add(group)
     assert revoke_ineligible() == 0
     request.requester.groups.remove(group)

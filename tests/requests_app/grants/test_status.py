@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def grant():
-    return GrantFactory(login="jit_x", login_oid=1, system_identifier="1")
+    return GrantFactory(login="jit_x", login_mark="1", system_identifier="1")
 
 
 @pytest.mark.parametrize("state", GrantState)

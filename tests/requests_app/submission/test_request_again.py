@@ -5,7 +5,12 @@ from datetime import timedelta
 import pytest
 
 from requests_app.models import AccessRequest, Status
-from tests.factories import AccessFlowFactory, AccessRequestFactory, UserFactory
+from tests.factories import (
+    AccessFlowFactory,
+    AccessRequestFactory,
+    UserFactory,
+    set_requesters,
+)
 
 pytestmark = pytest.mark.django_db
 OVER = [Status.EXPIRED, Status.REVOKED, Status.REJECTED, Status.LAPSED, Status.CANCELLED]
@@ -97,7 +102,7 @@ def test_an_unavailable_target_is_refused(user, flow, signed_in, gone):
     if gone == "target":
         flow.targets.first().delete()
     elif gone == "requester":
-        flow.requester_users.clear()
+        set_requesters(flow)
     elif gone == "flow":
         type(flow).objects.update(is_active=False)
     else:

@@ -9,15 +9,18 @@ from django.urls import reverse
 from mfa.verification.throttle_scope import ThrottleScope
 from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest, Status
+from requests_app.submission.pending_mfa import MAX_PENDING_MFA
 from requests_app.submission.selection import Selection
 from requests_app.submission.services import submit_requests
 from requests_app.submission.step_up import step_up
 from tests.factories import (
     AccessFlowFactory,
+    AccessRequestFactory,
     AuthenticatorFactory,
     GroupFactory,
     UserFactory,
     code_for,
+    set_requesters,
 )
 from tests.fixtures.submission import select
 
@@ -108,7 +111,7 @@ def test_evidence_stays_with_the_flow_that_requires_it(user, lax, strict, open_w
 
 
 def test_one_refusal_refuses_all(user, lax, strict):
-    strict.requester_users.clear()
+    set_requesters(strict)
     with pytest.raises(RequestRefused) as refusal:
         submit(user, lax, strict)
     assert refusal.value.field == "flow"
@@ -134,6 +137,16 @@ def test_one_code_releases_all(user, lax, strict):
         Status.PENDING_APPROVAL,
         Status.GRANTING,
     }
+
+
+def test_several_at_once_do_not_exceed_the_limit_of_requests_pending_mfa(user, strict):
+    AccessRequestFactory.create_batch(
+        MAX_PENDING_MFA - 1, requester=user, flow=strict, status=Status.PENDING_MFA
+    )
+    other = AccessFlowFactory(requester_users=[user], targets=1, require_mfa=True)
+    with pytest.raises(RequestRefused, match="already waiting"):
+        submit(user, strict, other)
+    assert AccessRequest.objects.count() == MAX_PENDING_MFA - 1
 
 
 def test_several_requests_need_a_review_first(user, lax, strict, signed_in):

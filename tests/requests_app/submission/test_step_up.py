@@ -24,6 +24,7 @@ from tests.factories import (
     GroupFactory,
     UserFactory,
     code_for,
+    set_requesters,
     take_fingerprint,
 )
 
@@ -133,7 +134,7 @@ def test_a_flow_switched_off_cancels_instead(authenticator):
 
 def test_no_longer_a_requester_cancels_instead(authenticator):
     request = park(authenticator)
-    request.flow.requester_users.set([UserFactory()])
+    set_requesters(request.flow, users=[UserFactory()])
     enter(authenticator)
     assert stands(request) == Status.CANCELLED
 

@@ -21,7 +21,10 @@ from tests.factories import (
     GroupFactory,
     ResourceFactory,
     UserFactory,
+    requester_users_of,
+    set_requesters,
 )
+from tests.forms import requester_fields
 
 NEW = "/access-flows/new/preview/"
 WRITING = re.compile(r"INSERT|UPDATE|DELETE", re.IGNORECASE)
@@ -54,15 +57,16 @@ def typed(flow: AccessFlow, **changes: object) -> dict[str, object]:
         "require_approver_reason",
         "allow_self_approval",
         "allow_delegation",
+        "break_glass",
     )
-    lists = ("requester_groups", "approver_groups", "approver_users", "available_days")
+    lists = ("approver_groups", "approver_users", "available_days")
     return {
         **dict.fromkeys(toggles, "off"),
         "mfa_strength": "any",
         **dict.fromkeys(lists, ""),
         "seen_version": flow.version,
         "name": flow.name,
-        "requester_users": list(flow.requester_users.values_list("pk", flat=True)),
+        **requester_fields(users=[user.pk for user in requester_users_of(flow)]),
         "targets": [f"{target.resource_id}:{target.permission_id}"],
         "max_duration": "8h",
         "approval": "automatic",
@@ -89,7 +93,9 @@ def test_it_counts_who_can_ask_and_who_lacks_mfa(admin_client, flow):
 
 def test_it_names_who_gains_and_who_loses(admin_client, flow, irma):
     nils = UserFactory(name="Nils Newcomer")
-    page = preview(admin_client, address(flow), typed(flow, requester_users=[irma.pk, nils.pk]))
+    page = preview(
+        admin_client, address(flow), typed(flow, **requester_fields(users=[irma.pk, nils.pk]))
+    )
     assert "1 more user will be able to request: Nils Newcomer" in page
     assert "1 user will no longer be able to request: Petra Person" in page
 
@@ -120,7 +126,9 @@ def test_an_approver_group_without_members_is_told(admin_client, flow):
 
 
 def test_half_a_form_says_whom_it_reaches_so_far(admin_client, flow):
-    page = preview(admin_client, NEW, {"requester_users": typed(flow)["requester_users"]})
+    page = preview(
+        admin_client, NEW, requester_fields(users=[user.pk for user in requester_users_of(flow)])
+    )
     assert "Matches 2 active users" in page
     assert "Complete the form to see who can request" in page
 
@@ -184,7 +192,7 @@ def test_the_panel_asks_as_often_for_many_people(admin_client, flow, irma):
         return len(queries)
 
     few = questions()
-    flow.requester_users.add(*UserFactory.create_batch(100))
+    set_requesters(flow, users=[irma, *UserFactory.create_batch(100)])
     for _ in range(20):
         AccessRequestFactory(requester=irma, flow=flow, status=Status.PENDING_MFA)
     form = typed(flow, require_mfa="on")

@@ -5,7 +5,7 @@ import json
 import pytest
 from django.utils import timezone
 
-from accessflows.connectors.protocol import role_name_of
+from accessflows.connectors.protocol import login_of
 from audit.events import EventName
 from audit.services import record
 from requests_app.models import Grant, GrantState
@@ -19,7 +19,7 @@ def grant() -> Grant:
     requester = UserFactory(name="Irma Solberg", email="irma@example.org")
     request = AccessRequestFactory(requester=requester, verified_with="Aegis on Pixel 8")
     grant = GrantFactory(request=request, state=GrantState.REMOVED, contained_at=timezone.now())
-    Grant.objects.filter(pk=grant.pk).update(login=role_name_of(grant.pk), login_oid=16999)
+    Grant.objects.filter(pk=grant.pk).update(login=login_of(grant.pk), login_mark="16999")
     grant.refresh_from_db()
     record(
         event=EventName.GRANT_CONTAIN,

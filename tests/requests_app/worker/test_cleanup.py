@@ -131,9 +131,9 @@ def test_a_proof_without_its_lease_is_not_stored():
 
 
 def test_a_proof_does_not_cover_a_login_that_a_suspended_worker_made_meanwhile():
-    proven = GrantFactory(state=GrantState.CONTAINED, lease_by="mine", login_oid=1)
+    proven = GrantFactory(state=GrantState.CONTAINED, lease_by="mine", login_mark="1")
     never_created = GrantFactory(state=GrantState.REVOKING, lease_by="mine")
-    Grant.objects.update(login_oid=2)
+    Grant.objects.update(login_mark="2")
     assert record_removals(proven={proven: PROOF}, lease="mine") == []
     record_never_created(grant=never_created, lease="mine")
     assert states([proven, never_created]) == [GrantState.CONTAINED, GrantState.REVOKING]

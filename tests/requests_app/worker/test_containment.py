@@ -24,7 +24,7 @@ CUT = Containment(sessions_terminated=1, orphan_sessions_terminated=0)
 
 @pytest.fixture
 def ending():
-    return GrantFactory(state=GrantState.REVOKING, login="jit_x", login_oid=1)
+    return GrantFactory(state=GrantState.REVOKING, login="jit_x", login_mark="1")
 
 
 def take(grant: Grant, state: GrantState = GrantState.REVOKING) -> str:

@@ -77,7 +77,7 @@ def test_change_that_was_not_noticed_waits_for_the_longest_pause(monkeypatch):
 
 def test_running_worker_caches_deadlines_and_watches_them(monkeypatch):
     watched = threading.Event()
-    grant = GrantFactory(login_oid=1)
+    grant = GrantFactory(login_mark="1")
 
     def check_deadlines(watchdog: DeadlineWatchdog) -> None:
         if [deadline.grant_id for deadline in watchdog._cache.deadlines] == [grant.pk]:

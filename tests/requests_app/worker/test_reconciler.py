@@ -151,7 +151,7 @@ def silent_port():
 def test_a_silent_server_delays_no_other_revocation(real_flow, silent_port, transactional_db):
     from requests_app.worker.loop import Worker
 
-    stuck = GrantFactory(state=GrantState.REVOKING, login="jit_x", login_oid=1)
+    stuck = GrantFactory(state=GrantState.REVOKING, login="jit_x", login_mark="1")
     AccessRequest.objects.filter(pk=stuck.request_id).update(
         status=Status.REVOKING, final_status="revoked"
     )
@@ -179,7 +179,7 @@ def test_a_login_whose_answer_was_lost_is_located(real_flow):
     request = real_flow.request()
     settle()
     grant = request.grants.get()
-    Grant.objects.update(login="", login_oid=None, system_identifier="", state=GrantState.REVOKING)
+    Grant.objects.update(login="", login_mark="", system_identifier="", state=GrantState.REVOKING)
     AccessRequest.objects.update(status=Status.REVOKING, final_status=Status.REVOKED)
     settle()
     assert not real_flow.pg.role_exists(grant.login)
@@ -214,7 +214,7 @@ def test_a_login_created_too_late_is_removed(real_flow):
     settle()
     grant.refresh_from_db()
     assert grant.state == GrantState.REMOVED
-    assert not real_flow.pg.role_exists(activation.identity.role_name)
+    assert not real_flow.pg.role_exists(activation.identity.name)
 
 
 @pytest.mark.target

@@ -121,7 +121,7 @@ def test_many_past_deadlines_leave_room_for_those_to_come(real_flow, grant, monk
     past = timezone.now() - timedelta(minutes=1)
     line = {"integration": grant.integration, "login": "jit_x", "deadline": past}
     for number in range(2):
-        GrantFactory(state=GrantState.REVOKING, login_oid=number + 1, **line)
+        GrantFactory(state=GrantState.REVOKING, login_mark=str(number + 1), **line)
     watchdog = DeadlineWatchdog(interval_s=1)
     watchdog.refresh(timezone.now())
     assert len(watchdog.terminate_on_time(grant.deadline - timedelta(seconds=0.5))) == 2

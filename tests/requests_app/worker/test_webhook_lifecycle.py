@@ -22,6 +22,7 @@ from tests.factories import (
     AccessRequestFactory,
     IntegrationFactory,
     UserFactory,
+    requester_users_of,
     sign,
     take_fingerprint,
 )
@@ -36,11 +37,10 @@ MINUTES = timedelta(minutes=2)
 def ask(receiver):  # noqa: F811
     """A function that asks for orders · reader through the receiver."""
     integration = IntegrationFactory(
-        kind=Integration.Kind.WEBHOOK,
-        url=receiver.url,
+        kind="webhook",
+        settings={"url": receiver.url},
         port=receiver.port,
         password=receiver.secret,
-        database="",
         broker="",
     )
     check_integration(actor=None, integration=integration, client_info=SYSTEM)
@@ -50,7 +50,7 @@ def ask(receiver):  # noqa: F811
         permission=integration.permissions.get(name="reader"),
     )
     take_fingerprint(flow)
-    person = flow.requester_users.get()
+    person = requester_users_of(flow).get()
     return lambda: AccessRequestFactory(requester=person, flow=flow, duration=MINUTES)
 
 
@@ -107,7 +107,7 @@ def test_a_revocation_waits_for_an_unreachable_receiver(ask, receiver):  # noqa:
 
 
 def test_a_wrong_secret_activates_nothing(ask, receiver):  # noqa: F811
-    mine = Integration.objects.get(kind=Integration.Kind.WEBHOOK)
+    mine = Integration.objects.get(kind="webhook")
     mine.encrypted_password = encryption.encrypt(
         new_secret().encode(), purpose=encryption.BROKER_PASSWORD, owner=mine.secret_id
     )

@@ -35,8 +35,8 @@ def role_row(pg: PgTarget, name: str) -> dict[str, object]:
 
 def test_role_name_is_thirty_characters_and_leads_back_to_the_grant() -> None:
     spec = GrantSpec(uuid.uuid4(), "p", "orders", "orders_read", datetime.now(UTC))
-    assert len(spec.role_name) == 30
-    assert grant_id_of(spec.role_name) == spec.grant_id
+    assert len(spec.login) == 30
+    assert grant_id_of(spec.login) == spec.grant_id
 
 
 def test_deadline_without_time_zone_is_refused() -> None:
@@ -47,24 +47,22 @@ def test_deadline_without_time_zone_is_refused() -> None:
 def test_role_is_created_without_rights_and_without_login(pg_target: PgTarget) -> None:
     spec = pg_target.spec(connection_limit=2)
     activation = postgresql.activate(pg_target.target, spec)
-    row = role_row(pg_target, spec.role_name)
-    assert row["oid"] == activation.identity.role_oid
+    row = role_row(pg_target, spec.login)
+    assert str(row["oid"]) == activation.identity.mark
     assert row["rolconnlimit"] == 2
     assert not any(
         row[name]
         for name in row
         if name.startswith("rol") and name not in {"rolinherit", "rolconnlimit", "rolvaliduntil"}
     )
-    password = pg_target.ask(
-        "SELECT rolpassword FROM pg_authid WHERE rolname = %s", [spec.role_name]
-    )
+    password = pg_target.ask("SELECT rolpassword FROM pg_authid WHERE rolname = %s", [spec.login])
     assert password == [(None,)]
 
 
 def test_deadline_is_the_approved_one(pg_target: PgTarget) -> None:
     spec = pg_target.spec()
     activation = postgresql.activate(pg_target.target, spec)
-    stored = role_row(pg_target, spec.role_name)["rolvaliduntil"]
+    stored = role_row(pg_target, spec.login)["rolvaliduntil"]
     assert stored == activation.valid_until
     assert timedelta(0) <= spec.deadline - activation.valid_until < timedelta(seconds=2)
 
@@ -97,7 +95,7 @@ def test_activating_again_never_extends_the_deadline(pg_target: PgTarget) -> Non
 def test_activating_again_shortens_what_was_postponed_by_hand(pg_target: PgTarget) -> None:
     spec = pg_target.spec()
     first = postgresql.activate(pg_target.target, spec)
-    pg_target.ask(f"ALTER ROLE {spec.role_name} VALID UNTIL '2100-01-01'")
+    pg_target.ask(f"ALTER ROLE {spec.login} VALID UNTIL '2100-01-01'")
     again = postgresql.activate(pg_target.target, spec)
     assert again.valid_until - first.valid_until < timedelta(seconds=5)
 
@@ -110,7 +108,7 @@ def test_activating_again_does_not_shorten_an_extension(pg_target: PgTarget) -> 
     extended = postgresql.extend(pg_target.target, later, first.identity, since=None)
     with pytest.raises(TargetRefused, match="extended meanwhile"):
         postgresql.activate(pg_target.target, spec)
-    assert role_row(pg_target, spec.role_name)["rolvaliduntil"] == extended
+    assert role_row(pg_target, spec.login)["rolvaliduntil"] == extended
 
 
 def test_grant_that_was_contained_is_never_revived(grant: Grant) -> None:
@@ -122,11 +120,11 @@ def test_grant_that_was_contained_is_never_revived(grant: Grant) -> None:
 
 def test_foreign_role_with_our_name_stays_untouched(pg_target: PgTarget) -> None:
     spec = pg_target.spec()
-    pg_target.ask(f"CREATE ROLE {spec.role_name} LOGIN PASSWORD 'x' CONNECTION LIMIT 7")
-    before = role_row(pg_target, spec.role_name)
+    pg_target.ask(f"CREATE ROLE {spec.login} LOGIN PASSWORD 'x' CONNECTION LIMIT 7")
+    before = role_row(pg_target, spec.login)
     with pytest.raises(TargetMismatch, match="was not created for this grant"):
         postgresql.activate(pg_target.target, spec)
-    assert role_row(pg_target, spec.role_name) == before
+    assert role_row(pg_target, spec.login) == before
 
 
 def test_role_of_another_portal_stays_untouched(pg_target: PgTarget) -> None:
@@ -141,13 +139,13 @@ def test_role_of_another_portal_stays_untouched(pg_target: PgTarget) -> None:
 def test_role_that_got_more_rights_by_hand_is_not_adopted(pg_target: PgTarget) -> None:
     spec = pg_target.spec()
     postgresql.activate(pg_target.target, spec)
-    pg_target.ask(f"GRANT billing_read TO {spec.role_name}")
+    pg_target.ask(f"GRANT billing_read TO {spec.login}")
     with pytest.raises(TargetMismatch, match="memberships other than"):
         postgresql.activate(pg_target.target, spec)
 
 
 def test_another_server_than_the_approved_one_is_refused(pg_target: PgTarget) -> None:
-    spec = pg_target.spec(system_identifier="42")
+    spec = pg_target.spec(server_id="42")
     with pytest.raises(TargetMismatch, match="different server"):
         postgresql.activate(pg_target.target, spec)
     assert pg_target.grant_roles() == []
@@ -198,7 +196,7 @@ def test_two_at_once_create_one_role(pg_target: PgTarget) -> None:
     with ThreadPoolExecutor(4) as pool:
         outcomes = set(pool.map(activate, range(4)))
     assert len(outcomes) == 1
-    assert pg_target.grant_roles() == [spec.role_name]
+    assert pg_target.grant_roles() == [spec.login]
 
 
 def test_overlapping_grants_of_one_permission_do_not_touch_each_other(
@@ -217,7 +215,7 @@ def test_deadline_holds_in_any_server_time_zone(pg_target: PgTarget) -> None:
     try:
         spec = pg_target.spec()
         postgresql.activate(pg_target.target, spec)
-        stored = role_row(pg_target, spec.role_name)["rolvaliduntil"]
+        stored = role_row(pg_target, spec.login)["rolvaliduntil"]
     finally:
         pg_target.ask("ALTER ROLE portal_broker RESET timezone")
     assert abs(stored - spec.deadline) < timedelta(seconds=2)

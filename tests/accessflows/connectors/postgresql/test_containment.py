@@ -145,7 +145,7 @@ def test_role_that_has_another_grants_marker_stays_untouched(
 ) -> None:
     grant, other = make_grant(), make_grant()
     with grant.log_in() as session:
-        mixed_up = replace(grant.identity, role_name=other.role)
+        mixed_up = replace(grant.identity, name=other.role)
         with pytest.raises(TargetMismatch):
             postgresql.contain(grant.pg.target, mixed_up)
         assert not is_dead(session)
@@ -154,7 +154,7 @@ def test_role_that_has_another_grants_marker_stays_untouched(
 
 
 def test_another_server_at_the_address_stays_untouched(grant: Grant) -> None:
-    elsewhere = replace(grant.identity, system_identifier="42")
+    elsewhere = replace(grant.identity, server_id="42")
     for call in (
         postgresql.contain,
         postgresql.clean,
@@ -410,7 +410,7 @@ def test_a_password_set_during_containment_ends_contained(make_grant: MakeGrant)
 def test_a_pool_of_the_grantees_is_emptied_and_stays_empty(grant: Grant) -> None:
     """It opens new connections by itself as soon as old ones are closed."""
     credential = grant.credential
-    where = make_conninfo(host=credential.host, port=credential.port, dbname=credential.database, user=credential.user, password=credential.password)  # fmt: skip
+    where = make_conninfo(host=credential.host, port=credential.port, dbname=credential.resource, user=credential.user, password=credential.password)  # fmt: skip
     with ConnectionPool(where, min_size=2, max_size=3, timeout=1) as pool:
         pool.wait(10)
         assert grant.contain().sessions_terminated >= 2

@@ -20,7 +20,7 @@ def test_nobody_signs_in_before_the_credential_is_issued(pg_target: PgTarget) ->
     spec = pg_target.spec()
     postgresql.activate(pg_target.target, spec)
     with pytest.raises(psycopg.OperationalError, match="authentication failed"):
-        pg_target.admin("orders", user=spec.role_name, password="a guess")
+        pg_target.admin("orders", user=spec.login, password="a guess")
 
 
 def test_login_works_before_the_end_and_is_refused_after(grant: Grant) -> None:

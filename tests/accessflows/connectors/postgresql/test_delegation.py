@@ -102,7 +102,7 @@ def test_grant_option_is_refused_unless_the_flow_allows_it(
 
 
 def test_discovery_says_how_access_could_be_passed_on(pg_target: PgTarget, owner: str) -> None:
-    roles = {role.name: role for role in postgresql.discover(pg_target.target).roles}
+    roles = {role.name: role for role in postgresql.discover(pg_target.target).permissions}
     assert roles[owner].refusal == ""
     assert "owns objects" in roles[owner].delegation
     assert roles["orders_read"].delegation == ""

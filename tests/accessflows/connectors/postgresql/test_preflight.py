@@ -52,7 +52,7 @@ def test_another_broker_that_cannot_drop_earlier_logins_fails(
         if check is not None:
             with pytest.raises(TargetRefused, match="denied the broker a right"):
                 postgresql.contain(other.target, grant.identity)
-            pg_target.ask(check.remedy_sql)
+            pg_target.ask(check.remedy)
         assert "Earlier grants" not in failed_checks(other)
         postgresql.contain(other.target, grant.identity)
         postgresql.clean(other.target, grant.identity)
@@ -102,7 +102,7 @@ def test_missing_right_fails_and_its_remedy_fixes_it(pg_target: PgTarget, name: 
     older = pg_target.version < 16
     pg_target.ask((BROKEN | BROKEN_ON_15 if older else BROKEN)[name])
     check = failed_checks(pg_target)[name]
-    pg_target.ask(check.remedy_sql)
+    pg_target.ask(check.remedy)
     assert set(failed_checks(pg_target)) == expected_failures(pg_target)
 
 
@@ -120,7 +120,7 @@ def test_activation_without_a_right_refuses_and_leaves_nothing(
         with pytest.raises(TargetRefused, match=r"\. [A-Z].*\."):
             postgresql.activate(pg_target.target, pg_target.spec())
     finally:
-        remedy = RESTORE.get(name) or failed_checks(pg_target)[name].remedy_sql
+        remedy = RESTORE.get(name) or failed_checks(pg_target)[name].remedy
         pg_target.ask(remedy)
     assert pg_target.grant_roles() == []
 
@@ -130,7 +130,7 @@ def test_role_the_broker_cannot_grant_is_not_offered(pg_target: PgTarget) -> Non
         return
     pg_target.ask(BROKEN["Grant orders_read"])
     try:
-        roles = {role.name: role for role in postgresql.discover(pg_target.target).roles}
+        roles = {role.name: role for role in postgresql.discover(pg_target.target).permissions}
         assert "ADMIN OPTION" in roles["orders_read"].refusal
         assert roles["orders_write"].refusal == ""
     finally:
@@ -166,14 +166,14 @@ def test_superuser_as_broker_fails(pg_target: PgTarget) -> None:
 
 def test_rights_that_could_outlast_a_grant_fail(pg_target: PgTarget, builder: str) -> None:
     pg_target.ask(f"GRANT SELECT ON sales.orders TO {builder} WITH GRANT OPTION", database="orders")
-    roles = {role.name: role for role in postgresql.discover(pg_target.target).roles}
+    roles = {role.name: role for role in postgresql.discover(pg_target.target).permissions}
     assert "SELECT on table sales.orders WITH GRANT OPTION" in roles[builder].delegation
     pg_target.ask(f"REVOKE ALL ON sales.orders FROM {builder}", database="orders")
     for right in ("CREATE", "USAGE"):
         pg_target.ask(f"REVOKE {right} ON SCHEMA sales FROM jit_graveyard", database="orders")
         check = failed_checks(pg_target)[f"{builder} in orders"]
         assert "graveyard role can't" in check.sentence
-        pg_target.ask(check.remedy_sql, database="orders")
+        pg_target.ask(check.remedy, database="orders")
         assert f"{builder} in orders" not in failed_checks(pg_target)
 
 
@@ -217,15 +217,15 @@ def test_discovery_lists_databases_and_capability_roles(
 ) -> None:
     make_grant()
     inventory = postgresql.discover(pg_target.target)
-    assert inventory.databases == ("billing", "orders", "orders_staging", "postgres")
-    roles = {role.name: role.databases for role in inventory.roles}
+    assert inventory.resources == ("billing", "orders", "orders_staging", "postgres")
+    roles = {role.name: role.resources for role in inventory.permissions}
     assert roles == {
         "billing_read": ("billing",),
         "billing_write": ("billing",),
         "orders_read": ("orders", "orders_staging"),
         "orders_write": ("orders", "orders_staging"),
     }
-    assert inventory.server_version // 10000 == pg_target.version
+    assert inventory.server_version == str(pg_target.version)
 
 
 def test_rights_name_object_privileges_and_the_role_they_come_through(
@@ -285,7 +285,7 @@ def test_results_convert_to_json_without_secrets(
         postgresql.discover(pg_target.target).as_dict,
         postgresql.prove(pg_target.target, grant.identity).as_dict,
         postgresql.find_owned_objects(pg_target.target, grant.identity).as_dict,
-        postgresql.list_managed_roles(pg_target.target, "test-portal", []).as_dict,
+        postgresql.list_managed_accounts(pg_target.target, "test-portal", []).as_dict,
         postgresql.activate(pg_target.target, grant.spec).as_dict,
         grant.contain().as_dict,
         pg_target.target.as_dict,
@@ -296,3 +296,22 @@ def test_results_convert_to_json_without_secrets(
         text = json.dumps(result())
         assert grant.credential.password not in text
         assert pg_target.target.password not in text
+
+
+def test_rights_in_a_schema_that_may_not_be_entered_fail(pg_target: PgTarget) -> None:
+    """They look like rights on every page, and the login cannot use them."""
+    name = "Schemas of orders_read in orders"
+    pg_target.ask(
+        "CREATE SCHEMA closed; CREATE TABLE closed.items (id int);"
+        " GRANT SELECT ON closed.items TO orders_read",
+        database="orders",
+    )
+    try:
+        [check] = [one for one in postgresql.preflight(pg_target.target) if one.name == name]
+        pg_target.ask(check.remedy, database="orders")
+        after = {one.name for one in postgresql.preflight(pg_target.target)}
+    finally:
+        pg_target.ask("DROP SCHEMA closed CASCADE", database="orders")
+    assert not check.ok
+    assert "closed" in check.sentence
+    assert name not in after

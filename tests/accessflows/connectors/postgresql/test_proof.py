@@ -46,7 +46,7 @@ def test_proof_reads_the_access_lists_themselves(grant: Grant) -> None:
         admin.execute(
             "UPDATE pg_class SET relacl = ARRAY[makeaclitem(%s, 10, 'SELECT', false)]"
             " WHERE oid = 'sales.damaged'::regclass",
-            [grant.identity.role_oid],
+            [grant.identity.mark],
         )
     try:
         proof = postgresql.prove(pg.target, grant.identity)
@@ -75,7 +75,7 @@ def test_marked_roles_are_listed_with_their_own_deadlines(
     grant = make_grant()
     make_grant(portal_id="another-portal")
     pg_target.ask(f"ALTER ROLE {grant.role} VALID UNTIL 'infinity'")
-    (marked,) = postgresql.list_managed_roles(pg_target.target, "test-portal", []).roles
+    (marked,) = postgresql.list_managed_accounts(pg_target.target, "test-portal", []).accounts
     assert marked.identity == grant.identity
     assert (marked.grant_id, marked.deadline) == (grant.spec.grant_id, grant.spec.deadline)
     assert (marked.valid_until, marked.can_login) == (None, True)

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from accessflows.connectors.errors import TargetMismatch
-from accessflows.connectors.protocol import GrantIdentity, role_name_of
+from accessflows.connectors.protocol import GrantIdentity, login_of
 from accessflows.connectors.registry import connector_for
 from tests.accessflows.connectors.conftest import Grant, MakeGrant
 from tests.accessflows.connectors.postgresql.test_containment import is_dead
@@ -24,7 +24,7 @@ def account(pg_target: PgTarget) -> Iterator[GrantIdentity]:
     pg_target.ask("GRANT CONNECT ON DATABASE orders TO alice")
     [(oid,)] = pg_target.ask("SELECT oid::bigint FROM pg_roles WHERE rolname = 'alice'")
     [(server,)] = pg_target.ask("SELECT system_identifier::text FROM pg_control_system()")
-    yield GrantIdentity(role_name_of(uuid.uuid4()), oid, server)
+    yield GrantIdentity(login_of(uuid.uuid4()), str(oid), server)
     pg_target.ask("DROP OWNED BY alice; DROP ROLE alice")
 
 
@@ -49,12 +49,12 @@ def test_account_with_the_oid_is_not_touched_and_the_grant_is_proven(
 def test_account_with_the_oid_is_not_listed_as_the_login(
     pg_target: PgTarget, account: GrantIdentity
 ) -> None:
-    listing = postgresql.list_managed_roles(pg_target.target, "test-portal", [account])
-    assert account.role_oid not in {role.identity.role_oid for role in listing.roles}
+    listing = postgresql.list_managed_accounts(pg_target.target, "test-portal", [account])
+    assert account.mark not in {role.identity.mark for role in listing.accounts}
 
 
 def test_login_of_a_newer_grant_with_the_oid_stays(grant: Grant) -> None:
-    older = replace(grant.identity, role_name=role_name_of(uuid.uuid4()))
+    older = replace(grant.identity, name=login_of(uuid.uuid4()))
     with grant.log_in() as session:
         assert postgresql.contain(grant.pg.target, older).was_absent
         assert postgresql.prove(grant.pg.target, older).holds

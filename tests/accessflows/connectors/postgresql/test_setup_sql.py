@@ -6,6 +6,7 @@ import pytest
 from psycopg import sql
 
 from accessflows.connectors.errors import TargetRefused
+from accessflows.connectors.postgresql import kind
 from accessflows.connectors.postgresql.setup_sql import broker_setup_sql
 from accessflows.connectors.protocol import Target
 from accessflows.connectors.registry import connector_for
@@ -55,3 +56,18 @@ def test_documented_sql_gives_the_broker_no_access_to_data(
 def test_broker_with_a_reserved_name_is_refused() -> None:
     with pytest.raises(TargetRefused):
         broker_setup_sql(18, broker="pg_broker", capabilities={})
+
+
+def test_the_guided_set_up_makes_a_broker_that_signs_in(pg_target: PgTarget) -> None:
+    """Only a verifier of the password is in the script, and so in the server's log."""
+    script = kind.set_up("second_broker", "the-password")[0].script
+    if pg_target.version < 16:
+        pytest.skip("The set-up is for version 16 and newer.")
+    assert "the-password" not in script
+    try:
+        pg_target.ask(script)
+        pg_target.ask("GRANT CONNECT ON DATABASE postgres TO second_broker")
+        with pg_target.admin(user="second_broker", password="the-password") as connection:
+            assert connection.execute("SELECT current_user").fetchone() == ("second_broker",)
+    finally:
+        pg_target.ask("DROP OWNED BY second_broker; DROP ROLE second_broker")

@@ -55,7 +55,7 @@ def test_it_does_not_wait_for_a_distant_deadline(grant):
 def test_on_another_server_no_session_is_terminated(grant):
     with grant.log_in() as session:
         move_end(grant, datetime.now(UTC))
-        elsewhere = replace(grant.identity, system_identifier="1")
+        elsewhere = replace(grant.identity, server_id="1")
         assert (
             postgresql.terminate_sessions_at(grant.pg.target, [elsewhere], datetime.now(UTC)) == {}
         )

@@ -84,7 +84,7 @@ def test_genuine_server_is_accepted(tls_server: PgTarget) -> None:
     target = tls_server.with_target(
         sslmode="verify-full", ca_certificates=(tls_server.server.home / "server.crt").read_text()
     )
-    assert postgresql.discover(target).databases
+    assert postgresql.discover(target).resources
 
 
 def test_server_with_another_certificate_is_refused(tls_server: PgTarget, tmp_path: Path) -> None:

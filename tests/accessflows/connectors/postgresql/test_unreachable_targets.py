@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from accessflows.connectors.errors import ConnectorError, TargetRefused, TargetUnavailable
-from accessflows.connectors.protocol import GrantIdentity, Target, role_name_of
+from accessflows.connectors.postgresql.settings import PostgreSQLSettings
+from accessflows.connectors.protocol import GrantIdentity, Target, login_of
 from accessflows.connectors.registry import connector_for
 from tests.accessflows.connectors.conftest import Grant
 from tests.fixtures.postgres import PgTarget
@@ -25,7 +26,7 @@ SECRET = "a-very-secret-broker-password"
 
 def every_call(pg: PgTarget, target: Target) -> dict[str, Callable[[], object]]:
     spec = pg.spec()
-    identity = GrantIdentity(role_name_of(spec.grant_id), 424242, "1")
+    identity = GrantIdentity(login_of(spec.grant_id), "424242", "1")
     return {
         "discover": lambda: postgresql.discover(target),
         "describe_rights": lambda: postgresql.describe_rights(target, "orders", ["orders_read"]),
@@ -41,7 +42,7 @@ def every_call(pg: PgTarget, target: Target) -> dict[str, Callable[[], object]]:
         "terminate_sessions_at": lambda: postgresql.terminate_sessions_at(
             target, [identity], datetime.now(UTC)
         ),
-        "list_managed_roles": lambda: postgresql.list_managed_roles(
+        "list_managed_accounts": lambda: postgresql.list_managed_accounts(
             target, "test-portal", [identity]
         ),
         "find_owned_objects": lambda: postgresql.find_owned_objects(target, identity),
@@ -181,8 +182,8 @@ def test_target_without_tls_is_refused_when_tls_is_required(pg_target: PgTarget)
         {"port": -1},
         {"user": ""},
         {"user": "x" * 64},
-        {"database": "no_such_database"},
-        {"database": "host=192.0.2.1"},
+        {"settings": PostgreSQLSettings("no_such_database")},
+        {"settings": PostgreSQLSettings("host=192.0.2.1")},
         {"sslmode": "nonsense"},
         {"sslmode": "verify-full", "ca_certificates": "not a certificate"},
         {"password": ""},
@@ -203,7 +204,7 @@ def test_environment_of_the_portal_does_not_change_how_the_broker_signs_in(
         environment.setenv("PGPASSFILE", "/no/such/file")
         environment.setenv("PGOPTIONS", "-c search_path=evil")
         environment.setenv("PGSSLMODE", "verify-full")
-        assert postgresql.discover(pg_target.target).databases
+        assert postgresql.discover(pg_target.target).resources
 
 
 def test_missing_password_is_not_taken_from_a_password_file(

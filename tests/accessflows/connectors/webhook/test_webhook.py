@@ -24,6 +24,7 @@ from accessflows.connectors.errors import (
 from accessflows.connectors.protocol import GrantSpec, Target
 from accessflows.connectors.registry import connector_for
 from accessflows.connectors.webhook import client as webhook_client
+from accessflows.connectors.webhook.settings import WebhookSettings
 from accessflows.connectors.webhook.signing import key_of, signature_of
 from apono_portal.core.web import http_client
 from tests.fixtures.webhook import Receiver, new_secret, receiver  # noqa: F401
@@ -64,7 +65,9 @@ def answering(settings: Settings) -> Iterator[Answering]:
         thread.start()
         servers.append((server, thread))
         port = server.server_address[1]
-        return Target("127.0.0.1", port, "", "", new_secret(), url=f"http://127.0.0.1:{port}/")
+        return Target(
+            "127.0.0.1", port, "", new_secret(), WebhookSettings(f"http://127.0.0.1:{port}/")
+        )
 
     yield answer_with
     for server, thread in servers:
@@ -97,7 +100,7 @@ def test_whole_lifecycle(receiver: Receiver) -> None:  # noqa: F811
     old = webhook.issue_credential(target, spec, identity)
     new = webhook.reset_credential(target, spec, identity, terminate_sessions=True)
     assert [receiver.opens_for(one) for one in (old, new)] == [False, True]
-    [role] = webhook.list_managed_roles(target, "portal", [identity]).roles
+    [role] = webhook.list_managed_accounts(target, "portal", [identity]).accounts
     assert (role.identity, role.can_login) == (identity, True)
     assert not webhook.prove(target, identity).holds
     webhook.contain(target, identity)
@@ -146,19 +149,19 @@ def test_preflight_fails_for_a_receiver_that_accepts_everything(answering: Answe
 def test_a_canary_passes_and_leaves_nothing(receiver: Receiver) -> None:  # noqa: F811
     checks = list(webhook.canary(receiver.target, "orders", "reader", portal_id="portal"))
     assert [check.ok for check in checks] == [True] * 6, checks
-    assert webhook.list_managed_roles(receiver.target, "portal", []).roles == ()
+    assert webhook.list_managed_accounts(receiver.target, "portal", []).accounts == ()
 
 
 def test_another_receiver_at_the_address_is_reported(receiver: Receiver) -> None:  # noqa: F811
     identity = webhook.activate(receiver.target, spec_of()).identity
     with pytest.raises(TargetRefused, match="another receiver"):
-        webhook.contain(receiver.target, replace(identity, system_identifier="other"))
+        webhook.contain(receiver.target, replace(identity, server_id="other"))
 
 
 def test_an_answer_of_another_receiver_is_rejected(answering: Answering) -> None:
     target = answering(200, b'{"receiver": "other", "found": false}')
     with pytest.raises(TargetMismatch, match="different receiver"):
-        webhook.locate(target, spec_of(system_identifier="mine"))
+        webhook.locate(target, spec_of(server_id="mine"))
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429, 408, 409])
@@ -230,7 +233,7 @@ def test_a_receiver_that_hangs_times_out(
         url = f"http://127.0.0.1:{port}/"
         began = time.monotonic()
         with pytest.raises(TargetUnavailable):
-            webhook.discover(Target("127.0.0.1", port, "", "", new_secret(), url=url))
+            webhook.discover(Target("127.0.0.1", port, "", new_secret(), WebhookSettings(url)))
     assert time.monotonic() - began < 5
 
 
@@ -245,7 +248,7 @@ def test_a_receiver_in_a_network_that_is_not_listed_is_refused(
 
 def test_many_are_contained_and_one_failure_stops_no_other(receiver: Receiver) -> None:  # noqa: F811
     identities = [webhook.activate(receiver.target, spec_of()).identity for _ in range(3)]
-    identities[1] = replace(identities[1], system_identifier="other")
+    identities[1] = replace(identities[1], server_id="other")
     answers = webhook.contain_many(receiver.target, identities)
     failed = [isinstance(answers[one], ConnectorError) for one in identities]
     assert failed == [False, True, False]

@@ -1,0 +1,1 @@
+"""Making, showing and revoking tokens, and confirming what one may do."""

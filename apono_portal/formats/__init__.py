@@ -1,0 +1,1 @@
+"""How dates and times are written where a template names no format: Django admin."""

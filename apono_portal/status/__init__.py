@@ -1,0 +1,1 @@
+"""The Status page, and the problems that every page of admins and auditors names."""

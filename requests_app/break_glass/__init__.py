@@ -1,0 +1,1 @@
+"""Break-glass access: its reviews, and the pause that follows one."""
