@@ -90,7 +90,8 @@ def _is_named(group: Group) -> bool:
     own = {"user", "scim_group"}
     relations = [rel for rel in Group._meta.related_objects if rel.name not in own]
     return any(
-        rel.related_model._default_manager.filter(**{rel.field.name: group}).exists() for rel in relations
+        rel.related_model._default_manager.filter(**{rel.field.name: group}).exists()
+        for rel in relations
     )
 
 
