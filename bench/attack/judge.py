@@ -109,7 +109,7 @@ def _read_users(admin: Client) -> dict[str, str]:
 def _content_of(row: Tag) -> str:
     """Return a row's markup without what is no setting: tokens, the words of times, lockouts, and
     what somebody did last."""
-    ignored = f'input[name="{_CSRF_FIELD}"], td[data-label^="Last "], td[data-label="Active members"], span.sub.held'
+    ignored = f'input[name="{_CSRF_FIELD}"], td[data-label^="Last "], td[data-label="Active members"], span.sub.locked-out'
     for element in row.select(ignored):
         element.decompose()
     for element in row.select("time"):
