@@ -1,5 +1,7 @@
 """The Users tab: directory, adding, changing, deactivating, resetting MFA."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -209,8 +211,12 @@ def _link_page(request: PortalRequest, user: User, invitation: Invitation) -> Ht
 
 def _form_page(request: PortalRequest, form: UserForm, *, user: User | None) -> HttpResponse:
     methods = methods_of(user.pk) if user else []
-    context = {"form": form, "account": user, "methods": methods, "is_self": user == request.user}
+    context: dict[str, Any] = {"form": form, "account": user, "methods": methods}
     if user:
         managed = user.groups.filter(scim_group__isnull=False).order_by("name")
-        context |= {"directory": directory_of(user), "managed_groups": managed}
+        context |= {
+            "is_self": user == request.user,
+            "directory": directory_of(user),
+            "managed_groups": managed,
+        }
     return render(request, "users/form.html", context, status=422 if form.errors else 200)
