@@ -114,6 +114,7 @@ INSTALLED_APPS = [
     "apono_portal.apps.PortalConfig",
     "apono_portal.users.apps.UsersConfig",
     "apono_portal.notifications.apps.NotificationsConfig",
+    "apono_portal.scim.apps.ScimConfig",
     "apono_portal.sso.apps.SsoConfig",
     "apono_portal.api.apps.ApiConfig",
     "requests_app",

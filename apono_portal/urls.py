@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("mfa.urls")),
     path("", include("apono_portal.users.urls")),
     path("", include("apono_portal.notifications.urls")),
+    path("", include("apono_portal.scim.urls")),
     path("", include("apono_portal.sso.urls")),
     path("", include("apono_portal.api.urls")),
     path("access-flows/", include("accessflows.flows.urls")),

@@ -20,6 +20,11 @@ class EventName(models.TextChoices):
     USER_REACTIVATE = "user:reactivate", "User reactivated"
     USER_CHANGE_PASSWORD = "user:change_password", "Password changed"
     GROUP_CHANGE = "group:change", "Group changed"
+    GROUP_DELETE = "group:delete", "Group deleted"
+    DIRECTORY_CREATE = "directory:create", "Directory connected"
+    DIRECTORY_CREATE_TOKEN = "directory:create_token", "Directory token created"
+    DIRECTORY_REVOKE_TOKEN = "directory:revoke_token", "Directory token revoked"
+    DIRECTORY_DELETE = "directory:delete", "Directory disconnected"
 
     PROVIDER_CREATE = "provider:create", "Identity provider added"
     PROVIDER_CHANGE = "provider:change", "Identity provider changed"

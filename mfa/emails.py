@@ -205,6 +205,18 @@ def recovery_code_used(
     )
 
 
+def email_changed(*, event: Event, user: "User", former: str, by: str) -> None:
+    """Notify the user at the former address: whoever has the new one need not be the same."""
+    _send(
+        user,
+        event,
+        "Your email was changed",
+        f"The directory {by} changed the email of your account from {former} to {user.email}.",
+        "If you did not expect this, contact an account admin immediately.",
+        recipient=former,
+    )
+
+
 def password_changed(*, event: Event, user: "User", client_info: ClientInfo, how: str) -> None:
     _send(
         user,
@@ -257,7 +269,12 @@ def break_glass_sign_in(*, event: Event, user: "User", client_info: ClientInfo) 
 
 
 def _send(
-    user: "User", event: Event, subject: str, *paragraphs: str, client_info: ClientInfo = SYSTEM
+    user: "User",
+    event: Event,
+    subject: str,
+    *paragraphs: str,
+    client_info: ClientInfo = SYSTEM,
+    recipient: str = "",
 ) -> None:
     body = render_to_string(
         "mfa/email/notification.txt",
@@ -273,7 +290,7 @@ def _send(
     )
     enqueue_email(
         event=event,
-        recipient=user.email,
+        recipient=recipient or user.email,
         subject=f"{settings.PORTAL_NAME}: {subject}",
         body=body,
     )

@@ -184,11 +184,20 @@ class UserForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        cast(RowsField, self.fields["groups"]).queryset = Group.objects.order_by("name")
+        local = Group.objects.filter(scim_group=None).order_by("name")
+        cast(RowsField, self.fields["groups"]).queryset = local
 
 
 class ChangeUserForm(UserForm):
+    """The same for a user who exists. ``directory`` manages the name, if there is one."""
+
     seen = SeenField()
+
+    def __init__(self, *args: Any, directory: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if directory:
+            self.fields["name"].disabled = True
+            self.fields["name"].help_text = f"Managed by {directory}."
 
 
 class NewUserForm(UserForm):

@@ -44,6 +44,13 @@ class Role(models.TextChoices):
     MEMBER = "member", "Member"
 
 
+class DeactivatedBy(models.TextChoices):
+    """Who deactivated a user. Only the same may reactivate: a directory does not overrule an admin."""
+
+    ADMIN = "admin", "An admin"
+    DIRECTORY = "directory", "The directory"
+
+
 class User(AbstractBaseUser, PermissionsMixin):
     """A user, identified by email. Groups decide what they may request and approve."""
 
@@ -51,6 +58,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(max_length=64)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.MEMBER)
     is_active = models.BooleanField("active", default=True)
+    deactivated_by = models.CharField(
+        max_length=16, choices=DeactivatedBy.choices, blank=True, editable=False
+    )
     # Keeps the password where single sign-on is enforced (`apono_portal.sso.enforcement`).
     is_break_glass = models.BooleanField("break-glass admin", default=False, editable=False)
     # For scripts: signs in nowhere, acts by token only, and requests nothing that requires MFA.

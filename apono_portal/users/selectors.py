@@ -49,12 +49,16 @@ def locked_out_users(now: datetime, user_ids: Collection[int] | None = None) -> 
 
 
 def group_rows() -> QuerySet[Group]:
-    """Return groups with ``active_members`` and the number of flows that name each."""
-    return Group.objects.annotate(
-        active_members=Count("user", filter=Q(user__is_active=True), distinct=True),
-        requestable=Count("requester_values__condition__flow", distinct=True),
-        decidable=Count("decidable_flows", distinct=True),
-    ).order_by("name")
+    """Return groups with their directory, ``active_members`` and the number of flows that name each."""
+    return (
+        Group.objects.select_related("scim_group__directory")
+        .annotate(
+            active_members=Count("user", filter=Q(user__is_active=True), distinct=True),
+            requestable=Count("requester_values__condition__flow", distinct=True),
+            decidable=Count("decidable_flows", distinct=True),
+        )
+        .order_by("name")
+    )
 
 
 def live_requests_of(user: User) -> QuerySet[AccessRequest]:

@@ -69,7 +69,7 @@ def revocable_requests_of(user: "User") -> QuerySet[AccessRequest]:
 
 
 def revoke_all_access_of(
-    *, user: "User", actor: "User", reason: str, client_info: ClientInfo = SYSTEM
+    *, user: "User", actor: "User | None", reason: str, client_info: ClientInfo = SYSTEM
 ) -> int:
     """Cancel a user's pending requests and revoke their access, and return of how many requests."""
     return _revoke_each(revocable_requests_of(user), actor, reason, client_info)

@@ -29,6 +29,7 @@ NOT_IN_ADMIN = {
     "sso.MappedMembership": "shown as the source of a membership",
     "sso.ProviderSession": "within the sessions that it began",
     "sso.UsedLogoutToken": "hashes that nobody looks up",
+    "scim.ScimToken": "shown by the Provisioning page",
     "users.PasswordFailure": "the same, for a quarter of an hour",
     "notifications.ReadPosition": "a worker's place in the log",
 }

@@ -43,6 +43,13 @@ URLS: dict[str, Guard] = {
     "requests:activity_jsonl": Guard.READER,
     "requests:insights": Guard.READER,
     "requests:login": Guard.OWN,
+    "scim:root": Guard.PUBLIC,  # to a directory's token; others get 401
+    "scim:endpoint": Guard.PUBLIC,
+    "scim:directories": Guard.READER,
+    "scim:create": Guard.ADMIN,
+    "scim:create_token": Guard.ADMIN,
+    "scim:revoke": Guard.ADMIN,
+    "scim:delete": Guard.ADMIN,
     # users
     "users:sign_in": Guard.PUBLIC,
     "users:sign_out": Guard.SIGNED_IN,

@@ -86,8 +86,10 @@ WRITES: dict[str, set[str]] = {
     "users:time_zone": {"User.time_zone"},
     "users:invite": {"Delivery +"},
     "users:remind": {"Delivery +"},
-    "users:deactivate": {"MfaState +", "MfaState.epoch", "User.is_active"} | ENDING,
-    "users:reactivate": {"User.is_active"},
+    "users:deactivate": {"MfaState +", "MfaState.epoch", "User.is_active", "User.deactivated_by"}
+    | ENDING,
+    "users:reactivate": {"User.is_active", "User.deactivated_by"},
+    "scim:create": {"Directory +"},
     "users:create_group": {"Group +", "User_groups +"},
     "users:edit_group": {"Group.name", "User_groups +", "User_groups -"},
     "sso:create": {"IdentityProvider +"},

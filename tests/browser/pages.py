@@ -49,6 +49,8 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "users:create",
         "users:groups",
         "users:create_group",
+        "scim:directories",
+        "scim:create",
         "mfa:lockouts",
         "flows:list",
         "flows:choose_type",
@@ -101,6 +103,7 @@ NO_PAGE = {
         "sso:break_glass",
         "sso:remove_domain",
         "sso:remove_mapping",
+        "scim:revoke",
         "users:invite",
         "users:reactivate",
         "users:remind",
@@ -124,6 +127,8 @@ NO_PAGE = {
         "mfa:passkey_options",
         "mfa:passkey_registration_options",
         "sso:back_channel_logout",
+        "scim:endpoint",
+        "scim:root",
         "requests:activity_csv",
         "requests:activity_jsonl",
     ),
@@ -193,6 +198,9 @@ def _admin_pages(world: World) -> Iterator[str]:
     yield f"{reverse('requests:revoke_selected')}?request={active}"
     for name in ("detail", "edit", "delete"):
         yield reverse(f"sso:{name}", args=[world.provider.pk])
+    for name in ("create_token", "delete"):
+        yield reverse(f"scim:{name}", args=[world.directory.pk])
+    yield reverse("users:edit_group", args=[world.managed.pk])
     yield reverse("sso:edit_domain", args=[world.provider.domains.get().pk])
     yield reverse("integrations:canary", args=[integration.pk, world.canary.pk])
 

@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accessflows.models import AccessFlow, CanaryRun
+from apono_portal.scim.models import Directory, ScimGroup, ScimUser
 from apono_portal.sso.models import IdentityProvider
 from apono_portal.users.models import User
 from audit.events import EventName
@@ -53,6 +54,7 @@ class World:
     break_glass: AccessRequest = None  # type: ignore[assignment]
     canary: CanaryRun = None  # type: ignore[assignment]
     provider: IdentityProvider = None  # type: ignore[assignment]
+    directory: Directory = None  # type: ignore[assignment]
 
     @classmethod
     def made(cls) -> "World":
@@ -61,6 +63,7 @@ class World:
         world._flows()
         world._requests()
         world._providers()
+        world._directory()
         return world
 
     def _people(self) -> None:
@@ -86,6 +89,20 @@ class World:
         self.provider.mappings.create(value="grp-billing-" + "x" * 60, group=self.owners)
         self.provider.mappings.create(value="access-admins", role="admin")
         IdentityProviderFactory(name="Contractors")
+
+    def _directory(self) -> None:
+        self.directory = Directory.objects.create(name="Halden directory of people and partners")
+        self.directory.tokens.create(
+            token_hash="0" * 64,
+            hint="k3Qd",
+            created_by_label=f"Nora Ekman <nora@{LONG.lower()}.example>",
+            expires_at=timezone.now() + timedelta(days=90),
+        )
+        self.managed = GroupFactory(name="Finance systems", members=[self.people["requester"]])
+        ScimGroup.objects.create(directory=self.directory, group=self.managed)
+        ScimUser.objects.create(
+            directory=self.directory, user=self.people["requester"], user_name="irma"
+        )
 
     def _flows(self) -> None:
         askers = [self.people[role] for role in ("requester", "waiting")]

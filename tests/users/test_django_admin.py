@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anywhere
 WRITABLE = {User, Group}
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 OURS = {
-    *("users", "notifications", "sso", "api", "auth"),
+    *("users", "notifications", "sso", "scim", "api", "auth"),
     *("accessflows", "requests_app", "mfa", "audit"),
 }
 

@@ -10,6 +10,7 @@ from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.seen_state import CHANGED_MEANWHILE, digest_of
 from apono_portal.users.exceptions import UserError
 from apono_portal.users.models import User
+from apono_portal.users.ownership import require_local_group
 from audit.events import EventName
 from audit.services import record
 from mfa.verification.window import Window
@@ -62,6 +63,7 @@ def change_group(
         with transaction.atomic():
             require_admin(actor=actor, window=window)
             group = Group.objects.select_for_update().get(pk=group.pk)
+            require_local_group(group)
             if group_digest(group) != seen:
                 raise UserError(CHANGED_MEANWHILE)
             before, old_name = _emails(group), group.name

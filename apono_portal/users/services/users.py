@@ -11,9 +11,10 @@ from apono_portal.core.web.client import SYSTEM, ClientInfo
 from apono_portal.core.web.seen_state import CHANGED_MEANWHILE, digest_of
 from apono_portal.sso.enforcement import is_break_glass_needed
 from apono_portal.users.exceptions import UserError
-from apono_portal.users.models import Role, User
+from apono_portal.users.models import DeactivatedBy, Role, User
+from apono_portal.users.ownership import directory_of, with_local_groups
 from audit.events import EventName
-from audit.services import record
+from audit.services import SYSTEM_LABEL, Metadata, record
 from mfa.verification.locking import advance_epoch, lock_state, lock_states
 from mfa.verification.window import Window
 from requests_app.grants.revocation import revoke_all_access_of
@@ -43,7 +44,7 @@ def create_user(
             user = User.objects.create_user(
                 email=email, name=name, role=role, is_service=is_service
             )
-            user.groups.set(groups)
+            user.groups.set(with_local_groups(user, groups))
             record(
                 event=EventName.USER_CREATE,
                 actor=actor,
@@ -79,6 +80,9 @@ def change_user(
         _check_role(role, is_service=user.is_service)
         if user_digest(user) != seen:
             raise UserError(CHANGED_MEANWHILE)
+        if name != user.name and (directory := directory_of(user)):
+            raise UserError(f"{directory} manages this name. Change it there.", field="name")
+        groups = with_local_groups(user, groups)
         changes = _save_profile(user, name=name, role=role, groups=groups)
         if changes:
             record(
@@ -138,6 +142,7 @@ def change_user_from_directory(
         except UserError as refusal:
             user = User.objects.select_for_update().get(pk=user.pk)
             role, metadata = user.role, {"kept_role": refusal.sentence}
+        name = user.name if directory_of(user) else name
         changes = _save_profile(user, name=name, role=role, groups=groups)
         if changes or metadata:
             record(
@@ -156,37 +161,69 @@ def deactivate_user(
 ) -> bool:
     """Deactivate a user: end sessions, revoke access, cancel pending requests.
 
-    Returns whether the user was active. The epoch advances, so that reactivating restores neither
-    sessions nor verifications.
+    Returns whether the user was active.
     """
     with transaction.atomic():
         lock_states(actor.pk, user.pk)
         require_admin(actor=actor, window=window)
+        return end_account(user=user, by=DeactivatedBy.ADMIN, actor=actor, client_info=client_info)
+
+
+def end_account(
+    *,
+    user: User,
+    by: DeactivatedBy,
+    actor: User | None,
+    client_info: ClientInfo,
+    reason: str = "The user was deactivated.",
+    actor_label: str = SYSTEM_LABEL,
+    metadata: Metadata | None = None,
+) -> bool:
+    """Deactivate a user for a caller that has checked who may. Never the last active admin.
+
+    The epoch advances, so that reactivating restores neither sessions nor verifications. Returns
+    whether the user was active.
+    """
+    with transaction.atomic():
         advance_epoch(user=user)
         user = _lock(user, leaves_admins=True)
         if not user.is_active:
             return False
-        user.is_active = False
-        user.save(update_fields=["is_active"])
-        record(event=EventName.USER_DEACTIVATE, actor=actor, target=user, client_info=client_info)
-        revoke_all_access_of(
-            user=user, actor=actor, reason="The user was deactivated.", client_info=client_info
+        user.is_active, user.deactivated_by = False, by
+        user.save(update_fields=["is_active", "deactivated_by"])
+        record(
+            event=EventName.USER_DEACTIVATE,
+            actor=actor,
+            target=user,
+            client_info=client_info,
+            metadata=metadata,
+            actor_label=actor_label,
         )
+        revoke_all_access_of(user=user, actor=actor, reason=reason, client_info=client_info)
     return True
 
 
 def reactivate_user(
     *, actor: User, window: Window | None, user: User, client_info: ClientInfo
 ) -> bool:
-    """Let a user sign in again. Returns whether the user was deactivated."""
+    """Let a user sign in again. Returns whether the user was deactivated.
+
+    Raises `UserError` for a user whom a directory keeps deactivated.
+    """
     with transaction.atomic():
         require_admin(actor=actor, window=window)
-        changed = User.objects.filter(pk=user.pk, is_active=False).update(is_active=True)
+        user = User.objects.select_for_update().get(pk=user.pk)
+        directory = directory_of(user)
+        if user.deactivated_by == DeactivatedBy.DIRECTORY and directory:
+            raise UserError(f"{directory} deactivated this user. Reactivate the user there.")
+        changed = not user.is_active
         if changed:
+            user.is_active, user.deactivated_by = True, ""
+            user.save(update_fields=["is_active", "deactivated_by"])
             record(
                 event=EventName.USER_REACTIVATE, actor=actor, target=user, client_info=client_info
             )
-    return bool(changed)
+    return changed
 
 
 def _check_role(role: str, *, is_service: bool) -> None:

@@ -13,6 +13,7 @@ from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import services
 from apono_portal.users.exceptions import UserError
 from apono_portal.users.forms import ChangeGroupForm, GroupForm
+from apono_portal.users.ownership import directory_of_group
 from apono_portal.users.selectors import group_rows
 
 PAGE_SIZE = 50
@@ -44,6 +45,8 @@ def create(request: PortalRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def edit(request: PortalRequest, pk: int) -> HttpResponse:
     group = get_object_or_404(Group, pk=pk)
+    if directory := directory_of_group(group):
+        return _managed_page(request, group, directory)
     initial = {
         "name": group.name,
         "members": group.user_set.all(),
@@ -59,6 +62,17 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
             messages.success(request, f"Saved {form.cleaned_data['name']}.")
             return redirect("users:groups")
     return _form_page(request, form, group=group)
+
+
+def _managed_page(request: PortalRequest, group: Group, directory: str) -> HttpResponse:
+    """Show a group that only its directory changes."""
+    members = Paginator(group.user_set.order_by("name", "email"), PAGE_SIZE)
+    context = {
+        "group": group,
+        "directory": directory,
+        "page": members.get_page(request.GET.get("page")),
+    }
+    return render(request, "users/managed_group.html", context)
 
 
 def _form_page(request: PortalRequest, form: GroupForm, *, group: Group | None) -> HttpResponse:

@@ -1,5 +1,7 @@
 """The Users tab: directory, adding, changing, deactivating, resetting MFA."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -20,6 +22,7 @@ from apono_portal.users.forms import (
     UserForm,
 )
 from apono_portal.users.models import User
+from apono_portal.users.ownership import directory_of
 from apono_portal.users.selectors import live_requests_of, locked_out_users
 from apono_portal.users.services.passwords import Invitation
 from mfa.exceptions import MethodNotFound, MfaError, WindowClosed
@@ -68,7 +71,8 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
         "groups": user.groups.all(),
         "seen": services.user_digest(user),
     }
-    form = ChangeUserForm(request.POST if request.method == "POST" else None, initial=initial)
+    data = request.POST if request.method == "POST" else None
+    form = ChangeUserForm(data, initial=initial, directory=directory_of(user))
     if form.is_bound and form.is_valid():
         try:
             services.change_user(**action_context(request), user=user, **form.cleaned_data)
@@ -109,8 +113,12 @@ def deactivate(request: PortalRequest, pk: int) -> HttpResponse:
 @require_POST
 def reactivate(request: PortalRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
-    services.reactivate_user(**action_context(request), user=user)
-    messages.success(request, f"{user.name} can sign in again.")
+    try:
+        services.reactivate_user(**action_context(request), user=user)
+    except UserError as error:
+        messages.error(request, error.sentence)
+    else:
+        messages.success(request, f"{user.name} can sign in again.")
     return redirect("users:list")
 
 
@@ -203,5 +211,12 @@ def _link_page(request: PortalRequest, user: User, invitation: Invitation) -> Ht
 
 def _form_page(request: PortalRequest, form: UserForm, *, user: User | None) -> HttpResponse:
     methods = methods_of(user.pk) if user else []
-    context = {"form": form, "account": user, "methods": methods, "is_self": user == request.user}
+    context: dict[str, Any] = {"form": form, "account": user, "methods": methods}
+    if user:
+        managed = user.groups.filter(scim_group__isnull=False).order_by("name")
+        context |= {
+            "is_self": user == request.user,
+            "directory": directory_of(user),
+            "managed_groups": managed,
+        }
     return render(request, "users/form.html", context, status=422 if form.errors else 200)

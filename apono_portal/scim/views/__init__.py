@@ -1,0 +1,1 @@
+"""The SCIM endpoint, and the pages of directories and their tokens."""
