@@ -169,6 +169,7 @@ TEMPLATES = [
                 "datetimes": "apono_portal.core.formatting.datetimes",
                 "durations": "apono_portal.core.formatting.durations",
                 "target_promises": "accessflows.flows.tags",
+                "user_links": "apono_portal.users.user_links",
             },
             "context_processors": [
                 "django.template.context_processors.request",

@@ -8,10 +8,12 @@ from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, Se
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import BigIntegerField
+from django.forms.utils import ErrorDict
 from django.http import HttpRequest
 from django.utils import timezone
 
 from accessflows.form_fields import RowsField, SeenField, Toggle
+from accessflows.pickers import USER, PickedField
 from apono_portal.core.formatting.printable import validate_printable
 from apono_portal.sso.enforcement import enforcing_provider
 from apono_portal.users.directory import DirectoryFilter
@@ -216,19 +218,43 @@ class NewUserForm(UserForm):
         return normalise_email(self.cleaned_data["email"])
 
 
-class GroupForm(forms.Form):
+class PickerForm(forms.Form):
+    """A form with a picker. While users are searched, ``is_draft`` shows what was sent without validating it."""
+
+    def __init__(self, *args: Any, is_draft: bool = False, **kwargs: Any) -> None:
+        self.is_draft = is_draft
+        super().__init__(*args, **kwargs)
+
+    def full_clean(self) -> None:
+        if self.is_draft:
+            self._errors, self.cleaned_data = ErrorDict(), {}
+        else:
+            super().full_clean()
+
+
+class NewGroupForm(PickerForm):
     """Name and members of a group."""
 
     name = forms.CharField(label="Name", max_length=150, validators=[validate_printable])
-    members = RowsField(label="Members", help_text="An empty group matches nobody.")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        cast(RowsField, self.fields["members"]).queryset = User.objects.order_by("name", "email")
+    members = PickedField(USER, label="Members", help_text="An empty group matches nobody.")
 
 
-class ChangeGroupForm(GroupForm):
+class RenameGroupForm(forms.Form):
+    """Another name for a group."""
+
+    name = forms.CharField(label="Name", max_length=150, validators=[validate_printable])
     seen = SeenField()
+
+
+class AddMembersForm(PickerForm):
+    """Users who join a group."""
+
+    members = PickedField(
+        USER,
+        label="Users",
+        required=True,
+        error_messages={"required": "Choose at least one user."},
+    )
 
 
 class ResetMfaForm(forms.Form):

@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from apono_portal.users.views import groups, passwords, sign_in, time_zone, users
+from apono_portal.users.views import groups, passwords, sign_in, time_zone, user_page, users
 
 app_name = "users"
 urlpatterns = [
@@ -22,7 +22,8 @@ urlpatterns = [
     path("users/", users.directory, name="list"),
     path("users/new/", users.create, name="create"),
     path("users/remind/", users.remind, name="remind"),
-    path("users/<int:pk>/", users.edit, name="edit"),
+    path("users/<int:pk>/", user_page.detail, name="detail"),
+    path("users/<int:pk>/edit/", users.edit, name="edit"),
     path("users/<int:pk>/reset-mfa/", users.reset_mfa, name="reset_mfa"),
     path(
         "users/<int:pk>/passkeys/<int:passkey_pk>/vouch/",
@@ -34,5 +35,12 @@ urlpatterns = [
     path("users/<int:pk>/reactivate/", users.reactivate, name="reactivate"),
     path("users/groups/", groups.group_list, name="groups"),
     path("users/groups/new/", groups.create, name="create_group"),
-    path("users/groups/<int:pk>/", groups.edit, name="edit_group"),
+    path("users/groups/<int:pk>/", groups.group, name="group"),
+    path("users/groups/<int:pk>/edit/", groups.edit, name="edit_group"),
+    path("users/groups/<int:pk>/members/add/", groups.add_members, name="add_group_members"),
+    path(
+        "users/groups/<int:pk>/members/<int:user_pk>/remove/",
+        groups.remove_member,
+        name="remove_group_member",
+    ),
 ]
