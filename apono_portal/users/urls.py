@@ -3,6 +3,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
+from apono_portal.users.imports import views as imports
 from apono_portal.users.views import groups, passwords, sign_in, time_zone, user_page, users
 
 app_name = "users"
@@ -22,6 +23,8 @@ urlpatterns = [
     path("users/", users.directory, name="list"),
     path("users/new/", users.create, name="create"),
     path("users/remind/", users.remind, name="remind"),
+    path("users/import/", imports.choose_file, name="import"),
+    path("users/import/apply/", imports.apply, name="apply_import"),
     path("users/<int:pk>/", user_page.detail, name="detail"),
     path("users/<int:pk>/edit/", users.edit, name="edit"),
     path("users/<int:pk>/reset-mfa/", users.reset_mfa, name="reset_mfa"),

@@ -63,6 +63,8 @@ URLS: dict[str, Guard] = {
     "users:set_password": Guard.PUBLIC,
     "users:create": Guard.ADMIN,
     "users:remind": Guard.ADMIN,
+    "users:import": Guard.ADMIN,
+    "users:apply_import": Guard.ADMIN,
     "users:detail": Guard.READER,
     "users:edit": Guard.ADMIN,
     "users:invite": Guard.ADMIN,
