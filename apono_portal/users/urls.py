@@ -4,7 +4,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from apono_portal.users.imports import views as imports
-from apono_portal.users.views import groups, passwords, sign_in, time_zone, user_page, users
+from apono_portal.users.views import bulk, groups, passwords, sign_in, time_zone, user_page, users
 
 app_name = "users"
 urlpatterns = [
@@ -25,6 +25,9 @@ urlpatterns = [
     path("users/remind/", users.remind, name="remind"),
     path("users/import/", imports.choose_file, name="import"),
     path("users/import/apply/", imports.apply, name="apply_import"),
+    path("users/selected/deactivate/", bulk.deactivate, name="deactivate_selected"),
+    path("users/selected/reset-mfa/", bulk.reset_mfa, name="reset_mfa_of_selected"),
+    path("users/selected/add-to-group/", bulk.add_to_group, name="add_selected_to_group"),
     path("users/<int:pk>/", user_page.detail, name="detail"),
     path("users/<int:pk>/edit/", users.edit, name="edit"),
     path("users/<int:pk>/reset-mfa/", users.reset_mfa, name="reset_mfa"),

@@ -89,6 +89,7 @@ WRITES: dict[str, set[str]] = {
     "users:deactivate": {"MfaState +", "MfaState.epoch", "User.is_active", "User.deactivated_by"}
     | ENDING,
     "users:reactivate": {"User.is_active", "User.deactivated_by"},
+    "users:add_selected_to_group": {"User_groups +"},
     "scim:create": {"Directory +"},
     "users:create_group": {"Group +", "User_groups +"},
     "users:edit_group": {"Group.name"},

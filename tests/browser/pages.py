@@ -186,6 +186,8 @@ def _admin_pages(world: World) -> Iterator[str]:
     for name in ("users:detail", "users:edit", "users:reset_mfa", "users:deactivate"):
         yield reverse(name, args=[person.pk])
     yield reverse("api:create_service_token", args=[world.service.pk])
+    for name in ("deactivate_selected", "reset_mfa_of_selected", "add_selected_to_group"):
+        yield f"{reverse(f'users:{name}')}?user={person.pk}"
     for name in ("users:group", "users:edit_group", "users:add_group_members"):
         yield reverse(name, args=[world.owners.pk])
     for name in ("edit", "saved", "deactivate", "history"):

@@ -94,7 +94,7 @@ NO_DOORS = {"mfa:passkey_options", "mfa:rename_method", "mfa:codes_saved",
             "users:well_known_password", "users:vouch_for_passkey", "mfa:security", "mfa:close_window", "mfa:lockouts", "users:sign_in", "users:sign_out",
             "users:theme", "users:time_zone", "users:list", "users:detail", "users:group", "users:create", "users:remind", "users:reactivate",
             "users:groups", "users:create_group", "users:edit_group", "users:add_group_members", "users:import", "users:apply_import",
-            "users:remove_group_member", "admin_sign_in", "admin_sign_out"}  # fmt: skip
+            "users:deactivate_selected", "users:reset_mfa_of_selected", "users:add_selected_to_group", "users:remove_group_member", "admin_sign_in", "admin_sign_out"}  # fmt: skip
 SET_UP = {"requests:set_up", "requests:confirm_set_up", "requests:confirm_password"}
 BY_LINK = {"users:set_password"}
 
