@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group
 from accessflows.models import AccessFlow
 from accessflows.requesters import IS
 from apono_portal.sso.models import ClaimMapping, MappedMembership
-from apono_portal.users.directory import DirectoryFilter, directory_page
+from apono_portal.users.directory import EXACT_COUNT_LIMIT, DirectoryFilter, directory_page
 from apono_portal.users.models import User
 from apono_portal.users.ownership import directory_of_group
 from apono_portal.users.user_page import LOCAL
@@ -39,7 +39,7 @@ class GroupPage:
     group: Group
     directory: str
     providers: list[str]
-    number: int
+    size: str
     members: list[Member]
     before: int | None
     after: int | None
@@ -56,13 +56,22 @@ def group_page(
         group=group,
         directory=directory,
         providers=_providers_of(group),
-        number=group.user_set.count(),
+        size=_size_of(group),
         members=_with_sources(group, page.users, directory),
         before=page.before,
         after=page.after,
         summary=page.summary,
         flows=sorted(_flows_naming(group), key=lambda naming: naming.flow.name),
     )
+
+
+def _size_of(group: Group) -> str:
+    """Return "12 members", or "more than 1,000 members"; no more are counted."""
+    members = User.groups.through._default_manager.filter(group_id=group.pk)
+    number = members[: EXACT_COUNT_LIMIT + 1].count()
+    if number > EXACT_COUNT_LIMIT:
+        return f"more than {EXACT_COUNT_LIMIT:,} members"
+    return f"{number:,} member{'' if number == 1 else 's'}"
 
 
 def _with_sources(group: Group, users: Collection[User], directory: str) -> list[Member]:

@@ -63,14 +63,15 @@ def users_with_source() -> QuerySet[User]:
 
 
 def user_page(user: User, now: datetime) -> UserPage:
+    accepts_password = may_use_password(user)
     identities = list(user.external_identities.select_related("provider"))
     groups = list(_groups_of(user)[: MAX_GROUPS + 1])
     return UserPage(
         user=user,
         directory=directory_of(user),
-        sign_in=_ways_to_sign_in(user, identities),
+        sign_in=_ways_to_sign_in(user, identities, accepts_password=accepts_password),
         deactivated_by=_deactivated_by(user),
-        uses_password=user.is_active and not user.is_service and may_use_password(user),
+        uses_password=user.is_active and not user.is_service and accepts_password,
         is_locked_out=bool(locked_out_users(now, [user.pk])),
         methods=methods_of(user.pk),
         recovery_codes=count_recovery_codes(user.pk),
@@ -105,10 +106,12 @@ def _revocable_requests_of(user: User) -> list[int]:
     return list(requests.values_list("pk", flat=True)[:MAX_SELECTED])
 
 
-def _ways_to_sign_in(user: User, identities: list[ExternalIdentity]) -> str:
+def _ways_to_sign_in(
+    user: User, identities: list[ExternalIdentity], *, accepts_password: bool
+) -> str:
     if user.is_service:
         return "API tokens only"
-    if not may_use_password(user):
+    if not accepts_password:
         return f"{enforcing_provider(user.email)}, no password"
     ways = [str(identity.provider) for identity in identities]
     if user.has_usable_password():
