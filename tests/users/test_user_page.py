@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from accessflows.models import AccessFlow
 from apono_portal.scim.models import Directory, ScimGroup, ScimUser
 from apono_portal.sso.models import ExternalIdentity, MappedMembership
 from apono_portal.users.models import DeactivatedBy
@@ -12,6 +13,7 @@ from audit.events import EventName
 from audit.services import record
 from requests_app.models import Status
 from tests.factories import (
+    AccessFlowFactory,
     AccessRequestFactory,
     AuthenticatorFactory,
     GrantFactory,
@@ -178,10 +180,14 @@ def test_no_password_link_where_single_sign_on_is_enforced(admin_client, person)
 
 
 def test_names_lead_to_the_page_for_those_who_may_open_it(admin_client, signed_in, person):
-    request = AccessRequestFactory(requester=person)
+    approver = UserFactory()
+    flow = AccessFlowFactory(approval=AccessFlow.Approval.ANY_OF, approver_users=[approver])
+    request = AccessRequestFactory(requester=person, flow=flow, status=Status.PENDING_APPROVAL)
     link = f'<a href="/users/{person.pk}/">Hannah Fischer</a>'
     for url in ("/activity/", f"/requests/AR-{request.pk}/", "/users/"):
         assert link in admin_client.get(url).text
-    assert link not in signed_in(person).get(f"/requests/AR-{request.pk}/").text
+    seen_by_approver = signed_in(approver).get(f"/requests/AR-{request.pk}/").text
+    assert "Hannah Fischer" in seen_by_approver
+    assert link not in seen_by_approver
     person.delete()
     assert "/users/None/" not in admin_client.get("/activity/").text
