@@ -66,12 +66,15 @@ def test_a_stale_page_says_what_was_already_done(admin_client):
 def test_mfa_is_reset_for_those_who_have_it(admin_client, admin_user):
     enrolled = AuthenticatorFactory(user=UserFactory(name="Petra")).user
     without = UserFactory(name="Mei")
-    users = [enrolled, without, admin_user]
+    other_admin = AuthenticatorFactory(user=UserFactory(admin=True)).user
+    users = [enrolled, without, admin_user, other_admin]
     fields = {"reason": "Lost phones", "revoke_access": "off"}
     page = post(admin_client, RESET, users, **fields).text
-    assert "1 user, 2 left out" in page
+    assert "1 user, 3 left out" in page
+    assert bulk.ADMIN_ALONE in page
     assert not is_enrolled(enrolled.pk)
     assert is_enrolled(admin_user.pk)
+    assert is_enrolled(other_admin.pk)
     assert Event.objects.get(event="mfa:reset").metadata["reason"] == "Lost phones"
 
 

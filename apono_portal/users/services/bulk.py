@@ -13,6 +13,7 @@ from mfa.verification.window import Window
 
 YOURSELF = "Do this for yourself on your own page."
 ALREADY_DEACTIVATED = "Already deactivated."
+ADMIN_ALONE = "This is an admin. Reset MFA on the page of the user."
 WINDOW_CLOSED = "Your verified window closed before this user's turn. Verify and try again."
 
 
@@ -45,9 +46,14 @@ def reset_mfa_of_users(
     revoke_access: bool,
     client_info: ClientInfo,
 ) -> BulkOutcome:
-    """Reset the MFA of users one by one, never the actor's: that would end the session that acts."""
+    """Reset the MFA of users one by one, never of admins, whose reset deserves a look of its own.
+
+    The actor's would end the session that acts.
+    """
 
     def reset(user: User) -> None:
+        if user.is_account_admin:
+            raise UserError(ADMIN_ALONE)
         reset_mfa_of_user(
             actor=actor,
             window=window,
