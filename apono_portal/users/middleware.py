@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.users import sign_in_devices
+from apono_portal.users.device_sessions import touch_device
 from apono_portal.users.exceptions import PasswordsBlocked, PasswordsBusy
 from apono_portal.users.hashers import ConcurrencyLimit
 from apono_portal.users.services import record_lockout
@@ -32,8 +33,10 @@ class IdleTimeoutMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if request.user.is_authenticated and POLL_HEADER not in request.headers:
-            cast(SessionStore, request.session).postpone_idle_timeout()
+        if not request.user.is_authenticated or POLL_HEADER in request.headers:
+            return response
+        if cast(SessionStore, request.session).postpone_idle_timeout():
+            touch_device(request)
         return response
 
 

@@ -7,6 +7,7 @@ from django.http import HttpResponseBase
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import sign_in_devices
+from apono_portal.users.device_sessions import remember_device
 from apono_portal.users.models import User
 from apono_portal.users.services.sign_in import record_sign_in
 from apono_portal.users.sessions import BEGAN_AT
@@ -30,11 +31,12 @@ def complete_sign_in(
     proven_at: datetime | None,
     provider: Metadata | None = None,
 ) -> None:
-    """Stamp the session of a user who has just signed in, record it, and remember the browser.
+    """Stamp the session of a user who has just signed in, list and record it, and remember the browser.
 
     ``proven_at`` is now after a password. ``provider`` is what an identity provider said, for the log.
     """
     stamp_session(request, proven_at=proven_at)
+    remember_device(request, user)
     record_sign_in(
         user=user,
         client_info=ClientInfo.of(request),

@@ -1,5 +1,11 @@
 """Every write to users, groups and sign-in."""
 
+from apono_portal.users.services.devices import (
+    end_device,
+    end_device_of_user,
+    end_devices_of_user,
+    end_other_devices,
+)
 from apono_portal.users.services.groups import change_group, create_group, group_digest
 from apono_portal.users.services.mfa_reset import reset_mfa_of_user
 from apono_portal.users.services.passwords import change_password, invite_user, set_password
@@ -30,6 +36,10 @@ __all__ = [
     "create_user",
     "create_user_from_directory",
     "deactivate_user",
+    "end_device",
+    "end_device_of_user",
+    "end_devices_of_user",
+    "end_other_devices",
     "group_digest",
     "invite_user",
     "reactivate_user",
