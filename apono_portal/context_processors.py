@@ -25,6 +25,7 @@ def portal(request: HttpRequest) -> dict[str, Any]:
     theme = request.COOKIES.get("theme", "")
     return {
         "portal_name": settings.PORTAL_NAME,
+        "can_reset_password": settings.EMAIL_CONFIGURED,
         "time_zone_name": timezone.get_current_timezone_name(),
         "theme": theme if theme in THEMES else "",
         "has_password": SimpleLazyObject(partial(_has_password, request)),

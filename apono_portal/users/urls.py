@@ -21,6 +21,13 @@ urlpatterns = [
         name="well_known_password",
     ),
     path("set-password/<uidb64>/<token>/", passwords.SetPassword.as_view(), name="set_password"),
+    path("forgot-password/", passwords.forgot, name="forgot_password"),
+    path("forgot-password/sent/", passwords.reset_link_sent, name="reset_link_sent"),
+    path(
+        "reset-password/<uidb64>/<token>/",
+        passwords.ResetPassword.as_view(),
+        name="reset_password",
+    ),
     path("users/", users.directory, name="list"),
     path("users/new/", users.create, name="create"),
     path("users/remind/", users.remind, name="remind"),
