@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from django.contrib import messages
 from django.http import HttpResponseBase
 
 from apono_portal.core.web.client import ClientInfo
@@ -9,10 +10,12 @@ from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import sign_in_devices
 from apono_portal.users.device_sessions import remember_device
 from apono_portal.users.models import User
+from apono_portal.users.selectors import has_signed_in_since
 from apono_portal.users.services.sign_in import record_sign_in
 from apono_portal.users.sessions import BEGAN_AT
 from audit.services import Metadata
 from mfa.enrolment.reauthentication import stamp_proof
+from mfa.reset import last_reset
 from mfa.verification.window import close_window
 
 
@@ -21,6 +24,13 @@ def stamp_session(request: PortalRequest, *, proven_at: datetime | None) -> None
     request.session.pop(BEGAN_AT, None)  # its age counts from here
     stamp_proof(request, proven_at)
     close_window(request)
+
+
+def announce_reset(request: PortalRequest, user: User) -> None:
+    """Say who reset the user's MFA and why, if that was after their last sign-in."""
+    reset = last_reset(user)
+    if reset is not None and not has_signed_in_since(user, reset.at):
+        messages.warning(request, f"{reset.sentence} Set it up again under Security & Privacy.")
 
 
 def complete_sign_in(
@@ -37,6 +47,7 @@ def complete_sign_in(
     """
     stamp_session(request, proven_at=proven_at)
     remember_device(request, user)
+    announce_reset(request, user)
     record_sign_in(
         user=user,
         client_info=ClientInfo.of(request),
