@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.http import HttpResponseBase
 
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.kept_forms import forget_words_of_others
 from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import sign_in_devices
 from apono_portal.users.device_sessions import remember_device
@@ -47,6 +48,7 @@ def complete_sign_in(
     """
     stamp_session(request, proven_at=proven_at)
     remember_device(request, user)
+    forget_words_of_others(request)
     announce_reset(request, user)
     record_sign_in(
         user=user,
