@@ -21,6 +21,7 @@ URLS: dict[str, Guard] = {
     "admin_sign_in": Guard.PUBLIC,
     "admin_sign_out": Guard.SIGNED_IN,
     "admin_password": Guard.SIGNED_IN,
+    "download_my_data": Guard.SIGNED_IN,
     "status:status": Guard.READER,
     "audit:list": Guard.READER,
     "audit:verification": Guard.READER,
