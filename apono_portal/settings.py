@@ -170,6 +170,7 @@ TEMPLATES = [
                 "kept_forms": "apono_portal.core.web.kept_forms",
                 "durations": "apono_portal.core.formatting.durations",
                 "target_promises": "accessflows.flows.tags",
+                "user_links": "apono_portal.users.user_links",
             },
             "context_processors": [
                 "django.template.context_processors.request",
