@@ -1,5 +1,11 @@
 """Every write to users, groups and sign-in."""
 
+from apono_portal.users.services.devices import (
+    end_device,
+    end_device_of_user,
+    end_devices_of_user,
+    end_other_devices,
+)
 from apono_portal.users.services.groups import (
     add_group_members,
     change_group,
@@ -10,7 +16,12 @@ from apono_portal.users.services.groups import (
     rename_group,
 )
 from apono_portal.users.services.mfa_reset import reset_mfa_of_user
-from apono_portal.users.services.passwords import change_password, invite_user, set_password
+from apono_portal.users.services.passwords import (
+    change_password,
+    invite_user,
+    request_reset_link,
+    set_password,
+)
 from apono_portal.users.services.reminders import send_mfa_reminders
 from apono_portal.users.services.sign_in import (
     record_break_glass_sign_in,
@@ -39,6 +50,10 @@ __all__ = [
     "create_user",
     "create_user_from_directory",
     "deactivate_user",
+    "end_device",
+    "end_device_of_user",
+    "end_devices_of_user",
+    "end_other_devices",
     "group_digest",
     "group_name_digest",
     "invite_user",
@@ -50,6 +65,7 @@ __all__ = [
     "record_sign_out",
     "remove_group_member",
     "rename_group",
+    "request_reset_link",
     "reset_mfa_of_user",
     "send_mfa_reminders",
     "set_password",
