@@ -17,6 +17,7 @@ urlpatterns = [
     path("", include("apono_portal.api.urls")),
     path("access-flows/", include("accessflows.flows.urls")),
     path("integrations/", include("accessflows.integrations.urls")),
+    path("pending-changes/", include("accessflows.dual_control.urls")),
     path("audit-log/", include("audit.urls")),
     path("status/", include("apono_portal.status.urls")),
     path("admin/login/", views.admin_sign_in, name="admin_sign_in"),
