@@ -7,6 +7,6 @@ class AccessFlowsConfig(AppConfig):
     verbose_name = "Access flows and integrations"
 
     def ready(self) -> None:
-        from accessflows.dual_control.checks import check_second_admin
+        from accessflows.dual_control.second_admin_check import check_second_admin
 
         checks.register(check_second_admin, checks.Tags.database)

@@ -155,7 +155,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "apono_portal.users.middleware.PasswordRefusalMiddleware",
-    "accessflows.dual_control.middleware.DualControlMiddleware",
+    "accessflows.dual_control.proposal_middleware.DualControlMiddleware",
 ]
 ROOT_URLCONF = "apono_portal.urls"
 WSGI_APPLICATION = "apono_portal.wsgi.application"
@@ -169,7 +169,7 @@ TEMPLATES = [
                 "active_access": "requests_app.active_access.tags",
                 "datetimes": "apono_portal.core.formatting.datetimes",
                 "durations": "apono_portal.core.formatting.durations",
-                "pending_changes": "accessflows.dual_control.tags",
+                "pending_changes": "accessflows.dual_control.note_tags",
                 "target_promises": "accessflows.flows.tags",
             },
             "context_processors": [

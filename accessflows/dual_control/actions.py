@@ -2,7 +2,7 @@
 
 A service calls `require_confirmation` under its lock, before it writes. Without a confirmation it raises
 `ConfirmationRequired`, so whoever calls it (a page, Django admin, a program) changes nothing.
-`accessflows.dual_control.middleware` keeps the change as pending, and `confirm_change` calls the same
+`accessflows.dual_control.proposal_middleware` keeps the change as pending, and `confirm_change` calls the same
 service again with a `Confirmation`. Each app declares its actions in a module ``protection``.
 """
 

@@ -86,5 +86,6 @@ def _shown(source: Integration | IntegrationInput) -> dict[str, object]:
 
 
 def _label(name: str) -> str:
-    label = str(Integration._meta.get_field(name).verbose_name)
+    field = Integration._meta.get_field(name)
+    label = str(getattr(field, "verbose_name", name))
     return label[:1].upper() + label[1:]

@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from accessflows.dual_control.checks import check_second_admin
+from accessflows.dual_control.second_admin_check import check_second_admin
 from accessflows.models import AccessFlow, ProposedChange
 from apono_portal.notifications.fan_out import fan_out
 from apono_portal.sso.exceptions import SsoError
@@ -147,7 +147,7 @@ def test_other_admins_are_notified_and_the_menu_counts(ada, grace, grace_client)
     decide(grace_client, "confirm")
     write_checkpoints(timezone.now())
     fan_out(timezone.now())
-    confirmed = Delivery.objects.filter(kind="change").latest("pk")
+    confirmed = Delivery.objects.filter(kind="change").exclude(pk=email.pk).earliest("pk")
     assert confirmed.recipient == ada.email
     assert "Grace Hopper confirmed it, and it is applied." in confirmed.body
 
