@@ -36,7 +36,16 @@ def pending(request: PortalRequest) -> HttpResponse:
 @admins_only
 @require_POST
 def confirm(request: PortalRequest, pk: int) -> HttpResponse:
-    return _decide(request, pk, confirm_change, "Confirmed and applied")
+    """Apply the change, and lead to what was changed: a new admin still needs a password link."""
+    proposed = get_object_or_404(ProposedChange, pk=pk)
+    action = proposed.protected_action
+    try:
+        changed = confirm_change(**action_context(request), proposed=proposed)
+    except Refused as refused:
+        messages.error(request, refused.sentence)
+        return redirect("changes:list")
+    messages.success(request, f"Confirmed and applied: {proposed}.")
+    return redirect(action.page, pk=changed.pk) if action else redirect("changes:list")
 
 
 @admins_only

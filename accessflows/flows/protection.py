@@ -18,9 +18,9 @@ from accessflows.dual_control.actions import (
 )
 from accessflows.flows.diff import describe_terms, difference
 from accessflows.flows.fingerprint import terms_of, terms_of_draft
-from accessflows.flows.terms import FlowInput
+from accessflows.flows.terms import FlowInput, Terms
 from accessflows.flows.validation import Pair, check_terms, check_with_targets
-from accessflows.models import AccessFlow
+from accessflows.models import AccessFlow, FlowVersion, Permission, Resource
 from apono_portal.core.formatting.durations import format_duration
 from mfa.models import Strength
 
@@ -52,21 +52,41 @@ def weakenings_of_change(flow: AccessFlow, terms: FlowInput) -> Iterator[str]:
 
 
 def weakenings_of_targets(
-    terms: FlowInput, targets: Iterable[Pair], *, but: AccessFlow | None = None
+    terms: FlowInput, pairs: Iterable[Pair], *, but: AccessFlow | None = None
 ) -> Iterator[str]:
-    """Yield how these terms protect targets less than every active flow that gives them out today."""
+    """Yield how these terms protect targets less than every flow that gives them out, ``but`` one.
+
+    Where none is active, the last version counts that ever gave the target out: a flow that was deleted,
+    deactivated or edited first would otherwise make way for a weaker one.
+    """
     sentences: set[str] = set()
-    inputs: dict[int, FlowInput] = {}
-    for resource, permission in targets:
-        flows = AccessFlow.objects.filter(
-            is_active=True, targets__resource=resource, targets__permission=permission
-        )
-        others = flows.exclude(pk=but.pk) if but else flows
-        inputs |= {flow.pk: FlowInput.of(flow) for flow in others if flow.pk not in inputs}
-        weaker = [set(weakenings(inputs[pk], terms)) for pk in others.values_list("pk", flat=True)]
-        if weaker:
-            sentences |= set.intersection(*weaker)
+    for resource, permission in pairs:
+        weaker = [set(weakenings(one, terms)) for one in _terms_today(resource, permission, but)]
+        sentences |= set.intersection(*weaker) if weaker else set()
     yield from sorted(sentences)
+
+
+def _terms_today(resource: int, permission: int, but: AccessFlow | None) -> list[FlowInput]:
+    flows = AccessFlow.objects.exclude(pk=but.pk if but else None).filter(
+        is_active=True, targets__resource=resource, targets__permission=permission
+    )
+    return [FlowInput.of(flow) for flow in flows] or _last_terms(resource, permission, but)
+
+
+def _last_terms(resource_id: int, permission_id: int, but: AccessFlow | None) -> list[FlowInput]:
+    """Return the protection in the last version that gave a target out; versions outlive their flow."""
+    resource = Resource.objects.get(pk=resource_id)
+    permission = Permission.objects.get(pk=permission_id)
+    names = {
+        "integration": resource.integration_id,
+        "resource": resource.name,
+        "permission": permission.name,
+    }
+    versions = FlowVersion.objects.exclude(flow_id=but.pk if but else None).order_by("-at", "-pk")
+    for terms in versions.values_list("terms", flat=True).iterator():
+        if any(names.items() <= target.items() for target in terms["targets"]):
+            return [protection_in(terms)]
+    return []
 
 
 def _weaker_approval(before: FlowInput, after: FlowInput) -> Iterator[str]:
@@ -79,6 +99,21 @@ def _weaker_approval(before: FlowInput, after: FlowInput) -> Iterator[str]:
         )
     elif ranks[1] and after.approvals_required < before.approvals_required:
         yield f"Approvals needed: {after.approvals_required}."
+
+
+def protection_in(terms: Terms) -> FlowInput:
+    """Return what `weakenings` compares, of a version."""
+    names = (
+        *("require_mfa", "mfa_strength", "verify_every_request"),
+        *("approval", "approvals_required", "allow_self_approval", "max_extensions"),
+    )
+    return FlowInput(
+        name=terms["name"],
+        targets=frozenset(),
+        max_duration=timedelta(seconds=terms["max_duration_s"]),
+        extension_duration=timedelta(seconds=terms["extension_duration_s"]),
+        **{name: terms[name] for name in names if name in terms},
+    )
 
 
 def _longest(terms: FlowInput) -> timedelta:

@@ -148,7 +148,7 @@ def _require_confirmed_activation(flow: AccessFlow, confirmation: Confirmation |
     terms = FlowInput.of(flow)
     return require_confirmation(
         confirmation,
-        weakenings=protection.weakenings_of_targets(terms, terms.targets),
+        weakenings=protection.weakenings_of_targets(terms, terms.targets, but=flow),
         describe=partial(protection.activation_of, flow),
     )
 

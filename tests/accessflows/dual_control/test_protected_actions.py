@@ -17,6 +17,7 @@ from accessflows.dual_control.services import (
     withdraw_change,
 )
 from accessflows.exceptions import Refused
+from accessflows.flows.history import create_version
 from accessflows.flows.protection import creation_of, weakenings_of_targets
 from accessflows.flows.terms import FlowInput
 from accessflows.models import AccessFlow, ProposedChange
@@ -71,7 +72,8 @@ def test_it_is_not_applied_to_something_that_changed_since(name, ada, grace):
 
 
 def test_every_declared_action_is_attempted_here(ada):
-    attempted = {propose(ada, attempt()).action for attempt in ATTEMPTS.values()}
+    names = ATTEMPTS.keys() - {name for name in ATTEMPTS if "longer" in name or "verif" in name}
+    attempted = {propose(ada, ATTEMPTS[name]()).action for name in sorted(names)}
     assert attempted | {"flow:create"} == set(ACTIONS)
 
 
@@ -102,10 +104,20 @@ def test_a_copy_with_weaker_terms_is_as_weak(ada):
     copy = replace(FlowInput.of(flow), name="Copy", require_mfa=False)
     assert list(weakenings_of_targets(copy, copy.targets)) == ["Requests need no MFA."]
     assert not list(weakenings_of_targets(replace(copy, require_mfa=True), copy.targets))
-    AccessFlow.objects.update(is_active=False)
-    assert not list(weakenings_of_targets(copy, copy.targets))
     change = creation_of(copy)
     assert change.action.load(change.action.dump(change.arguments)) == change.arguments
+
+
+def test_removing_the_stronger_flow_first_makes_no_way_for_a_weaker_one(ada):
+    flow = AccessFlowFactory(require_mfa=True, targets=1)
+    weaker = replace(FlowInput.of(flow), require_mfa=False)
+    create_version(flow=flow, changed_by=ada)
+    AccessFlow.objects.update(is_active=False)
+    assert list(weakenings_of_targets(weaker, weaker.targets)) == ["Requests need no MFA."]
+    flow.delete()
+    assert list(weakenings_of_targets(weaker, weaker.targets)) == ["Requests need no MFA."]
+    never_given = FlowInput.of(AccessFlowFactory(is_active=False, targets=1))
+    assert not list(weakenings_of_targets(never_given, never_given.targets))
 
 
 def test_a_change_expires(ada, grace, time_machine):
