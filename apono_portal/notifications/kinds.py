@@ -18,7 +18,7 @@ class Kind(models.TextChoices):
     ENDED = "ended", "Access expired or was revoked"
     FAILED = "failed", "Access could not be granted"
     BREAK_GLASS = "break_glass", "Break-glass access was used or reviewed"
-    CHANGE = "change", "A change needs a second admin, or one decided"
+    CHANGE = "change", "A change that weakens protection was proposed or decided"
     REVOCATION_DELAYED = "revocation_delayed", "A revocation is delayed by its target"
     DRIFT = "drift", "Drift was detected on a target"
     INTEGRATION = "integration", "An integration needs attention"

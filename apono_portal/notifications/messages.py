@@ -260,7 +260,7 @@ def _change(notification: Notification) -> Message:
             what,
             " ".join(map(str, notification.metadata.get("weakens") or [])),
             "\n".join(f"  {change.name}: {change.before} → {change.after}" for change in changes),
-            "If this surprises you, reject it and ask the admin."
+            "If you did not expect it, reject it and ask who proposed it."
             if event.event == EventName.CHANGE_PROPOSE
             else "",
         ],
