@@ -155,6 +155,11 @@ URLS: dict[str, Guard] = {
     "requests:preview_new_flow": Guard.ADMIN,
     "flows:activate": Guard.ADMIN,
     "flows:deactivate": Guard.ADMIN,
+    # pending changes
+    "changes:list": Guard.READER,
+    "changes:confirm": Guard.ADMIN,
+    "changes:reject": Guard.ADMIN,
+    "changes:withdraw": Guard.ADMIN,
     # integrations
     "integrations:list": Guard.READER,
     "integrations:create": Guard.ADMIN,

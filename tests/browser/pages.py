@@ -53,6 +53,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "scim:directories",
         "scim:create",
         "mfa:lockouts",
+        "changes:list",
         "flows:list",
         "flows:choose_type",
         "flows:create",
@@ -73,6 +74,9 @@ NO_PAGE = {
     "answers a form": (
         "admin_sign_out",
         "audit:verify",
+        "changes:confirm",
+        "changes:reject",
+        "changes:withdraw",
         "flows:activate",
         "integrations:check",
         "integrations:enable",
