@@ -1,0 +1,275 @@
+"""The broker's connection to a host: OpenSSH's client as a child process, bounded in time.
+
+It trusts the one host key of the integration, reads no configuration of this machine, and its key is in a
+private folder until it has signed in.
+"""
+
+import json
+import os
+import re
+import selectors
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from accessflows.connectors import idle_pool
+from accessflows.connectors.errors import (
+    ClockSkew,
+    ConnectorError,
+    TargetMismatch,
+    TargetRefused,
+    TargetUnavailable,
+)
+from accessflows.connectors.linux.keys import broker_key, parse_host_key, private_text
+from accessflows.connectors.linux.settings import LinuxSettings
+from accessflows.connectors.protocol import Target
+
+MAX_CLOCK_SKEW = timedelta(seconds=30)
+MAX_ANSWER = 4_000_000
+ANSWER_S = 30  # the host program takes 5 s to kill what resists, and some for each account
+BROKER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+OPTIONS = {
+    "BatchMode": "yes",
+    "StrictHostKeyChecking": "yes",
+    "GlobalKnownHostsFile": "/dev/null",
+    "UpdateHostKeys": "no",
+    "CheckHostIP": "no",
+    "IdentitiesOnly": "yes",
+    "IdentityAgent": "none",
+    "PreferredAuthentications": "publickey",
+    "ConnectionAttempts": "1",
+    "ServerAliveInterval": "5",
+    "ServerAliveCountMax": "2",
+    "ControlMaster": "no",
+    "ControlPath": "none",
+    "ClearAllForwardings": "yes",
+    "ForwardAgent": "no",
+    "PermitLocalCommand": "no",
+    "EscapeChar": "none",
+    "LogLevel": "ERROR",
+}
+REVOKED = "The grant has expired or was revoked. Make a new request."
+_SENTENCES = {
+    "stranger": "An account of this name or user ID exists that the portal did not create for this grant. It "
+    "was not touched. Find out who created it.",
+    "revoked": REVOKED,
+    "expired": REVOKED,
+    "extended": "This grant was activated and extended meanwhile. Nothing was changed.",
+    "changed": "The end of this account was changed on the host by hand.",
+    "no_permission": "The host's permissions.conf has no such permission. Choose another.",
+    "in_use": "The account is still in use. Contain the grant first.",
+    "uids": "All user IDs for grants are taken on the host. Remove old accounts.",
+    "config": "The host's permissions.conf can't be read. Correct it on the host.",
+    "invalid": "The host program does not know this request. Install the portal's version on the host.",
+}
+_MISMATCHES = {"stranger"}
+_HINTS = (
+    (
+        "host key verification failed",
+        TargetMismatch,
+        "{} has another key than the integration's Host key. Nothing was sent to it. If the key was "
+        "replaced on purpose, enter the new one.",
+    ),
+    (
+        "permission denied",
+        TargetRefused,
+        "{} doesn't accept the broker {user}. Run the set-up on the host.",
+    ),
+)
+
+
+class Host:
+    """One connection, for one call of the connector after another."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._folder = tempfile.TemporaryDirectory(prefix="apono-ssh-", ignore_cleanup_errors=True)
+        self._unread = b""
+        try:
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the connection
+            self._process = subprocess.Popen(
+                ssh_command(target, Path(self._folder.name)),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            self._folder.cleanup()
+            raise TargetRefused("OpenSSH's client (ssh) is not installed on the portal.") from None
+        try:
+            self.facts = self._call({"verb": "hello"}, target.connect_timeout_s + target.statement_timeout_s)
+        except BaseException:
+            self.close()
+            raise
+        self._folder.cleanup()
+
+    def call(self, verb: str, **values: object) -> dict[str, Any]:
+        """Send one request and return its answer. Raises the error that a refusal stands for."""
+        return self._call({"verb": verb, **values}, ANSWER_S)
+
+    def refresh(self) -> None:
+        self.facts = self._call({"verb": "hello"}, self.target.statement_timeout_s)
+
+    def close(self) -> None:
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout, self._errors):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        self._process.wait()
+        self._folder.cleanup()
+
+    @property
+    def server_id(self) -> str:
+        return str(self.facts["server_id"])
+
+    def now(self) -> datetime:
+        return time_of(self.facts["now"])
+
+    def clock_skew(self) -> timedelta:
+        """Return how far the host's clock is ahead. Raises ClockSkew if it is too much."""
+        skew = self.now() - datetime.now(UTC)
+        if abs(skew) > MAX_CLOCK_SKEW:
+            raise ClockSkew(
+                f"The host's clock differs from the portal's by {abs(skew).total_seconds():.0f} s. "
+                "Synchronize both clocks (NTP), then try again."
+            )
+        return skew
+
+    def check_server(self, expected: str) -> str:
+        """Return the host's name for itself. Refuse to touch a host other than the one meant."""
+        if expected and self.server_id != expected:
+            raise TargetMismatch(
+                f"{address(self.target)} is a different host than before (named {self.server_id}, expected "
+                f"{expected}). Nothing was touched. Check the integration's address."
+            )
+        return self.server_id
+
+    def _call(self, request: Mapping[str, object], timeout_s: float) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+            answer = json.loads(self._read_line(time.monotonic() + timeout_s))
+        except (OSError, ValueError, RecursionError):
+            raise self._failure() from None
+        if not isinstance(answer, dict):
+            raise TargetRefused(f"{address(self.target)} sent an answer that can't be read.")
+        if answer.get("ok") is not True:
+            raise refusal(self.target, str(answer.get("code")))
+        return answer
+
+    def _read_line(self, give_up_at: float) -> bytes:
+        """Return one line. Raises OSError if the connection ends, or if it takes too long."""
+        assert self._process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._unread:
+                if not selector.select(max(give_up_at - time.monotonic(), 0)):
+                    raise TimeoutError
+                part = os.read(self._process.stdout.fileno(), 65536)
+                if not part or len(self._unread) > MAX_ANSWER:
+                    raise ConnectionError
+                self._unread += part
+        line, self._unread = self._unread.split(b"\n", 1)
+        return line
+
+    def _failure(self) -> ConnectorError:
+        """Return why the connection failed, from what ssh reported. Its own text is not shown."""
+        self._process.kill()
+        self._process.wait()
+        self._errors.seek(0)
+        report = self._errors.read(20_000).decode(errors="replace").lower()
+        for hint, error, sentence in _HINTS:
+            if hint in report:
+                return error(sentence.format(address(self.target), user=self.target.user))
+        return TargetUnavailable(f"{address(self.target)} can't be reached. The portal will retry.")
+
+
+def ssh_command(target: Target, folder: Path) -> list[str]:
+    """Return the command that runs the host program, and write the key and known_hosts it needs."""
+    host_key = parse_host_key(target.settings_as(LinuxSettings).host_key)
+    if host_key is None:
+        raise TargetRefused("The integration's Host key is not a public key. Enter it again.")
+    if not BROKER.fullmatch(target.user) or target.host.startswith("-"):
+        raise TargetRefused("The broker's name or the host can't be used with ssh. Correct it.")
+    (folder / "known_hosts").write_text(host_key.known_hosts(target.host, target.port))
+    with (folder / "key").open("x", opener=_private) as file:
+        file.write(private_text(broker_key(target.password)))
+    options = OPTIONS | {
+        "ConnectTimeout": str(target.connect_timeout_s),
+        "UserKnownHostsFile": str(folder / "known_hosts"),
+        "IdentityFile": str(folder / "key"),
+        "HostKeyAlgorithms": host_key.algorithms,
+    }
+    words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    where = ["-p", str(target.port), "-l", target.user]
+    return ["ssh", "-T", "-F", "/dev/null", *words, *where, "--", target.host]
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def refusal(target: Target, code: str) -> ConnectorError:
+    """Return the error of a code of the host program. What else it says is not shown."""
+    if code not in _SENTENCES:
+        return TargetUnavailable(
+            f"{address(target)} could not carry it out. The portal will retry."
+        )
+    error = TargetMismatch if code in _MISMATCHES else TargetRefused
+    return error(_SENTENCES[code])
+
+
+def time_of(value: object) -> datetime:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 2**33:
+        raise TargetRefused("The host sent a time that can't be read.")
+    return datetime.fromtimestamp(value, UTC)
+
+
+def address(target: Target) -> str:
+    return f"The host {target.host}:{target.port}"
+
+
+@contextmanager
+def connect_as_broker(target: Target) -> Iterator[Host]:
+    """Yield a connection, an idle one if there is, and keep it for the next call.
+
+    The one that a worker keeps is the way in when a grantee occupies all of sshd's slots.
+    """
+    key = ("linux", target)
+    host = _idle(key) or Host(target)
+    try:
+        yield host
+    except (TargetMismatch, TargetRefused):
+        if not idle_pool.connections.release(key, host):
+            host.close()
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError):
+        host.close()
+        raise TargetRefused(f"{address(target)} sent an answer that can't be read.") from None
+    except BaseException:
+        host.close()
+        raise
+    if not idle_pool.connections.release(key, host):
+        host.close()
+
+
+def _idle(key: tuple[str, Target]) -> Host | None:
+    """Return a connection of an earlier call that still answers."""
+    idle = idle_pool.connections.acquire(key)
+    if not isinstance(idle, Host):
+        return None
+    try:
+        idle.refresh()
+    except ConnectorError:
+        idle.close()
+        return None
+    return idle
