@@ -11,7 +11,7 @@ from accessflows.connectors.kinds import (
     Promises,
 )
 from accessflows.connectors.linux.keys import check_secret
-from accessflows.connectors.linux.set_up import set_up
+from accessflows.connectors.linux.setup_commands import set_up
 from accessflows.connectors.linux.settings import LinuxSettings
 
 kind = ConnectorKind(

@@ -200,9 +200,8 @@ def ssh_command(target: Target, folder: Path) -> list[str]:
         raise TargetRefused("The integration's Host key is not a public key. Enter it again.")
     if not BROKER.fullmatch(target.user) or target.host.startswith("-"):
         raise TargetRefused("The broker's name or the host can't be used with ssh. Correct it.")
-    (folder / "known_hosts").write_text(host_key.known_hosts(target.host, target.port))
-    with (folder / "key").open("x", opener=_private) as file:
-        file.write(private_text(broker_key(target.password)))
+    write_private(folder / "known_hosts", host_key.known_hosts(target.host, target.port))
+    write_private(folder / "key", private_text(broker_key(target.password)))
     options = OPTIONS | {
         "ConnectTimeout": str(target.connect_timeout_s),
         "UserKnownHostsFile": str(folder / "known_hosts"),
@@ -214,8 +213,9 @@ def ssh_command(target: Target, folder: Path) -> list[str]:
     return ["ssh", "-T", "-F", "/dev/null", *words, *where, "--", target.host]
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def write_private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)
 
 
 def refusal(target: Target, code: str) -> ConnectorError:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from accessflows.connectors.errors import ClockSkew
-from accessflows.connectors.linux import set_up
+from accessflows.connectors.linux import setup_commands
 from accessflows.connectors.linux.connection import Host, connect_as_broker
 from accessflows.connectors.linux.keys import authority_key, parse_host_key, public_line
 from accessflows.connectors.linux.permissions import permissions_of
@@ -45,15 +45,15 @@ def _authority(host: Host) -> Check:
     return Check.failed(
         "authority",
         "The host accepts certificates of another key than this integration's.",
-        f"echo '{expected}' > {set_up.CONFIG}/ca.pub",
+        f"echo '{expected}' > {setup_commands.CONFIG}/ca.pub",
     )
 
 
 def _group(host: Host) -> Check:
     if host.facts["has_group"] is True:
-        return Check.passed("group", f"The group {set_up.GROUP} exists.")
-    remedy = f"groupadd {set_up.GROUP}"
-    return Check.failed("group", f"The host has no group {set_up.GROUP}.", remedy)
+        return Check.passed("group", f"The group {setup_commands.GROUP} exists.")
+    remedy = f"groupadd {setup_commands.GROUP}"
+    return Check.failed("group", f"The host has no group {setup_commands.GROUP}.", remedy)
 
 
 def _clock(host: Host) -> Check:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from accessflows.connectors.canary import SignInCanary
 from accessflows.connectors.errors import TargetUnavailable
-from accessflows.connectors.linux.connection import OPTIONS, address
+from accessflows.connectors.linux.connection import OPTIONS, address, write_private
 from accessflows.connectors.protocol import Credential, Target
 
 
@@ -30,8 +30,7 @@ def may_sign_in(credential: Credential, target: Target) -> bool:
             "known_hosts": credential.known_hosts,
         }
         for file, text in files.items():
-            (folder / file).touch(mode=0o600)
-            (folder / file).write_text(text)
+            write_private(folder / file, text)
         options = OPTIONS | {
             "ConnectTimeout": str(target.connect_timeout_s),
             "UserKnownHostsFile": str(folder / "known_hosts"),
