@@ -115,9 +115,7 @@ class ConnectorKind:
     limits_connections: bool = False
     negotiates_tls: bool = False
     uses_tls: bool = True
-    set_up_note: str = (
-        "The broker's password was generated for this page and is filled in below; this holds only its hash."
-    )
+    set_up_note: str = "The broker's password was generated for this page and is filled in below; this holds only its hash."
     library: str = ""
     extra: str = ""
     check_secret: Callable[[str], object] = str

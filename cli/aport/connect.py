@@ -152,9 +152,7 @@ def connect(client: Client, grant: Json, arguments: Sequence[str], timeout_s: fl
         for name, text in program.files(credential).items():
             _write_private(Path(folder, name), text)
         options = [word.replace("{folder}", folder) for word in program.options(credential)]
-        return _run(
-            [path, *options, *arguments], _inherited() | program.environment(credential)
-        )
+        return _run([path, *options, *arguments], _inherited() | program.environment(credential))
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -11,8 +11,8 @@ from accessflows.connectors.kinds import (
     Promises,
 )
 from accessflows.connectors.linux.keys import check_secret
-from accessflows.connectors.linux.setup_commands import set_up
 from accessflows.connectors.linux.settings import LinuxSettings
+from accessflows.connectors.linux.setup_commands import set_up
 
 kind = ConnectorKind(
     name="linux",

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from accessflows.connectors import idle_pool
 from accessflows.connectors.errors import (
@@ -55,8 +55,10 @@ OPTIONS = {
 }
 REVOKED = "The grant has expired or was revoked. Make a new request."
 _SENTENCES = {
-    "stranger": "An account of this name or user ID exists that the portal did not create for this grant. It "
-    "was not touched. Find out who created it.",
+    "stranger": (
+        "An account of this name or user ID exists that the portal did not create for this grant. It was not "
+        "touched. Find out who created it."
+    ),
     "revoked": REVOKED,
     "expired": REVOKED,
     "extended": "This grant was activated and extended meanwhile. Nothing was changed.",
@@ -68,18 +70,14 @@ _SENTENCES = {
     "invalid": "The host program does not know this request. Install the portal's version on the host.",
 }
 _MISMATCHES = {"stranger"}
+OTHER_KEY = (
+    "{} has another key than the integration's Host key. Nothing was sent to it. If the key was replaced on "
+    "purpose, enter the new one."
+)
+NOT_ACCEPTED = "{} doesn't accept the broker {user}. Run the set-up on the host."
 _HINTS = (
-    (
-        "host key verification failed",
-        TargetMismatch,
-        "{} has another key than the integration's Host key. Nothing was sent to it. If the key was "
-        "replaced on purpose, enter the new one.",
-    ),
-    (
-        "permission denied",
-        TargetRefused,
-        "{} doesn't accept the broker {user}. Run the set-up on the host.",
-    ),
+    ("host key verification failed", TargetMismatch, OTHER_KEY),
+    ("permission denied", TargetRefused, NOT_ACCEPTED),
 )
 
 
@@ -88,43 +86,30 @@ class Host:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._folder = tempfile.TemporaryDirectory(prefix="apono-ssh-", ignore_cleanup_errors=True)
         self._unread = b""
-        try:
-            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the connection
-            self._process = subprocess.Popen(
-                ssh_command(target, Path(self._folder.name)),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
-                start_new_session=True,
-            )
-        except FileNotFoundError:
-            self._folder.cleanup()
-            raise TargetRefused("OpenSSH's client (ssh) is not installed on the portal.") from None
-        try:
-            self.facts = self._call({"verb": "hello"}, target.connect_timeout_s + target.statement_timeout_s)
-        except BaseException:
-            self.close()
-            raise
-        self._folder.cleanup()
+        with tempfile.TemporaryDirectory(prefix="apono-ssh-") as folder:  # until it has signed in
+            self._process = _start(ssh_command(target, Path(folder)))
+            try:
+                self.refresh()
+            except BaseException:
+                self.close()
+                raise
 
     def call(self, verb: str, **values: object) -> dict[str, Any]:
         """Send one request and return its answer. Raises the error that a refusal stands for."""
         return self._call({"verb": verb, **values}, ANSWER_S)
 
     def refresh(self) -> None:
-        self.facts = self._call({"verb": "hello"}, self.target.statement_timeout_s)
+        """Read again which host this is, what it offers and its time."""
+        seconds = self.target.connect_timeout_s + self.target.statement_timeout_s
+        self.facts = self._call({"verb": "hello"}, seconds)
 
     def close(self) -> None:
         self._process.kill()
-        for pipe in (self._process.stdin, self._process.stdout, self._errors):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            with suppress(OSError):
+                cast(IO[bytes], pipe).close()
         self._process.wait()
-        self._folder.cleanup()
 
     @property
     def server_id(self) -> str:
@@ -153,10 +138,10 @@ class Host:
         return self.server_id
 
     def _call(self, request: Mapping[str, object], timeout_s: float) -> dict[str, Any]:
-        assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
+            requests = cast(IO[bytes], self._process.stdin)
+            requests.write(json.dumps(request).encode() + b"\n")
+            requests.flush()
             answer = json.loads(self._read_line(time.monotonic() + timeout_s))
         except (OSError, ValueError, RecursionError):
             raise self._failure() from None
@@ -168,13 +153,13 @@ class Host:
 
     def _read_line(self, give_up_at: float) -> bytes:
         """Return one line. Raises OSError if the connection ends, or if it takes too long."""
-        assert self._process.stdout is not None
+        answers = cast(IO[bytes], self._process.stdout).fileno()
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
+            selector.register(answers, selectors.EVENT_READ)
             while b"\n" not in self._unread:
                 if not selector.select(max(give_up_at - time.monotonic(), 0)):
                     raise TimeoutError
-                part = os.read(self._process.stdout.fileno(), 65536)
+                part = os.read(answers, 65536)
                 if not part or len(self._unread) > MAX_ANSWER:
                     raise ConnectionError
                 self._unread += part
@@ -185,12 +170,27 @@ class Host:
         """Return why the connection failed, from what ssh reported. Its own text is not shown."""
         self._process.kill()
         self._process.wait()
-        self._errors.seek(0)
-        report = self._errors.read(20_000).decode(errors="replace").lower()
+        report = os.read(cast(IO[bytes], self._process.stderr).fileno(), 20_000)
+        text = report.decode(errors="replace").lower()
         for hint, error, sentence in _HINTS:
-            if hint in report:
+            if hint in text:
                 return error(sentence.format(address(self.target), user=self.target.user))
         return TargetUnavailable(f"{address(self.target)} can't be reached. The portal will retry.")
+
+
+def _start(command: list[str]) -> "subprocess.Popen[bytes]":
+    """Start ssh without this process's environment, and out of the reach of its terminal."""
+    try:
+        return subprocess.Popen(  # noqa: S603  ssh, with arguments of our own
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        raise TargetRefused("OpenSSH's client (ssh) is not installed on the portal.") from None
 
 
 def ssh_command(target: Target, folder: Path) -> list[str]:

@@ -51,10 +51,10 @@ from accessflows.connectors.protocol import (
 
 log = structlog.get_logger(__name__)
 
-METHOD = "Read from the host: its accounts by name, and its processes by user ID, login and sudo's mark."
-NOT_VISIBLE = (
-    "Files in shared folders were listed. Not visible: other folders, and what was done through sudo"
+METHOD = (
+    "Read from the host: its accounts by name, and its processes by user ID, login and sudo's mark."
 )
+NOT_VISIBLE = "Files in shared folders were listed. Not visible: other folders, and what was done through sudo"
 OTHER_GROUPS = "other groups"
 MAX_WAIT_S = 2.0
 
@@ -204,7 +204,8 @@ class LinuxConnector(ConnectorBase):
     ) -> dict[GrantIdentity, Containment | ConnectorError]:
         """Take sign-in and kill every process, for all at once. Repeatable."""
         with connect_as_broker(target) as host:
-            outcomes = _refused(host, identities)
+            outcomes: dict[GrantIdentity, Containment | ConnectorError] = {}
+            outcomes.update(_refused(host, identities))
             ours = [one for one in dict.fromkeys(identities) if one not in outcomes]
             answers = _contain(host, ours)
         for one in ours:
@@ -249,7 +250,8 @@ class LinuxConnector(ConnectorBase):
         self, target: Target, identities: Sequence[GrantIdentity]
     ) -> dict[GrantIdentity, Proof | ConnectorError]:
         with connect_as_broker(target) as host:
-            proofs: dict[GrantIdentity, Proof | ConnectorError] = {**_refused(host, identities)}
+            proofs: dict[GrantIdentity, Proof | ConnectorError] = {}
+            proofs.update(_refused(host, identities))
             ours = [one for one in dict.fromkeys(identities) if one not in proofs]
             if ours:
                 answer = host.call("prove", grants=[_grant(one) for one in ours])
@@ -293,9 +295,9 @@ def _grant(identity: GrantIdentity) -> list[object]:
 
 def _refused(
     host: Host, identities: Sequence[GrantIdentity]
-) -> dict[GrantIdentity, Containment | ConnectorError]:
-    """Return why accounts are not even asked about."""
-    refused: dict[GrantIdentity, Containment | ConnectorError] = {}
+) -> dict[GrantIdentity, ConnectorError]:
+    """Return why the host is not asked about some of these accounts."""
+    refused: dict[GrantIdentity, ConnectorError] = {}
     for one in identities:
         try:
             host.check_server(one.server_id)
@@ -364,4 +366,3 @@ def _managed(account: dict[str, Any], server_id: str) -> ManagedAccount:
         has_attributes=False,
         memberships=tuple(Membership(one, admin=False, may_set=False) for one in given),
     )
-

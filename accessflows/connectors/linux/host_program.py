@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 CONFIG = Path("/etc/apono-portal")
 STATE = Path("/var/lib/apono-portal")
@@ -46,6 +47,10 @@ FAILURES = (OSError, ValueError, LookupError, TypeError, RecursionError, subproc
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 
+Request = dict[str, Any]
+Record = dict[str, Any]
+
+
 class Refused(Exception):
     """A request that is not fulfilled. The portal knows a sentence for each code."""
 
@@ -63,7 +68,8 @@ def main() -> None:
     signal.alarm(IDLE_SECONDS)
     for line in iter(lambda: sys.stdin.buffer.readline(MAX_LINE + 1), b""):
         signal.alarm(0)
-        print(json.dumps(answer(line)), flush=True)
+        sys.stdout.write(json.dumps(answer(line)) + "\n")
+        sys.stdout.flush()
         if len(line) > MAX_LINE:
             return
         signal.alarm(IDLE_SECONDS)
@@ -82,21 +88,21 @@ def answer(line: bytes) -> dict[str, object]:
         return {"ok": False, "code": "failed", "detail": type(error).__name__}
 
 
-def text_of(request: dict, key: str, pattern: re.Pattern[str]) -> str:
+def text_of(request: Request, key: str, pattern: re.Pattern[str]) -> str:
     value = request.get(key)
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise Refused("invalid", key)
     return value
 
 
-def deadline_of(request: dict) -> float:
+def deadline_of(request: Request) -> float:
     value = request.get("deadline")
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 2**33:
         raise Refused("invalid", "deadline")
     return float(value)
 
 
-def names_of(request: dict) -> list[str]:
+def names_of(request: Request) -> list[str]:
     names = request.get("names")
     if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
         raise Refused("invalid", "names")
@@ -105,7 +111,7 @@ def names_of(request: dict) -> list[str]:
     return names
 
 
-def grants_of(request: dict) -> list[tuple[str, int]]:
+def grants_of(request: Request) -> list[tuple[str, int]]:
     """Return the names and user IDs of a request, each pair checked."""
     grants = request.get("grants")
     if not isinstance(grants, list) or not grants:
@@ -136,10 +142,10 @@ def keys_path(name: str) -> Path:
     return STATE / "keys" / name
 
 
-def read_record(name: str) -> dict | None:
+def read_record(name: str) -> Record | None:
     """Return what this program knows of an account it made, or None."""
     try:
-        record = json.loads(record_path(name).read_text())
+        record: Record = json.loads(record_path(name).read_text())
     except FileNotFoundError:
         return None
     check_uid(record["uid"])
@@ -203,7 +209,7 @@ def groups_of(name: str) -> list[str]:
     return sorted(one.gr_name for one in grp.getgrall() if name in one.gr_mem)
 
 
-def check_own(name: str, uid: int, portal_id: str) -> dict | None:
+def check_own(name: str, uid: int, portal_id: str) -> Record | None:
     """Return the record of a grant's account. Refuse what is not that account."""
     record, owner, current = read_record(name), owner_of(uid), uid_of(name)
     if owner not in (None, name) or current not in (None, uid):
@@ -213,7 +219,7 @@ def check_own(name: str, uid: int, portal_id: str) -> dict | None:
     return record
 
 
-def active_record(name: str, uid: int, portal_id: str) -> dict:
+def active_record(name: str, uid: int, portal_id: str) -> Record:
     record = check_own(name, uid, portal_id)
     if record is None or record["contained"] or uid_of(name) is None:
         raise Refused("revoked")
@@ -222,7 +228,7 @@ def active_record(name: str, uid: int, portal_id: str) -> dict:
     return record
 
 
-def permissions() -> dict[str, dict[str, object]]:
+def permissions() -> dict[str, Record]:
     """Return what can be given, by name, from permissions.conf."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
@@ -242,7 +248,7 @@ def permissions() -> dict[str, dict[str, object]]:
 def run(*command: str, may_fail: bool = False) -> int:
     """Run a program of the system, for ten seconds at most, and return its exit code."""
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603  programs of the system
             command, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, timeout=10
         )
         code = done.returncode
@@ -256,7 +262,7 @@ def run(*command: str, may_fail: bool = False) -> int:
 # Verbs that give --------------------------------------------------------------------------------------
 
 
-def hello(request: dict) -> dict[str, object]:
+def hello(request: Request) -> dict[str, object]:
     """Say which host this is and what it can give."""
     offered = permissions()
     known = {one.gr_name for one in grp.getgrall()}
@@ -268,7 +274,11 @@ def hello(request: dict) -> dict[str, object]:
         "has_group": GROUP in known,
         "is_root": os.geteuid() == 0,
         "permissions": [
-            {"name": name, **one, "missing": [group for group in one["groups"] if group not in known]}
+            {
+                "name": name,
+                **one,
+                "missing": [group for group in one["groups"] if group not in known],
+            }
             for name, one in sorted(offered.items())
         ],
     }
@@ -282,7 +292,7 @@ def system_name() -> str:
     return platform.release()[:40]
 
 
-def create(request: dict) -> dict[str, object]:
+def create(request: Request) -> dict[str, object]:
     """Make an account that nobody can sign in with yet, or adopt that of an earlier attempt."""
     name, deadline = text_of(request, "name", NAME), deadline_of(request)
     portal_id = text_of(request, "portal_id", WORD)
@@ -310,7 +320,7 @@ def create(request: dict) -> dict[str, object]:
         return {"uid": record["uid"], "existed": existed}
 
 
-def check_adoptable(name: str, record: dict, portal_id: str, deadline: float) -> None:
+def check_adoptable(name: str, record: Record, portal_id: str, deadline: float) -> None:
     check_own(name, record["uid"], portal_id)
     if record["contained"]:
         raise Refused("revoked")
@@ -318,7 +328,7 @@ def check_adoptable(name: str, record: dict, portal_id: str, deadline: float) ->
         raise Refused("extended")
 
 
-def add_account(name: str, record: dict) -> int:
+def add_account(name: str, record: Record) -> int:
     """Write down the account, then create it: a crash in between leaves no account without a record."""
     with locked("uids"):
         uid = record.get("uid") or free_uid()
@@ -331,7 +341,10 @@ def add_account(name: str, record: dict) -> int:
         comment = f"grant of {record['portal_id']}".replace(":", " ")
         options += ["--comment", comment, "--password", "*"]
         for limit in ("SUB_UID_COUNT=0", "SUB_GID_COUNT=0", "UMASK=077"):
-            options += ["--key", limit]  # no subordinate IDs: their processes would not be the account's
+            options += [
+                "--key",
+                limit,
+            ]  # no subordinate IDs: their processes would not be the account's
         try:
             run("useradd", *options, name)
         except Refused:
@@ -353,7 +366,7 @@ def free_uid() -> int:
     raise Refused("uids")
 
 
-def write_sudo_rule(name: str, record: dict) -> None:
+def write_sudo_rule(name: str, record: Record) -> None:
     """Write the rule with its end, which sudo itself keeps, once visudo accepts it."""
     if not record["sudo"]:
         return
@@ -367,7 +380,7 @@ def write_sudo_rule(name: str, record: dict) -> None:
         remove(checked)
 
 
-def issue(request: dict) -> dict[str, object]:
+def issue(request: Request) -> dict[str, object]:
     """Accept certificates for one principal, made for this credential alone, until the end."""
     [(name, uid)] = grants_of(request)
     principal = text_of(request, "principal", WORD)
@@ -381,7 +394,7 @@ def issue(request: dict) -> dict[str, object]:
     return {}
 
 
-def write_keys(name: str, record: dict) -> None:
+def write_keys(name: str, record: Record) -> None:
     """Write the line that sshd reads: the portal's key as authority, a principal, and the end."""
     end = time.strftime("%Y%m%d%H%M%S", time.localtime(record["deadline"]))
     authority = (CONFIG / "ca.pub").read_text().strip()
@@ -389,7 +402,7 @@ def write_keys(name: str, record: dict) -> None:
     write(keys_path(name), f"{options} {authority}\n", 0o644)
 
 
-def extend(request: dict) -> dict[str, object]:
+def extend(request: Request) -> dict[str, object]:
     """Postpone the end everywhere it is kept. Never shortens it and revives nothing."""
     [(name, uid)] = grants_of(request)
     deadline = deadline_of(request)
@@ -411,7 +424,7 @@ def extend(request: dict) -> dict[str, object]:
 # Verbs that end ---------------------------------------------------------------------------------------
 
 
-def contain(request: dict) -> dict[str, object]:
+def contain(request: Request) -> dict[str, object]:
     """Stop all use: sign-in first, then every process, then what could start new ones."""
     portal_id = text_of(request, "portal_id", WORD)
     outcomes: dict[str, dict[str, object]] = {}
@@ -455,7 +468,10 @@ def remove_jobs(name: str, uid: int) -> None:
     for folder in AT_JOBS:
         with suppress(FileNotFoundError, NotADirectoryError):
             for entry in os.scandir(folder):
-                if entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_uid == uid:
+                if (
+                    entry.is_file(follow_symlinks=False)
+                    and entry.stat(follow_symlinks=False).st_uid == uid
+                ):
                     remove(Path(entry.path))
 
 
@@ -600,7 +616,7 @@ def send_signal(number: int, names: dict[int, str]) -> None:
                     os.close(process)
 
 
-def delete(request: dict) -> dict[str, object]:
+def delete(request: Request) -> dict[str, object]:
     """Remove a contained account with its home. What it owns elsewhere stays."""
     [(name, uid)] = grants_of(request)
     with locked(name):
@@ -622,7 +638,7 @@ def delete(request: dict) -> dict[str, object]:
 # Verbs that read --------------------------------------------------------------------------------------
 
 
-def prove(request: dict) -> dict[str, object]:
+def prove(request: Request) -> dict[str, object]:
     """Report what is left of grants."""
     grants = grants_of(request)
     running = processes_of({uid: name for name, uid in grants})
@@ -639,22 +655,29 @@ def prove(request: dict) -> dict[str, object]:
     }
 
 
-def list_accounts(request: dict) -> dict[str, object]:
+def list_accounts(request: Request) -> dict[str, object]:
     """List the accounts of a portal, and those of these names whoever made them."""
     portal_id, names = text_of(request, "portal_id", WORD), names_of(request)
     known = {path.stem for path in (STATE / "accounts").glob(f"{PREFIX}*.json")}
     accounts = []
     for name in sorted(known | set(names)):
         uid, record = uid_of(name), read_record(name)
-        is_own = record is not None and record["uid"] == uid
-        if uid is not None and (name in names or (is_own and record["portal_id"] == portal_id)):
-            accounts.append({"name": name, "uid": uid, **describe(name, record if is_own else None)})
+        own = record if record is not None and record["uid"] == uid else None
+        is_listed = name in names or (own is not None and own["portal_id"] == portal_id)
+        if uid is not None and is_listed:
+            accounts.append({"name": name, "uid": uid, **describe(name, own)})
     return {"now": time.time(), "accounts": accounts}
 
 
-def describe(name: str, record: dict | None) -> dict[str, object]:
+def describe(name: str, record: Record | None) -> dict[str, object]:
     if record is None:
-        return {"portal_id": "", "deadline": None, "can_login": True, "permission": "", "as_made": False}
+        return {
+            "portal_id": "",
+            "deadline": None,
+            "can_login": True,
+            "permission": "",
+            "as_made": False,
+        }
     made = sorted([GROUP, *record["groups"]])
     return {
         "portal_id": record["portal_id"],
@@ -665,7 +688,7 @@ def describe(name: str, record: dict | None) -> dict[str, object]:
     }
 
 
-def leftovers(request: dict) -> dict[str, object]:
+def leftovers(request: Request) -> dict[str, object]:
     """List what a user owns outside its home, as far as a short search finds it."""
     [(name, uid)] = grants_of(request)
     check_own(name, uid, text_of(request, "portal_id", WORD))
@@ -693,7 +716,9 @@ def shared_memory_of(uid: int) -> Iterable[str]:
         with suppress(OSError):
             header, *rows = Path("/proc/sysvipc", kind).read_text().splitlines()
             column = header.split().index("uid")
-            yield from (f"{kind} {row.split()[1]}" for row in rows if row.split()[column] == str(uid))
+            yield from (
+                f"{kind} {row.split()[1]}" for row in rows if row.split()[column] == str(uid)
+            )
 
 
 VERBS = {

@@ -10,7 +10,9 @@ from accessflows.connectors.protocol import DiscoveredPermission
 
 RESOURCE = "host"
 _ENDLESS = frozenset({"sudo", "wheel", "admin", "root"})  # rules that have no end of their own
-_AS_ROOT = frozenset({"docker", "podman", "lxd", "incus", "incus-admin", "disk", "shadow", "kmem", "libvirt"})
+_AS_ROOT = frozenset(
+    {"docker", "podman", "lxd", "incus", "incus-admin", "disk", "shadow", "kmem", "libvirt"}
+)
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 
 
@@ -76,7 +78,10 @@ def require_permission(host: Host, name: str, *, allow_delegation: bool) -> Host
 
 def _permission(values: Mapping[str, object]) -> HostPermission:
     return HostPermission(
-        str(values["name"]), _texts(values["groups"]), str(values["sudo"]), _texts(values["missing"])
+        str(values["name"]),
+        _texts(values["groups"]),
+        str(values["sudo"]),
+        _texts(values["missing"]),
     )
 
 

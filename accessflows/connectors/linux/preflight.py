@@ -34,7 +34,9 @@ def _host_key(target: Target) -> Check:
 
 def _program(host: Host) -> Check:
     if host.facts["is_root"] is True:
-        return Check.passed("broker", "The broker runs the host program, which may manage accounts.")
+        return Check.passed(
+            "broker", "The broker runs the host program, which may manage accounts."
+        )
     return Check.failed("broker", "The host program does not run as root. Repeat the set-up.")
 
 

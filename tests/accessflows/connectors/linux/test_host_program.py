@@ -46,7 +46,16 @@ def test_no_verb_takes_a_user_that_is_not_a_grants(verb: str) -> None:
 
 @pytest.mark.parametrize("verb", ENDING)
 def test_no_verb_takes_a_name_that_is_not_a_grants(verb: str) -> None:
-    for name in ("root", "", "jit_", NAME + "\n", f"{NAME}/../x", NAME.upper(), "jit_" + "a" * 25 + ";", 7):
+    for name in (
+        "root",
+        "",
+        "jit_",
+        NAME + "\n",
+        f"{NAME}/../x",
+        NAME.upper(),
+        "jit_" + "a" * 25 + ";",
+        7,
+    ):
         answer = ask(verb=verb, grants=[[name, UID]], portal_id="p", principal="x", deadline=1)
         assert (answer["ok"], answer["code"]) == (False, "invalid"), name
 
@@ -109,3 +118,21 @@ def test_a_permission_is_what_the_host_says(tmp_path: Path) -> None:
     assert ask(verb="create", permission="root", **asked)["code"] == "no_permission"
     (tmp_path / "permissions.conf").write_text("groups = adm\n")
     assert ask(verb="create", permission="logs", **asked)["code"] == "config"
+
+
+def test_scheduled_jobs_and_lingering_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = tmp_path / "jobs"
+    jobs.mkdir()
+    for name in (NAME, "alice"):
+        (jobs / name).touch()
+    monkeypatch.setattr(host_program, "CRONTABS", (str(jobs), "/nonexistent"))
+    monkeypatch.setattr(host_program, "AT_JOBS", (str(tmp_path / "at"), "/nonexistent"))
+    (tmp_path / "at").mkdir()
+    (tmp_path / "at" / "a1").touch()
+    (tmp_path / NAME).touch()
+    host_program.remove_jobs(NAME, os.getuid())
+    assert sorted(os.listdir(jobs)) == ["alice"]
+    assert os.listdir(tmp_path / "at") == []
+    assert not (tmp_path / NAME).exists()
