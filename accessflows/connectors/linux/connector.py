@@ -172,7 +172,11 @@ class LinuxConnector(ConnectorBase):
         )
         return (
             ConnectionLine("Command", command),
-            ConnectionLine("Certificate", credential.certificate, f"{user}-cert.pub"),
+            ConnectionLine(
+                f"Certificate until {spec.deadline.astimezone(UTC):%H:%M} UTC",
+                credential.certificate,
+                f"{user}-cert.pub",
+            ),
             ConnectionLine("Host key", credential.known_hosts, f"{user}-known_hosts"),
         )
 

@@ -4,8 +4,9 @@ import json
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +34,6 @@ while True:
 ' >/dev/null 2>&1 &
 sudo -n /usr/bin/sleep 1000 >/dev/null 2>&1 &
 echo mine > /tmp/left-by-$USER
-sleep 0.3
 echo ready
 """
 
@@ -69,6 +69,19 @@ def run_as(subject: LinuxSubject, credential: Credential, command: str) -> str:
         close(process)
 
 
+def wait_for_root_process(active: Active) -> None:
+    """Wait until one of the grant's processes runs as root: what sudo started."""
+    give_up_at = time.monotonic() + 20
+    while time.monotonic() < give_up_at:
+        for pid in host_program.processes_of({active.uid: active.identity.name})[active.uid]:
+            with suppress(FileNotFoundError):
+                folder = Path(f"/proc/{pid}")
+                if folder.stat().st_uid == 0 and (folder / "comm").read_text() == "sleep\n":
+                    return
+        time.sleep(0.05)
+    raise AssertionError("sudo started nothing.")
+
+
 def edit(path: Path, pattern: str, text: str) -> None:
     changed = re.sub(pattern, text, path.read_text())
     assert changed != path.read_text()
@@ -87,8 +100,7 @@ def test_whatever_resists_is_dead_and_what_is_left_is_listed(
         session.stdin.write(RESIST.encode())  # type: ignore[union-attr]
         session.stdin.flush()  # type: ignore[union-attr]
         assert read_line(session, 20) == b"ready\n"
-        before = host_program.processes_of({active.uid: name})[active.uid]
-        assert any(Path(f"/proc/{pid}").stat().st_uid == 0 for pid in before)
+        wait_for_root_process(active)
         containment = linux.contain(linux_subject.target, active.identity)
         assert containment.sessions_terminated == 1
         assert host_program.processes_of({active.uid: name}) == {}
