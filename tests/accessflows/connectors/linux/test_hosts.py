@@ -34,6 +34,7 @@ while True:
 ' >/dev/null 2>&1 &
 sudo -n /usr/bin/sleep 1000 >/dev/null 2>&1 &
 echo mine > /tmp/left-by-$USER
+ipcmk --shmem 100 >/dev/null
 echo ready
 """
 
@@ -104,8 +105,9 @@ def test_whatever_resists_is_dead_and_what_is_left_is_listed(
         containment = linux.contain(linux_subject.target, active.identity)
         assert containment.sessions_terminated == 1
         assert host_program.processes_of({active.uid: name}) == {}
-        [item] = linux.find_owned_objects(linux_subject.target, active.identity).items
-        assert (item.kind, item.name) == ("file", str(left))
+        file, memory = linux.find_owned_objects(linux_subject.target, active.identity).items
+        assert (file.kind, file.name, memory.kind) == ("file", str(left), "shared memory")
+        subprocess.run(["ipcrm", "--shmem-id", memory.name.removeprefix("shm ")], check=True)
         linux.clean(linux_subject.target, active.identity)
         assert not Path("/home", name).exists()
         assert linux.prove(linux_subject.target, active.identity).holds
