@@ -234,8 +234,8 @@ class LinuxConnector(ConnectorBase):
         with connect_as_broker(target) as host:
             host.check_server(identity.server_id)
             portal_id = target.portal_id
-            found = host.call("leftovers", grants=[_grant(identity)], portal_id=portal_id)["items"]
-            objects = [OwnedObject(RESOURCE, str(kind), str(name)) for kind, name in found]
+            items = host.call("leftovers", grants=[_grant(identity)], portal_id=portal_id)["items"]
+            objects = [OwnedObject(RESOURCE, str(kind), str(name)) for kind, name in items]
         return OwnedObjects(tuple(objects))
 
     def clean(self, target: Target, identity: GrantIdentity) -> Cleaning:

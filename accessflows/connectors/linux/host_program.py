@@ -506,11 +506,11 @@ def end_processes(names: dict[int, str]) -> tuple[dict[int, int], dict[int, int]
 
 def processes_of(names: dict[int, str]) -> dict[int, list[int]]:
     """Return the processes of these users: theirs, what they run through sudo, and sign-ins under way."""
-    found: dict[int, list[int]] = {}
+    running: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit() and (uid := user_of_process(int(entry), names)) is not None:
-            found.setdefault(uid, []).append(int(entry))
-    return found
+            running.setdefault(uid, []).append(int(entry))
+    return running
 
 
 def user_of_process(pid: int, names: dict[int, str]) -> int | None:

@@ -114,10 +114,10 @@ def test_a_permission_is_what_the_host_says(tmp_path: Path) -> None:
         "logs": {"groups": ["adm", "systemd-journal"], "sudo": ""},
         "run": {"groups": [], "sudo": "/bin/a, /bin/b"},
     }
-    asked = {"name": NAME, "portal_id": "p", "deadline": 4e9}
-    assert ask(verb="create", permission="root", **asked)["code"] == "no_permission"
+    request = {"name": NAME, "portal_id": "p", "deadline": 4e9}
+    assert ask(verb="create", permission="root", **request)["code"] == "no_permission"
     (tmp_path / "permissions.conf").write_text("groups = adm\n")
-    assert ask(verb="create", permission="logs", **asked)["code"] == "config"
+    assert ask(verb="create", permission="logs", **request)["code"] == "config"
 
 
 def test_scheduled_jobs_and_lingering_are_removed(
