@@ -127,6 +127,9 @@ class IntegrationForm(forms.Form):
         if self._kind.uses_url:
             for name in ("host", "port", "broker", "sslmode"):
                 del fields[name]
+        if not self._kind.uses_tls:
+            for name in ("sslmode", "ca_certificates"):
+                del fields[name]
         if not self._kind.limits_connections:
             del fields["connection_limit"]
 

@@ -205,7 +205,7 @@ class GrantsOut(Schema):
 
 
 class CredentialOut(Schema):
-    """A credential, shown this once."""
+    """A credential, shown this once. With a certificate, the password is its private key."""
 
     grant_id: UUID
     integration_kind: str
@@ -214,6 +214,8 @@ class CredentialOut(Schema):
     database: str
     user: str
     password: str
+    certificate: str
+    known_hosts: str
     sslmode: str
     command: str
 
