@@ -167,6 +167,15 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         "one user's access also revokes what others gave meanwhile: users of the same permission, and superusers "
         "where the permission owns the objects.",
     )
+    agents = forms.ChoiceField(
+        label="AI agents",
+        choices=AccessFlow.Agents.choices,
+        initial=AccessFlow.Agents.NONE,
+        required=False,
+        widget=forms.RadioSelect(attrs={"class": "segmented words"}),
+        help_text="An agent requests for a user, under its own name. The user verifies and reveals the "
+        "credential, unless the agent can.",
+    )
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=0)
 
     def __init__(
@@ -198,6 +207,10 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
             self._errors, self.cleaned_data = ErrorDict(), {}
         else:
             super().full_clean()
+
+    def clean_agents(self) -> str:
+        """Return what was chosen; without a choice, agents are not allowed."""
+        return self.cleaned_data["agents"] or AccessFlow.Agents.NONE
 
     def clean_requesters(self) -> Sets:
         """Return the conditions of all rows; the first error of one is that of all."""
