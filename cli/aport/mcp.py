@@ -45,19 +45,23 @@ def _answer(client: Client, line: bytes) -> None:
 
 def _headers(message: dict[str, Any]) -> dict[str, str]:
     """Return the headers that say again what a message says of itself, as its version demands."""
-    params = message.get("params")
-    meta = params.get("_meta") if isinstance(params, dict) else None
-    version = meta.get(VERSION) if isinstance(meta, dict) else None
-    if not isinstance(version, str):
+    params = _object(message.get("params"))
+    version = _object(params.get("_meta")).get(VERSION)
+    if version is None:
         return {}
-    headers = {"MCP-Protocol-Version": version, "Mcp-Method": message.get("method")}
+    values = {"MCP-Protocol-Version": version, "Mcp-Method": message.get("method")}
     if message.get("method") == "tools/call":
-        headers["Mcp-Name"] = params.get("name")
-    return {name: value for name, value in headers.items() if _is_header_value(value)}
+        values["Mcp-Name"] = params.get("name")
+    return {name: _header_value(value) for name, value in values.items()}
 
 
-def _is_header_value(value: object) -> bool:
-    return isinstance(value, str) and value.isascii() and value.isprintable()
+def _header_value(value: object) -> str:
+    """Return a text that can be a header, and nothing for what cannot: the portal refuses that."""
+    return value if isinstance(value, str) and value.isascii() and value.isprintable() else ""
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _failure(message: dict[str, Any], sentence: str) -> bytes:
@@ -70,7 +74,6 @@ def _failure(message: dict[str, Any], sentence: str) -> bytes:
 
 def _parse(line: bytes) -> dict[str, Any]:
     try:
-        message = json.loads(line)
+        return _object(json.loads(line))
     except (ValueError, RecursionError):
         return {}
-    return message if isinstance(message, dict) else {}

@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from ninja.errors import HttpError
 
-from apono_portal.api.agents import protocol
-from apono_portal.api.agents.protocol import Call, ProtocolError
+from apono_portal.api.agents import jsonrpc
+from apono_portal.api.agents.jsonrpc import Call, ProtocolError
 from apono_portal.api.agents.tools import call_tool, tools
 from apono_portal.api.authentication import ApiRequest, BearerToken
 from apono_portal.api.problems import Problem, problem_of, problem_response
@@ -45,13 +45,13 @@ def mcp(request: HttpRequest) -> HttpResponse:
         return problem_response(problem_of(refusal))
     call_id = None
     try:
-        call = protocol.parse_call(request.body, request.headers)
+        call = jsonrpc.parse_call(request.body, request.headers)
         call_id = call.id
         if call_id is None:
             return HttpResponse(status=202)
         return JsonResponse(_answer(cast(ApiRequest, request), call))
     except ProtocolError as error:
-        return JsonResponse(protocol.error_response(error, call_id), status=error.status)
+        return JsonResponse(jsonrpc.error_response(error, call_id), status=error.status)
 
 
 def _check_origin(request: HttpRequest) -> None:
@@ -78,23 +78,23 @@ def _answer(request: ApiRequest, call: Call) -> Json:
         listed = [tool.listing() for tool in tools().values() if tool.scope in request.auth.scopes]
         return call.result({"tools": listed}, cacheable=True)
     if call.method == "server/discover" and call.is_stateless:
-        versions = {"supportedVersions": list(protocol.VERSIONS)}
-        info = {"_meta": {f"{protocol.META}serverInfo": SERVER["serverInfo"]}}
+        versions = {"supportedVersions": list(jsonrpc.VERSIONS)}
+        info = {"_meta": {f"{jsonrpc.META}serverInfo": SERVER["serverInfo"]}}
         about = {name: SERVER[name] for name in ("capabilities", "instructions")}
         return call.result({**versions, **about, **info}, cacheable=True)
     if call.method == "initialize":
-        return call.result(protocol.initialize(call.params, SERVER))
+        return call.result(jsonrpc.initialize(call.params, SERVER))
     if call.method == "ping" and not call.is_stateless:
         return call.result({})
     status = 404 if call.is_stateless else 200
-    raise ProtocolError(protocol.METHOD_NOT_FOUND, "Method not found", status=status)
+    raise ProtocolError(jsonrpc.METHOD_NOT_FOUND, "Method not found", status=status)
 
 
 def _call_tool(request: ApiRequest, params: Json) -> Json:
     name, arguments = params.get("name"), params.get("arguments")
     tool = tools().get(name) if isinstance(name, str) else None
     if tool is None:
-        raise ProtocolError(protocol.INVALID_PARAMS, "There is no such tool. Call tools/list.")
+        raise ProtocolError(jsonrpc.INVALID_PARAMS, "There is no such tool. Call tools/list.")
     if not isinstance(arguments, dict | None):
-        raise ProtocolError(protocol.INVALID_PARAMS, "arguments must be an object.")
+        raise ProtocolError(jsonrpc.INVALID_PARAMS, "arguments must be an object.")
     return call_tool(request, tool, arguments or {})

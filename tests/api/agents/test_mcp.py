@@ -7,7 +7,7 @@ import pytest
 from mcp_types.methods import validate_server_result
 
 from accessflows.models import AccessFlow
-from apono_portal.api.agents import protocol, tools
+from apono_portal.api.agents import jsonrpc, tools
 from apono_portal.api.models import ApiToken
 from apono_portal.api.scopes import Scope
 from audit.models import Event
@@ -17,7 +17,7 @@ from tests.api.conftest import ApiClient
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
-META = {f"{protocol.META}protocolVersion": "2026-07-28", f"{protocol.META}clientCapabilities": {}}
+META = {f"{jsonrpc.META}protocolVersion": "2026-07-28", f"{jsonrpc.META}clientCapabilities": {}}
 
 
 def message(method: str, params: dict | None = None, **fields: object) -> dict:
@@ -59,15 +59,15 @@ def test_there_is_no_stream_and_no_other_site_calls(agent):
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
-        ([], 400, protocol.INVALID_REQUEST),
-        ([{"jsonrpc": "2.0", "id": 1, "method": "ping"}], 400, protocol.INVALID_REQUEST),
-        (message("ping", id=None), 400, protocol.INVALID_REQUEST),
-        (message("ping", jsonrpc="1.0"), 400, protocol.INVALID_REQUEST),
-        (message("ping", params=[1]), 400, protocol.INVALID_PARAMS),
-        (message("resources/list"), 200, protocol.METHOD_NOT_FOUND),
-        (message("tools/call", {"name": "approve"}), 400, protocol.INVALID_PARAMS),
-        (message("tools/call", {"name": ["list_access"]}), 400, protocol.INVALID_PARAMS),
-        (message("tools/list", {"_meta": META}), 400, protocol.HEADER_MISMATCH),
+        ([], 400, jsonrpc.INVALID_REQUEST),
+        ([{"jsonrpc": "2.0", "id": 1, "method": "ping"}], 400, jsonrpc.INVALID_REQUEST),
+        (message("ping", id=None), 400, jsonrpc.INVALID_REQUEST),
+        (message("ping", jsonrpc="1.0"), 400, jsonrpc.INVALID_REQUEST),
+        (message("ping", params=[1]), 400, jsonrpc.INVALID_PARAMS),
+        (message("resources/list"), 200, jsonrpc.METHOD_NOT_FOUND),
+        (message("tools/call", {"name": "approve"}), 400, jsonrpc.INVALID_PARAMS),
+        (message("tools/call", {"name": ["list_access"]}), 400, jsonrpc.INVALID_PARAMS),
+        (message("tools/list", {"_meta": META}), 400, jsonrpc.HEADER_MISMATCH),
     ],
 )
 def test_what_is_no_call_is_refused_as_the_protocol_says(agent, body, status, code):
@@ -97,22 +97,22 @@ def test_the_version_is_the_client_s_or_the_latest_with_a_handshake(agent, wante
     assert answer["result"]["protocolVersion"] == version
 
 
-@pytest.mark.parametrize("version", protocol.VERSIONS)
+@pytest.mark.parametrize("version", jsonrpc.VERSIONS)
 def test_results_are_those_of_each_version(agent, version):
     """Compare with the types of the official library."""
     for method, params in (
         ("tools/list", {}),
         ("tools/call", {"name": "list_access"}),
-        ("server/discover" if version == protocol.STATELESS else "ping", {}),
+        ("server/discover" if version == jsonrpc.STATELESS else "ping", {}),
     ):
-        headers = {protocol.VERSION_HEADER: version}
-        if version == protocol.STATELESS:
-            headers |= {protocol.METHOD_HEADER: method, protocol.NAME_HEADER: "list_access"}
+        headers = {jsonrpc.VERSION_HEADER: version}
+        if version == jsonrpc.STATELESS:
+            headers |= {jsonrpc.METHOD_HEADER: method, jsonrpc.NAME_HEADER: "list_access"}
             params = {**params, "_meta": META}
         answer = agent.post("/mcp", message(method, params), **headers)
         validate_server_result(method, version, answer.json()["result"])
-    unknown = agent.post("/mcp", message("ping"), **{protocol.VERSION_HEADER: "2031-01-01"})
-    assert unknown.json()["error"]["data"]["supported"] == list(protocol.VERSIONS)
+    unknown = agent.post("/mcp", message("ping"), **{jsonrpc.VERSION_HEADER: "2031-01-01"})
+    assert unknown.json()["error"]["data"]["supported"] == list(jsonrpc.VERSIONS)
 
 
 def test_tools_are_those_of_the_token_s_scopes(agent_of):

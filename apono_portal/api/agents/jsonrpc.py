@@ -85,8 +85,8 @@ def error_response(error: ProtocolError, call_id: int | str | None = None) -> Js
 
 def initialize(params: Json, server: Json) -> Json:
     """Return the result of the handshake: the version of the client, or else the latest of these."""
-    wanted = params.get("protocolVersion")
-    version = wanted if wanted in WITH_HANDSHAKE else WITH_HANDSHAKE[-1]
+    requested = params.get("protocolVersion")
+    version = requested if requested in WITH_HANDSHAKE else WITH_HANDSHAKE[-1]
     return {"protocolVersion": version, **server}
 
 
