@@ -24,6 +24,7 @@ from accessflows.flows.fields import (
 )
 from accessflows.flows.terms import APPROVER_FIELDS, FlowInput
 from accessflows.form_fields import (
+    INCOMPLETE,
     UNKNOWN_CHOICE,
     CheckboxList,
     ChoicesField,
@@ -171,7 +172,7 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         label="AI agents",
         choices=AccessFlow.Agents.choices,
         initial=AccessFlow.Agents.NONE,
-        required=False,
+        error_messages={"required": INCOMPLETE},
         widget=forms.RadioSelect(attrs={"class": "segmented words"}),
         help_text="An agent requests for a user, under its own name. The user verifies and reveals the "
         "credential, unless the agent can.",
@@ -207,10 +208,6 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
             self._errors, self.cleaned_data = ErrorDict(), {}
         else:
             super().full_clean()
-
-    def clean_agents(self) -> str:
-        """Return what was chosen; without a choice, agents are not allowed."""
-        return self.cleaned_data["agents"] or AccessFlow.Agents.NONE
 
     def clean_requesters(self) -> Sets:
         """Return the conditions of all rows; the first error of one is that of all."""
