@@ -116,6 +116,7 @@ NO_PAGE = {
     ),
     "is for programs": (
         "api:openapi",
+        "api:mcp",
         "nowhere",
         "healthz",
         "readyz",

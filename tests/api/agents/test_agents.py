@@ -102,7 +102,7 @@ def test_what_it_requests_is_marked_wherever_it_is_shown(agent_of, signed_in, ad
     event = Event.objects.get(event="request:submit")
     assert event.metadata["token"] == {"id": agent.token.pk, "name": "release-bot", "agent": True}
     page = signed_in(approver).get(f"/approvals/{created['reference']}/").content.decode()
-    assert "AI agent <bdi>release-bot</bdi>" in page
+    assert "AI agent</span> <bdi>release-bot</bdi>" in page
     assert "release-bot" in signed_in(user).get(created["url"]).content.decode()
     request = AccessRequest.objects.get()
     decide_request(
