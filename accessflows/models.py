@@ -228,6 +228,13 @@ class AccessFlow(models.Model):
         ANY_OF = "any_of", "Any one approver"
         ALL_OF = "all_of", "One from each group"
 
+    class Agents(models.TextChoices):
+        """What the AI agents of its requesters may do through a flow."""
+
+        NONE = "none", "Not allowed"
+        REQUEST = "request", "Can request"
+        REVEAL = "reveal", "Can request and reveal credentials"
+
     name = models.CharField("Access Flow Name", max_length=80, unique=True)
     require_mfa = models.BooleanField("Require MFA", default=False)
     mfa_strength = models.CharField(
@@ -259,6 +266,9 @@ class AccessFlow(models.Model):
         "allow permissions that can give others access", default=False
     )
     break_glass = models.BooleanField("break-glass", default=False)
+    agents = models.CharField(
+        "AI agents", max_length=8, choices=Agents.choices, default=Agents.NONE
+    )
     is_active = models.BooleanField("active", default=True)
     version = models.PositiveIntegerField(default=0, editable=False)
     fingerprint = models.CharField(max_length=64, editable=False)
@@ -283,6 +293,10 @@ class AccessFlow(models.Model):
                 condition=models.Q(break_glass=False)
                 | models.Q(require_mfa=True, require_justification=True, approval="automatic"),
                 name="flow_break_glass_needs_mfa",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(break_glass=False) | models.Q(agents="none"),
+                name="flow_break_glass_not_for_agents",
             ),
             models.CheckConstraint(
                 condition=models.Q(max_duration__lte=MAX_DURATION), name="flow_duration_has_limit"

@@ -75,6 +75,7 @@ class Migration(migrations.Migration):
                 ('allow_self_approval', models.BooleanField(default=False, verbose_name='requesters may approve their own request')),
                 ('allow_delegation', models.BooleanField(default=False, verbose_name='allow permissions that can give others access')),
                 ('break_glass', models.BooleanField(default=False, verbose_name='break-glass')),
+                ('agents', models.CharField(choices=[('none', 'Not allowed'), ('request', 'Can request'), ('reveal', 'Can request and reveal credentials')], default='none', max_length=8, verbose_name='AI agents')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
                 ('version', models.PositiveIntegerField(default=0, editable=False)),
                 ('fingerprint', models.CharField(editable=False, max_length=64)),
@@ -263,6 +264,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='accessflow',
             constraint=models.CheckConstraint(condition=models.Q(('break_glass', False), models.Q(('approval', 'automatic'), ('require_justification', True), ('require_mfa', True)), _connector='OR'), name='flow_break_glass_needs_mfa'),
+        ),
+        migrations.AddConstraint(
+            model_name='accessflow',
+            constraint=models.CheckConstraint(condition=models.Q(('break_glass', False), ('agents', 'none'), _connector='OR'), name='flow_break_glass_not_for_agents'),
         ),
         migrations.AddConstraint(
             model_name='accessflow',

@@ -84,6 +84,7 @@ class DemoFlow:
     max_extensions: int = 0  # of half an hour
     requesters: str = "Engineering"
     break_glass: bool = False
+    agents: str = AccessFlow.Agents.NONE
 
 
 FLOWS = (
@@ -94,6 +95,7 @@ FLOWS = (
         timedelta(hours=8),
         require_mfa=True,
         max_extensions=2,
+        agents=AccessFlow.Agents.REQUEST,
     ),
     DemoFlow(
         "Billing read-write",
@@ -111,6 +113,7 @@ FLOWS = (
         (("orders_staging", "orders_read"), ("orders_staging", "orders_write")),
         timedelta(hours=8),
         require_mfa=False,
+        agents=AccessFlow.Agents.REVEAL,
     ),
     DemoFlow(
         "Billing break-glass",
@@ -285,6 +288,7 @@ def seed_flow(actor: User, integration: Integration, flow: DemoFlow) -> bool:
         else (),
         max_extensions=flow.max_extensions,
         break_glass=flow.break_glass,
+        agents=flow.agents,
         extension_duration=HALF_AN_HOUR,
     )
     flows_services.create_flow(actor=actor, window=None, terms=terms, client_info=SYSTEM)

@@ -73,6 +73,7 @@ def _decision_needed(notification: Notification) -> Message:
             f"{requester} requests this through {request.flow_name}, for {duration}:",
             "\n".join(f"  {target}" for target in request.targets.all()),
             quote(request.justification),
+            f"The AI agent {request.token_name} made the request." if request.by_agent else "",
             evidence_sentence(request),
             f"It lapses on {format_instant(request.pending_until)} if nobody decides.",
         ],

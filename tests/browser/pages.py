@@ -25,6 +25,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "users:time_zone",
         "api:tokens",
         "api:create_token",
+        "api:create_agent_token",
         "api:docs",
     ),
     "newcomer": ("requests:my_access", "requests:list", "requests:new", "mfa:security"),
@@ -122,6 +123,7 @@ NO_PAGE = {
     ),
     "is for programs": (
         "api:openapi",
+        "api:mcp",
         "nowhere",
         "healthz",
         "readyz",
