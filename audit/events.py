@@ -70,6 +70,12 @@ class EventName(models.TextChoices):
     FLOW_FAVORITE = "flow:favorite", "Access flow marked as favorite"
     FLOW_UNFAVORITE = "flow:unfavorite", "Access flow no longer a favorite"
 
+    CHANGE_PROPOSE = "change:propose", "Change proposed to a second admin"
+    CHANGE_CONFIRM = "change:confirm", "Proposed change confirmed"
+    CHANGE_REJECT = "change:reject", "Proposed change rejected"
+    CHANGE_WITHDRAW = "change:withdraw", "Proposed change withdrawn"
+    CHANGE_EXPIRE = "change:expire", "Proposed change expired"
+
     INTEGRATION_CREATE = "integration:create", "Integration added"
     INTEGRATION_CHANGE = "integration:change", "Integration changed"
     INTEGRATION_CHECK = "integration:check", "Integration checked"

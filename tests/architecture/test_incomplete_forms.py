@@ -29,6 +29,7 @@ def flow_form() -> tuple[str, dict[str, object]]:
         "targets": pair,
         "max_duration": "8h",
         "approval": "automatic",
+        "agents": "none",
         "require_justification": "on",
     }
 
@@ -83,7 +84,7 @@ def domain_form() -> tuple[str, dict[str, object]]:
 FORMS = {
     "flow": (
         flow_form,
-        {"seen_version", "require_mfa", "mfa_strength", "require_ticket", "requesters"},
+        {"seen_version", "require_mfa", "mfa_strength", "require_ticket", "requesters", "agents"},
     ),
     "user": (user_form, {"seen", "groups"}),
     "group": (group_form, {"seen"}),

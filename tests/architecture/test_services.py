@@ -25,7 +25,6 @@ NOT_A_WRITE = {
     "users.user_digest": "reads",
     "users.group_digest": "reads",
     "users.group_name_digest": "reads",
-    "accessflows.integration_digest": "reads",
     "apono_portal.webhook_digest": "reads",
     "apono_portal.provider_digest": "reads",
     "apono_portal.domain_digest": "reads",

@@ -138,6 +138,8 @@ URLS: dict[str, Guard] = {
     "api:openapi": Guard.PUBLIC,
     "api:tokens": Guard.SIGNED_IN,
     "api:create_token": Guard.SIGNED_IN,
+    "api:create_agent_token": Guard.SIGNED_IN,
+    "api:mcp": Guard.PUBLIC,  # to an AI agent's token; others get 401
     "api:revoke_token": Guard.OWN,
     "api:confirm_token": Guard.SIGNED_IN,
     "api:create_service_token": Guard.ADMIN,
@@ -155,6 +157,11 @@ URLS: dict[str, Guard] = {
     "requests:preview_new_flow": Guard.ADMIN,
     "flows:activate": Guard.ADMIN,
     "flows:deactivate": Guard.ADMIN,
+    # pending changes
+    "changes:list": Guard.READER,
+    "changes:confirm": Guard.ADMIN,
+    "changes:reject": Guard.ADMIN,
+    "changes:withdraw": Guard.ADMIN,
     # integrations
     "integrations:list": Guard.READER,
     "integrations:create": Guard.ADMIN,

@@ -24,6 +24,7 @@ OF_A_FLOW = {
 FLOW_TERMS = {
     f"AccessFlow.{name}"
     for name in (
+        "agents",
         "allow_delegation",
         "allow_self_approval",
         "approval",

@@ -25,6 +25,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "users:time_zone",
         "api:tokens",
         "api:create_token",
+        "api:create_agent_token",
         "api:docs",
     ),
     "newcomer": ("requests:my_access", "requests:list", "requests:new", "mfa:security"),
@@ -53,6 +54,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "scim:directories",
         "scim:create",
         "mfa:lockouts",
+        "changes:list",
         "flows:list",
         "flows:choose_type",
         "flows:create",
@@ -73,6 +75,9 @@ NO_PAGE = {
     "answers a form": (
         "admin_sign_out",
         "audit:verify",
+        "changes:confirm",
+        "changes:reject",
+        "changes:withdraw",
         "flows:activate",
         "integrations:check",
         "integrations:enable",
@@ -118,6 +123,7 @@ NO_PAGE = {
     ),
     "is for programs": (
         "api:openapi",
+        "api:mcp",
         "nowhere",
         "healthz",
         "readyz",
