@@ -15,9 +15,9 @@ from typing import Any
 
 from accessflows.exceptions import InvalidInput, Refused
 from accessflows.flows.files.document import FlowEntry, located, look, read_file
-from accessflows.flows.files.export import optional_values
 from accessflows.flows.files.names import Names
 from accessflows.flows.files.reader import FileRefused, Lines, Path
+from accessflows.flows.files.writer import optional_values
 from accessflows.flows.impact import DraftImpact, impact_of_draft
 from accessflows.flows.selectors import requester_sets_of
 from accessflows.flows.terms import FlowInput

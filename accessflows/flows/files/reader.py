@@ -87,7 +87,7 @@ class _Reader:
         return event
 
     def _value(self, event: Any, path: Path) -> Any:
-        self._lines.setdefault(path, event.start_mark.line + 1)
+        self._lines.setdefault(path, _line(event))
         if len(path) > MAX_DEPTH:
             raise _refusal(event, "This is nested too deeply.")
         if isinstance(event, yaml.MappingStartEvent):
@@ -104,7 +104,7 @@ class _Reader:
             key = _text(event)
             if key in values:
                 raise _refusal(event, f"{key} is here twice.")
-            self._lines[(*path, key)] = event.start_mark.line + 1
+            self._lines[(*path, key)] = _line(event)
             values[key] = self._value(self._next(), (*path, key))
         return values
 
@@ -133,5 +133,10 @@ def _text(event: Any) -> str:
     return text
 
 
+def _line(event: Any) -> int:
+    line: int = event.start_mark.line + 1
+    return line
+
+
 def _refusal(event: Any, sentence: str) -> FileRefused:
-    return FileRefused([_located(event.start_mark.line + 1, sentence)])
+    return FileRefused([_located(_line(event), sentence)])

@@ -10,10 +10,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accessflows.exceptions import Refused
 from accessflows.flows.files.document import schema
-from accessflows.flows.files.export import export_flows
 from accessflows.flows.files.plan import MAX_PLAN_BYTES, FlowSource, Missing, make_plan
 from accessflows.flows.files.reader import MAX_BYTES
 from accessflows.flows.files.services import apply_plan_from_console
+from accessflows.flows.files.writer import export_flows
 from accessflows.models import AccessFlow
 from apono_portal.users.models import User
 from mfa.exceptions import MfaError

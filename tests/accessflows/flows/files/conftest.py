@@ -9,9 +9,9 @@ import pytest
 from django.contrib.auth.models import Group
 from pytest_django import Settings
 
-from accessflows.flows.files.export import export_flows
 from accessflows.flows.files.plan import FlowSource, Missing, make_plan
 from accessflows.flows.files.services import apply_plan_from_console
+from accessflows.flows.files.writer import export_flows
 from accessflows.models import AccessFlow, EscalationTier, FlowTarget, Integration
 from accessflows.requesters import Condition
 from tests.factories import (
