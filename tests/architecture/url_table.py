@@ -123,6 +123,7 @@ URLS: dict[str, Guard] = {
     "api:create_token": Guard.SIGNED_IN,
     "api:revoke_token": Guard.OWN,
     "api:confirm_token": Guard.SIGNED_IN,
+    "api:confirm_plan": Guard.ADMIN,
     "api:create_service_token": Guard.ADMIN,
     "api:everybodys_tokens": Guard.ADMIN,
     "api:revoke_as_admin": Guard.ADMIN,

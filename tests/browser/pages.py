@@ -183,6 +183,7 @@ def _admin_pages(world: World) -> Iterator[str]:
     for name in ("users:edit", "users:reset_mfa", "users:deactivate"):
         yield reverse(name, args=[person.pk])
     yield reverse("api:create_service_token", args=[world.service.pk])
+    yield reverse("api:confirm_plan", args=[world.admin_token.pk, world.plan.pk])
     yield reverse("users:edit_group", args=[world.owners.pk])
     for name in ("edit", "saved", "deactivate", "history"):
         yield reverse(f"flows:{name}", args=[flow.pk])
