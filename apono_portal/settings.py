@@ -147,7 +147,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "apono_portal.users.middleware.SignInRequiredMiddleware",
     "apono_portal.users.middleware.IdleTimeoutMiddleware",
     "apono_portal.users.time_zones.TimeZoneMiddleware",
     "mfa.middleware.VerifiedWindowMiddleware",
@@ -167,6 +167,7 @@ TEMPLATES = [
             "libraries": {
                 "active_access": "requests_app.active_access.tags",
                 "datetimes": "apono_portal.core.formatting.datetimes",
+                "kept_forms": "apono_portal.core.web.kept_forms",
                 "durations": "apono_portal.core.formatting.durations",
                 "target_promises": "accessflows.flows.tags",
             },

@@ -15,6 +15,7 @@ class EventName(models.TextChoices):
 
     USER_CREATE = "user:create", "User added"
     USER_INVITE = "user:invite", "Password link created"
+    USER_REQUEST_PASSWORD_LINK = "user:request_password_link", "Password reset requested"
     USER_CHANGE = "user:change", "User changed"
     USER_DEACTIVATE = "user:deactivate", "User deactivated"
     USER_REACTIVATE = "user:reactivate", "User reactivated"

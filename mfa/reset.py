@@ -1,11 +1,15 @@
 """Resetting a user's MFA: by an account admin, or from the console when no admin can."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from apono_portal.core.formatting.datetimes import relative_datetime
 from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
+from audit.models import Event
 from audit.services import record
 from mfa import emails
 from mfa.exceptions import NotEnrolled
@@ -25,6 +29,31 @@ from mfa.verification.window import Window
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
+
+
+@dataclass(frozen=True)
+class MfaReset:
+    """The last reset of a user's MFA, as the user reads it."""
+
+    at: datetime
+    by: str
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.by} reset your MFA ({relative_datetime(self.at)}). Reason: {self.reason}"
+
+
+def last_reset(user: "User") -> MfaReset | None:
+    """Return who last reset a user's MFA, when and why; None if nobody did."""
+    resets = Event.objects.about_target(user).filter(event=EventName.MFA_RESET)
+    event = resets.order_by("-id").first()
+    if event is None:
+        return None
+    by = "You" if event.actor_id == user.pk else event.actor_label
+    if operator := event.metadata.get("operator"):
+        by = f"{operator} at the console"
+    return MfaReset(event.at, by, event.metadata.get("reason", ""))
 
 
 def reset_mfa(

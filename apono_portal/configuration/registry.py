@@ -259,7 +259,7 @@ SECTIONS = (
         (
             Setting(
                 "EMAIL_URL",
-                "`smtp+tls://user:password@mail.example.org:587`",
+                "`smtp+tls://user:password@mail.example.org:587`. With it, users with a local password can reset it.",
                 default_text="no email",
                 is_secret=True,
             ),

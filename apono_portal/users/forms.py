@@ -64,6 +64,16 @@ class NewPasswordForm(SetPasswordForm):  # type: ignore[type-arg]
         confirmation.help_text = ""
 
 
+class ForgotPasswordForm(forms.Form):
+    """Whose password to reset."""
+
+    email = forms.EmailField(
+        label="Email",
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "username", "autofocus": True}),
+    )
+
+
 class LinkPasswordForm(NewPasswordForm):
     """The same through a link, with a code of a user who has set up MFA."""
 

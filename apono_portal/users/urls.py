@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from apono_portal.users.views import groups, passwords, sign_in, time_zone, users
+from apono_portal.users.views import devices, groups, passwords, sign_in, time_zone, users
 
 app_name = "users"
 urlpatterns = [
@@ -12,6 +12,8 @@ urlpatterns = [
     path("theme/", sign_in.theme, name="theme"),
     path("account/time-zone/", time_zone.time_zone, name="time_zone"),
     path("account/password/", passwords.change, name="password"),
+    path("account/devices/<int:pk>/sign-out/", devices.end, name="end_device"),
+    path("account/devices/sign-out-others/", devices.end_others, name="end_other_devices"),
     # Where password managers look for it (W3C, A Well-Known URL for Changing Passwords).
     path(
         ".well-known/change-password",
@@ -19,6 +21,13 @@ urlpatterns = [
         name="well_known_password",
     ),
     path("set-password/<uidb64>/<token>/", passwords.SetPassword.as_view(), name="set_password"),
+    path("forgot-password/", passwords.forgot, name="forgot_password"),
+    path("forgot-password/sent/", passwords.reset_link_sent, name="reset_link_sent"),
+    path(
+        "reset-password/<uidb64>/<token>/",
+        passwords.ResetPassword.as_view(),
+        name="reset_password",
+    ),
     path("users/", users.directory, name="list"),
     path("users/new/", users.create, name="create"),
     path("users/remind/", users.remind, name="remind"),
@@ -29,6 +38,12 @@ urlpatterns = [
         users.vouch_for_passkey,
         name="vouch_for_passkey",
     ),
+    path(
+        "users/<int:pk>/devices/<int:device_pk>/sign-out/",
+        devices.end_of_user,
+        name="end_device_of_user",
+    ),
+    path("users/<int:pk>/devices/sign-out/", devices.end_all_of_user, name="end_devices_of_user"),
     path("users/<int:pk>/invite/", users.invite, name="invite"),
     path("users/<int:pk>/deactivate/", users.deactivate, name="deactivate"),
     path("users/<int:pk>/reactivate/", users.reactivate, name="reactivate"),

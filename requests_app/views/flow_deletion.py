@@ -9,6 +9,7 @@ from accessflows.acting import action_context
 from accessflows.exceptions import Refused
 from accessflows.form_fields import add_refusal
 from accessflows.models import AccessFlow
+from apono_portal.core.web.kept_forms import kept_words
 from apono_portal.core.web.permissions import admins_only
 from apono_portal.core.web.types import PortalRequest
 from requests_app.deletion.flows import FlowUsage, delete_flow, flow_usage
@@ -20,7 +21,10 @@ from requests_app.forms import DeleteReasonForm
 @require_http_methods(["GET", "POST"])
 def delete(request: PortalRequest, pk: int) -> HttpResponse:
     flow = get_object_or_404(AccessFlow, pk=pk)
-    form = DeleteReasonForm(request.POST if request.method == "POST" else None)
+    form = DeleteReasonForm(
+        request.POST if request.method == "POST" else None,
+        initial=kept_words(request, "reason"),
+    )
     if form.is_bound and form.is_valid():
         try:
             usage = delete_flow(**action_context(request), flow=flow, **form.cleaned_data)

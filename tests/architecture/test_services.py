@@ -31,6 +31,7 @@ NOT_A_WRITE = {
     "apono_portal.break_glass_admins": "reads",
     "users.link_to_set_password": "signs a link and writes nothing",
     "users.link_for_email": "the same for an email that is being sent",
+    "users.reset_link_for_email": "the same",
 }
 # Modules that speak HTTP, or set up a portal.
 NO_SERVICES = {"views", "forms", "admin", "management", "demo"}

@@ -1,8 +1,19 @@
 """Every write to users, groups and sign-in."""
 
+from apono_portal.users.services.devices import (
+    end_device,
+    end_device_of_user,
+    end_devices_of_user,
+    end_other_devices,
+)
 from apono_portal.users.services.groups import change_group, create_group, group_digest
 from apono_portal.users.services.mfa_reset import reset_mfa_of_user
-from apono_portal.users.services.passwords import change_password, invite_user, set_password
+from apono_portal.users.services.passwords import (
+    change_password,
+    invite_user,
+    request_reset_link,
+    set_password,
+)
 from apono_portal.users.services.reminders import send_mfa_reminders
 from apono_portal.users.services.sign_in import (
     record_break_glass_sign_in,
@@ -30,6 +41,10 @@ __all__ = [
     "create_user",
     "create_user_from_directory",
     "deactivate_user",
+    "end_device",
+    "end_device_of_user",
+    "end_devices_of_user",
+    "end_other_devices",
     "group_digest",
     "invite_user",
     "reactivate_user",
@@ -38,6 +53,7 @@ __all__ = [
     "record_lockout",
     "record_sign_in",
     "record_sign_out",
+    "request_reset_link",
     "reset_mfa_of_user",
     "send_mfa_reminders",
     "set_password",

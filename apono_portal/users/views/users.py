@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accessflows.acting import action_context
+from apono_portal.core.web.kept_forms import kept_words
 from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import services
@@ -126,7 +127,10 @@ def reactivate(request: PortalRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def reset_mfa(request: PortalRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
-    form = ResetMfaForm(request.POST if request.method == "POST" else None)
+    form = ResetMfaForm(
+        request.POST if request.method == "POST" else None,
+        initial=kept_words(request, "reason"),
+    )
     if not is_enrolled(user.pk):
         messages.info(request, f"{user.name} has not set up MFA, so there is nothing to reset.")
         return redirect("users:list")
