@@ -67,9 +67,11 @@ def weakenings_of_targets(
 
 
 def _terms_today(resource: int, permission: int, but: AccessFlow | None) -> list[FlowInput]:
-    flows = AccessFlow.objects.exclude(pk=but.pk if but else None).filter(
+    flows = AccessFlow.objects.filter(
         is_active=True, targets__resource=resource, targets__permission=permission
     )
+    if but is not None:
+        flows = flows.exclude(pk=but.pk)
     return [FlowInput.of(flow) for flow in flows] or _last_terms(resource, permission, but)
 
 

@@ -196,6 +196,7 @@ def _admin_pages(world: World) -> Iterator[str]:
         yield f"{reverse(f'users:{name}')}?user={person.pk}"
     for name in ("users:group", "users:edit_group", "users:add_group_members"):
         yield reverse(name, args=[world.owners.pk])
+    yield reverse("api:confirm_plan", args=[world.admin_token.pk, world.plan.pk])
     for name in ("edit", "saved", "deactivate", "history"):
         yield reverse(f"flows:{name}", args=[flow.pk])
     yield reverse("requests:delete_flow", args=[flow.pk])

@@ -8,7 +8,11 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
+from accessflows.flows.files.plan import FlowSource, make_plan
+from accessflows.flows.files.writer import export_flows
 from accessflows.models import AccessFlow, CanaryRun
+from apono_portal.api.flow_plans.services import hash_of_plan
+from apono_portal.api.models import PlanConfirmation
 from apono_portal.scim.models import Directory, ScimGroup, ScimUser
 from apono_portal.sso.models import IdentityProvider
 from apono_portal.users.models import User
@@ -65,6 +69,7 @@ class World:
         world._requests()
         world._providers()
         world._directory()
+        world._plan()
         return world
 
     def _people(self) -> None:
@@ -83,6 +88,16 @@ class World:
         self.token = TokenFactory(user=self.people["requester"], name=f"Laptop of {LONG}"[:64])
         self.service = UserFactory(name="Deployments", is_service=True)
         self.owners = owners
+
+    def _plan(self) -> None:
+        """A plan of access flows that a token of the admin's waits to apply."""
+        document = export_flows(AccessFlow.objects.all())
+        plan = make_plan(FlowSource(document=document, file="flows.yaml")).as_text()
+        self.admin_token = TokenFactory(user=self.people["admin"], name="Pipeline")
+        self.plan = PlanConfirmation(
+            token=self.admin_token, plan=plan, plan_hash=hash_of_plan(plan)
+        )
+        self.plan.sign().save()
 
     def _providers(self) -> None:
         long_name = "Halden directory of people and partners"

@@ -50,6 +50,7 @@ def test_the_flow_form_proposes_and_another_admin_confirms(ada_client, grace_cli
         "mfa_strength": "any",
         "max_duration": "8h",
         "approval": "automatic",
+        "agents": "none",
         "require_justification": "on",
     }
     answer = post_form(ada_client, f"/access-flows/{flow.pk}/edit/", data)
@@ -70,7 +71,7 @@ def test_the_flow_form_proposes_and_another_admin_confirms(ada_client, grace_cli
 
 def test_the_users_tab_and_django_admin_propose(ada_client):
     user = UserFactory()
-    for path in (f"/users/{user.pk}/", f"/admin/users/user/{user.pk}/change/"):
+    for path in (f"/users/{user.pk}/edit/", f"/admin/users/user/{user.pk}/change/"):
         answer = post_form(ada_client, path, {"name": user.name, "role": "admin"})
         assert answer.headers["Location"] == LIST, path
     new = {"name": "New", "email": "new@example.org", "role": "admin"}
