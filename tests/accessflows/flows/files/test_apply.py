@@ -1,8 +1,10 @@
 """Applying plans: bound to the state they were made from, all or nothing, and recorded."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connection
 
 from accessflows.exceptions import InvalidInput, Refused
 from accessflows.flows.files.plan import Missing
@@ -85,6 +87,24 @@ def test_an_altered_plan_is_refused(key):
 def test_what_is_no_plan_is_refused(text):
     with pytest.raises(Refused, match="altered"):
         by_console(text)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_applies_at_once_one_takes_effect(hook, people):
+    text = plan_of(minimal()).as_text()
+
+    def attempt(_number: int) -> str:
+        try:
+            by_console(text)
+        except Refused:
+            return "refused"
+        finally:
+            connection.close()
+        return "applied"
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(attempt, range(2))) == ["applied", "refused"]
+    assert AccessFlow.objects.get().version == 1
 
 
 def test_all_of_a_plan_is_applied_or_nothing():
