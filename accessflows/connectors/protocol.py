@@ -234,13 +234,18 @@ class Activation(JsonRecord):
 
 @dataclass(frozen=True)
 class Credential(JsonRecord):
-    """Shown once to its owner and stored nowhere."""
+    """Shown once to its owner and stored nowhere. With a `certificate`, `password` is its private key.
+
+    `known_hosts` holds the server's key, for kinds whose clients compare it.
+    """
 
     host: str
     port: int
     resource: str
     user: str
     password: str = field(repr=False)
+    certificate: str = ""
+    known_hosts: str = ""
 
 
 @dataclass(frozen=True)

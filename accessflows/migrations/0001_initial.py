@@ -176,6 +176,31 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='ProposedChange',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('mac', models.CharField(blank=True, editable=False, max_length=64)),
+                ('secret_id', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
+                ('action', models.CharField(max_length=32)),
+                ('action_label', models.CharField(max_length=80, verbose_name='what')),
+                ('target_type', models.CharField(max_length=64)),
+                ('target_id', models.CharField(blank=True, max_length=32)),
+                ('title', models.CharField(max_length=160)),
+                ('fingerprint', models.CharField(blank=True, max_length=64)),
+                ('encrypted_content', models.TextField(blank=True, editable=False)),
+                ('proposer_label', models.CharField(max_length=320, verbose_name='proposed by')),
+                ('proposed_at', models.DateTimeField()),
+                ('expires_at', models.DateTimeField()),
+                ('state', models.CharField(choices=[('pending', 'Pending'), ('confirmed', 'Confirmed'), ('rejected', 'Rejected'), ('withdrawn', 'Withdrawn'), ('expired', 'Expired')], default='pending', max_length=16)),
+                ('decided_by_label', models.CharField(blank=True, max_length=320, verbose_name='decided by')),
+                ('decided_at', models.DateTimeField(blank=True, null=True)),
+                ('proposer', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='proposed_changes', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'ordering': ['-id'],
+            },
+        ),
+        migrations.CreateModel(
             name='RequesterCondition',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -283,6 +308,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='permission',
             constraint=models.UniqueConstraint(fields=('integration', 'name'), name='permission_once_per_integration'),
+        ),
+        migrations.AddIndex(
+            model_name='proposedchange',
+            index=models.Index(condition=models.Q(('state', 'pending')), fields=['target_type', 'target_id'], name='pending_change_of_target'),
         ),
         migrations.AddConstraint(
             model_name='requestercondition',

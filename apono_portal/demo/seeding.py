@@ -25,6 +25,7 @@ from accessflows.flows import services as flows_services
 from accessflows.flows.terms import FlowInput
 from accessflows.integrations import checks
 from accessflows.integrations import services as integrations_services
+from accessflows.integrations.address import integration_digest
 from accessflows.integrations.terms import ADDRESS_FIELDS, IntegrationInput
 from accessflows.models import AccessFlow, Integration
 from accessflows.requesters import named
@@ -234,7 +235,7 @@ def seed_integration(actor: User, target: Target) -> Integration | None:
             window=None,
             integration=integration,
             terms=terms,
-            seen=integrations_services.integration_digest(integration),
+            seen=integration_digest(integration),
             client_info=SYSTEM,
         )
     if not integration.system_identifier:

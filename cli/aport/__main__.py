@@ -23,7 +23,7 @@ COMMANDS = {
     "requests": "list your requests",
     "approve": "decide on a request",
     "access": "list your active access",
-    "connect": "run psql, mariadb or valkey-cli with a credential of yours",
+    "connect": "run psql, mariadb, valkey-cli or ssh with a credential of yours",
     "revoke": "revoke access, or cancel a request",
     "mcp": "serve an AI agent on standard input and output (MCP)",
     "completion": "print the completion of a shell",

@@ -101,6 +101,8 @@ def _credential(
         "database": credential.resource,
         "user": credential.user,
         "password": credential.password,
+        "certificate": credential.certificate,
+        "known_hosts": credential.known_hosts,
         "sslmode": integration.sslmode if integration else "",
         "command": lines[0].text if lines else "",
     }

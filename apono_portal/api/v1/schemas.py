@@ -207,7 +207,7 @@ class GrantsOut(Schema):
 
 
 class CredentialOut(Schema):
-    """A credential, shown this once."""
+    """A credential, shown this once. With a certificate, the password is its private key."""
 
     grant_id: UUID
     integration_kind: str
@@ -216,6 +216,8 @@ class CredentialOut(Schema):
     database: str
     user: str
     password: str
+    certificate: str
+    known_hosts: str
     sslmode: str
     command: str
 
