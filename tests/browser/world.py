@@ -5,12 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpRequest
 from django.test import Client
 from django.utils import timezone
 
 from accessflows.models import AccessFlow, CanaryRun
 from apono_portal.scim.models import Directory, ScimGroup, ScimUser
 from apono_portal.sso.models import IdentityProvider
+from apono_portal.users.device_sessions import remember_device
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.services import record
@@ -171,7 +173,26 @@ class World:
         client = Client()
         user = User.objects.select_related("mfa_state").get(pk=self.people[role].pk)
         client.force_login(user, backend=BACKEND)
+        list_device_in(client, user)
         if role in {"admin", "requester", "approver"}:
             open_window_in(client, user, VerificationFactory(user=user))
         name = settings.SESSION_COOKIE_NAME
         return {"name": name, "value": client.cookies[name].value, "url": url}
+
+
+def list_device_in(client: Client, user: User) -> None:
+    """List the client's session among the user's devices, as a sign-in does, beside one more."""
+    request = HttpRequest()
+    request.user, request.session = user, client.session
+    request.META |= {
+        "HTTP_USER_AGENT": "Firefox/140.0 (Windows NT 10.0)",
+        "REMOTE_ADDR": "10.0.0.7",
+    }
+    remember_device(request, user)
+    request.session.save()
+    elsewhere = Client(headers={"user-agent": "Safari/604.1 (iPhone)"})
+    elsewhere.force_login(user, backend=BACKEND)
+    request.session = elsewhere.session
+    request.META["HTTP_USER_AGENT"] = "Safari/604.1 (iPhone)"
+    remember_device(request, user)
+    request.session.save()
