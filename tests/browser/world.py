@@ -182,17 +182,12 @@ class World:
 
 def list_device_in(client: Client, user: User) -> None:
     """List the client's session among the user's devices, as a sign-in does, beside one more."""
-    request = HttpRequest()
-    request.user, request.session = user, client.session
-    request.META |= {
-        "HTTP_USER_AGENT": "Firefox/140.0 (Windows NT 10.0)",
-        "REMOTE_ADDR": "10.0.0.7",
-    }
-    remember_device(request, user)
-    request.session.save()
-    elsewhere = Client(headers={"user-agent": "Safari/604.1 (iPhone)"})
+    elsewhere = Client()
     elsewhere.force_login(user, backend=BACKEND)
-    request.session = elsewhere.session
-    request.META["HTTP_USER_AGENT"] = "Safari/604.1 (iPhone)"
-    remember_device(request, user)
-    request.session.save()
+    browsers = {client: "Firefox/140.0 (Windows NT 10.0)", elsewhere: "Safari/604.1 (iPhone)"}
+    for browser, agent in browsers.items():
+        request = HttpRequest()
+        request.user, request.session = user, browser.session
+        request.META |= {"HTTP_USER_AGENT": agent, "REMOTE_ADDR": "10.0.0.7"}
+        remember_device(request, user)
+        request.session.save()
