@@ -25,7 +25,6 @@ from apono_portal.core.formatting.durations import format_duration
 from mfa.models import Strength
 
 _STRENGTHS, _APPROVALS = Strength.values, AccessFlow.Approval.values  # the weakest first
-_AGENTS = AccessFlow.Agents.values  # the strictest first
 
 
 def weakenings(before: FlowInput, after: FlowInput) -> Iterator[str]:
@@ -38,8 +37,6 @@ def weakenings(before: FlowInput, after: FlowInput) -> Iterator[str]:
         yield "One verification counts for several requests."
     if after.allow_self_approval and not before.allow_self_approval:
         yield "Requesters can approve their own requests."
-    if _AGENTS.index(after.agents) > _AGENTS.index(before.agents):
-        yield f"AI agents: {AccessFlow.Agents(after.agents).label}."
     yield from _weaker_approval(before, after)
     if after.max_duration > before.max_duration:
         yield f"Access lasts up to {format_duration(after.max_duration)}."
@@ -73,9 +70,8 @@ def _terms_today(resource: int, permission: int, but: AccessFlow | None) -> list
     flows = AccessFlow.objects.filter(
         is_active=True, targets__resource=resource, targets__permission=permission
     )
-    if but is not None:
-        flows = flows.exclude(pk=but.pk)
-    return [FlowInput.of(flow) for flow in flows] or _last_terms(resource, permission, but)
+    others = flows.exclude(pk=but.pk) if but else flows
+    return [FlowInput.of(flow) for flow in others] or _last_terms(resource, permission, but)
 
 
 def _last_terms(resource_id: int, permission_id: int, but: AccessFlow | None) -> list[FlowInput]:
@@ -87,8 +83,9 @@ def _last_terms(resource_id: int, permission_id: int, but: AccessFlow | None) ->
         "resource": resource.name,
         "permission": permission.name,
     }
-    versions = FlowVersion.objects.exclude(flow_id=but.pk if but else None).order_by("-at", "-pk")
-    for terms in versions.values_list("terms", flat=True).iterator():
+    versions = FlowVersion.objects.order_by("-at", "-pk")
+    others = versions.exclude(flow_id=but.pk) if but else versions
+    for terms in others.values_list("terms", flat=True).iterator():
         if any(names.items() <= target.items() for target in terms["targets"]):
             return [protection_in(terms)]
     return []
@@ -111,7 +108,6 @@ def protection_in(terms: Terms) -> FlowInput:
     names = (
         *("require_mfa", "mfa_strength", "verify_every_request"),
         *("approval", "approvals_required", "allow_self_approval", "max_extensions"),
-        "agents",
     )
     return FlowInput(
         name=terms["name"],

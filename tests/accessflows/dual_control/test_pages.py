@@ -74,6 +74,8 @@ def test_the_users_tab_and_django_admin_propose(ada_client):
     for path in (f"/users/{user.pk}/edit/", f"/admin/users/user/{user.pk}/change/"):
         answer = post_form(ada_client, path, {"name": user.name, "role": "admin"})
         assert answer.headers["Location"] == LIST, path
+    page = ada_client.get(f"/users/{user.pk}/").content.decode()
+    assert "A change by Ada Lovelace waits for a second admin." in page
     new = {"name": "New", "email": "new@example.org", "role": "admin"}
     assert post_form(ada_client, "/users/new/", new).headers["Location"] == LIST
     assert not User.objects.filter(pk=user.pk, role="admin").exists()
