@@ -52,6 +52,7 @@ class Authenticator(TOTPDevice):  # type: ignore[misc]
     objects = AuthenticatorQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "MFA state"
         proxy = True
 
     def __str__(self) -> str:

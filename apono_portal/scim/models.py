@@ -78,6 +78,7 @@ class ScimUser(ScimResource):
     user_name = models.CharField(max_length=255)  # as it is compared: RFC 7643 ignores case
 
     class Meta:
+        verbose_name = "SCIM user"
         constraints = [
             models.UniqueConstraint(fields=["directory", "user_name"], name="scim_user_name")
         ]
@@ -101,6 +102,7 @@ class ScimGroup(ScimResource):
     members = models.ManyToManyField(ScimUser, related_name="groups")
 
     class Meta:
+        verbose_name = "SCIM group"
         indexes = [models.Index(fields=["directory", "external_id"], name="scim_group_external")]
 
     def __str__(self) -> str:

@@ -131,6 +131,7 @@ class ExternalIdentity(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name_plural = "external identities"
         ordering = ["id"]
         constraints = [
             models.UniqueConstraint(fields=["issuer", "subject"], name="identity_of_one_user")

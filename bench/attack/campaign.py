@@ -132,23 +132,24 @@ Run = Callable[[Campaign, Score, int], None]
 class Attack:
     """``share`` of the campaign's attempts is what `run` is asked for; it may need a few more.
 
-    One that moves the clock far ends the control users' work before: targets have their own clock.
+    One that runs alone ends the control users' work before: it moves the clock far, while targets keep
+    their own, or holds the portal up.
     """
 
     name: str
     share: float
     run: Run
-    moves_clock: bool = False
+    runs_alone: bool = False
 
 
 ATTACKS: list[Attack] = []
 
 
-def attack(name: str, share: float, *, moves_clock: bool = False) -> Callable[[Run], Run]:
+def attack(name: str, share: float, *, runs_alone: bool = False) -> Callable[[Run], Run]:
     """Register a function as an attack."""
 
     def register(run: Run) -> Run:
-        ATTACKS.append(Attack(name, share, run, moves_clock))
+        ATTACKS.append(Attack(name, share, run, runs_alone))
         return run
 
     return register

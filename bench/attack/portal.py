@@ -11,6 +11,7 @@ from psycopg import sql
 
 import bench.environment as base
 from apono_portal.demo.postgres_server import PostgresServer
+from audit.verify_export.signed_notes import make_signing_key
 from bench.attack.people import UsedSteps
 from bench.attack.target import BROKER, TargetSystem
 from bench.browser import Browser
@@ -60,16 +61,24 @@ class Portal:
     ahead_s: float = 0.0  # of the clock of the web processes
 
     def __post_init__(self) -> None:
+        signing_key = make_signing_key(self.database)
+        self.checkpoints = self.servers.home / f"{self.database}.checkpoints"
         self._clock_file = self.servers.home / f"{self.database}.clock"
         environment = base.portal_environment(
             self.servers.portal, self.database, self.keys, PYTHONPATH=str(self.source),
             DJANGO_SETTINGS_MODULE="bench.attack.settings", WORKER_INTERVAL_S="0.3", LOG_LEVEL="ERROR",
             ATTACK_CLOCK=str(self._clock_file), PORTAL_URL=ORIGIN, ALLOWED_HOSTS=f"{base.HOST},localhost",
+            AUDIT_PUBLIC_KEYS=str(signing_key.public_key), SSO_NETWORKS="127.0.0.0/8",
         )  # fmt: skip
         log = self.servers.home / f"{self.database}.log"
         self.application = base.Application(environment, log, self.source)
         behind_proxy = environment | {"TRUSTED_PROXIES": "1"}
         self._proxied = base.Application(behind_proxy, log, self.source)
+        of_workers = {
+            "AUDIT_SIGNING_KEY": str(signing_key),
+            "AUDIT_CHECKPOINT_FILE": str(self.checkpoints),
+        }
+        self._worker = base.Application(environment | of_workers, log, self.source)
 
     def create(self, accounts: int) -> None:
         """Make the database and fill it. The secrets stay in this process's memory."""
@@ -92,13 +101,13 @@ class Portal:
         self.ports = [base.free_port(), base.free_port()]
         for port in self.ports:
             _launch_web(self.application, port)
-        self.application.launch("manage.py", "worker")
+        self._worker.launch("manage.py", "worker")
         for port in self.ports:
             self.application.wait_until_ready(port)
 
     def stop(self) -> None:
-        self.application.stop()
-        self._proxied.stop()
+        for application in (self.application, self._proxied, self._worker):
+            application.stop()
 
     def browser(self, address: str = base.HOST) -> Browser:
         return Browser(self.ports, address)

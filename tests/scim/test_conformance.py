@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.core.signals import request_finished, request_started
+from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
 from scim2_client.engines.wsgi import WSGISCIMClient
 from scim2_server.testing import ScimStorageContract
@@ -15,7 +16,6 @@ from apono_portal.scim.caller import Caller
 from apono_portal.scim.models import Directory
 from apono_portal.scim.protocol import scim_service
 from apono_portal.scim.storage import DirectoryStorage
-from apono_portal.wsgi import application
 from tests.scim.conftest import TOKEN
 
 
@@ -32,7 +32,7 @@ def connection_stays_open() -> Iterator[None]:
 @pytest.mark.usefixtures("connection_stays_open")
 def test_every_check_of_the_tester_passes(directory, settings):
     client = WSGISCIMClient(
-        application,
+        get_wsgi_application(),
         base_url=f"{settings.PORTAL_URL}/scim/v2",
         headers={"Authorization": f"Bearer {TOKEN}"},
     )

@@ -66,7 +66,7 @@ def _expect_pending(client: Client, score: Score, number: str, otherwise: str) -
         score.add_success(otherwise)
 
 
-@attack("an hour later", share=0.0002, moves_clock=True)
+@attack("an hour later", share=0.0002, runs_alone=True)
 def an_hour_later(campaign: Campaign, score: Score, budget: int) -> None:
     """One second before the hour is over the window is open, at the hour it is closed."""
     client = campaign.verified(campaign.next_owner())

@@ -133,7 +133,7 @@ def challenges(campaign: Campaign, score: Score, budget: int) -> None:
                 return
 
 
-@attack("passkey: expired challenges", share=0.0001, moves_clock=True)
+@attack("passkey: expired challenges", share=0.0001, runs_alone=True)
 def expired(campaign: Campaign, score: Score, budget: int) -> None:
     """At its last second a challenge counts, at five minutes no more."""
     holder = new_holder(campaign)

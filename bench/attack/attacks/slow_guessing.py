@@ -18,7 +18,7 @@ LOCKED_OUT, WRONG = 429, 422
 MAX_ROW = 12
 
 
-@attack("code guessing over weeks", share=0.04, moves_clock=True)
+@attack("code guessing over weeks", share=0.04, runs_alone=True)
 def over_weeks(campaign: Campaign, score: Score, budget: int) -> None:
     """Guess at least every four hours, with a large budget every quarter of an hour."""
     robots = [_Robot(campaign, campaign.people[name], score) for name in VICTIMS]
