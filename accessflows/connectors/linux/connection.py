@@ -31,6 +31,7 @@ from accessflows.connectors.linux.settings import LinuxSettings
 from accessflows.connectors.protocol import Target
 
 MAX_CLOCK_SKEW = timedelta(seconds=30)
+MAX_SERVER_ID_LENGTH = 32
 MAX_ANSWER = 4_000_000
 ANSWER_S = 30  # the host program takes 5 s to kill what resists, and some for each account
 BROKER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -115,7 +116,7 @@ class Host:
 
     @property
     def server_id(self) -> str:
-        return str(self.facts["server_id"])
+        return str(self.facts["server_id"])[:MAX_SERVER_ID_LENGTH]
 
     def now(self) -> datetime:
         return time_of(self.facts["now"])
