@@ -155,6 +155,7 @@ _OTHER_EVENTS: dict[str, Callable[[Event], Kind | None]] = {
     EventName.GRANT_REMOVE_UNKNOWN: _always(Kind.DRIFT),
     EventName.INTEGRATION_CHECK: _unhealthy,
     EventName.AUDIT_DETECT_TAMPERING: _tampering,
+    EventName.AUDIT_RESTORE: _always(Kind.TAMPERING),
     EventName.AUDIT_VERIFY: _log_altered,
     EventName.MFA_SET_UP: _always(Kind.SECURITY),
     EventName.MFA_RESET: _always(Kind.SECURITY),

@@ -2,6 +2,7 @@
 
 import secrets
 import uuid
+from collections.abc import Iterator
 from datetime import datetime
 
 import structlog
@@ -67,6 +68,32 @@ def scan_target(integration_id: int, worker_id: str) -> int:
         **result, next_scan_at=next_scan_at, lease_by="", lease_until=None
     )
     return removed
+
+
+def list_logins(integration: Integration) -> Iterator[ManagedAccount]:
+    """Yield the logins of this portal on a target."""
+    for listing in _listings(integration):
+        yield from (role for role in listing.accounts if role.grant_id is not None)
+
+
+def list_unknown_logins(integration: Integration) -> Iterator[ManagedAccount]:
+    """Yield those of `list_logins` that belong to no grant of this database."""
+    for listing in _listings(integration):
+        recorded, _ = _recorded_grants(listing)
+        for role in listing.accounts:
+            if role.grant_id is not None and role.grant_id not in recorded:
+                yield role
+
+
+def _listings(integration: Integration) -> Iterator[AccountListing]:
+    connector, target = connector_of_integration(integration)
+    for _, listing in iter_managed_accounts(connector, target, []):
+        yield listing
+
+
+def remove_unknown_login(*, integration: Integration, role: ManagedAccount) -> bool:
+    """Contain and remove a login of `list_unknown_logins` now; return whether that succeeded."""
+    return bool(_remove(integration, *connector_of_integration(integration), role))
 
 
 def _unleased() -> Q:
