@@ -1,6 +1,7 @@
 """Regular scans of targets for drift, and what follows from them."""
 
 import secrets
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
@@ -54,12 +55,12 @@ def scan_target(integration_id: int, worker_id: str) -> int:
     unleased = scan.filter(_unleased())
     if not unleased.update(lease_by=lease, lease_until=Now() + settings.WORKER_LEASE):
         return 0
-    now = timezone.now()
+    now, began = timezone.now(), time.monotonic()
     result: dict[str, object] = {"last_error": ""}
     removed = 0
     try:
         removed = _scan(Integration.objects.get(pk=integration_id), now)
-        result["scanned_at"] = now
+        result |= {"scanned_at": now, "seconds": time.monotonic() - began}
     except ConnectorError as error:
         result["last_error"] = error.sentence[:500]
         log.warning("scan_failed", integration=integration_id, reason=error.sentence)
