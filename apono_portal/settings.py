@@ -140,6 +140,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apono_portal.observability.request_durations.RequestDurationMiddleware",
     "apono_portal.core.web.no_store.NoStoreMiddleware",
     "apono_portal.api.authentication.CookielessMiddleware",
     "apono_portal.users.middleware.SignInLimitMiddleware",

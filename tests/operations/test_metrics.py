@@ -9,6 +9,7 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from apono_portal.observability.metrics import PortalCollector
+from apono_portal.observability.request_durations import VIEW_CLASSES
 from audit.events import EventName
 from audit.services import record
 from requests_app.models import (
@@ -25,6 +26,7 @@ from tests.factories import AccessRequestFactory, GrantFactory, IntegrationFacto
 pytestmark = pytest.mark.django_db
 
 TOKEN = "token-of-the-tests"
+DURATIONS = "portal_request_duration_seconds"
 
 
 def families():
@@ -56,8 +58,11 @@ def test_output_is_valid_prometheus_text(client, settings):
     response = client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
     assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     parsed = list(text_string_to_metric_families(response.text))
-    assert [family.name for family in parsed] == [family.name for family in families()]
-    assert {family.type for family in parsed} == {"gauge"}
+    names = [family.name for family in families()]
+    gauges, histogram = parsed[: len(names)], parsed[len(names)]
+    assert [family.name for family in gauges] == names
+    assert {family.type for family in gauges} == {"gauge"}
+    assert (histogram.name, histogram.type) == (DURATIONS, "histogram")
     assert sum(len(family.samples) for family in parsed) > 15
 
 
@@ -87,12 +92,23 @@ def test_query_count_does_not_depend_on_rows(django_assert_max_num_queries):
         values()
 
 
+def test_durations_are_counted_by_class_of_view(client, settings):
+    settings.METRICS_TOKEN = TOKEN
+    for path in ("/sign-in/", "/nowhere/1/", "/nowhere/2/"):
+        client.get(path)
+    text = client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
+    views = set(re.findall(rf'{DURATIONS}_count{{view="(\w+)"}}', text))
+    assert {"sign_in", "page"} <= views
+    assert views <= {*VIEW_CLASSES.values(), "page", "action"}
+
+
 def metrics_in(document):
-    return set(re.findall(r"\bportal_\w+", (ROOT / document).read_text()))
+    text = (ROOT / document).read_text()
+    return {name.removesuffix("_bucket") for name in re.findall(r"\bportal_\w+", text)}
 
 
 def test_documents_name_existing_metrics():
-    names = {family.name for family in families()}
+    names = {family.name for family in families()} | {DURATIONS}
     assert metrics_in("docs/grafana-dashboard.json") == names
     assert metrics_in("docs/operations.md") < names
 
@@ -103,7 +119,7 @@ def rules():
 
 
 def test_alert_rules_use_existing_metrics_and_are_in_the_runbook():
-    names = {family.name for family in families()} | {"up"}
+    names = {family.name for family in families()} | {DURATIONS, f"{DURATIONS}_bucket", "up"}
     headings = re.findall(r"^### (\w+)$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
     assert [rule["alert"] for rule in rules()] == headings
     for rule in rules():
