@@ -1,5 +1,6 @@
 """Template context for every page."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.utils.functional import SimpleLazyObject
 from apono_portal.sso.enforcement import may_use_password
 from apono_portal.sso.models import IdentityProvider
 from apono_portal.status.problems import Problem, current_problems
+from apono_portal.users.device_sessions import DeviceRow, device_rows, this_device_id
 
 THEMES = ("light", "dark")
 
@@ -23,9 +25,11 @@ def portal(request: HttpRequest) -> dict[str, Any]:
     theme = request.COOKIES.get("theme", "")
     return {
         "portal_name": settings.PORTAL_NAME,
+        "can_reset_password": settings.EMAIL_CONFIGURED,
         "time_zone_name": timezone.get_current_timezone_name(),
         "theme": theme if theme in THEMES else "",
         "has_password": SimpleLazyObject(partial(_has_password, request)),
+        "signed_in_devices": SimpleLazyObject(partial(_signed_in_devices, request)),
         "fresh_provider": SimpleLazyObject(partial(_fresh_provider, request)),
     }
 
@@ -42,6 +46,11 @@ def problems(request: HttpRequest) -> dict[str, list[Problem]]:
 def _has_password(request: HttpRequest) -> bool:
     user = request.user
     return user.is_authenticated and user.has_usable_password() and may_use_password(user)
+
+
+def _signed_in_devices(request: HttpRequest) -> Sequence[DeviceRow]:
+    user = request.user
+    return device_rows(user, this=this_device_id(request)) if user.is_authenticated else []
 
 
 def _fresh_provider(request: HttpRequest) -> IdentityProvider | None:

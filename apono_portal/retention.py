@@ -12,6 +12,7 @@ from django.contrib.sessions.models import Session
 from django.db.models import QuerySet
 
 from accessflows.models import CanaryRun, CheckRun
+from apono_portal.users.models import SignedInDevice
 from audit.models import Delivery
 
 INTERVAL = timedelta(hours=1)
@@ -39,6 +40,9 @@ class OldRowRemover:
 def remove_old_rows(now: datetime) -> dict[str, int]:
     """Remove what is old enough; return how many of each. Several workers may run it at once."""
     removed = {"sessions": _remove(Session.objects.filter(expire_date__lt=now), "expire_date")}
+    oldest = now - timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    devices = SignedInDevice.objects.filter(signed_in_at__lt=oldest)
+    removed["devices"] = _remove(devices, "signed_in_at")
     if days := settings.DELIVERY_RETENTION_DAYS:
         deliveries = Delivery.objects.exclude(state=Delivery.State.WAITING)
         old = deliveries.filter(created_at__lt=now - timedelta(days=days))

@@ -5,6 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from apono_portal import health, views
+from apono_portal.personal_data.views import download_my_data
 from apono_portal.users.views import sign_out
 
 urlpatterns = [
@@ -15,8 +16,10 @@ urlpatterns = [
     path("", include("apono_portal.scim.urls")),
     path("", include("apono_portal.sso.urls")),
     path("", include("apono_portal.api.urls")),
+    path("account/data/", download_my_data, name="download_my_data"),
     path("access-flows/", include("accessflows.flows.urls")),
     path("integrations/", include("accessflows.integrations.urls")),
+    path("pending-changes/", include("accessflows.dual_control.urls")),
     path("audit-log/", include("audit.urls")),
     path("status/", include("apono_portal.status.urls")),
     path("admin/login/", views.admin_sign_in, name="admin_sign_in"),

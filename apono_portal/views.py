@@ -1,16 +1,21 @@
 """Metrics, Django admin's sign-in, and error pages."""
 
+from urllib.parse import urlsplit
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect, render, resolve_url
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
 
+from apono_portal.core.web.kept_forms import keep_words
+from apono_portal.core.web.next_page import return_url, safe_next
 from apono_portal.observability.metrics import PortalCollector
 from apono_portal.observability.request_durations import register_durations
 
@@ -58,7 +63,22 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return render(request, "403_csrf.html", status=403)
+    """Explain what happened in the other tab, and lead on. Words typed here are kept for their user."""
+    is_own = is_own_form(request)
+    page = keep_words(request) if is_own else ""
+    context = {
+        "is_sign_in": request.path == reverse("users:sign_in"),
+        "has_words": bool(page),
+        "page": page or (return_url(request) if is_own else resolve_url("requests:my_access")),
+        "next": safe_next(request),
+    }
+    return render(request, "403_csrf.html", context, status=403)
+
+
+def is_own_form(request: HttpRequest) -> bool:
+    """Return whether a form comes from a page of the portal, as far as the browser says."""
+    sender = urlsplit(request.headers.get("Origin") or request.headers.get("Referer", ""))
+    return sender.netloc == request.get_host()
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -15,6 +15,8 @@ class EventName(models.TextChoices):
 
     USER_CREATE = "user:create", "User added"
     USER_INVITE = "user:invite", "Password link created"
+    USER_REQUEST_PASSWORD_LINK = "user:request_password_link", "Password reset requested"
+    USER_IMPORT = "user:import", "Users imported"
     USER_CHANGE = "user:change", "User changed"
     USER_DEACTIVATE = "user:deactivate", "User deactivated"
     USER_REACTIVATE = "user:reactivate", "User reactivated"
@@ -67,6 +69,12 @@ class EventName(models.TextChoices):
     FLOW_DELETE = "flow:delete", "Access flow deleted"
     FLOW_FAVORITE = "flow:favorite", "Access flow marked as favorite"
     FLOW_UNFAVORITE = "flow:unfavorite", "Access flow no longer a favorite"
+
+    CHANGE_PROPOSE = "change:propose", "Change proposed to a second admin"
+    CHANGE_CONFIRM = "change:confirm", "Proposed change confirmed"
+    CHANGE_REJECT = "change:reject", "Proposed change rejected"
+    CHANGE_WITHDRAW = "change:withdraw", "Proposed change withdrawn"
+    CHANGE_EXPIRE = "change:expire", "Proposed change expired"
 
     INTEGRATION_CREATE = "integration:create", "Integration added"
     INTEGRATION_CHANGE = "integration:change", "Integration changed"

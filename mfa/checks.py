@@ -17,7 +17,7 @@ from apono_portal.core.crypto.keyring import parse_keyring
 PER_PROCESS_CACHES = ("locmem.LocMemCache", "dummy.DummyCache")
 MAX_WINDOW = timedelta(hours=1)
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
-LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+LOGIN_REQUIRED = "apono_portal.users.middleware.SignInRequiredMiddleware"
 WINDOW = "mfa.middleware.VerifiedWindowMiddleware"
 CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 BACKEND = "apono_portal.users.backends.EmailBackend"  # counts and limits incorrect passwords

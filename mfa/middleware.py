@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import resolve_url
-from django.utils.http import escape_leading_slashes, url_has_allowed_host_and_scheme
 
-from apono_portal.core.web.next_page import url_with_next
+from apono_portal.core.web.kept_forms import keep_words
+from apono_portal.core.web.next_page import SAFE_METHODS, return_url, url_with_next
 from apono_portal.core.web.types import PortalRequest
 from mfa.exceptions import (
     DeviceBoundRequired,
@@ -33,7 +31,6 @@ NEEDS: dict[type, str] = {
     DeviceBoundRequired: DEVICE_BOUND,
     OwnVerificationRequired: AGAIN,
 }
-SAFE_METHODS = {"GET", "HEAD"}
 
 
 class VerifiedWindowMiddleware:
@@ -77,11 +74,12 @@ def redirect_to_verify(request: PortalRequest, refusal: Exception | None = None)
     if not request.mfa.enrolled:
         messages.warning(request, _set_up_first(request.user))
         return HttpResponseRedirect(url_with_next("mfa:security", return_url(request)))
+    page = return_url(request)
     if request.method not in SAFE_METHODS:
+        page = keep_words(request) or page
         messages.warning(request, "Nothing was changed. Verify, then submit the form again.")
     needs = {"needs": NEEDS[type(refusal)]} if type(refusal) in NEEDS else {}
-    url = url_with_next(settings.MFA_STEP_UP_URL, return_url(request), **needs)
-    return HttpResponseRedirect(url)
+    return HttpResponseRedirect(url_with_next(settings.MFA_STEP_UP_URL, page, **needs))
 
 
 def _set_up_first(user: "User") -> str:
@@ -106,19 +104,6 @@ def is_window_sufficient(request: PortalRequest, view: Callable[..., Any]) -> bo
     if getattr(view, "admin_action", False):
         return state.is_open or not (state.enrolled or settings.MFA_ADMINS_MUST_ENROL)
     return True
-
-
-def return_url(request: PortalRequest) -> str:
-    """Return where to go after the code: this page, or for a form the page it was on."""
-    if request.method in SAFE_METHODS:
-        return request.get_full_path()
-    referer = request.headers.get("Referer", "")
-    if url_has_allowed_host_and_scheme(
-        referer, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    ):
-        page = urlsplit(referer)
-        return escape_leading_slashes(page.path) + (f"?{page.query}" if page.query else "")
-    return resolve_url(settings.LOGIN_REDIRECT_URL)
 
 
 def _is_admin_site(request: PortalRequest) -> bool:

@@ -1,12 +1,16 @@
 """Resetting a user's MFA: by an account admin, or from the console when no admin can."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from apono_portal.core.formatting.datetimes import relative_datetime
 from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
-from audit.services import record
+from audit.models import Event
+from audit.services import Metadata, record
 from mfa import emails
 from mfa.exceptions import NotEnrolled
 from mfa.methods.selectors import is_enrolled
@@ -27,6 +31,31 @@ if TYPE_CHECKING:
     from apono_portal.users.models import User
 
 
+@dataclass(frozen=True)
+class MfaReset:
+    """The last reset of a user's MFA, as the user reads it."""
+
+    at: datetime
+    by: str
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.by} reset your MFA ({relative_datetime(self.at)}). Reason: {self.reason}"
+
+
+def last_reset(user: "User") -> MfaReset | None:
+    """Return who last reset a user's MFA, when and why; None if nobody did."""
+    resets = Event.objects.about_target(user).filter(event=EventName.MFA_RESET)
+    event = resets.order_by("-id").first()
+    if event is None:
+        return None
+    by = "You" if event.actor_id == user.pk else event.actor_label
+    if operator := event.metadata.get("operator"):
+        by = f"{operator} at the console"
+    return MfaReset(event.at, by, event.metadata.get("reason", ""))
+
+
 def reset_mfa(
     *,
     actor: "User",
@@ -36,11 +65,13 @@ def reset_mfa(
     client_info: ClientInfo,
     revoke_access: bool = False,
     require_new_password: bool = False,
+    confirmed: Metadata | None = None,
 ) -> None:
     """Remove all of a user's methods, end all their sessions and void their evidence, at once.
 
     ``window`` is the actor's own. ``revoke_access`` and ``require_new_password`` are only recorded and
-    reported here; the caller does both in the same transaction. Raises `NotAllowed`, `InvalidReason`,
+    reported here; the caller does both in the same transaction, and passes in ``confirmed`` which admins the
+    event names besides the actor. Raises `NotAllowed`, `InvalidReason`,
     `WindowClosed` and `NotEnrolled` (nothing to reset).
     """
     reason = clean_reason(reason)
@@ -58,6 +89,7 @@ def reset_mfa(
                 "reason": reason,
                 "revoke_access": revoke_access,
                 "require_new_password": require_new_password,
+                **(confirmed or {}),
             },
         )
         emails.reset(

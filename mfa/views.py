@@ -22,6 +22,7 @@ from mfa.exceptions import MfaError
 from mfa.methods.selectors import methods_of
 from mfa.models import RecoveryCode, TrustedBrowser, Verification
 from mfa.passkeys.relying_party import unavailable_reason
+from mfa.reset import last_reset
 from mfa.verification import trusted_browsers
 from mfa.verification.window import close_window, record_window_closed
 
@@ -40,6 +41,7 @@ def security(request: PortalRequest) -> HttpResponse:
     context = {
         "methods": methods,
         "last_method": usable[0] if len(usable) == 1 else None,
+        "reset": None if methods else last_reset(user),
         "passkeys_unavailable": unavailable_reason(),
         "browsers": browsers,
         "this_browser": next((b.pk for b in browsers if b.nonce_hash == nonce_hash), None),

@@ -16,7 +16,8 @@ def hidden_fields(client: Client, url: str) -> dict[str, str]:
     if page.status_code != 200:
         return {}
     fields = dict(HIDDEN.findall(page.content.decode()))
-    not_of_the_form = {"csrfmiddlewaretoken", "next"}  # "next" is the theme's
+    # "next" is the theme's; "kept_form" changes nothing, it names the user.
+    not_of_the_form = {"csrfmiddlewaretoken", "kept_form", "next"}
     return {name: html.unescape(fields[name]) for name in fields.keys() - not_of_the_form}
 
 

@@ -4,12 +4,15 @@ Pending requests keep the fingerprint they were made under. Whether they may go 
 live, by comparing it with the flow's.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from accessflows.dual_control.actions import Confirmation, require_confirmation
 from accessflows.exceptions import InvalidInput, Refused
+from accessflows.flows import protection
 from accessflows.flows.diff import difference
 from accessflows.flows.fingerprint import terms_of
 from accessflows.flows.history import create_version
@@ -28,7 +31,7 @@ from accessflows.requesters import Sets
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.seen_state import CHANGED_MEANWHILE
 from audit.events import EventName
-from audit.services import record
+from audit.services import Metadata, record
 from mfa.verification.window import Window
 
 if TYPE_CHECKING:
@@ -36,17 +39,29 @@ if TYPE_CHECKING:
 
 
 def create_flow(
-    *, actor: "User", window: Window | None, terms: FlowInput, client_info: ClientInfo
+    *,
+    actor: "User",
+    window: Window | None,
+    terms: FlowInput,
+    client_info: ClientInfo,
+    confirmation: Confirmation | None = None,
 ) -> AccessFlow:
     """Create an active flow. Checks the target systems before anything is written.
 
-    Raises InvalidInput with a sentence per field.
+    Raises InvalidInput with a sentence per field, and ConfirmationRequired for a flow that protects
+    targets less than those there are.
     """
     check_terms(terms)
-    check_with_targets(terms.targets, allow_delegation=terms.allow_delegation)
+    if confirmation is None:
+        check_with_targets(terms.targets, allow_delegation=terms.allow_delegation)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
+            confirmed = require_confirmation(
+                confirmation,
+                weakenings=protection.weakenings_of_targets(terms, terms.targets),
+                describe=partial(protection.creation_of, terms),
+            )
             flow = AccessFlow.objects.create(**_plain(terms), version=0)
             _write_related(flow, terms)
             create_version(flow=flow, changed_by=actor)
@@ -55,7 +70,7 @@ def create_flow(
                 actor=actor,
                 target=flow,
                 client_info=client_info,
-                metadata={"version": flow.version, "terms": terms_of(flow)},
+                metadata={"version": flow.version, "terms": terms_of(flow), **confirmed},
             )
     except IntegrityError:
         raise InvalidInput({"name": NAME_TAKEN}) from None
@@ -70,18 +85,29 @@ def change_flow(
     terms: FlowInput,
     client_info: ClientInfo,
     seen_version: int | None,
+    confirmation: Confirmation | None = None,
 ) -> AccessFlow:
-    """Save a flow's terms. ``seen_version`` is the version that was edited; None is a conflict."""
+    """Save a flow's terms. ``seen_version`` is the version that was edited; None is a conflict.
+
+    Raises ConfirmationRequired for terms that protect less.
+    """
     check_terms(terms, flow=flow)
-    added = terms.targets - FlowInput.of(flow).targets
-    check_with_targets(added, allow_delegation=terms.allow_delegation)
+    if confirmation is None:
+        protection.check_added_targets(flow, terms)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
             flow = _locked(flow)
             if seen_version != flow.version:
                 raise Refused(CHANGED_MEANWHILE)
-            _write_change(actor=actor, flow=flow, terms=terms, client_info=client_info)
+            confirmed = require_confirmation(
+                confirmation,
+                weakenings=protection.weakenings_of_change(flow, terms),
+                describe=partial(protection.change_of, flow, terms, seen_version),
+            )
+            _write_change(
+                actor=actor, flow=flow, terms=terms, client_info=client_info, confirmed=confirmed
+            )
     except IntegrityError:
         raise InvalidInput({"name": NAME_TAKEN}) from None
     return flow
@@ -94,20 +120,37 @@ def set_flow_active(
     flow: AccessFlow,
     is_active: bool,
     client_info: ClientInfo,
+    confirmation: Confirmation | None = None,
 ) -> bool:
     """Activate or deactivate a flow, and return whether that changed anything.
 
-    Access granted through an inactive flow is no longer eligible; the worker revokes it.
+    Access granted through an inactive flow is no longer eligible; the worker revokes it. Raises
+    ConfirmationRequired to activate one that protects targets less than the active ones do.
     """
     with transaction.atomic():
         require_admin(actor=actor, window=window)
+        confirmed = _require_confirmed_activation(flow, confirmation) if is_active else {}
         changed = AccessFlow.objects.filter(pk=flow.pk, is_active=not is_active).update(
             is_active=is_active, changed_at=timezone.now()
         )
         if changed:
             event = EventName.FLOW_ACTIVATE if is_active else EventName.FLOW_DEACTIVATE
-            record(event=event, actor=actor, target=flow, client_info=client_info)
+            record(
+                event=event, actor=actor, target=flow, client_info=client_info, metadata=confirmed
+            )
     return bool(changed)
+
+
+def _require_confirmed_activation(flow: AccessFlow, confirmation: Confirmation | None) -> Metadata:
+    flow = _locked(flow)
+    if flow.is_active:
+        return {}
+    terms = FlowInput.of(flow)
+    return require_confirmation(
+        confirmation,
+        weakenings=protection.weakenings_of_targets(terms, terms.targets, but=flow),
+        describe=partial(protection.activation_of, flow),
+    )
 
 
 def _locked(flow: AccessFlow) -> AccessFlow:
@@ -118,7 +161,12 @@ def _locked(flow: AccessFlow) -> AccessFlow:
 
 
 def _write_change(
-    *, actor: "User", flow: AccessFlow, terms: FlowInput, client_info: ClientInfo
+    *,
+    actor: "User",
+    flow: AccessFlow,
+    terms: FlowInput,
+    client_info: ClientInfo,
+    confirmed: Metadata,
 ) -> None:
     before = terms_of(flow)
     for name, value in _plain(terms).items():
@@ -133,7 +181,7 @@ def _write_change(
             actor=actor,
             target=flow,
             client_info=client_info,
-            metadata={"version": flow.version, "changes": changes},
+            metadata={"version": flow.version, "changes": changes, **confirmed},
         )
 
 

@@ -185,6 +185,13 @@ SECTIONS = (
                 default="1",
             ),
             Setting(
+                "DUAL_CONTROL",
+                "`1`: changes that weaken protection wait for a second admin (docs/security.md, Dual control). "
+                "Needs two admins with MFA.",
+                kind="flag",
+                default="0",
+            ),
+            Setting(
                 "MFA_ADMINS_MUST_ENROL",
                 "Account admins set up MFA before they change anything. `0` lets those without it act on a "
                 "password alone.",
@@ -265,7 +272,7 @@ SECTIONS = (
         (
             Setting(
                 "EMAIL_URL",
-                "`smtp+tls://user:password@mail.example.org:587`",
+                "`smtp+tls://user:password@mail.example.org:587`. With it, users with a local password can reset it.",
                 default_text="no email",
                 is_secret=True,
             ),

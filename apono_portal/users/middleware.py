@@ -1,10 +1,13 @@
-"""The idle timeout, how many sign-ins a process handles at once, and the answers to refused passwords."""
+"""Who must sign in, the idle timeout, how many sign-ins a process handles at once, and refused passwords."""
 
 from collections.abc import Callable
 from functools import cache
 from math import ceil
-from typing import cast
+from typing import Any, cast
 
+from django.contrib import messages
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -12,7 +15,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.kept_forms import forget_words, keep_words
+from apono_portal.core.web.next_page import SAFE_METHODS, return_url
 from apono_portal.users import sign_in_devices
+from apono_portal.users.device_sessions import touch_device
 from apono_portal.users.exceptions import PasswordsBlocked, PasswordsBusy
 from apono_portal.users.hashers import ConcurrencyLimit
 from apono_portal.users.services import record_lockout
@@ -24,6 +30,25 @@ OWNERS = ConcurrencyLimit(at_once=1, waiting=4, wait_s=5.0)
 POLL_HEADER = "X-Poll"  # static/js/poll.js
 
 
+class SignInRequiredMiddleware(LoginRequiredMiddleware):
+    """Send visitors to sign in. After a form they come back to its page, with the words they typed."""
+
+    def process_view(
+        self, request: HttpRequest, view_func: Any, view_args: Any, view_kwargs: Any
+    ) -> Any:
+        if request.method == "POST" and request.user.is_authenticated:
+            forget_words(request)
+        return super().process_view(request, view_func, view_args, view_kwargs)
+
+    def handle_no_permission(self, request: HttpRequest, view_func: Any) -> Any:
+        if request.method in SAFE_METHODS:
+            return super().handle_no_permission(request, view_func)
+        page = keep_words(request)
+        hint = " What you typed is kept for 15 minutes." if page else ""
+        messages.warning(request, f"You were signed out. Nothing was changed.{hint}")
+        return redirect_to_login(page or return_url(request), self.get_login_url(view_func))
+
+
 class IdleTimeoutMiddleware:
     """Keep a session alive while its user does something. A page that polls is not somebody's doing."""
 
@@ -32,8 +57,10 @@ class IdleTimeoutMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if request.user.is_authenticated and POLL_HEADER not in request.headers:
-            cast(SessionStore, request.session).postpone_idle_timeout()
+        if not request.user.is_authenticated or POLL_HEADER in request.headers:
+            return response
+        if cast(SessionStore, request.session).postpone_idle_timeout():
+            touch_device(request)
         return response
 
 

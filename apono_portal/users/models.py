@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from apono_portal.core.db.email_domain import EmailDomain
+from apono_portal.core.web.user_agent import name_browser
 from apono_portal.users.managers import UserManager, UserQuerySet
 from apono_portal.users.search import SearchWordsField
 
@@ -34,6 +35,36 @@ class PasswordFailure(models.Model):
 
     def __str__(self) -> str:
         return f"Incorrect password at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class SignedInDevice(models.Model):
+    """A session of a user, as pages list it and end it: by its id, never by anything that opens it.
+
+    ``session_hash`` is what the table of sessions has, and ``auth`` the session hash of the user at that
+    time: a session made void by a new password or an MFA reset is no longer listed.
+    """
+
+    user = models.ForeignKey("users.User", on_delete=models.CASCADE, related_name="devices")
+    session_hash = models.CharField(max_length=40, unique=True, editable=False)
+    auth = models.CharField(max_length=64, editable=False)
+    user_agent = models.CharField(max_length=256, blank=True)
+    address = models.GenericIPAddressField(null=True, blank=True)
+    signed_in_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["signed_in_at"], name="device_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.address}" if self.address else self.name
+
+    @property
+    def name(self) -> str:
+        return name_browser(self.user_agent)
+
+    @property
+    def is_phone(self) -> bool:
+        return any(system in self.user_agent for system in ("Android", "iPhone"))
 
 
 class Role(models.TextChoices):

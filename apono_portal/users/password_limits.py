@@ -44,6 +44,15 @@ class PasswordAttempt:
             browser=sign_in_devices.find_device(request, email),
         )
 
+    @classmethod
+    def for_link(cls, request: HttpRequest, email: str) -> "PasswordAttempt":
+        """Return a request for a link by email. It has budgets of its own: it uses up no passwords."""
+        return cls(
+            account=account_reference(f"link {email}"),
+            network=f"link {network_of(client_address(request))}",
+            browser="",
+        )
+
     def require_budget(self, *, counted: PasswordFailure | None = None) -> None:
         """Raise `PasswordsBlocked` if a budget is used up, without ``counted``."""
         failures = [failure for failure in self._failures() if failure != counted]

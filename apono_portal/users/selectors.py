@@ -64,3 +64,8 @@ def group_rows() -> QuerySet[Group]:
 def live_requests_of(user: User) -> QuerySet[AccessRequest]:
     """Return a user's requests whose access is being granted, is active or is being revoked."""
     return AccessRequest.objects.filter(requester=user, status__in=LIVE)
+
+
+def has_signed_in_since(user: User, at: datetime) -> bool:
+    sign_ins = Event.objects.filter(event=EventName.SESSION_SIGN_IN, actor_id=user.pk)
+    return sign_ins.filter(at__gte=at).exists()

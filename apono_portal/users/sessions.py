@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from django.conf import settings
+from django.contrib.auth import HASH_SESSION_KEY
 from django.contrib.sessions.backends.base import VALID_KEY_CHARS, UpdateError
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.models import Session
@@ -27,9 +28,11 @@ from django.utils.crypto import get_random_string, salted_hmac
 
 from apono_portal.core.db.compiled_query import CompiledQuery
 from apono_portal.sso.models import ProviderSession
+from apono_portal.users.models import SignedInDevice
 
 BEGAN_AT = "began_at"
 PROVIDER_SESSION = "sso_session"  # the row of a session that an identity provider began
+DEVICE = "device"  # the row by which the session is listed
 TOUCH_INTERVAL = timedelta(minutes=1)  # at most one write a minute for an active user
 KEY_LENGTH = 32  # of 36 characters: 165 bits
 HASH_LENGTH = 40  # of 16 characters, which the table has room for: 160 bits
@@ -73,18 +76,19 @@ class SessionStore(DatabaseStore):
         session.expire_date = self._next_expiry(data)
         return session
 
-    def postpone_idle_timeout(self) -> None:
-        """Count the idle time from now.
+    def postpone_idle_timeout(self) -> bool:
+        """Count the idle time from now, and return whether that was written.
 
         Only the expiry is written: the data may be another request's by now, and a window that was
         closed there must not come back.
         """
         if self.session_key is None or self._expires_at is None or self._former_key is not None:
-            return  # new, or about to be saved
+            return False  # new, or about to be saved
         expires_at = self._next_expiry(self)
-        if expires_at - self._expires_at >= TOUCH_INTERVAL:
-            row = Session.objects.filter(session_key=hash_of(self.session_key))
-            row.update(expire_date=expires_at)
+        if expires_at - self._expires_at < TOUCH_INTERVAL:
+            return False
+        row = Session.objects.filter(session_key=hash_of(self.session_key))
+        return bool(row.update(expire_date=expires_at))
 
     def _next_expiry(self, data: Mapping[str, Any]) -> datetime:
         now = timezone.now()
@@ -108,7 +112,7 @@ class SessionStore(DatabaseStore):
             super().save(must_create=must_create)
             return
         session = self.create_model_instance(dict(self.items()))
-        with self._provider_session_moved(session.session_key):
+        with self._rows_moved(session.session_key):
             moved = Session.objects.filter(session_key=hash_of(former)).update(
                 session_key=session.session_key,
                 session_data=session.session_data,
@@ -118,18 +122,22 @@ class SessionStore(DatabaseStore):
             raise UpdateError
 
     @contextmanager
-    def _provider_session_moved(self, new_hash: str) -> Iterator[None]:
-        """Take the row along by which an identity provider ends the session, in one transaction.
+    def _rows_moved(self, new_hash: str) -> Iterator[None]:
+        """Take the rows along by which the session is listed and ended, in one transaction.
 
-        Its lock comes first: a provider that ends the session meanwhile finds it under one key or the
-        other.
+        Their locks come first: whoever ends the session meanwhile finds it under one key or the other.
         """
-        pk = self.get(PROVIDER_SESSION)
-        if pk is None:
+        device, provider_session = self.get(DEVICE), self.get(PROVIDER_SESSION)
+        if device is None and provider_session is None:
             yield
             return
         with transaction.atomic():
-            ProviderSession.objects.filter(pk=pk).update(session_hash=new_hash)
+            if device is not None:
+                SignedInDevice.objects.filter(pk=device).update(
+                    session_hash=new_hash, auth=self.get(HASH_SESSION_KEY, "")
+                )
+            if provider_session is not None:
+                ProviderSession.objects.filter(pk=provider_session).update(session_hash=new_hash)
             yield
 
     def delete(self, session_key: str | None = None) -> None:
@@ -138,3 +146,4 @@ class SessionStore(DatabaseStore):
         key = session_key or former or self.session_key
         if key is not None:
             super().delete(hash_of(key))
+            SignedInDevice.objects.filter(session_hash=hash_of(key)).delete()

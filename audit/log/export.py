@@ -48,7 +48,11 @@ COLUMNS = (
     "position",
     "digest",
 )
-CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
+CONTENT_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+    "jsonl": "application/jsonl; charset=utf-8",
+}
 
 
 class _Line:
@@ -97,7 +101,7 @@ def download_with_progress(
 
 
 def download(lines: Iterable[str], *, name: str, file_format: str) -> StreamingHttpResponse:
-    """Return a streamed file. ``file_format`` is csv or jsonl."""
+    """Return a streamed file. ``file_format`` is csv, json or jsonl."""
     filename = f"{name}-{timezone.localtime():%Y-%m-%d}.{file_format}"
     return StreamingHttpResponse(
         _chunks(lines),

@@ -22,8 +22,8 @@ CONTROL_USERS = (("olga", "127.0.0.10"), ("otto", "127.0.0.11"), ("oona", "127.0
 FEW_ACCOUNTS = 200  # with fewer, settings are compared after each attack
 # In this order, but for attacks that run alone, which come last.
 MODULES = ("passwords", "guessing", "sessions", "bypass", "authentication", "tampering", "races", "passkeys",
-           "foreign_ids", "forgery", "replay", "database_writer", "closed_window", "slow_guessing",
-           "log_forgery")  # fmt: skip
+           "foreign_ids", "forgery", "replay", "database_writer", "api_tokens", "provisioning",
+           "single_sign_on", "closed_window", "slow_guessing", "log_forgery")  # fmt: skip
 
 
 class ControlsFailed(SystemExit):

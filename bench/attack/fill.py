@@ -9,6 +9,8 @@ from django.contrib.auth.models import Group
 
 from accessflows.models import AccessFlow, Integration
 from accessflows.requesters import named
+from apono_portal.core.crypto import encryption
+from apono_portal.sso.models import IdentityProvider, SignInDomain
 from apono_portal.users.models import Role, User
 from bench.attack.target import FORBIDDEN, RIGHTFUL
 from bench.portal_data import add_flow, add_integration, enrol
@@ -19,6 +21,7 @@ WITHOUT_MFA = ("Newcomer", "Nora")  # names that begin so
 APPROVERS = ("pia", "paul")
 NAMED = (*ROLES, *APPROVERS, "olga", "otto", "oona")
 NOT_ENROLLED = 12
+CLIENT_SECRET = b"client-secret-of-the-tests"  # known to the provider of tests/fixtures/sso.py
 APPROVED_FLOWS = ("payroll", "refunds", "signing")
 STRENGTHS = {
     "treasury": Strength.PHISHING_RESISTANT,
@@ -72,3 +75,20 @@ def make_flows(admin: User, integration: Integration) -> dict[str, dict[str, int
 
 def email_of(name: str) -> str:
     return f"{name}@example.org"
+
+
+def add_identity_providers(issuers: list[str], user: int, subject: str) -> None:
+    """Add two providers for which nobody has an account yet but one user, at the first of them."""
+    for slug, issuer in zip(("one", "two"), issuers, strict=True):
+        provider = IdentityProvider(slug=slug, name=slug, issuer=issuer, client_id="portal")
+        provider.encrypted_secret = encryption.encrypt(
+            CLIENT_SECRET, purpose=encryption.CLIENT_SECRET, owner=provider.secret_id
+        )
+        provider.save()
+        if slug == "one":
+            provider.domains.create(domain="example.org")
+            provider.identities.create(issuer=issuer, subject=subject, user_id=user)
+
+
+def enforce_domain(domain: str, *, is_enforced: bool) -> None:
+    SignInDomain.objects.filter(domain=domain).update(is_enforced=is_enforced)

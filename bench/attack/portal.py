@@ -68,7 +68,7 @@ class Portal:
             self.servers.portal, self.database, self.keys, PYTHONPATH=str(self.source),
             DJANGO_SETTINGS_MODULE="bench.attack.settings", WORKER_INTERVAL_S="0.3", LOG_LEVEL="ERROR",
             ATTACK_CLOCK=str(self._clock_file), PORTAL_URL=ORIGIN, ALLOWED_HOSTS=f"{base.HOST},localhost",
-            AUDIT_PUBLIC_KEYS=str(signing_key.public_key),
+            AUDIT_PUBLIC_KEYS=str(signing_key.public_key), SSO_NETWORKS="127.0.0.0/8",
         )  # fmt: skip
         log = self.servers.home / f"{self.database}.log"
         self.application = base.Application(environment, log, self.source)

@@ -213,6 +213,19 @@ RULES = (
     Rule("the table of sessions has no keys", ("taking over",), [
         Edit("apono_portal/users/sessions.py",
              'salted_hmac("users.sessions", key, algorithm="sha256").hexdigest()[:HASH_LENGTH]', "key")]),
+    Rule("tokens end with the epoch", ("api: after a reset",), [
+        Edit("apono_portal/api/models.py", "if self.epoch != self.user.mfa_epoch:", "if False:")]),
+    Rule("a token has scopes", ("api: scopes",), [
+        Edit("apono_portal/api/authentication.py",
+             "if self.scope is not None and self.scope not in api_token.scopes:", "if False:")]),
+    Rule("a token reveals what its person confirmed for it", ("api: codes and stolen",), [
+        Edit("apono_portal/api/tokens/selectors.py", "if request.token_id == token.pk and request.is_authentic",
+             "if request.is_authentic")]),
+    Rule("a directory takes over no group", ("scim:",), [
+        Edit("apono_portal/scim/memberships.py", "Group.objects.create(name=_free_name(name, group=None))",
+             "Group.objects.get_or_create(name=name)[0]")]),
+    Rule("an email alone signs nobody in", ("sso:",), [
+        Edit("apono_portal/sso/identities.py", "    if user is not None and not is_unused(user):\n", "    if False:\n")]),
     Rule("a log is compared with checkpoints saved elsewhere", ("rewriting the audit log",), [
         Edit("audit/integrity/verification.py", "        saved=saved,\n    )", "        saved=(),\n    )")]),
     Rule("a retention stub is signed by a worker", ("rewriting the audit log",), [

@@ -90,7 +90,7 @@ class Portal:
             raise TooBusy("Some expired before all were active.") from None
         finally:
             connections.close_all()
-        return Credential(shown.user, shown.database, shown.password)
+        return Credential(shown.user, shown.resource, shown.password)
 
     def extend(self, grants: Iterable[Grant]) -> None:
         for grant in grants:

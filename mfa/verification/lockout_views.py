@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.kept_forms import kept_words
 from apono_portal.core.web.permissions import admins_only
 from apono_portal.core.web.types import PortalRequest
 from mfa.exceptions import MfaError
@@ -26,7 +27,7 @@ def lockouts(request: PortalRequest) -> HttpResponse:
 @admins_only
 def lift_lockout(request: PortalRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(get_user_model(), pk=pk)
-    form = ReasonForm(request.POST or None)
+    form = ReasonForm(request.POST or None, initial=kept_words(request, "reason"))
     if form.is_valid():
         try:
             services.lift_lockout(

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accessflows.acting import action_context
 from accessflows.models import AccessFlow, Integration
+from apono_portal.core.web.kept_forms import kept_words
 from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.core.web.types import PortalRequest
 from requests_app.active_access.forms import (
@@ -140,7 +141,10 @@ def _report_outcome(request: PortalRequest, outcome: RevocationOutcome) -> None:
 def revoke_on_integration(request: PortalRequest, pk: int) -> HttpResponse:
     """Show how much access on an integration ends and ask for a reason; with one, revoke it all."""
     integration = get_object_or_404(Integration, pk=pk)
-    form = RevocationReasonForm(request.POST if request.method == "POST" else None)
+    form = RevocationReasonForm(
+        request.POST if request.method == "POST" else None,
+        initial=kept_words(request, "reason"),
+    )
 
     def revoke_everything(reason: str) -> None:
         number = revoke_everything_on(

@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.kept_forms import kept_words
 from apono_portal.core.web.types import PortalRequest
 from mfa.exceptions import WindowClosed
 from mfa.verification.strength import is_usable
@@ -135,6 +136,7 @@ def _review(
         "fingerprint": reviewed.flow_fingerprint,
         "digest": review_digest(reviewed, rights),
         "reason": decision.reason if decision and decision.request_id == reviewed.pk else "",
+        **kept_words(request, "reason"),
     }
     context: dict[str, object] = {
         "queue": [RequestSummary(access_request) for access_request in queue],

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from accessflows.acting import action_context
+from apono_portal.core.web.kept_forms import kept_words
 from apono_portal.core.web.permissions import admins_only, readers_only
 from apono_portal.core.web.types import PortalRequest
 from requests_app.break_glass.forms import ReviewForm
@@ -138,7 +139,7 @@ def _page(
         "is_own": is_own,
         "may_lift": may_review and done is not None and done.is_pausing,
         "may_review": may_review and done is None and row.due_at is not None,
-        "form": form or ReviewForm(),
+        "form": form or ReviewForm(initial=kept_words(request, "note")),
     }
     status = 422 if form else 200
     return render(request, "requests_app/reviews.html", context, status=status)

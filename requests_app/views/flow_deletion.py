@@ -7,6 +7,7 @@ from django.views.decorators.http import require_http_methods
 
 from accessflows.acting import action_context
 from accessflows.models import AccessFlow
+from apono_portal.core.web.kept_forms import kept_words
 from apono_portal.core.web.permissions import admins_only
 from apono_portal.core.web.types import PortalRequest
 from requests_app.deletion.flows import FlowUsage, delete_flow, flow_usage
@@ -18,7 +19,10 @@ from requests_app.forms import DeleteReasonForm
 @require_http_methods(["GET", "POST"])
 def delete(request: PortalRequest, pk: int) -> HttpResponse:
     flow = get_object_or_404(AccessFlow, pk=pk)
-    form = DeleteReasonForm(request.POST if request.method == "POST" else None)
+    form = DeleteReasonForm(
+        request.POST if request.method == "POST" else None,
+        initial=kept_words(request, "reason"),
+    )
     if form.is_bound and form.is_valid():
         try:
             usage = delete_flow(**action_context(request), flow=flow, **form.cleaned_data)

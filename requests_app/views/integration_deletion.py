@@ -7,6 +7,7 @@ from django.views.decorators.http import require_http_methods
 
 from accessflows.acting import action_context
 from accessflows.models import Integration
+from apono_portal.core.web.kept_forms import kept_words
 from apono_portal.core.web.permissions import admins_only
 from apono_portal.core.web.types import PortalRequest
 from requests_app.deletion.integrations import delete_integration, integration_usage
@@ -19,7 +20,10 @@ from requests_app.forms import DeleteReasonForm
 @require_http_methods(["GET", "POST"])
 def delete(request: PortalRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
-    form = DeleteReasonForm(request.POST if request.method == "POST" else None)
+    form = DeleteReasonForm(
+        request.POST if request.method == "POST" else None,
+        initial=kept_words(request, "reason"),
+    )
     if form.is_bound and form.is_valid():
         try:
             delete_integration(
@@ -39,7 +43,10 @@ def delete(request: PortalRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def server_gone(request: PortalRequest, pk: int) -> HttpResponse:
     integration = get_object_or_404(Integration, pk=pk)
-    form = DeleteReasonForm(request.POST if request.method == "POST" else None)
+    form = DeleteReasonForm(
+        request.POST if request.method == "POST" else None,
+        initial=kept_words(request, "reason"),
+    )
     if form.is_bound and form.is_valid():
         try:
             number = close_grants_of_lost_server(

@@ -135,7 +135,7 @@ def _fail(
             "You were signed out after five incorrect codes. Your requests are still pending MFA."
             f"{until if result.locked_until else ''}",
         )
-        return redirect("users:sign_in")
+        return redirect(url_with_next("users:sign_in", safe_next(request)))
     locked_until = result.locked_until
     if locked_until is None:
         form.add_error("code", result.message)

@@ -18,6 +18,7 @@ from accessflows.models import AccessFlow
 from apono_portal.core.formatting.datetimes import relative_datetime
 from apono_portal.core.formatting.durations import format_duration, parse_duration
 from apono_portal.core.web.client import ClientInfo
+from apono_portal.core.web.kept_forms import kept_words
 from apono_portal.core.web.types import PortalRequest
 from mfa.verification.window import stored_window
 from requests_app.exceptions import RequestRefused
@@ -60,6 +61,7 @@ def new_request(request: PortalRequest) -> HttpResponse:
         initial = {
             "duration": data.get("duration") or DEFAULT_DURATION,
             "ticket": data.get("ticket", ""),
+            **kept_words(request, "justification", "ticket"),
         }
         return _select_or_review(request, selection, RequestForm(initial=initial), status=200)
     form = _bound_form(data, selection)
@@ -84,7 +86,7 @@ def again(request: PortalRequest, pk: int) -> HttpResponse:
     duration = min([original.duration, *(flow.max_duration for flow in selection.flows)])
     initial = {"duration": format_duration(duration), "ticket": original.ticket}
     if request.method != "POST":
-        form = RequestForm(initial=initial)
+        form = RequestForm(initial=initial | kept_words(request, "justification", "ticket"))
         return _review(request, selection, form, status=200, original=original)
     text = {name: request.POST.get(name, "") for name in ("justification", "ticket")}
     form = _bound_form(initial | text, selection)

@@ -30,6 +30,7 @@ NOT_IN_ADMIN = {
     "sso.ProviderSession": "within the sessions that it began",
     "sso.UsedLogoutToken": "hashes that nobody looks up",
     "scim.ScimToken": "shown by the Provisioning page",
+    "users.SignedInDevice": "shown to its user under Security & Privacy, and to admins",
     "users.PasswordFailure": "the same, for a quarter of an hour",
     "notifications.ReadPosition": "a worker's place in the log",
 }

@@ -24,13 +24,14 @@ NOT_A_WRITE = {
     "audit.record_many": "is the record of many at once",
     "users.user_digest": "reads",
     "users.group_digest": "reads",
-    "accessflows.integration_digest": "reads",
+    "users.group_name_digest": "reads",
     "apono_portal.webhook_digest": "reads",
     "apono_portal.provider_digest": "reads",
     "apono_portal.domain_digest": "reads",
     "apono_portal.break_glass_admins": "reads",
     "users.link_to_set_password": "signs a link and writes nothing",
     "users.link_for_email": "the same for an email that is being sent",
+    "users.reset_link_for_email": "the same",
 }
 # Modules that speak HTTP, or set up a portal.
 NO_SERVICES = {"views", "forms", "admin", "management", "demo"}

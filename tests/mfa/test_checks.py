@@ -88,7 +88,7 @@ def test_what_is_left_to_a_library_is_an_error(settings, problem, name):
     ("problem", "missing"),
     [
         ("mfa.E011", ENFORCER),
-        ("mfa.E011", "django.contrib.auth.middleware.LoginRequiredMiddleware"),
+        ("mfa.E011", "apono_portal.users.middleware.SignInRequiredMiddleware"),
         ("mfa.E018", "django.middleware.csrf.CsrfViewMiddleware"),
     ],
 )

@@ -17,6 +17,7 @@ from apono_portal.sso.models import ExternalIdentity
 from apono_portal.sso.pending_connection import PendingConnection
 from apono_portal.users import services
 from apono_portal.users.models import User
+from apono_portal.users.reset_tokens import reset_token_generator
 from apono_portal.users.services.passwords import link_to_set_password
 from mfa.enrolment.recovery_codes import make_recovery_codes, replace_recovery_codes
 from mfa.enrolment.services import begin_set_up
@@ -92,10 +93,13 @@ PAGES = [
 # What changes nothing about how somebody signs in, or is no door to an enrolled user.
 NO_DOORS = {"mfa:passkey_options", "mfa:rename_method", "mfa:codes_saved",
             "users:well_known_password", "users:vouch_for_passkey", "mfa:security", "mfa:close_window", "mfa:lockouts", "users:sign_in", "users:sign_out",
-            "users:theme", "users:time_zone", "users:list", "users:create", "users:remind", "users:reactivate",
-            "users:groups", "users:create_group", "users:edit_group", "admin_sign_in", "admin_sign_out"}  # fmt: skip
+            "users:theme", "users:time_zone", "users:list", "users:detail", "users:group", "users:create", "users:remind", "users:reactivate",
+            "users:end_device", "users:end_other_devices", "users:end_device_of_user",
+            "users:end_devices_of_user", "users:forgot_password", "users:reset_link_sent",
+            "users:groups", "users:create_group", "users:edit_group", "users:add_group_members", "users:import", "users:apply_import",
+            "users:deactivate_selected", "users:reset_mfa_of_selected", "users:add_selected_to_group", "users:remove_group_member", "admin_sign_in", "admin_sign_out"}  # fmt: skip
 SET_UP = {"requests:set_up", "requests:confirm_set_up", "requests:confirm_password"}
-BY_LINK = {"users:set_password"}
+BY_LINK = {"users:set_password", "users:reset_password"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -137,6 +141,13 @@ SERVICES: dict[str, Callable[[User], Any]] = {
     ),
     "set the password by link": lambda user: services.set_password(
         user=user, token=default_token_generator.make_token(user), password=NEW, client_info=SYSTEM
+    ),
+    "reset the password by link": lambda user: services.set_password(
+        user=user,
+        token=reset_token_generator.make_token(user),
+        tokens=reset_token_generator,
+        password=NEW,
+        client_info=SYSTEM,
     ),
     "make recovery codes": lambda user: make_recovery_codes(
         user=user, window=None, client_info=SYSTEM

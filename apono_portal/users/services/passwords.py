@@ -1,16 +1,20 @@
 """Passwords: changed by their owner, or set through a link that works once.
 
+A link comes from an account admin, or is requested by whoever has the user's mailbox.
+
 An enrolled user needs MFA for either: an open window, or a code together with the link. Every change
 advances the user's epoch, which ends other sessions and closes verified windows.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from django.conf import settings
 from django.contrib.auth.tokens import default_token_generator
 from django.db import transaction
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
@@ -19,12 +23,16 @@ from apono_portal.core.web.absolute_urls import absolute_url
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.sso.enforcement import may_use_password
 from apono_portal.users.exceptions import UserError
+from apono_portal.users.managers import normalise_email
 from apono_portal.users.models import User
+from apono_portal.users.ownership import directory_of
+from apono_portal.users.password_limits import PERIOD
+from apono_portal.users.reset_tokens import RESET_LIFETIME, reset_token_generator
 from audit.events import EventName
 from audit.models import Event
 from audit.outbox.deferred_parts import PLACEHOLDER
 from audit.outbox.deliveries import enqueue_email
-from audit.services import record
+from audit.services import ANONYMOUS_LABEL, record
 from mfa import emails
 from mfa.enrolment.recovery_codes import verify_any_code
 from mfa.methods.selectors import is_enrolled
@@ -34,12 +42,19 @@ from mfa.verification.locking import advance_epoch, lock_state
 from mfa.verification.throttle_scope import ThrottleScope
 from mfa.verification.window import Window
 
-PASSWORD_LINK = "password_link"
+PASSWORD_LINK, RESET_LINK = "password_link", "reset_link"
+MAX_EMAILS = 3  # with a link to one user in `PERIOD`
 UNKNOWN_BROWSER = ThrottleScope()
 ACCOUNT_CHANGED = "Your password or account has changed. Sign in again."
 NO_PASSWORD = "You sign in through your identity provider, without a password."
 USES_SSO = "This user signs in through an identity provider and needs no password."
 LINK_VOID = "This link no longer works. Ask an account admin for a new one."
+
+
+class TokenChecker(Protocol):
+    """The generator that made the token of a link."""
+
+    def check_token(self, user: User | None, token: str | None) -> bool: ...
 
 
 def change_password(
@@ -68,8 +83,11 @@ def set_password(
     client_info: ClientInfo,
     code: str = "",
     scope: ThrottleScope = UNKNOWN_BROWSER,
+    tokens: TokenChecker = default_token_generator,
 ) -> VerificationResult | None:
-    """Set the password of a user who opened a link (`invite_user`), which stops working.
+    """Set the password of a user who opened a link, which stops working.
+
+    ``tokens`` made the link's token: Django's for `invite_user`, its own for `request_reset_link`.
 
     Whoever holds a link to an enrolled user's account also needs a code: without a correct one nothing
     is set. Returns how the code was verified, None if none was needed. Raises `MalformedCode`, and
@@ -77,7 +95,7 @@ def set_password(
     """
     with transaction.atomic():
         user = _lock_user(user)
-        is_valid = user.is_active and default_token_generator.check_token(user, token)
+        is_valid = user.is_active and tokens.check_token(user, token)
         if not is_valid or not may_use_password(user):
             raise UserError(LINK_VOID)
         result = None
@@ -117,6 +135,33 @@ def invite_user(
         return issue_link(actor=actor, user=user, client_info=client_info)
 
 
+def request_reset_link(*, email: str, client_info: ClientInfo) -> None:
+    """Email a link to set a new password, if the email is that of a local account.
+
+    Nothing shows whether it is: for any other email the same is written, and the email to send is
+    taken back in the same transaction. Neither single sign-on nor a directory is got around: their
+    users get no link, nor does anybody without a password. Raises nothing.
+    """
+    with transaction.atomic():
+        user = _local_user(email)
+        recipient = user or User(pk=0, email=normalise_email(email))
+        recent = Event.objects.about_target(recipient).filter(
+            event=EventName.USER_REQUEST_PASSWORD_LINK, at__gt=timezone.now() - PERIOD
+        )
+        is_too_many = recent.count() >= MAX_EMAILS
+        event = record(
+            event=EventName.USER_REQUEST_PASSWORD_LINK,
+            actor=None,
+            actor_label=ANONYMOUS_LABEL,
+            target=user,
+            client_info=client_info,
+        )
+        with transaction.atomic():
+            _send_reset_link(event, recipient, client_info)
+            if user is None or is_too_many:
+                transaction.set_rollback(True)
+
+
 def void_password(*, actor: User, user: User, client_info: ClientInfo) -> Invitation | None:
     """Make a user's password and earlier links useless, and issue a link to set a new one.
 
@@ -140,21 +185,43 @@ def issue_link(*, actor: User, user: User, client_info: ClientInfo) -> Invitatio
 
 
 def link_for_email(user_id: int, since: datetime) -> str | None:
-    """Return the link for an email queued at ``since``, None if it should no longer work.
+    """Return an admin's link for an email queued at ``since``, None if it should no longer work."""
+    user = _still_without_password(user_id, since)
+    return link_to_set_password(user) if user else None
 
-    That is so once the user is deactivated, has signed in, or has another password.
-    """
-    user = User.objects.active().filter(pk=user_id).first()
-    if user is None or (user.last_login and user.last_login > since) or not may_use_password(user):
+
+def reset_link_for_email(user_id: int, since: datetime) -> str | None:
+    """Return the link a user requested at ``since``, None if it should no longer work."""
+    user = _still_without_password(user_id, since)
+    if user is None or timezone.now() - since > RESET_LIFETIME:
         return None
-    changes = Event.objects.about_target(user).filter(event=EventName.USER_CHANGE_PASSWORD)
-    return None if changes.filter(at__gt=since).exists() else link_to_set_password(user)
+    uid = urlsafe_base64_encode(force_bytes(user.pk))
+    return absolute_url("users:reset_password", uid, reset_token_generator.make_token(user))
 
 
 def link_to_set_password(user: User) -> str:
     uid = urlsafe_base64_encode(force_bytes(user.pk))
     token = default_token_generator.make_token(user)
     return absolute_url("users:set_password", uid, token)
+
+
+def _still_without_password(user_id: int, since: datetime) -> User | None:
+    """Return the user, None if deactivated, signed in since, or with another password since."""
+    user = User.objects.active().filter(pk=user_id).first()
+    if user is None or (user.last_login and user.last_login > since) or not may_use_password(user):
+        return None
+    changes = Event.objects.about_target(user).filter(event=EventName.USER_CHANGE_PASSWORD)
+    return None if changes.filter(at__gt=since).exists() else user
+
+
+def _local_user(email: str) -> User | None:
+    """Return the user who may reset the password by email, with the same queries for any email."""
+    users = User.objects.active().select_related("scim_user__directory")
+    user = users.filter(email=normalise_email(email)).first()
+    has_password = may_use_password(user or User(email=normalise_email(email)))
+    if user is None or not has_password or not user.has_usable_password():
+        return None
+    return None if user.is_service or directory_of(user) else user
 
 
 def _lock_user(user: User) -> User:
@@ -191,4 +258,21 @@ def _send_link(event: Event, user: User) -> None:
         subject=f"{settings.PORTAL_NAME}: set your password",
         body=render_to_string("users/email/invitation.txt", context),
         deferred=(PASSWORD_LINK, user.pk),
+    )
+
+
+def _send_reset_link(event: Event, recipient: User, client_info: ClientInfo) -> None:
+    context = {
+        "recipient": recipient,
+        "link": PLACEHOLDER,
+        "minutes": int(RESET_LIFETIME.total_seconds() // 60),
+        "address": client_info.address,
+        "portal_name": settings.PORTAL_NAME,
+    }
+    enqueue_email(
+        event=event,
+        recipient=recipient.email,
+        subject=f"{settings.PORTAL_NAME}: reset your password",
+        body=render_to_string("users/email/password_reset.txt", context),
+        deferred=(RESET_LINK, recipient.pk),
     )

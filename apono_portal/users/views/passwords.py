@@ -1,25 +1,31 @@
-"""Changing a password, and setting it through a link."""
+"""Changing a password, requesting a link to reset it, and setting it through a link."""
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth import views as auth_views
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.tokens import default_token_generator
 from django.contrib.auth.views import INTERNAL_RESET_SESSION_TOKEN
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.types import PortalRequest
 from apono_portal.sso.enforcement import may_use_password
 from apono_portal.users import services, session_state, sign_in_devices
 from apono_portal.users.exceptions import UserError
-from apono_portal.users.forms import ChangePasswordForm, LinkPasswordForm
+from apono_portal.users.forms import ChangePasswordForm, ForgotPasswordForm, LinkPasswordForm
 from apono_portal.users.models import User
-from apono_portal.users.services.passwords import NO_PASSWORD
+from apono_portal.users.password_limits import PasswordAttempt
+from apono_portal.users.reset_tokens import RESET_LIFETIME, reset_token_generator
+from apono_portal.users.services.passwords import NO_PASSWORD, TokenChecker
 from mfa.exceptions import WindowClosed
 from mfa.middleware import redirect_to_verify
 from mfa.verification.attempts import VerificationResult
@@ -72,11 +78,43 @@ def _verify_first(request: PortalRequest) -> HttpResponse:
     return render(request, "users/password.html", context, status=422)
 
 
+@login_not_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def forgot(request: HttpRequest) -> HttpResponse:
+    """Email a link to reset the password. The answer is the same whether or not the account exists."""
+    form = ForgotPasswordForm(request.POST if request.method == "POST" else None)
+    if not settings.EMAIL_CONFIGURED or not form.is_valid():
+        status = 422 if form.errors else 200
+        return render(request, "users/forgot_password.html", {"form": form}, status=status)
+    email = form.cleaned_data["email"]
+    PasswordAttempt.for_link(request, email).count()
+    services.request_reset_link(email=email, client_info=ClientInfo.of(request))
+    return redirect("users:reset_link_sent")
+
+
+@login_not_required
+@require_safe
+def reset_link_sent(request: HttpRequest) -> HttpResponse:
+    minutes = int(RESET_LIFETIME.total_seconds() // 60)
+    return render(request, "users/reset_link_sent.html", {"minutes": minutes})
+
+
+@method_decorator(login_not_required, name="dispatch")
 class SetPassword(auth_views.PasswordResetConfirmView):
-    """Set a password through a link of `services.invite_user`, for active users only."""
+    """Set a password through a link of `services.invite_user`, for active users only.
+
+    The token is in the address of the link alone: opening it moves the token to the session.
+    """
 
     template_name = "users/set_password.html"
     form_class = LinkPasswordForm
+    token_generator: TokenChecker = default_token_generator
+
+    def dispatch(self, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = super().dispatch(*args, **kwargs)
+        if kwargs["token"] != self.reset_url_token:
+            response["Referrer-Policy"] = "no-referrer"  # the address has the token
+        return response
 
     def get_user(self, uidb64: str) -> Any:
         user = super().get_user(uidb64)
@@ -90,6 +128,7 @@ class SetPassword(auth_views.PasswordResetConfirmView):
                 password=form.cleaned_data["new_password1"],
                 code=form.cleaned_data.get("code", ""),
                 scope=throttle_scope_of(self.request, form.user),
+                tokens=self.token_generator,
                 client_info=ClientInfo.of(self.request),
             )
         except UserError:  # since the request began
@@ -120,3 +159,9 @@ class SetPassword(auth_views.PasswordResetConfirmView):
         if not context["validlink"]:
             kwargs["status"] = 410
         return super().render_to_response(context, **kwargs)
+
+
+class ResetPassword(SetPassword):
+    """The same through a link that its user requested (`services.request_reset_link`)."""
+
+    token_generator = reset_token_generator

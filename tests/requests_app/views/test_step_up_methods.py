@@ -68,3 +68,13 @@ def test_recovery_code_page_leads_to_no_method_that_does_not_work(moved, signed_
     page = signed_in(moved).get(f"{STEP_UP}?with=recovery").content.decode()
     assert "Enter a recovery code" in page
     assert "your authenticator app</a>" not in page
+
+
+def test_wrong_codes_that_end_the_session_say_so_above_the_sign_in_form(signed_in):
+    user = AuthenticatorFactory().user
+    browser = signed_in(user)
+    for _ in range(5):
+        answer = browser.post(STEP_UP, {"code": "000000", "next": "/requests/"})
+    assert answer.headers["Location"] == "/sign-in/?next=%2Frequests%2F"
+    page = browser.get(answer.headers["Location"]).content.decode()
+    assert page.index("You were signed out after five incorrect codes") < page.index("<form")

@@ -1,0 +1,1 @@
+"""Everything the portal has about one user, for that user."""
