@@ -19,7 +19,7 @@ from apono_portal.backup.snapshot import Snapshot
 MANIFEST, DUMP = "manifest.json", "database.dump"
 CHUNK_BYTES = 1 << 20
 # Their rows are not needed again: a restore ends all sessions.
-LEFT_OUT = ("django_session", "sso_providersession")
+LEFT_OUT = ("django_session", "sso_providersession", "users_signedindevice")
 
 
 class BackupError(Exception):

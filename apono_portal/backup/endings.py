@@ -13,13 +13,15 @@ from django.db import models
 from django.db.models import F
 from django.utils import timezone
 
+from accessflows.dual_control.services import expire_changes
+from accessflows.models import ProposedChange
 from apono_portal.backup.comparison import PREVIOUS
 from apono_portal.core.web.client import SYSTEM
 from apono_portal.notifications.models import ReadPosition
 from apono_portal.scim.models import ScimToken
 from apono_portal.sso.models import ProviderSession
 from apono_portal.users.exceptions import UserError
-from apono_portal.users.models import DeactivatedBy, User
+from apono_portal.users.models import DeactivatedBy, SignedInDevice, User
 from apono_portal.users.services.users import end_account
 from audit.integrity.chain import chain_end
 from audit.models import Delivery
@@ -37,14 +39,21 @@ DEACTIVATED = "The user was deactivated after the backup that was restored."
 
 def end_sessions() -> int:
     """End every session, window, API and directory token, and pending set-up. Return how many users have."""
-    for rows in (Session.objects, ProviderSession.objects, PasskeyChallenge.objects):
-        rows.all().delete()
+    for model in (Session, ProviderSession, SignedInDevice, PasskeyChallenge):
+        model._default_manager.all().delete()
     Authenticator.objects.awaiting_confirmation().delete()
     ScimToken.objects.filter(revoked_at=None).update(revoked_at=timezone.now())
     without = User.objects.filter(mfa_state=None).values_list("pk", flat=True)
     for pks in _chunks(without):
         MfaState.objects.bulk_create(MfaState(user_id=pk) for pk in pks)
     return MfaState.objects.update(epoch=F("epoch") + EPOCH_STEP)
+
+
+def expire_proposals() -> int:
+    """End the changes that wait for a second admin: some may have been rejected since."""
+    number = ProposedChange.objects.filter(state=ProposedChange.State.PENDING).count()
+    expire_changes(now=timezone.now() + ProposedChange.LIFETIME)
+    return number
 
 
 def void_passwords(*, only_changed: bool, keep: bool) -> int:

@@ -71,6 +71,7 @@ def end_what_was_open(
         counts = {
             "sessions": endings.end_sessions(),
             "passwords": endings.void_passwords(only_changed=compares, keep=keep_passwords),
+            "proposals": endings.expire_proposals(),
             "deliveries": endings.withdraw_deliveries(),
             "requests": endings.end_requests(compares=compares),
         }
