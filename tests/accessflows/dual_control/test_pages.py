@@ -48,6 +48,7 @@ def test_the_flow_form_proposes_and_another_admin_confirms(ada_client, grace_cli
         "name": "Orders",
         "targets": f"{target.resource_id}:{target.permission_id}",
         "mfa_strength": "any",
+        "agents": "none",
         "max_duration": "8h",
         "approval": "automatic",
         "require_justification": "on",
