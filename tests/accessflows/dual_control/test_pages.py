@@ -48,9 +48,9 @@ def test_the_flow_form_proposes_and_another_admin_confirms(ada_client, grace_cli
         "name": "Orders",
         "targets": f"{target.resource_id}:{target.permission_id}",
         "mfa_strength": "any",
-        "agents": "none",
         "max_duration": "8h",
         "approval": "automatic",
+        "agents": "none",
         "require_justification": "on",
     }
     answer = post_form(ada_client, f"/access-flows/{flow.pk}/edit/", data)
