@@ -61,12 +61,16 @@ class EventName(models.TextChoices):
     TOKEN_CREATE = "token:create", "API token created"
     TOKEN_REVOKE = "token:revoke", "API token revoked"
     TOKEN_CONFIRM = "token:confirm", "API token confirmed for a request"
+    TOKEN_AWAIT_PLAN = "token:await_plan", "API token asks to apply access flows"
+    TOKEN_CONFIRM_PLAN = "token:confirm_plan", "API token confirmed to apply access flows"
 
     FLOW_CREATE = "flow:create", "Access flow created"
     FLOW_CHANGE = "flow:change", "Access flow changed"
     FLOW_ACTIVATE = "flow:activate", "Access flow activated"
     FLOW_DEACTIVATE = "flow:deactivate", "Access flow deactivated"
     FLOW_DELETE = "flow:delete", "Access flow deleted"
+    FLOW_MANAGE = "flow:manage", "Access flow managed by file"
+    FLOW_RELEASE = "flow:release", "Access flow no longer managed by file"
     FLOW_FAVORITE = "flow:favorite", "Access flow marked as favorite"
     FLOW_UNFAVORITE = "flow:unfavorite", "Access flow no longer a favorite"
 
