@@ -153,15 +153,18 @@ def test_without_the_previous_database_numbers_jump_and_passwords_end(file: Path
 
 def test_a_damaged_backup_restores_nothing(file: Path):
     run("backup", str(file))
-    with zipfile.ZipFile(file) as archive:
-        start = archive.getinfo("database.dump").header_offset
-    content = bytearray(file.read_bytes())
-    content[start + 5000] ^= 1
-    file.write_bytes(content)
+    changed, shortened = file.with_suffix(".changed"), file.with_suffix(".shortened")
+    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(shortened, "w") as other:
+        content = bytearray(file.read_bytes())
+        content[archive.start_dir - 200] ^= 1
+        changed.write_bytes(content)
+        other.writestr("manifest.json", archive.read("manifest.json"))
+        other.writestr("database.dump", archive.read("database.dump")[:-200])
     with fresh_database():
-        with pytest.raises(CommandError):
-            run("restore", str(file))
-        assert connection.introspection.table_names() == []
+        for damaged, reason in ((changed, "is damaged"), (shortened, "pg_restore failed")):
+            with pytest.raises(CommandError, match=reason):
+                run("restore", str(damaged))
+            assert connection.introspection.table_names() == []
 
 
 def test_refusals(file: Path, settings):
