@@ -173,7 +173,11 @@ class World:
         self.break_glass = AccessRequestFactory(
             requester=requester,
             flow=AccessFlowFactory(
-                name="On-call break-glass", require_mfa=True, break_glass=True, targets=1
+                name="On-call break-glass",
+                require_mfa=True,
+                break_glass=True,
+                targets=1,
+                requester_groups=[self.owners],
             ),
             status=Status.EXPIRED,
             justification=LONG_REASON,
