@@ -59,8 +59,11 @@ class EscalationInline(ReadOnlyInline):
 
 @admin.register(AccessFlow)
 class AccessFlowAdmin(ReadOnlyAdmin):
-    list_display = ("name", "require_mfa", "approval", "max_duration", "is_active", "changed_at")
-    list_filter = ("is_active", "require_mfa", "break_glass", "approval")
+    list_display = (
+        *("name", "require_mfa", "approval", "max_duration"),
+        *("is_active", "managed_by_file", "changed_at"),
+    )
+    list_filter = ("is_active", "require_mfa", "break_glass", "approval", "managed_by_file")
     search_fields = ("name", "description")
     inlines = (ConditionInline, TargetInline, EscalationInline)
 

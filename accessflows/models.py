@@ -36,6 +36,7 @@ from mfa.models import Strength
 if TYPE_CHECKING:
     from accessflows.dual_control.actions import ProtectedAction
 
+MAX_SOURCE_LENGTH = 200  # of the name of a file that manages flows
 SUMMARY_LENGTH = 3  # names or resources shown in the list of flows
 
 
@@ -220,7 +221,8 @@ class AccessFlow(models.Model):
     """The policy: requesters, targets, maximum duration, approval, availability, Require MFA.
 
     ``version`` and ``fingerprint`` change with everything that matters to a request (see
-    `accessflows.flows.fingerprint`); a request keeps those it was made under.
+    `accessflows.flows.fingerprint`); a request keeps those it was made under. A flow with
+    ``managed_by_file`` is changed by applying that file only (`accessflows.flows.files`).
     """
 
     class Approval(models.TextChoices):
@@ -269,6 +271,10 @@ class AccessFlow(models.Model):
     agents = models.CharField(
         "AI agents", max_length=8, choices=Agents.choices, default=Agents.NONE
     )
+    managed_by_file = models.CharField(
+        "managed by file", max_length=MAX_SOURCE_LENGTH, blank=True, editable=False
+    )
+    managed_commit = models.CharField("commit", max_length=64, blank=True, editable=False)
     is_active = models.BooleanField("active", default=True)
     version = models.PositiveIntegerField(default=0, editable=False)
     fingerprint = models.CharField(max_length=64, editable=False)

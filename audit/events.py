@@ -61,12 +61,16 @@ class EventName(models.TextChoices):
     TOKEN_CREATE = "token:create", "API token created"
     TOKEN_REVOKE = "token:revoke", "API token revoked"
     TOKEN_CONFIRM = "token:confirm", "API token confirmed for a request"
+    TOKEN_AWAIT_PLAN = "token:await_plan", "API token asks to apply access flows"
+    TOKEN_CONFIRM_PLAN = "token:confirm_plan", "API token confirmed to apply access flows"
 
     FLOW_CREATE = "flow:create", "Access flow created"
     FLOW_CHANGE = "flow:change", "Access flow changed"
     FLOW_ACTIVATE = "flow:activate", "Access flow activated"
     FLOW_DEACTIVATE = "flow:deactivate", "Access flow deactivated"
     FLOW_DELETE = "flow:delete", "Access flow deleted"
+    FLOW_MANAGE = "flow:manage", "Access flow managed by file"
+    FLOW_RELEASE = "flow:release", "Access flow no longer managed by file"
     FLOW_FAVORITE = "flow:favorite", "Access flow marked as favorite"
     FLOW_UNFAVORITE = "flow:unfavorite", "Access flow no longer a favorite"
 
@@ -137,6 +141,8 @@ class EventName(models.TextChoices):
     AUDIT_REQUEST_VERIFICATION = "audit:request_verification", "Audit log verification requested"
     AUDIT_VERIFY = "audit:verify", "Audit log verified"
     AUDIT_PRUNE = "audit:prune", "Old events removed"
+    AUDIT_BACK_UP = "audit:back_up", "Database backed up"
+    AUDIT_RESTORE = "audit:restore", "Database restored from a backup"
     AUDIT_DETECT_TAMPERING = "audit:detect_tampering", "Tampering detected"
 
 
@@ -161,6 +167,7 @@ WARNINGS = frozenset(
         EventName.GRANT_FIND_PERMISSION_CHANGES,
         EventName.GRANT_DRIFT,
         EventName.GRANT_REMOVE_UNKNOWN,
+        EventName.AUDIT_RESTORE,
         EventName.AUDIT_DETECT_TAMPERING,
     }
 )

@@ -13,17 +13,24 @@ from accessflows.flows.fingerprint import fingerprint_of, terms_of
 from accessflows.models import AccessFlow, FlowVersion
 from audit.events import EventName
 from audit.models import Event
+from audit.services import SYSTEM_LABEL
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
 # Events shown between the versions.
-LIFECYCLE_EVENTS = (EventName.FLOW_ACTIVATE, EventName.FLOW_DEACTIVATE, EventName.FLOW_DELETE)
+LIFECYCLE_EVENTS = (
+    EventName.FLOW_ACTIVATE,
+    EventName.FLOW_DEACTIVATE,
+    EventName.FLOW_MANAGE,
+    EventName.FLOW_RELEASE,
+    EventName.FLOW_DELETE,
+)
 MAX_EVENTS = 200
 PAGE_SIZE = 25
 
 
-def create_version(*, flow: AccessFlow, changed_by: "User") -> FlowVersion:
+def create_version(*, flow: AccessFlow, changed_by: "User | None") -> FlowVersion:
     """Update the flow's fingerprint and keep its terms as a new version, in the caller's transaction."""
     terms = terms_of(flow)
     flow.version += 1
@@ -35,7 +42,7 @@ def create_version(*, flow: AccessFlow, changed_by: "User") -> FlowVersion:
         version=flow.version,
         fingerprint=flow.fingerprint,
         terms=terms,
-        changed_by_label=str(changed_by)[:320],
+        changed_by_label=str(changed_by or SYSTEM_LABEL)[:320],
         at=flow.changed_at,
     )
 

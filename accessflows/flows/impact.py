@@ -12,6 +12,7 @@ from accessflows.flows.policies import NAMED_USERS
 from accessflows.flows.selectors import requester_sets_of, requesters_of
 from accessflows.flows.summary import sentences
 from accessflows.flows.terms import FlowInput
+from accessflows.flows.weakening import weakened_protection
 from accessflows.models import AccessFlow, Permission
 from accessflows.requesters import named, users_meeting
 from mfa.methods.selectors import not_enrolled_condition
@@ -60,7 +61,7 @@ class DraftImpact:
     ``reach`` is who can request then; ``gaining`` and ``losing`` are users, ``differences`` the terms.
     ``fingerprint`` is the one the flow will have; ``empty_groups`` are approver groups that nobody
     active is in, ``delegations`` sentences on how users could give others access, ``summary`` the terms
-    as sentences.
+    as sentences; ``weakened`` what protects less than before.
     """
 
     reach: Impact
@@ -72,6 +73,7 @@ class DraftImpact:
     empty_groups: tuple[str, ...]
     delegations: tuple[str, ...]
     summary: tuple[str, ...]
+    weakened: tuple[str, ...]
 
 
 def impact_of_draft(draft: FlowInput, flow: AccessFlow | None) -> DraftImpact:
@@ -90,6 +92,7 @@ def impact_of_draft(draft: FlowInput, flow: AccessFlow | None) -> DraftImpact:
         empty_groups=_empty_groups(draft),
         delegations=_delegations(draft),
         summary=tuple(sentences(terms)),
+        weakened=weakened_protection(FlowInput.of(flow), draft) if flow else (),
     )
 
 

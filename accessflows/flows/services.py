@@ -4,6 +4,7 @@ Pending requests keep the fingerprint they were made under. Whether they may go 
 live, by comparing it with the flow's.
 """
 
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from accessflows.models import (
     RequesterCondition,
     RequesterValue,
 )
-from accessflows.permissions import require_admin
+from accessflows.permissions import require_admin, require_unmanaged
 from accessflows.requesters import Sets
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.core.web.seen_state import CHANGED_MEANWHILE
@@ -36,6 +37,27 @@ from mfa.verification.window import Window
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
+
+
+@dataclass(frozen=True, kw_only=True)
+class Author:
+    """Who writes a flow, for its version and its events; no actor is the portal's console.
+
+    ``source`` is added to the metadata of the events.
+    """
+
+    actor: "User | None"
+    client_info: ClientInfo
+    source: Metadata = field(default_factory=dict)
+
+    def record(self, event: EventName, flow: AccessFlow, **metadata: object) -> None:
+        record(
+            event=event,
+            actor=self.actor,
+            target=flow,
+            client_info=self.client_info,
+            metadata={**metadata, **self.source},
+        )
 
 
 def create_flow(
@@ -62,19 +84,10 @@ def create_flow(
                 weakenings=protection.weakenings_of_targets(terms, terms.targets),
                 describe=partial(protection.creation_of, terms),
             )
-            flow = AccessFlow.objects.create(**_plain(terms), version=0)
-            _write_related(flow, terms)
-            create_version(flow=flow, changed_by=actor)
-            record(
-                event=EventName.FLOW_CREATE,
-                actor=actor,
-                target=flow,
-                client_info=client_info,
-                metadata={"version": flow.version, "terms": terms_of(flow), **confirmed},
-            )
+            author = Author(actor=actor, client_info=client_info, source=confirmed)
+            return write_new_flow(author=author, terms=terms)
     except IntegrityError:
         raise InvalidInput({"name": NAME_TAKEN}) from None
-    return flow
 
 
 def change_flow(
@@ -98,6 +111,7 @@ def change_flow(
         with transaction.atomic():
             require_admin(actor=actor, window=window)
             flow = _locked(flow)
+            require_unmanaged(flow)
             if seen_version != flow.version:
                 raise Refused(CHANGED_MEANWHILE)
             confirmed = require_confirmation(
@@ -105,9 +119,8 @@ def change_flow(
                 weakenings=protection.weakenings_of_change(flow, terms),
                 describe=partial(protection.change_of, flow, terms, seen_version),
             )
-            _write_change(
-                actor=actor, flow=flow, terms=terms, client_info=client_info, confirmed=confirmed
-            )
+            author = Author(actor=actor, client_info=client_info, source=confirmed)
+            write_changed_flow(author=author, flow=flow, terms=terms)
     except IntegrityError:
         raise InvalidInput({"name": NAME_TAKEN}) from None
     return flow
@@ -124,25 +137,53 @@ def set_flow_active(
 ) -> bool:
     """Activate or deactivate a flow, and return whether that changed anything.
 
-    Access granted through an inactive flow is no longer eligible; the worker revokes it. Raises
-    ConfirmationRequired to activate one that protects targets less than the active ones do.
+    Access granted through an inactive flow is no longer eligible; the worker revokes it. A flow that a
+    file manages can be deactivated here, and activated only by its file. Raises ConfirmationRequired to
+    activate one that protects targets less than the active ones do.
     """
     with transaction.atomic():
         require_admin(actor=actor, window=window)
+        flow = _locked(flow)
+        if is_active:
+            require_unmanaged(flow)
         confirmed = _require_confirmed_activation(flow, confirmation) if is_active else {}
-        changed = AccessFlow.objects.filter(pk=flow.pk, is_active=not is_active).update(
-            is_active=is_active, changed_at=timezone.now()
-        )
-        if changed:
-            event = EventName.FLOW_ACTIVATE if is_active else EventName.FLOW_DEACTIVATE
-            record(
-                event=event, actor=actor, target=flow, client_info=client_info, metadata=confirmed
-            )
+        author = Author(actor=actor, client_info=client_info, source=confirmed)
+        return write_flow_state(author=author, flow=flow, is_active=is_active)
+
+
+def write_new_flow(*, author: Author, terms: FlowInput) -> AccessFlow:
+    """Create a flow for a caller that has checked who may, and the terms, in its transaction."""
+    flow = AccessFlow.objects.create(**_plain(terms), version=0)
+    _write_related(flow, terms)
+    create_version(flow=flow, changed_by=author.actor)
+    author.record(EventName.FLOW_CREATE, flow, version=flow.version, terms=terms_of(flow))
+    return flow
+
+
+def write_changed_flow(*, author: Author, flow: AccessFlow, terms: FlowInput) -> None:
+    """Save the terms of a locked flow for a caller that has checked who may, in its transaction."""
+    before = terms_of(flow)
+    for name, value in _plain(terms).items():
+        setattr(flow, name, value)
+    flow.save(update_fields=list(PLAIN_FIELDS))
+    _write_related(flow, terms)
+    if differences := difference(before, terms_of(flow)):
+        create_version(flow=flow, changed_by=author.actor)
+        changes = [one.as_dict() for one in differences]
+        author.record(EventName.FLOW_CHANGE, flow, version=flow.version, changes=changes)
+
+
+def write_flow_state(*, author: Author, flow: AccessFlow, is_active: bool) -> bool:
+    """Activate or deactivate a flow for a caller that has checked who may. Returns whether it changed."""
+    changed = AccessFlow.objects.filter(pk=flow.pk, is_active=not is_active).update(
+        is_active=is_active, changed_at=timezone.now()
+    )
+    if changed:
+        author.record(EventName.FLOW_ACTIVATE if is_active else EventName.FLOW_DEACTIVATE, flow)
     return bool(changed)
 
 
 def _require_confirmed_activation(flow: AccessFlow, confirmation: Confirmation | None) -> Metadata:
-    flow = _locked(flow)
     if flow.is_active:
         return {}
     terms = FlowInput.of(flow)
@@ -158,31 +199,6 @@ def _locked(flow: AccessFlow) -> AccessFlow:
     if locked is None:
         raise Refused("This access flow has been deleted. Nothing was saved.")
     return locked
-
-
-def _write_change(
-    *,
-    actor: "User",
-    flow: AccessFlow,
-    terms: FlowInput,
-    client_info: ClientInfo,
-    confirmed: Metadata,
-) -> None:
-    before = terms_of(flow)
-    for name, value in _plain(terms).items():
-        setattr(flow, name, value)
-    flow.save(update_fields=list(PLAIN_FIELDS))
-    _write_related(flow, terms)
-    if differences := difference(before, terms_of(flow)):
-        create_version(flow=flow, changed_by=actor)
-        changes = [one.as_dict() for one in differences]
-        record(
-            event=EventName.FLOW_CHANGE,
-            actor=actor,
-            target=flow,
-            client_info=client_info,
-            metadata={"version": flow.version, "changes": changes, **confirmed},
-        )
 
 
 def _plain(terms: FlowInput) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from accessflows.requesters import ATTRIBUTE_NAMES, EMAIL_DOMAIN, OPERATORS, Con
 from accessflows.tickets import pattern_error
 from apono_portal.core.crypto import encryption
 from apono_portal.core.formatting.durations import MAX_DURATION, format_duration
+from mfa.models import Strength
 
 Pair = tuple[int, int]
 
@@ -37,6 +38,7 @@ def check_terms(terms: FlowInput, *, flow: AccessFlow | None = None) -> None:
     """Raise InvalidInput with a sentence for every invalid field. Calls no target system."""
     errors = {
         "name": _name_error(terms.name, flow),
+        "mfa_strength": _strength_error(terms),
         "requesters": _requester_error(terms),
         "targets": _targets_error(terms.targets, allow_delegation=terms.allow_delegation),
         "max_duration": _duration_error(terms.max_duration),
@@ -92,6 +94,14 @@ def _name_error(name: str, flow: AccessFlow | None) -> str:
     others = AccessFlow.objects.filter(name__iexact=name)
     if (others.exclude(pk=flow.pk) if flow else others).exists():
         return NAME_TAKEN
+    return ""
+
+
+def _strength_error(terms: FlowInput) -> str:
+    if terms.mfa_strength not in Strength.values:
+        return UNKNOWN_CHOICE
+    if not terms.require_mfa and (terms.mfa_strength != Strength.ANY or terms.verify_every_request):
+        return "Turn on Require MFA, or accept any method and don't verify every request."
     return ""
 
 

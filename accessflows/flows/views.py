@@ -70,6 +70,8 @@ def create(request: PortalRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def edit(request: PortalRequest, pk: int) -> HttpResponse:
     flow = get_object_or_404(AccessFlow, pk=pk)
+    if flow.managed_by_file and request.method == "GET":
+        return redirect("flows:history", pk=flow.pk)
     if "step" in request.POST:
         draft = FlowForm(apply_step(request.POST), flow=flow, is_draft=True)
         return _form_page(request, draft, flow=flow)
@@ -147,7 +149,11 @@ def history(request: PortalRequest, pk: int) -> HttpResponse:
 
 def _set_active(request: PortalRequest, pk: int, *, is_active: bool) -> HttpResponse:
     flow = get_object_or_404(AccessFlow, pk=pk)
-    changed = set_flow_active(**action_context(request), flow=flow, is_active=is_active)
+    try:
+        changed = set_flow_active(**action_context(request), flow=flow, is_active=is_active)
+    except Refused as refused:
+        messages.error(request, refused.sentence)
+        return redirect("flows:list")
     if not changed:
         messages.info(request, f"{flow.name} was already {'active' if is_active else 'inactive'}.")
     elif is_active:

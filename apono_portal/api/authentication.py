@@ -18,6 +18,7 @@ API_PATHS = ("/api/v1/", "/api/client/v1/", "/mcp")
 CALLS_PER_MINUTE = 300
 USED_ROUNDED_TO = timedelta(minutes=5)
 NOT_A_READER = "Only account admins and auditors can read this."
+NOT_AN_ADMIN = "Only account admins can do this."
 
 
 class ApiRequest(HttpRequest):
@@ -41,8 +42,15 @@ class CookielessMiddleware:
 class BearerToken(HttpBearer):
     """Authentication by a token with one scope; without ``scope``, by any token."""
 
-    def __init__(self, scope: Scope | None = None, *, readers_only: bool = False) -> None:
+    def __init__(
+        self,
+        scope: Scope | None = None,
+        *,
+        readers_only: bool = False,
+        admins_only: bool = False,
+    ) -> None:
         super().__init__()
+        self.admins_only = admins_only
         self.scope = scope
         self.readers_only = readers_only
 
@@ -55,6 +63,8 @@ class BearerToken(HttpBearer):
             check_scope(api_token, self.scope)
         if self.readers_only and not api_token.user.can_read_everything:
             raise Problem(403, "not_allowed", NOT_A_READER)
+        if self.admins_only and not api_token.user.is_account_admin:
+            raise Problem(403, "not_allowed", NOT_AN_ADMIN)
         return api_token
 
 

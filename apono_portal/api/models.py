@@ -124,6 +124,34 @@ class TokenConfirmation(AuthenticatedRow):
         return f"{self.token_id} for AR-{self.request_id}"
 
 
+class PlanConfirmation(AuthenticatedRow):
+    """A plan of access flows that a token wants to apply, and the verification that its admin confirmed
+    it with.
+
+    It lasts as long as the window of that verification, and until the plan is applied.
+    """
+
+    MAC_FIELDS = ("token_id", "plan_hash", "verification_id")
+    LIFETIME = timedelta(hours=24)
+
+    token = models.ForeignKey(ApiToken, on_delete=models.CASCADE, related_name="plans")
+    plan = models.TextField()
+    plan_hash = models.CharField(max_length=64)
+    verification = models.ForeignKey(
+        Verification, null=True, on_delete=models.CASCADE, related_name="+"
+    )
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["token", "plan_hash"], name="plan_once_per_token")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.token_id} for plan {self.plan_hash[:12]}"
+
+
 class CallCount(models.Model):
     """How often a token was used in one minute."""
 

@@ -9,6 +9,8 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from accessflows.exceptions import Refused
+from accessflows.flows.files.reader import FileRefused
+from accessflows.flows.files.services import StalePlan
 from apono_portal.core.web.absolute_urls import absolute_url
 from mfa.exceptions import MfaError, NotAllowed, WindowClosed
 from requests_app.exceptions import Conflict, RequestRefused
@@ -18,6 +20,7 @@ NOT_FOUND = "Not found, or you do not have access to it."
 # The errors that operations document: of those that read, and of those that change something.
 ERRORS = frozenset({401, 403, 404, 422, 429})
 CHANGES = ERRORS | {409}
+MATCHED_CHANGES = CHANGES | {412}
 TITLES = {
     400: "Malformed request",
     401: "Not authenticated",
@@ -25,6 +28,7 @@ TITLES = {
     404: "Not found",
     405: "Method not allowed",
     409: "Conflict",
+    412: "Precondition failed",
     422: "Refused",
     429: "Too many calls",
 }
@@ -78,7 +82,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, RequestRefused):
         return _refused(error)
     if isinstance(error, Refused):
-        return Problem(422, "refused", error.sentence)
+        return _refused_flow(error)
     if isinstance(error, Conflict):
         return Problem(409, "conflict", error.sentence)
     if isinstance(error, Http404 | NotAllowed):
@@ -100,6 +104,15 @@ def _refused(error: RequestRefused) -> Problem:
             {"where": refusal.field, "message": refusal.sentence} for refusal in error.refusals
         ]
     return Problem(422, "refused", error.sentence, extra)
+
+
+def _refused_flow(error: Refused) -> Problem:
+    if isinstance(error, StalePlan):
+        return Problem(409, "conflict", error.sentence)
+    if isinstance(error, FileRefused):
+        errors = [{"where": "document", "message": sentence} for sentence in error.errors]
+        return Problem(422, "refused", error.errors[0], {"field": "document", "errors": errors})
+    return Problem(422, "refused", error.sentence)
 
 
 def _http_problem(error: HttpError) -> Problem:

@@ -14,6 +14,7 @@ class Scope(models.TextChoices):
     APPROVALS_READ = "approvals:read", "Read the requests you may decide on"
     APPROVALS_WRITE = "approvals:write", "Approve and reject requests"
     FLOWS_READ = "flows:read", "Read access flows and integrations (admins and auditors)"
+    FLOWS_WRITE = "flows:write", "Plan and apply files of access flows (admins)"
     USERS_READ = "users:read", "Read users and groups (admins and auditors)"
     AUDIT_READ = "audit:read", "Read activity and the audit log (admins and auditors)"
 

@@ -8,6 +8,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from apono_portal.api import reference
 from apono_portal.api.agents.views import mcp
 from apono_portal.api.client_v1.operations import api as client_api
+from apono_portal.api.flow_plans import views as flow_plans
 from apono_portal.api.problems import nowhere
 from apono_portal.api.tokens import views
 from apono_portal.api.v1.operations import api, openapi
@@ -36,6 +37,7 @@ pages = [
         views.confirm,
         name="confirm_token",
     ),
+    path("account/tokens/<int:pk>/plans/<int:plan_pk>/", flow_plans.confirm, name="confirm_plan"),
     path("users/tokens/", views.everybodys_tokens, name="everybodys_tokens"),
     path("users/<int:pk>/tokens/new/", views.create_for_service, name="create_service_token"),
     path("users/tokens/<int:pk>/revoke/", views.revoke_as_admin, name="revoke_as_admin"),

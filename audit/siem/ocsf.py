@@ -51,6 +51,8 @@ TYPES = {
     EventName.MFA_RESET: OcsfType(ACCOUNT_CHANGE, 11),
     EventName.FLOW_CREATE: OcsfType(ENTITY, 1),
     EventName.FLOW_CHANGE: OcsfType(ENTITY, 3),
+    EventName.FLOW_MANAGE: OcsfType(ENTITY, 3),
+    EventName.FLOW_RELEASE: OcsfType(ENTITY, 3),
     EventName.FLOW_DELETE: OcsfType(ENTITY, 4),
     EventName.INTEGRATION_CREATE: OcsfType(ENTITY, 1),
     EventName.INTEGRATION_CHANGE: OcsfType(ENTITY, 3),

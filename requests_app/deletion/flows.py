@@ -8,7 +8,7 @@ from django.db.models import Count, Q
 
 from accessflows.flows.fingerprint import compute_fingerprint, terms_of
 from accessflows.models import AccessFlow
-from accessflows.permissions import require_admin
+from accessflows.permissions import require_admin, require_unmanaged
 from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.services import record
@@ -90,6 +90,7 @@ def delete_flow(
         locked = AccessFlow.objects.select_for_update().filter(pk=flow.pk).first()
         if locked is None:
             raise RequestRefused("This access flow has already been deleted.")
+        require_unmanaged(locked)
         usage = flow_usage(locked)
         record(
             event=EventName.FLOW_DELETE,

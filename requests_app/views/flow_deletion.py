@@ -6,6 +6,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
 
 from accessflows.acting import action_context
+from accessflows.exceptions import Refused
+from accessflows.form_fields import add_refusal
 from accessflows.models import AccessFlow
 from apono_portal.core.web.kept_forms import kept_words
 from apono_portal.core.web.permissions import admins_only
@@ -28,6 +30,8 @@ def delete(request: PortalRequest, pk: int) -> HttpResponse:
             usage = delete_flow(**action_context(request), flow=flow, **form.cleaned_data)
         except RequestRefused as refusal:
             form.add_error(refusal.field or None, refusal.sentence)
+        except Refused as refusal:
+            add_refusal(form, refusal)
         else:
             messages.success(request, f"{flow.name} was deleted. {_revoked_access(usage)}")
             return redirect("flows:list")

@@ -21,6 +21,7 @@ NOT_IN_ADMIN = {
     "accessflows.EscalationTier": "within its access flow",
     "accessflows.RequesterCondition": "within its access flow",
     "accessflows.RequesterValue": "in words on the page of its access flow",
+    "api.PlanConfirmation": "an event of the audit log, for a day",
     "api.CallCount": "a number of the last minute",
     "api.StoredResponse": "for a day, so that a call can be repeated",
     "api.TokenConfirmation": "an event of the audit log",

@@ -142,6 +142,7 @@ URLS: dict[str, Guard] = {
     "api:mcp": Guard.PUBLIC,  # to an AI agent's token; others get 401
     "api:revoke_token": Guard.OWN,
     "api:confirm_token": Guard.SIGNED_IN,
+    "api:confirm_plan": Guard.ADMIN,
     "api:create_service_token": Guard.ADMIN,
     "api:everybodys_tokens": Guard.ADMIN,
     "api:revoke_as_admin": Guard.ADMIN,

@@ -5,12 +5,18 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpRequest
 from django.test import Client
 from django.utils import timezone
 
+from accessflows.flows.files.plan import FlowSource, make_plan
+from accessflows.flows.files.writer import export_flows
 from accessflows.models import AccessFlow, CanaryRun
+from apono_portal.api.flow_plans.services import hash_of_plan
+from apono_portal.api.models import PlanConfirmation
 from apono_portal.scim.models import Directory, ScimGroup, ScimUser
 from apono_portal.sso.models import IdentityProvider
+from apono_portal.users.device_sessions import remember_device
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.services import record
@@ -65,6 +71,7 @@ class World:
         world._requests()
         world._providers()
         world._directory()
+        world._plan()
         return world
 
     def _people(self) -> None:
@@ -83,6 +90,16 @@ class World:
         self.token = TokenFactory(user=self.people["requester"], name=f"Laptop of {LONG}"[:64])
         self.service = UserFactory(name="Deployments", is_service=True)
         self.owners = owners
+
+    def _plan(self) -> None:
+        """A plan of access flows that a token of the admin's waits to apply."""
+        document = export_flows(AccessFlow.objects.all())
+        plan = make_plan(FlowSource(document=document, file="flows.yaml")).as_text()
+        self.admin_token = TokenFactory(user=self.people["admin"], name="Pipeline")
+        self.plan = PlanConfirmation(
+            token=self.admin_token, plan=plan, plan_hash=hash_of_plan(plan)
+        )
+        self.plan.sign().save()
 
     def _providers(self) -> None:
         long_name = "Halden directory of people and partners"
@@ -174,7 +191,21 @@ class World:
         client = Client()
         user = User.objects.select_related("mfa_state").get(pk=self.people[role].pk)
         client.force_login(user, backend=BACKEND)
+        list_device_in(client, user)
         if role in {"admin", "requester", "approver"}:
             open_window_in(client, user, VerificationFactory(user=user))
         name = settings.SESSION_COOKIE_NAME
         return {"name": name, "value": client.cookies[name].value, "url": url}
+
+
+def list_device_in(client: Client, user: User) -> None:
+    """List the client's session among the user's devices, as a sign-in does, beside one more."""
+    elsewhere = Client()
+    elsewhere.force_login(user, backend=BACKEND)
+    browsers = {client: "Firefox/140.0 (Windows NT 10.0)", elsewhere: "Safari/604.1 (iPhone)"}
+    for browser, agent in browsers.items():
+        request = HttpRequest()
+        request.user, request.session = user, browser.session
+        request.META |= {"HTTP_USER_AGENT": agent, "REMOTE_ADDR": "10.0.0.7"}
+        remember_device(request, user)
+        request.session.save()

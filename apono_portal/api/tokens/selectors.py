@@ -56,13 +56,14 @@ def confirmed_window(token: ApiToken, request: AccessRequest) -> Window | None:
         .first()
     )
     if confirmation is not None and confirmation.is_authentic:
-        return _window_of(token.user, confirmation.verification)
+        return window_of(token.user, confirmation.verification)
     if request.token_id == token.pk and request.is_authentic and request.verification is not None:
-        return _window_of(token.user, request.verification)
+        return window_of(token.user, request.verification)
     return None
 
 
-def _window_of(user: "User", verification: Verification) -> Window:
+def window_of(user: "User", verification: Verification) -> Window:
+    """Return the window that a user's verification opened, for a token that may use it."""
     return Window(
         user_id=verification.user_id,
         device_id=verification.device_id or 0,

@@ -121,6 +121,7 @@ def describe_flow(flow: AccessFlow) -> Description:
         "description": flow.description,
         "is_active": flow.is_active,
         "version": flow.version,
+        "managed_by_file": flow.managed_by_file,
         "requesters": flow.requester_texts,
         "targets": [_names(target) for target in flow.targets.all()],
         "max_extensions": flow.max_extensions,

@@ -4,7 +4,7 @@ from typing import Any, Literal, TypeVar
 
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from ninja import Router
 from ninja.responses import Status as HttpStatus
 
@@ -12,6 +12,7 @@ from accessflows.flows.forms import FlowFilterForm
 from accessflows.flows.selectors import flow_rows, integration_rows
 from accessflows.models import AccessFlow
 from apono_portal.api.authentication import ApiRequest, BearerToken, client_of
+from apono_portal.api.etags import with_etag
 from apono_portal.api.problems import ERRORS
 from apono_portal.api.scopes import Scope
 from apono_portal.api.tokens.services import revoke_token
@@ -53,11 +54,11 @@ def list_flows(request: ApiRequest, q: schemas.Filter = "", page: schemas.PageNu
     tags=["Flows"],
     summary="Read an access flow",
 )
-def read_flow(request: ApiRequest, flow_id: schemas.Id) -> Result:
+def read_flow(request: ApiRequest, response: HttpResponse, flow_id: schemas.Id) -> Result:
     flow = flow_rows(AccessFlow.objects.filter(pk=flow_id)).first()
     if flow is None:
         raise Http404
-    return describe_flow(flow)
+    return with_etag(response, describe_flow(flow))
 
 
 @router.get(

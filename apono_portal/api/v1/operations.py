@@ -8,8 +8,9 @@ from django.http import HttpRequest, JsonResponse
 from ninja import NinjaAPI
 from ninja.operation import Operation
 
+from apono_portal.api.etags import ETAG_HEADER, WITH_ETAG
 from apono_portal.api.problems import CONTENT_TYPE, install_handlers
-from apono_portal.api.v1 import access, approvals, directory, reports, requests
+from apono_portal.api.v1 import access, approvals, directory, flow_files, reports, requests
 
 DESCRIPTION = (
     "Everything a user does on the pages, with a token. No code is accepted over a token: a protected "
@@ -33,7 +34,7 @@ api = PortalApi(
     openapi_url=None,
 )
 install_handlers(api)
-for module in (requests, access, approvals, directory, reports):
+for module in (requests, access, approvals, flow_files, directory, reports):
     api.add_router("", module.router)
 
 
@@ -47,6 +48,8 @@ def openapi_document() -> dict[str, Any]:
                 operation["description"] = operation["description"].replace("``", "`")
             if "requestBody" in operation:  # which may be no JSON
                 operation["responses"][400] = deepcopy(operation["responses"][422])
+            if operation["operationId"] in WITH_ETAG:
+                operation["responses"][200]["headers"] = deepcopy(ETAG_HEADER)
             for status, response in operation["responses"].items():
                 content = response.get("content", {})
                 if int(status) >= 400 and "application/json" in content:

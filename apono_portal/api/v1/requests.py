@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from django.core.paginator import Paginator
-from django.http import Http404
+from django.db import transaction
+from django.http import Http404, HttpResponse
 from django.utils import timezone
 from ninja import Header, Router
 from ninja.responses import Status as HttpStatus
@@ -13,8 +14,9 @@ from accessflows.flows.catalog import filter_targets, requestable_targets
 from accessflows.flows.policies import FlowApprovers, approvers_of
 from accessflows.models import AccessFlow
 from apono_portal.api.authentication import ApiRequest, BearerToken, client_of
+from apono_portal.api.etags import IfMatch, require_match, with_etag
 from apono_portal.api.idempotency import once
-from apono_portal.api.problems import CHANGES, ERRORS, Problem, mfa_problem
+from apono_portal.api.problems import CHANGES, ERRORS, MATCHED_CHANGES, Problem, mfa_problem
 from apono_portal.api.scopes import Scope
 from apono_portal.api.tokens.selectors import confirmed_window, requests_of
 from apono_portal.api.v1 import schemas
@@ -34,6 +36,7 @@ from requests_app.exceptions import Conflict
 from requests_app.forms import RequestForm
 from requests_app.grants.extension import extend_access
 from requests_app.grants.revocation import cancel_request, revoke_access
+from requests_app.lifecycle import lock_request
 from requests_app.models import AccessRequest, Status
 from requests_app.policies import can_request_again
 from requests_app.selectors import request_details
@@ -175,47 +178,57 @@ def list_requests(
     tags=["Requests"],
     summary="Read a request",
 )
-def read_request(request: ApiRequest, request_id: schemas.Id) -> Result:
+def read_request(request: ApiRequest, response: HttpResponse, request_id: schemas.Id) -> Result:
     """Your own, one you may decide on or, for admins and auditors, anybody's."""
-    return describe_request_in_full(visible_request(request, request_id))
+    return with_etag(response, describe_visible(request, request_id))
 
 
 @router.post(
     "/requests/{request_id}/cancel",
     auth=BearerToken(Scope.REQUESTS_WRITE),
-    response={200: schemas.RequestOut, CHANGES: schemas.ProblemOut},
+    response={200: schemas.RequestOut, MATCHED_CHANGES: schemas.ProblemOut},
     tags=["Requests"],
     summary="Cancel a request that is not active",
 )
-def cancel(request: ApiRequest, request_id: schemas.Id) -> Result:
-    access_request = visible_request(request, request_id)
-    cancel_request(actor=request.auth.user, request=access_request, client_info=client_of(request))
+def cancel(request: ApiRequest, request_id: schemas.Id, if_match: IfMatch = None) -> Result:
+    with transaction.atomic():
+        access_request = _matching_request(request, request_id, if_match)
+        cancel_request(
+            actor=request.auth.user, request=access_request, client_info=client_of(request)
+        )
     return describe_request(visible_request(request, request_id))
 
 
 @router.post(
     "/requests/{request_id}/revoke",
     auth=BearerToken(Scope.REQUESTS_WRITE),
-    response={200: schemas.RequestOut, CHANGES: schemas.ProblemOut},
+    response={200: schemas.RequestOut, MATCHED_CHANGES: schemas.ProblemOut},
     tags=["Requests"],
     summary="Revoke access now",
 )
-def revoke(request: ApiRequest, request_id: schemas.Id) -> Result:
-    access_request = visible_request(request, request_id)
-    revoke_access(actor=request.auth.user, request=access_request, client_info=client_of(request))
+def revoke(request: ApiRequest, request_id: schemas.Id, if_match: IfMatch = None) -> Result:
+    with transaction.atomic():
+        access_request = _matching_request(request, request_id, if_match)
+        revoke_access(
+            actor=request.auth.user, request=access_request, client_info=client_of(request)
+        )
     return describe_request(visible_request(request, request_id))
 
 
 @router.post(
     "/requests/{request_id}/extend",
     auth=BearerToken(Scope.REQUESTS_WRITE),
-    response={200: schemas.RequestOut, CHANGES: schemas.ProblemOut},
+    response={200: schemas.RequestOut, MATCHED_CHANGES: schemas.ProblemOut},
     tags=["Requests"],
     summary="Extend active access",
 )
-def extend(request: ApiRequest, request_id: schemas.Id, body: schemas.ExtendIn) -> Result:
+def extend(
+    request: ApiRequest, request_id: schemas.Id, body: schemas.ExtendIn, if_match: IfMatch = None
+) -> Result:
     """Apply the flow's next extension. Protected access needs your confirmation at ``step_up_url``."""
     access_request = visible_request(request, request_id)
+    # The service compares status and extensions used again, under the lock.
+    require_match(if_match, describe_request_in_full(access_request))
     try:
         extend_access(
             actor=request.auth.user,
@@ -267,6 +280,20 @@ def visible_request(request: ApiRequest, pk: int) -> AccessRequest:
     access_request = request_details(request.auth.user, pk)
     if access_request is None or not request.auth.may_see(access_request):
         raise Http404
+    return access_request
+
+
+def describe_visible(request: ApiRequest, pk: int) -> Result:
+    return describe_request_in_full(visible_request(request, pk))
+
+
+def _matching_request(request: ApiRequest, pk: int, if_match: str | None) -> AccessRequest:
+    """Return a request the caller may see. With ``if_match``, it is locked and as the caller read it."""
+    access_request = visible_request(request, pk)
+    if if_match is not None:
+        lock_request(pk)
+        access_request = visible_request(request, pk)
+        require_match(if_match, describe_request_in_full(access_request))
     return access_request
 
 

@@ -7,10 +7,13 @@ from uuid import UUID
 from ninja import Field, Schema
 from pydantic import ConfigDict
 
+from accessflows.flows.files.plan import Missing
 from requests_app.submission.selection import MAX_TARGETS
 
 MAX_ID = 2**63 - 1
 NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores none
+MAX_DOCUMENT = 524_288  # characters of a file of access flows
+MAX_PLAN = 2_097_152
 
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Cursor = Annotated[int | None, Field(ge=1, le=MAX_ID)]
@@ -247,6 +250,7 @@ class FlowOut(FlowSummaryOut):
     description: str
     is_active: bool
     version: int
+    managed_by_file: str = Field(description="Name of the file that manages it, or empty")
     requesters: list[str]
     targets: list[TargetOut]
     max_extensions: int
@@ -256,6 +260,61 @@ class FlowOut(FlowSummaryOut):
 class FlowPageOut(Schema):
     items: list[FlowOut]
     next_page: int | None
+
+
+class FlowFileOut(Schema):
+    document: str = Field(description="YAML, as docs/flows.schema.json describes it")
+
+
+class PlanIn(Body):
+    """A file of access flows; ``missing`` says what to do with flows that it no longer contains."""
+
+    document: Annotated[str, Field(max_length=MAX_DOCUMENT, pattern=NO_NUL)]
+    file: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)] = Field(
+        description="Name to record; flows are managed by it"
+    )
+    commit: Annotated[str, Field(max_length=64, pattern=NO_NUL)] = ""
+    missing: Missing = Missing.KEEP
+
+
+class ApplyIn(Body):
+    plan: Annotated[str, Field(max_length=MAX_PLAN, pattern=NO_NUL)] = Field(
+        description="As planning returned it, to the letter"
+    )
+
+
+class FlowChangeOut(Schema):
+    """What changes about a flow. ``weakened`` are sentences on what protects less afterwards."""
+
+    flow: str
+    actions: list[str]
+    weakened: list[str]
+    differences: list[dict[str, Any]]
+    summary: list[str]
+    reach: dict[str, int] | None
+    gaining: dict[str, Any] | None
+    losing: dict[str, Any] | None
+    empty_groups: list[str]
+    delegations: list[str]
+    pending_cancelled: int
+    active_revoked: int
+
+
+class PlanOut(Schema):
+    has_changes: bool
+    file: str
+    commit: str
+    digest: str
+    unchanged: int
+    left_out: list[str]
+    changes: list[FlowChangeOut]
+
+
+class SignedPlanOut(PlanOut):
+    """A plan. ``text`` is for people; ``plan`` is what applying takes."""
+
+    text: str
+    plan: str
 
 
 class IntegrationOut(Schema):

@@ -38,9 +38,23 @@ class AuthenticatedRow(models.Model):
 
     def _mac_under(self, key_id: str) -> str:
         values = [_canonical(getattr(self, name)) for name in self.MAC_FIELDS]
-        text = json.dumps([self._meta.label_lower, *values]).encode()
-        mac = hmac.digest(row_keys()[key_id], text, "sha256")
-        return f"{key_id}.{base64.urlsafe_b64encode(mac).decode().rstrip('=')}"
+        return _mac(key_id, json.dumps([self._meta.label_lower, *values]))
+
+
+def mac_of_text(label: str, text: str) -> str:
+    """Return the MAC of a text that the portal hands out and takes back; ``label`` says what it is."""
+    return _mac(newest_key_id(), json.dumps([label, text]))
+
+
+def is_authentic_text(label: str, text: str, mac: str) -> bool:
+    key_id = mac.partition(".")[0]
+    expected = _mac(key_id, json.dumps([label, text])) if key_id in row_keys() else ""
+    return bool(expected) and hmac.compare_digest(mac.encode(), expected.encode())
+
+
+def _mac(key_id: str, text: str) -> str:
+    mac = hmac.digest(row_keys()[key_id], text.encode(), "sha256")
+    return f"{key_id}.{base64.urlsafe_b64encode(mac).decode().rstrip('=')}"
 
 
 def _canonical(value: object) -> object:
