@@ -291,7 +291,7 @@ def test_a_failed_check_offers_to_edit_and_to_check_again(admin_client):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("kind", ["postgresql", "mariadb", "valkey"])
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb", "valkey", "linux"])
 def test_the_guided_set_up_fills_in_the_broker_it_creates(admin_client, kind):
     answer = admin_client.get(f"/integrations/new/?kind={kind}")
     page = html_of(answer)
