@@ -80,6 +80,7 @@ def test_the_users_tab_and_django_admin_propose(ada_client):
     assert post_form(ada_client, "/users/new/", new).headers["Location"] == LIST
     assert not User.objects.filter(pk=user.pk, role="admin").exists()
     assert ProposedChange.objects.count() == 3
+    assert "waits for a second admin" in ada_client.get(f"/users/{user.pk}/").text
     assert not User.objects.filter(email="new@example.org").exists()
 
 
