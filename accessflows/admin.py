@@ -19,6 +19,7 @@ from accessflows.models import (
     FlowVersion,
     Integration,
     Permission,
+    ProposedChange,
     RequesterCondition,
     Resource,
 )
@@ -109,3 +110,14 @@ class CheckRunAdmin(ReadOnlyAdmin):
     list_display = ("integration", "state", "requested_by_label", "requested_at", "finished_at")
     list_filter = ("state", "integration")
     list_select_related = ("integration",)
+
+
+@admin.register(ProposedChange)
+class ProposedChangeAdmin(ReadOnlyAdmin):
+    fields = (
+        *("action_label", "title", "proposer_label", "proposed_at", "expires_at"),
+        *("state", "decided_by_label", "decided_at"),
+    )
+    list_display = ("action_label", "title", "proposer_label", "state", "decided_by_label")
+    list_filter = ("state",)
+    search_fields = ("title", "proposer_label")

@@ -1,9 +1,12 @@
 """Integrations with their resources and permissions, and the access flows that give them out."""
 
+import json
 import uuid
 from datetime import timedelta
+from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -26,8 +29,12 @@ from accessflows.querysets import (
 from accessflows.requesters import ATTRIBUTE_NAMES, OPERATOR_NAMES, OPERATORS
 from accessflows.tickets import MAX_PATTERN_LENGTH
 from apono_portal.core.crypto import encryption
+from apono_portal.core.crypto.authenticity import AuthenticatedRow
 from apono_portal.core.formatting.durations import MAX_DURATION, format_duration
 from mfa.models import Strength
+
+if TYPE_CHECKING:
+    from accessflows.dual_control.actions import ProtectedAction
 
 MAX_SOURCE_LENGTH = 200  # of the name of a file that manages flows
 SUMMARY_LENGTH = 3  # names or resources shown in the list of flows
@@ -223,6 +230,13 @@ class AccessFlow(models.Model):
         ANY_OF = "any_of", "Any one approver"
         ALL_OF = "all_of", "One from each group"
 
+    class Agents(models.TextChoices):
+        """What the AI agents of its requesters may do through a flow."""
+
+        NONE = "none", "Not allowed"
+        REQUEST = "request", "Can request"
+        REVEAL = "reveal", "Can request and reveal credentials"
+
     name = models.CharField("Access Flow Name", max_length=80, unique=True)
     require_mfa = models.BooleanField("Require MFA", default=False)
     mfa_strength = models.CharField(
@@ -258,6 +272,9 @@ class AccessFlow(models.Model):
         "managed by file", max_length=MAX_SOURCE_LENGTH, blank=True, editable=False
     )
     managed_commit = models.CharField("commit", max_length=64, blank=True, editable=False)
+    agents = models.CharField(
+        "AI agents", max_length=8, choices=Agents.choices, default=Agents.NONE
+    )
     is_active = models.BooleanField("active", default=True)
     version = models.PositiveIntegerField(default=0, editable=False)
     fingerprint = models.CharField(max_length=64, editable=False)
@@ -282,6 +299,10 @@ class AccessFlow(models.Model):
                 condition=models.Q(break_glass=False)
                 | models.Q(require_mfa=True, require_justification=True, approval="automatic"),
                 name="flow_break_glass_needs_mfa",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(break_glass=False) | models.Q(agents="none"),
+                name="flow_break_glass_not_for_agents",
             ),
             models.CheckConstraint(
                 condition=models.Q(max_duration__lte=MAX_DURATION), name="flow_duration_has_limit"
@@ -581,3 +602,89 @@ class CheckRun(IntegrationJob):
 
     def __str__(self) -> str:
         return f"Check of {self.integration}"
+
+
+class ProposedChange(AuthenticatedRow):
+    """A change that weakens protection and waits for a second admin (`accessflows.dual_control`).
+
+    The encrypted content is what the service is called with and what the page shows, so nobody who can
+    only write to the database can have an admin confirm something else. It is forgotten once decided.
+    ``fingerprint`` is the state of the target that the change was made against.
+    """
+
+    LIFETIME = timedelta(hours=72)
+    MAC_FIELDS = (
+        *("secret_id", "action", "target_type", "target_id", "title", "fingerprint"),
+        *("proposer_id", "proposer_label", "proposed_at", "expires_at"),
+    )
+
+    class State(models.TextChoices):
+        PENDING = "pending", "Pending"
+        CONFIRMED = "confirmed", "Confirmed"
+        REJECTED = "rejected", "Rejected"
+        WITHDRAWN = "withdrawn", "Withdrawn"
+        EXPIRED = "expired", "Expired"
+
+    secret_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    action = models.CharField(max_length=32)
+    action_label = models.CharField("what", max_length=80)
+    target_type = models.CharField(max_length=64)
+    target_id = models.CharField(max_length=32, blank=True)
+    title = models.CharField(max_length=160)
+    fingerprint = models.CharField(max_length=64, blank=True)
+    encrypted_content = models.TextField(blank=True, editable=False)
+    proposer = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="proposed_changes",
+    )
+    proposer_label = models.CharField("proposed by", max_length=320)
+    proposed_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    state = models.CharField(max_length=16, choices=State.choices, default=State.PENDING)
+    decided_by_label = models.CharField("decided by", max_length=320, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["target_type", "target_id"],
+                name="pending_change_of_target",
+                condition=models.Q(state="pending"),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action_label} {self.title}"
+
+    @property
+    def protected_action(self) -> "ProtectedAction | None":
+        """Return the declaration of its action; None for one of another release."""
+        from accessflows.dual_control.actions import ACTIONS
+
+        return ACTIONS.get(self.action)
+
+    def encrypt(self, **content: Any) -> None:
+        self.encrypted_content = encryption.encrypt(
+            json.dumps(content, cls=DjangoJSONEncoder).encode(),
+            purpose=encryption.PROPOSED_CHANGE,
+            owner=self.secret_id,
+        )
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """Return arguments, weakenings and differences, or raise `DecryptionFailed`."""
+        text = encryption.decrypt(
+            self.encrypted_content, purpose=encryption.PROPOSED_CHANGE, owner=self.secret_id
+        )
+        content: dict[str, Any] = json.loads(text)
+        return content
+
+    @property
+    def is_readable(self) -> bool:
+        try:
+            return bool(self.content)
+        except encryption.DecryptionFailed:
+            return False

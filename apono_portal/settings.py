@@ -155,6 +155,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "apono_portal.users.middleware.PasswordRefusalMiddleware",
+    "accessflows.dual_control.proposal_middleware.DualControlMiddleware",
 ]
 ROOT_URLCONF = "apono_portal.urls"
 WSGI_APPLICATION = "apono_portal.wsgi.application"
@@ -169,7 +170,9 @@ TEMPLATES = [
                 "datetimes": "apono_portal.core.formatting.datetimes",
                 "kept_forms": "apono_portal.core.web.kept_forms",
                 "durations": "apono_portal.core.formatting.durations",
+                "pending_changes": "accessflows.dual_control.note_tags",
                 "target_promises": "accessflows.flows.tags",
+                "user_links": "apono_portal.users.user_links",
             },
             "context_processors": [
                 "django.template.context_processors.request",
@@ -276,6 +279,8 @@ MFA_RECENT_SIGN_IN = timedelta(minutes=15)
 MFA_SET_UP_LIFETIME = timedelta(minutes=30)
 MFA_RECOVERY_CODES = env.flag("MFA_RECOVERY_CODES")
 MFA_ADMINS_MUST_ENROL = env.flag("MFA_ADMINS_MUST_ENROL")
+# What weakens protection waits for a second admin (accessflows/dual_control).
+DUAL_CONTROL = env.flag("DUAL_CONTROL")
 # How long a new passkey does not count for flows that demand one, unless an admin vouches for it.
 MFA_NEW_PASSKEY_WAIT = timedelta(hours=env.integer("MFA_NEW_PASSKEY_HOURS"))
 

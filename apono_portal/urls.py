@@ -19,6 +19,7 @@ urlpatterns = [
     path("account/data/", download_my_data, name="download_my_data"),
     path("access-flows/", include("accessflows.flows.urls")),
     path("integrations/", include("accessflows.integrations.urls")),
+    path("pending-changes/", include("accessflows.dual_control.urls")),
     path("audit-log/", include("audit.urls")),
     path("status/", include("apono_portal.status.urls")),
     path("admin/login/", views.admin_sign_in, name="admin_sign_in"),

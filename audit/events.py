@@ -16,6 +16,7 @@ class EventName(models.TextChoices):
     USER_CREATE = "user:create", "User added"
     USER_INVITE = "user:invite", "Password link created"
     USER_REQUEST_PASSWORD_LINK = "user:request_password_link", "Password reset requested"
+    USER_IMPORT = "user:import", "Users imported"
     USER_CHANGE = "user:change", "User changed"
     USER_DEACTIVATE = "user:deactivate", "User deactivated"
     USER_REACTIVATE = "user:reactivate", "User reactivated"
@@ -72,6 +73,12 @@ class EventName(models.TextChoices):
     FLOW_RELEASE = "flow:release", "Access flow no longer managed by file"
     FLOW_FAVORITE = "flow:favorite", "Access flow marked as favorite"
     FLOW_UNFAVORITE = "flow:unfavorite", "Access flow no longer a favorite"
+
+    CHANGE_PROPOSE = "change:propose", "Change proposed to a second admin"
+    CHANGE_CONFIRM = "change:confirm", "Proposed change confirmed"
+    CHANGE_REJECT = "change:reject", "Proposed change rejected"
+    CHANGE_WITHDRAW = "change:withdraw", "Proposed change withdrawn"
+    CHANGE_EXPIRE = "change:expire", "Proposed change expired"
 
     INTEGRATION_CREATE = "integration:create", "Integration added"
     INTEGRATION_CHANGE = "integration:change", "Integration changed"

@@ -26,6 +26,8 @@ class Referenced(Protocol):
     def reference(self) -> str: ...
     @property
     def break_glass(self) -> bool: ...
+    @property
+    def by_agent(self) -> bool: ...
 
 
 Metadata = dict[str, Any]
@@ -124,13 +126,22 @@ def _new_event(
 
 
 def _marks(request: Referenced | None) -> Metadata:
-    """Mark every event about break-glass access, so that it stands out in the log and its exports."""
-    return {"break_glass": True} if request is not None and request.break_glass else {}
+    """Mark every event about break-glass access, and about what an AI agent requested.
+
+    So they stand out in the log and its exports, whoever acted.
+    """
+    if request is None:
+        return {}
+    marks = {"break_glass": request.break_glass, "by_agent": request.by_agent}
+    return {name: True for name, is_marked in marks.items() if is_marked}
 
 
 def _token_used(client_info: ClientInfo) -> Metadata:
     token = client_info.token
-    return {"token": {"id": token.id, "name": token.name}} if token else {}
+    if token is None:
+        return {}
+    agent = {"agent": True} if token.is_agent else {}
+    return {"token": {"id": token.id, "name": token.name, **agent}}
 
 
 def _label(instance: models.Model) -> str:

@@ -41,12 +41,15 @@ def method_added(*, event: Event, user: "User", name: str, client_info: ClientIn
     )
 
 
-def token_created(*, event: Event, user: "User", name: str, client_info: ClientInfo) -> None:
+def token_created(
+    *, event: Event, user: "User", name: str, is_agent: bool, client_info: ClientInfo
+) -> None:
+    kind = "token for an AI agent" if is_agent else "API token"
     _send(
         user,
         event,
-        "An API token was created",
-        f"The API token “{name}” was created for your account. Whoever holds it can act for you, within "
+        f"{'A token for an AI agent' if is_agent else 'An API token'} was created",
+        f"The {kind} “{name}” was created for your account. Whoever holds it can act for you, within "
         "its scopes, until it expires or you revoke it under Security & Privacy.",
         NOT_YOU,
         client_info=client_info,

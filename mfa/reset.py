@@ -10,7 +10,7 @@ from apono_portal.core.formatting.datetimes import relative_datetime
 from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
 from audit.models import Event
-from audit.services import record
+from audit.services import Metadata, record
 from mfa import emails
 from mfa.exceptions import NotEnrolled
 from mfa.methods.selectors import is_enrolled
@@ -65,11 +65,13 @@ def reset_mfa(
     client_info: ClientInfo,
     revoke_access: bool = False,
     require_new_password: bool = False,
+    confirmed: Metadata | None = None,
 ) -> None:
     """Remove all of a user's methods, end all their sessions and void their evidence, at once.
 
     ``window`` is the actor's own. ``revoke_access`` and ``require_new_password`` are only recorded and
-    reported here; the caller does both in the same transaction. Raises `NotAllowed`, `InvalidReason`,
+    reported here; the caller does both in the same transaction, and passes in ``confirmed`` which admins the
+    event names besides the actor. Raises `NotAllowed`, `InvalidReason`,
     `WindowClosed` and `NotEnrolled` (nothing to reset).
     """
     reason = clean_reason(reason)
@@ -87,6 +89,7 @@ def reset_mfa(
                 "reason": reason,
                 "revoke_access": revoke_access,
                 "require_new_password": require_new_password,
+                **(confirmed or {}),
             },
         )
         emails.reset(

@@ -1,8 +1,10 @@
 """What every page shows of requests: counts in the navigation, the MFA banner, overdue revocations."""
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accessflows.dual_control.selectors import count_pending
 from accessflows.mfa_banner import mfa_banner
 from requests_app.approvals.selectors import count_waiting_for
 from requests_app.break_glass.selectors import count_to_review
@@ -27,6 +29,8 @@ def navigation(request: HttpRequest) -> dict[str, object]:
             "pending_mfa": len(pending),
             "approvals": approvals,
             "reviews": count_to_review(user),
+            "changes": count_pending(user),
+            "dual_control": settings.DUAL_CONTROL,
         },
         "mfa_banner": mfa_banner(state, pending, user) if state else None,
         "overdue": overdue_summary(timezone.now()) if user.can_read_everything else None,

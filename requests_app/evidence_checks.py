@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from django.db.models import Q, QuerySet
 
+from accessflows.models import ProposedChange
 from apono_portal.core.crypto.authenticity import AuthenticatedRow
 from apono_portal.core.db.keyset import iter_batches
 from apono_portal.core.web.client import SYSTEM, ClientInfo
@@ -41,6 +42,7 @@ def rows_that_count() -> dict[str, QuerySet[AuthenticatedRow]]:
         "Decisions": Decision.objects.exclude(approver=None),
         "Extensions": Extension.objects.filter(state=Extension.State.REQUESTED),
         "Grants": Grant.objects.exclude(state=GrantState.REMOVED),
+        "Pending changes": ProposedChange.objects.filter(state=ProposedChange.State.PENDING),
     }
 
 

@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from accessflows.flows.fingerprint import compute_fingerprint
 from accessflows.flows.policies import approval_met, can_request
 from accessflows.models import AccessFlow, Permission, Resource
+from apono_portal.core.web.client import ClientInfo
 from mfa.models import MfaState
 from mfa.verification.policies import is_evidence_valid
 from requests_app.models import AccessRequest, BreakGlassReview, Decision, Grant, GrantState, Status
@@ -15,6 +16,7 @@ from requests_app.models import AccessRequest, BreakGlassReview, Decision, Grant
 if TYPE_CHECKING:
     from apono_portal.users.models import User
 
+AGENTS_DECIDE_NOTHING = "AI agents cannot approve or reject. Nothing was decided."
 DECISION = "decision"  # what an approver's verification is used for
 NOT_AUTHENTIC = (
     "The stored request is not the one that the portal wrote: it was changed in the database. "
@@ -145,6 +147,25 @@ def _target_unavailability(request: AccessRequest) -> str:
 def can_revoke(request: AccessRequest, user: "User") -> bool:
     """Requesters and account admins may revoke access or cancel a request."""
     return user.is_active and (request.requester_id == user.pk or user.is_account_admin)
+
+
+def agent_refusal(request: AccessRequest, client_info: ClientInfo) -> str:
+    """Return why the client may not act on a request, or "". An AI agent acts on its own requests only."""
+    token = client_info.token
+    if token is None or not token.is_agent or token.id == request.token_id:
+        return ""
+    return "An AI agent acts only on what it requested itself. Nothing was changed."
+
+
+def agent_reveal_refusal(request: AccessRequest, client_info: ClientInfo) -> str:
+    """Return why the client may not have a credential, or "": what the flow said then, and says now."""
+    if sentence := agent_refusal(request, client_info):
+        return sentence
+    flow_agents = request.flow.agents if request.flow else AccessFlow.Agents.NONE
+    allowed = {request.agents, flow_agents} == {AccessFlow.Agents.REVEAL}
+    if allowed or not client_info.is_agent:
+        return ""
+    return "AI agents do not get this credential. Its user can reveal it in the portal."
 
 
 def can_request_again(request: AccessRequest, user: "User") -> bool:

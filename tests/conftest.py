@@ -16,6 +16,7 @@ from pytest_django import DjangoDbBlocker
 
 from apono_portal.users.models import Role, User
 from audit.integrity import triggers
+from tests.fixtures.linux import linux_host, linux_subject  # noqa: F401
 from tests.fixtures.mariadb import mariadb_server, mariadb_subject  # noqa: F401
 from tests.fixtures.valkey import valkey_server, valkey_subject  # noqa: F401
 

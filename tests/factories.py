@@ -358,6 +358,7 @@ class AccessRequestFactory(factory.django.DjangoModelFactory):
     flow_fingerprint = factory.SelfAttribute("flow.fingerprint")
     require_mfa = factory.SelfAttribute("flow.require_mfa")
     break_glass = factory.SelfAttribute("flow.break_glass")
+    agents = factory.SelfAttribute("flow.agents")
     approval = factory.SelfAttribute("flow.approval")
     max_duration = factory.SelfAttribute("flow.max_duration")
     approvals_required = factory.SelfAttribute("flow.approvals_required")

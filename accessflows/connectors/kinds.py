@@ -92,7 +92,9 @@ class ConnectorKind:
     `connector` is the path of its class, ``package.module:Class``, imported on first use. `library` is
     what must be installed for it, `extra` the optional dependency that brings it. `mark_label` names
     what tells a grant's account from others of the same name; `resource_label` what a resource is.
-    `negotiates_tls`: "encrypt if the server offers it" is a choice. `set_up` returns what to run on a new target for a broker of this name and password; `check_secret`
+    `negotiates_tls`: "encrypt if the server offers it" is a choice; without `uses_tls`, nothing about TLS is
+    asked, as the kind verifies its servers in another way. `set_up` returns what to run on a new target
+    for a broker of this name and password, and `set_up_note` says where the password is; `check_secret`
     raises TargetRefused for a password that cannot be one.
     """
 
@@ -112,6 +114,8 @@ class ConnectorKind:
     resource_label: str = "Resource"
     limits_connections: bool = False
     negotiates_tls: bool = False
+    uses_tls: bool = True
+    set_up_note: str = "The broker's password was generated for this page and is filled in below; this holds only its hash."
     library: str = ""
     extra: str = ""
     check_secret: Callable[[str], object] = str

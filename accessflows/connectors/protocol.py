@@ -122,7 +122,8 @@ class GrantSpec(JsonRecord):
     """What was approved: which permission on which resource until when. `deadline` is aware.
 
     `server_id` is the server that was approved; empty means any. `allow_delegation`: an admin
-    accepted that grantees can give others access. `reference` is the request's, for people.
+    accepted that grantees can give others access. `reference` is the request's, for people;
+    `by_agent`: an AI agent made it.
     """
 
     grant_id: uuid.UUID
@@ -134,6 +135,7 @@ class GrantSpec(JsonRecord):
     server_id: str = ""
     allow_delegation: bool = False
     reference: str = ""
+    by_agent: bool = False
 
     def __post_init__(self) -> None:
         if self.deadline.tzinfo is None:
@@ -232,13 +234,18 @@ class Activation(JsonRecord):
 
 @dataclass(frozen=True)
 class Credential(JsonRecord):
-    """Shown once to its owner and stored nowhere."""
+    """Shown once to its owner and stored nowhere. With a `certificate`, `password` is its private key.
+
+    `known_hosts` holds the server's key, for kinds whose clients compare it.
+    """
 
     host: str
     port: int
     resource: str
     user: str
     password: str = field(repr=False)
+    certificate: str = ""
+    known_hosts: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ log = structlog.get_logger(__name__)
 POSTGRESQL = "postgresql"
 MARIADB = "mariadb"
 VALKEY = "valkey"
+LINUX = "linux"
 WEBHOOK = "webhook"
 ENTRY_POINTS = "apono_portal.connectors"
 MAX_NAME_LENGTH = 32
 
-BUILT_IN = (POSTGRESQL, MARIADB, VALKEY, WEBHOOK)
+BUILT_IN = (POSTGRESQL, MARIADB, VALKEY, LINUX, WEBHOOK)
 
 
 @cache

@@ -32,6 +32,7 @@ _LABELS = {
     "require_approver_reason": "Require a reason from approvers",
     "allow_self_approval": "Requesters can approve their own requests",
     "allow_delegation": "Allow permissions that can give others access",
+    "agents": "AI agents",
 }
 
 
@@ -93,6 +94,8 @@ def _text(term: str, value: object) -> str:
         return format_duration(timedelta(seconds=value))
     if term == "approval" and value in AccessFlow.Approval.values:
         return str(AccessFlow.Approval(value).label)
+    if term == "agents" and value in AccessFlow.Agents.values:
+        return str(AccessFlow.Agents(value).label)
     if term == "mfa_strength" and value in Strength.values:
         return str(Strength(value).label)
     return str(value) if value not in (None, "") else "None"

@@ -34,6 +34,7 @@ _ADDED_LATER = {
     "mfa_strength": "any",
     "verify_every_request": False,
     "break_glass": False,
+    "agents": "none",
 }
 
 
@@ -189,6 +190,7 @@ def _plain(source: AccessFlow | FlowInput) -> Terms:
         "allow_self_approval": source.allow_self_approval,
         "allow_delegation": source.allow_delegation,
         "break_glass": source.break_glass,
+        "agents": str(source.agents),
     }
 
 

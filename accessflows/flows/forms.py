@@ -24,6 +24,7 @@ from accessflows.flows.fields import (
 )
 from accessflows.flows.terms import APPROVER_FIELDS, FlowInput
 from accessflows.form_fields import (
+    INCOMPLETE,
     UNKNOWN_CHOICE,
     CheckboxList,
     ChoicesField,
@@ -166,6 +167,15 @@ class FlowForm(DecisionFields, TicketFields, forms.Form):
         "to others is reported and revoked when their access ends. Changes to the objects themselves stay. The end of "
         "one user's access also revokes what others gave meanwhile: users of the same permission, and superusers "
         "where the permission owns the objects.",
+    )
+    agents = forms.ChoiceField(
+        label="AI agents",
+        choices=AccessFlow.Agents.choices,
+        initial=AccessFlow.Agents.NONE,
+        error_messages={"required": INCOMPLETE},
+        widget=forms.RadioSelect(attrs={"class": "segmented words"}),
+        help_text="An agent requests for a user, under its own name. The user verifies and reveals the "
+        "credential, unless the agent can.",
     )
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=0)
 

@@ -5,12 +5,15 @@ live, by comparing it with the flow's.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from accessflows.dual_control.actions import Confirmation, require_confirmation
 from accessflows.exceptions import InvalidInput, Refused
+from accessflows.flows import protection
 from accessflows.flows.diff import difference
 from accessflows.flows.fingerprint import terms_of
 from accessflows.flows.history import create_version
@@ -58,18 +61,31 @@ class Author:
 
 
 def create_flow(
-    *, actor: "User", window: Window | None, terms: FlowInput, client_info: ClientInfo
+    *,
+    actor: "User",
+    window: Window | None,
+    terms: FlowInput,
+    client_info: ClientInfo,
+    confirmation: Confirmation | None = None,
 ) -> AccessFlow:
     """Create an active flow. Checks the target systems before anything is written.
 
-    Raises InvalidInput with a sentence per field.
+    Raises InvalidInput with a sentence per field, and ConfirmationRequired for a flow that protects
+    targets less than those there are.
     """
     check_terms(terms)
-    check_with_targets(terms.targets, allow_delegation=terms.allow_delegation)
+    if confirmation is None:
+        check_with_targets(terms.targets, allow_delegation=terms.allow_delegation)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
-            return write_new_flow(author=Author(actor=actor, client_info=client_info), terms=terms)
+            confirmed = require_confirmation(
+                confirmation,
+                weakenings=protection.weakenings_of_targets(terms, terms.targets),
+                describe=partial(protection.creation_of, terms),
+            )
+            author = Author(actor=actor, client_info=client_info, source=confirmed)
+            return write_new_flow(author=author, terms=terms)
     except IntegrityError:
         raise InvalidInput({"name": NAME_TAKEN}) from None
 
@@ -82,11 +98,15 @@ def change_flow(
     terms: FlowInput,
     client_info: ClientInfo,
     seen_version: int | None,
+    confirmation: Confirmation | None = None,
 ) -> AccessFlow:
-    """Save a flow's terms. ``seen_version`` is the version that was edited; None is a conflict."""
+    """Save a flow's terms. ``seen_version`` is the version that was edited; None is a conflict.
+
+    Raises ConfirmationRequired for terms that protect less.
+    """
     check_terms(terms, flow=flow)
-    added = terms.targets - FlowInput.of(flow).targets
-    check_with_targets(added, allow_delegation=terms.allow_delegation)
+    if confirmation is None:
+        protection.check_added_targets(flow, terms)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
@@ -94,7 +114,12 @@ def change_flow(
             require_unmanaged(flow)
             if seen_version != flow.version:
                 raise Refused(CHANGED_MEANWHILE)
-            author = Author(actor=actor, client_info=client_info)
+            confirmed = require_confirmation(
+                confirmation,
+                weakenings=protection.weakenings_of_change(flow, terms),
+                describe=partial(protection.change_of, flow, terms, seen_version),
+            )
+            author = Author(actor=actor, client_info=client_info, source=confirmed)
             write_changed_flow(author=author, flow=flow, terms=terms)
     except IntegrityError:
         raise InvalidInput({"name": NAME_TAKEN}) from None
@@ -108,18 +133,21 @@ def set_flow_active(
     flow: AccessFlow,
     is_active: bool,
     client_info: ClientInfo,
+    confirmation: Confirmation | None = None,
 ) -> bool:
     """Activate or deactivate a flow, and return whether that changed anything.
 
     Access granted through an inactive flow is no longer eligible; the worker revokes it. A flow that a
-    file manages can be deactivated here, and activated only by its file.
+    file manages can be deactivated here, and activated only by its file. Raises ConfirmationRequired to
+    activate one that protects targets less than the active ones do.
     """
     with transaction.atomic():
         require_admin(actor=actor, window=window)
         flow = _locked(flow)
         if is_active:
             require_unmanaged(flow)
-        author = Author(actor=actor, client_info=client_info)
+        confirmed = _require_confirmed_activation(flow, confirmation) if is_active else {}
+        author = Author(actor=actor, client_info=client_info, source=confirmed)
         return write_flow_state(author=author, flow=flow, is_active=is_active)
 
 
@@ -153,6 +181,18 @@ def write_flow_state(*, author: Author, flow: AccessFlow, is_active: bool) -> bo
     if changed:
         author.record(EventName.FLOW_ACTIVATE if is_active else EventName.FLOW_DEACTIVATE, flow)
     return bool(changed)
+
+
+def _require_confirmed_activation(flow: AccessFlow, confirmation: Confirmation | None) -> Metadata:
+    flow = _locked(flow)
+    if flow.is_active:
+        return {}
+    terms = FlowInput.of(flow)
+    return require_confirmation(
+        confirmation,
+        weakenings=protection.weakenings_of_targets(terms, terms.targets, but=flow),
+        describe=partial(protection.activation_of, flow),
+    )
 
 
 def _locked(flow: AccessFlow) -> AccessFlow:

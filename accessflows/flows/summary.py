@@ -14,11 +14,15 @@ _METHODS = {
     str(Strength.PHISHING_RESISTANT): "a passkey",
     str(Strength.DEVICE_BOUND): "a device-bound passkey",
 }
+_AGENTS = {
+    str(AccessFlow.Agents.REQUEST): "Their AI agents can request; they never get credentials.",
+    str(AccessFlow.Agents.REVEAL): "Their AI agents can request and get credentials.",
+}
 
 
 def sentences(terms: Terms) -> list[str]:
     """Return what `fingerprint.terms_of` means, in the order of the form."""
-    texts = (_requesters, _targets, _verification, _approval, _escalation, _duration)
+    texts = (_requesters, _targets, _verification, _approval, _escalation, _duration, _agents)
     return [sentence for text in texts if (sentence := text(terms))]
 
 
@@ -62,6 +66,10 @@ def _duration(terms: Terms) -> str:
     step = format_duration(timedelta(seconds=terms["extension_duration_s"]))
     times = "once" if terms["max_extensions"] == 1 else f"{terms['max_extensions']} times"
     return f"Access lasts up to {longest}, can be extended {times} by {step}, and expires automatically."
+
+
+def _agents(terms: Terms) -> str:
+    return _AGENTS.get(terms["agents"], "")
 
 
 def _labels(items: list[dict[str, Any]]) -> list[str]:

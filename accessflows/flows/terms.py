@@ -47,6 +47,7 @@ class FlowInput:
     allow_self_approval: bool = False
     allow_delegation: bool = False
     break_glass: bool = False
+    agents: str = AccessFlow.Agents.NONE
 
     @property
     def availability(self) -> Availability | None:
@@ -91,4 +92,5 @@ PLAIN_FIELDS = (
     "allow_self_approval",
     "allow_delegation",
     "break_glass",
+    "agents",
 )

@@ -50,6 +50,7 @@ def check_terms(terms: FlowInput, *, flow: AccessFlow | None = None) -> None:
         "extension_duration": _extension_duration_error(terms),
         **_escalation_error(terms),
         "ticket_pattern": pattern_error(terms.ticket_pattern),
+        "agents": _agents_error(terms),
     } | _break_glass_errors(terms)
     if invalid := {field: sentence for field, sentence in errors.items() if sentence}:
         raise InvalidInput(invalid)
@@ -159,6 +160,14 @@ def _availability_error(terms: FlowInput) -> str:
 def _approval_error(terms: FlowInput) -> str:
     valid = terms.approval in AccessFlow.Approval.values
     return "" if valid else "Choose how requests are approved."
+
+
+def _agents_error(terms: FlowInput) -> str:
+    if terms.agents not in AccessFlow.Agents.values:
+        return "Choose what AI agents can do."
+    if terms.break_glass and terms.agents != AccessFlow.Agents.NONE:
+        return "AI agents cannot use break-glass access. Choose Not allowed."
+    return ""
 
 
 def _break_glass_errors(terms: FlowInput) -> dict[str, str]:

@@ -7,6 +7,7 @@ from mfa.models import Strength
 _STRENGTHS = [
     str(one) for one in (Strength.ANY, Strength.PHISHING_RESISTANT, Strength.DEVICE_BOUND)
 ]
+_AGENTS = [str(one) for one in AccessFlow.Agents.values]
 _APPROVALS = [
     str(one)
     for one in (
@@ -36,6 +37,7 @@ def weakened_protection(before: FlowInput, after: FlowInput) -> tuple[str, ...]:
     conditions = {
         "Weaker methods are accepted for verification.": after.require_mfa
         and _rank(_STRENGTHS, before.mfa_strength) > _rank(_STRENGTHS, after.mfa_strength),
+        "AI agents can do more.": _rank(_AGENTS, after.agents) > _rank(_AGENTS, before.agents),
         "Fewer approvals are needed.": _needs_fewer_approvals(before, after),
         "More users can approve.": bool(_approvers(after) - _approvers(before))
         and before.approval != AccessFlow.Approval.AUTOMATIC,

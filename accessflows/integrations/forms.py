@@ -10,12 +10,12 @@ from accessflows.connectors.errors import TargetRefused
 from accessflows.connectors.kinds import ConnectorKind
 from accessflows.connectors.protocol import SETTING, SettingField
 from accessflows.form_fields import SeenField, Switch
+from accessflows.integrations.address import integration_digest
 from accessflows.integrations.certificates import (
     MAX_LENGTH,
     InvalidCertificates,
     parse_certificates,
 )
-from accessflows.integrations.services import integration_digest
 from accessflows.integrations.terms import ADDRESS_FIELDS, OTHER_FIELDS, IntegrationInput
 from accessflows.models import Integration, Permission, Resource
 from apono_portal.core.formatting.printable import validate_printable
@@ -126,6 +126,9 @@ class IntegrationForm(forms.Form):
             ]
         if self._kind.uses_url:
             for name in ("host", "port", "broker", "sslmode"):
+                del fields[name]
+        if not self._kind.uses_tls:
+            for name in ("sslmode", "ca_certificates"):
                 del fields[name]
         if not self._kind.limits_connections:
             del fields["connection_limit"]

@@ -1,27 +1,32 @@
 """Every write of an integration. The target system is called outside transactions."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accessflows.connectors.errors import ConnectorError
-from accessflows.connectors.protocol import Target
-from accessflows.connectors.registry import WEBHOOK, connector_for, find_kind, kind_named
+from accessflows.dual_control.actions import Confirmation, require_confirmation
 from accessflows.exceptions import InvalidInput, Refused
 from accessflows.flows.fingerprint import fingerprint_of, terms_of
 from accessflows.flows.history import create_version
 from accessflows.flows.selectors import flows_using
+from accessflows.integrations import protection
+from accessflows.integrations.address import (
+    check_address,
+    integration_digest,
+    require_same_server,
+    values_of,
+)
 from accessflows.integrations.certificates import describe_certificates
-from accessflows.integrations.inspection import DIFFERENT_SERVER, is_different_server
-from accessflows.integrations.terms import ADDRESS_FIELDS, OTHER_FIELDS, IntegrationInput
+from accessflows.integrations.terms import ADDRESS_FIELDS, IntegrationInput
 from accessflows.models import Integration
 from accessflows.permissions import require_admin
 from apono_portal.core.crypto import encryption
 from apono_portal.core.web.client import ClientInfo
-from apono_portal.core.web.seen_state import CHANGED_MEANWHILE, digest_of
+from apono_portal.core.web.seen_state import CHANGED_MEANWHILE
 from audit.events import EventName
-from audit.services import record
+from audit.services import Metadata, record
 from mfa.verification.window import Window
 
 if TYPE_CHECKING:
@@ -29,9 +34,6 @@ if TYPE_CHECKING:
 
 PASSWORD_CHANGE = {"from": "encrypted", "to": "replaced"}
 NAME_TAKEN = "Another integration has this name. Choose a different one."
-PASSWORD_NEEDED = (
-    "Enter the password or signing secret again. The stored one is not sent to a new address."
-)
 MOVED_MEANWHILE = "Someone else changed this integration. Try again."
 
 
@@ -41,7 +43,7 @@ def create_integration(
     """Add an integration with its credential, encrypted. Check it next."""
     if not terms.password:
         raise InvalidInput({"password": "Enter the password or signing secret."})
-    integration = Integration(**_values(terms))
+    integration = Integration(**values_of(terms))
     integration.encrypted_password = _encrypted(integration, terms.password)
     try:
         with transaction.atomic():
@@ -67,23 +69,27 @@ def change_integration(
     terms: IntegrationInput,
     seen: str,
     client_info: ClientInfo,
+    confirmation: Confirmation | None = None,
 ) -> Integration:
     """Save an integration. A new address must lead to the same server, and needs the password again.
 
     ``seen`` is `integration_digest` of what was edited.
     Access granted on a server is revoked there, so an integration stays with its server; and the broker's
-    password is never sent to an address typed by somebody who does not know it.
+    password is never sent to an address typed by somebody who does not know it. Raises
+    ConfirmationRequired for another address.
     """
-    if _has_new_address(integration, terms) and not terms.password:
-        raise InvalidInput({"password": PASSWORD_NEEDED})
-    if terms.password and integration.system_identifier:
-        _require_same_server(integration, terms)
+    if confirmation is None:
+        check_address(integration, terms)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
-            return _write_change(
-                actor=actor, pk=integration.pk, terms=terms, seen=seen, client_info=client_info
+            integration = _locked(integration, seen)
+            confirmed = require_confirmation(
+                confirmation,
+                weakenings=protection.weakenings(integration, terms),
+                describe=partial(protection.change_of, integration, terms, seen),
             )
+            return _write_change(actor, integration, terms, client_info, confirmed)
     except IntegrityError:
         raise InvalidInput({"name": NAME_TAKEN}) from None
 
@@ -103,7 +109,7 @@ def replace_secret(
     """
     address = {name: getattr(integration, name) for name in ADDRESS_FIELDS}
     terms = IntegrationInput(name=integration.name, password=password, **address)
-    _require_same_server(integration, terms, refusal="The target did not accept it.")
+    require_same_server(integration, terms, refusal="The target did not accept it.")
     with transaction.atomic():
         require_admin(actor=actor, window=window)
         row = Integration.objects.select_for_update().filter(pk=integration.pk).first()
@@ -151,46 +157,24 @@ def set_integration_active(
     return bool(changed)
 
 
-def _require_same_server(
-    integration: Integration,
-    terms: IntegrationInput,
-    refusal: str = "Nothing was saved, because the new address could not be checked.",
-) -> None:
-    """Raise InvalidInput unless this input leads to the server the integration is for."""
-    target = Target(
-        host=terms.host,
-        port=terms.port,
-        user=terms.broker,
-        password=terms.password or "",
-        settings=kind_named(terms.kind).settings.of(terms.settings),
-        sslmode=terms.sslmode,
-        ca_certificates=terms.ca_certificates,
-    )
-    address_field = "url" if terms.kind == WEBHOOK else "host"
-    field = address_field if _has_new_address(integration, terms) else "password"
-    try:
-        inventory = connector_for(terms.kind).discover(target)
-    except ConnectorError as error:
-        raise InvalidInput({field: f"{refusal} {error.sentence}"}) from None
-    if is_different_server(integration, inventory):
-        raise InvalidInput({field: DIFFERENT_SERVER})
-
-
-def _has_new_address(integration: Integration, terms: IntegrationInput) -> bool:
-    before, after = _values(integration), _values(terms)
-    return any(before[name] != after[name] for name in ADDRESS_FIELDS)
+def _locked(integration: Integration, seen: str) -> Integration:
+    locked = Integration.objects.select_for_update().get(pk=integration.pk)
+    if integration_digest(locked) != seen:
+        raise Refused(CHANGED_MEANWHILE)
+    return locked
 
 
 def _write_change(
-    *, actor: "User", pk: int, terms: IntegrationInput, seen: str, client_info: ClientInfo
+    actor: "User",
+    integration: Integration,
+    terms: IntegrationInput,
+    client_info: ClientInfo,
+    confirmed: Metadata,
 ) -> Integration:
-    integration = Integration.objects.select_for_update().get(pk=pk)
-    if integration_digest(integration) != seen:
-        raise Refused(CHANGED_MEANWHILE)
-    before = _values(integration)
+    before = values_of(integration)
     changes: dict[str, dict[str, object]] = {
         name: {"from": before[name], "to": value}
-        for name, value in _values(terms).items()
+        for name, value in values_of(terms).items()
         if before[name] != value
     }
     for name, change in changes.items():
@@ -212,7 +196,7 @@ def _write_change(
             actor=actor,
             target=integration,
             client_info=client_info,
-            metadata={"changes": changes},
+            metadata={"changes": changes, **confirmed},
         )
     return integration
 
@@ -224,23 +208,8 @@ def _update_flow_versions(integration: Integration, *, changed_by: "User") -> No
             create_version(flow=flow, changed_by=changed_by)
 
 
-def integration_digest(integration: Integration) -> str:
-    """Return the digest of what can be changed of an integration, but for its password."""
-    return digest_of(_values(integration))
-
-
-def _values(source: Integration | IntegrationInput) -> dict[str, object]:
-    """Return all fields, with every setting that the kind declares."""
-    values = {name: getattr(source, name) for name in (*OTHER_FIELDS, *ADDRESS_FIELDS)}
-    kind = find_kind(source.kind)
-    settings: dict[str, object] = dict(source.settings)
-    if kind:
-        settings = kind.settings.of(source.settings).as_dict()
-    return values | {"settings": settings}
-
-
 def _audited(terms: IntegrationInput) -> dict[str, object]:
-    return _values(terms) | {"ca_certificates": describe_certificates(terms.ca_certificates)}
+    return values_of(terms) | {"ca_certificates": describe_certificates(terms.ca_certificates)}
 
 
 def _encrypted(integration: Integration, password: str) -> str:

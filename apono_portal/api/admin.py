@@ -11,6 +11,7 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     fields = (
         "user",
         "name",
+        "is_agent",
         "prefix",
         "scopes",
         "created_at",
@@ -18,6 +19,14 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         "last_used_at",
         "revoked_at",
     )
-    list_display = ("user", "name", "prefix", "expires_at", "last_used_at", "revoked_at")
+    list_display = (
+        "user",
+        "name",
+        "is_agent",
+        "prefix",
+        "expires_at",
+        "last_used_at",
+        "revoked_at",
+    )
     list_select_related = ("user",)
     search_fields = ("user__email", "user__name", "name")

@@ -14,7 +14,7 @@ from apono_portal.api.scopes import Scope
 from apono_portal.api.tokens.selectors import token_in_force
 from apono_portal.core.web.client import ClientInfo
 
-API_PATHS = ("/api/v1/", "/api/client/v1/")
+API_PATHS = ("/api/v1/", "/api/client/v1/", "/mcp")
 CALLS_PER_MINUTE = 300
 USED_ROUNDED_TO = timedelta(minutes=5)
 NOT_A_READER = "Only account admins and auditors can read this."
@@ -59,18 +59,20 @@ class BearerToken(HttpBearer):
         if api_token is None:
             return None
         _count_call(api_token)
-        if self.scope is not None and self.scope not in api_token.scopes:
-            raise Problem(
-                403,
-                "missing_scope",
-                f"This token lacks the scope {self.scope.value}.",
-                {"scope": self.scope.value},
-            )
+        if self.scope is not None:
+            check_scope(api_token, self.scope)
         if self.readers_only and not api_token.user.can_read_everything:
             raise Problem(403, "not_allowed", NOT_A_READER)
         if self.admins_only and not api_token.user.is_account_admin:
             raise Problem(403, "not_allowed", NOT_AN_ADMIN)
         return api_token
+
+
+def check_scope(token: ApiToken, scope: Scope) -> None:
+    """Raise a problem unless the token has the scope."""
+    if scope not in token.scopes:
+        sentence = f"This token lacks the scope {scope.value}."
+        raise Problem(403, "missing_scope", sentence, {"scope": scope.value})
 
 
 def client_of(request: ApiRequest) -> ClientInfo:

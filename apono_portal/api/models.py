@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from apono_portal.users.models import User
 
 MAX_LIFETIME = timedelta(days=90)
+MAX_AGENT_LIFETIME = timedelta(days=30)
 
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
@@ -34,14 +35,24 @@ class ApiToken(AuthenticatedRow):
 
     It counts while its user is active and in the epoch it was made in, so a reset of MFA, another
     password or a deactivation ends it. The MAC keeps anybody who can only write rows from making one.
+    With the token of an AI agent, the agent acts for its user, on what it requested itself.
     """
 
-    MAC_FIELDS = ("user_id", "token_hash", "scope_text", "epoch", "expires_at", "revoked_at")
+    MAC_FIELDS = (
+        "user_id",
+        "token_hash",
+        "scope_text",
+        "epoch",
+        "expires_at",
+        "revoked_at",
+        "is_agent",
+    )
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens"
     )
     name = models.CharField(max_length=64)
+    is_agent = models.BooleanField("AI agent", default=False)
     prefix = models.CharField(max_length=12)
     token_hash = models.CharField(max_length=64, unique=True)
     scopes = models.JSONField(default=list, encoder=DjangoJSONEncoder)
@@ -73,7 +84,11 @@ class ApiToken(AuthenticatedRow):
 
     @property
     def info(self) -> TokenInfo:
-        return TokenInfo(self.pk, self.name)
+        return TokenInfo(self.pk, self.name, self.is_agent)
+
+    def may_see(self, request: AccessRequest) -> bool:
+        """Whether a request of the user's concerns the token. An AI agent sees what it requested itself."""
+        return not self.is_agent or request.token_id == self.pk
 
     @property
     def void_reason(self) -> str:

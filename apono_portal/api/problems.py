@@ -45,8 +45,8 @@ class Problem(Exception):
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def problem_response(problem: Problem) -> HttpResponse:
-    body = {
+def problem_body(problem: Problem) -> dict[str, Any]:
+    return {
         "type": f"urn:apono-portal:problem:{problem.code}",
         "title": TITLES.get(problem.status, "Error"),
         "status": problem.status,
@@ -54,8 +54,14 @@ def problem_response(problem: Problem) -> HttpResponse:
         "detail": problem.detail,
         **problem.extra,
     }
+
+
+def problem_response(problem: Problem) -> HttpResponse:
     return HttpResponse(
-        json.dumps(body), status=problem.status, content_type=CONTENT_TYPE, headers=problem.headers
+        json.dumps(problem_body(problem)),
+        status=problem.status,
+        content_type=CONTENT_TYPE,
+        headers=problem.headers,
     )
 
 

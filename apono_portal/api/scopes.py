@@ -17,3 +17,13 @@ class Scope(models.TextChoices):
     FLOWS_WRITE = "flows:write", "Plan and apply files of access flows (admins)"
     USERS_READ = "users:read", "Read users and groups (admins and auditors)"
     AUDIT_READ = "audit:read", "Read activity and the audit log (admins and auditors)"
+
+
+# What an AI agent's token may have: it reads and requests for its user, and never decides.
+AGENT_SCOPES = (
+    Scope.INVENTORY_READ,
+    Scope.REQUESTS_READ,
+    Scope.REQUESTS_WRITE,
+    Scope.ACCESS_READ,
+    Scope.ACCESS_REVEAL,
+)

@@ -6,6 +6,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, URLResolver, include, path
 
 from apono_portal.api import reference
+from apono_portal.api.agents.views import mcp
 from apono_portal.api.client_v1.operations import api as client_api
 from apono_portal.api.flow_plans import views as flow_plans
 from apono_portal.api.problems import nowhere
@@ -26,8 +27,10 @@ def by_token(patterns: Patterns) -> Patterns:
 pages = [
     path("api/docs/", reference.docs, name="docs"),
     path("api/v1/openapi.json", login_not_required(openapi), name="openapi"),
+    path("mcp", mcp, name="mcp"),
     path("account/tokens/", views.tokens, name="tokens"),
     path("account/tokens/new/", views.create, name="create_token"),
+    path("account/tokens/new/agent/", views.create_for_agent, name="create_agent_token"),
     path("account/tokens/<int:pk>/revoke/", views.revoke, name="revoke_token"),
     path(
         "account/tokens/<int:pk>/requests/AR-<int:request_pk>/",

@@ -179,6 +179,13 @@ SECTIONS = (
                 default="1",
             ),
             Setting(
+                "DUAL_CONTROL",
+                "`1`: changes that weaken protection wait for a second admin (docs/security.md, Dual control). "
+                "Needs two admins with MFA.",
+                kind="flag",
+                default="0",
+            ),
+            Setting(
                 "MFA_ADMINS_MUST_ENROL",
                 "Account admins set up MFA before they change anything. `0` lets those without it act on a "
                 "password alone.",

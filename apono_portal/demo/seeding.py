@@ -25,6 +25,7 @@ from accessflows.flows import services as flows_services
 from accessflows.flows.terms import FlowInput
 from accessflows.integrations import checks
 from accessflows.integrations import services as integrations_services
+from accessflows.integrations.address import integration_digest
 from accessflows.integrations.terms import ADDRESS_FIELDS, IntegrationInput
 from accessflows.models import AccessFlow, Integration
 from accessflows.requesters import named
@@ -83,6 +84,7 @@ class DemoFlow:
     max_extensions: int = 0  # of half an hour
     requesters: str = "Engineering"
     break_glass: bool = False
+    agents: str = AccessFlow.Agents.NONE
 
 
 FLOWS = (
@@ -93,6 +95,7 @@ FLOWS = (
         timedelta(hours=8),
         require_mfa=True,
         max_extensions=2,
+        agents=AccessFlow.Agents.REQUEST,
     ),
     DemoFlow(
         "Billing read-write",
@@ -110,6 +113,7 @@ FLOWS = (
         (("orders_staging", "orders_read"), ("orders_staging", "orders_write")),
         timedelta(hours=8),
         require_mfa=False,
+        agents=AccessFlow.Agents.REVEAL,
     ),
     DemoFlow(
         "Billing break-glass",
@@ -231,7 +235,7 @@ def seed_integration(actor: User, target: Target) -> Integration | None:
             window=None,
             integration=integration,
             terms=terms,
-            seen=integrations_services.integration_digest(integration),
+            seen=integration_digest(integration),
             client_info=SYSTEM,
         )
     if not integration.system_identifier:
@@ -284,6 +288,7 @@ def seed_flow(actor: User, integration: Integration, flow: DemoFlow) -> bool:
         else (),
         max_extensions=flow.max_extensions,
         break_glass=flow.break_glass,
+        agents=flow.agents,
         extension_duration=HALF_AN_HOUR,
     )
     flows_services.create_flow(actor=actor, window=None, terms=terms, client_info=SYSTEM)

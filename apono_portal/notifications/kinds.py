@@ -18,6 +18,7 @@ class Kind(models.TextChoices):
     ENDED = "ended", "Access expired or was revoked"
     FAILED = "failed", "Access could not be granted"
     BREAK_GLASS = "break_glass", "Break-glass access was used or reviewed"
+    CHANGE = "change", "A change that weakens protection was proposed or decided"
     REVOCATION_DELAYED = "revocation_delayed", "A revocation is delayed by its target"
     DRIFT = "drift", "Drift was detected on a target"
     INTEGRATION = "integration", "An integration needs attention"
@@ -26,8 +27,8 @@ class Kind(models.TextChoices):
     TEST = "test", "Test"
 
 
-# Kinds a user may opt out of, by role in the request. Emails about security, tampering
-# and break-glass access are always sent.
+# Kinds a user may opt out of, by role in the request. Emails about security, tampering,
+# break-glass access and changes that weaken protection are always sent.
 REQUESTER_KINDS = (
     Kind.CODE_NEEDED,
     Kind.DECIDED,

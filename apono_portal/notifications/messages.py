@@ -16,6 +16,7 @@ from apono_portal.core.web.absolute_urls import absolute_url
 from apono_portal.notifications.kinds import Kind
 from apono_portal.notifications.notification import Notification
 from audit.events import EventName
+from audit.log.details import changes_of
 from audit.models import Event
 from requests_app.models import AccessRequest, BreakGlassReview
 from requests_app.presenters.request import title_of
@@ -72,6 +73,7 @@ def _decision_needed(notification: Notification) -> Message:
             f"{requester} requests this through {request.flow_name}, for {duration}:",
             "\n".join(f"  {target}" for target in request.targets.all()),
             quote(request.justification),
+            f"The AI agent {request.token_name} made the request." if request.by_agent else "",
             evidence_sentence(request),
             f"It lapses on {format_instant(request.pending_until)} if nobody decides.",
         ],
@@ -242,6 +244,31 @@ def _reviewed(notification: Notification) -> Message:
     )
 
 
+def _change(notification: Notification) -> Message:
+    event, proposer = notification.event, person(str(notification.metadata.get("proposed_by", "")))
+    changes = changes_of(notification.metadata)
+    what = {
+        EventName.CHANGE_PROPOSE.value: f"{proposer} proposes it. It is not applied until another admin confirms it.",
+        EventName.CHANGE_CONFIRM.value: f"{proposer} proposed it, {_actor(event)} confirmed it, and it is applied.",
+        EventName.CHANGE_REJECT.value: f"{proposer} proposed it, and {_actor(event)} rejected it. Nothing was changed.",
+    }.get(
+        event.event,
+        f"{proposer} proposed it, and nobody confirmed it in time. Nothing was changed.",
+    )
+    return Message(
+        f"{event.get_event_display()}: {event.target_label}",
+        [
+            what,
+            " ".join(map(str, notification.metadata.get("weakens") or [])),
+            "\n".join(f"  {change.name}: {change.before} → {change.after}" for change in changes),
+            "If you did not expect it, reject it and ask who proposed it."
+            if event.event == EventName.CHANGE_PROPOSE
+            else "",
+        ],
+        absolute_url("changes:list"),
+    )
+
+
 def _revocation_delayed(notification: Notification) -> Message:
     event = notification.event
     return Message(
@@ -331,6 +358,7 @@ _MESSAGES: dict[Kind, Callable[[Notification], Message]] = {
     Kind.ENDED: _ended,
     Kind.FAILED: _failed,
     Kind.BREAK_GLASS: _break_glass,
+    Kind.CHANGE: _change,
     Kind.REVOCATION_DELAYED: _revocation_delayed,
     Kind.DRIFT: _drift,
     Kind.INTEGRATION: _integration,

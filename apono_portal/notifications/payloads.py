@@ -101,6 +101,7 @@ def _request(request: AccessRequest) -> dict[str, Any]:
         "ticket": request.ticket,
         "require_mfa": request.require_mfa,
         "break_glass": request.break_glass,
+        "agent": request.token_name if request.by_agent else "",
         "starts_at": request.starts_at,
         "ends_at": request.ends_at,
     }

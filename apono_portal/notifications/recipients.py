@@ -31,6 +31,8 @@ def audience_of(notification: Notification) -> Audience:
         return dict.fromkeys(admins, kind)
     if kind == Kind.BREAK_GLASS:
         return _concerned_by_break_glass(notification, set(admins))
+    if kind == Kind.CHANGE:
+        return dict.fromkeys(set(admins) - {notification.event.actor_id}, kind)
     if kind in ADMIN_KINDS:
         audience = dict.fromkeys(admins, kind)
     elif kind == Kind.SECURITY:

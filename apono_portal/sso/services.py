@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
@@ -14,7 +15,8 @@ from apono_portal.core.web.seen_state import CHANGED_MEANWHILE, digest_of
 from apono_portal.core.web.ssrf_guard import SSO_NETWORKS, AddressRefused, check_url
 from apono_portal.sso.exceptions import SsoError
 from apono_portal.sso.models import ClaimMapping, IdentityProvider, SignInDomain
-from apono_portal.users.models import User
+from apono_portal.users.models import Role, User
+from apono_portal.users.services.users import GIVEN_IN_PORTAL
 from audit.events import EventName
 from audit.services import record
 from mfa.verification.window import Window
@@ -179,7 +181,12 @@ def add_mapping(
     role: str,
     client_info: ClientInfo,
 ) -> ClaimMapping:
-    """Map a value of the groups claim to a group or a role, from each user's next sign-in on."""
+    """Map a value of the groups claim to a group or a role, from each user's next sign-in on.
+
+    With ``DUAL_CONTROL`` not to the admin role, which a second admin confirms for each user.
+    """
+    if settings.DUAL_CONTROL and role == Role.ADMIN:
+        raise SsoError(GIVEN_IN_PORTAL, field="becomes")
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)

@@ -1,15 +1,17 @@
 """What needs a person now: shown on every page of admins and auditors, and at the top of Status.
 
-One query, however much there is.
+One query, however much there is, and one more with dual control.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db.models import Count, Q, Subquery
 from django.urls import reverse
 
+from accessflows.dual_control.selectors import has_second_admin
 from accessflows.models import Integration
 from apono_portal.core.formatting.durations import format_duration
 from audit.models import ChainState, CheckpointDestination, Delivery, StreamDestination
@@ -35,7 +37,11 @@ class Problem:
 def current_problems(now: datetime, workers: list[WorkerHeartbeat] | None = None) -> list[Problem]:
     """Return what needs a person, the most urgent first. ``workers`` are those that were read already."""
     workers = recent_workers(now) if workers is None else workers
-    return [*_worker_problems(workers, now), *_other_problems(workers, now)]
+    return [
+        *_worker_problems(workers, now),
+        *_dual_control_problems(),
+        *_other_problems(workers, now),
+    ]
 
 
 def recent_workers(now: datetime) -> list[WorkerHeartbeat]:
@@ -109,6 +115,18 @@ def _other_problems(workers: list[WorkerHeartbeat], now: datetime) -> Iterator[P
             "Access there is neither provisioned nor revoked until the target responds.",
             url=reverse("integrations:list"),
             link="See integrations",
+        )
+
+
+def _dual_control_problems() -> Iterator[Problem]:
+    if settings.DUAL_CONTROL and not has_second_admin():
+        yield Problem(
+            "Nobody can confirm pending changes.",
+            "Dual control is on, and fewer than two admins have MFA. Have a second admin set it up, or add "
+            "one from the console:",
+            command="manage.py add_admin",
+            url=reverse("changes:list"),
+            link="See pending changes",
         )
 
 

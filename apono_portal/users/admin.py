@@ -20,7 +20,6 @@ from apono_portal.core.formatting.printable import validate_printable
 from apono_portal.core.web.types import PortalRequest
 from apono_portal.users import services
 from apono_portal.users.exceptions import UserError
-from apono_portal.users.forms import GroupForm
 from apono_portal.users.models import User
 from audit.admin import AuditedAdmin
 
@@ -88,7 +87,7 @@ class UserAdmin(ServiceAdmin):
         return False
 
     def view_on_site(self, obj: Model) -> str:
-        return reverse("users:edit", kwargs={"pk": obj.pk})
+        return reverse("users:detail", kwargs={"pk": obj.pk})
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
         services.change_user(
@@ -97,7 +96,7 @@ class UserAdmin(ServiceAdmin):
 
 
 class GroupAdminForm(GroupModelForm):
-    members = GroupForm.base_fields["members"]
+    members = RowsField(label="Members", help_text="An empty group matches nobody.")
     seen = SeenField()
 
     class Meta:
@@ -125,7 +124,7 @@ class GroupAdmin(ServiceAdmin):
     search_fields = ("name",)
 
     def view_on_site(self, obj: Model) -> str:
-        return reverse("users:edit_group", kwargs={"pk": obj.pk})
+        return reverse("users:group", kwargs={"pk": obj.pk})
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
         if change:

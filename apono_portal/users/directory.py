@@ -24,23 +24,28 @@ EXACT_COUNT_LIMIT = 1000
 
 @dataclass(frozen=True)
 class DirectoryFilter:
-    """Which users to list: by search text, role, status, MFA, or among given ones."""
+    """Which users to list: by search text, role, status, MFA, group, or among given ones."""
 
     text: str = ""
     role: str = ""
     status: str = ""
     mfa: str = ""
     user_ids: frozenset[int] | None = None
+    group_id: int | None = None
 
     @property
     def is_search(self) -> bool:
         """Whether no index returns these users in order."""
-        return bool(self.text or self.mfa) or self.user_ids is not None
+        is_among_few = self.user_ids is not None or self.group_id is not None
+        return bool(self.text or self.mfa) or is_among_few
 
     def apply(self, users: "UserQuerySet", *, scan: bool = False) -> "UserQuerySet":
         """Filter users through indexes, or one after another if ``scan``, which suits a few."""
         if self.user_ids is not None:
             users = users.filter(pk__in=self.user_ids)
+        if self.group_id is not None:
+            members = User.groups.through._default_manager.filter(group_id=self.group_id)
+            users = users.filter(pk__in=members.values("user_id"))
         if self.role:
             users = users.filter(role=self.role)
         if self.status:

@@ -8,10 +8,12 @@ from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, Se
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import BigIntegerField
+from django.forms.utils import ErrorDict
 from django.http import HttpRequest
 from django.utils import timezone
 
 from accessflows.form_fields import RowsField, SeenField, Toggle
+from accessflows.pickers import GROUP, USER, PickedField, PickedOneField
 from apono_portal.core.formatting.printable import validate_printable
 from apono_portal.sso.enforcement import enforcing_provider
 from apono_portal.users.directory import DirectoryFilter
@@ -24,6 +26,7 @@ from mfa.methods.selectors import is_enrolled
 from mfa.verification.policies import MAX_REASON_LENGTH
 from mfa.verification.services import is_six_digits
 
+MAX_SELECTED = 100
 INCORRECT = (
     "Incorrect email or password. After 10 failed attempts, sign-in is blocked for 15 minutes."
 )
@@ -226,19 +229,79 @@ class NewUserForm(UserForm):
         return normalise_email(self.cleaned_data["email"])
 
 
-class GroupForm(forms.Form):
+class PickerForm(forms.Form):
+    """A form with a picker. While users are searched, ``is_draft`` shows what was sent without validating it."""
+
+    def __init__(self, *args: Any, is_draft: bool = False, **kwargs: Any) -> None:
+        self.is_draft = is_draft
+        super().__init__(*args, **kwargs)
+
+    def full_clean(self) -> None:
+        if self.is_draft:
+            self._errors, self.cleaned_data = ErrorDict(), {}
+        else:
+            super().full_clean()
+
+
+class NewGroupForm(PickerForm):
     """Name and members of a group."""
 
     name = forms.CharField(label="Name", max_length=150, validators=[validate_printable])
-    members = RowsField(label="Members", help_text="An empty group matches nobody.")
+    members = PickedField(USER, label="Members", help_text="An empty group matches nobody.")
+
+
+class RenameGroupForm(forms.Form):
+    """Another name for a group."""
+
+    name = forms.CharField(label="Name", max_length=150, validators=[validate_printable])
+    seen = SeenField()
+
+
+class AddMembersForm(PickerForm):
+    """Users who join a group."""
+
+    members = PickedField(
+        USER,
+        label="Users",
+        required=True,
+        error_messages={"required": "Choose at least one user."},
+    )
+
+
+class SelectedUsersForm(forms.Form):
+    """The users selected in the list."""
+
+    user = RowsField(required=True, error_messages={"required": "Select at least one user."})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        cast(RowsField, self.fields["members"]).queryset = User.objects.order_by("name", "email")
+        cast(RowsField, self.fields["user"]).queryset = User.objects.order_by("name", "email")
+
+    def clean_user(self) -> list[User]:
+        users = list(self.cleaned_data["user"][: MAX_SELECTED + 1])
+        if len(users) > MAX_SELECTED:
+            raise ValidationError(f"Select at most {MAX_SELECTED} users.")
+        return users
 
 
-class ChangeGroupForm(GroupForm):
-    seen = SeenField()
+class ResetSelectedForm(forms.Form):
+    """The reason of the MFA resets, and whether to revoke access too."""
+
+    reason = forms.CharField(
+        label="Reason",
+        max_length=MAX_REASON_LENGTH,
+        help_text="Sent to the users and recorded in the audit log.",
+        error_messages={"required": "Enter a reason."},
+    )
+    revoke_access = Toggle(label="Also revoke active access")
+
+
+class AddSelectedForm(PickerForm):
+    """The group that the selected users join."""
+
+    group = PickedOneField(
+        GROUP, label="Group", required=True, error_messages={"required": "Choose a group."}
+    )
 
 
 class ResetMfaForm(forms.Form):

@@ -31,7 +31,7 @@ def announce_reset(request: PortalRequest, user: User) -> None:
     """Say who reset the user's MFA and why, if that was after their last sign-in."""
     reset = last_reset(user)
     if reset is not None and not has_signed_in_since(user, reset.at):
-        messages.warning(request, f"{reset.sentence} Set it up again under Security & Privacy.")
+        messages.warning(request, f"Set up MFA again under Security & Privacy. {reset.sentence}")
 
 
 def complete_sign_in(

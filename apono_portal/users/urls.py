@@ -3,7 +3,17 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from apono_portal.users.views import devices, groups, passwords, sign_in, time_zone, users
+from apono_portal.users.imports import views as imports
+from apono_portal.users.views import (
+    bulk,
+    devices,
+    groups,
+    passwords,
+    sign_in,
+    time_zone,
+    user_page,
+    users,
+)
 
 app_name = "users"
 urlpatterns = [
@@ -31,7 +41,13 @@ urlpatterns = [
     path("users/", users.directory, name="list"),
     path("users/new/", users.create, name="create"),
     path("users/remind/", users.remind, name="remind"),
-    path("users/<int:pk>/", users.edit, name="edit"),
+    path("users/import/", imports.choose_file, name="import"),
+    path("users/import/apply/", imports.apply, name="apply_import"),
+    path("users/selected/deactivate/", bulk.deactivate, name="deactivate_selected"),
+    path("users/selected/reset-mfa/", bulk.reset_mfa, name="reset_mfa_of_selected"),
+    path("users/selected/add-to-group/", bulk.add_to_group, name="add_selected_to_group"),
+    path("users/<int:pk>/", user_page.detail, name="detail"),
+    path("users/<int:pk>/edit/", users.edit, name="edit"),
     path("users/<int:pk>/reset-mfa/", users.reset_mfa, name="reset_mfa"),
     path(
         "users/<int:pk>/passkeys/<int:passkey_pk>/vouch/",
@@ -49,5 +65,12 @@ urlpatterns = [
     path("users/<int:pk>/reactivate/", users.reactivate, name="reactivate"),
     path("users/groups/", groups.group_list, name="groups"),
     path("users/groups/new/", groups.create, name="create_group"),
-    path("users/groups/<int:pk>/", groups.edit, name="edit_group"),
+    path("users/groups/<int:pk>/", groups.group, name="group"),
+    path("users/groups/<int:pk>/edit/", groups.edit, name="edit_group"),
+    path("users/groups/<int:pk>/members/add/", groups.add_members, name="add_group_members"),
+    path(
+        "users/groups/<int:pk>/members/<int:user_pk>/remove/",
+        groups.remove_member,
+        name="remove_group_member",
+    ),
 ]

@@ -97,11 +97,16 @@ class LogForm(forms.Form):
     actor = forms.CharField(label="Actor", max_length=100, required=False)
     request = forms.CharField(label="Request", max_length=32, required=False)
     text = forms.CharField(label="Target, login or address", max_length=100, required=False)
+    actor_id = forms.IntegerField(label="By", min_value=0, max_value=MAX_ID, required=False)
+    user_id = forms.IntegerField(label="About", min_value=0, max_value=MAX_ID, required=False)
     before = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
     after = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
     open = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
 
-    FILTERS = ("range", "since", "until", "event", "actor", "request", "text")
+    FILTERS = (
+        *("range", "since", "until", "event", "actor", "request", "text"),
+        *("actor_id", "user_id"),  # of links from the page of a user
+    )
 
     def clean_request(self) -> int | None:
         return parse_reference(self.cleaned_data["request"])
@@ -129,4 +134,6 @@ class LogForm(forms.Form):
             grant_id=next(filter(None, map(grant_id_of, words)), None),
             since=start_of(values["since"]) or values["range"],
             until=start_of(until),
+            actor_id=values["actor_id"],
+            user_id=values["user_id"],
         )

@@ -17,6 +17,7 @@ SCAN_LIMIT = 10_000  # events compared one by one
 MAX_CANDIDATES = 500  # events that the index over words found
 DAWN, DUSK = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 GRANT = "requests_app.grant"
+USER = "users.user"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class EventFilter:
     grant_id: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
+    actor_id: int | None = None
+    user_id: int | None = None  # about this user
 
     @property
     def words(self) -> str:
@@ -57,6 +60,10 @@ def _filter_by_scan(filters: EventFilter) -> EventQuerySet:
         events = events.about_request(filters.request_id)
     if filters.grant_id is not None:
         events = events.filter(target_type=GRANT, target_id=str(filters.grant_id))
+    if filters.actor_id is not None:
+        events = events.filter(actor_id=filters.actor_id)
+    if filters.user_id is not None:
+        events = events.filter(target_type=USER, target_id=str(filters.user_id))
     return events.by_actor(filters.actor).matching(filters.text)
 
 

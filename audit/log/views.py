@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_safe
@@ -14,7 +15,7 @@ from audit.integrity.selectors import chain_entry_of, chain_status
 from audit.log.details import details_of
 from audit.log.export import download_with_progress, export_lines
 from audit.log.forms import LogForm
-from audit.log.selectors import filter_events, page_of_events, released_by, total_of
+from audit.log.selectors import EventFilter, filter_events, page_of_events, released_by, total_of
 from audit.models import ExportProgress
 from audit.services import record_export
 
@@ -37,8 +38,19 @@ def log(request: HttpRequest) -> HttpResponse:
         "chain_entry": chain_entry_of(opened) if opened else None,
         "total": total_of(form.filters, page),
         "chain": chain_status(),
+        **_users_in(form.filters),
     }
     return render(request, "audit/log.html", context)
+
+
+def _users_in(filters: EventFilter) -> dict[str, object]:
+    """Return the users whom a link from the page of a user names."""
+    users = get_user_model()._default_manager
+    actor, about = filters.actor_id, filters.user_id
+    return {
+        "only_actor": users.filter(pk=actor).first() if actor is not None else None,
+        "only_user": users.filter(pk=about).first() if about is not None else None,
+    }
 
 
 def span_text(ids: list[int]) -> str:

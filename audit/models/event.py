@@ -71,5 +71,11 @@ class Event(models.Model):
         return bool(self.metadata.get("break_glass"))
 
     @property
+    def is_by_agent(self) -> bool:
+        """Whether an AI agent acted, or requested what the event is about."""
+        token = self.metadata.get("token") or {}
+        return bool(self.metadata.get("by_agent") or token.get("agent"))
+
+    @property
     def is_warning(self) -> bool:
         return self.event in WARNINGS

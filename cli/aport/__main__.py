@@ -5,7 +5,7 @@ from argparse import REMAINDER, ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from aport import __version__, commands
+from aport import __version__, commands, mcp
 from aport.completion import SHELLS, script
 from aport.errors import CommandError, VerificationNeeded
 from aport.output import say, show_link
@@ -23,8 +23,9 @@ COMMANDS = {
     "requests": "list your requests",
     "approve": "decide on a request",
     "access": "list your active access",
-    "connect": "run psql, mariadb or valkey-cli with a credential of yours",
+    "connect": "run psql, mariadb, valkey-cli or ssh with a credential of yours",
     "revoke": "revoke access, or cancel a request",
+    "mcp": "serve an AI agent on standard input and output (MCP)",
     "completion": "print the completion of a shell",
 }
 RUN: dict[str, Callable[[Namespace], int]] = {
@@ -37,6 +38,7 @@ RUN: dict[str, Callable[[Namespace], int]] = {
     "access": commands.access,
     "connect": commands.connect_to,
     "revoke": commands.revoke,
+    "mcp": mcp.serve,
 }
 
 
@@ -48,7 +50,7 @@ def build_parser() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
     top.add_argument("--version", action="version", version=__version__)
     subparsers = top.add_subparsers(required=True, metavar="COMMAND", dest="command")
     parsers = {name: subparsers.add_parser(name, help=text) for name, text in COMMANDS.items()}
-    for name in COMMANDS.keys() - {"logout", "connect", "completion"}:
+    for name in COMMANDS.keys() - {"logout", "connect", "mcp", "completion"}:
         parsers[name].add_argument("-o", "--output", choices=("table", "json"), default="table")
     for name in ("request", "connect"):
         parsers[name].add_argument("--timeout", type=float, default=WAIT_S, metavar="SECONDS")

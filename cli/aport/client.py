@@ -32,14 +32,20 @@ class Client:
         headers = {"Idempotency-Key": str(uuid.uuid4())} if once else {}
         return self._call("POST", path, body, headers)
 
+    def post_message(self, message: bytes, headers: dict[str, str]) -> bytes:
+        """Post a message of an AI agent's program to the portal's MCP server, and return the answer."""
+        response, text = self._send("POST", "/mcp", message, headers)
+        is_json = response.headers.get_content_type() == "application/json"
+        if response.status >= FIRST_ERROR and not is_json:
+            raise _error(response.status, _parse(text))
+        return text
+
     def _call(
         self, method: str, path: str, body: Json | None = None, headers: Json | None = None
     ) -> Json:
+        content = None if body is None else json.dumps(body).encode()
         while True:
-            try:
-                response, text = self._send(method, path, body, headers or {})
-            except (OSError, HTTPException) as error:
-                raise CommandError(f"Cannot reach {self._config.url}: {error}") from None
+            response, text = self._send(method, f"/api/v1{path}", content, headers or {})
             if response.status == TOO_MANY:
                 time.sleep(min(int(response.headers.get("Retry-After", "5")), MAX_WAIT_S))
                 continue
@@ -49,7 +55,15 @@ class Client:
             return answer
 
     def _send(
-        self, method: str, path: str, body: Json | None, headers: Json
+        self, method: str, path: str, body: bytes | None, headers: Json
+    ) -> tuple[HTTPResponse, bytes]:
+        try:
+            return self._exchange(method, path, body, headers)
+        except (OSError, HTTPException) as error:
+            raise CommandError(f"Cannot reach {self._config.url}: {error}") from None
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: Json
     ) -> tuple[HTTPResponse, bytes]:
         address = urlsplit(self._config.url)
         kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
@@ -57,8 +71,8 @@ class Client:
         try:
             connection.request(
                 method,
-                f"/api/v1{path}",
-                None if body is None else json.dumps(body),
+                path,
+                body,
                 {
                     "Authorization": f"Bearer {self._config.token}",
                     "Accept": "application/json",

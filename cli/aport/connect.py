@@ -5,9 +5,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aport.client import Client
@@ -22,11 +24,16 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Program:
-    """The client of a kind of target. The password is in the environment, never in the options."""
+    """The client of a kind of target. The password is in the environment, never in the options.
+
+    `files` are for a client that reads its secret from a file. They are in a private folder while it runs,
+    and "{folder}" in its options stands for that.
+    """
 
     names: tuple[str, ...]
     options: Callable[[Json], list[str]]
     environment: Callable[[Json], dict[str, str]]
+    files: Callable[[Json], dict[str, str]] = lambda credential: {}
 
 
 def _tls(credential: Json, option: str) -> list[str]:
@@ -56,6 +63,34 @@ def _valkey(credential: Json) -> list[str]:
     return [*where, "--user", credential["user"], *_tls(credential, "--tls")]
 
 
+def _ssh(credential: Json) -> list[str]:
+    """Return ssh's options. It uses this key and no other, and no host but the one the portal knows."""
+    options = {
+        "IdentityFile": "{folder}/key",
+        "CertificateFile": "{folder}/key-cert.pub",
+        "UserKnownHostsFile": "{folder}/known_hosts",
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "yes",
+        "IdentitiesOnly": "yes",
+        "IdentityAgent": "none",
+        "UpdateHostKeys": "no",
+        "ControlMaster": "no",
+        "ControlPath": "none",
+        "PreferredAuthentications": "publickey",
+    }
+    words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    where = ["-p", str(credential["port"]), "-l", credential["user"], "--", credential["host"]]
+    return ["-F", "/dev/null", *words, *where]
+
+
+def _ssh_files(credential: Json) -> dict[str, str]:
+    return {
+        "key": credential["password"],
+        "key-cert.pub": credential["certificate"] + "\n",
+        "known_hosts": credential["known_hosts"],
+    }
+
+
 PROGRAMS = {
     "postgresql": Program(("psql",), lambda credential: [], _libpq),
     "mariadb": Program(
@@ -66,6 +101,7 @@ PROGRAMS = {
         _valkey,
         lambda credential: {"REDISCLI_AUTH": credential["password"]},
     ),
+    "linux": Program(("ssh",), _ssh, lambda credential: {}, _ssh_files),
 }
 
 
@@ -112,10 +148,16 @@ def connect(client: Client, grant: Json, arguments: Sequence[str], timeout_s: fl
     credential = _with_confirmation(
         lambda: client.post(f"/access/{grant['id']}/{action}"), timeout_s
     )
-    return _run(
-        [path, *program.options(credential), *arguments],
-        _inherited() | program.environment(credential),
-    )
+    with tempfile.TemporaryDirectory(prefix="aport-") as folder:  # readable by this user alone
+        for name, text in program.files(credential).items():
+            _write_private(Path(folder, name), text)
+        options = [word.replace("{folder}", folder) for word in program.options(credential)]
+        return _run([path, *options, *arguments], _inherited() | program.environment(credential))
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)
 
 
 def _with_confirmation(call: Callable[[], Json], timeout_s: float) -> Json:

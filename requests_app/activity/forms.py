@@ -55,6 +55,7 @@ class ActivityForm(forms.Form):
     integration = _text_filter("Integration")
     permission = _text_filter("Resource or permission")
     request = forms.CharField(label="Request or login", max_length=63, required=False)
+    user_id = forms.IntegerField(label="User", min_value=0, max_value=MAX_ID, required=False)
     before = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
     after = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
     open = forms.IntegerField(min_value=0, max_value=MAX_ID, required=False)
@@ -71,6 +72,7 @@ class ActivityForm(forms.Form):
         "integration",
         "permission",
         "request",
+        "user_id",
     )
 
     def clean_request(self) -> int | str | None:
@@ -105,4 +107,5 @@ class ActivityForm(forms.Form):
             break_glass=data["break_glass"],
             request_id=request if isinstance(request, int) else None,
             login=request if isinstance(request, str) else "",
+            user_id=data["user_id"],
         )

@@ -28,11 +28,14 @@ class ActivityFilters:
     break_glass: str = ""
     request_id: int | None = None
     login: str = ""
+    user_id: int | None = None
 
 
 def filter_requests(filters: ActivityFilters) -> AccessRequestQuerySet:
     """Return the requests that match. Names are compared with the snapshots, which history keeps."""
     requests = AccessRequest.objects.filter(_request_conditions(filters))
+    if filters.user_id is not None:
+        requests = requests.filter(requester=filters.user_id)
     target = Q(request=OuterRef("pk"))
     if filters.integration:
         target &= Q(integration_name__icontains=filters.integration)

@@ -27,7 +27,12 @@ from requests_app.lifecycle import (
     transition,
 )
 from requests_app.models import AccessRequest, Decision, Status
-from requests_app.policies import DECISION, has_decided, ineligibility_reason
+from requests_app.policies import (
+    AGENTS_DECIDE_NOTHING,
+    DECISION,
+    has_decided,
+    ineligibility_reason,
+)
 from requests_app.submission.validation import clean_reason
 
 if TYPE_CHECKING:
@@ -56,6 +61,8 @@ def decide_request(
     user may not decide or the reason is missing, `Conflict` when someone else acted first or the
     request is no longer eligible (which cancels it).
     """
+    if client_info.is_agent:
+        raise RequestRefused(AGENTS_DECIDE_NOTHING)
     with transaction.atomic():
         lock_state(actor.pk)
         request = lock_request(request.pk)

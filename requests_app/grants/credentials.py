@@ -20,7 +20,7 @@ from requests_app.exceptions import Conflict, RequestRefused
 from requests_app.grants.target_access import connector_errors, connector_of
 from requests_app.lifecycle import lock_request
 from requests_app.models import Grant, GrantState
-from requests_app.policies import ACCESS_NOT_AUTHENTIC, can_reveal
+from requests_app.policies import ACCESS_NOT_AUTHENTIC, agent_reveal_refusal, can_reveal
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -83,7 +83,7 @@ def _mark_reset(
     actor: "User", grant: Grant, window: Window | None, client_info: ClientInfo
 ) -> tuple[Grant, GrantIdentity]:
     with transaction.atomic():
-        grant, identity = _lock_revealable(actor, grant, window)
+        grant, identity = _lock_revealable(actor, grant, window, client_info)
         if grant.revealed_at is None:
             raise Conflict("This credential has not been revealed yet. Reveal it first.")
         Grant.objects.filter(pk=grant.pk).update(revealed_at=timezone.now())
@@ -104,7 +104,7 @@ def _mark_reset(
 
 
 def _lock_revealable(
-    actor: "User", grant: Grant, window: Window | None
+    actor: "User", grant: Grant, window: Window | None, client_info: ClientInfo
 ) -> tuple[Grant, GrantIdentity]:
     """Lock and return the grant if its requester may get a credential now."""
     lock_state(actor.pk)
@@ -122,6 +122,8 @@ def _lock_revealable(
         raise Conflict(ACCESS_NOT_AUTHENTIC)
     if grant.deadline <= timezone.now():
         raise Conflict("This access has expired. Request it again if you still need it.")
+    if sentence := agent_reveal_refusal(request, client_info):
+        raise RequestRefused(sentence)
     if request.require_mfa:
         requirement = Requirement(Strength(request.mfa_strength))
         require_evidence(user=actor, window=window, requirement=requirement)
@@ -133,7 +135,7 @@ def _mark_revealed(
 ) -> tuple[Grant, GrantIdentity]:
     now = timezone.now()
     with transaction.atomic():
-        grant, identity = _lock_revealable(actor, grant, window)
+        grant, identity = _lock_revealable(actor, grant, window, client_info)
         marked = Grant.objects.filter(
             pk=grant.pk, state=GrantState.ACTIVE, revealed_at=None
         ).update(revealed_at=now)

@@ -38,6 +38,7 @@ from requests_app.models import AccessRequest, Extension, Grant, GrantState, Sta
 from requests_app.policies import (
     EXTENSION_NOT_AUTHENTIC,
     TAMPERING,
+    agent_refusal,
     approval_gap,
     grants_gap,
     ineligibility_reason,
@@ -146,7 +147,9 @@ def _request_extension(
     with transaction.atomic():
         lock_state(actor.pk)
         request = lock_request(request.pk)
-        if sentence := extension_refusal(request, actor, now):
+        if sentence := agent_refusal(request, client_info) or extension_refusal(
+            request, actor, now
+        ):
             raise RequestRefused(sentence)
         if request.status != Status.ACTIVE or request.ends_at is None:
             raise conflict_on(request)
@@ -196,7 +199,7 @@ def _extend_on_target(grant: Grant, to_end: datetime) -> datetime:
         integration, connector, target = connector_of(grant)
         if grant.identity is None:
             raise TargetUnavailable("The portal does not know the login of this grant yet.")
-        spec = replace(grant.spec(integration), deadline=to_end)
+        spec = replace(grant.spec(integration, by_agent=grant.request.by_agent), deadline=to_end)
         return connector.extend(target, spec, grant.identity, since=grant.enforced_until)
 
 

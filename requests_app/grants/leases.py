@@ -25,7 +25,11 @@ MIN_RETRY_DELAY = timedelta(seconds=1)
 MAX_RETRY_DELAY = timedelta(seconds=60)
 
 # Of the request only what the steps use: hundreds are in memory at a time.
-_FIELDS = (*(field.name for field in Grant._meta.concrete_fields), "request__pending_until")
+_FIELDS = (
+    *(field.name for field in Grant._meta.concrete_fields),
+    "request__pending_until",
+    "request__by_agent",
+)
 
 
 def claim(

@@ -28,7 +28,7 @@ from requests_app.models import (
     RequestedTarget,
     Status,
 )
-from requests_app.policies import can_revoke
+from requests_app.policies import agent_refusal, can_revoke
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
@@ -46,7 +46,7 @@ def revoke_access(
 ) -> AccessRequest:
     """Start to revoke access now; also stops an activation."""
     with transaction.atomic():
-        request = _lock_revocable(actor, request)
+        request = _lock_revocable(actor, request, client_info)
         if request.status not in ENDABLE:
             raise conflict_on(request)
         return _revoke_or_cancel(request, actor=actor, client_info=client_info)
@@ -57,7 +57,7 @@ def cancel_request(
 ) -> AccessRequest:
     """Cancel a request that is not active yet."""
     with transaction.atomic():
-        request = _lock_revocable(actor, request)
+        request = _lock_revocable(actor, request, client_info)
         if request.status not in {*PENDING, Status.GRANTING}:
             raise conflict_on(request)
         return _revoke_or_cancel(request, actor=actor, client_info=client_info)
@@ -90,6 +90,7 @@ def revoke_ineligible() -> int:
         "The integration was disabled.": Q(targets__integration=None)
         | Q(targets__integration__is_active=False),
         "The user can no longer request access through this access flow.": ~_is_requester(),
+        "The access flow is no longer open to AI agents.": Q(by_agent=True, flow__agents="none"),
         "Break-glass access of this user is paused.": Q(break_glass=True)
         & Exists(_pausing_reviews()),
         "A requested target no longer exists.": Q(status__in=PENDING) & Exists(_missing_targets()),
@@ -171,8 +172,12 @@ def finish_revocations(*, requests: Collection[AccessRequest]) -> None:
         transition_all(finished, to=status, event=event, actor=None)
 
 
-def _lock_revocable(actor: "User", request: AccessRequest) -> AccessRequest:
+def _lock_revocable(
+    actor: "User", request: AccessRequest, client_info: ClientInfo
+) -> AccessRequest:
     request = lock_request(request.pk)
+    if sentence := agent_refusal(request, client_info):
+        raise RequestRefused(sentence)
     if not can_revoke(request, actor):
         raise RequestRefused(
             "Only the requester and account admins may revoke this. Nothing was changed."

@@ -124,7 +124,13 @@ class Grant(AuthenticatedRow):
     def __str__(self) -> str:
         return f"{self.integration_name} / {self.resource} · {self.permission}"
 
-    def spec(self, integration: Integration, *, allow_delegation: bool = False) -> GrantSpec:
+    def spec(
+        self,
+        integration: Integration,
+        *,
+        allow_delegation: bool = False,
+        by_agent: bool = False,
+    ) -> GrantSpec:
         """Return what a connector needs to provision or look up this grant."""
         return GrantSpec(
             grant_id=self.pk,
@@ -135,6 +141,7 @@ class Grant(AuthenticatedRow):
             connection_limit=integration.connection_limit,
             server_id=self.system_identifier or integration.system_identifier,
             allow_delegation=allow_delegation,
+            by_agent=by_agent,
             reference=f"AR-{self.request_id}",
         )
 

@@ -62,6 +62,8 @@ class AccessRequest(AuthenticatedRow):
         "pending_until",
         "ends_at",
         "token_id",
+        "by_agent",
+        "agents",
         "target_keys",
     )
 
@@ -108,9 +110,13 @@ class AccessRequest(AuthenticatedRow):
     final_status = models.CharField(max_length=24, choices=Status.choices, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     message = models.CharField(max_length=500, blank=True)
-    # The API token it was submitted with, if any.
+    # The API token it was submitted with, if any, and whether that is an AI agent's.
     token_id = models.BigIntegerField(null=True, blank=True)
     token_name = models.CharField(max_length=64, blank=True)
+    by_agent = models.BooleanField(default=False)
+    agents = models.CharField(
+        max_length=8, choices=AccessFlow.Agents.choices, default=AccessFlow.Agents.NONE
+    )
 
     # The MFA evidence: the verification and a snapshot of it.
     verification = models.ForeignKey(
@@ -179,6 +185,10 @@ class AccessRequest(AuthenticatedRow):
             models.CheckConstraint(
                 condition=Q(break_glass=False) | Q(require_mfa=True),
                 name="request_break_glass_needs_mfa",
+            ),
+            models.CheckConstraint(
+                condition=Q(by_agent=False) | (~Q(agents="none") & Q(token_id__isnull=False)),
+                name="request_by_agent_is_allowed",
             ),
             models.CheckConstraint(
                 condition=~Q(

@@ -20,7 +20,7 @@ from requests_app.grants.limits import GrantCounts
 from requests_app.lifecycle import next_status
 from requests_app.models import AccessRequest, Status
 from requests_app.policies import pause_reason
-from requests_app.submission.pending_mfa import check_pending_mfa_limit
+from requests_app.submission.pending_mfa import check_agents_limit, check_pending_mfa_limit
 from requests_app.submission.selection import Selection
 from requests_app.submission.validation import check_duration, clean_justification, clean_ticket
 
@@ -70,8 +70,11 @@ class Evaluation:
 class Circumstances:
     """What decides about a requester's selections apart from the flows, read once for all of them."""
 
-    def __init__(self, requester: "User", stored: Mapping[int, list[FlowTarget]]) -> None:
+    def __init__(
+        self, requester: "User", stored: Mapping[int, list[FlowTarget]], *, by_agent: bool
+    ) -> None:
         self.requester = requester
+        self.by_agent = by_agent
         self._targets = [target for targets in stored.values() for target in targets]
         self.requestable = requestable_ids(stored, requester)
 
@@ -87,6 +90,11 @@ class Circumstances:
     @cached_property
     def pending_mfa(self) -> int:
         return AccessRequest.objects.waiting_for_code_of(self.requester).count()
+
+    @cached_property
+    def pending_mfa_by_agents(self) -> int:
+        pending = AccessRequest.objects.waiting_for_code_of(self.requester)
+        return pending.filter(by_agent=True).count()
 
 
 def evaluate(
@@ -106,14 +114,16 @@ def evaluate_all(
     verification: Verification | None,
     now: datetime,
     stored: Mapping[int, list[FlowTarget]] | None = None,
+    by_agent: bool = False,
 ) -> list[Evaluation]:
     """Evaluate selections of one flow each. The number of statements does not depend on theirs.
 
-    ``stored`` are the targets of the flows, if they were read just now.
+    ``stored`` are the targets of the flows, if they were read just now. ``by_agent``: an AI agent of the
+    requester makes the request.
     """
     if stored is None:
         stored = targets_by_flow({selection.flows[0].pk for selection in selections})
-    circumstances = Circumstances(requester, stored)
+    circumstances = Circumstances(requester, stored, by_agent=by_agent)
     return [
         _evaluate(selection, stored, circumstances, verification=verification, now=now)
         for selection in selections
@@ -140,7 +150,7 @@ def _evaluate(
         evaluation.collect_refusal(lambda: _check_pause(circumstances))
     selected = {target.pk for target in selection.targets}
     evaluation.targets = [target for target in available_now(targets) if target.pk in selected]
-    evaluation.collect_refusal(lambda: _check_person(flow, circumstances.requester))
+    evaluation.collect_refusal(lambda: _check_person(flow, circumstances))
     evaluation.collect_refusal(lambda: _check_targets(evaluation, flow))
     evaluation.collect_refusal(lambda: _check_limits(evaluation, circumstances.grants))
     evaluation.collect_refusal(lambda: check_duration(selection.duration, flow))
@@ -148,8 +158,7 @@ def _evaluate(
     evaluation.is_covered = flow.require_mfa and is_covered(flow, verification)
     evaluation.needs_verification = flow.require_mfa and not evaluation.is_covered
     if evaluation.needs_verification:
-        evaluation.collect_refusal(lambda: check_pending_mfa_limit(circumstances.pending_mfa))
-        circumstances.pending_mfa += 1
+        evaluation.collect_refusal(lambda: _count_pending_mfa(circumstances))
     evaluation.status_after_mfa = next_status(flow)
     return evaluation
 
@@ -203,9 +212,23 @@ def _check_pause(circumstances: Circumstances) -> None:
         raise RequestRefused(circumstances.break_glass_pause, field="flow")
 
 
-def _check_person(flow: AccessFlow, requester: "User") -> None:
-    if flow.require_mfa and requester.is_service:
+def _check_person(flow: AccessFlow, circumstances: Circumstances) -> None:
+    if flow.require_mfa and circumstances.requester.is_service:
         raise RequestRefused(NOT_FOR_SERVICES, field="flow")
+    if circumstances.by_agent and flow.agents == AccessFlow.Agents.NONE:
+        raise RequestRefused(
+            f"{flow.name} is not open to AI agents. Its users request access in the portal.",
+            field="flow",
+        )
+
+
+def _count_pending_mfa(circumstances: Circumstances) -> None:
+    """Count a request that would wait for a code, or refuse one too many."""
+    check_pending_mfa_limit(circumstances.pending_mfa)
+    circumstances.pending_mfa += 1
+    if circumstances.by_agent:
+        check_agents_limit(circumstances.pending_mfa_by_agents)
+        circumstances.pending_mfa_by_agents += 1
 
 
 def _check_targets(evaluation: Evaluation, flow: AccessFlow) -> None:

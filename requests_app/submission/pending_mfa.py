@@ -10,6 +10,7 @@ from requests_app.exceptions import RequestRefused
 from requests_app.models import AccessRequest
 
 MAX_PENDING_MFA = 20
+MAX_PENDING_MFA_BY_AGENTS = 5  # so that an agent cannot keep its user from requesting
 
 
 def check_pending_mfa_limit(pending: int) -> None:
@@ -17,6 +18,15 @@ def check_pending_mfa_limit(pending: int) -> None:
     if pending >= MAX_PENDING_MFA:
         raise RequestRefused(
             f"{MAX_PENDING_MFA} requests are already waiting for your code. Verify or cancel one first."
+        )
+
+
+def check_agents_limit(pending: int) -> None:
+    """Refuse one more request of an AI agent beyond the maximum of its user's agents together."""
+    if pending >= MAX_PENDING_MFA_BY_AGENTS:
+        raise RequestRefused(
+            f"{MAX_PENDING_MFA_BY_AGENTS} requests of AI agents are already waiting for their user to "
+            "verify. Wait, or cancel one first."
         )
 
 

@@ -56,7 +56,11 @@ def submit_requests(
             if submission and (created := list(submission.requests.order_by("pk"))):
                 return created
             evaluations = evaluate_all(
-                requester=actor, selections=parts, verification=evidence, now=timezone.now()
+                requester=actor,
+                selections=parts,
+                verification=evidence,
+                now=timezone.now(),
+                by_agent=client_info.is_agent,
             )
             if refusals := all_refusals(evaluations):
                 raise SubmissionRefused(refusals)
@@ -110,6 +114,7 @@ def _create(
         ticket=evaluation.ticket,
         token_id=client_info.token.id if client_info.token else None,
         token_name=client_info.token.name if client_info.token else "",
+        by_agent=client_info.is_agent,
         status=status,
         pending_until=pending_until(status, now),
         escalates_at=next_escalation(flow, status, 0, now),
@@ -131,6 +136,7 @@ def _flow_snapshot(flow: AccessFlow, targets: list[FlowTarget]) -> dict[str, obj
         "flow_fingerprint": compute_fingerprint(flow, targets),
         "require_mfa": flow.require_mfa,
         "break_glass": flow.break_glass,
+        "agents": flow.agents,
         "mfa_strength": flow.mfa_strength,
         "verify_every_request": flow.verify_every_request,
         "approval": flow.approval,

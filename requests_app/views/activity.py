@@ -1,7 +1,9 @@
 """Activity: every request, for admins and auditors, and its exports, which are recorded."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from django.contrib.auth import get_user_model
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
@@ -18,6 +20,9 @@ from requests_app.activity.export import export_lines
 from requests_app.activity.forms import ActivityForm
 from requests_app.activity.selectors import filter_requests, names_to_suggest, with_decisions
 from requests_app.presenters.request import Evidence, RequestSummary
+
+if TYPE_CHECKING:
+    from apono_portal.users.models import User
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,14 @@ def activity(request: PortalRequest) -> HttpResponse:
         "evidence": Evidence.of_request(opened, timezone.now()) if opened else None,
         "total": total_text(requests, is_filtered=form.is_filtered) if page.rows else "",
         "names": names_to_suggest(),
+        "only_user": _only_user(data["user_id"]),
     }
     return render(request, "requests_app/activity.html", context)
+
+
+def _only_user(pk: int | None) -> "User | None":
+    """Return the user whose requests a link from the user's page lists."""
+    return get_user_model()._default_manager.filter(pk=pk).first() if pk is not None else None
 
 
 @require_GET

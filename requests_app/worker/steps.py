@@ -86,7 +86,11 @@ def activate(grants: list[Grant], lease: str) -> None:
     try:
         with connector_errors():
             integration, connector, target = connector_of(grant)
-            spec = grant.spec(integration, allow_delegation=allows_delegation(grant))
+            spec = grant.spec(
+                integration,
+                allow_delegation=allows_delegation(grant),
+                by_agent=grant.request.by_agent,
+            )
             activation = connector.activate(target, spec)
     except TargetUnavailable as error:
         retry_later([grant], lease, step="activate", sentence=error.sentence, latest=latest)

@@ -8,19 +8,23 @@ import pytest
 from django.test import Client
 
 from apono_portal.api.models import ApiToken
-from apono_portal.api.scopes import Scope
+from apono_portal.api.scopes import AGENT_SCOPES, Scope
 from apono_portal.api.tokens.secrets import new_secret
 from apono_portal.users.models import User
 from tests.factories import TokenFactory
 
 
 def make_token(
-    user: User, scopes: Iterable[Scope] = tuple(Scope), *, name: str = "laptop"
+    user: User,
+    scopes: Iterable[Scope] = tuple(Scope),
+    *,
+    name: str = "laptop",
+    is_agent: bool = False,
 ) -> tuple[ApiToken, str]:
     """Return a token as `create_token` makes it, and its secret."""
     secret = new_secret()
-    token = TokenFactory(user=user, name=name, scopes=sorted(scopes), secret=secret)
-    return token, secret
+    fields = {"name": name, "scopes": sorted(scopes), "is_agent": is_agent}
+    return TokenFactory(user=user, secret=secret, **fields), secret
 
 
 class ApiClient:
@@ -34,7 +38,7 @@ class ApiClient:
         if self.secret:
             headers = {"Authorization": f"Bearer {self.secret}", **headers}
         data = {} if body is None else {"data": json.dumps(body)}
-        url = path if path.startswith("/api/") else f"/api/v1{path}"
+        url = path if path.startswith(("/api/", "/mcp")) else f"/api/v1{path}"
         return self._client.generic(
             method, url, content_type="application/json", headers=headers, **data
         )
@@ -55,3 +59,16 @@ def api_of() -> Callable[..., ApiClient]:
         return ApiClient(secret, token)
 
     return client
+
+
+@pytest.fixture
+def agent_of() -> Callable[..., ApiClient]:
+    """``agent_of(user)`` calls with a new token of an AI agent of that user."""
+
+    def agent(
+        user: User, scopes: Iterable[Scope] = AGENT_SCOPES, *, name: str = "helper"
+    ) -> ApiClient:
+        token, secret = make_token(user, scopes, name=name, is_agent=True)
+        return ApiClient(secret, token)
+
+    return agent

@@ -29,18 +29,19 @@ def flow_form() -> tuple[str, dict[str, object]]:
         "targets": pair,
         "max_duration": "8h",
         "approval": "automatic",
+        "agents": "none",
         "require_justification": "on",
     }
 
 
 def user_form() -> tuple[str, dict[str, object]]:
     user = UserFactory(groups=[GroupFactory()])
-    return f"/users/{user.pk}/", {"name": "Changed", "role": "member"}
+    return f"/users/{user.pk}/edit/", {"name": "Changed", "role": "member"}
 
 
 def group_form() -> tuple[str, dict[str, object]]:
     group = GroupFactory(members=[UserFactory()])
-    return f"/users/groups/{group.pk}/", {"name": "Changed"}
+    return f"/users/groups/{group.pk}/edit/", {"name": "Changed"}
 
 
 def integration_form() -> tuple[str, dict[str, object]]:
@@ -83,10 +84,10 @@ def domain_form() -> tuple[str, dict[str, object]]:
 FORMS = {
     "flow": (
         flow_form,
-        {"seen_version", "require_mfa", "mfa_strength", "require_ticket", "requesters"},
+        {"seen_version", "require_mfa", "mfa_strength", "require_ticket", "requesters", "agents"},
     ),
     "user": (user_form, {"seen", "groups"}),
-    "group": (group_form, {"seen", "members"}),
+    "group": (group_form, {"seen"}),
     "integration": (integration_form, {"seen", "terminate_sessions_on_reset"}),
     "webhook": (webhook_form, {"seen", "is_active", "kinds"}),
     "provider": (provider_form, {"seen", "is_active"}),

@@ -21,6 +21,7 @@ ROLES = {
     "models",
     "querysets",
     "policies",
+    "protection",  # the protected actions of an app
     "urls",
     "views",
     "forms",

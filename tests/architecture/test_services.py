@@ -24,7 +24,7 @@ NOT_A_WRITE = {
     "audit.record_many": "is the record of many at once",
     "users.user_digest": "reads",
     "users.group_digest": "reads",
-    "accessflows.integration_digest": "reads",
+    "users.group_name_digest": "reads",
     "apono_portal.webhook_digest": "reads",
     "apono_portal.provider_digest": "reads",
     "apono_portal.domain_digest": "reads",

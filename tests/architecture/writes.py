@@ -24,6 +24,7 @@ OF_A_FLOW = {
 FLOW_TERMS = {
     f"AccessFlow.{name}"
     for name in (
+        "agents",
         "allow_delegation",
         "allow_self_approval",
         "approval",
@@ -89,9 +90,12 @@ WRITES: dict[str, set[str]] = {
     "users:deactivate": {"MfaState +", "MfaState.epoch", "User.is_active", "User.deactivated_by"}
     | ENDING,
     "users:reactivate": {"User.is_active", "User.deactivated_by"},
+    "users:add_selected_to_group": {"User_groups +"},
     "scim:create": {"Directory +"},
     "users:create_group": {"Group +", "User_groups +"},
-    "users:edit_group": {"Group.name", "User_groups +", "User_groups -"},
+    "users:edit_group": {"Group.name"},
+    "users:add_group_members": {"User_groups +"},
+    "users:remove_group_member": {"User_groups -"},
     "sso:create": {"IdentityProvider +"},
     "sso:edit": {f"IdentityProvider.{name}" for name in PROVIDER_FIELDS},
     "sso:delete": {"IdentityProvider -", "SignInDomain -", "ClaimMapping -"},

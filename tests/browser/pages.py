@@ -25,6 +25,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "users:time_zone",
         "api:tokens",
         "api:create_token",
+        "api:create_agent_token",
         "api:docs",
     ),
     "newcomer": ("requests:my_access", "requests:list", "requests:new", "mfa:security"),
@@ -47,11 +48,13 @@ SIMPLE: dict[str, tuple[str, ...]] = {
         "requests:reviews",
         "users:list",
         "users:create",
+        "users:import",
         "users:groups",
         "users:create_group",
         "scim:directories",
         "scim:create",
         "mfa:lockouts",
+        "changes:list",
         "flows:list",
         "flows:choose_type",
         "flows:create",
@@ -72,6 +75,9 @@ NO_PAGE = {
     "answers a form": (
         "admin_sign_out",
         "audit:verify",
+        "changes:confirm",
+        "changes:reject",
+        "changes:withdraw",
         "flows:activate",
         "integrations:check",
         "integrations:enable",
@@ -109,12 +115,15 @@ NO_PAGE = {
         "users:remind",
         "users:sign_out",
         "users:theme",
+        "users:apply_import",
+        "users:remove_group_member",
         "users:vouch_for_passkey",
         "api:revoke_token",
         "api:revoke_as_admin",
     ),
     "is for programs": (
         "api:openapi",
+        "api:mcp",
         "nowhere",
         "healthz",
         "readyz",
@@ -180,11 +189,14 @@ def pages_of(world: World) -> Iterator[tuple[str, str]]:
 def _admin_pages(world: World) -> Iterator[str]:
     person, flow = world.people["requester"], world.flow
     integration = world.canary.integration
-    for name in ("users:edit", "users:reset_mfa", "users:deactivate"):
+    for name in ("users:detail", "users:edit", "users:reset_mfa", "users:deactivate"):
         yield reverse(name, args=[person.pk])
     yield reverse("api:create_service_token", args=[world.service.pk])
     yield reverse("api:confirm_plan", args=[world.admin_token.pk, world.plan.pk])
-    yield reverse("users:edit_group", args=[world.owners.pk])
+    for name in ("deactivate_selected", "reset_mfa_of_selected", "add_selected_to_group"):
+        yield f"{reverse(f'users:{name}')}?user={person.pk}"
+    for name in ("users:group", "users:edit_group", "users:add_group_members"):
+        yield reverse(name, args=[world.owners.pk])
     for name in ("edit", "saved", "deactivate", "history"):
         yield reverse(f"flows:{name}", args=[flow.pk])
     yield reverse("requests:delete_flow", args=[flow.pk])
@@ -201,7 +213,7 @@ def _admin_pages(world: World) -> Iterator[str]:
         yield reverse(f"sso:{name}", args=[world.provider.pk])
     for name in ("create_token", "delete"):
         yield reverse(f"scim:{name}", args=[world.directory.pk])
-    yield reverse("users:edit_group", args=[world.managed.pk])
+    yield reverse("users:group", args=[world.managed.pk])
     yield reverse("sso:edit_domain", args=[world.provider.domains.get().pk])
     yield reverse("integrations:canary", args=[integration.pk, world.canary.pk])
 

@@ -18,7 +18,7 @@ from apono_portal.sso.models import IdentityProvider
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.services import record
-from requests_app.models import AccessRequest, GrantState, Status
+from requests_app.models import UNFINISHED, AccessRequest, GrantState, Status
 from tests.conftest import BACKEND, open_window_in
 from tests.factories import (
     AccessFlowFactory,
@@ -39,6 +39,7 @@ LONG = "Wolfeschlegelsteinhausenbergerdorff-Featherstonehaugh"
 LONG_REASON = (
     "Look_into_" + "a_name_without_any_place_to_break_" * 4 + "and then some words, INC-733."
 )
+BY_AGENT = {"token_id": 1, "token_name": f"Agent of {LONG}"[:64], "by_agent": True}
 LIVE_GRANTS = {
     Status.ACTIVE: GrantState.ACTIVE,
     Status.REVOKING: GrantState.REVOKING,
@@ -128,6 +129,7 @@ class World:
             approval=AccessFlow.Approval.ANY_OF,
             approver_groups=[self.owners],
             requester_users=askers,
+            agents=AccessFlow.Agents.REQUEST,
             targets=3,
         )
         AccessFlowFactory(name="Orders read-only", requester_users=askers, targets=1)
@@ -151,6 +153,7 @@ class World:
                 status=status,
                 justification=LONG_REASON,
                 duration=timedelta(hours=4),
+                **(BY_AGENT if status in UNFINISHED else {}),
             )
             self.requests[status] = request
             record(event=EventName.REQUEST_SUBMIT, actor=requester, target=request, request=request)

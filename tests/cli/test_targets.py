@@ -1,4 +1,7 @@
-"""Connecting to a target that is not PostgreSQL: the password is in no argument."""
+"""Connecting to a target that is not PostgreSQL: the password or key is in no argument."""
+
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -20,18 +23,18 @@ pytestmark = pytest.mark.django_db(transaction=True)
 QUERY = "SELECT CURRENT_USER(); \\! tr '\\0' ' ' < /proc/$PPID/cmdline"
 
 
-@pytest.fixture
+@pytest.fixture(params=["mariadb"])
 def grant(request: pytest.FixtureRequest, settings: object):
     settings.PORTAL_ID = PORTAL
-    subject = request.getfixturevalue("mariadb_subject")
+    subject = request.getfixturevalue(f"{request.param}_subject")
     target = subject.target
     integration = IntegrationFactory(
-        kind="mariadb",
+        kind=request.param,
         host=target.host,
         port=target.port,
         broker=target.user,
         password=target.password,
-        settings={},
+        settings=target.settings.as_dict(),
     )
     check_integration(actor=None, integration=integration, client_info=SYSTEM)
     requester = UserFactory()
@@ -54,3 +57,13 @@ def test_connect_runs_the_client_of_mariadb(cli, live_server, grant):
     assert f"{grant.login}@" in result.stdout
     assert f"--user={grant.login}" in result.stdout
     assert "assword" not in result.stdout
+
+
+@pytest.mark.parametrize("grant", ["linux"], indirect=True)
+def test_connect_runs_ssh_with_files_that_are_gone_afterwards(cli, live_server, grant):
+    _, secret = make_token(grant.request.requester)
+    cli.environment.update(APORT_URL=live_server.url, APORT_TOKEN=secret)
+    result = cli.run("connect", grant.request.reference, "--", "whoami")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"{grant.login}\n"
+    assert not list(Path(tempfile.gettempdir()).glob("aport-*"))

@@ -93,10 +93,11 @@ PAGES = [
 # What changes nothing about how somebody signs in, or is no door to an enrolled user.
 NO_DOORS = {"mfa:passkey_options", "mfa:rename_method", "mfa:codes_saved",
             "users:well_known_password", "users:vouch_for_passkey", "mfa:security", "mfa:close_window", "mfa:lockouts", "users:sign_in", "users:sign_out",
-            "users:theme", "users:time_zone", "users:list", "users:create", "users:remind", "users:reactivate",
+            "users:theme", "users:time_zone", "users:list", "users:detail", "users:group", "users:create", "users:remind", "users:reactivate",
             "users:end_device", "users:end_other_devices", "users:end_device_of_user",
             "users:end_devices_of_user", "users:forgot_password", "users:reset_link_sent",
-            "users:groups", "users:create_group", "users:edit_group", "admin_sign_in", "admin_sign_out"}  # fmt: skip
+            "users:groups", "users:create_group", "users:edit_group", "users:add_group_members", "users:import", "users:apply_import",
+            "users:deactivate_selected", "users:reset_mfa_of_selected", "users:add_selected_to_group", "users:remove_group_member", "admin_sign_in", "admin_sign_out"}  # fmt: skip
 SET_UP = {"requests:set_up", "requests:confirm_set_up", "requests:confirm_password"}
 BY_LINK = {"users:set_password", "users:reset_password"}
 

@@ -55,17 +55,19 @@ def lock_key(grant_id: uuid.UUID) -> int:
 class Marker:
     """The comment on a role of the portal. `deadline` is the one approved, in UTC.
 
-    `reference` is the request's, for whoever reads the comment on the server.
+    `reference` is the request's, for whoever reads the comment on the server; `by_agent`: an AI agent
+    made that request.
     """
 
     portal_id: str
     grant_id: uuid.UUID
     deadline: datetime
     reference: str = ""
+    by_agent: bool = False
 
     @classmethod
     def of(cls, spec: GrantSpec) -> "Marker":
-        return cls(spec.portal_id, spec.grant_id, spec.deadline, spec.reference)
+        return cls(spec.portal_id, spec.grant_id, spec.deadline, spec.reference, spec.by_agent)
 
     def comment(self) -> str:
         fields = {
@@ -73,7 +75,8 @@ class Marker:
             "grant": str(self.grant_id),
             "deadline": self.deadline.isoformat(),
         }
-        return json.dumps(fields | ({"request": self.reference} if self.reference else {}))
+        notes = {"request": self.reference, "agent": self.by_agent}
+        return json.dumps(fields | {name: note for name, note in notes.items() if note})
 
 
 def read_marker(comment: str | None) -> Marker | None:
@@ -82,7 +85,9 @@ def read_marker(comment: str | None) -> Marker | None:
         fields = json.loads(comment or "")
         deadline = datetime.fromisoformat(fields["deadline"])
         reference = str(fields.get("request", ""))
-        marker = Marker(str(fields[_MARKER_KEY]), uuid.UUID(fields["grant"]), deadline, reference)
+        by_agent = fields.get("agent") is True
+        portal_id, grant_id = str(fields[_MARKER_KEY]), uuid.UUID(fields["grant"])
+        marker = Marker(portal_id, grant_id, deadline, reference, by_agent)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return marker if deadline.tzinfo is not None else None

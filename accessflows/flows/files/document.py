@@ -106,6 +106,7 @@ class FlowEntry(Entry):
     require_approver_reason: bool = False
     allow_self_approval: bool = False
     allow_delegation: bool = False
+    agents: Literal["none", "request", "reveal"] = "none"
 
 
 class FlowFile(Entry):

@@ -28,7 +28,7 @@ SAME = (
     *("name", "description", "require_mfa", "mfa_strength", "verify_every_request"),
     *("max_extensions", "break_glass", "approval", "approvals_required"),
     *("require_justification", "ticket_pattern", "require_ticket", "require_approver_reason"),
-    *("allow_self_approval", "allow_delegation"),
+    *("allow_self_approval", "allow_delegation", "agents"),
 )
 BATCH = 500
 

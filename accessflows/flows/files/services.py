@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accessflows.exceptions import Refused
+from accessflows.flows import protection
 from accessflows.flows.files.plan import (
     FlowChange,
     FlowPlan,
@@ -39,6 +41,9 @@ class StalePlan(Refused):
     """Something changed since the plan was made."""
 
 
+NEEDS_SECOND_ADMIN = (
+    "With dual control, a second admin confirms that, on pages only. Nothing was applied."
+)
 STALE = "Something changed since this plan was made. Nothing was applied. Make a new plan."
 
 
@@ -111,7 +116,24 @@ def _targets_of(flow: AccessFlow | None) -> frozenset[tuple[int, int]]:
     return FlowInput.of(flow).targets if flow else frozenset()
 
 
+def _refuse_weakening(change: FlowChange, flow: AccessFlow | None) -> None:
+    """Raise `Refused` for what a second admin has to confirm: that happens on pages only."""
+    if not settings.DUAL_CONTROL:
+        return
+    terms = change.terms or (FlowInput.of(flow) if flow else None)
+    if terms is None:
+        return
+    weakenings: list[str] = []
+    if flow is None or change.is_active:
+        weakenings += protection.weakenings_of_targets(terms, terms.targets, but=flow)
+    if flow is not None and change.terms is not None:
+        weakenings += protection.weakenings_of_change(flow, terms)
+    if weakenings:
+        raise Refused(f"{change.name} would protect less: {weakenings[0]} {NEEDS_SECOND_ADMIN}")
+
+
 def _write(change: FlowChange, flow: AccessFlow | None, source: FlowSource, author: Author) -> None:
+    _refuse_weakening(change, flow)
     if flow is None:
         if change.terms is None:
             raise StalePlan(STALE)

@@ -38,6 +38,7 @@ def optional_values(flow: AccessFlow, terms: FlowInput) -> Entry:
     values = {
         **{name: getattr(terms, name) for name in SAME},
         "mfa_strength": str(terms.mfa_strength),
+        "agents": str(terms.agents),
         "active": flow.is_active,
         "extension_duration": format_duration(terms.extension_duration),
         "availability": _availability(terms),

@@ -18,7 +18,7 @@ from accessflows.models import AccessFlow, FlowTarget, Integration, Permission, 
 from apono_portal.api.authentication import ApiRequest, BearerToken, client_of
 from apono_portal.api.client_v1 import shapes
 from apono_portal.api.client_v1.shapes import Shape
-from apono_portal.api.models import StoredResponse
+from apono_portal.api.models import ApiToken, StoredResponse
 from apono_portal.api.problems import Problem, mfa_problem, problem_of, refusals
 from apono_portal.api.scopes import Scope
 from apono_portal.api.tokens.selectors import confirmed_window
@@ -47,6 +47,16 @@ Limit = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Skip = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Row = TypeVar("Row", bound=Model)
 Ids = Annotated[list[ShortText], Field(max_length=1000)]
+
+
+class PersonalToken(BearerToken):
+    """Authentication by any token but an AI agent's: agents have `/mcp` and the API."""
+
+    def authenticate(self, request: HttpRequest, token: str) -> ApiToken | None:
+        api_token = super().authenticate(request, token)
+        if api_token is not None and api_token.is_agent:
+            raise Problem(403, "not_for_agents", "AI agents use /mcp or /api/v1.")
+        return api_token
 
 
 class ResourceFilter(Schema):
@@ -87,42 +97,42 @@ class SessionQuery(Schema):
     skip: Skip = 0
 
 
-@router.get("/session", auth=BearerToken())
+@router.get("/session", auth=PersonalToken())
 def read_session(request: ApiRequest) -> Shape:
     uses_mfa = AccessFlow.objects.active().requiring_mfa().exists()
     return shapes.session_shape(request.auth.user, uses_mfa=uses_mfa)
 
 
-@router.get("/session/is-mfa-enrolled", auth=BearerToken())
+@router.get("/session/is-mfa-enrolled", auth=PersonalToken())
 def read_enrolment(request: ApiRequest) -> Shape:
     return {"is_mfa_enrolled": is_enrolled(request.auth.user.pk)}
 
 
-@router.get("/cli-notifications", auth=BearerToken())
+@router.get("/cli-notifications", auth=PersonalToken())
 def list_notifications(request: ApiRequest) -> Shape:
     return {"notifications": []}
 
 
-@router.post("/analytics", auth=BearerToken(), response={201: None})
+@router.post("/analytics", auth=PersonalToken(), response={201: None})
 def discard_analytics(request: ApiRequest) -> HttpStatus[None]:
     """Accept what the client reports of its use, and keep nothing."""
     return HttpStatus(201, None)
 
 
-@router.get("/inventory/integrations", auth=BearerToken(Scope.INVENTORY_READ))
+@router.get("/inventory/integrations", auth=PersonalToken(Scope.INVENTORY_READ))
 def list_integrations(request: ApiRequest, query: Query[InventoryQuery]) -> Shape:
     ids = _requestable(request).values("resource__integration")
     rows = Integration.objects.filter(pk__in=ids).order_by("name")
     return _page(_named(rows, query.search), query, shapes.integration_shape)
 
 
-@router.get("/inventory/bundles", auth=BearerToken(Scope.INVENTORY_READ))
+@router.get("/inventory/bundles", auth=PersonalToken(Scope.INVENTORY_READ))
 def list_bundles(request: ApiRequest, query: Query[InventoryQuery]) -> Shape:
     """The portal has no bundles."""
     return shapes.page_of_shapes([], limit=_limit(query.limit), skip=query.skip)
 
 
-@router.get("/inventory/resource-types", auth=BearerToken(Scope.INVENTORY_READ))
+@router.get("/inventory/resource-types", auth=PersonalToken(Scope.INVENTORY_READ))
 def list_resource_types(request: ApiRequest, query: Query[InventoryQuery]) -> Shape:
     targets = _in_integration(_requestable(request), query.integration_id)
     ids = targets.values("resource__integration")
@@ -131,7 +141,7 @@ def list_resource_types(request: ApiRequest, query: Query[InventoryQuery]) -> Sh
     return shapes.page_of_shapes(types[query.skip :], limit=_limit(query.limit), skip=query.skip)
 
 
-@router.get("/inventory/resources", auth=BearerToken(Scope.INVENTORY_READ))
+@router.get("/inventory/resources", auth=PersonalToken(Scope.INVENTORY_READ))
 def list_resources(request: ApiRequest, query: Query[InventoryQuery]) -> Shape:
     targets = _in_integration(_requestable(request), query.integration_id)
     rows = Resource.objects.filter(pk__in=targets.values("resource")).order_by("name", "pk")
@@ -141,14 +151,14 @@ def list_resources(request: ApiRequest, query: Query[InventoryQuery]) -> Shape:
     return _page(_named(rows, query.search), query, shapes.resource_shape)
 
 
-@router.get("/inventory/permissions", auth=BearerToken(Scope.INVENTORY_READ))
+@router.get("/inventory/permissions", auth=PersonalToken(Scope.INVENTORY_READ))
 def list_permissions(request: ApiRequest, query: Query[InventoryQuery]) -> Shape:
     targets = _in_integration(_requestable(request), query.integration_id)
     rows = Permission.objects.filter(pk__in=targets.values("permission")).order_by("name", "pk")
     return _page(_named(rows, query.search), query, shapes.permission_shape)
 
 
-@router.post("/access-requests/dry-run", auth=BearerToken(Scope.INVENTORY_READ))
+@router.post("/access-requests/dry-run", auth=PersonalToken(Scope.INVENTORY_READ))
 def dry_run(request: ApiRequest, body: CreateIn) -> Shape:
     """Say what of the justification and the duration would be refused."""
     selection = _selection(request, body)
@@ -172,7 +182,7 @@ def dry_run(request: ApiRequest, body: CreateIn) -> Shape:
     }
 
 
-@router.post("/access-requests/pass-mfa", auth=BearerToken(Scope.REQUESTS_WRITE))
+@router.post("/access-requests/pass-mfa", auth=PersonalToken(Scope.REQUESTS_WRITE))
 def pass_mfa(request: ApiRequest) -> None:
     """Refuse: a code is entered in a browser and nowhere else. The body is not even read."""
     pending = pending_mfa_requests(request.auth.user)
@@ -182,7 +192,7 @@ def pass_mfa(request: ApiRequest) -> None:
     raise mfa_problem(WindowClosed(), url)
 
 
-@router.post("/access-requests", auth=BearerToken(Scope.REQUESTS_WRITE))
+@router.post("/access-requests", auth=PersonalToken(Scope.REQUESTS_WRITE))
 def create_request(request: ApiRequest, body: CreateIn) -> Shape:
     created = submit_requests(
         actor=request.auth.user,
@@ -197,7 +207,7 @@ def create_request(request: ApiRequest, body: CreateIn) -> Shape:
     return {"request_ids": [one.reference for one in created], "message": message}
 
 
-@router.get("/access-requests", auth=BearerToken(Scope.REQUESTS_READ))
+@router.get("/access-requests", auth=PersonalToken(Scope.REQUESTS_READ))
 def list_requests(
     request: ApiRequest, scope: Filter = "MyRequests", limit: Limit = 100, skip: Skip = 0
 ) -> Shape:
@@ -209,12 +219,12 @@ def list_requests(
     return shapes.page_of_shapes(listed, limit=limit, skip=skip)
 
 
-@router.get("/access-requests/{request_id}", auth=BearerToken(Scope.REQUESTS_READ))
+@router.get("/access-requests/{request_id}", auth=PersonalToken(Scope.REQUESTS_READ))
 def read_request(request: ApiRequest, request_id: Filter) -> Shape:
     return shapes.request_shape(_visible(request, request_id))
 
 
-@router.post("/access-requests/{request_id}/revoke", auth=BearerToken(Scope.REQUESTS_WRITE))
+@router.post("/access-requests/{request_id}/revoke", auth=PersonalToken(Scope.REQUESTS_WRITE))
 def revoke(request: ApiRequest, request_id: Filter) -> Shape:
     """Revoke access, or cancel a request that is not active yet."""
     access_request = _visible(request, request_id)
@@ -223,7 +233,7 @@ def revoke(request: ApiRequest, request_id: Filter) -> Shape:
     return {"message": f"{access_request.reference} is being revoked."}
 
 
-@router.post("/access-requests/{request_id}/extend", auth=BearerToken(Scope.REQUESTS_WRITE))
+@router.post("/access-requests/{request_id}/extend", auth=PersonalToken(Scope.REQUESTS_WRITE))
 def extend(request: ApiRequest, request_id: Filter) -> Shape:
     access_request = _visible(request, request_id)
     try:
@@ -239,7 +249,7 @@ def extend(request: ApiRequest, request_id: Filter) -> Shape:
     return {"message": f"{access_request.reference} was extended."}
 
 
-@router.get("/access-groups/{group_id}/units", auth=BearerToken(Scope.REQUESTS_READ))
+@router.get("/access-groups/{group_id}/units", auth=PersonalToken(Scope.REQUESTS_READ))
 def list_units(request: ApiRequest, group_id: Filter, limit: Limit = 100, skip: Skip = 0) -> Shape:
     number, _, name = group_id.partition(":")
     access_request = _visible(request, number)
@@ -251,7 +261,7 @@ def list_units(request: ApiRequest, group_id: Filter, limit: Limit = 100, skip: 
     return shapes.page_of_shapes(listed, limit=limit, skip=skip)
 
 
-@router.get("/access-sessions", auth=BearerToken(Scope.ACCESS_READ))
+@router.get("/access-sessions", auth=PersonalToken(Scope.ACCESS_READ))
 def list_sessions(request: ApiRequest, query: Query[SessionQuery]) -> Shape:
     grants = Grant.objects.filter(
         request__requester=request.auth.user,
@@ -271,13 +281,13 @@ def list_sessions(request: ApiRequest, query: Query[SessionQuery]) -> Shape:
     return shapes.page_of_shapes(listed, limit=limit, skip=query.skip)
 
 
-@router.get("/access-sessions/{session_id}", auth=BearerToken(Scope.ACCESS_READ))
+@router.get("/access-sessions/{session_id}", auth=PersonalToken(Scope.ACCESS_READ))
 def read_session_of_access(request: ApiRequest, session_id: UUID) -> Shape:
     grant = own_grant(request, session_id)
     return shapes.access_session_shape(grant, is_new=_is_new(request, grant))
 
 
-@router.get("/access-sessions/{session_id}/access-details", auth=BearerToken(Scope.ACCESS_REVEAL))
+@router.get("/access-sessions/{session_id}/access-details", auth=PersonalToken(Scope.ACCESS_REVEAL))
 def read_details(request: ApiRequest, session_id: UUID) -> Shape:
     """Reveal a credential that is new, once."""
     grant = own_grant(request, session_id)
@@ -292,7 +302,7 @@ def read_details(request: ApiRequest, session_id: UUID) -> Shape:
 
 
 @router.post(
-    "/access-sessions/{session_id}/reset-credentials", auth=BearerToken(Scope.ACCESS_REVEAL)
+    "/access-sessions/{session_id}/reset-credentials", auth=PersonalToken(Scope.ACCESS_REVEAL)
 )
 def reset(request: ApiRequest, session_id: UUID) -> Shape:
     """Make the old password useless. The next reading of the details makes the one that is shown."""

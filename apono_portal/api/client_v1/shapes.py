@@ -179,6 +179,8 @@ def details_shape(grant: Grant, credential: Credential | None) -> Shape:
         "username": credential.user,
         "password": credential.password,
     }
+    if credential.certificate:
+        values |= {"certificate": credential.certificate, "known_hosts": credential.known_hosts}
     text = "\n".join(f"{name}: {value}" for name, value in values.items())
     return {
         "credentials": credentials_shape(grant, is_new=False),

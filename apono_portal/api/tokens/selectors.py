@@ -9,9 +9,11 @@ from apono_portal.api.tokens.secrets import hash_of, is_well_formed
 from mfa.models import Verification
 from mfa.verification.window import Window
 from requests_app.models import AccessRequest
+from requests_app.selectors import own_requests
 
 if TYPE_CHECKING:
     from apono_portal.users.models import User
+    from requests_app.querysets import AccessRequestQuerySet
 
 MAX_SHOWN = 50
 
@@ -34,6 +36,12 @@ def tokens_of(user: "User") -> list[ApiToken]:
 def all_tokens() -> ApiTokenQuerySet:
     """Return everybody's tokens that are neither revoked nor expired, newest first."""
     return ApiToken.objects.not_over(timezone.now()).select_related("user__mfa_state")
+
+
+def requests_of(token: ApiToken) -> "AccessRequestQuerySet":
+    """Return its user's requests; of an AI agent's token, those the agent made."""
+    requests = own_requests(token.user)
+    return requests.filter(token_id=token.pk) if token.is_agent else requests
 
 
 def confirmed_window(token: ApiToken, request: AccessRequest) -> Window | None:

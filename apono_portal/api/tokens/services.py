@@ -10,8 +10,13 @@ from django.utils import timezone
 
 from accessflows.permissions import require_admin
 from apono_portal.api.exceptions import TokenError
-from apono_portal.api.models import MAX_LIFETIME, ApiToken, TokenConfirmation
-from apono_portal.api.scopes import Scope
+from apono_portal.api.models import (
+    MAX_AGENT_LIFETIME,
+    MAX_LIFETIME,
+    ApiToken,
+    TokenConfirmation,
+)
+from apono_portal.api.scopes import AGENT_SCOPES, Scope
 from apono_portal.api.tokens.secrets import SHOWN_LENGTH, hash_of, new_secret
 from apono_portal.core.web.client import ClientInfo
 from audit.events import EventName
@@ -40,11 +45,12 @@ class NewToken:
 
 @dataclass(frozen=True)
 class TokenTerms:
-    """What a new token is called, may be used for, and for how long."""
+    """What a new token is called, may be used for, and for how long; and whether an AI agent gets it."""
 
     name: str
     scopes: Collection[Scope]
     lifetime: timedelta
+    is_agent: bool = False
 
 
 def create_token(
@@ -52,6 +58,7 @@ def create_token(
 ) -> NewToken:
     """Create a token of the actor's. Raises `WindowClosed`, and `TokenError` beyond a limit."""
     _check(terms)
+    _require_browser(client_info)
     with transaction.atomic():
         require_evidence(user=actor, window=window)
         return _create(actor, actor, terms, client_info)
@@ -67,6 +74,9 @@ def create_service_token(
 ) -> NewToken:
     """Create a token of a service account, as an admin. Raises as `create_token` does."""
     _check(terms)
+    _require_browser(client_info)
+    if terms.is_agent:
+        raise TokenError("Service accounts have no AI agents.")
     with transaction.atomic():
         lock_states(actor.pk, account.pk)
         require_admin(actor=actor, window=window)
@@ -78,8 +88,17 @@ def create_service_token(
 def _check(terms: TokenTerms) -> None:
     if not terms.scopes:
         raise TokenError("Select at least one scope.", field="scopes")
-    if not timedelta(0) < terms.lifetime <= MAX_LIFETIME:
-        raise TokenError(f"A token lasts at most {MAX_LIFETIME.days} days.", field="days")
+    longest = MAX_AGENT_LIFETIME if terms.is_agent else MAX_LIFETIME
+    if not timedelta(0) < terms.lifetime <= longest:
+        raise TokenError(f"This token lasts at most {longest.days} days.", field="days")
+    if terms.is_agent and not set(terms.scopes) <= set(AGENT_SCOPES):
+        raise TokenError("AI agents cannot have all of these scopes.", field="scopes")
+
+
+def _require_browser(client_info: ClientInfo) -> None:
+    """Refuse a token that would make or confirm tokens, whatever called."""
+    if client_info.token is not None:
+        raise TokenError("Tokens are created and confirmed by their user, in a browser.")
 
 
 def _create(actor: "User", user: "User", terms: TokenTerms, client_info: ClientInfo) -> NewToken:
@@ -89,6 +108,7 @@ def _create(actor: "User", user: "User", terms: TokenTerms, client_info: ClientI
     token = ApiToken(
         user=user,
         name=terms.name,
+        is_agent=terms.is_agent,
         prefix=secret[:SHOWN_LENGTH],
         token_hash=hash_of(secret),
         scopes=sorted(terms.scopes),
@@ -108,9 +128,12 @@ def _create(actor: "User", user: "User", terms: TokenTerms, client_info: ClientI
             "scopes": token.scopes,
             "expires_at": token.expires_at,
             "prefix": token.prefix,
+            **({"agent": True} if token.is_agent else {}),
         },
     )
-    emails.token_created(event=event, user=user, name=token.name, client_info=client_info)
+    emails.token_created(
+        event=event, user=user, name=token.name, is_agent=token.is_agent, client_info=client_info
+    )
     return NewToken(token, secret)
 
 
@@ -153,6 +176,9 @@ def confirm_token(
     """
     if token.user_id != actor.pk or request.requester_id != actor.pk:
         raise TokenError("This is not your token, or not your request.")
+    if not token.may_see(request):
+        raise TokenError(f"The AI agent {token.name} did not request {request.reference}.")
+    _require_browser(client_info)
     with transaction.atomic():
         requirement = Requirement(Strength(request.mfa_strength))
         verification = require_evidence(user=actor, window=window, requirement=requirement)

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accessflows.acting import action_context
 from apono_portal.api.exceptions import TokenError
 from apono_portal.api.models import ApiToken
-from apono_portal.api.tokens.forms import TokenForm
+from apono_portal.api.tokens.forms import AgentTokenForm, TokenForm
 from apono_portal.api.tokens.selectors import all_tokens, tokens_of
 from apono_portal.api.tokens.services import (
     NewToken,
@@ -22,6 +22,7 @@ from apono_portal.api.tokens.services import (
     create_token,
     revoke_token,
 )
+from apono_portal.core.web.absolute_urls import absolute_url
 from apono_portal.core.web.permissions import admins_only
 from apono_portal.core.web.types import PortalRequest
 from apono_portal.users.models import User
@@ -44,6 +45,19 @@ def create(request: PortalRequest) -> HttpResponse:
     """Create a token and show it, this once."""
     return _create(
         request, request.user, lambda terms: create_token(**action_context(request), terms=terms)
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@mfa_required
+def create_for_agent(request: PortalRequest) -> HttpResponse:
+    """Create the token of an AI agent of the user's and show it, this once."""
+    return _create(
+        request,
+        request.user,
+        lambda terms: create_token(**action_context(request), terms=terms),
+        form_class=AgentTokenForm,
     )
 
 
@@ -90,7 +104,7 @@ def confirm(request: PortalRequest, pk: int, request_pk: int) -> HttpResponse:
         ApiToken.objects.of(request.user).select_related("user__mfa_state"), pk=pk
     )
     access_request = get_object_or_404(own_requests(request.user), pk=request_pk)
-    if token.void_reason:
+    if token.void_reason or not token.may_see(access_request):
         raise Http404
     if request.method == "POST":
         try:
@@ -105,11 +119,14 @@ def confirm(request: PortalRequest, pk: int, request_pk: int) -> HttpResponse:
 
 
 def _create(
-    request: PortalRequest, user: User, make: Callable[[TokenTerms], NewToken]
+    request: PortalRequest,
+    user: User,
+    make: Callable[[TokenTerms], NewToken],
+    form_class: type[TokenForm] = TokenForm,
 ) -> HttpResponse:
-    form = TokenForm(request.POST if request.method == "POST" else None)
+    form = form_class(request.POST if request.method == "POST" else None)
     back = "api:tokens" if user == request.user else "api:everybodys_tokens"
-    context = {"form": form, "account": user, "back": back}
+    context = {"form": form, "account": user, "back": back, "mcp_url": absolute_url("api:mcp")}
     if form.is_bound and form.is_valid():
         try:
             return render(request, "api/new_token.html", context | {"new": make(form.terms())})

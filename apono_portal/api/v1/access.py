@@ -31,7 +31,7 @@ router = Router(tags=["Access"])
 )
 def list_access(request: ApiRequest) -> dict[str, Any]:
     """What expires next comes first."""
-    active = access_overview(request.auth.user).active
+    active = filter(request.auth.may_see, access_overview(request.auth.user).active)
     grants = [(grant, listed) for listed in active for grant in listed.grants.all()]
     return {"items": [describe_grant(grant, listed) for grant, listed in grants]}
 
@@ -66,7 +66,7 @@ def own_grant(request: ApiRequest, grant_id: UUID) -> Grant:
     """Return a grant of the caller's own; anybody else's does not exist."""
     grants = Grant.objects.select_related("request__verification", "integration")
     grant = grants.filter(pk=grant_id, request__requester=request.auth.user).first()
-    if grant is None:
+    if grant is None or not request.auth.may_see(grant.request):
         raise Http404
     return grant
 
@@ -101,6 +101,8 @@ def _credential(
         "database": credential.resource,
         "user": credential.user,
         "password": credential.password,
+        "certificate": credential.certificate,
+        "known_hosts": credential.known_hosts,
         "sslmode": integration.sslmode if integration else "",
         "command": lines[0].text if lines else "",
     }

@@ -146,12 +146,17 @@ def read_me(request: ApiRequest) -> Result:
         "token": {
             "id": token.pk,
             "name": token.name,
+            "is_agent": token.is_agent,
             "scopes": token.scopes,
             "expires_at": token.expires_at,
         },
         "mfa": {
             "enrolled": is_enrolled(user.pk),
-            "pending": [pending.reference for pending in pending_mfa_requests(user)],
+            "pending": [
+                pending.reference
+                for pending in pending_mfa_requests(user)
+                if token.may_see(pending)
+            ],
             "step_up_url": absolute_url("requests:step_up"),
         },
     }

@@ -12,12 +12,13 @@ from ninja.responses import Status as HttpStatus
 
 from accessflows.flows.catalog import filter_targets, requestable_targets
 from accessflows.flows.policies import FlowApprovers, approvers_of
+from accessflows.models import AccessFlow
 from apono_portal.api.authentication import ApiRequest, BearerToken, client_of
 from apono_portal.api.etags import IfMatch, require_match, with_etag
 from apono_portal.api.idempotency import once
 from apono_portal.api.problems import CHANGES, ERRORS, MATCHED_CHANGES, Problem, mfa_problem
 from apono_portal.api.scopes import Scope
-from apono_portal.api.tokens.selectors import confirmed_window
+from apono_portal.api.tokens.selectors import confirmed_window, requests_of
 from apono_portal.api.v1 import schemas
 from apono_portal.api.v1.descriptions import (
     confirm_url,
@@ -38,7 +39,7 @@ from requests_app.grants.revocation import cancel_request, revoke_access
 from requests_app.lifecycle import lock_request
 from requests_app.models import AccessRequest, Status
 from requests_app.policies import can_request_again
-from requests_app.selectors import own_requests, request_details
+from requests_app.selectors import request_details
 from requests_app.submission.evaluation import Evaluation, evaluate_all
 from requests_app.submission.preview import preview_lines
 from requests_app.submission.selection import Selection, parse_selection, selection_of_request
@@ -84,7 +85,10 @@ def list_inventory(
         "resource": resource,
         "permission": permission,
     }
-    targets = filter_targets(requestable_targets(request.auth.user), words=q, names=names)
+    requestable = requestable_targets(request.auth.user)
+    if request.auth.is_agent:
+        requestable = requestable.exclude(flow__agents=AccessFlow.Agents.NONE)
+    targets = filter_targets(requestable, words=q, names=names)
     pages = Paginator(targets, PAGE_SIZE)
     if page > pages.num_pages:
         return {"items": [], "next_page": None}
@@ -107,7 +111,11 @@ def dry_run(request: ApiRequest, body: schemas.DryRunIn) -> Result:
     user, now = request.auth.user, timezone.now()
     selection = _selection(user, body.targets, body.duration, body.justification, body.ticket)
     evaluations = evaluate_all(
-        requester=user, selections=selection.per_flow(), verification=None, now=now
+        requester=user,
+        selections=selection.per_flow(),
+        verification=None,
+        now=now,
+        by_agent=request.auth.is_agent,
     )
     approvers = approvers_of(evaluation.flow for evaluation in evaluations if evaluation.flow)
     window = NoWindow(is_enrolled(user.pk))
@@ -153,7 +161,7 @@ def list_requests(
     request: ApiRequest, status: Status | None = None, cursor: schemas.Cursor = None
 ) -> Result:
     """Newest first. Pass ``next_cursor`` as ``cursor`` for the next page."""
-    requests = own_requests(request.auth.user)
+    requests = requests_of(request.auth)
     if status is not None:
         requests = requests.filter(status=status)
     page = page_of(requests, before=cursor, after=None)
@@ -172,7 +180,7 @@ def list_requests(
 )
 def read_request(request: ApiRequest, response: HttpResponse, request_id: schemas.Id) -> Result:
     """Your own, one you may decide on or, for admins and auditors, anybody's."""
-    return with_etag(response, describe_request_in_full(visible_request(request, request_id)))
+    return with_etag(response, described_request(request, request_id))
 
 
 @router.post(
@@ -253,7 +261,7 @@ def request_again(
     user = request.auth.user
 
     def act() -> Result:
-        original = own_requests(user).filter(pk=request_id).first()
+        original = requests_of(request.auth).filter(pk=request_id).first()
         if original is None:
             raise Http404
         if not can_request_again(original, user):
@@ -270,9 +278,13 @@ def request_again(
 def visible_request(request: ApiRequest, pk: int) -> AccessRequest:
     """Return a request the caller may see; for everyone else it does not exist."""
     access_request = request_details(request.auth.user, pk)
-    if access_request is None:
+    if access_request is None or not request.auth.may_see(access_request):
         raise Http404
     return access_request
+
+
+def described_request(request: ApiRequest, pk: int) -> Result:
+    return describe_request_in_full(visible_request(request, pk))
 
 
 def _matching_request(request: ApiRequest, pk: int, if_match: str | None) -> AccessRequest:

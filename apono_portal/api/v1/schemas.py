@@ -60,6 +60,7 @@ class FlowSummaryOut(Schema):
     approval: str
     approvers: list[str]
     max_duration_s: int
+    agents: str = Field(description="What AI agents may do: none, request or reveal")
     require_justification: bool
     require_ticket: bool
     ticket_pattern: str
@@ -149,6 +150,7 @@ class RequestOut(Schema):
     require_mfa: bool
     verified_at: datetime | None
     token: str = Field(description="Name of the API token it was made with, or empty")
+    by_agent: bool = Field(description="Whether that token is an AI agent's")
     message: str
     created_at: datetime
     pending_until: datetime | None
@@ -208,7 +210,7 @@ class GrantsOut(Schema):
 
 
 class CredentialOut(Schema):
-    """A credential, shown this once."""
+    """A credential, shown this once. With a certificate, the password is its private key."""
 
     grant_id: UUID
     integration_kind: str
@@ -217,6 +219,8 @@ class CredentialOut(Schema):
     database: str
     user: str
     password: str
+    certificate: str
+    known_hosts: str
     sslmode: str
     command: str
 
@@ -388,6 +392,7 @@ class ActivityPageOut(Schema):
 class TokenOut(Schema):
     id: int
     name: str
+    is_agent: bool
     scopes: list[str]
     expires_at: datetime
 

@@ -20,6 +20,7 @@ WEBHOOK_ADDRESS = "webhook-address"
 WEBHOOK_SECRET = "webhook-secret"
 CLIENT_SECRET = "client-secret"
 ID_TOKEN = "id-token"
+PROPOSED_CHANGE = "proposed-change"
 
 
 class DecryptionFailed(Exception):

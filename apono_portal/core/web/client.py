@@ -9,10 +9,11 @@ from django.http import HttpRequest
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
-    """The API token with which somebody acted."""
+    """The API token with which somebody acted, or an AI agent for them."""
 
     id: int
     name: str
+    is_agent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,10 @@ class ClientInfo:
     address: str | None = None
     user_agent: str = ""
     token: TokenInfo | None = None
+
+    @property
+    def is_agent(self) -> bool:
+        return self.token is not None and self.token.is_agent
 
     @classmethod
     def of(cls, request: HttpRequest, token: TokenInfo | None = None) -> "ClientInfo":

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accessflows.models import Integration
+from accessflows.models import Integration, ProposedChange
 from apono_portal.core.crypto import encryption
 from apono_portal.core.crypto.keyring import newest_key_id
 from apono_portal.core.crypto.rotation import EncryptedField, Progress, SignedRows, rotate_keys
@@ -83,6 +83,12 @@ def encrypted_fields() -> dict[str, EncryptedField | SignedRows]:
         ),
         "ID tokens": EncryptedField(
             ProviderSession.objects.all(), "encrypted_id_token", encryption.ID_TOKEN, "secret_id"
+        ),
+        "Proposed changes": EncryptedField(
+            ProposedChange.objects.exclude(encrypted_content=""),
+            "encrypted_content",
+            encryption.PROPOSED_CHANGE,
+            "secret_id",
         ),
         **{name: SignedRows(rows) for name, rows in rows_that_count().items()},
     }

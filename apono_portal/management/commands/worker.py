@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandParser
 
+from accessflows.dual_control.services import expire_changes
 from accessflows.integrations.scheduled_checks import (
     run_due_checks,
     run_requested_canaries,
@@ -68,6 +69,7 @@ class Command(BaseCommand):
                 run_requested_canaries,
                 update_daily_figures,
                 lambda now: retry_extensions(now=now),
+                lambda now: expire_changes(now=now),
                 LogVerifier(),
                 OldRowRemover(),
             ),

@@ -6,7 +6,15 @@ from apono_portal.users.services.devices import (
     end_devices_of_user,
     end_other_devices,
 )
-from apono_portal.users.services.groups import change_group, create_group, group_digest
+from apono_portal.users.services.groups import (
+    add_group_members,
+    change_group,
+    create_group,
+    group_digest,
+    group_name_digest,
+    remove_group_member,
+    rename_group,
+)
 from apono_portal.users.services.mfa_reset import reset_mfa_of_user
 from apono_portal.users.services.passwords import (
     change_password,
@@ -33,6 +41,7 @@ from apono_portal.users.services.users import (
 )
 
 __all__ = [
+    "add_group_members",
     "change_group",
     "change_password",
     "change_user",
@@ -46,6 +55,7 @@ __all__ = [
     "end_devices_of_user",
     "end_other_devices",
     "group_digest",
+    "group_name_digest",
     "invite_user",
     "reactivate_user",
     "record_break_glass_sign_in",
@@ -53,6 +63,8 @@ __all__ = [
     "record_lockout",
     "record_sign_in",
     "record_sign_out",
+    "remove_group_member",
+    "rename_group",
     "request_reset_link",
     "reset_mfa_of_user",
     "send_mfa_reminders",

@@ -1,6 +1,6 @@
 """Groups, which access flows name as requesters and approvers."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
@@ -62,8 +62,7 @@ def change_group(
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
-            group = Group.objects.select_for_update().get(pk=group.pk)
-            require_local_group(group)
+            group = _lock_local(group)
             if group_digest(group) != seen:
                 raise UserError(CHANGED_MEANWHILE)
             before, old_name = _emails(group), group.name
@@ -72,20 +71,85 @@ def change_group(
             group.user_set.set(members)
             after = _emails(group)
             if before != after or old_name != name:
-                record(
-                    event=EventName.GROUP_CHANGE,
-                    actor=actor,
-                    target=group,
-                    client_info=client_info,
-                    metadata={
-                        "name": {"from": old_name, "to": name},
-                        "joined": sorted(after - before),
-                        "left": sorted(before - after),
-                    },
+                _record_change(
+                    group,
+                    actor,
+                    client_info,
+                    name={"from": old_name, "to": name},
+                    joined=sorted(after - before),
+                    left=sorted(before - after),
                 )
     except IntegrityError:
         raise UserError(NAME_TAKEN, field="name") from None
     return group
+
+
+def rename_group(
+    *,
+    actor: User,
+    window: Window | None,
+    group: Group,
+    name: str,
+    seen: str,
+    client_info: ClientInfo,
+) -> Group:
+    """Give a group another name. ``seen`` is `group_name_digest` of what was edited."""
+    try:
+        with transaction.atomic():
+            require_admin(actor=actor, window=window)
+            group = _lock_local(group)
+            if group_name_digest(group) != seen:
+                raise UserError(CHANGED_MEANWHILE)
+            old_name, group.name = group.name, name
+            if old_name != name:
+                group.save(update_fields=["name"])
+                _record_change(group, actor, client_info, name={"from": old_name, "to": name})
+    except IntegrityError:
+        raise UserError(NAME_TAKEN, field="name") from None
+    return group
+
+
+def add_group_members(
+    *,
+    actor: User,
+    window: Window | None,
+    group: Group,
+    users: Collection[User],
+    client_info: ClientInfo,
+) -> list[User]:
+    """Add users to a group and return those who were not members. The cost does not follow its size."""
+    with transaction.atomic():
+        require_admin(actor=actor, window=window)
+        group = _lock_local(group)
+        members = set(group.user_set.filter(pk__in=[user.pk for user in users]))
+        joined = [user for user in users if user not in members]
+        if joined:
+            group.user_set.add(*joined)
+            emails = sorted(user.email for user in joined)
+            _record_change(group, actor, client_info, joined=emails)
+    return joined
+
+
+def remove_group_member(
+    *, actor: User, window: Window | None, group: Group, user: User, client_info: ClientInfo
+) -> bool:
+    """Remove a user from a group, who can no longer request or approve through it.
+
+    Returns whether the user was a member.
+    """
+    with transaction.atomic():
+        require_admin(actor=actor, window=window)
+        group = _lock_local(group)
+        was_member = group.user_set.filter(pk=user.pk).exists()
+        if was_member:
+            group.user_set.remove(user)
+            _record_change(group, actor, client_info, left=[user.email])
+    return was_member
+
+
+def group_name_digest(group: Group) -> str:
+    """Return the digest of what the page "Rename" changes of a group."""
+    return digest_of({"name": group.name})
 
 
 def group_digest(group: Group) -> str:
@@ -95,3 +159,32 @@ def group_digest(group: Group) -> str:
 
 def _emails(group: Group) -> set[str]:
     return set(group.user_set.values_list("email", flat=True))
+
+
+def _lock_local(group: Group) -> Group:
+    """Lock a group that no directory manages. Raises `UserError` for another."""
+    locked = Group.objects.select_for_update().get(pk=group.pk)
+    require_local_group(locked)
+    return locked
+
+
+def _record_change(
+    group: Group,
+    actor: User,
+    client_info: ClientInfo,
+    *,
+    name: dict[str, str] | None = None,
+    joined: Collection[str] = (),
+    left: Collection[str] = (),
+) -> None:
+    record(
+        event=EventName.GROUP_CHANGE,
+        actor=actor,
+        target=group,
+        client_info=client_info,
+        metadata={
+            "name": name or {"from": group.name, "to": group.name},
+            "joined": list(joined),
+            "left": list(left),
+        },
+    )

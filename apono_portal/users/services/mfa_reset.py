@@ -1,12 +1,19 @@
 """MFA reset with its effects on approvals and access."""
 
+from functools import partial
+
 from django.db import transaction
 
+from accessflows.dual_control.actions import Confirmation, require_confirmation
+from accessflows.permissions import require_admin
 from apono_portal.core.web.client import ClientInfo
 from apono_portal.sso.enforcement import may_use_password
+from apono_portal.users import protection
 from apono_portal.users.models import User
 from apono_portal.users.services.passwords import Invitation, void_password
 from mfa.reset import reset_mfa
+from mfa.verification.locking import lock_states
+from mfa.verification.policies import clean_reason
 from mfa.verification.window import Window
 from requests_app.approvals.invalidation import remove_voided_approvals, requests_decided_by
 from requests_app.grants.revocation import revocable_requests_of, revoke_all_access_of
@@ -23,14 +30,31 @@ def reset_mfa_of_user(
     revoke_access: bool,
     client_info: ClientInfo,
     require_new_password: bool = False,
+    confirmation: Confirmation | None = None,
 ) -> Invitation | None:
     """Reset a user's MFA as `mfa.reset.reset_mfa` does, and revoke access if ``revoke_access``.
 
     Requests the user approved that are not active yet need a new approval. ``require_new_password``
     voids the password, which may be stolen: whoever has it could set up MFA in the user's place.
-    Returns the link to set a new one, None where single sign-on is enforced.
+    Returns the link to set a new one, None where single sign-on is enforced. Raises
+    ConfirmationRequired for an admin.
     """
+    reason = clean_reason(reason)
     with transaction.atomic():
+        lock_states(actor.pk, user.pk)
+        require_admin(actor=actor, window=window)
+        user = User.objects.get(pk=user.pk)
+        confirmed = require_confirmation(
+            confirmation,
+            weakenings=protection.admin_reset(user),
+            describe=partial(
+                protection.reset_of,
+                user,
+                reason=reason,
+                revoke_access=revoke_access,
+                require_new_password=require_new_password,
+            ),
+        )
         reset_mfa(
             actor=actor,
             user=user,
@@ -39,6 +63,7 @@ def reset_mfa_of_user(
             client_info=client_info,
             revoke_access=revoke_access,
             require_new_password=require_new_password and may_use_password(user),
+            confirmed=confirmed,
         )
         _remove_voided_approvals(user, revoke_access=revoke_access)
         if revoke_access:

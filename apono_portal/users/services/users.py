@@ -1,15 +1,19 @@
 """Adding, changing, deactivating and reactivating users. There is always an active admin."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 
+from accessflows.dual_control.actions import Confirmation, require_confirmation
 from accessflows.permissions import require_admin
 from apono_portal.core.web.client import SYSTEM, ClientInfo
 from apono_portal.core.web.seen_state import CHANGED_MEANWHILE, digest_of
 from apono_portal.sso.enforcement import is_break_glass_needed
+from apono_portal.users import protection
 from apono_portal.users.exceptions import UserError
 from apono_portal.users.models import DeactivatedBy, Role, User
 from apono_portal.users.ownership import directory_of, with_local_groups
@@ -23,6 +27,7 @@ EMAIL_TAKEN = "A user with this email already exists."
 BREAK_GLASS = "This is the break-glass admin. Choose another one under Single Sign-On first."
 SERVICE_ADMIN = "A service account cannot be an admin."
 LAST_ADMIN = "This is the last active admin. Make another user an admin first."
+GIVEN_IN_PORTAL = "Dual control is on: the admin role is given in the portal only."
 
 
 def create_user(
@@ -35,12 +40,22 @@ def create_user(
     groups: Iterable[Group],
     client_info: ClientInfo,
     is_service: bool = False,
+    confirmation: Confirmation | None = None,
 ) -> User:
-    """Add a user, who cannot sign in before setting a password (`invite_user`), or a service account."""
+    """Add a user, who cannot sign in before setting a password (`invite_user`), or a service account.
+
+    Raises ConfirmationRequired for an admin.
+    """
     _check_role(role, is_service=is_service)
+    groups = list(groups)
     try:
         with transaction.atomic():
             require_admin(actor=actor, window=window)
+            confirmed = require_confirmation(
+                confirmation,
+                weakenings=protection.admin_role_given(name, "", role),
+                describe=partial(protection.creation_of, email, name, role, groups),
+            )
             user = User.objects.create_user(
                 email=email, name=name, role=role, is_service=is_service
             )
@@ -50,7 +65,12 @@ def create_user(
                 actor=actor,
                 target=user,
                 client_info=client_info,
-                metadata={"role": role, "groups": _names(groups), "service": is_service},
+                metadata={
+                    "role": role,
+                    "groups": _names(groups),
+                    "service": is_service,
+                    **confirmed,
+                },
             )
     except IntegrityError:
         raise UserError(EMAIL_TAKEN, field="email") from None
@@ -67,12 +87,14 @@ def change_user(
     groups: Iterable[Group],
     seen: str,
     client_info: ClientInfo,
+    confirmation: Confirmation | None = None,
 ) -> User:
     """Save a user's name, role and groups, effective with the user's next request.
 
     Another role ends all sessions and voids verifications: no window survives a change of role.
-    ``seen`` is `user_digest` of what was edited.
+    ``seen`` is `user_digest` of what was edited. Raises ConfirmationRequired for a new admin.
     """
+    groups = list(groups)
     with transaction.atomic():
         lock_states(actor.pk, user.pk)
         require_admin(actor=actor, window=window)
@@ -82,6 +104,11 @@ def change_user(
             raise UserError(CHANGED_MEANWHILE)
         if name != user.name and (directory := directory_of(user)):
             raise UserError(f"{directory} manages this name. Change it there.", field="name")
+        confirmed = require_confirmation(
+            confirmation,
+            weakenings=protection.admin_role_given(name, user.role, role),
+            describe=partial(protection.change_of, user, name, role, groups, seen),
+        )
         groups = with_local_groups(user, groups)
         changes = _save_profile(user, name=name, role=role, groups=groups)
         if changes:
@@ -90,7 +117,7 @@ def change_user(
                 actor=actor,
                 target=user,
                 client_info=client_info,
-                metadata={"changes": changes},
+                metadata={"changes": changes, **confirmed},
             )
     return user
 
@@ -131,7 +158,8 @@ def change_user_from_directory(
 ) -> User:
     """Save what a directory says about a user, with the effects of `change_user`.
 
-    The last active admin and a break-glass admin stay admins, and the event says why.
+    The last active admin and a break-glass admin stay admins, and with ``DUAL_CONTROL`` nobody becomes
+    one; the event says why.
     """
     with transaction.atomic():
         lock_state(user.pk)
@@ -139,6 +167,8 @@ def change_user_from_directory(
         try:
             user = _lock(user, leaves_admins=role != Role.ADMIN)
             _check_role(role, is_service=user.is_service)
+            if settings.DUAL_CONTROL and any(protection.admin_role_given(name, user.role, role)):
+                raise UserError(GIVEN_IN_PORTAL, field="role")
         except UserError as refusal:
             user = User.objects.select_for_update().get(pk=user.pk)
             role, metadata = user.role, {"kept_role": refusal.sentence}
@@ -204,11 +234,17 @@ def end_account(
 
 
 def reactivate_user(
-    *, actor: User, window: Window | None, user: User, client_info: ClientInfo
+    *,
+    actor: User,
+    window: Window | None,
+    user: User,
+    client_info: ClientInfo,
+    confirmation: Confirmation | None = None,
 ) -> bool:
     """Let a user sign in again. Returns whether the user was deactivated.
 
-    Raises `UserError` for a user whom a directory keeps deactivated.
+    Raises `UserError` for a user whom a directory keeps deactivated, and ConfirmationRequired for an
+    admin.
     """
     with transaction.atomic():
         require_admin(actor=actor, window=window)
@@ -218,10 +254,19 @@ def reactivate_user(
             raise UserError(f"{directory} deactivated this user. Reactivate the user there.")
         changed = not user.is_active
         if changed:
+            confirmed = require_confirmation(
+                confirmation,
+                weakenings=protection.admin_role_given(user.name, "", user.role),
+                describe=partial(protection.reactivation_of, user),
+            )
             user.is_active, user.deactivated_by = True, ""
             user.save(update_fields=["is_active", "deactivated_by"])
             record(
-                event=EventName.USER_REACTIVATE, actor=actor, target=user, client_info=client_info
+                event=EventName.USER_REACTIVATE,
+                actor=actor,
+                target=user,
+                client_info=client_info,
+                metadata=confirmed,
             )
     return changed
 

@@ -27,7 +27,7 @@ from apono_portal.users.ownership import directory_of
 from apono_portal.users.selectors import live_requests_of, locked_out_users
 from apono_portal.users.services.passwords import Invitation
 from mfa.exceptions import MethodNotFound, MfaError, WindowClosed
-from mfa.methods.selectors import is_enrolled, methods_of
+from mfa.methods.selectors import is_enrolled
 from mfa.methods.services import vouch_for_passkey as vouch_for_passkey_of
 
 
@@ -81,7 +81,7 @@ def edit(request: PortalRequest, pk: int) -> HttpResponse:
             form.add_error(error.field or None, error.sentence)
         else:
             messages.success(request, f"Saved {form.cleaned_data['name']}.")
-            return redirect("users:list")
+            return redirect("users:detail", pk=user.pk)
     return _form_page(request, form, user=user)
 
 
@@ -107,7 +107,7 @@ def deactivate(request: PortalRequest, pk: int) -> HttpResponse:
             request,
             f"{user.name} was deactivated. Their sessions were ended and their access is being revoked.",
         )
-    return redirect("users:list")
+    return redirect("users:detail", pk=user.pk)
 
 
 @admins_only
@@ -120,7 +120,7 @@ def reactivate(request: PortalRequest, pk: int) -> HttpResponse:
         messages.error(request, error.sentence)
     else:
         messages.success(request, f"{user.name} can sign in again.")
-    return redirect("users:list")
+    return redirect("users:detail", pk=user.pk)
 
 
 @admins_only
@@ -158,7 +158,7 @@ def vouch_for_passkey(request: PortalRequest, pk: int, passkey_pk: int) -> HttpR
     except MethodNotFound as error:
         raise Http404 from error
     messages.success(request, f"{passkey} can now be used for access that requires a passkey.")
-    return redirect("users:edit", pk=user.pk)
+    return redirect("users:detail", pk=user.pk)
 
 
 @admins_only
@@ -214,13 +214,8 @@ def _link_page(request: PortalRequest, user: User, invitation: Invitation) -> Ht
 
 
 def _form_page(request: PortalRequest, form: UserForm, *, user: User | None) -> HttpResponse:
-    methods = methods_of(user.pk) if user else []
-    context: dict[str, Any] = {"form": form, "account": user, "methods": methods}
+    context: dict[str, Any] = {"form": form, "account": user}
     if user:
         managed = user.groups.filter(scim_group__isnull=False).order_by("name")
-        context |= {
-            "is_self": user == request.user,
-            "directory": directory_of(user),
-            "managed_groups": managed,
-        }
+        context |= {"directory": directory_of(user), "managed_groups": managed}
     return render(request, "users/form.html", context, status=422 if form.errors else 200)

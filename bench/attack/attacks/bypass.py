@@ -109,7 +109,7 @@ def admin_pages(campaign: Campaign) -> list[str]:
         "/admin/", "/admin/users/user/", f"/admin/users/user/{person}/change/", "/admin/auth/group/",
         "/admin/accessflows/accessflow/", "/admin/login/", "/access-flows/new/self-serve/",
         f"/access-flows/{flow}/edit/", f"/access-flows/{flow}/deactivate/", "/integrations/new/",
-        f"/integrations/{campaign.portal.people['integration']}/edit/", f"/users/{person}/",
+        f"/integrations/{campaign.portal.people['integration']}/edit/", f"/users/{person}/edit/",
         f"/users/{person}/reset-mfa/", f"/users/{person}/deactivate/", f"/users/{person}/invite/",
         "/users/new/", f"/mfa-lockouts/{person}/lift/",
     ]  # fmt: skip

@@ -66,7 +66,7 @@ def _pages(campaign: Campaign, active: str, pending: str, own: set[str]) -> list
     integration = campaign.portal.people["integration"]
     return [
         *(f"/{section}/AR-{number}/" for section in ("requests", "approvals") for number in numbers),
-        "/users/", f"/users/{person}/", f"/users/{person}/reset-mfa/", "/users/new/", "/users/groups/",
+        "/users/", f"/users/{person}/", f"/users/{person}/edit/", f"/users/{person}/reset-mfa/", "/users/new/", "/users/groups/",
         "/audit-log/", "/access-flows/", f"/access-flows/{flow}/edit/", "/access-flows/new/self-serve/",
         "/integrations/", f"/integrations/{integration}/", f"/integrations/{integration}/edit/",
         "/mfa-lockouts/", f"/mfa-lockouts/{person}/lift/", "/admin/", "/admin/users/user/", "/insights/",

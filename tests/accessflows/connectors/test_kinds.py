@@ -7,6 +7,7 @@ import pytest
 
 from accessflows.connectors.errors import TargetRefused
 from accessflows.connectors.kinds import ConnectorKind
+from accessflows.connectors.linux.setup_commands import host_program
 from accessflows.connectors.promises_table import promises_table
 from accessflows.connectors.protocol import SETTING, Target
 from accessflows.connectors.registry import BUILT_IN, connector_for, kind_named
@@ -33,7 +34,7 @@ def test_a_form_asks_for_every_declared_setting(kind: ConnectorKind) -> None:
 def test_the_set_up_holds_the_brokers_name_and_ends_in_no_placeholder(kind: ConnectorKind) -> None:
     text = "\n".join(step.script for step in kind.set_up("apono_portal", "a-password"))
     assert kind.uses_url or "apono_portal" in text
-    assert "{" not in text
+    assert "{" not in text.replace(host_program(), "")
 
 
 def test_a_missing_library_is_a_sentence() -> None:
@@ -43,14 +44,15 @@ def test_a_missing_library_is_a_sentence() -> None:
 
 
 def test_an_unknown_kind_names_those_there_are() -> None:
-    with pytest.raises(TargetRefused, match="postgresql, mariadb, valkey, webhook"):
+    with pytest.raises(TargetRefused, match="postgresql, mariadb, valkey, linux, webhook"):
         connector_for("oracle")
 
 
 @every_kind
 def test_only_a_kind_that_negotiates_tls_offers_it_as_a_choice(kind: ConnectorKind) -> None:
     form = IntegrationForm(kind=kind)
-    if not kind.uses_url:
+    assert ("sslmode" in form.fields) == (kind.uses_tls and not kind.uses_url)
+    if "sslmode" in form.fields:
         modes = [mode for mode, _ in form.fields["sslmode"].choices]  # type: ignore[attr-defined]
         assert ("prefer" in modes) == kind.negotiates_tls
         assert "verify-full" in modes

@@ -25,6 +25,7 @@ def typed(choice, billing):
         "targets": [choice],
         "max_duration": "8h",
         "approval": "automatic",
+        "agents": "none",
         "mfa_strength": "any",
         "require_justification": "on",
     }

@@ -35,6 +35,7 @@ def taken(flow):
         {"require_approver_reason": True},
         {"allow_self_approval": True},
         {"allow_delegation": True},
+        {"agents": "request"},
         {"approvals_required": 2},
         {"max_extensions": 1},
         {"extension_duration": timedelta(minutes=30)},

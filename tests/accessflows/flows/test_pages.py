@@ -30,6 +30,7 @@ def typed(choice, member_user):
         "targets": [choice],
         "max_duration": "8h",
         "approval": "automatic",
+        "agents": "none",
         "require_justification": "on",
     }
 

@@ -81,13 +81,13 @@ def test_a_wrong_one_typed_into_the_whole_form_replaces_nothing(checked, admin_c
 def test_an_integration_changed_meanwhile_keeps_what_it_has(checked, admin_client, monkeypatch):
     from accessflows.integrations import services as integrations_services
 
-    real = integrations_services._require_same_server
+    real = integrations_services.require_same_server
 
     def slow(*args, **kwargs):
         real(*args, **kwargs)
         Integration.objects.update(settings={"database": "orders"})
 
-    monkeypatch.setattr(integrations_services, "_require_same_server", slow)
+    monkeypatch.setattr(integrations_services, "require_same_server", slow)
     answer = admin_client.post(address(checked), {"password": checked.broker_password})
     assert "changed this integration" in html_of(answer)
 

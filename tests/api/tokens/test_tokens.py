@@ -118,7 +118,9 @@ def test_reactivating_a_user_restores_no_token(api_of, admin_user):
     assert client.get("/me").status_code == 401
 
 
-@pytest.mark.parametrize("field", ["token_hash", "scopes", "expires_at", "user_id", "revoked_at"])
+@pytest.mark.parametrize(
+    "field", ["token_hash", "scopes", "expires_at", "user_id", "revoked_at", "is_agent"]
+)
 def test_a_token_written_into_the_database_does_not_count(api_of, admin_user, field):
     user = UserFactory()
     client = api_of(user, [Scope.REQUESTS_READ])
@@ -136,6 +138,7 @@ def test_a_token_written_into_the_database_does_not_count(api_of, admin_user, fi
             "scopes": [Scope.AUDIT_READ],
             "expires_at": timezone.now() + timedelta(days=3650),
             "user_id": admin_user.pk,
+            "is_agent": True,
         }[field]
         ApiToken.objects.filter(pk=client.token.pk).update(**{field: value})
     assert client.get("/me").status_code == 401

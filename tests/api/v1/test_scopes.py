@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from apono_portal.api.scopes import Scope
+from apono_portal.api.scopes import AGENT_SCOPES, Scope
 from apono_portal.api.v1.operations import openapi_document
 from tests.api.conftest import ApiClient
 from tests.factories import UserFactory
@@ -80,6 +80,17 @@ def test_a_token_of_one_scope_does_what_the_scope_says_and_nothing_else(api_of, 
         and call(api_of(admin_user, [scope]), operation) not in {401, 403}
     }
     needed = {operation for operation, need in NEEDED.items() if need in {scope, None}}
+    assert allowed == needed - {"POST /me/token/revoke"}
+
+
+def test_an_agent_s_token_does_what_its_scopes_say_and_no_more(agent_of, admin_user):
+    agent = agent_of(admin_user)
+    allowed = {
+        operation
+        for operation in NEEDED
+        if operation != "POST /me/token/revoke" and call(agent, operation) not in {401, 403}
+    }
+    needed = {name for name, scope in NEEDED.items() if scope is None or scope in AGENT_SCOPES}
     assert allowed == needed - {"POST /me/token/revoke"}
 
 

@@ -70,6 +70,7 @@ def typed(flow: AccessFlow, **changes: object) -> dict[str, object]:
         "targets": [f"{target.resource_id}:{target.permission_id}"],
         "max_duration": "8h",
         "approval": "automatic",
+        "agents": "none",
         "require_justification": "on",
         **changes,
     }

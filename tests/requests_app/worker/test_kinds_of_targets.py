@@ -53,7 +53,7 @@ def integration(kind: str, subject: Subject) -> Integration:
         port=target.port,
         broker=target.user,
         password=target.password,
-        settings={},
+        settings=target.settings.as_dict(),
     )
     inspection = check_integration(actor=None, integration=integration, client_info=SYSTEM)
     assert [check.sentence for check in inspection.checks if not check.ok] == []
@@ -89,6 +89,10 @@ def settle_later(moment: object) -> None:
         settle()
 
 
+every_kind = pytest.mark.parametrize("kind", ["mariadb", "valkey", "linux"], indirect=True)
+
+
+@every_kind
 def test_access_is_active_expires_and_is_proven(
     subject: Subject, active: Callable[[], Grant]
 ) -> None:
@@ -126,6 +130,19 @@ def test_the_page_says_who_keeps_each_promise(
     assert "refuses new sign-ins" not in overdue
 
 
+@pytest.mark.parametrize("kind", ["linux"], indirect=True)
+def test_a_certificate_is_shown_as_files(active: Callable[[], Grant], client: Client) -> None:
+    grant = active()
+    client.force_login(grant.request.requester)
+    shown = client.post(reverse("requests:reveal", args=[grant.request_id])).content.decode()
+    for file in (grant.login, f"{grant.login}-cert.pub", f"{grant.login}-known_hosts"):
+        assert f'download="{file}"' in shown
+    assert "BEGIN%20OPENSSH%20PRIVATE%20KEY" in shown
+    assert "sshd refuses the certificate after the end" in shown
+    assert "<dt>Password</dt>" not in shown
+
+
+@every_kind
 def test_a_scan_finds_drift_and_only_that(
     subject: Subject, integration: Integration, active: Callable[[], Grant]
 ) -> None:

@@ -21,7 +21,7 @@ from tests.fixtures.subjects import Session, Subject
 from tests.fixtures.webhook import Receiver, receiver  # noqa: F401
 
 TEMPLATE = Path(__file__).parents[4] / "docs" / "examples" / "connector_template.py"
-KINDS = ("postgresql", "mariadb", "valkey", "webhook", "example-file")
+KINDS = ("postgresql", "mariadb", "valkey", "linux", "webhook", "example-file")
 
 provisioned_server = fixtures.provisioned_server
 pg_target = fixtures.pg_target

@@ -186,3 +186,17 @@ def test_added_permissions_are_checked_with_their_target(hook):
     with pytest.raises(InvalidInput, match="could not be checked"):
         by_console(text)
     assert not AccessFlow.objects.exists()
+
+
+def test_with_dual_control_a_file_weakens_nothing(settings):
+    apply(minimal())
+    settings.DUAL_CONTROL = True
+    for changes in ({"require_mfa": "false"}, {"name": "Twin", "require_mfa": "false"}):
+        text = plan_of(minimal(**changes)).as_text()
+        with pytest.raises(Refused, match="would protect less: Requests need no MFA"):
+            by_console(text)
+    apply(minimal(max_duration="1 h"))
+    AccessFlow.objects.update(is_active=False)
+    apply(minimal(max_duration="1 h"))
+    flow = AccessFlow.objects.get()
+    assert (flow.is_active, flow.require_mfa) == (True, True)

@@ -1,0 +1,1 @@
+"""Dual control: what weakens protection is confirmed by a second admin (``DUAL_CONTROL``)."""

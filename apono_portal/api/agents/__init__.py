@@ -1,0 +1,1 @@
+"""The MCP server, with which AI agents request access for their users."""
