@@ -197,6 +197,6 @@ def test_with_dual_control_a_file_weakens_nothing(settings):
             by_console(text)
     apply(minimal(max_duration="1 h"))
     AccessFlow.objects.update(is_active=False)
-    apply(minimal(max_duration="1 h"))
+    apply(minimal(max_duration="1 h", active="true"))
     flow = AccessFlow.objects.get()
     assert (flow.is_active, flow.require_mfa) == (True, True)
