@@ -268,13 +268,13 @@ class AccessFlow(models.Model):
         "allow permissions that can give others access", default=False
     )
     break_glass = models.BooleanField("break-glass", default=False)
+    agents = models.CharField(
+        "AI agents", max_length=8, choices=Agents.choices, default=Agents.NONE
+    )
     managed_by_file = models.CharField(
         "managed by file", max_length=MAX_SOURCE_LENGTH, blank=True, editable=False
     )
     managed_commit = models.CharField("commit", max_length=64, blank=True, editable=False)
-    agents = models.CharField(
-        "AI agents", max_length=8, choices=Agents.choices, default=Agents.NONE
-    )
     is_active = models.BooleanField("active", default=True)
     version = models.PositiveIntegerField(default=0, editable=False)
     fingerprint = models.CharField(max_length=64, editable=False)

@@ -3,8 +3,12 @@
 Options on the command line and in ``GUNICORN_CMD_ARGS`` win.
 """
 
+import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -21,3 +25,10 @@ threads = 4
 graceful_timeout = 30  # seconds that SIGTERM leaves to requests
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  never a disk
+# The processes share their request durations through files there (`observability.request_durations`).
+if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:  # it is there after SIGHUP
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp("-metrics", "portal-", worker_tmp_dir)
+
+
+def on_exit(server: Any) -> None:
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

@@ -140,6 +140,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apono_portal.observability.request_durations.RequestDurationMiddleware",
     "apono_portal.core.web.no_store.NoStoreMiddleware",
     "apono_portal.api.authentication.CookielessMiddleware",
     "apono_portal.users.middleware.SignInLimitMiddleware",
@@ -212,6 +213,9 @@ else:
     # PostgreSQL plans a repeated statement once. PgBouncer must be 1.21 or later for it.
     if env.flag("DATABASE_PREPARE_STATEMENTS"):
         DATABASES["default"]["OPTIONS"].update(server_side_binding=True, prepare_threshold=5)
+if PREVIOUS_DATABASE_URL := env.text("PREVIOUS_DATABASE_URL"):  # for `manage.py restore` alone
+    DATABASES["previous"] = DATABASES["default"] | database(PREVIOUS_DATABASE_URL)
+    DATABASES["previous"]["ENGINE"] = DATABASES["default"]["ENGINE"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Users and sessions -----------------------------------------------------------------------
@@ -299,6 +303,7 @@ WORKER_LEASE = timedelta(seconds=env.integer("WORKER_LEASE_S"))
 # Only workers have a signing key; web processes refuse to start with one (wsgi.py).
 AUDIT_SIGNING_KEY = env.text("AUDIT_SIGNING_KEY")
 AUDIT_SIGNING_KEY_FILE = env.text("AUDIT_SIGNING_KEY_FILE")
+KEY_FILES = [*env.secret_files(), AUDIT_SIGNING_KEY_FILE]  # no backup is written beside them
 AUDIT_PUBLIC_KEYS = env.items("AUDIT_PUBLIC_KEYS")
 AUDIT_CHECKPOINT_EVENTS = env.integer("AUDIT_CHECKPOINT_EVENTS")
 AUDIT_CHECKPOINT_INTERVAL = timedelta(minutes=env.number("AUDIT_CHECKPOINT_MINUTES"))

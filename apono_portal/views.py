@@ -12,11 +12,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
 
 from apono_portal.core.web.kept_forms import keep_words
 from apono_portal.core.web.next_page import return_url, safe_next
 from apono_portal.observability.metrics import PortalCollector
+from apono_portal.observability.request_durations import register_durations
 
 
 @login_not_required
@@ -27,7 +28,10 @@ def metrics(request: HttpRequest) -> HttpResponse:
     sent = request.headers.get("Authorization", "")
     if not settings.METRICS_TOKEN or not constant_time_compare(sent, expected):
         raise Http404
-    text = generate_latest(PortalCollector(timezone.now()))
+    registry = CollectorRegistry()
+    registry.register(PortalCollector(timezone.now()))
+    register_durations(registry)
+    text = generate_latest(registry)
     return HttpResponse(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 

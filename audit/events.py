@@ -141,6 +141,8 @@ class EventName(models.TextChoices):
     AUDIT_REQUEST_VERIFICATION = "audit:request_verification", "Audit log verification requested"
     AUDIT_VERIFY = "audit:verify", "Audit log verified"
     AUDIT_PRUNE = "audit:prune", "Old events removed"
+    AUDIT_BACK_UP = "audit:back_up", "Database backed up"
+    AUDIT_RESTORE = "audit:restore", "Database restored from a backup"
     AUDIT_DETECT_TAMPERING = "audit:detect_tampering", "Tampering detected"
 
 
@@ -165,6 +167,7 @@ WARNINGS = frozenset(
         EventName.GRANT_FIND_PERMISSION_CHANGES,
         EventName.GRANT_DRIFT,
         EventName.GRANT_REMOVE_UNKNOWN,
+        EventName.AUDIT_RESTORE,
         EventName.AUDIT_DETECT_TAMPERING,
     }
 )

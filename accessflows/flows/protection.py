@@ -67,10 +67,11 @@ def weakenings_of_targets(
 
 
 def _terms_today(resource: int, permission: int, but: AccessFlow | None) -> list[FlowInput]:
-    flows = AccessFlow.objects.exclude(pk=but.pk if but else None).filter(
+    flows = AccessFlow.objects.filter(
         is_active=True, targets__resource=resource, targets__permission=permission
     )
-    return [FlowInput.of(flow) for flow in flows] or _last_terms(resource, permission, but)
+    others = flows.exclude(pk=but.pk) if but else flows
+    return [FlowInput.of(flow) for flow in others] or _last_terms(resource, permission, but)
 
 
 def _last_terms(resource_id: int, permission_id: int, but: AccessFlow | None) -> list[FlowInput]:
@@ -82,8 +83,9 @@ def _last_terms(resource_id: int, permission_id: int, but: AccessFlow | None) ->
         "resource": resource.name,
         "permission": permission.name,
     }
-    versions = FlowVersion.objects.exclude(flow_id=but.pk if but else None).order_by("-at", "-pk")
-    for terms in versions.values_list("terms", flat=True).iterator():
+    versions = FlowVersion.objects.order_by("-at", "-pk")
+    others = versions.exclude(flow_id=but.pk) if but else versions
+    for terms in others.values_list("terms", flat=True).iterator():
         if any(names.items() <= target.items() for target in terms["targets"]):
             return [protection_in(terms)]
     return []

@@ -184,7 +184,6 @@ def write_flow_state(*, author: Author, flow: AccessFlow, is_active: bool) -> bo
 
 
 def _require_confirmed_activation(flow: AccessFlow, confirmation: Confirmation | None) -> Metadata:
-    flow = _locked(flow)
     if flow.is_active:
         return {}
     terms = FlowInput.of(flow)

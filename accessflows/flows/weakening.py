@@ -7,7 +7,6 @@ from mfa.models import Strength
 _STRENGTHS = [
     str(one) for one in (Strength.ANY, Strength.PHISHING_RESISTANT, Strength.DEVICE_BOUND)
 ]
-_AGENTS = [str(one) for one in AccessFlow.Agents.values]
 _APPROVALS = [
     str(one)
     for one in (
@@ -16,6 +15,7 @@ _APPROVALS = [
         AccessFlow.Approval.ALL_OF,
     )
 ]
+_AGENTS = [str(one) for one in AccessFlow.Agents]
 _TURNED_OFF = {
     "require_mfa": "MFA is no longer required.",
     "verify_every_request": "One verification is valid for an hour again.",
@@ -37,8 +37,8 @@ def weakened_protection(before: FlowInput, after: FlowInput) -> tuple[str, ...]:
     conditions = {
         "Weaker methods are accepted for verification.": after.require_mfa
         and _rank(_STRENGTHS, before.mfa_strength) > _rank(_STRENGTHS, after.mfa_strength),
-        "AI agents can do more.": _rank(_AGENTS, after.agents) > _rank(_AGENTS, before.agents),
         "Fewer approvals are needed.": _needs_fewer_approvals(before, after),
+        "AI agents can do more.": _rank(_AGENTS, before.agents) < _rank(_AGENTS, after.agents),
         "More users can approve.": bool(_approvers(after) - _approvers(before))
         and before.approval != AccessFlow.Approval.AUTOMATIC,
         "Access lasts longer.": after.max_duration > before.max_duration

@@ -102,6 +102,11 @@ class Environment:
             return self._file if setting.name in self._names_in_file else "environment"
         return self._secret_file(setting) or "default"
 
+    def secret_files(self) -> list[str]:
+        """Return the files that secrets are read from."""
+        files = [self._file, *map(self._secret_file, SETTINGS.values())]
+        return [file for file in files if file]
+
     def unknown_names(self) -> list[str]:
         """Return the names in ``ENV_FILE`` that are no settings, such as misspelt ones."""
         known = {*SETTINGS, *(setting.file_variable for setting in SETTINGS.values())}

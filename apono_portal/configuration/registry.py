@@ -118,6 +118,12 @@ SECTIONS = (
                 is_secret=True,
             ),
             Setting(
+                "PREVIOUS_DATABASE_URL",
+                "Only for `manage.py restore`: the database in use before, if it still answers. It is read, never "
+                "changed.",
+                is_secret=True,
+            ),
+            Setting(
                 "DATABASE_STATEMENT_TIMEOUT_S",
                 "Seconds after which a PostgreSQL statement, or the wait for it, is aborted. `0` for no limit.",
                 kind="integer",

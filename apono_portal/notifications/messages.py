@@ -290,7 +290,7 @@ def _drift(notification: Notification) -> Message:
     subject, what = f"Drift detected on {integration}", ""
     if notification.event.event == EventName.GRANT_REMOVE_UNKNOWN:
         subject = f"Unknown login removed from {integration}"
-        what = "It had the portal's marker, belonged to no grant, and was past its expiry."
+        what = "It had the portal's marker and belonged to no grant."
     lines = [
         f"{event.metadata.get('login')}: {event.metadata.get('reason', '')}".rstrip(": ")
         for event in events
@@ -320,12 +320,27 @@ def _security(notification: Notification) -> Message:
 
 def _tampering(notification: Notification) -> Message:
     event = notification.event
+    if event.event == EventName.AUDIT_RESTORE:
+        return _restored(notification)
     reasons = [notification.reason, *map(str, notification.metadata.get("findings") or [])]
     return Message(
         f"Tampering detected: {event.request_label or event.target_label or 'audit log'}",
         [
             *filter(None, reasons[: MAX_DRIFT_LINES + 1]),
             "Something other than the portal changed its database. Find out who can write to it.",
+        ],
+        absolute_url("audit:list"),
+    )
+
+
+def _restored(notification: Notification) -> Message:
+    taken_at = parse_datetime(str(notification.metadata.get("taken_at") or ""))
+    since = f" of {taken_at:%Y-%m-%d %H:%M} UTC" if taken_at else ""
+    return Message(
+        "The database was restored from a backup",
+        [
+            f"The portal goes on from a backup{since}. Later changes are lost, and everybody signs in again.",
+            "If nobody restored it on purpose, find out who can write to the database.",
         ],
         absolute_url("audit:list"),
     )

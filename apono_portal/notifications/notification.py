@@ -159,6 +159,7 @@ _OTHER_EVENTS: dict[str, Callable[[Event], Kind | None]] = {
     EventName.CHANGE_REJECT: _always(Kind.CHANGE),
     EventName.CHANGE_EXPIRE: _always(Kind.CHANGE),
     EventName.AUDIT_DETECT_TAMPERING: _tampering,
+    EventName.AUDIT_RESTORE: _always(Kind.TAMPERING),
     EventName.AUDIT_VERIFY: _log_altered,
     EventName.MFA_SET_UP: _always(Kind.SECURITY),
     EventName.MFA_RESET: _always(Kind.SECURITY),

@@ -4,15 +4,17 @@ They are read from the database, so every web process on every machine returns t
 current state only, so their cost does not grow with history.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Min, QuerySet
+from django.db.models import Count, Max, Min, Q, QuerySet
 from prometheus_client.metrics_core import GaugeMetricFamily as Gauge
 from prometheus_client.registry import Collector
 
 from accessflows.models import Integration
+from audit.events import EventName
 from audit.integrity.signed_checkpoints import latest_signed_checkpoint
 from audit.models import (
     ChainState,
@@ -33,8 +35,20 @@ from requests_app.models import (
     Status,
     WorkerHeartbeat,
 )
+from requests_app.querysets import WORKER_SILENT_AFTER
 
 RECENT = timedelta(minutes=5)
+SIGN_INS = {
+    "success": EventName.SESSION_SIGN_IN,
+    "failure": EventName.SESSION_SIGN_IN_FAIL,
+    "lockout": EventName.SESSION_LOCK_OUT,
+}
+CODES = {
+    "success": EventName.MFA_VERIFY,
+    "failure": EventName.MFA_REFUSE,
+    "rate_limited": EventName.MFA_THROTTLE,
+    "lockout": EventName.MFA_LOCK_OUT,
+}
 
 
 class PortalCollector(Collector):
@@ -51,22 +65,38 @@ class PortalCollector(Collector):
 
 
 def _access(now: datetime) -> Iterator[Gauge]:
-    live = [*PENDING, *LIVE]
-    yield _by(
+    live = [Status(status).value for status in (*PENDING, *LIVE)]
+    requests = AccessRequest.objects.filter(status__in=live).order_by().values_list("status")
+    rows = requests.annotate(number=Count("pk"), since=Min("status_changed_at"))
+    numbers = {status: (number, since) for status, number, since in rows}
+    yield _gauges(
         "portal_requests",
         "Pending and active requests, by status.",
         "status",
-        AccessRequest.objects.filter(status__in=live),
-        [Status(status).value for status in live],
+        {status: numbers.get(status, (0, None))[0] for status in live},
+    )
+    yield _gauges(
+        "portal_requests_oldest_seconds",
+        "Time since the first of them got its status.",
+        "status",
+        {status: _age(numbers.get(status, (0, None))[1], now) for status in live},
     )
     grants = Grant.objects.live()
     states = [state.value for state in GrantState if state != GrantState.REMOVED]
     yield _by(
         "portal_grants", "Grants whose removal is not verified, by state.", "state", grants, states
     )
-    usable = grants.exclude(state=GrantState.CONTAINED)
-    overdue = usable.filter(deadline__lt=now - OVERDUE_AFTER)
-    totals = overdue.aggregate(number=Count("pk"), since=Min("deadline"))
+    yield from _grants_late(grants, now)
+    yield from _workers(now)
+
+
+def _grants_late(grants: QuerySet[Grant], now: datetime) -> Iterator[Gauge]:
+    overdue = Q(deadline__lt=now - OVERDUE_AFTER) & ~Q(state=GrantState.CONTAINED)
+    totals = grants.aggregate(
+        number=Count("pk", filter=overdue),
+        since=Min("deadline", filter=overdue),
+        retried=Count("pk", filter=Q(attempts__gt=0)),
+    )
     yield Gauge("portal_grants_overdue", "Expired grants that are not contained.", totals["number"])
     yield Gauge(
         "portal_grants_overdue_seconds",
@@ -74,15 +104,26 @@ def _access(now: datetime) -> Iterator[Gauge]:
         _age(totals["since"], now),
     )
     yield Gauge(
-        "portal_workers",
-        "Workers that completed a round in the last 45 seconds.",
-        WorkerHeartbeat.objects.running(now).count(),
-    )
-    retried = grants.filter(attempts__gt=0)
-    yield Gauge(
         "portal_grants_retried",
         "Grants whose last step failed and is being retried.",
-        retried.count(),
+        totals["retried"],
+    )
+
+
+def _workers(now: datetime) -> Iterator[Gauge]:
+    running = Q(seen_at__gt=now - WORKER_SILENT_AFTER)
+    totals = WorkerHeartbeat.objects.aggregate(
+        number=Count("pk", filter=running), seen_at=Max("seen_at")
+    )
+    yield Gauge(
+        "portal_workers",
+        "Workers that completed a round in the last 45 seconds.",
+        totals["number"],
+    )
+    yield Gauge(
+        "portal_worker_heartbeat_age_seconds",
+        "Time since any worker reported. 0 if none did within a day.",
+        _age(totals["seen_at"], now),
     )
 
 
@@ -130,19 +171,36 @@ def _audit_log(now: datetime) -> Iterator[Gauge]:
     )
     findings = state.findings if state else 0
     yield Gauge("portal_chain_findings", "Findings of the last audit log verification.", findings)
-    yield _by(
-        "portal_recent_events",
-        "Events of the last 5 minutes, by name.",
-        "event",
-        Event.objects.filter(at__gt=now - RECENT),
-    )
+    yield from _recent_events(now)
+
+
+def _recent_events(now: datetime) -> Iterator[Gauge]:
+    recent = Event.objects.filter(at__gt=now - RECENT).order_by()
+    counts = dict(recent.values_list("event").annotate(n=Count("pk")))
+    yield _gauges("portal_recent_events", "Events of the last 5 minutes, by name.", "event", counts)
+    for name, what, outcomes in (
+        ("portal_recent_sign_ins", "Sign-ins", SIGN_INS),
+        ("portal_recent_codes", "Codes and passkeys", CODES),
+    ):
+        numbers = {outcome: counts.get(event, 0) for outcome, event in outcomes.items()}
+        yield _gauges(name, f"{what} of the last 5 minutes, by outcome.", "outcome", numbers)
 
 
 def _targets() -> Iterator[Gauge]:
-    integrations = Integration.objects.filter(is_active=True)
-    healths = [health.value for health in Integration.Health]
-    yield _by(
-        "portal_integrations", "Active integrations, by health.", "health", integrations, healths
+    active = Integration.objects.filter(is_active=True).order_by("name")
+    rows = list(active.values_list("name", "health", "scan__seconds"))
+    healths = Counter(health for _, health, _ in rows)
+    yield _gauges(
+        "portal_integrations",
+        "Active integrations, by health.",
+        "health",
+        {health.value: healths[health.value] for health in Integration.Health},
+    )
+    yield _gauges(
+        "portal_target_scan_seconds",
+        "Time that the last scan of a target took.",
+        "integration",
+        {name: seconds for name, _, seconds in rows if seconds is not None},
     )
     drifts = Drift.objects.open().count()
     yield Gauge("portal_drifts", "Unresolved drift on targets.", drifts)
@@ -154,9 +212,13 @@ def _by(
     """Count rows by the values of a column, including ``values`` that no row has."""
     counts = dict.fromkeys(values, 0)
     counts |= dict(rows.order_by().values_list(column).annotate(n=Count("pk")))
-    gauge = Gauge(name, help_text, labels=[column])
-    for value, count in sorted(counts.items()):
-        gauge.add_metric([value], count)
+    return _gauges(name, help_text, column, counts)
+
+
+def _gauges(name: str, help_text: str, label: str, values: Mapping[str, float]) -> Gauge:
+    gauge = Gauge(name, help_text, labels=[label])
+    for value, number in sorted(values.items()):
+        gauge.add_metric([value], number)
     return gauge
 
 

@@ -91,7 +91,7 @@ CREATE_ADMIN = declare(
         service=f"{SERVICES}.create_user",
         arguments=NewAdmin,
         model=User,
-        page="users:edit",
+        page="users:detail",
         refusals=REFUSALS,
     )
 )
@@ -103,7 +103,7 @@ MAKE_ADMIN = declare(
         arguments=ChangedProfile,
         model=User,
         parameter="user",
-        page="users:edit",
+        page="users:detail",
         fingerprint=_state,
         refusals=REFUSALS,
     )
@@ -116,7 +116,7 @@ REACTIVATE_ADMIN = declare(
         arguments=Arguments,
         model=User,
         parameter="user",
-        page="users:edit",
+        page="users:detail",
         fingerprint=_state,
         refusals=REFUSALS,
     )
@@ -129,7 +129,7 @@ RESET_ADMIN = declare(
         arguments=Reset,
         model=User,
         parameter="user",
-        page="users:edit",
+        page="users:detail",
         fingerprint=_state_with_mfa,
         refusals=REFUSALS,
     )

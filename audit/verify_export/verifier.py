@@ -148,8 +148,18 @@ class Verifier:
             self._recomputed = digest and chain_hash_of(self._recomputed, self._position, digest)
         self._signed.reach(self._position, self._recomputed)
         self._event_id = record.get("id", record.get("event_id"))
+        if record.get("event") == "audit:restore":
+            self._note_restore(record)
         if early := self._early.pop(self._position + 1, None):
             self._take(early)
+
+    def _note_restore(self, record: Record) -> None:
+        """Say why checkpoints of the time that a restore undid cannot match."""
+        before, details = record["position"] - 1, record["metadata"]
+        self.report.notes.append(
+            f"The database was restored at {record['at']} from a backup of {details['taken_at']}. Saved "
+            f"checkpoints of more than {count_of(before, 'event')} from before that do not match this log."
+        )
 
     def _skip_to(self, position: int) -> None:
         """Note the positions before this one as gaps, unless their records came early."""

@@ -217,7 +217,7 @@ RULES = (
         Edit("apono_portal/api/models.py", "if self.epoch != self.user.mfa_epoch:", "if False:")]),
     Rule("a token has scopes", ("api: scopes",), [
         Edit("apono_portal/api/authentication.py",
-             "if self.scope is not None and self.scope not in api_token.scopes:", "if False:")]),
+             "if scope not in token.scopes:", "if False:")]),
     Rule("a token reveals what its person confirmed for it", ("api: codes and stolen",), [
         Edit("apono_portal/api/tokens/selectors.py", "if request.token_id == token.pk and request.is_authentic",
              "if request.is_authentic")]),

@@ -1,7 +1,9 @@
 """Regular scans of targets for drift, and what follows from them."""
 
 import secrets
+import time
 import uuid
+from collections.abc import Iterator
 from datetime import datetime
 
 import structlog
@@ -53,12 +55,12 @@ def scan_target(integration_id: int, worker_id: str) -> int:
     unleased = scan.filter(_unleased())
     if not unleased.update(lease_by=lease, lease_until=Now() + settings.WORKER_LEASE):
         return 0
-    now = timezone.now()
+    now, began = timezone.now(), time.monotonic()
     result: dict[str, object] = {"last_error": ""}
     removed = 0
     try:
         removed = _scan(Integration.objects.get(pk=integration_id), now)
-        result["scanned_at"] = now
+        result |= {"scanned_at": now, "seconds": time.monotonic() - began}
     except ConnectorError as error:
         result["last_error"] = error.sentence[:500]
         log.warning("scan_failed", integration=integration_id, reason=error.sentence)
@@ -67,6 +69,32 @@ def scan_target(integration_id: int, worker_id: str) -> int:
         **result, next_scan_at=next_scan_at, lease_by="", lease_until=None
     )
     return removed
+
+
+def list_logins(integration: Integration) -> Iterator[ManagedAccount]:
+    """Yield the logins of this portal on a target."""
+    for listing in _listings(integration):
+        yield from (role for role in listing.accounts if role.grant_id is not None)
+
+
+def list_unknown_logins(integration: Integration) -> Iterator[ManagedAccount]:
+    """Yield those of `list_logins` that belong to no grant of this database."""
+    for listing in _listings(integration):
+        recorded, _ = _recorded_grants(listing)
+        for role in listing.accounts:
+            if role.grant_id is not None and role.grant_id not in recorded:
+                yield role
+
+
+def _listings(integration: Integration) -> Iterator[AccountListing]:
+    connector, target = connector_of_integration(integration)
+    for _, listing in iter_managed_accounts(connector, target, []):
+        yield listing
+
+
+def remove_unknown_login(*, integration: Integration, role: ManagedAccount) -> bool:
+    """Contain and remove a login of `list_unknown_logins` now; return whether that succeeded."""
+    return bool(_remove(integration, *connector_of_integration(integration), role))
 
 
 def _unleased() -> Q:

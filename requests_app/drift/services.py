@@ -42,7 +42,7 @@ def record_drift(*, integration: Integration, findings: Collection[Finding]) -> 
 def record_removal(
     *, integration: Integration, role: ManagedAccount, owned_objects: OwnedObjects, proof: Proof
 ) -> None:
-    """Record that an unknown, expired login was removed, and what it had left behind."""
+    """Record that an unknown login was removed, and what it had left behind."""
     record(
         event=EventName.GRANT_REMOVE_UNKNOWN,
         actor=None,

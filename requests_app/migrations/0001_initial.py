@@ -209,6 +209,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('next_scan_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('scanned_at', models.DateTimeField(blank=True, null=True)),
+                ('seconds', models.FloatField(blank=True, null=True)),
                 ('last_error', models.CharField(blank=True, max_length=500)),
                 ('lease_by', models.CharField(blank=True, max_length=64)),
                 ('lease_until', models.DateTimeField(blank=True, null=True)),

@@ -10,11 +10,15 @@ from requests_app.querysets import DriftQuerySet
 
 
 class TargetScan(models.Model):
-    """When an integration is next scanned for drift, and which worker is scanning it."""
+    """When an integration is next scanned for drift, and which worker is scanning it.
+
+    ``seconds`` is how long the last scan took that the target answered.
+    """
 
     integration = models.OneToOneField(Integration, on_delete=models.CASCADE, related_name="scan")
     next_scan_at = models.DateTimeField(default=timezone.now)
     scanned_at = models.DateTimeField(null=True, blank=True)
+    seconds = models.FloatField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True)
     lease_by = models.CharField(max_length=64, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)

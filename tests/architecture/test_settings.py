@@ -15,6 +15,7 @@ READERS = {
     "apono_portal/configuration/guided_setup.py",
     "apono_portal/configuration/settings_report.py",
     "apono_portal/demo/supervisor.py",
+    "apono_portal/gunicorn_config.py",
     "apono_portal/management/commands/demo.py",
     "apono_portal/wsgi.py",
 }

@@ -11,7 +11,7 @@ from tests.browser.world import World
 
 STRANGER = ""
 SIMPLE: dict[str, tuple[str, ...]] = {
-    STRANGER: ("users:sign_in",),
+    STRANGER: ("users:sign_in", "users:forgot_password", "users:reset_link_sent"),
     "requester": (
         "requests:my_access",
         "requests:list",
@@ -74,6 +74,7 @@ SIMPLE: dict[str, tuple[str, ...]] = {
 NO_PAGE = {
     "answers a form": (
         "admin_sign_out",
+        "download_my_data",
         "audit:verify",
         "changes:confirm",
         "changes:reject",
@@ -110,6 +111,10 @@ NO_PAGE = {
         "sso:remove_domain",
         "sso:remove_mapping",
         "scim:revoke",
+        "users:end_device",
+        "users:end_other_devices",
+        "users:end_device_of_user",
+        "users:end_devices_of_user",
         "users:invite",
         "users:reactivate",
         "users:remind",
@@ -162,6 +167,7 @@ NO_PAGE = {
         "notifications:edit_webhook",
         "requests:submitted",
         "sso:connect",
+        "users:reset_password",
     ),
 }
 
@@ -192,11 +198,11 @@ def _admin_pages(world: World) -> Iterator[str]:
     for name in ("users:detail", "users:edit", "users:reset_mfa", "users:deactivate"):
         yield reverse(name, args=[person.pk])
     yield reverse("api:create_service_token", args=[world.service.pk])
-    yield reverse("api:confirm_plan", args=[world.admin_token.pk, world.plan.pk])
     for name in ("deactivate_selected", "reset_mfa_of_selected", "add_selected_to_group"):
         yield f"{reverse(f'users:{name}')}?user={person.pk}"
     for name in ("users:group", "users:edit_group", "users:add_group_members"):
         yield reverse(name, args=[world.owners.pk])
+    yield reverse("api:confirm_plan", args=[world.admin_token.pk, world.plan.pk])
     for name in ("edit", "saved", "deactivate", "history"):
         yield reverse(f"flows:{name}", args=[flow.pk])
     yield reverse("requests:delete_flow", args=[flow.pk])

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpRequest
 from django.test import Client
 from django.utils import timezone
 
@@ -15,6 +16,7 @@ from apono_portal.api.flow_plans.services import hash_of_plan
 from apono_portal.api.models import PlanConfirmation
 from apono_portal.scim.models import Directory, ScimGroup, ScimUser
 from apono_portal.sso.models import IdentityProvider
+from apono_portal.users.device_sessions import remember_device
 from apono_portal.users.models import User
 from audit.events import EventName
 from audit.services import record
@@ -189,7 +191,21 @@ class World:
         client = Client()
         user = User.objects.select_related("mfa_state").get(pk=self.people[role].pk)
         client.force_login(user, backend=BACKEND)
+        list_device_in(client, user)
         if role in {"admin", "requester", "approver"}:
             open_window_in(client, user, VerificationFactory(user=user))
         name = settings.SESSION_COOKIE_NAME
         return {"name": name, "value": client.cookies[name].value, "url": url}
+
+
+def list_device_in(client: Client, user: User) -> None:
+    """List the client's session among the user's devices, as a sign-in does, beside one more."""
+    elsewhere = Client()
+    elsewhere.force_login(user, backend=BACKEND)
+    browsers = {client: "Firefox/140.0 (Windows NT 10.0)", elsewhere: "Safari/604.1 (iPhone)"}
+    for browser, agent in browsers.items():
+        request = HttpRequest()
+        request.user, request.session = user, browser.session
+        request.META |= {"HTTP_USER_AGENT": agent, "REMOTE_ADDR": "10.0.0.7"}
+        remember_device(request, user)
+        request.session.save()

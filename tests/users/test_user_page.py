@@ -141,7 +141,7 @@ def test_statements_do_not_follow_the_history(admin_client, person, questions_of
     few = questions_of(admin_client, url)
     for _ in range(5):
         add_history()
-    assert questions_of(admin_client, url) == few <= 40
+    assert questions_of(admin_client, url) == few <= 25
 
 
 def test_an_auditor_reads_and_is_offered_no_action(auditor_client, person):

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import selectors
+import shutil
 import subprocess
 import tempfile
 import time
@@ -30,6 +31,7 @@ from accessflows.connectors.linux.settings import LinuxSettings
 from accessflows.connectors.protocol import Target
 
 MAX_CLOCK_SKEW = timedelta(seconds=30)
+MAX_SERVER_ID_LENGTH = 32
 MAX_ANSWER = 4_000_000
 ANSWER_S = 30  # the host program takes 5 s to kill what resists, and some for each account
 BROKER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -53,6 +55,7 @@ OPTIONS = {
     "EscapeChar": "none",
     "LogLevel": "ERROR",
 }
+ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 REVOKED = "The grant has expired or was revoked. Make a new request."
 _SENTENCES = {
     "stranger": (
@@ -113,7 +116,7 @@ class Host:
 
     @property
     def server_id(self) -> str:
-        return str(self.facts["server_id"])
+        return str(self.facts["server_id"])[:MAX_SERVER_ID_LENGTH]
 
     def now(self) -> datetime:
         return time_of(self.facts["now"])
@@ -180,17 +183,14 @@ class Host:
 
 def _start(command: list[str]) -> "subprocess.Popen[bytes]":
     """Start ssh without this process's environment, and out of the reach of its terminal."""
-    try:
-        return subprocess.Popen(  # noqa: S603  ssh, with arguments of our own
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
-            start_new_session=True,
-        )
-    except FileNotFoundError:
-        raise TargetRefused("OpenSSH's client (ssh) is not installed on the portal.") from None
+    return subprocess.Popen(  # noqa: S603  ssh, with arguments of our own
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+        start_new_session=True,
+    )
 
 
 def ssh_command(target: Target, folder: Path) -> list[str]:
@@ -210,7 +210,14 @@ def ssh_command(target: Target, folder: Path) -> list[str]:
     }
     words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     where = ["-p", str(target.port), "-l", target.user]
-    return ["ssh", "-T", "-F", "/dev/null", *words, *where, "--", target.host]
+    return [ssh_path(), "-T", "-F", "/dev/null", *words, *where, "--", target.host]
+
+
+def ssh_path() -> str:
+    path = shutil.which("ssh")
+    if path is None:
+        raise TargetRefused("OpenSSH's client (ssh) is not installed on the portal's machine.")
+    return path
 
 
 def write_private(path: Path, text: str) -> None:

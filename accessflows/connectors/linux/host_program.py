@@ -21,6 +21,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -466,13 +467,9 @@ def remove_jobs(name: str, uid: int) -> None:
         remove(Path(folder, name))
     remove(LINGER / name)
     for folder in AT_JOBS:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            for entry in os.scandir(folder):
-                if (
-                    entry.is_file(follow_symlinks=False)
-                    and entry.stat(follow_symlinks=False).st_uid == uid
-                ):
-                    remove(Path(entry.path))
+        for entry in entries_of(folder):
+            if entry.is_file(follow_symlinks=False) and is_owned(entry, uid):
+                remove(Path(entry.path))
 
 
 def end_processes(names: dict[int, str]) -> tuple[dict[int, int], dict[int, int]]:
@@ -699,16 +696,27 @@ def leftovers(request: Request) -> dict[str, object]:
 
 def files_of(uid: int, home: Path) -> Iterator[str]:
     give_up_at = time.monotonic() + SCAN_SECONDS
-    folders = [Path(one) for one in SEARCHED]
+    folders = deque(SEARCHED)  # those near the top first
     while folders and time.monotonic() < give_up_at:
-        with suppress(OSError):
-            for entry in os.scandir(folders.pop()):
-                is_own = entry.stat(follow_symlinks=False).st_uid == uid
-                if entry.path != str(home) and not entry.path.startswith("/var/spool/mail/"):
-                    if is_own:
-                        yield os.fsencode(entry.path).decode(errors="replace")
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(Path(entry.path))
+        for entry in entries_of(folders.popleft()):
+            if entry.path == str(home) or entry.path.startswith("/var/spool/mail/"):
+                continue
+            with suppress(OSError):  # gone meanwhile
+                if is_owned(entry, uid):
+                    yield os.fsencode(entry.path).decode(errors="replace")
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+
+
+def is_owned(entry: os.DirEntry[str], uid: int) -> bool:
+    return entry.stat(follow_symlinks=False).st_uid == uid
+
+
+def entries_of(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        return list(os.scandir(folder))
+    except OSError:
+        return []
 
 
 def shared_memory_of(uid: int) -> Iterable[str]:

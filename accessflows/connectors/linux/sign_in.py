@@ -1,13 +1,18 @@
 """The trial grant of a host, which signs in with its certificate before and after containment."""
 
-import os
 import subprocess
 import tempfile
 from pathlib import Path
 
 from accessflows.connectors.canary import SignInCanary
 from accessflows.connectors.errors import TargetUnavailable
-from accessflows.connectors.linux.connection import OPTIONS, address, write_private
+from accessflows.connectors.linux.connection import (
+    ENVIRONMENT,
+    OPTIONS,
+    address,
+    ssh_path,
+    write_private,
+)
 from accessflows.connectors.protocol import Credential, Target
 
 
@@ -39,17 +44,16 @@ def may_sign_in(credential: Credential, target: Target) -> bool:
         }
         words = [word for option, value in options.items() for word in ("-o", f"{option}={value}")]
         where = ["-p", str(credential.port), "-l", credential.user, "--", credential.host, "true"]
-        return _succeeds(["ssh", "-T", "-F", "/dev/null", *words, *where], target)
+        return _succeeds([ssh_path(), "-T", "-F", "/dev/null", *words, *where], target)
 
 
 def _succeeds(command: list[str], target: Target) -> bool:
-    environment = {"PATH": os.environ.get("PATH", os.defpath)}
     try:
         done = subprocess.run(  # noqa: S603  ssh, with arguments of our own
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            env=environment,
+            env=ENVIRONMENT,
             timeout=target.connect_timeout_s + target.statement_timeout_s,
             check=False,
         )

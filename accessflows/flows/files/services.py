@@ -1,6 +1,6 @@
 """Applying a planned file of access flows: all of it, or nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -42,7 +42,8 @@ class StalePlan(Refused):
 
 
 NEEDS_SECOND_ADMIN = (
-    "With dual control, a second admin confirms that, on pages only. Nothing was applied."
+    "Dual control is on, and this plan weakens protection. Nothing was applied. An operator applies it on "
+    "the server: manage.py flows apply."
 )
 STALE = "Something changed since this plan was made. Nothing was applied. Make a new plan."
 
@@ -52,11 +53,18 @@ def apply_plan(
 ) -> FlowPlan:
     """Apply a plan as an admin with an open window, and return what was applied.
 
-    Raises `Refused` if the plan is not this portal's, or if anything changed since it was made.
+    Raises `Refused` if the plan is not this portal's, if anything changed since it was made, or if it
+    weakens protection while dual control is on: a plan has no second admin.
     """
     source, digest = read_plan(plan)
     author = Author(actor=actor, client_info=client_info, source=_recorded(source, digest))
-    return _apply(source, digest, author, lambda: require_admin(actor=actor, window=window))
+
+    def authorize(plan: FlowPlan) -> None:
+        require_admin(actor=actor, window=window)
+        if settings.DUAL_CONTROL and any(weakenings_of_plan(plan)):
+            raise Refused(NEEDS_SECOND_ADMIN)
+
+    return _apply(source, digest, author, authorize)
 
 
 def apply_plan_from_console(*, admin: "User | None", operator: str, plan: str) -> FlowPlan:
@@ -68,7 +76,7 @@ def apply_plan_from_console(*, admin: "User | None", operator: str, plan: str) -
     recorded = {**_recorded(source, digest), "console": True, "operator": operator}
     author = Author(actor=admin, client_info=SYSTEM, source=recorded)
 
-    def authorize() -> None:
+    def authorize(plan: FlowPlan) -> None:
         if admin is not None:
             lock_state(admin.pk)
             require_account_admin(admin)
@@ -82,11 +90,12 @@ def _recorded(source: FlowSource, digest: str) -> dict[str, object]:
 
 
 def _apply(
-    source: FlowSource, digest: str, author: Author, authorize: Callable[[], None]
+    source: FlowSource, digest: str, author: Author, authorize: Callable[[FlowPlan], None]
 ) -> FlowPlan:
+    plan = _current_plan(source, digest)
     with transaction.atomic():
-        authorize()  # and again below, under the locks that the writes need
-    for change in _current_plan(source, digest).changes:
+        authorize(plan)  # and again below, under the locks that the writes need
+    for change in plan.changes:
         if change.terms is not None:
             check_with_targets(
                 change.terms.targets - _targets_of(change.flow),
@@ -94,15 +103,27 @@ def _apply(
             )
     try:
         with transaction.atomic():
-            authorize()
             locked = AccessFlow.objects.select_for_update().order_by("pk").in_bulk()
             plan = _current_plan(source, digest)
+            authorize(plan)
             for change in plan.changes:
                 flow = locked[change.flow.pk] if change.flow else None
                 _write(change, flow, source, author)
     except IntegrityError:
         raise StalePlan(STALE) from None
     return plan
+
+
+def weakenings_of_plan(plan: FlowPlan) -> Iterator[str]:
+    """Yield how a plan protects targets less, as dual control counts it."""
+    for change in plan.changes:
+        flow, terms = change.flow, change.terms
+        if flow is not None and terms is not None:
+            yield from protection.weakenings_of_change(flow, terms)
+        if terms is None and flow is not None:
+            terms = FlowInput.of(flow)
+        if terms is not None and (flow is None or change.is_active):
+            yield from protection.weakenings_of_targets(terms, terms.targets, but=flow)
 
 
 def _current_plan(source: FlowSource, digest: str) -> FlowPlan:
@@ -116,24 +137,7 @@ def _targets_of(flow: AccessFlow | None) -> frozenset[tuple[int, int]]:
     return FlowInput.of(flow).targets if flow else frozenset()
 
 
-def _refuse_weakening(change: FlowChange, flow: AccessFlow | None) -> None:
-    """Raise `Refused` for what a second admin has to confirm: that happens on pages only."""
-    if not settings.DUAL_CONTROL:
-        return
-    terms = change.terms or (FlowInput.of(flow) if flow else None)
-    if terms is None:
-        return
-    weakenings: list[str] = []
-    if flow is None or change.is_active:
-        weakenings += protection.weakenings_of_targets(terms, terms.targets, but=flow)
-    if flow is not None and change.terms is not None:
-        weakenings += protection.weakenings_of_change(flow, terms)
-    if weakenings:
-        raise Refused(f"{change.name} would protect less: {weakenings[0]} {NEEDS_SECOND_ADMIN}")
-
-
 def _write(change: FlowChange, flow: AccessFlow | None, source: FlowSource, author: Author) -> None:
-    _refuse_weakening(change, flow)
     if flow is None:
         if change.terms is None:
             raise StalePlan(STALE)

@@ -120,14 +120,14 @@ def _request_access(request: ApiRequest, arguments: AgentRequestIn) -> Json:
 
 def _wait(request: ApiRequest, arguments: WaitArguments) -> Json:
     """Return the request once its status changes, or it waits for nothing; at the latest in ``seconds``."""
-    described = requests.described_request(request, arguments.request_id)
+    described = requests.describe_visible(request, arguments.request_id)
     first, give_up_at = described["status"], time.monotonic() + arguments.seconds
     if first not in WAITING or not _waiting.acquire(blocking=False):
         return described
     try:
         while described["status"] == first and time.monotonic() < give_up_at:
             time.sleep(POLL_S)
-            described = requests.described_request(request, arguments.request_id)
+            described = requests.describe_visible(request, arguments.request_id)
     finally:
         _waiting.release()
     return described

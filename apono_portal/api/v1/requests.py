@@ -180,7 +180,7 @@ def list_requests(
 )
 def read_request(request: ApiRequest, response: HttpResponse, request_id: schemas.Id) -> Result:
     """Your own, one you may decide on or, for admins and auditors, anybody's."""
-    return with_etag(response, described_request(request, request_id))
+    return with_etag(response, describe_visible(request, request_id))
 
 
 @router.post(
@@ -283,7 +283,7 @@ def visible_request(request: ApiRequest, pk: int) -> AccessRequest:
     return access_request
 
 
-def described_request(request: ApiRequest, pk: int) -> Result:
+def describe_visible(request: ApiRequest, pk: int) -> Result:
     return describe_request_in_full(visible_request(request, pk))
 
 

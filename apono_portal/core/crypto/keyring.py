@@ -37,8 +37,13 @@ def parse_keyring(text: str) -> dict[str, bytes]:
     return keyring
 
 
+def key_ids() -> list[str]:
+    """Return the ids of all keys, newest first."""
+    return list(parse_keyring(settings.ENCRYPTION_KEYS))
+
+
 def newest_key_id() -> str:
-    return next(iter(parse_keyring(settings.ENCRYPTION_KEYS)))
+    return key_ids()[0]
 
 
 def chain_keys() -> dict[str, bytes]:

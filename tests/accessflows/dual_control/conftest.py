@@ -153,6 +153,7 @@ ATTEMPTS: dict[str, Callable[[], Attempt]] = {
     ),
     "self-approval": lambda: edit_flow(approved(), allow_self_approval=True),
     "no approval": lambda: edit_flow(approved(), approval="automatic", approver_users=frozenset()),
+    "open to agents": lambda: edit_flow({}, agents=AccessFlow.Agents.REQUEST),
     "longer maximum": lambda: edit_flow({}, max_duration=9 * HOURS),
     "longer with extensions": lambda: edit_flow({}, max_extensions=2),
     "weaker flow for the same target": activate_weaker_flow,

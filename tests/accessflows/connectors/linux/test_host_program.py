@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,14 @@ def test_root_and_this_process_belong_to_no_grant() -> None:
     for pid in (1, os.getpid(), os.getppid()):
         assert host_program.user_of_process(pid, {UID: NAME}) is None
     assert host_program.processes_of({UID: NAME}) == {}
+
+
+def test_what_sudo_started_shows_for_whom() -> None:
+    with subprocess.Popen(
+        ["/bin/cat"], stdin=subprocess.PIPE, env={"A": "1", "SUDO_UID": str(UID)}
+    ) as process:
+        assert host_program.processes_of({UID: NAME}) == {UID: [process.pid]}
+        assert host_program.user_of_process(process.pid, {UID + 1: NAME}) is None
 
 
 def test_a_record_with_a_user_id_of_somebody_is_refused() -> None:

@@ -128,6 +128,19 @@ def test_an_admin_needs_an_open_window(admin_user):
     assert AccessFlow.objects.get().require_mfa
 
 
+def test_with_dual_control_no_admin_weakens_protection_by_a_plan(admin_user, settings):
+    settings.DUAL_CONTROL = True
+    who = {"actor": admin_user, "window": fresh_window(admin_user), "client_info": SYSTEM}
+    apply_plan(**who, plan=plan_of(minimal()).as_text())
+    for weaker in (minimal(require_mfa="false"), minimal(require_mfa="false", name="Other")):
+        text = plan_of(weaker).as_text()
+        with pytest.raises(Refused, match="Dual control is on"):
+            apply_plan(**who, plan=text)
+    assert AccessFlow.objects.get().require_mfa
+    by_console(text)
+    assert AccessFlow.objects.filter(require_mfa=False).exists()
+
+
 @pytest.mark.parametrize("role", ["member", "auditor"])
 def test_nobody_else_applies_a_plan(role):
     user = UserFactory(role=role)
@@ -186,17 +199,3 @@ def test_added_permissions_are_checked_with_their_target(hook):
     with pytest.raises(InvalidInput, match="could not be checked"):
         by_console(text)
     assert not AccessFlow.objects.exists()
-
-
-def test_with_dual_control_a_file_weakens_nothing(settings):
-    apply(minimal())
-    settings.DUAL_CONTROL = True
-    for changes in ({"require_mfa": "false"}, {"name": "Twin", "require_mfa": "false"}):
-        text = plan_of(minimal(**changes)).as_text()
-        with pytest.raises(Refused, match="would protect less: Requests need no MFA"):
-            by_console(text)
-    apply(minimal(max_duration="1 h"))
-    AccessFlow.objects.update(is_active=False)
-    apply(minimal(max_duration="1 h", active="true"))
-    flow = AccessFlow.objects.get()
-    assert (flow.is_active, flow.require_mfa) == (True, True)

@@ -1,0 +1,1 @@
+"""Backups of the portal's database, and restoring them without reviving what has ended since."""
