@@ -25,6 +25,7 @@ from apono_portal.core.formatting.durations import format_duration
 from mfa.models import Strength
 
 _STRENGTHS, _APPROVALS = Strength.values, AccessFlow.Approval.values  # the weakest first
+_AGENTS = AccessFlow.Agents.values  # the least first
 
 
 def weakenings(before: FlowInput, after: FlowInput) -> Iterator[str]:
@@ -38,6 +39,8 @@ def weakenings(before: FlowInput, after: FlowInput) -> Iterator[str]:
     if after.allow_self_approval and not before.allow_self_approval:
         yield "Requesters can approve their own requests."
     yield from _weaker_approval(before, after)
+    if _AGENTS.index(after.agents) > _AGENTS.index(before.agents):
+        yield f"AI agents {AccessFlow.Agents(after.agents).label.lower()}."
     if after.max_duration > before.max_duration:
         yield f"Access lasts up to {format_duration(after.max_duration)}."
     elif _longest(after) > _longest(before):
@@ -108,6 +111,7 @@ def protection_in(terms: Terms) -> FlowInput:
     names = (
         *("require_mfa", "mfa_strength", "verify_every_request"),
         *("approval", "approvals_required", "allow_self_approval", "max_extensions"),
+        "agents",
     )
     return FlowInput(
         name=terms["name"],

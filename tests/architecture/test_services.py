@@ -29,6 +29,7 @@ NOT_A_WRITE = {
     "apono_portal.provider_digest": "reads",
     "apono_portal.domain_digest": "reads",
     "apono_portal.break_glass_admins": "reads",
+    "apono_portal.hash_of_plan": "reads",
     "users.link_to_set_password": "signs a link and writes nothing",
     "users.link_for_email": "the same for an email that is being sent",
     "users.reset_link_for_email": "the same",

@@ -92,6 +92,7 @@ WRITES: dict[str, set[str]] = {
     "users:reactivate": {"User.is_active", "User.deactivated_by"},
     "users:add_selected_to_group": {"User_groups +"},
     "scim:create": {"Directory +"},
+    "api:create_agent_token": {"ApiToken +", "Delivery +"},
     "users:create_group": {"Group +", "User_groups +"},
     "users:edit_group": {"Group.name"},
     "users:add_group_members": {"User_groups +"},

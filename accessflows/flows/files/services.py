@@ -61,7 +61,7 @@ def apply_plan(
 
     def authorize(plan: FlowPlan) -> None:
         require_admin(actor=actor, window=window)
-        if settings.DUAL_CONTROL and any(weakenings_of_plan(plan)):
+        if settings.DUAL_CONTROL and any(_weakenings_of_plan(plan)):
             raise Refused(NEEDS_SECOND_ADMIN)
 
     return _apply(source, digest, author, authorize)
@@ -114,7 +114,7 @@ def _apply(
     return plan
 
 
-def weakenings_of_plan(plan: FlowPlan) -> Iterator[str]:
+def _weakenings_of_plan(plan: FlowPlan) -> Iterator[str]:
     """Yield how a plan protects targets less, as dual control counts it."""
     for change in plan.changes:
         flow, terms = change.flow, change.terms

@@ -186,7 +186,10 @@ class Chapter:
     def _judge_leftovers(
         self, attempts: Sequence[Attempt], results: dict[str, Result], before: set[str]
     ) -> None:
-        """Charge each tactic with what it left and no record of its grant names."""
+        """Charge each tactic with what it left and no record of its grant names.
+
+        What was made as the capability role, which grants share, is named by the one that ended first.
+        """
         self._wait_removed(one for one in attempts if not one.tactic.stays)
         added = target.read_records(self.environment) - before
         charged: set[str] = set()
@@ -203,8 +206,11 @@ class Chapter:
                     [grant.owned_objects, grant.permission_changes, grant.proof, grant.last_error]
                 )
             )
+        for attempt, own in zip(attempts, texts, strict=True):
             mine = {record for record in added if _is_of(record, attempt)}
-            result.successes += [f"left: {one}" for one in mine if not _is_named(one, texts[-1])]
+            named = " ".join(texts) if attempt.tactic.refused else own
+            left = [f"left: {one}" for one in mine if not _is_named(one, named)]
+            results[attempt.tag].successes += left
             charged |= mine
         for record in sorted(added - charged):
             if not _is_named(record, " ".join(texts)):
