@@ -129,6 +129,7 @@ def rich_flows(hook: Integration, people: tuple[Group, Group]) -> list[AccessFlo
         require_approver_reason=True,
         allow_self_approval=True,
         allow_delegation=True,
+        agents="request",
         is_active=False,
         requesters=sets,
     )
