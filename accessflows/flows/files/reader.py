@@ -17,6 +17,7 @@ MAX_BYTES = 1_048_576
 MAX_PARTS = 60_000  # values, keys, and beginnings and ends of lists and mappings
 MAX_DEPTH = 12
 MAX_ERRORS = 20
+TOO_DEEP = "This is nested too deeply."
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,8})")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
@@ -42,6 +43,8 @@ def read_yaml(text: str) -> tuple[Any, Lines]:
     except yaml.MarkedYAMLError as error:
         mark: Any = error.problem_mark or error.context_mark
         problem = f"This is not valid YAML: {error.problem or error.context}."
+        if "nesting depth" in problem:
+            problem = TOO_DEEP
         raise FileRefused([_located(mark.line + 1, problem) if mark else problem]) from None
     except (yaml.YAMLError, UnicodeEncodeError):
         raise FileRefused(["This is not valid YAML: it has characters that no text has."]) from None
@@ -89,7 +92,7 @@ class _Reader:
     def _value(self, event: Any, path: Path) -> Any:
         self._lines.setdefault(path, _line(event))
         if len(path) > MAX_DEPTH:
-            raise _refusal(event, "This is nested too deeply.")
+            raise _refusal(event, TOO_DEEP)
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(path)
         if isinstance(event, yaml.SequenceStartEvent):

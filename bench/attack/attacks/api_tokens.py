@@ -114,16 +114,18 @@ def scopes(campaign: Campaign, score: Score, budget: int) -> None:
     owner = campaign.verified(campaign.next_owner())
     for scope in ("inventory:read", "requests:read", "access:read", "approvals:read", "users:read"):
         caller = create_token(owner, [scope])
-        writes = (("/requests", {"targets": [target], "duration": "30m", "justification": "OPS-7"}),
-                  ("/requests/1/revoke", None), ("/requests/1/cancel", None), ("/requests/1/again", {}),
-                  ("/approvals/1/approve", {"reason": "fine"}))  # fmt: skip
+        requested = {"targets": [target], "duration": "30m", "justification": "OPS-7"}
+        writes = (
+            (f"{API}/requests", requested), (f"{API}/requests/1/revoke", None), (f"{API}/requests/1/cancel", None),
+            (f"{API}/approvals/1/approve", {"reason": "fine"}),
+        )  # fmt: skip
         for path, body in writes:
             score.add_attempts()
-            if caller.call("POST", f"{API}{path}", body).status < 400:
+            if caller.call("POST", path, body).status < 400:
                 score.add_success(f"a token with {scope} could call {path}")
         score.add_attempts(3)
-        for path in ("/users", "/audit-log", "/flows"):
-            if caller.call("GET", f"{API}{path}").status == 200:
+        for path in (f"{API}/users", f"{API}/audit-log", f"{API}/flows"):
+            if caller.call("GET", path).status == 200:
                 score.add_success(f"a member's token with {scope} read {path}")
     caller = create_token(owner, ["requests:write", "requests:read"])
     for name, value in SMUGGLED.items():

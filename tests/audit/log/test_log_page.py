@@ -66,7 +66,9 @@ def test_a_row_shows_who_what_when_and_from_where(auditor_client, admin_user, me
     ],
 )
 def test_filters_are_in_the_url(auditor_client, admin_user, member_user, query, expected):
-    access_request = type("Request", (), {"pk": 77, "reference": "AR-77", "break_glass": False})
+    access_request = type(
+        "Request", (), {"pk": 77, "reference": "AR-77", "break_glass": False, "by_agent": False}
+    )
     with time_machine.travel(datetime(2026, 5, 31, 23, 59, tzinfo=UTC), tick=False):
         [mfa] = written(1, event=EventName.MFA_VERIFY, actor=member_user)
         [user] = written(
@@ -152,7 +154,9 @@ def test_a_verification_shows_its_authenticator_and_the_requests_it_released(
     [verified] = written(1, event=EventName.MFA_VERIFY, actor=member_user, metadata=metadata)
     for number, verification in ((71, 5), (72, 5), (73, 6)):
         access_request = type(
-            "Request", (), {"pk": number, "reference": f"AR-{number}", "break_glass": False}
+            "Request",
+            (),
+            {"pk": number, "reference": f"AR-{number}", "break_glass": False, "by_agent": False},
         )
         written(
             1,

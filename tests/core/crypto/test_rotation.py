@@ -122,6 +122,8 @@ def test_rotation_is_recorded_with_counts_and_without_keys(rotated, devices):
         "Decisions": 0,
         "Extensions": 0,
         "Grants": 0,
+        "Pending changes": 0,
+        "Proposed changes": 0,
         "broken": 0,
     }
     assert "siv1" not in str(event.__dict__)

@@ -8,14 +8,14 @@ from django.forms import Form
 from accessflows.connectors.registry import kinds
 from accessflows.integrations.forms import IntegrationForm
 from apono_portal.notifications.forms import WebhookForm
-from apono_portal.users.forms import GroupForm, UserForm
+from apono_portal.users.forms import RenameGroupForm, UserForm
 from mfa.enrolment.forms import SetUpForm
 from mfa.methods.forms import NameForm
 from mfa.passkeys.forms import PasskeyForm
 
 SENTENCE = "Remove line breaks and invisible characters."
 FORMS = [
-    GroupForm,
+    RenameGroupForm,
     *(partial(IntegrationForm, kind=kind) for kind in kinds().values()),
     NameForm,
     PasskeyForm,
