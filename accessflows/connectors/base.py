@@ -1,5 +1,6 @@
 """What kinds of targets have in common. A kind overrides what it knows to do better."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, TypeVar
@@ -79,6 +80,26 @@ class ConnectorBase(Connector):
         return self.canary_class(self, target, trial).run()
 
 
+class BatchConnector(ConnectorBase):
+    """A connector that contains and proves any number of grants with one connection."""
+
+    @abstractmethod
+    def contain_many(
+        self, target: Target, identities: Sequence[GrantIdentity]
+    ) -> dict[GrantIdentity, Containment | ConnectorError]: ...
+
+    @abstractmethod
+    def prove_many(
+        self, target: Target, identities: Sequence[GrantIdentity]
+    ) -> dict[GrantIdentity, Proof | ConnectorError]: ...
+
+    def contain(self, target: Target, identity: GrantIdentity) -> Containment:
+        return _result_of(self.contain_many(target, [identity]), identity)
+
+    def prove(self, target: Target, identity: GrantIdentity) -> Proof:
+        return _result_of(self.prove_many(target, [identity]), identity)
+
+
 def outcomes_of(
     call: Callable[[GrantIdentity], T], identities: Iterable[GrantIdentity]
 ) -> dict[GrantIdentity, T | ConnectorError]:
@@ -93,7 +114,7 @@ def outcome_of(call: Callable[[GrantIdentity], T], identity: GrantIdentity) -> T
         return error
 
 
-def result_of(outcomes: Mapping[GrantIdentity, T | ConnectorError], identity: GrantIdentity) -> T:
+def _result_of(outcomes: Mapping[GrantIdentity, T | ConnectorError], identity: GrantIdentity) -> T:
     """Return the outcome of one grant, or raise the error it is."""
     outcome = outcomes[identity]
     if isinstance(outcome, ConnectorError):

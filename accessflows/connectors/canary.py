@@ -101,10 +101,9 @@ class Canary(ABC):
 class SignInCanary(Canary):
     """It also signs in with its credential, before and after containment."""
 
-    @staticmethod
     @abstractmethod
-    def may_sign_in(target: Target) -> bool:
-        """Return whether the target accepts its ``user`` and ``password``. Raises ConnectorError."""
+    def may_sign_in(self) -> bool:
+        """Return whether the target accepts the credential. Raises ConnectorError."""
 
     def steps(self) -> tuple[Step, ...]:
         return (
@@ -118,15 +117,17 @@ class SignInCanary(Canary):
         )
 
     def sign_in(self) -> str:
-        if not self._may_sign_in():
+        if not self.may_sign_in():
             raise TargetRefused("The new account can't sign in.")
         return "It can sign in."
 
     def sign_in_again(self) -> str:
-        if self._may_sign_in():
+        if self.may_sign_in():
             raise TargetRefused("The contained account can still sign in.")
         return "It can no longer sign in."
 
-    def _may_sign_in(self) -> bool:
+    @property
+    def as_grantee(self) -> Target:
+        """The target with the credential in place of the broker's."""
         user, password = self.credential.user, self.credential.password
-        return self.may_sign_in(replace(self.target, user=user, password=password))
+        return replace(self.target, user=user, password=password)

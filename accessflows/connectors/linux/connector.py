@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from accessflows.connectors.base import ConnectorBase, result_of
+from accessflows.connectors.base import BatchConnector
 from accessflows.connectors.errors import (
     ConnectorError,
     TargetMismatch,
@@ -59,7 +59,7 @@ OTHER_GROUPS = "other groups"
 MAX_WAIT_S = 2.0
 
 
-class LinuxConnector(ConnectorBase):
+class LinuxConnector(BatchConnector):
     """Holds nothing but idle connections."""
 
     preflight = staticmethod(preflight)
@@ -200,9 +200,6 @@ class LinuxConnector(ConnectorBase):
         with connect_as_broker(target):
             return
 
-    def contain(self, target: Target, identity: GrantIdentity) -> Containment:
-        return result_of(self.contain_many(target, [identity]), identity)
-
     def contain_many(
         self, target: Target, identities: Sequence[GrantIdentity]
     ) -> dict[GrantIdentity, Containment | ConnectorError]:
@@ -246,9 +243,6 @@ class LinuxConnector(ConnectorBase):
             deleted = host.call("delete", grants=grants, portal_id=target.portal_id)
         log.info("grant_cleaned", login=identity.name)
         return Cleaning(was_absent=deleted.get("absent") is True)
-
-    def prove(self, target: Target, identity: GrantIdentity) -> Proof:
-        return result_of(self.prove_many(target, [identity]), identity)
 
     def prove_many(
         self, target: Target, identities: Sequence[GrantIdentity]

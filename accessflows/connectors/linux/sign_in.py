@@ -17,11 +17,7 @@ from accessflows.connectors.protocol import Credential, Target
 
 
 class LinuxCanary(SignInCanary):
-    @staticmethod
-    def may_sign_in(target: Target) -> bool:
-        raise NotImplementedError("A certificate is needed, which a target does not hold.")
-
-    def _may_sign_in(self) -> bool:
+    def may_sign_in(self) -> bool:
         return may_sign_in(self.credential, self.target)
 
 

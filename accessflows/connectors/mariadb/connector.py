@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import pymysql
 import structlog
 
-from accessflows.connectors.base import ConnectorBase, result_of
+from accessflows.connectors.base import BatchConnector
 from accessflows.connectors.errors import (
     ConnectorError,
     TargetMismatch,
@@ -93,7 +93,7 @@ _LISTED = (
 Outcome = Containment | ConnectorError
 
 
-class MariaDBConnector(ConnectorBase):
+class MariaDBConnector(BatchConnector):
     """Holds nothing but idle connections."""
 
     preflight = staticmethod(preflight.preflight)
@@ -201,9 +201,6 @@ class MariaDBConnector(ConnectorBase):
         with connect_as_broker(target):
             return
 
-    def contain(self, target: Target, identity: GrantIdentity) -> Containment:
-        return result_of(self.contain_many(target, [identity]), identity)
-
     def contain_many(
         self, target: Target, identities: Sequence[GrantIdentity]
     ) -> dict[GrantIdentity, Outcome]:
@@ -256,9 +253,6 @@ class MariaDBConnector(ConnectorBase):
             broker.run(_FORGET, (identity.name,))
         log.info("grant_cleaned", login=identity.name)
         return Cleaning(was_absent=not account.exists)
-
-    def prove(self, target: Target, identity: GrantIdentity) -> Proof:
-        return result_of(self.prove_many(target, [identity]), identity)
 
     def prove_many(
         self, target: Target, identities: Sequence[GrantIdentity]

@@ -5,4 +5,5 @@ from accessflows.connectors.valkey.connection import may_sign_in
 
 
 class ValkeyCanary(SignInCanary):
-    may_sign_in = staticmethod(may_sign_in)
+    def may_sign_in(self) -> bool:
+        return may_sign_in(self.as_grantee)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from accessflows.connectors.base import ConnectorBase, result_of
+from accessflows.connectors.base import BatchConnector
 from accessflows.connectors.errors import (
     ConnectorError,
     TargetMismatch,
@@ -64,7 +64,7 @@ REVOKED = "The grant has expired or was revoked. Make a new request."
 Accounts = dict[str, Account]
 
 
-class ValkeyConnector(ConnectorBase):
+class ValkeyConnector(BatchConnector):
     """Holds nothing but idle connections."""
 
     preflight = staticmethod(preflight.preflight)
@@ -179,9 +179,6 @@ class ValkeyConnector(ConnectorBase):
         with connect_as_broker(target):
             return
 
-    def contain(self, target: Target, identity: GrantIdentity) -> Containment:
-        return result_of(self.contain_many(target, [identity]), identity)
-
     def contain_many(
         self, target: Target, identities: Sequence[GrantIdentity]
     ) -> dict[GrantIdentity, Containment | ConnectorError]:
@@ -259,9 +256,6 @@ class ValkeyConnector(ConnectorBase):
             broker.run("ACL", "SAVE")
         log.info("grant_cleaned", login=identity.name)
         return Cleaning()
-
-    def prove(self, target: Target, identity: GrantIdentity) -> Proof:
-        return result_of(self.prove_many(target, [identity]), identity)
 
     def prove_many(
         self, target: Target, identities: Sequence[GrantIdentity]
