@@ -18,33 +18,10 @@ from accessflows.dual_control.actions import (
 )
 from accessflows.flows.diff import describe_terms, difference
 from accessflows.flows.fingerprint import terms_of, terms_of_draft
-from accessflows.flows.terms import FlowInput, Terms
+from accessflows.flows.terms import APPROVER_FIELDS, FlowInput, Terms
 from accessflows.flows.validation import Pair, check_terms, check_with_targets
+from accessflows.flows.weakening import weakenings
 from accessflows.models import AccessFlow, FlowVersion, Permission, Resource
-from apono_portal.core.formatting.durations import format_duration
-from mfa.models import Strength
-
-_STRENGTHS, _APPROVALS = Strength.values, AccessFlow.Approval.values  # the weakest first
-_AGENTS = AccessFlow.Agents.values  # the least first
-
-
-def weakenings(before: FlowInput, after: FlowInput) -> Iterator[str]:
-    """Yield a sentence for each way in which ``after`` protects less. It names terms of ``after`` only."""
-    if before.require_mfa and not after.require_mfa:
-        yield "Requests need no MFA."
-    elif _STRENGTHS.index(after.mfa_strength) < _STRENGTHS.index(before.mfa_strength):
-        yield "A weaker MFA method is accepted."
-    if after.require_mfa and before.verify_every_request and not after.verify_every_request:
-        yield "One verification counts for several requests."
-    if after.allow_self_approval and not before.allow_self_approval:
-        yield "Requesters can approve their own requests."
-    yield from _weaker_approval(before, after)
-    if _AGENTS.index(after.agents) > _AGENTS.index(before.agents):
-        yield f"AI agents {AccessFlow.Agents(after.agents).label.lower()}."
-    if after.max_duration > before.max_duration:
-        yield f"Access lasts up to {format_duration(after.max_duration)}."
-    elif _longest(after) > _longest(before):
-        yield f"With extensions, access lasts up to {format_duration(_longest(after))}."
 
 
 def weakenings_of_change(flow: AccessFlow, terms: FlowInput) -> Iterator[str]:
@@ -94,18 +71,6 @@ def _last_terms(resource_id: int, permission_id: int, but: AccessFlow | None) ->
     return []
 
 
-def _weaker_approval(before: FlowInput, after: FlowInput) -> Iterator[str]:
-    ranks = [_APPROVALS.index(terms.approval) for terms in (before, after)]
-    if ranks[1] < ranks[0]:
-        yield (
-            f"Approval is {AccessFlow.Approval(after.approval).label.lower()}."
-            if ranks[1]
-            else "Requests need no approval."
-        )
-    elif ranks[1] and after.approvals_required < before.approvals_required:
-        yield f"Approvals needed: {after.approvals_required}."
-
-
 def protection_in(terms: Terms) -> FlowInput:
     """Return what `weakenings` compares, of a version."""
     names = (
@@ -119,11 +84,8 @@ def protection_in(terms: Terms) -> FlowInput:
         max_duration=timedelta(seconds=terms["max_duration_s"]),
         extension_duration=timedelta(seconds=terms["extension_duration_s"]),
         **{name: terms[name] for name in names if name in terms},
+        **{name: frozenset(item["id"] for item in terms[name]) for name in APPROVER_FIELDS},
     )
-
-
-def _longest(terms: FlowInput) -> timedelta:
-    return terms.max_duration + terms.max_extensions * terms.extension_duration
 
 
 @dataclass(frozen=True, kw_only=True)

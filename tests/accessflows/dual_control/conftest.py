@@ -29,6 +29,7 @@ from mfa.models import Strength
 from tests.factories import (
     AccessFlowFactory,
     AuthenticatorFactory,
+    GroupFactory,
     IntegrationFactory,
     UserFactory,
     fresh_window,
@@ -141,6 +142,13 @@ def approved() -> dict[str, Any]:
     return {"approval": "any_of", "approver_users": [UserFactory()]}
 
 
+def drop_group() -> Attempt:
+    """One approval from each group is one fewer without the second group."""
+    kept, dropped = GroupFactory.create_batch(2)
+    before = {"approval": "all_of", "approver_groups": [kept, dropped]}
+    return edit_flow(before, approver_groups=frozenset({kept.pk}))
+
+
 HOURS = timedelta(hours=1)
 ATTEMPTS: dict[str, Callable[[], Attempt]] = {
     "Require MFA off": lambda: edit_flow({"require_mfa": True}, require_mfa=False),
@@ -153,6 +161,7 @@ ATTEMPTS: dict[str, Callable[[], Attempt]] = {
     ),
     "self-approval": lambda: edit_flow(approved(), allow_self_approval=True),
     "no approval": lambda: edit_flow(approved(), approval="automatic", approver_users=frozenset()),
+    "one group fewer": drop_group,
     "open to agents": lambda: edit_flow({}, agents=AccessFlow.Agents.REQUEST),
     "longer maximum": lambda: edit_flow({}, max_duration=9 * HOURS),
     "longer with extensions": lambda: edit_flow({}, max_extensions=2),

@@ -43,7 +43,7 @@ def test_events_name_file_commit_and_operator(admin_user):
 def test_a_weaker_flow_is_marked():
     apply(minimal())
     plan = plan_of(minimal(require_mfa="false", max_duration="9 h"))
-    assert plan.changes[0].weakened == ["MFA is no longer required.", "Access lasts longer."]
+    assert plan.changes[0].weakened == ["Requests need no MFA.", "Access lasts up to 9 h."]
 
 
 @pytest.mark.parametrize("what", ["flow", "other flow", "member", "permission"])

@@ -45,8 +45,8 @@ def test_a_plan_as_json_marks_weaker_protection(tmp_path):
     status, text = run("plan", file, "--json")
     change = json.loads(text)["changes"][0]
     assert (status, change["actions"]) == (2, ["change"])
-    assert change["weakened"] == ["MFA is no longer required."]
-    assert "  ! Weaker protection: MFA is no longer required." in run("plan", file)[1]
+    assert change["weakened"] == ["Requests need no MFA."]
+    assert "  ! Weaker protection: Requests need no MFA." in run("plan", file)[1]
 
 
 def test_errors_are_sentences(tmp_path):
