@@ -18,7 +18,7 @@ from accessflows.dual_control.actions import (
 )
 from accessflows.flows.diff import describe_terms, difference
 from accessflows.flows.fingerprint import terms_of, terms_of_draft
-from accessflows.flows.terms import APPROVER_FIELDS, FlowInput, Terms
+from accessflows.flows.terms import FlowInput, Terms
 from accessflows.flows.validation import Pair, check_terms, check_with_targets
 from accessflows.flows.weakening import weakenings
 from accessflows.models import AccessFlow, FlowVersion, Permission, Resource
@@ -83,8 +83,9 @@ def protection_in(terms: Terms) -> FlowInput:
         targets=frozenset(),
         max_duration=timedelta(seconds=terms["max_duration_s"]),
         extension_duration=timedelta(seconds=terms["extension_duration_s"]),
+        approver_users=frozenset(item["id"] for item in terms["approver_users"]),
+        approver_groups=frozenset(item["id"] for item in terms["approver_groups"]),
         **{name: terms[name] for name in names if name in terms},
-        **{name: frozenset(item["id"] for item in terms[name]) for name in APPROVER_FIELDS},
     )
 
 

@@ -4,8 +4,10 @@ import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
 from accessflows.models import Integration, ProposedChange
+from apono_portal.api.models import ApiToken, PlanConfirmation, TokenConfirmation
 from apono_portal.core.crypto import encryption
 from apono_portal.core.crypto.keyring import newest_key_id
 from apono_portal.core.crypto.rotation import EncryptedField, Progress, SignedRows, rotate_keys
@@ -13,7 +15,7 @@ from apono_portal.notifications.models import Webhook
 from apono_portal.sso.models import IdentityProvider, ProviderSession
 from audit.events import EventName
 from audit.services import record
-from mfa.models import Authenticator
+from mfa.models import Authenticator, Passkey
 from requests_app.evidence_checks import rows_that_count
 
 PROGRESS_INTERVAL_SECONDS = 2.0
@@ -91,4 +93,8 @@ def encrypted_fields() -> dict[str, EncryptedField | SignedRows]:
             "secret_id",
         ),
         **{name: SignedRows(rows) for name, rows in rows_that_count().items()},
+        "Passkeys": SignedRows(Passkey.objects.all()),
+        "API tokens": SignedRows(ApiToken.objects.not_over(timezone.now())),
+        "Confirmations of tokens": SignedRows(TokenConfirmation.objects.all()),
+        "Confirmations of plans": SignedRows(PlanConfirmation.objects.all()),
     }
