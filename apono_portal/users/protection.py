@@ -173,19 +173,17 @@ def reactivation_of(user: User) -> Change:
     )
 
 
-def reset_of(user: User, *, reason: str, revoke_access: bool, require_new_password: bool) -> Change:
+def reset_of(user: User, reset: Reset) -> Change:
     differences = [
-        differs("Reason", "", reason),
-        differs("Revoke active access", "", "Yes" if revoke_access else "No"),
-        differs("Require a new password", "", "Yes" if require_new_password else "No"),
+        differs("Reason", "", reset.reason),
+        differs("Revoke active access", "", "Yes" if reset.revoke_access else "No"),
+        differs("Require a new password", "", "Yes" if reset.require_new_password else "No"),
     ]
     return Change(
         action=RESET_ADMIN,
         target=user,
         title=str(user),
-        arguments=Reset(
-            reason=reason, revoke_access=revoke_access, require_new_password=require_new_password
-        ),
+        arguments=reset,
         differences=tuple(differences),
     )
 

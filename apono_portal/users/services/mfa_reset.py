@@ -40,6 +40,9 @@ def reset_mfa_of_user(
     ConfirmationRequired for an admin.
     """
     reason = clean_reason(reason)
+    reset = protection.Reset(
+        reason=reason, revoke_access=revoke_access, require_new_password=require_new_password
+    )
     with transaction.atomic():
         lock_states(actor.pk, user.pk)
         require_admin(actor=actor, window=window)
@@ -47,13 +50,7 @@ def reset_mfa_of_user(
         confirmed = require_confirmation(
             confirmation,
             weakenings=protection.admin_reset(user),
-            describe=partial(
-                protection.reset_of,
-                user,
-                reason=reason,
-                revoke_access=revoke_access,
-                require_new_password=require_new_password,
-            ),
+            describe=partial(protection.reset_of, user, reset),
         )
         reset_mfa(
             actor=actor,
