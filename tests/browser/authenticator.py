@@ -22,7 +22,9 @@ class Phone:
     @classmethod
     def scan(cls, picture: bytes) -> "Phone":
         """Read the one QR code in a screenshot."""
-        [barcode] = zxingcpp.read_barcodes(Image.open(io.BytesIO(picture)))
+        [barcode] = zxingcpp.read_barcodes(
+            Image.open(io.BytesIO(picture)), formats=zxingcpp.BarcodeFormat.QRCode
+        )
         return cls(barcode.text)
 
     @property
